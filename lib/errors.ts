@@ -1,0 +1,69 @@
+// The one table of error codes. A code is API and never changes its meaning; a message may.
+
+/**
+ * Every code a {@link GabionError} can carry, with the exit code the command line ends with:
+ * 2 for what the caller can mend (wrong usage, bad input), 1 for the rest.
+ */
+export const ERROR_CODES = {
+  /** An argument, option or flag has the wrong type, range or name. */
+  INVALID_ARGUMENT: { exitCode: 2 },
+  /** A model folder or a file that a model needs does not exist. */
+  MODEL_NOT_FOUND: { exitCode: 2 },
+  /** A model file exists but cannot be read as what it should be. */
+  MODEL_INVALID: { exitCode: 2 },
+  /** The model asks for something that gabion does not do (the message names it). */
+  MODEL_UNSUPPORTED: { exitCode: 2 },
+  /** A file's SHA-256 differs from the one in the manifest. */
+  CHECKSUM_MISMATCH: { exitCode: 2 },
+  /** The model hub did not answer, or is switched off. */
+  HUB_UNREACHABLE: { exitCode: 1 },
+  /** The native addon or the ONNX Runtime library beside it is missing. */
+  RUNTIME_MISSING: { exitCode: 1 },
+  /** The ONNX Runtime library is of a version that the addon cannot use. */
+  RUNTIME_INCOMPATIBLE: { exitCode: 1 },
+  /** No execution provider of the wish list can run here. */
+  PROVIDER_UNAVAILABLE: { exitCode: 1 },
+  /** The bounded queue in front of the encoder is full. */
+  OVERLOADED: { exitCode: 1 },
+  /** The caller's AbortSignal fired. */
+  ABORTED: { exitCode: 1 },
+  /** The object was disposed before or during the call. */
+  DISPOSED: { exitCode: 1 },
+  /** The tokenizer refused the text or its own definition. */
+  TOKENIZER_FAILED: { exitCode: 1 },
+  /** ONNX Runtime failed while running the graph, or the self-test gave a wrong vector. */
+  INFERENCE_FAILED: { exitCode: 1 },
+  /** A projection does not fit the vectors it is applied to (dimensions or model). */
+  PROJECTION_MISMATCH: { exitCode: 2 },
+  /** A transcript cannot be read (the message names file, line and field). */
+  TRANSCRIPT_INVALID: { exitCode: 2 },
+  /** A saved projection, detector or threshold file cannot be read. */
+  ARTEFACT_INVALID: { exitCode: 2 },
+  /** A fault of gabion itself. */
+  INTERNAL: { exitCode: 1 },
+} as const
+
+/** A stable error code; see {@link ERROR_CODES} for what each one means. */
+export type GabionErrorCode = keyof typeof ERROR_CODES
+
+/** The only error class that gabion throws or rejects with. */
+export class GabionError extends Error {
+  override readonly name = 'GabionError'
+  /** Stable, for programs; see {@link ERROR_CODES}. */
+  readonly code: GabionErrorCode
+
+  constructor(code: GabionErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** True for an error that carries one of our codes. */
+export function isGabionError(error: unknown): error is GabionError {
+  return error instanceof GabionError
+}
+
+/** The process exit code that the command line uses for an error. */
+export function exitCodeOf(error: unknown): number {
+  return isGabionError(error) ? ERROR_CODES[error.code].exitCode : 1
+}

@@ -1,0 +1,73 @@
+// Checks of what callers pass in. Every message names the option, what was expected and what came.
+
+import { GabionError } from './errors.js'
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return value.length > 60 ? `a string of ${String(value.length)} characters` : JSON.stringify(value)
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'undefined') return String(value)
+  if (typeof value === 'bigint') return `${String(value)}n`
+  if (Array.isArray(value)) return `an array of ${String(value.length)}`
+  if (typeof value === 'object') return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`
+  return `a ${typeof value}`
+}
+
+/** The error for a wrong argument: names it, what was expected and what came. */
+export function invalidArgument(name: string, expected: string, actual: unknown): GabionError {
+  return new GabionError('INVALID_ARGUMENT', `${name} must be ${expected}, got ${describe(actual)}`)
+}
+
+export function checkString(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw invalidArgument(name, 'a string', value)
+  return value
+}
+
+export function checkInteger(name: string, value: unknown, minimum: number, maximum = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum) {
+    const range = maximum === Number.MAX_SAFE_INTEGER ? `of ${String(minimum)} or more` : `from ${String(minimum)} to ${String(maximum)}`
+    throw invalidArgument(name, `an integer ${range}`, value)
+  }
+  return value
+}
+
+export function checkNumber(name: string, value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw invalidArgument(name, 'a finite number', value)
+  return value
+}
+
+export function checkBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalidArgument(name, 'a boolean', value)
+  return value
+}
+
+export function checkOneOf<const T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  if (typeof value !== 'string' || !(allowed as readonly string[]).includes(value)) {
+    throw invalidArgument(name, `one of ${allowed.map((item) => `'${item}'`).join(', ')}`, value)
+  }
+  return value as T
+}
+
+export function checkFunction<T>(name: string, value: T): T {
+  if (typeof value !== 'function') throw invalidArgument(name, 'a function', value)
+  return value
+}
+
+export function checkSignal(name: string, value: unknown): AbortSignal {
+  if (!(value instanceof AbortSignal)) throw invalidArgument(name, 'an AbortSignal', value)
+  return value
+}
+
+/**
+ * Checks an options object: it must be a plain object (or undefined) and have only the named keys, so that a misspelt
+ * option is an error and not a silent default.
+ */
+export function checkOptions<T extends object>(name: string, value: T | undefined, keys: readonly (keyof T & string)[]): Partial<T> {
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidArgument(name, 'an object', value)
+  for (const key of Object.keys(value)) {
+    if (!(keys as readonly string[]).includes(key)) {
+      throw new GabionError('INVALID_ARGUMENT', `${name} has no option '${key}'; known options: ${keys.join(', ')}`)
+    }
+  }
+  return value
+}
