@@ -1,0 +1,183 @@
+//! The C interface of the tokenizer: `gabion_tokenizer.h` is its contract. Here pointers are checked and turned into Rust
+//! values; the work is in `text_tokenizer`, the handling of failures in `failure`.
+
+mod failure;
+mod text_tokenizer;
+
+#[cfg(test)]
+mod tests;
+
+use failure::{guard, with_last_error, Failure, Status};
+use std::ffi::{c_char, c_int};
+use text_tokenizer::{TextTokenizer, Tokens};
+
+/// Loads a tokenizer.json; see the header.
+///
+/// # Safety
+/// `json` must point to `len` readable bytes and `out` to a writable pointer, or be null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_load(json: *const u8, len: usize, out: *mut *mut TextTokenizer) -> c_int {
+    let status = guard(|| {
+        require(out, "out")?;
+        // SAFETY: not null, and writable by the caller's promise.
+        unsafe { out.write(std::ptr::null_mut()) };
+        // SAFETY: the caller's promise.
+        let json = unsafe { bytes(json, len, "json") }?;
+        let tokenizer = Box::new(TextTokenizer::from_json(json)?);
+        // SAFETY: as above.
+        unsafe { out.write(Box::into_raw(tokenizer)) };
+        Ok(())
+    });
+    status as c_int
+}
+
+/// Turns a text into token ids; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a live handle, `text` point to `len` readable bytes, `ids` to `capacity` writable ids, `written` and
+/// `total` to writable sizes; or be null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_encode(
+    tokenizer: *const TextTokenizer,
+    text: *const u8,
+    len: usize,
+    max_tokens: usize,
+    ids: *mut i64,
+    capacity: usize,
+    written: *mut usize,
+    total: *mut usize,
+) -> c_int {
+    let status = guard(|| {
+        // SAFETY: a live handle or null by the caller's promise.
+        let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
+        require(written, "written")?;
+        require(total, "total")?;
+        if capacity > 0 {
+            require(ids, "ids")?;
+        }
+        // SAFETY: the caller's promise.
+        let text = unsafe { bytes(text, len, "text") }?;
+        let text = std::str::from_utf8(text).map_err(|error| {
+            Failure::new(
+                Status::InvalidUtf8,
+                format!("the text is not UTF-8 at byte {}", error.valid_up_to()),
+            )
+        })?;
+
+        let tokens = tokenizer.encode(text, max_tokens)?;
+        // SAFETY: both are not null, and writable by the caller's promise.
+        unsafe {
+            written.write(tokens.ids.len());
+            total.write(tokens.total);
+        }
+        // SAFETY: the caller's promise; `ids` is not null unless `capacity` is 0.
+        unsafe { hand_over(&tokens, ids, capacity) }
+    });
+    status as c_int
+}
+
+/// Gives the largest id of the vocabulary; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a live handle and `out` point to a writable number, or be null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_max_id(tokenizer: *const TextTokenizer, out: *mut u32) -> c_int {
+    let status = guard(|| {
+        // SAFETY: a live handle or null by the caller's promise.
+        let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
+        require(out, "out")?;
+        // SAFETY: not null, and writable by the caller's promise.
+        unsafe { out.write(tokenizer.max_id()) };
+        Ok(())
+    });
+    status as c_int
+}
+
+/// Ends a handle; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a handle that no call uses any more, or null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_free(tokenizer: *mut TextTokenizer) {
+    if tokenizer.is_null() {
+        return;
+    }
+    guard(|| {
+        // SAFETY: made by `gabion_tokenizer_load`, and ended once, by the caller's promise.
+        drop(unsafe { Box::from_raw(tokenizer) });
+        Ok(())
+    });
+}
+
+/// Copies the text of the last failure on this thread; see the header.
+///
+/// # Safety
+/// `buffer` must point to `capacity` writable bytes, or be null with a capacity of 0.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_last_error(buffer: *mut c_char, capacity: usize) -> usize {
+    let mut length = 0;
+    guard(|| {
+        with_last_error(|text| {
+            length = text.len();
+            if buffer.is_null() || capacity == 0 {
+                return;
+            }
+            let mut end = length.min(capacity - 1);
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            // SAFETY: `end + 1` is at most `capacity`, and the buffer is writable by the caller's promise.
+            unsafe {
+                std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, end);
+                buffer.add(end).write(0);
+            }
+        });
+        Ok(())
+    });
+    length
+}
+
+fn null(name: &str) -> Failure {
+    Failure::new(Status::InvalidArgument, format!("{name} must not be null"))
+}
+
+fn require<T>(pointer: *const T, name: &str) -> Result<(), Failure> {
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    Ok(())
+}
+
+/// A caller's bytes as a slice. Null is fine for no bytes.
+///
+/// # Safety
+/// `pointer` must point to `len` bytes that stay as they are for `'a`, or be null.
+unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Result<&'a [u8], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    require(pointer, name)?;
+    if len > isize::MAX as usize {
+        let reason = format!("{name} cannot have {len} bytes");
+        return Err(Failure::new(Status::InvalidArgument, reason));
+    }
+    // SAFETY: not null, not longer than an object can be, and readable by the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// Writes the ids into the caller's buffer, all or none.
+///
+/// # Safety
+/// `buffer` must point to `capacity` writable ids; it may be null if `capacity` is 0.
+unsafe fn hand_over(tokens: &Tokens, buffer: *mut i64, capacity: usize) -> Result<(), Failure> {
+    let count = tokens.ids.len();
+    if count > capacity {
+        let reason = format!("the buffer holds {capacity} ids, the text has {count}");
+        return Err(Failure::new(Status::BufferTooSmall, reason));
+    }
+    for (index, &id) in tokens.ids.iter().enumerate() {
+        // SAFETY: `index` is below `capacity`.
+        unsafe { buffer.add(index).write(i64::from(id)) };
+    }
+    Ok(())
+}
