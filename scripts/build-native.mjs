@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+// Builds the native parts. Without options: the addon, put into build/Release with the runtime library beside it.
+// --tests and --sanitize build the engine's own tests without Node (build/native-test, build/native-asan).
+// Other arguments are ignored: prebuildify and node-gyp call this in node-gyp's place and pass theirs.
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { libraryName, prepareOrt } from './prepare-ort.mjs'
+import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
+import { buildEnvironment, findTools } from './setup/toolchain.mjs'
+
+const jobs = String(availableParallelism())
+
+/** What the engine's test builds are called, where they lie and how they are configured. */
+export const testBuilds = {
+  tests: { folder: 'build/native-test', log: 'native-test', options: ['-DCMAKE_BUILD_TYPE=Release'] },
+  sanitize: {
+    folder: 'build/native-asan',
+    log: 'native-asan',
+    options: ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DGABION_SANITIZE=address,undefined'],
+  },
+}
+
+/** Builds the addon in build/native and puts it into build/Release. */
+export async function buildAddon({ echo = false } = {}) {
+  const { found, env } = await toolsFor('start')
+  await prepareOrt()
+  const folder = join(root, 'build', 'native')
+  forgetOtherTools(folder, found)
+  const cmakeJs = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
+  const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, `--CDCARGO_EXECUTABLE=${found.cargo.path}`]
+  for (const command of ['configure', 'build']) {
+    await run(process.execPath, [cmakeJs, command, ...common], { log: 'native', env, echo })
+  }
+  installAddon()
+}
+
+/** Copies the built addon and the runtime library to where the package looks for them. */
+export function installAddon() {
+  const release = join(root, 'build', 'Release')
+  mkdirSync(release, { recursive: true })
+  for (const name of ['gabion.node', libraryName]) {
+    const built = join(root, 'build', 'native', 'Release', name)
+    if (!existsSync(built)) throw new StepFailed(`the native build ended without ${built}`)
+    // Renamed into place: a process that has the old file mapped keeps it.
+    copyFileSync(built, join(release, `${name}.new`))
+    renameSync(join(release, `${name}.new`), join(release, name))
+  }
+}
+
+/** Builds one of `testBuilds`; no Node headers are involved. */
+export async function buildTests(kind, { echo = false } = {}) {
+  const { found, env } = await toolsFor('test')
+  await prepareOrt()
+  const { folder, log, options } = testBuilds[kind]
+  forgetOtherTools(join(root, folder), found)
+  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', '-DGABION_TESTS=ON', `-DCARGO_EXECUTABLE=${found.cargo.path}`, ...options]
+  await run(found.cmake.path, configure, { log, env, echo })
+  await run(found.cmake.path, ['--build', folder, '--parallel', jobs], { log, env, echo })
+}
+
+async function toolsFor(purpose) {
+  const { found, missing } = await findTools(purpose)
+  if (missing.length > 0) {
+    const names = missing.map((tool) => tool.what).join(', ')
+    throw new StepFailed(`${names} not found; \`npm run setup\` installs what is missing or says how`, { exitCode: 2 })
+  }
+  return { found, env: buildEnvironment(found) }
+}
+
+/** CMake keeps the compiler of its first run: with other tools the folder starts anew. */
+function forgetOtherTools(folder, found) {
+  const mark = join(folder, '.tools')
+  const tools = JSON.stringify(['g++', 'rustc', 'cargo', 'cmake', 'ninja'].map((name) => found[name]))
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === tools) return
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(mark, tools)
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+  try {
+    const kind = Object.keys(testBuilds).find((name) => process.argv.includes(`--${name}`))
+    await (kind === undefined ? buildAddon({ echo: true }) : buildTests(kind, { echo: true }))
+  } catch (error) {
+    reportFailure(error)
+  }
+}

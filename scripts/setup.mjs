@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// Makes a fresh checkout ready, step by step, and does again only what changed. Node built-ins only: it runs before node_modules exist.
+//
+// usage: node scripts/setup.mjs [--for start|test] [--force] [--verbose]
+
+import { existsSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { withSetupLock } from './setup/lock.mjs'
+import { StepFailed, reportFailure, root } from './setup/run.mjs'
+import { isCurrent, writeStamp } from './setup/stamps.mjs'
+import { steps } from './setup/steps.mjs'
+import { atLeast } from './setup/toolchain.mjs'
+
+const oldestNode = '20.19'
+
+/** Runs every step that `purpose` ('start' or 'test') needs; a step that is still right is skipped. Throws StepFailed. */
+export async function setUp({ purpose = 'start', force = false, verbose = false } = {}) {
+  if (!atLeast(process.versions.node, oldestNode)) {
+    throw new StepFailed(`Node ${process.versions.node} is too old: expected ${oldestNode} or newer`, { exitCode: 2 })
+  }
+  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) {
+    throw new StepFailed(`${process.platform}-${process.arch} is not supported: expected linux-x64 or linux-arm64`, { exitCode: 2 })
+  }
+  await withSetupLock(async () => {
+    const context = { purpose, force, verbose }
+    const wanted = steps.filter((step) => step.purposes === undefined || step.purposes.includes(purpose))
+    const started = performance.now()
+    let worked = 0
+    for (const [index, step] of wanted.entries()) worked += await runStep(step, context, `[${index + 1}/${wanted.length}]`)
+    console.log(worked === 0 ? `Set-up is current (${seconds(started)})` : `Set-up done in ${seconds(started)}`)
+  })
+}
+
+/** Returns 1 when the step had work to do, else 0. */
+async function runStep(step, context, number) {
+  const mayBeDone = !context.force
+  if (step.isDone !== undefined && (await step.isDone(context)) && mayBeDone) return 0
+  if (step.hash !== undefined && mayBeDone && isCurrent(step.id, step.hash(context), step.outputs)) return 0
+  const started = performance.now()
+  rmSync(join(root, 'build', 'logs', `${step.id}.log`), { force: true })
+  process.stdout.write(`${number} ${step.title} …${context.verbose ? '\n' : ''}`)
+  try {
+    const note = await step.work(context)
+    const absent = (step.outputs ?? []).filter((output) => !existsSync(join(root, output)))
+    if (absent.length > 0) throw new StepFailed(`${step.title}: ended without ${absent.join(', ')}`, { log: `build/logs/${step.id}.log` })
+    // Taken again: a step's own outputs may be among what its hash looks at.
+    if (step.hash !== undefined) writeStamp(step.id, { hash: step.hash(context) })
+    process.stdout.write(`${context.verbose ? `${number} ${step.title}` : ''} ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}\n`)
+  } catch (error) {
+    process.stdout.write(' failed\n')
+    throw error
+  }
+  return 1
+}
+
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+  try {
+    await setUp(readOptions(process.argv.slice(2)))
+  } catch (error) {
+    reportFailure(error)
+  }
+}
+
+function readOptions(args) {
+  const flags = { for: { type: 'string', default: 'start' }, force: { type: 'boolean' }, verbose: { type: 'boolean' } }
+  try {
+    const { values } = parseArgs({ args, options: flags })
+    if (!['start', 'test'].includes(values.for)) throw new TypeError(`--for ${values.for}: expected start or test`)
+    return { purpose: values.for, force: values.force ?? false, verbose: values.verbose ?? false }
+  } catch (error) {
+    throw new StepFailed(`${error.message}\nusage: node scripts/setup.mjs [--for start|test] [--force] [--verbose]`, { exitCode: 2 })
+  }
+}

@@ -1,0 +1,101 @@
+// The set-up's steps in their order: what each one makes, from what, and for whom. How a step is skipped is setup.mjs's part.
+
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildAddon, buildTests } from '../build-native.mjs'
+import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
+import { installMissing } from './apt.mjs'
+import { installedDifference } from './npm-packages.mjs'
+import { StepFailed, root, run } from './run.mjs'
+import { fileMark, hashInputs } from './stamps.mjs'
+import { buildEnvironment, findTools } from './toolchain.mjs'
+
+const engineSources = ['CMakeLists.txt', 'native/engine', 'native/kernels', 'native/tokenizer', 'scripts/build-native.mjs']
+const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']
+const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
+
+/** Where the models that only the tests need are made. */
+const referenceModel = 'build/models/all-MiniLM-L6-v2'
+
+/**
+ * A step has an id, a title, the purposes it serves (none: every one), and either `isDone(context)` or `hash(context)` with `outputs`
+ * that say when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools found.
+ */
+export const steps = [
+  {
+    id: 'toolchain',
+    title: 'Compilers and tools',
+    isDone: async (context) => {
+      context.tools = await findTools(context.purpose, { fresh: context.force })
+      return context.tools.missing.length === 0
+    },
+    work: async (context) => {
+      const { missing } = (context.tools = await findTools(context.purpose, { fresh: true }))
+      if (missing.length === 0) return null
+      const packages = await installMissing(missing, process.env)
+      context.tools = await findTools(context.purpose, { fresh: true })
+      const still = context.tools.missing.map((tool) => tool.what)
+      if (still.length > 0) throw new StepFailed(`still missing after the installation: ${still.join(', ')}`, { log: 'build/logs/toolchain.log' })
+      return `installed ${packages.join(' ')}`
+    },
+  },
+  {
+    id: 'packages',
+    title: 'npm packages',
+    isDone: () => installedDifference() === null,
+    // Install scripts stay off: nothing here needs one, and some would download.
+    work: async (context) => {
+      await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { log: 'packages', echo: context.verbose })
+    },
+  },
+  {
+    id: 'onnxruntime',
+    title: 'ONNX Runtime',
+    hash: () => hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
+    outputs: [sdkLibrary],
+    work: () => prepareOrt(),
+  },
+  {
+    id: 'native',
+    title: 'Native addon',
+    hash: (context) => hashInputs({ files: [...engineSources, 'native/binding', 'package-lock.json'], texts: nativeTools(context) }),
+    outputs: ['build/Release/gabion.node', `build/Release/${libraryName}`],
+    work: (context) => buildAddon({ echo: context.verbose }),
+  },
+  {
+    id: 'typescript',
+    title: 'TypeScript',
+    hash: () => hashInputs({ files: scriptSources }),
+    outputs: ['dist/index.js', 'dist/cli/main.js'],
+    work: (context) => {
+      rmSync(join(root, 'dist'), { recursive: true, force: true })
+      return node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], 'typescript')
+    },
+  },
+  {
+    id: 'native-test',
+    title: 'Native tests',
+    purposes: ['test'],
+    hash: (context) => hashInputs({ files: [...engineSources, 'native/test'], texts: nativeTools(context) }),
+    outputs: ['build/native-test/build.ninja'],
+    work: (context) => buildTests('tests', { echo: context.verbose }),
+  },
+  {
+    id: 'reference-models',
+    title: 'Reference models',
+    purposes: ['test'],
+    hash: () => hashInputs({ files: ['scripts/bundle-model.mjs', 'lib/convert', 'lib/models'] }),
+    outputs: [`${referenceModel}/config.json`],
+    work: (context) => node(context, ['scripts/bundle-model.mjs', '--out', referenceModel, '--precision', 'fp32,int8'], 'reference-models'),
+  },
+]
+
+/** What of the tools changes a native build's result, for its stamp. */
+function nativeTools(context) {
+  return [JSON.stringify(context.tools.found), fileMark(join(root, sdkLibrary))]
+}
+
+async function node(context, args, log) {
+  if (!existsSync(join(root, args[0]))) throw new StepFailed(`${args[0]} is missing: is the checkout complete?`)
+  await run(process.execPath, args, { log, echo: context.verbose, env: buildEnvironment(context.tools.found) })
+}
