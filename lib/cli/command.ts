@@ -1,0 +1,90 @@
+// Owns what all commands share: the common options, the way an action runs, and how an embedder is opened from flags.
+
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { Embedder, EmbedderOptions, Precision } from '../embedding/embedder.js'
+import { listenForInterrupt } from './interrupt.js'
+import { Output } from './output.js'
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  json?: boolean
+  quiet?: boolean
+}
+
+/** Options of the commands that compute vectors. */
+export interface EmbedderFlags extends CommonOptions {
+  model?: string
+  provider?: 'cpu' | 'cuda'
+  precision?: Precision
+  threads?: number
+}
+
+/** What an action gets besides its options. */
+export interface Context {
+  output: Output
+  /** Fires at Ctrl-C or SIGTERM. */
+  signal: AbortSignal
+}
+
+/** A command's work: resolves with the exit code, or with nothing for 0. */
+export type Action<O> = (context: Context, options: O, operands: string[]) => Promise<number | undefined>
+
+/** Adds the common options and the action, last, so that they stand together in the help. */
+export function finishCommand<O extends CommonOptions>(command: Command, examples: readonly string[], action: Action<O>): Command {
+  return command
+    .option('--json', 'one JSON object a line on stdout, and nothing else there')
+    .option('-q, --quiet', 'no notes and no progress on stderr')
+    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`)
+    .action(async () => {
+      const options = command.opts<O>()
+      process.exitCode = await runAction(action, options, command.args)
+    })
+}
+
+async function runAction<O extends CommonOptions>(action: Action<O>, options: O, operands: string[]): Promise<number> {
+  const output = new Output({ json: options.json === true, quiet: options.quiet === true })
+  const interrupt = listenForInterrupt()
+  try {
+    const exitCode = await action({ output, signal: interrupt.signal }, options, operands)
+    return interrupt.exitCode ?? exitCode ?? 0
+  } catch (error) {
+    if (interrupt.exitCode === null) throw error
+    output.note('interrupted')
+    return interrupt.exitCode
+  } finally {
+    interrupt.stop()
+  }
+}
+
+/** Adds `--model`, `--provider`, `--precision` and `--threads`. */
+export function addEmbedderOptions(command: Command): Command {
+  return command
+    .option('-m, --model <name|folder>', 'a known model or a model folder', 'all-MiniLM-L6-v2')
+    .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
+    .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
+    .option('-t, --threads <n>', 'encoder threads (default: what the machine or its quota gives)', parseCount)
+}
+
+/** Loads the embedder that the flags ask for; `extra` adds what a command needs besides. */
+export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions = {}): Promise<Embedder> {
+  const { Embedder: Loader } = await import('../embedding/embedder.js')
+  const options: EmbedderOptions = { ...extra }
+  if (flags.model !== undefined) options.model = flags.model
+  if (flags.provider !== undefined) options.providers = [flags.provider]
+  if (flags.precision !== undefined) options.precision = flags.precision
+  if (flags.threads !== undefined) options.threads = flags.threads
+  return await Loader.load(options)
+}
+
+/** For commander: a whole number of 1 or more. */
+export function parseCount(value: string): number {
+  const number = Number(value)
+  if (!/^\d+$/.test(value) || number < 1 || !Number.isSafeInteger(number))
+    throw new InvalidArgumentError('Expected a whole number of 1 or more.')
+  return number
+}
+
+/** For commander: a comma-separated list of whole numbers of 1 or more. */
+export function parseCounts(value: string): number[] {
+  return value.split(',').map((part) => parseCount(part.trim()))
+}

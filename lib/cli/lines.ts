@@ -1,0 +1,79 @@
+// Owns reading a file or stdin line by line, in bounded memory. Knows nothing of what the lines mean.
+
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { GabionError } from '../errors.js'
+
+const LINE_FEED = 0x0a
+const CARRIAGE_RETURN = 0x0d
+
+/** A line and how far the source has been read. */
+export interface Line {
+  text: string
+  /** Counted from 1. */
+  number: number
+  /** Bytes of the source read so far. */
+  bytesRead: number
+}
+
+/** A name for messages: `-` is standard input. */
+export function sourceName(file: string): string {
+  return file === '-' ? 'standard input' : file
+}
+
+/** Size in bytes of a regular file; null for standard input, pipes and devices. */
+export async function sourceSize(file: string): Promise<number | null> {
+  if (file === '-') return null
+  const found = await stat(file)
+  if (found.isDirectory()) throw new GabionError('INVALID_ARGUMENT', `${file}: is a folder, a file was expected`)
+  return found.isFile() ? found.size : null
+}
+
+/**
+ * The lines of a file or, for `-`, of standard input. Lines end with LF or CR LF only: node:readline also breaks at
+ * U+2028 and U+2029, which texts may hold. A last line without a line end counts; an empty one after the last does not.
+ * @throws GabionError INVALID_ARGUMENT for bytes that are not UTF-8
+ */
+export async function* readLines(file: string, signal?: AbortSignal): AsyncGenerator<Line> {
+  const stream: AsyncIterable<Buffer> = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 1 << 16 })
+  const leave = (): void => {
+    if (file === '-') process.stdin.destroy()
+  }
+  signal?.addEventListener('abort', leave, { once: true })
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  let number = 0
+  let bytesRead = 0
+  const lineOf = (bytes: Buffer): Line => {
+    number++
+    try {
+      const text = decoder.decode(bytes)
+      return { text: number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, number, bytesRead }
+    } catch (cause) {
+      throw new GabionError('INVALID_ARGUMENT', `${sourceName(file)}: line ${String(number)} is not UTF-8 text`, { cause })
+    }
+  }
+  try {
+    let rest: Buffer[] = []
+    for await (const chunk of stream) {
+      bytesRead += chunk.length
+      let from = 0
+      for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, from)) {
+        yield lineOf(withoutReturn(Buffer.concat([...rest, chunk.subarray(from, at)])))
+        rest = []
+        from = at + 1
+      }
+      rest.push(chunk.subarray(from))
+    }
+    const last = Buffer.concat(rest)
+    if (last.length > 0) yield lineOf(last)
+  } catch (error) {
+    if (signal?.aborted !== true) throw error
+  } finally {
+    signal?.removeEventListener('abort', leave)
+  }
+  if (signal?.aborted === true) throw new GabionError('ABORTED', 'interrupted')
+}
+
+function withoutReturn(line: Buffer): Buffer {
+  return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line
+}

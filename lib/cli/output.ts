@@ -1,0 +1,95 @@
+// Owns what reaches stdout and stderr: results, JSON lines, notes, colours, a reader that goes away. Knows no command.
+
+import pc from 'picocolors'
+
+type Colors = ReturnType<typeof pc.createColors>
+type Stream = NodeJS.WriteStream
+
+/** Whether to colour what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colours. */
+export function wantsColor(stream: Pick<Stream, 'isTTY'>, env: NodeJS.ProcessEnv): boolean {
+  if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return false
+  const force = env['FORCE_COLOR']
+  if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
+  return stream.isTTY && env['TERM'] !== 'dumb'
+}
+
+/** How a command speaks: `--json` and `--quiet` as given by the user. */
+export interface OutputOptions {
+  /** stdout carries JSON objects only, one a line. */
+  json: boolean
+  /** No notes and no progress on stderr. */
+  quiet: boolean
+}
+
+/** The two streams of a command. */
+export class Output {
+  readonly json: boolean
+  readonly quiet: boolean
+  /** Colours for stdout; they do nothing where stdout shall not be coloured. */
+  readonly colors: Colors
+  /** Colours for stderr. */
+  readonly noteColors: Colors
+
+  constructor(options: OutputOptions) {
+    this.json = options.json
+    this.quiet = options.quiet
+    this.colors = pc.createColors(!options.json && wantsColor(process.stdout, process.env))
+    this.noteColors = pc.createColors(wantsColor(process.stderr, process.env))
+  }
+
+  /** True if a person reads stdout as it comes. */
+  get interactive(): boolean {
+    return process.stdout.isTTY && !this.json
+  }
+
+  /** True if a progress bar may be drawn on stderr. */
+  get showsProgress(): boolean {
+    return process.stderr.isTTY && !this.quiet
+  }
+
+  /** Columns to lay out for: the terminal's, between 60 and 140, or 100 where there is none. */
+  get columns(): number {
+    const columns = process.stdout.isTTY ? process.stdout.columns : 100
+    return Math.min(140, Math.max(60, columns))
+  }
+
+  /** Writes a line of result; resolves when stdout can take more. */
+  line(text = ''): Promise<void> {
+    return this.write(`${text}\n`)
+  }
+
+  /** Writes an object as one line of JSON. */
+  jsonLine(value: object): Promise<void> {
+    return this.write(`${JSON.stringify(value)}\n`)
+  }
+
+  /** Writes text as it is; resolves when stdout can take more. */
+  async write(text: string): Promise<void> {
+    if (process.stdout.write(text)) return
+    await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+  }
+
+  /** A remark for a person, on stderr; `--quiet` silences it. */
+  note(text: string): void {
+    if (!this.quiet) process.stderr.write(`${text}\n`)
+  }
+
+  /** A remark that something is not as it should be. */
+  warn(text: string): void {
+    this.note(`${this.noteColors.yellow('warning:')} ${text}`)
+  }
+}
+
+/**
+ * A reader that goes away (`| head`) ends the program quietly with 0: it has what it wanted. Files in the making are
+ * removed by the exit handler of `pending-file.ts`.
+ */
+export function endQuietlyWhenReaderLeaves(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}

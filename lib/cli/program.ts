@@ -1,0 +1,68 @@
+// Owns the `gabion` program: its commands, its help, how it fails. Each command lives in its own file.
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { embedCommand } from './embed.js'
+import { EXIT_USAGE, reportFailure } from './failure.js'
+import { pcaCommand } from './pca.js'
+
+const EXAMPLES = `
+Examples:
+  gabion monitor conversation.json         watch a conversation, turn by turn
+  gabion embed "How do I reset my password?"
+  gabion doctor                            what runs here, what to do if not
+
+"gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed, 2 wrong
+usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted.
+`
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+}
+
+/** The whole program. */
+export function buildProgram(): Command {
+  const program = new Command('gabion')
+    .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
+    .version(version(), '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES)
+  for (const command of [embedCommand(), pcaCommand()]) program.addCommand(command)
+  for (const command of everyCommand(program)) {
+    command.exitOverride()
+    command.helpOption('-h, --help', 'show help')
+    command.helpCommand(false)
+    command.configureHelp({ subcommandTerm: (sub) => sub.name(), styleTitle: (title) => `\x1b[1m${title}\x1b[22m` })
+    command.configureOutput({
+      outputError: (text, write) => {
+        write(asCoded(text))
+      },
+    })
+  }
+  return program
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((sub) => everyCommand(sub))]
+}
+
+/** Commander's own complaints in the form of ours: one line, with a code. */
+function asCoded(text: string): string {
+  if (!text.startsWith('error: ')) return text
+  const [first = '', ...more] = text.trimEnd().split('\n')
+  return `${[first.replace('error: ', 'error: INVALID_ARGUMENT: '), ...more].join(' ')}\n`
+}
+
+/** Runs the program on the arguments after the script's name; resolves with the exit code and never rejects. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    const program = buildProgram()
+    if (args.length === 0) {
+      program.outputHelp({ error: true })
+      return EXIT_USAGE
+    }
+    await program.parseAsync(args, { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    return reportFailure(error)
+  }
+}

@@ -1,0 +1,80 @@
+// Owns where texts come from: arguments, a file with a text a line, JSON lines. Streams, so a file may be larger than memory.
+
+import { GabionError } from '../errors.js'
+import { readLines, sourceName } from './lines.js'
+
+/** How the lines of an input file are read; `auto` looks at the file's name and its first line. */
+export const TEXT_FORMATS = ['auto', 'text', 'jsonl'] as const
+export type TextFormat = (typeof TEXT_FORMATS)[number]
+
+/** A text and how far its source has been read. */
+export interface SourceText {
+  text: string
+  bytesRead: number
+}
+
+/**
+ * The texts of a file (`-`: standard input). As `text`, every line is a text, an empty line the empty text, so text n is
+ * line n. As `jsonl`, every line is an object with the string field `text`; blank lines are skipped, other fields ignored.
+ * @throws GabionError INVALID_ARGUMENT naming file, line and field
+ */
+export async function* readTexts(file: string, format: TextFormat, signal?: AbortSignal): AsyncGenerator<SourceText> {
+  let asJson: boolean | null = format === 'auto' ? (/\.(jsonl|ndjson)$/i.test(file) ? true : null) : format === 'jsonl'
+  for await (const line of readLines(file, signal)) {
+    asJson ??= looksLikeJsonLine(line.text)
+    if (!asJson) yield { text: line.text, bytesRead: line.bytesRead }
+    else if (line.text.trim() !== '') {
+      yield { text: textOfJsonLine(line.text, `${sourceName(file)}: line ${String(line.number)}`), bytesRead: line.bytesRead }
+    }
+  }
+}
+
+function looksLikeJsonLine(line: string): boolean {
+  if (!line.startsWith('{')) return false
+  try {
+    return typeof (JSON.parse(line) as { text?: unknown }).text === 'string'
+  } catch {
+    return false
+  }
+}
+
+function textOfJsonLine(line: string, place: string): string {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw new GabionError('INVALID_ARGUMENT', `${place} is not JSON: ${(cause as Error).message}`, { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new GabionError('INVALID_ARGUMENT', `${place} must be an object with the string field 'text'`)
+  }
+  const { text } = value as { text?: unknown }
+  if (typeof text !== 'string') {
+    const came =
+      text === undefined
+        ? `has no field 'text' (fields: ${Object.keys(value).join(', ') || 'none'})`
+        : `has a field 'text' of type ${typeof text}`
+    throw new GabionError('INVALID_ARGUMENT', `${place} ${came}; expected {"text": "…"}`)
+  }
+  return text
+}
+
+/** Groups texts into batches of at most `rows` texts and about `characters` characters. */
+export async function* inBatches(
+  texts: AsyncIterable<SourceText> | Iterable<SourceText>,
+  rows: number,
+  characters: number,
+): AsyncGenerator<SourceText[]> {
+  let batch: SourceText[] = []
+  let size = 0
+  for await (const item of texts) {
+    batch.push(item)
+    size += item.text.length
+    if (batch.length >= rows || size >= characters) {
+      yield batch
+      batch = []
+      size = 0
+    }
+  }
+  if (batch.length > 0) yield batch
+}

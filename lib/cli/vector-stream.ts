@@ -1,0 +1,50 @@
+// Owns embedding an endless stream of texts in bounded memory: two batches in flight, results in order.
+
+import type { Embedder, EmbeddingBatch } from '../embedding/embedder.js'
+import type { Projection } from '../projection/projection.js'
+import { inBatches, type SourceText } from './text-source.js'
+
+/** Texts a batch: enough to keep every thread busy, few enough for memory and for a first result soon. */
+const BATCH_ROWS = 256
+const BATCH_CHARACTERS = 1 << 20
+
+/** A batch of vectors and where it stands in the stream. */
+export interface VectorChunk {
+  batch: EmbeddingBatch
+  /** The texts of the batch's rows. */
+  texts: readonly string[]
+  /** Index of the batch's first text in the stream. */
+  first: number
+  /** Bytes of the source read when the batch was full. */
+  bytesRead: number
+}
+
+/** Embeds a stream of texts; while one batch is consumed the next one is already being computed. */
+export async function* embedStream(
+  embedder: Embedder,
+  source: AsyncIterable<SourceText> | Iterable<SourceText>,
+  options: { signal: AbortSignal; projection?: Projection },
+): AsyncGenerator<VectorChunk> {
+  let ahead: Promise<VectorChunk> | null = null
+  let first = 0
+  for await (const items of inBatches(source, BATCH_ROWS, BATCH_CHARACTERS)) {
+    const next = embedChunk(embedder, items, first, options)
+    // A failure is met where the promise is awaited below; until then it must not count as unhandled.
+    next.catch(() => undefined)
+    first += items.length
+    if (ahead !== null) yield await ahead
+    ahead = next
+  }
+  if (ahead !== null) yield await ahead
+}
+
+async function embedChunk(
+  embedder: Embedder,
+  items: readonly SourceText[],
+  first: number,
+  options: { signal: AbortSignal; projection?: Projection },
+): Promise<VectorChunk> {
+  const texts = items.map((item) => item.text)
+  const batch = await embedder.embedBatch(texts, options)
+  return { batch, texts, first, bytesRead: items.at(-1)?.bytesRead ?? 0 }
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import { readLines } from '../../lib/cli/lines.js'
+import { NpyWriter, readNpy } from '../../lib/cli/npy.js'
+import { PendingFile, writeWhole } from '../../lib/cli/pending-file.js'
+import { inBatches, readTexts } from '../../lib/cli/text-source.js'
+
+let folder = ''
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gabion-cli-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+async function fileOf(content: string | Uint8Array, name = 'input.txt'): Promise<string> {
+  const file = join(folder, name)
+  await writeFile(file, content)
+  return file
+}
+
+describe('lines of a file', () => {
+  const texts = async (file: string): Promise<string[]> => (await collect(readLines(file))).map((line) => line.text)
+
+  test('come back as they were joined, however long and whatever they hold', async () => {
+    const line = fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => text.replaceAll(/[\r\n]/g, '\u2028'))
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { minLength: 1 }), fc.constantFrom('\n', '\r\n'), async (lines, end) => {
+        assert.deepEqual(await texts(await fileOf(lines.map((text) => text + end).join(''))), lines)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('may be longer than a read, with characters across its border', async () => {
+    const long = 'é'.repeat(100_000)
+    assert.deepEqual(await texts(await fileOf(`a${long}\n${long}`)), [`a${long}`, long])
+  })
+
+  test('an empty file has none, and a last line needs no end', async () => {
+    assert.deepEqual(await texts(await fileOf('')), [])
+    assert.deepEqual(await texts(await fileOf('\n')), [''])
+    assert.deepEqual(await texts(await fileOf('a\n\nb')), ['a', '', 'b'])
+  })
+
+  test('a byte order mark is not part of the first one', async () => {
+    assert.deepEqual(await texts(await fileOf('\ufefffirst\n\ufeffsecond\n')), ['first', '\ufeffsecond'])
+  })
+
+  test('bytes that are not UTF-8 are named', async () => {
+    const file = await fileOf(Buffer.from([0x61, 0x0a, 0xff, 0xfe, 0x0a]))
+    await assert.rejects(texts(file), { code: 'INVALID_ARGUMENT', message: `${file}: line 2 is not UTF-8 text` })
+  })
+})
+
+describe('texts of a file', () => {
+  const texts = async (file: string, format: 'auto' | 'text' | 'jsonl'): Promise<string[]> =>
+    (await collect(readTexts(file, format))).map((item) => item.text)
+
+  test('are its lines, empty ones included', async () => {
+    assert.deepEqual(await texts(await fileOf('one\n\nthree\n'), 'auto'), ['one', '', 'three'])
+  })
+
+  test('are the field "text" of JSON lines, by the first line or by name', async () => {
+    const lines = '{"id": 1, "text": "one"}\n\n{"text": "two\\nlines"}\n'
+    assert.deepEqual(await texts(await fileOf(lines), 'auto'), ['one', 'two\nlines'])
+    assert.deepEqual(await texts(await fileOf(lines, 'input.jsonl'), 'auto'), ['one', 'two\nlines'])
+  })
+
+  test('stay as they are where the format says so', async () => {
+    assert.deepEqual(await texts(await fileOf('{"text": "one"}\n'), 'text'), ['{"text": "one"}'])
+  })
+
+  test('a line that is not as expected is named with its place', async () => {
+    const file = await fileOf('{"text": "one"}\n{"text": 2}\n', 'wrong.jsonl')
+    await assert.rejects(texts(file, 'auto'), { code: 'INVALID_ARGUMENT', message: /line 2 has a field 'text' of type number/ })
+    await assert.rejects(texts(await fileOf('{"txt": "one"}\n'), 'jsonl'), { message: /line 1 has no field 'text' \(fields: txt\)/ })
+    await assert.rejects(texts(await fileOf('{"text": "one"\n'), 'jsonl'), { message: /line 1 is not JSON/ })
+    await assert.rejects(texts(await fileOf('[]\n'), 'jsonl'), { message: /line 1 must be an object/ })
+  })
+
+  test('are grouped by number and by size', async () => {
+    const items = ['a', 'b', 'c', 'dddd', 'e'].map((text) => ({ text, bytesRead: 0 }))
+    const groups = (await collect(inBatches(items, 2, 4))).map((batch) => batch.map((item) => item.text).join(' '))
+    assert.deepEqual(groups, ['a b', 'c dddd', 'e'])
+  })
+})
+
+describe('.npy files', () => {
+  test('give back what was written, in however many pieces', async () => {
+    const file = join(folder, 'matrix.npy')
+    const matrix = fc
+      .integer({ min: 1, max: 5 })
+      .chain((columns) =>
+        fc.tuple(
+          fc.constant(columns),
+          fc.array(fc.array(fc.float({ noNaN: true }), { minLength: columns, maxLength: columns }), { maxLength: 6 }),
+        ),
+      )
+    await fc.assert(
+      fc.asyncProperty(matrix, async ([columns, rows]) => {
+        const writer = await NpyWriter.create(file, columns)
+        for (const row of rows) await writer.append(Float32Array.from(row))
+        await writer.complete()
+        assert.deepEqual(await readNpy(file), { rows: rows.length, dimensions: columns, data: Float32Array.from(rows.flat()) })
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('have the header that NumPy describes', async () => {
+    const file = join(folder, 'header.npy')
+    const writer = await NpyWriter.create(file, 2)
+    await writer.append(Float32Array.of(1, 2))
+    await writer.complete()
+    const bytes = await readFile(file)
+    const text = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }"
+    assert.deepEqual([...bytes.subarray(0, 10)], [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0])
+    assert.equal(bytes.toString('latin1', 10, 128), `${text.padEnd(117)}\n`)
+    assert.deepEqual([...bytes.subarray(128)], [0, 0, 0x80, 0x3f, 0, 0, 0, 0x40])
+  })
+
+  const npy = (dictionary: string, body: Uint8Array): Buffer => {
+    const head = Buffer.from(`\x93NUMPY\x01\x00\x00\x00${dictionary}`, 'latin1')
+    head.writeUInt16LE(dictionary.length, 8)
+    return Buffer.concat([head, body])
+  }
+
+  test('of doubles and of one dimension are read too', async () => {
+    const doubles = new Uint8Array(Float64Array.of(0.5, -2).buffer)
+    const file = await fileOf(npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", doubles), 'row.npy')
+    assert.deepEqual(await readNpy(file), { rows: 1, dimensions: 2, data: Float32Array.of(0.5, -2) })
+  })
+
+  test('that are something else, of other numbers, transposed or cut short are refused', async () => {
+    const body = new Uint8Array(8)
+    const refused = async (content: Uint8Array, message: RegExp): Promise<void> => {
+      await assert.rejects(readNpy(await fileOf(content, 'wrong.npy')), { code: 'INVALID_ARGUMENT', message })
+    }
+    await refused(Buffer.from('plain text, not a matrix'), /not a \.npy file/)
+    await refused(npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }", body), /the file has <i8/)
+    await refused(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2), }", body), /fortran_order/)
+    await refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", body), /16 bytes of numbers expected, 8 found/)
+    await refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2), }", body), /expected a matrix/)
+  })
+})
+
+describe('files in the making', () => {
+  test('appear when complete and leave nothing when given up', async () => {
+    const place = await mkdtemp(join(folder, 'pending-'))
+    const file = await PendingFile.create(join(place, 'out.txt'))
+    await file.append('half')
+    assert.deepEqual((await readdir(place)).includes('out.txt'), false)
+    await file.discard()
+    assert.deepEqual(await readdir(place), [])
+    await writeWhole(join(place, 'out.txt'), 'whole')
+    assert.deepEqual(await readdir(place), ['out.txt'])
+    assert.equal(await readFile(join(place, 'out.txt'), 'utf8'), 'whole')
+  })
+
+  test('are refused where they cannot be, or would replace a device', async () => {
+    await assert.rejects(PendingFile.create(join(folder, 'missing', 'out.txt')), {
+      code: 'INVALID_ARGUMENT',
+      message: /cannot write .*no such file/,
+    })
+    await assert.rejects(PendingFile.create('/dev/null'), { code: 'INVALID_ARGUMENT', message: /not a regular file/ })
+    const link = join(folder, 'link')
+    await symlink('/dev/null', link)
+    await assert.rejects(PendingFile.create(link), { code: 'INVALID_ARGUMENT', message: /not a regular file/ })
+  })
+})
