@@ -1,0 +1,45 @@
+// Makes a folder that appears whole or not at all: filled beside its place under another name, then renamed.
+
+import { randomBytes } from 'node:crypto'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { GabionError } from '../errors.js'
+
+/**
+ * Fills a new folder and puts it in place.
+ *
+ * @param folder    absolute path of the folder to be
+ * @param overwrite whether a folder that is there already is replaced
+ * @param fill      writes into the folder it is given; if it throws, nothing is left behind
+ * @throws GabionError `INVALID_ARGUMENT` if the folder exists and may not be replaced; whatever `fill` throws
+ */
+export async function makeFolder(folder: string, overwrite: boolean, fill: (folder: string) => Promise<void>): Promise<void> {
+  const exists = await stat(folder).then(
+    () => true,
+    () => false,
+  )
+  if (exists && !overwrite)
+    throw new GabionError('INVALID_ARGUMENT', `${folder} exists already; choose another place or allow it to be overwritten`)
+  await mkdir(dirname(folder), { recursive: true })
+  const beside = (role: string): string => join(dirname(folder), `.${basename(folder)}.${role}-${randomBytes(6).toString('hex')}`)
+  const partial = beside('partial')
+  try {
+    await mkdir(partial)
+    await fill(partial)
+    if (!exists) {
+      await rename(partial, folder)
+      return
+    }
+    const old = beside('old')
+    await rename(folder, old)
+    try {
+      await rename(partial, folder)
+    } catch (error) {
+      await rename(old, folder)
+      throw error
+    }
+    await rm(old, { recursive: true })
+  } finally {
+    await rm(partial, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,109 @@
+// Reads tensors out of a safetensors file, one at a time and as float32. Owns the open file.
+
+import { open, type FileHandle } from 'node:fs/promises'
+import { GabionError } from '../errors.js'
+import { float32FromBfloat16, float32FromFloat16 } from './number-formats.js'
+import { checkHeaderLength, parseHeader, type StoredTensor } from './safetensors-header.js'
+
+/** An open safetensors file. Close it, or hold it with `await using`. */
+export class SafetensorsReader {
+  readonly file: string
+  /** Every tensor by name, already checked against the file. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>
+  /** The free text fields of the header. */
+  readonly metadata: Readonly<Record<string, string>>
+  readonly #handle: FileHandle
+
+  private constructor(file: string, handle: FileHandle, header: ReturnType<typeof parseHeader>) {
+    this.file = file
+    this.#handle = handle
+    this.tensors = header.tensors
+    this.metadata = header.metadata
+  }
+
+  /**
+   * Opens a file and checks its header.
+   *
+   * @throws GabionError `MODEL_NOT_FOUND` if it cannot be opened, `MODEL_INVALID` or `MODEL_UNSUPPORTED` for its header
+   */
+  static async open(file: string): Promise<SafetensorsReader> {
+    let handle: FileHandle
+    try {
+      handle = await open(file, 'r')
+    } catch (cause) {
+      throw new GabionError('MODEL_NOT_FOUND', `cannot open the weights file ${file}: ${(cause as Error).message}`, { cause })
+    }
+    try {
+      const { size } = await handle.stat()
+      if (size < 8) throw new GabionError('MODEL_INVALID', `${file} is not a readable safetensors file: it has only ${String(size)} bytes`)
+      const length = await readFully(file, handle, 8, 0)
+      const headerBytes = checkHeaderLength(file, new DataView(length.buffer).getBigUint64(0, true), size)
+      return new SafetensorsReader(file, handle, parseHeader(file, await readFully(file, handle, headerBytes, 8), size))
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /**
+   * Looks a tensor up and checks its shape.
+   *
+   * @throws GabionError `MODEL_UNSUPPORTED` if it is missing, `MODEL_INVALID` if its shape is another
+   */
+  require(name: string, shape: readonly number[]): StoredTensor {
+    const tensor = this.tensors.get(name)
+    if (tensor === undefined) throw new GabionError('MODEL_UNSUPPORTED', `${this.file} has no tensor '${name}'`)
+    if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+      throw new GabionError(
+        'MODEL_INVALID',
+        `${this.file}: tensor '${name}' must have the shape [${shape.join(', ')}], has [${tensor.shape.join(', ')}]`,
+      )
+    }
+    return tensor
+  }
+
+  /**
+   * Reads a whole tensor, or some of its rows (slices along the first axis), as float32.
+   *
+   * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16 and BF16; `MODEL_INVALID` if the file
+   * has shrunk or a value is not finite
+   */
+  async read(tensor: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array> {
+    const rowBytes = tensor.byteLength / (tensor.shape[0] ?? 1)
+    const offset = tensor.offset + (rows?.first ?? 0) * rowBytes
+    const byteLength = rows === undefined ? tensor.byteLength : rows.count * rowBytes
+    const bytes = await readFully(this.file, this.#handle, byteLength, offset)
+    const values = this.#widen(tensor, bytes.buffer)
+    for (const value of values) {
+      if (!Number.isFinite(value))
+        throw new GabionError('MODEL_INVALID', `${this.file}: tensor '${tensor.name}' holds a value that is not finite`)
+    }
+    return values
+  }
+
+  #widen(tensor: StoredTensor, buffer: ArrayBuffer): Float32Array {
+    if (tensor.type === 'F32') return new Float32Array(buffer)
+    if (tensor.type === 'BF16') return float32FromBfloat16(new Uint16Array(buffer))
+    if (tensor.type === 'F16') return float32FromFloat16(new Uint16Array(buffer))
+    throw new GabionError(
+      'MODEL_UNSUPPORTED',
+      `${this.file}: tensor '${tensor.name}' has the type ${tensor.type}; F32, F16 and BF16 are read`,
+    )
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+}
+
+/** Reads exactly that many bytes into a buffer of their own, so that typed arrays over it are aligned. */
+async function readFully(file: string, handle: FileHandle, byteLength: number, offset: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(byteLength)
+  let filled = 0
+  while (filled < byteLength) {
+    const { bytesRead } = await handle.read(bytes, filled, byteLength - filled, offset + filled)
+    if (bytesRead === 0) throw new GabionError('MODEL_INVALID', `${file} ended at byte ${String(offset + filled)} while it was read`)
+    filled += bytesRead
+  }
+  return bytes
+}

@@ -1,0 +1,14 @@
+// SHA-256 of files, read as a stream. Knows nothing of models.
+
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+
+/** The hex digest of one file, or of several one after another. Rejects with the file system's own error. */
+export async function sha256OfFiles(files: readonly string[], signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256')
+  for (const file of files) {
+    const stream = createReadStream(file, { highWaterMark: 1 << 20, ...(signal === undefined ? {} : { signal }) })
+    for await (const chunk of stream) hash.update(chunk as Buffer)
+  }
+  return hash.digest('hex')
+}

@@ -1,0 +1,122 @@
+// The manifest beside converted graphs (`onnx/manifest.json`): what was made from what, and the hashes to check it by.
+
+import { join } from 'node:path'
+import { GabionError } from '../errors.js'
+import { ConfigFile } from './config-file.js'
+
+/** Name of the folder of graphs inside a model folder. */
+export const GRAPH_FOLDER = 'onnx'
+/** Name of the manifest inside that folder. */
+export const GRAPH_MANIFEST = 'manifest.json'
+/** Value of the manifest's `format` field. */
+export const GRAPH_MANIFEST_FORMAT = 'gabion-graphs-1'
+
+/** The precisions that a graph can have. */
+export const GRAPH_PRECISIONS = ['fp32', 'bf16', 'int8'] as const
+
+/** A graph's precision; part of the identity of every vector that it makes. */
+export type GraphPrecision = (typeof GRAPH_PRECISIONS)[number]
+
+/** A file and what it must be. */
+export interface FileRecord {
+  /** Relative to the folder of the manifest that lists it. */
+  file: string
+  bytes: number
+  /** Hex digest. */
+  sha256: string
+}
+
+/** Agreement of a graph's vectors with a reference, over texts. */
+export interface Parity {
+  /** What made the reference vectors. */
+  reference: string
+  texts: number
+  worstCosine: number
+  meanCosine: number
+  /** Largest absolute difference of one component of two unit vectors. */
+  worstElement: number
+}
+
+/** A graph and the file its weights lie in. */
+export interface GraphRecord extends FileRecord {
+  precision: GraphPrecision
+  /** The kind of device that the graph was written for. */
+  target: 'cpu'
+  weights: FileRecord
+  /** Null until it has been measured. */
+  parity: Parity | null
+}
+
+/** The whole manifest. */
+export interface GraphManifest {
+  format: typeof GRAPH_MANIFEST_FORMAT
+  converter: { name: string; version: string; weightLayout: number }
+  /** The checkpoint that the graphs were made from. */
+  source: FileRecord
+  graphs: GraphRecord[]
+}
+
+const SHA_256 = /^[0-9a-f]{64}$/
+
+/**
+ * Reads a `{ file, bytes, sha256 }` entry. File names stay inside the manifest's folder.
+ *
+ * @throws GabionError `MODEL_INVALID`
+ */
+export function readFileRecord(entry: ConfigFile): FileRecord {
+  const file = entry.string('file')
+  if (file === '' || file.startsWith('/') || file.split(/[\\/]/).includes('..')) throw entry.wrong('file', 'a path inside the folder')
+  const sha256 = entry.string('sha256')
+  if (!SHA_256.test(sha256)) throw entry.wrong('sha256', '64 hexadecimal digits')
+  return { file, bytes: entry.integer('bytes', 0), sha256 }
+}
+
+function numberOf(entry: ConfigFile, key: string): number {
+  const value = entry.fields[key]
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw entry.wrong(key, 'a finite number')
+  return value
+}
+
+function readParity(entry: ConfigFile): Parity {
+  return {
+    reference: entry.string('reference'),
+    texts: entry.integer('texts', 1),
+    worstCosine: numberOf(entry, 'worstCosine'),
+    meanCosine: numberOf(entry, 'meanCosine'),
+    worstElement: numberOf(entry, 'worstElement'),
+  }
+}
+
+function readGraph(entry: ConfigFile): GraphRecord {
+  const precision = GRAPH_PRECISIONS.find((name) => name === entry.fields.precision)
+  if (precision === undefined) throw entry.wrong('precision', `one of ${GRAPH_PRECISIONS.join(', ')}`)
+  if (entry.fields.target !== 'cpu') throw entry.wrong('target', "'cpu'")
+  return {
+    precision,
+    target: 'cpu',
+    ...readFileRecord(entry),
+    weights: readFileRecord(entry.object('weights')),
+    parity: entry.has('parity') ? readParity(entry.object('parity')) : null,
+  }
+}
+
+/**
+ * Reads the manifest of a model folder's graphs.
+ *
+ * @returns null if the folder has none
+ * @throws GabionError `MODEL_INVALID` if it is not what {@link GraphManifest} says
+ */
+export async function readGraphManifest(folder: string): Promise<GraphManifest | null> {
+  const manifest = await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, GRAPH_MANIFEST))
+  if (manifest === null) return null
+  if (manifest.fields.format !== GRAPH_MANIFEST_FORMAT) throw manifest.wrong('format', `'${GRAPH_MANIFEST_FORMAT}'`)
+  const converter = manifest.object('converter')
+  const graphs = manifest.list('graphs').map((entry, index) => readGraph(ConfigFile.of(`${manifest.file} › graph ${String(index)}`, entry)))
+  if (graphs.length === 0) throw new GabionError('MODEL_INVALID', `${manifest.file} lists no graphs`)
+  return {
+    format: GRAPH_MANIFEST_FORMAT,
+    converter: { name: converter.string('name'), version: converter.string('version'), weightLayout: converter.integer('weightLayout', 1) },
+    source: readFileRecord(manifest.object('source')),
+    graphs,
+  }
+}

@@ -1,0 +1,72 @@
+// The manifest and the self-test at the top of a folder that gabion ships: who made the model, its files, one known vector.
+
+import { join } from 'node:path'
+import { GabionError } from '../errors.js'
+import { ConfigFile } from './config-file.js'
+import { readFileRecord, type FileRecord } from './graph-manifest.js'
+
+/** Name of the manifest inside a model folder. */
+export const MODEL_MANIFEST = 'manifest.json'
+/** Value of its `format` field. */
+export const MODEL_MANIFEST_FORMAT = 'gabion-model-1'
+/** Name of the self-test inside a model folder. */
+export const SELF_TEST = 'selftest.json'
+
+/** Where a model came from and what belongs to it. */
+export interface ModelManifest {
+  name: string
+  /** The maker's version of the weights, where known. */
+  revision: string | null
+  /** SPDX identifier. */
+  licence: string
+  /** Every other file of the folder. */
+  files: FileRecord[]
+}
+
+/** A text and the vector that the reference makes of it. */
+export interface SelfTest {
+  text: string
+  /** Of unit length. */
+  vector: Float32Array
+  /** The cosine to `vector` that each precision must reach; a lower one means that something computes wrong. */
+  minimumCosine: Readonly<Record<string, number>>
+}
+
+/**
+ * Reads a folder's manifest.
+ *
+ * @returns null if it has none
+ * @throws GabionError `MODEL_INVALID`
+ */
+export async function readModelManifest(folder: string): Promise<ModelManifest | null> {
+  const manifest = await ConfigFile.readIfPresent(folder, MODEL_MANIFEST)
+  if (manifest === null) return null
+  if (manifest.fields.format !== MODEL_MANIFEST_FORMAT) throw manifest.wrong('format', `'${MODEL_MANIFEST_FORMAT}'`)
+  return {
+    name: manifest.string('name'),
+    revision: manifest.stringOr('revision', null),
+    licence: manifest.string('licence'),
+    files: manifest.list('files').map((entry, index) => readFileRecord(ConfigFile.of(`${manifest.file} › file ${String(index)}`, entry))),
+  }
+}
+
+/**
+ * Reads a folder's self-test.
+ *
+ * @param dimensions length that its vector must have
+ * @returns null if it has none
+ * @throws GabionError `MODEL_INVALID`
+ */
+export async function readSelfTest(folder: string, dimensions: number): Promise<SelfTest | null> {
+  const file = await ConfigFile.readIfPresent(folder, SELF_TEST)
+  if (file === null) return null
+  const bytes = Buffer.from(file.string('vector'), 'base64')
+  if (bytes.length !== dimensions * 4) throw file.wrong('vector', `${String(dimensions)} float32 numbers in base64`)
+  const vector = new Float32Array(Uint8Array.from(bytes).buffer)
+  if (!vector.every(Number.isFinite))
+    throw new GabionError('MODEL_INVALID', `${join(folder, SELF_TEST)}: field 'vector' holds a value that is not finite`)
+  const bounds = file.object('minimumCosine')
+  const minimumCosine: Record<string, number> = {}
+  for (const precision of Object.keys(bounds.fields)) minimumCosine[precision] = bounds.positiveNumber(precision)
+  return { text: file.string('text'), vector, minimumCosine }
+}
