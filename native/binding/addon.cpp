@@ -1,0 +1,143 @@
+// The addon's whole surface, declared for TypeScript in lib/native.ts. Functions take handles and plain values; there are
+// no classes, so there is no `this` that could be of the wrong kind.
+
+#include <napi.h>
+
+#include <memory>
+#include <utility>
+
+#include "conversion.hpp"
+#include "cpu.hpp"
+#include "environment.hpp"
+#include "handle.hpp"
+#include "open_model.hpp"
+
+namespace gabion::binding {
+
+template <>
+struct HandleKind<const Projection> {
+  static constexpr napi_type_tag kTag{0x27b95ad4c06e4f13ULL, 0x9d80f17a3e5c2b64ULL};
+  static constexpr const char* kName = "projection";
+};
+
+namespace {
+
+std::shared_ptr<const Projection> ToProjection(const Napi::Value& value) {
+  if (value.IsNull()) {
+    return nullptr;
+  }
+  return FromHandle<const Projection>(value);
+}
+
+// createProjection(matrix: Float64Array, offset: Float64Array): handle
+Napi::Value CreateProjection(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    return MakeHandle<const Projection>(
+        env, std::make_shared<const Projection>(ToDoubles(info[0], "matrix"), ToDoubles(info[1], "offset")));
+  });
+}
+
+// closeModel(handle): refuses new runs at once; calling it again has no effect
+void CloseModel(const Napi::CallbackInfo& info) {
+  Guard(info.Env(), [&] { FromHandle<OpenModel>(info[0])->Close(); });
+}
+
+// embed(handle, texts, projection | null, done): id of the run
+Napi::Value Embed(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const auto open = FromHandle<OpenModel>(info[0]);
+    std::vector<std::string> texts = ToTexts(env, info[1]);  // may run the caller's getters, so the model is asked after
+    std::shared_ptr<const Projection> projection = ToProjection(info[2]);
+    const Napi::Function done = ToFunction(info[3], "done");
+    const uint32_t id = Environment::Of(env).Start(env, open->model(), std::move(projection), std::move(texts),
+                                                   open->threads(), done);
+    return Napi::Number::New(env, id);
+  });
+}
+
+// cancel(id): no effect for a run that has ended
+void Cancel(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Guard(env, [&] { Environment::Of(env).Cancel(static_cast<uint32_t>(ToSize(info[0], "id"))); });
+}
+
+// embedSync(handle, texts, projection | null): result
+Napi::Value EmbedSync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const auto open = FromHandle<OpenModel>(info[0]);
+    std::vector<std::string> texts = ToTexts(env, info[1]);
+    std::shared_ptr<const Projection> projection = ToProjection(info[2]);
+    Request request(open->model(), std::move(projection), std::move(texts), 1, nullptr);
+    // One a thread, so that synchronous calls allocate nothing after the first.
+    thread_local Scratch scratch(Runtime::Get());
+    request.RunHere(scratch);
+    return ToResult(env, request);
+  });
+}
+
+// tokenize(handle, text): {ids: Int32Array, total}
+Napi::Value Tokenize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const auto open = FromHandle<OpenModel>(info[0]);
+    const std::string text = ToUtf8(env, info[1], "text");
+    const auto& model = open->model();
+    std::vector<int64_t> ids;
+    const Tokenizer::Encoded encoded = model->tokenizer().Encode(text, model->maximum_tokens(), ids);
+    Napi::Int32Array array = Napi::Int32Array::New(env, encoded.written);
+    for (size_t i = 0; i < encoded.written; ++i) {
+      array[i] = static_cast<int32_t>(ids[i]);
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("ids", array);
+    result.Set("total", static_cast<double>(encoded.total));
+    return result;
+  });
+}
+
+// runtime(): {version, library}; opens ONNX Runtime
+Napi::Value DescribeRuntime(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const Runtime& runtime = Runtime::Get();
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("version", runtime.version());
+    result.Set("library", runtime.library_path());
+    return result;
+  });
+}
+
+// machine(): {instructionSet, defaultThreads}
+Napi::Value DescribeMachine(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("instructionSet", InstructionSet());
+    result.Set("defaultThreads", static_cast<double>(DefaultThreadCount()));
+    return result;
+  });
+}
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  Environment::Create(env);
+  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
+  add("openModel", OpenModelAsync);
+  add("closeModel", CloseModel);
+  add("createProjection", CreateProjection);
+  add("embed", Embed);
+  add("cancel", Cancel);
+  add("embedSync", EmbedSync);
+  add("tokenize", Tokenize);
+  add("runtime", DescribeRuntime);
+  add("machine", DescribeMachine);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(gabion, Initialize)
+
+}  // namespace gabion::binding

@@ -1,0 +1,127 @@
+#include "conversion.hpp"
+
+#include <array>
+#include <cstring>
+
+namespace gabion::binding {
+namespace {
+
+constexpr size_t kMaximumTexts = 1U << 20U;
+constexpr double kNanosecondsPerMillisecond = 1e6;
+
+[[noreturn]] void Refuse(const char* name, const char* expected) {
+  throw Error(Code::kInvalidArgument, std::string(name) + " must be " + expected);
+}
+
+void Check(Napi::Env env, napi_status status) {
+  if (status != napi_ok) {
+    throw Napi::Error::New(env);
+  }
+}
+
+template <typename Array, typename Source>
+Array Copy(Napi::Env env, const Source& source) {
+  Array array = Array::New(env, source.size());
+  if (!source.empty()) {
+    std::memcpy(array.Data(), source.data(), source.size() * sizeof(source[0]));
+  }
+  return array;
+}
+
+}  // namespace
+
+Napi::Error ToJsError(Napi::Env env, const Error& error) {
+  Napi::Error js = Napi::Error::New(env, error.what());
+  js.Set("code", Napi::String::New(env, CodeName(error.code())));
+  return js;
+}
+
+std::string ToUtf8(Napi::Env env, const Napi::Value& value, const char* name) {
+  if (!value.IsString()) {
+    Refuse(name, "a string");
+  }
+  // One call is enough for a short text. A buffer filled to within one character of its end may have been cut.
+  std::array<char, 1024> buffer;
+  size_t length = 0;
+  Check(env, napi_get_value_string_utf8(env, value, buffer.data(), buffer.size(), &length));
+  if (length + 4 < buffer.size()) {
+    return {buffer.data(), length};
+  }
+  Check(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length));
+  std::string text(length, '\0');
+  Check(env, napi_get_value_string_utf8(env, value, text.data(), length + 1, &length));
+  text.resize(length);
+  return text;
+}
+
+std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value) {
+  if (!value.IsArray()) {
+    Refuse("texts", "an array of strings");
+  }
+  const auto array = value.As<Napi::Array>();
+  const size_t count = array.Length();
+  if (count == 0 || count > kMaximumTexts) {
+    Refuse("texts", "an array of 1 to 1048576 strings");
+  }
+  std::vector<std::string> texts;
+  texts.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(env);
+    texts.push_back(ToUtf8(env, array.Get(static_cast<uint32_t>(i)), "each text"));
+  }
+  return texts;
+}
+
+std::vector<double> ToDoubles(const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    Refuse(name, "a Float64Array");
+  }
+  const auto array = value.As<Napi::Float64Array>();
+  const size_t length = array.ElementLength();
+  // A detached buffer has no elements; asking such an array for its address would be a fault.
+  return length == 0 ? std::vector<double>() : std::vector<double>(array.Data(), array.Data() + length);
+}
+
+size_t ToSize(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) {
+    Refuse(name, "a whole number of 0 or more");
+  }
+  const double number = value.As<Napi::Number>().DoubleValue();
+  constexpr double kMaximum = 4294967295.0;
+  if (!(number >= 0 && number <= kMaximum) || number != static_cast<double>(static_cast<uint32_t>(number))) {
+    Refuse(name, "a whole number of 0 or more");
+  }
+  return static_cast<size_t>(number);
+}
+
+bool ToBoolean(const Napi::Value& value, const char* name) {
+  if (!value.IsBoolean()) {
+    Refuse(name, "a boolean");
+  }
+  return value.As<Napi::Boolean>().Value();
+}
+
+Napi::Function ToFunction(const Napi::Value& value, const char* name) {
+  if (!value.IsFunction()) {
+    Refuse(name, "a function");
+  }
+  return value.As<Napi::Function>();
+}
+
+Napi::Object ToResult(Napi::Env env, const Request& request) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("vectors", Copy<Napi::Float32Array>(env, request.vectors()));
+  result.Set("projected", request.projected().empty()
+                              ? env.Null()
+                              : Napi::Value(Copy<Napi::Float32Array>(env, request.projected())));
+  result.Set("tokens", Copy<Napi::Int32Array>(env, request.tokens()));
+  const EncodeTimes& times = request.times();
+  const std::array<double, 4> milliseconds{static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond,
+                                           static_cast<double>(request.queue_ns()) / kNanosecondsPerMillisecond,
+                                           static_cast<double>(times.encode_ns) / kNanosecondsPerMillisecond,
+                                           static_cast<double>(times.project_ns) / kNanosecondsPerMillisecond};
+  result.Set("times", Copy<Napi::Float64Array>(env, milliseconds));
+  return result;
+}
+
+}  // namespace gabion::binding

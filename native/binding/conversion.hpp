@@ -1,0 +1,42 @@
+// JavaScript values to C++ and back. Every reader throws a coded JavaScript error when the value is not what it must be.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "scheduler.hpp"
+
+namespace gabion::binding {
+
+/// A JavaScript Error with `code` set to the public name.
+Napi::Error ToJsError(Napi::Env env, const Error& error);
+
+/// Runs `body` and turns every C++ exception into a JavaScript one. Nothing else may leave a native function.
+template <typename Body>
+auto Guard(Napi::Env env, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw ToJsError(env, error);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw ToJsError(env, Error(Code::kInternal, error.what()));
+  }
+}
+
+/// UTF-8 of a JavaScript string; a lone surrogate becomes U+FFFD, as in TextEncoder.
+std::string ToUtf8(Napi::Env env, const Napi::Value& value, const char* name);
+std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value);
+std::vector<double> ToDoubles(const Napi::Value& value, const char* name);
+size_t ToSize(const Napi::Value& value, const char* name);
+bool ToBoolean(const Napi::Value& value, const char* name);
+Napi::Function ToFunction(const Napi::Value& value, const char* name);
+
+/// {vectors, projected, tokens, times} of a request that ended well; times are tokenize, queue, encode, project in ms.
+Napi::Object ToResult(Napi::Env env, const Request& request);
+
+}  // namespace gabion::binding

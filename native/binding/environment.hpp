@@ -1,0 +1,61 @@
+// One Node environment (the main thread or a worker): its runs in flight, and the way results come back to it.
+//
+// - Created when the addon is loaded in the environment, closed by its cleanup hook. After closing, results that still
+//   arrive are dropped; its queued texts are dropped and its running ones are told to stop, but nothing waits for them,
+//   since a request writes into its own memory only.
+// - Post may be called on any thread; everything else belongs to the environment's thread.
+// - While runs are in flight the threadsafe function is referenced, so that Node does not exit under a pending promise.
+// - Node's own cleanup of the threadsafe function runs after our hook (hooks run in reverse order), so a Post that saw
+//   `closed_ == false` under the lock always has a living function to call.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "scheduler.hpp"
+
+namespace gabion::binding {
+
+class Environment : public std::enable_shared_from_this<Environment> {
+ public:
+  /// Creates the environment's state and hangs it on `env`.
+  static void Create(Napi::Env env);
+  static Environment& Of(Napi::Env env);
+
+  /// Submits a request; `done` is called once with (code, message) or (null, null, result). Returns the run's id.
+  /// Throws what Scheduler::Submit throws.
+  uint32_t Start(Napi::Env env, std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
+                 std::vector<std::string> texts, size_t parallel, Napi::Function done);
+
+  /// No effect for an id that is not in flight.
+  void Cancel(uint32_t id);
+
+ private:
+  struct Run {
+    std::shared_ptr<Request> request;
+    Napi::FunctionReference done;
+  };
+  struct Settled {
+    uint32_t id;
+    std::shared_ptr<Request> request;
+  };
+
+  void Post(uint32_t id, const std::shared_ptr<Request>& request);
+  void Drain(Napi::Env env);
+  void Close();
+
+  std::mutex mutex_;
+  bool closed_ = false;
+  napi_threadsafe_function wake_ = nullptr;
+  std::vector<Settled> settled_;
+
+  std::unordered_map<uint32_t, Run> runs_;
+  uint32_t last_id_ = 0;
+};
+
+}  // namespace gabion::binding

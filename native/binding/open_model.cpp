@@ -1,0 +1,123 @@
+#include "open_model.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "conversion.hpp"
+#include "cpu.hpp"
+
+namespace gabion::binding {
+namespace {
+
+Pooling ToPooling(const std::string& name) {
+  if (name == "mean") return Pooling::kMean;
+  if (name == "cls") return Pooling::kCls;
+  if (name == "max") return Pooling::kMax;
+  if (name == "mean_sqrt_len_tokens") return Pooling::kMeanSqrtLength;
+  if (name == "lasttoken") return Pooling::kLastToken;
+  throw Error(Code::kModelUnsupported, "there is no pooling mode '" + name + "'");
+}
+
+ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
+  if (!value.IsObject()) {
+    throw Error(Code::kInvalidArgument, "options must be an object");
+  }
+  const auto object = value.As<Napi::Object>();
+  const auto text = [&](const char* name) { return ToUtf8(env, object.Get(name), name); };
+  ModelOptions options;
+  options.graph_file = text("graphFile");
+  options.tokenizer_file = text("tokenizerFile");
+  options.pooling = ToPooling(text("pooling"));
+  options.normalize = ToBoolean(object.Get("normalize"), "normalize");
+  options.maximum_tokens = ToSize(object.Get("maximumTokens"), "maximumTokens");
+  options.vocabulary_size = ToSize(object.Get("vocabularySize"), "vocabularySize");
+  options.dimensions = ToSize(object.Get("dimensions"), "dimensions");
+  options.providers = ToTexts(env, object.Get("providers"));
+  constexpr size_t kMaximumTokens = 1U << 16U;
+  if (options.maximum_tokens < 3 || options.maximum_tokens > kMaximumTokens) {
+    throw Error(Code::kInvalidArgument, "maximumTokens must be from 3 to 65536");
+  }
+  return options;
+}
+
+class Loader : public Napi::AsyncWorker {
+ public:
+  Loader(const Napi::Function& done, ModelOptions options, size_t threads)
+      : Napi::AsyncWorker(done, "gabion.openModel"), options_(std::move(options)), threads_(threads) {}
+
+  void Execute() override {
+    try {
+      auto model = std::make_shared<const Model>(std::move(options_));
+      open_ = std::make_shared<OpenModel>(std::move(model), threads_);
+    } catch (const Error& error) {
+      failure_ = error;
+    } catch (const std::exception& error) {
+      failure_ = Error(Code::kInternal, error.what());
+    }
+  }
+
+  void OnOK() override {
+    const Napi::Env env = Env();
+    if (failure_) {
+      Callback().Call({Napi::String::New(env, CodeName(failure_->code())), Napi::String::New(env, failure_->what())});
+      return;
+    }
+    const Session& session = open_->model()->session();
+    Napi::Object description = Napi::Object::New(env);
+    description.Set("provider", session.provider());
+    Napi::Array passed_over = Napi::Array::New(env);
+    for (const ProviderPassedOver& passed : session.passed_over()) {
+      Napi::Object item = Napi::Object::New(env);
+      item.Set("provider", passed.name);
+      item.Set("reason", passed.reason);
+      passed_over.Set(passed_over.Length(), item);
+    }
+    description.Set("providersPassedOver", passed_over);
+    description.Set("threads", static_cast<double>(threads_));
+    Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
+  }
+
+ private:
+  ModelOptions options_;
+  size_t threads_;
+  std::shared_ptr<OpenModel> open_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace
+
+OpenModel::OpenModel(std::shared_ptr<const Model> model, size_t threads) : model_(std::move(model)), threads_(threads) {
+  Scheduler::Process().Acquire(threads_);
+}
+
+const std::shared_ptr<const Model>& OpenModel::model() const {
+  if (model_ == nullptr) {
+    throw Error(Code::kDisposed, "the model was disposed");
+  }
+  return model_;
+}
+
+void OpenModel::Close() noexcept {
+  if (model_ != nullptr) {
+    model_.reset();
+    Scheduler::Process().Release();
+  }
+}
+
+void OpenModelAsync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Guard(env, [&] {
+    ModelOptions options = ToModelOptions(env, info[0]);
+    constexpr size_t kMaximumThreads = 1024;
+    const Napi::Value wished = info[0].As<Napi::Object>().Get("threads");
+    const size_t threads = wished.IsUndefined() ? DefaultThreadCount() : ToSize(wished, "threads");
+    if (threads < 1 || threads > kMaximumThreads) {
+      throw Error(Code::kInvalidArgument, "threads must be from 1 to 1024");
+    }
+    (new Loader(ToFunction(info[1], "done"), std::move(options), threads))->Queue();  // deletes itself
+  });
+}
+
+}  // namespace gabion::binding

@@ -1,0 +1,124 @@
+#include "cpu.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+
+namespace gabion {
+namespace {
+
+std::string ReadLine(const std::string& file) {
+  std::ifstream stream(file);
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
+// Processors the kernel may schedule this process on.
+size_t AffinityCount(cpu_set_t& set) {
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) {
+    return 1;
+  }
+  return static_cast<size_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+// Two hardware threads of one core share its multiply units, so only cores count.
+size_t PhysicalCores(const cpu_set_t& set) {
+  std::set<std::string> cores;
+  for (size_t processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (!CPU_ISSET(processor, &set)) {
+      continue;
+    }
+    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(processor) + "/topology/";
+    const std::string siblings = ReadLine(topology + "thread_siblings_list");
+    cores.insert(siblings.empty() ? std::to_string(processor) : siblings);
+  }
+  return std::max<size_t>(1, cores.size());
+}
+
+double QuotaOf(const std::string& quota, const std::string& period) {
+  if (quota.empty() || quota == "max" || quota.front() == '-') {
+    return std::numeric_limits<double>::infinity();
+  }
+  const double divisor = std::strtod(period.c_str(), nullptr);
+  const double dividend = std::strtod(quota.c_str(), nullptr);
+  return divisor > 0 && dividend > 0 ? dividend / divisor : std::numeric_limits<double>::infinity();
+}
+
+// The tightest quota of the process's control group and all above it, for cgroup v2 and v1.
+double CgroupQuota() {
+  double quota = std::numeric_limits<double>::infinity();
+  std::ifstream groups("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(groups, line)) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) {
+      continue;
+    }
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool v2 = controllers.empty();
+    if (!v2 && controllers.find("cpu") == std::string::npos) {
+      continue;
+    }
+    std::string group = line.substr(second + 1);
+    const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
+    for (;;) {
+      const std::string folder = root + (group == "/" ? "" : group);
+      if (v2) {
+        std::istringstream limits(ReadLine(folder + "/cpu.max"));
+        std::string allowed;
+        std::string period;
+        limits >> allowed >> period;
+        quota = std::min(quota, QuotaOf(allowed, period));
+      } else {
+        quota = std::min(quota,
+                         QuotaOf(ReadLine(folder + "/cpu.cfs_quota_us"), ReadLine(folder + "/cpu.cfs_period_us")));
+      }
+      if (group.empty() || group == "/") {
+        break;
+      }
+      const auto slash = group.find_last_of('/');
+      group = slash == std::string::npos || slash == 0 ? "/" : group.substr(0, slash);
+    }
+  }
+  return quota;
+}
+
+}  // namespace
+
+size_t DefaultThreadCount() {
+  cpu_set_t set;
+  const size_t allowed = AffinityCount(set);
+  size_t count = std::min(allowed, PhysicalCores(set));
+  const double quota = CgroupQuota();
+  if (std::isfinite(quota)) {
+    count = std::min(count, static_cast<size_t>(std::ceil(quota)));
+  }
+  return std::max<size_t>(1, count);
+}
+
+std::string InstructionSet() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+    return __builtin_cpu_supports("avx512vnni") ? "avx512-vnni" : "avx512";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return "avx2";
+  }
+  return "sse2";
+#elif defined(__aarch64__)
+  return "neon";
+#else
+  return "generic";
+#endif
+}
+
+}  // namespace gabion

@@ -1,0 +1,59 @@
+// A loaded model: tokenizer, graph, pooling and normalisation as its folder says. Immutable: any thread may use it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pooling.hpp"
+#include "projection.hpp"
+#include "session.hpp"
+#include "tokenizer.hpp"
+
+namespace gabion {
+
+struct ModelOptions {
+  std::string graph_file;
+  std::string tokenizer_file;
+  std::vector<std::string> providers;
+  size_t maximum_tokens = 0;   ///< special tokens included
+  size_t vocabulary_size = 0;  ///< rows of the embedding table
+  size_t dimensions = 0;
+  Pooling pooling = Pooling::kMean;
+  bool normalize = true;
+};
+
+/// Nanoseconds spent in each part of one text's way, summed over the texts of a request.
+struct EncodeTimes {
+  int64_t tokenize_ns = 0;
+  int64_t encode_ns = 0;
+  int64_t project_ns = 0;
+};
+
+class Model {
+ public:
+  /// Throws what Tokenizer and Session throw, and kModelInvalid when tokenizer, graph and options contradict each other.
+  explicit Model(ModelOptions options);
+
+  /// Embeds one text on the calling thread: `vector` [dimensions]; `kept` and `total` tokens; `projected` [components]
+  /// when a projection is given (it must have been checked with Accepts).
+  void Embed(std::string_view text, const Projection* projection, Scratch& scratch, float* vector, float* projected,
+             int32_t* kept, int32_t* total, EncodeTimes& times) const;
+
+  /// Throws kProjectionMismatch when the projection is for vectors of another width.
+  void Accepts(const Projection& projection) const;
+
+  const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+  const Session& session() const noexcept { return session_; }
+  size_t dimensions() const noexcept { return options_.dimensions; }
+  size_t maximum_tokens() const noexcept { return options_.maximum_tokens; }
+
+ private:
+  ModelOptions options_;
+  Tokenizer tokenizer_;
+  Session session_;
+};
+
+}  // namespace gabion

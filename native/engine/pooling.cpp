@@ -1,0 +1,64 @@
+#include "pooling.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace gabion {
+namespace {
+
+void SumRows(const float* hidden, size_t tokens, size_t width, float* output) noexcept {
+  std::memcpy(output, hidden, width * sizeof(float));
+  for (size_t token = 1; token < tokens; ++token) {
+    const float* row = hidden + token * width;
+    for (size_t i = 0; i < width; ++i) {
+      output[i] += row[i];
+    }
+  }
+}
+
+void Scale(float* vector, size_t width, float divisor) noexcept {
+  for (size_t i = 0; i < width; ++i) {
+    vector[i] /= divisor;
+  }
+}
+
+}  // namespace
+
+void Pool(Pooling mode, const float* hidden, size_t tokens, size_t width, float* output) noexcept {
+  switch (mode) {
+    case Pooling::kMean:
+      SumRows(hidden, tokens, width, output);
+      Scale(output, width, static_cast<float>(tokens));
+      return;
+    case Pooling::kMeanSqrtLength:
+      SumRows(hidden, tokens, width, output);
+      Scale(output, width, std::sqrt(static_cast<float>(tokens)));
+      return;
+    case Pooling::kCls:
+      std::memcpy(output, hidden, width * sizeof(float));
+      return;
+    case Pooling::kLastToken:
+      std::memcpy(output, hidden + (tokens - 1) * width, width * sizeof(float));
+      return;
+    case Pooling::kMax:
+      std::memcpy(output, hidden, width * sizeof(float));
+      for (size_t token = 1; token < tokens; ++token) {
+        const float* row = hidden + token * width;
+        for (size_t i = 0; i < width; ++i) {
+          output[i] = std::max(output[i], row[i]);
+        }
+      }
+      return;
+  }
+}
+
+void NormalizeL2(float* vector, size_t width) noexcept {
+  double sum = 0;
+  for (size_t i = 0; i < width; ++i) {
+    sum += static_cast<double>(vector[i]) * static_cast<double>(vector[i]);
+  }
+  Scale(vector, width, static_cast<float>(std::max(std::sqrt(sum), 1e-12)));
+}
+
+}  // namespace gabion

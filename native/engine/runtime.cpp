@@ -1,0 +1,78 @@
+#include "runtime.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <string>
+
+namespace gabion {
+namespace {
+
+constexpr const char* kLibraryName = "libgabion_onnx.so.1";
+
+// Any function of this binary will do: its address tells which file it was loaded from.
+std::string DirectoryOfThisBinary() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&DirectoryOfThisBinary), &info) == 0 || info.dli_fname == nullptr) {
+    throw Error(Code::kRuntimeMissing, "the folder of the native addon could not be found");
+  }
+  const std::string file = info.dli_fname;
+  const auto slash = file.find_last_of('/');
+  return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+}  // namespace
+
+const Runtime& Runtime::Get() {
+  static std::mutex mutex;
+  static const Runtime* runtime = nullptr;
+  const std::lock_guard lock(mutex);
+  if (runtime == nullptr) {
+    runtime = new Runtime();  // never freed, see the head of runtime.hpp
+  }
+  return *runtime;
+}
+
+Runtime::Runtime() {
+  library_path_ = DirectoryOfThisBinary() + "/" + kLibraryName;
+
+  // Read by the library's static initialisers: later calls (DisableTelemetryEvents) come too late to stop its files and
+  // its uploader thread.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+
+  void* library = dlopen(library_path_.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    throw Error(Code::kRuntimeMissing, "ONNX Runtime could not be loaded from " + library_path_ + ": " +
+                                           (reason == nullptr ? "unknown reason" : reason));
+  }
+  using GetBase = const OrtApiBase* (*)();
+  auto* get_base = reinterpret_cast<GetBase>(dlsym(library, "OrtGetApiBase"));
+  const OrtApiBase* base = get_base == nullptr ? nullptr : get_base();
+  if (base == nullptr) {
+    throw Error(Code::kRuntimeIncompatible, library_path_ + " is not an ONNX Runtime library (no OrtGetApiBase)");
+  }
+  version_ = base->GetVersionString();
+  api_ = base->GetApi(ORT_API_VERSION);
+  if (api_ == nullptr) {
+    throw Error(Code::kRuntimeIncompatible, library_path_ + " is ONNX Runtime " + version_ +
+                                                ", which does not serve API version " +
+                                                std::to_string(ORT_API_VERSION) + "; 1." +
+                                                std::to_string(ORT_API_VERSION) + " or newer is needed");
+  }
+  Check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "gabion", &environment_), Code::kRuntimeIncompatible,
+        "ONNX Runtime did not start");
+  Check(api_->DisableTelemetryEvents(environment_), Code::kRuntimeIncompatible, "telemetry could not be switched off");
+}
+
+void Runtime::Check(OrtStatus* status, Code code, const std::string& context) const {
+  if (status == nullptr) {
+    return;
+  }
+  const std::string message = api_->GetErrorMessage(status);
+  api_->ReleaseStatus(status);
+  throw Error(code, context + ": " + message);
+}
+
+}  // namespace gabion

@@ -1,0 +1,43 @@
+// The one ONNX Runtime of the process.
+//
+// Lifetime: opened at the first model and never closed. Its threads, allocators and static objects may be in use on any
+// thread until the process ends, so there is no safe moment to unload it. The library lies beside this binary under a
+// SONAME of its own, so that another copy in the process (onnxruntime-node, say) is never mistaken for it.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <memory>
+#include <string>
+
+#include "status.hpp"
+
+namespace gabion {
+
+class Runtime {
+ public:
+  /// Opens the library at the first call. Throws kRuntimeMissing or kRuntimeIncompatible, at each call until it works.
+  static const Runtime& Get();
+
+  const OrtApi& api() const noexcept { return *api_; }
+  OrtEnv* environment() const noexcept { return environment_; }
+  const std::string& version() const noexcept { return version_; }
+  const std::string& library_path() const noexcept { return library_path_; }
+
+  /// Throws an Error with the given code and ONNX Runtime's own text if the status is a failure; frees the status.
+  void Check(OrtStatus* status, Code code, const std::string& context) const;
+
+ private:
+  Runtime();
+
+  const OrtApi* api_ = nullptr;
+  OrtEnv* environment_ = nullptr;
+  std::string version_;
+  std::string library_path_;
+};
+
+/// Owns one object of ONNX Runtime's C API and releases it with the API's own function.
+template <typename T>
+using OrtOwned = std::unique_ptr<T, void (*)(T*)>;
+
+}  // namespace gabion

@@ -1,0 +1,271 @@
+#include "scheduler.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+#include <utility>
+
+namespace gabion {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long process exit waits for running texts. A run stops between two graph nodes, within milliseconds; only the
+// tokenizing of a huge text can take longer, and that touches nothing which exit takes down.
+constexpr auto kExitPatience = std::chrono::seconds(1);
+
+// Signals belong to the host's threads.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t previous_{};
+};
+
+}  // namespace
+
+Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
+                 std::vector<std::string> texts, size_t parallel, Done done)
+    : model_(std::move(model)),
+      projection_(std::move(projection)),
+      texts_(std::move(texts)),
+      parallel_(std::max<size_t>(1, parallel)),
+      done_(std::move(done)),
+      vectors_(texts_.size() * model_->dimensions()),
+      tokens_(texts_.size() * 2) {
+  if (projection_ != nullptr) {
+    model_->Accepts(*projection_);
+    projected_.resize(texts_.size() * projection_->components());
+  }
+}
+
+void Request::EmbedText(size_t index, Scratch& scratch, EncodeTimes& times) {
+  float* projected =
+      projection_ == nullptr ? nullptr : projected_.data() + index * projection_->components();
+  model_->Embed(texts_[index], projection_.get(), scratch, vectors_.data() + index * model_->dimensions(), projected,
+                &tokens_[2 * index], &tokens_[2 * index + 1], times);
+}
+
+void Request::RunHere(Scratch& scratch) {
+  for (size_t index = 0; index < texts_.size(); ++index) {
+    EmbedText(index, scratch, times_);
+  }
+}
+
+Scheduler& Scheduler::Process() {
+  static auto* scheduler = new Scheduler();  // never freed, see the head of scheduler.hpp
+  return *scheduler;
+}
+
+void Scheduler::Acquire(size_t threads) {
+  const Runtime& runtime = Runtime::Get();
+  const std::lock_guard threads_lock(threads_mutex_);
+  // Registered after ONNX Runtime is loaded, so that it runs before the library's own exit handlers.
+  [[maybe_unused]] static const int registered = std::atexit([] { Process().StopAtExit(); });
+
+  bool restart = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (exiting_) {
+      throw Error(Code::kDisposed, "the process is exiting");
+    }
+    ++leases_;
+    restart = stopping_;
+  }
+  try {
+    if (restart) {
+      for (const auto& slot : slots_) {
+        slot->thread.join();
+      }
+      slots_.clear();
+      const std::lock_guard lock(mutex_);
+      stopping_ = false;
+    }
+    while (slots_.size() < threads) {
+      auto slot = std::make_unique<Slot>(runtime);
+      const SignalsBlocked blocked;
+      slot->thread = std::thread([this, raw = slot.get()] { Work(*raw); });
+      const std::lock_guard lock(mutex_);  // Cancel walks the slots
+      slots_.push_back(std::move(slot));
+    }
+  } catch (...) {
+    Release();
+    throw Error(Code::kInternal, "the encoder threads could not be started");
+  }
+}
+
+void Scheduler::Release() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (--leases_ == 0) {
+    stopping_ = true;
+    wake_.notify_all();
+  }
+}
+
+void Scheduler::Submit(const std::shared_ptr<Request>& request) {
+  if (request->size() == 0) {
+    throw Error(Code::kInvalidArgument, "a request needs at least one text");
+  }
+  request->order_.resize(request->size());
+  std::iota(request->order_.begin(), request->order_.end(), size_t{0});
+  std::stable_sort(request->order_.begin(), request->order_.end(), [&](size_t left, size_t right) {
+    return request->texts_[left].size() > request->texts_[right].size();
+  });
+  {
+    const std::lock_guard lock(mutex_);
+    if (exiting_) {
+      throw Error(Code::kDisposed, "the process is exiting");
+    }
+    if (waiting_texts_ + request->size() > kQueueCapacity) {
+      throw Error(Code::kOverloaded, "the encoder's queue is full: " + std::to_string(waiting_texts_) +
+                                         " texts wait, " + std::to_string(kQueueCapacity) + " may");
+    }
+    waiting_texts_ += request->size();
+    ++leases_;
+    request->submitted_ = Clock::now();
+    queue_.push_back(request);
+  }
+  if (request->size() == 1) {
+    wake_.notify_one();
+  } else {
+    wake_.notify_all();
+  }
+}
+
+void Scheduler::Cancel(const std::shared_ptr<Request>& request, const Error& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!StopLocked(*request, reason)) {
+      return;
+    }
+  }
+  request->done_(request);
+  Release();
+}
+
+// Takes the request out of the queue and stops its running texts. True when nothing of it runs: then it is settled and
+// the caller must call `done` and release the request's lease.
+bool Scheduler::StopLocked(Request& request, const Error& reason) {
+  if (request.settled_) {
+    return false;
+  }
+  if (!request.failure_) {
+    request.failure_ = reason;
+  }
+  const auto place = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &request; });
+  if (place != queue_.end()) {
+    waiting_texts_ -= request.size() - request.started_;
+    queue_.erase(place);
+  }
+  for (const auto& slot : slots_) {
+    if (slot->running.get() == &request) {
+      slot->scratch.Stop();
+    }
+  }
+  request.settled_ = request.running_ == 0;
+  return request.settled_;
+}
+
+// The next text of the first request that may run one more; the request goes to the end of the line for its others.
+std::shared_ptr<Request> Scheduler::TakeText(size_t& index) {
+  const auto place =
+      std::find_if(queue_.begin(), queue_.end(), [](const auto& queued) { return queued->running_ < queued->parallel_; });
+  if (place == queue_.end()) {
+    return nullptr;
+  }
+  std::shared_ptr<Request> request = *place;
+  queue_.erase(place);
+  if (request->started_ == 0) {
+    request->queue_ns_ =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - request->submitted_).count();
+  }
+  index = request->order_[request->started_++];
+  ++request->running_;
+  --waiting_texts_;
+  if (request->started_ < request->size()) {
+    queue_.push_back(request);
+  }
+  return request;
+}
+
+void Scheduler::Work(Slot& slot) {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "gabion-encoder");
+#endif
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    size_t index = 0;
+    std::shared_ptr<Request> request;
+    wake_.wait(lock, [&] { return stopping_ || (request = TakeText(index)) != nullptr; });
+    if (request == nullptr) {
+      break;
+    }
+    slot.running = request;
+    slot.scratch.Rearm();
+    lock.unlock();
+
+    std::optional<Error> failure;
+    EncodeTimes times;
+    try {
+      request->EmbedText(index, slot.scratch, times);
+    } catch (const Error& error) {
+      failure = error;
+    } catch (const std::exception& error) {
+      failure = Error(Code::kInternal, error.what());
+    }
+
+    lock.lock();
+    slot.running.reset();
+    --request->running_;
+    request->times_.tokenize_ns += times.tokenize_ns;
+    request->times_.encode_ns += times.encode_ns;
+    request->times_.project_ns += times.project_ns;
+    bool settled = false;
+    if (failure || request->failure_) {
+      settled = StopLocked(*request, failure ? *failure : *request->failure_);
+    } else if (request->started_ == request->size() && request->running_ == 0) {
+      request->settled_ = settled = true;
+    } else if (request->started_ < request->size()) {
+      wake_.notify_one();  // one more of its texts may run now
+    }
+    if (settled) {
+      lock.unlock();
+      request->done_(request);
+      request.reset();
+      Release();
+      lock.lock();
+    }
+  }
+  slot.finished = true;
+  thread_ended_.notify_all();
+}
+
+void Scheduler::StopAtExit() noexcept {
+  // No lock on the threads: at exit nobody starts any, and waiting for one that does could hang the process.
+  std::unique_lock lock(mutex_);
+  exiting_ = true;
+  stopping_ = true;
+  queue_.clear();
+  for (const auto& slot : slots_) {
+    if (slot->running != nullptr) {
+      slot->scratch.Stop();
+    }
+  }
+  wake_.notify_all();
+  thread_ended_.wait_for(lock, kExitPatience, [&] {
+    return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->finished; });
+  });
+}
+
+}  // namespace gabion

@@ -1,0 +1,126 @@
+// Requests (texts to embed) and the one set of encoder threads that works them off.
+//
+// - A text runs on one thread. Texts of one request run side by side, longest first; requests take turns text by text,
+//   so that a single text never waits behind a whole batch.
+// - The queue is bounded: a request that does not fit is refused at once (kOverloaded).
+// - A request owns its texts and its results. Nobody else's memory is touched by an encoder thread, so a caller may
+//   vanish at any time; its running texts then finish into nothing.
+// - A request is settled exactly once: `done` is called when its last text has ended, or when it was cancelled and none
+//   of its texts runs any more. It is called on an encoder thread or on the thread that cancelled, with no lock held.
+// - Threads live while anybody holds a lease (an open model, a request under way). The last lease lets them end; they
+//   are joined when the next one starts new ones, or at process exit, never by a thread that might be one of them.
+// - The scheduler itself is never destroyed: an encoder thread may still look at it while the process exits.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model.hpp"
+
+namespace gabion {
+
+/// One call's texts on their way through the encoder, and its results.
+class Request {
+ public:
+  using Done = std::function<void(const std::shared_ptr<Request>&)>;
+
+  /// Throws kProjectionMismatch. `parallel` is the number of texts that may run at once.
+  Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
+          std::vector<std::string> texts, size_t parallel, Done done);
+
+  size_t size() const noexcept { return texts_.size(); }
+
+  // Results; to be read after `done`.
+  const std::optional<Error>& failure() const noexcept { return failure_; }
+  const std::vector<float>& vectors() const noexcept { return vectors_; }
+  const std::vector<float>& projected() const noexcept { return projected_; }
+  const std::vector<int32_t>& tokens() const noexcept { return tokens_; }  ///< pairs: kept, total
+  const EncodeTimes& times() const noexcept { return times_; }
+  int64_t queue_ns() const noexcept { return queue_ns_; }  ///< from submission to the first text's start
+
+  /// Embeds all texts on the calling thread, in order. Throws what Model::Embed throws.
+  void RunHere(Scratch& scratch);
+
+ private:
+  friend class Scheduler;
+  void EmbedText(size_t index, Scratch& scratch, EncodeTimes& times);
+
+  const std::shared_ptr<const Model> model_;
+  const std::shared_ptr<const Projection> projection_;
+  const std::vector<std::string> texts_;
+  const size_t parallel_;
+  const Done done_;
+
+  std::vector<float> vectors_;
+  std::vector<float> projected_;
+  std::vector<int32_t> tokens_;
+
+  // Guarded by the scheduler's mutex until settled.
+  std::vector<size_t> order_;
+  size_t started_ = 0;
+  size_t running_ = 0;
+  bool settled_ = false;
+  std::optional<Error> failure_;
+  EncodeTimes times_;
+  std::chrono::steady_clock::time_point submitted_;
+  int64_t queue_ns_ = 0;
+};
+
+class Scheduler {
+ public:
+  /// Texts that may wait at once, over all requests.
+  static constexpr size_t kQueueCapacity = 16384;
+
+  /// The process's only one.
+  static Scheduler& Process();
+
+  /// Keeps at least `threads` encoder threads alive until the matching Release.
+  void Acquire(size_t threads);
+  void Release() noexcept;
+
+  /// Throws kOverloaded, kInvalidArgument (no text). The caller must hold a lease.
+  void Submit(const std::shared_ptr<Request>& request);
+
+  /// Drops what has not started, stops what runs; the request then fails with the given error. No effect once settled.
+  void Cancel(const std::shared_ptr<Request>& request, const Error& reason);
+
+ private:
+  struct Slot {
+    explicit Slot(const Runtime& runtime) : scratch(runtime) {}
+    Scratch scratch;
+    std::shared_ptr<Request> running;
+    bool finished = false;
+    std::thread thread;
+  };
+
+  Scheduler() = default;
+  void Work(Slot& slot);
+  std::shared_ptr<Request> TakeText(size_t& index);
+  bool StopLocked(Request& request, const Error& reason);
+  void StopAtExit() noexcept;
+
+  // Held while threads are started or joined. Never taken by an encoder thread.
+  std::mutex threads_mutex_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable thread_ended_;
+  std::deque<std::shared_ptr<Request>> queue_;
+  size_t waiting_texts_ = 0;
+  size_t leases_ = 0;
+  bool stopping_ = false;
+  bool exiting_ = false;
+};
+
+}  // namespace gabion

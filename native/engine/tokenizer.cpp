@@ -1,0 +1,56 @@
+#include "tokenizer.hpp"
+
+#include <gabion_tokenizer.h>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+
+#include "status.hpp"
+
+namespace gabion {
+namespace {
+
+std::string LastError() {
+  std::array<char, 512> buffer{};
+  gabion_tokenizer_last_error(buffer.data(), buffer.size());
+  buffer.back() = '\0';
+  return buffer.data();
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenizer_free) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    throw Error(Code::kModelNotFound, "tokenizer file " + file + " cannot be opened");
+  }
+  const std::string json{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  gabion_tokenizer* handle = nullptr;
+  if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), &handle) != 0) {
+    throw Error(Code::kModelInvalid, "tokenizer file " + file + " cannot be used: " + LastError());
+  }
+  handle_.reset(handle);
+  if (gabion_tokenizer_max_id(handle, &max_id_) != 0) {
+    throw Error(Code::kModelInvalid, "tokenizer file " + file + " has no vocabulary: " + LastError());
+  }
+}
+
+Tokenizer::Encoded Tokenizer::Encode(std::string_view text, size_t maximum, std::vector<int64_t>& ids) const {
+  if (ids.size() < maximum) {
+    ids.resize(maximum);
+  }
+  Encoded encoded{0, 0};
+  const int status =
+      gabion_tokenizer_encode(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(), maximum,
+                              ids.data(), ids.size(), &encoded.written, &encoded.total);
+  if (status != 0) {
+    throw Error(Code::kTokenizerFailed, "the text could not be tokenized: " + LastError());
+  }
+  if (encoded.written == 0) {
+    throw Error(Code::kTokenizerFailed, "the tokenizer gave no token at all for a text");
+  }
+  return encoded;
+}
+
+}  // namespace gabion
