@@ -1,0 +1,145 @@
+// Owns what `gabion doctor` finds out about the machine: platform, C library, processor, threads. Loads no native code.
+
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus } from 'node:os'
+import { join } from 'node:path'
+
+/** One finding. */
+export interface Check {
+  name: string
+  status: 'ok' | 'warn' | 'fail'
+  /** What is there. */
+  detail: string
+  /** What to do; null where all is well. */
+  advice: string | null
+}
+
+/** The lowest C library that ONNX Runtime's builds load with. */
+const LEAST_GLIBC = [2, 28] as const
+const LEAST_NODE = [20, 19] as const
+
+/** Builds a {@link Check}. */
+export function check(name: string, status: Check['status'], detail: string, advice: string | null = null): Check {
+  return { name, status, detail, advice }
+}
+
+/** Everything about the machine. */
+export function checkHost(): Check[] {
+  return [checkPlatform(), checkNode(), checkGlibc(), checkProcessor(), checkThreads()]
+}
+
+function checkPlatform(): Check {
+  const here = `${process.platform}-${process.arch}`
+  return ['linux-x64', 'linux-arm64'].includes(here)
+    ? check('platform', 'ok', here)
+    : check('platform', 'fail', here, 'gabion runs on linux-x64 and linux-arm64')
+}
+
+function checkNode(): Check {
+  const version = process.versions.node
+  return atLeast(version, LEAST_NODE)
+    ? check('node', 'ok', version)
+    : check('node', 'fail', version, `install Node.js ${LEAST_NODE.join('.')} or newer`)
+}
+
+function checkGlibc(): Check {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  const version = header.glibcVersionRuntime
+  if (version === undefined)
+    return check('glibc', 'fail', 'not found', 'gabion needs a Linux with glibc; Alpine and other musl systems are not supported')
+  return atLeast(version, LEAST_GLIBC)
+    ? check('glibc', 'ok', version)
+    : check('glibc', 'fail', version, `a system with glibc ${LEAST_GLIBC.join('.')} or newer is needed`)
+}
+
+function atLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [first = 0, second = 0] = version.split('.').map(Number)
+  return first > major || (first === major && second >= minor)
+}
+
+/** Instruction sets that make a difference, as Linux names them. */
+const NOTED_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  x64: ['avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'],
+  arm64: ['asimd', 'asimddp', 'i8mm', 'bf16', 'sve'],
+}
+
+function checkProcessor(): Check {
+  const flags = processorFlags()
+  const found = (NOTED_FLAGS[process.arch] ?? []).filter((flag) => flags.has(flag))
+  const detail = `${cpus()[0]?.model.trim() ?? 'unknown'}: ${found.join(', ') || 'no vector extension of note'}`
+  if (process.arch === 'x64' && flags.size > 0 && !flags.has('avx2')) {
+    return check('processor', 'warn', detail, 'without AVX2 the encoder runs, but several times slower')
+  }
+  return check('processor', 'ok', detail)
+}
+
+function processorFlags(): Set<string> {
+  const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readText('/proc/cpuinfo') ?? '')
+  return new Set(line?.[1]?.split(' ') ?? [])
+}
+
+function checkThreads(): Check {
+  const quota = cgroupQuota('/sys/fs/cgroup', readText('/proc/self/cgroup') ?? '', readText)
+  const allowed = availableParallelism()
+  const detail = [
+    `${String(cpus().length)} logical processors`,
+    `${String(physicalCores() ?? '?')} cores`,
+    `${String(allowed)} allowed by affinity`,
+    quota === null ? 'no cgroup quota' : `cgroup quota ${quota.toFixed(2)}`,
+  ].join(', ')
+  if (quota !== null && quota < 1)
+    return check('threads', 'warn', detail, 'less than one processor: expect pauses of some 100 ms; raise the quota to 1 or more')
+  return check('threads', 'ok', detail)
+}
+
+function physicalCores(): number | null {
+  const blocks = (readText('/proc/cpuinfo') ?? '').split('\n\n')
+  const cores = blocks.flatMap((block) => {
+    const core = /^core id\s*:\s*(\d+)$/m.exec(block)?.[1]
+    return core === undefined ? [] : [`${/^physical id\s*:\s*(\d+)$/m.exec(block)?.[1] ?? ''}/${core}`]
+  })
+  return cores.length === 0 ? null : new Set(cores).size
+}
+
+/**
+ * Processors that the control groups of this process allow, the tightest of its groups and their parents: `cpu.max` of
+ * version 2, `cpu.cfs_quota_us` over `cpu.cfs_period_us` of version 1. Null where there is no limit.
+ *
+ * @param root  where the control groups are mounted
+ * @param own   content of `/proc/self/cgroup`
+ * @param read  content of a file, null if it cannot be read
+ */
+export function cgroupQuota(root: string, own: string, read: (file: string) => string | null): number | null {
+  let least: number | null = null
+  const consider = (quota: number, period: number): void => {
+    if (quota > 0 && period > 0) least = Math.min(least ?? Number.POSITIVE_INFINITY, quota / period)
+  }
+  for (const line of own.split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    if (controllers === undefined || path === undefined) continue
+    for (const group of withParents(path)) {
+      if (controllers === '') {
+        const [quota, period] = (read(join(root, group, 'cpu.max')) ?? 'max 1').trim().split(' ')
+        if (quota !== 'max') consider(Number(quota), Number(period))
+      } else if (controllers.split(',').includes('cpu')) {
+        const folder = join(root, controllers, group)
+        consider(Number(read(join(folder, 'cpu.cfs_quota_us')) ?? -1), Number(read(join(folder, 'cpu.cfs_period_us')) ?? -1))
+      }
+    }
+  }
+  return least
+}
+
+/** `/a/b` → `/a/b`, `/a`, `/`. In a container the path may be the host's; then only the last one exists. */
+function withParents(path: string): string[] {
+  const parts = path.split('/').filter((part) => part !== '')
+  return Array.from({ length: parts.length + 1 }, (_, index) => `/${parts.slice(0, parts.length - index).join('/')}`)
+}
+
+function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,60 @@
+// Owns the form of a judged turn outside the program: the object of a JSON line and the row of a CSV file.
+
+import type { AlertState } from '../detection/detector.js'
+
+/** What `monitor --json` prints a turn. Field names are an interface: scripts rely on them. */
+export interface TurnLine {
+  conversation: string
+  /** Counts exchanges from 1. */
+  turn: number
+  /** The detector's decision. */
+  alert: boolean
+  state: AlertState
+  /** The detector's score, 0…1. */
+  likelihood: number
+  risk: number
+  drift: number
+  acceleration: number
+  cumulative: number
+  /** Null where the detector has no such measure. */
+  ratio: number | null
+  reasons: readonly string[]
+  /** A text was longer than the model takes. */
+  truncated: boolean
+  timings: TurnTimings
+}
+
+/** Where the milliseconds of a turn went. */
+export interface TurnTimings {
+  tokenizeMs: number
+  encodeMs: number
+  projectMs: number
+  detectMs: number
+  totalMs: number
+}
+
+const NUMBERS = ['likelihood', 'risk', 'drift', 'acceleration', 'cumulative', 'ratio'] as const
+const TIMINGS = ['tokenizeMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'] as const
+
+/** First line of the CSV form. */
+export const CSV_HEADER = ['conversation', 'turn', 'alert', 'state', ...NUMBERS, 'reasons', 'truncated', ...TIMINGS].join(',')
+
+/** A turn as one line of CSV (RFC 4180), reasons joined by "; ". */
+export function toCsv(line: TurnLine): string {
+  return [
+    line.conversation,
+    line.turn,
+    line.alert,
+    line.state,
+    ...NUMBERS.map((name) => line[name]),
+    line.reasons.join('; '),
+    line.truncated,
+    ...TIMINGS.map((name) => line.timings[name]),
+  ]
+    .map((cell) => csvCell(cell === null ? '' : String(cell)))
+    .join(',')
+}
+
+function csvCell(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

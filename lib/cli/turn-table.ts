@@ -1,0 +1,124 @@
+// Owns the look of a conversation on the screen: a row a turn, as it comes. Computes nothing, prints nothing.
+
+import Table from 'cli-table3'
+import type { AlertState } from '../detection/detector.js'
+import type { Output } from './output.js'
+import type { TurnLine } from './turn-line.js'
+
+type Colors = Output['colors']
+type Paint = (text: string) => string
+
+/** Below this many columns everything is set tighter. */
+const ROOMY = 100
+
+interface Layout {
+  widths: number[]
+  bar: number
+  gap: string
+}
+
+function layoutFor(columns: number): Layout {
+  const gap = columns >= ROOMY ? '  ' : ' '
+  const bar = columns >= ROOMY ? 12 : 8
+  const fixed = [4, 10, bar + 5, 6, 6, 6]
+  const taken = fixed.reduce((sum, width) => sum + width + gap.length, 1)
+  return { widths: [...fixed, Math.max(16, columns - taken)], bar, gap }
+}
+
+const ALIGNMENT = ['right', 'left', 'left', 'right', 'right', 'right', 'left'] as const
+const HEAD = ['turn', 'state', 'likelihood', 'drift', 'accel', 'ratio', 'why']
+
+/** Lays out the turns of conversations for a width and a set of colours. */
+export class TurnTable {
+  readonly #layout: Layout
+  readonly #colors: Colors
+
+  constructor(columns: number, colors: Colors) {
+    this.#layout = layoutFor(columns)
+    this.#colors = colors
+  }
+
+  /** The lines above a conversation's first turn. */
+  header(conversation: string, remark: string): string {
+    const { bold, dim } = this.#colors
+    return `\n${bold(conversation)}${remark === '' ? '' : dim(`  ${remark}`)}\n${dim(this.#row(HEAD))}`
+  }
+
+  /** One turn; more than one line where the reasons are long. */
+  turn(line: TurnLine): string {
+    const paint = this.#paint(line)
+    const reasons = line.truncated ? [...line.reasons, 'a text was cut'] : line.reasons
+    return this.#row([
+      paint(String(line.turn)),
+      paint(`${MARKS[line.state]} ${line.state}`),
+      `${this.#bar(line.likelihood, paint)} ${paint(fixed(line.likelihood))}`,
+      signed(line.drift),
+      signed(line.acceleration),
+      fixed(line.ratio),
+      line.alert ? paint(reasons.join('; ')) : reasons.join('; '),
+    ])
+  }
+
+  /** The line that follows the turn with which a conversation enters the alert state. */
+  alert(line: TurnLine): string {
+    const { bold, red, inverse } = this.#colors
+    return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${line.conversation}, turn ${String(line.turn)}: likelihood ${fixed(line.likelihood)}`))}`
+  }
+
+  #paint(line: TurnLine): Paint {
+    const { bold, red, yellow, green } = this.#colors
+    if (line.alert || line.state === 'alert') return (text) => bold(red(text))
+    return line.state === 'elevated' ? yellow : green
+  }
+
+  #bar(likelihood: number, paint: Paint): string {
+    const eighths = Math.round(Math.min(1, Math.max(0, likelihood)) * this.#layout.bar * 8)
+    const filled = '█'.repeat(eighths >> 3) + (EIGHTHS[eighths & 7] ?? '')
+    return paint(filled) + this.#colors.dim('·'.repeat(this.#layout.bar - filled.length))
+  }
+
+  #row(cells: readonly string[]): string {
+    const { widths, gap } = this.#layout
+    const table = new Table({
+      colWidths: widths.map((width, index) => (index === 0 ? width : width + gap.length)),
+      colAligns: [...ALIGNMENT],
+      wordWrap: true,
+      chars: NO_LINES,
+      style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
+    })
+    table.push([...cells.entries()].map(([index, content]) => ({ content, ...(index > 0 && { style: { 'padding-left': gap.length } }) })))
+    return table
+      .toString()
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .join('\n')
+  }
+}
+
+const MARKS: Readonly<Record<AlertState, string>> = { calm: '●', elevated: '▲', alert: '■' }
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+const NO_LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+}
+
+function fixed(value: number | null): string {
+  return value !== null && Number.isFinite(value) ? value.toFixed(2) : '–'
+}
+
+function signed(value: number): string {
+  return Number.isFinite(value) ? `${value < -0.005 ? '−' : '+'}${Math.abs(value).toFixed(2)}` : '–'
+}
