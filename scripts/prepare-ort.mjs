@@ -46,7 +46,8 @@ export const sdkFolder = (target) => join(root, 'build', 'sdk', target)
 /** Makes the SDK folder of one target, or finds that it is already right. Returns the folder; `changed` says whether anything was written. */
 export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = {}) {
   const pins = targets[target]
-  if (pins === undefined) throw new StepFailed(`unknown target ${target}: expected one of ${Object.keys(targets).join(', ')}`, { exitCode: 2 })
+  if (pins === undefined)
+    throw new StepFailed(`unknown target ${target}: expected one of ${Object.keys(targets).join(', ')}`, { exitCode: 2 })
   const folder = sdkFolder(target)
   const ownHeaders = process.env.ORT_INCLUDE_DIR
   if (await isComplete(folder, pins, ownHeaders)) return { folder, changed: false }
@@ -81,7 +82,11 @@ async function isComplete(folder, pins, ownHeaders) {
 async function takeHeaders(into, ownHeaders, log) {
   let from = ownHeaders
   if (from === undefined) {
-    const answer = await run('go', ['mod', 'download', '-json', headerModule], { log, cwd: '/', env: { ...process.env, GO111MODULE: 'on' } })
+    const answer = await run('go', ['mod', 'download', '-json', headerModule], {
+      log,
+      cwd: '/',
+      env: { ...process.env, GO111MODULE: 'on' },
+    })
     from = JSON.parse(answer).Dir
   }
   for (const [name, expected] of Object.entries(headers)) {

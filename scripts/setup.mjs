@@ -1,21 +1,21 @@
 #!/usr/bin/env node
 // Makes a fresh checkout ready, step by step, and does again only what changed. Node built-ins only: it runs before node_modules exist.
 //
-// usage: node scripts/setup.mjs [--for start|test] [--force] [--verbose]
+// usage: node scripts/setup.mjs [--for start|test|lint|tools] [--force] [--verbose]
 
-import { existsSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { withSetupLock } from './setup/lock.mjs'
 import { StepFailed, reportFailure, root } from './setup/run.mjs'
 import { isCurrent, writeStamp } from './setup/stamps.mjs'
-import { steps } from './setup/steps.mjs'
+import { purposes, steps } from './setup/steps.mjs'
 import { atLeast } from './setup/toolchain.mjs'
 
 const oldestNode = '20.19'
 
-/** Runs every step that `purpose` ('start' or 'test') needs; a step that is still right is skipped. Throws StepFailed. */
+/** Runs every step that `purpose` (one of `purposes`) needs; a step that is still right is skipped. Throws StepFailed. */
 export async function setUp({ purpose = 'start', force = false, verbose = false } = {}) {
   if (!atLeast(process.versions.node, oldestNode)) {
     throw new StepFailed(`Node ${process.versions.node} is too old: expected ${oldestNode} or newer`, { exitCode: 2 })
@@ -25,12 +25,22 @@ export async function setUp({ purpose = 'start', force = false, verbose = false 
   }
   await withSetupLock(async () => {
     const context = { purpose, force, verbose }
-    const wanted = steps.filter((step) => step.purposes === undefined || step.purposes.includes(purpose))
+    const wanted = steps.filter((step) => step.purposes.includes(purpose))
     const started = performance.now()
     let worked = 0
     for (const [index, step] of wanted.entries()) worked += await runStep(step, context, `[${index + 1}/${wanted.length}]`)
     console.log(worked === 0 ? `Set-up is current (${seconds(started)})` : `Set-up done in ${seconds(started)}`)
   })
+  if (purpose === 'tools') giveToOwner()
+}
+
+/** `sudo node scripts/setup.mjs --for tools` in somebody's checkout: the few files it wrote become theirs. */
+function giveToOwner() {
+  const { uid, gid } = statSync(root)
+  if (process.getuid() !== 0 || uid === 0) return
+  const build = join(root, 'build')
+  const written = readdirSync(build, { recursive: true }).map((name) => join(build, name))
+  for (const path of [build, ...written]) chownSync(path, uid, gid)
 }
 
 /** Returns 1 when the step had work to do, else 0. */
@@ -47,7 +57,9 @@ async function runStep(step, context, number) {
     if (absent.length > 0) throw new StepFailed(`${step.title}: ended without ${absent.join(', ')}`, { log: `build/logs/${step.id}.log` })
     // Taken again: a step's own outputs may be among what its hash looks at.
     if (step.hash !== undefined) writeStamp(step.id, { hash: step.hash(context) })
-    process.stdout.write(`${context.verbose ? `${number} ${step.title}` : ''} ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}\n`)
+    process.stdout.write(
+      `${context.verbose ? `${number} ${step.title}` : ''} ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}\n`,
+    )
   } catch (error) {
     process.stdout.write(' failed\n')
     throw error
@@ -69,9 +81,11 @@ function readOptions(args) {
   const flags = { for: { type: 'string', default: 'start' }, force: { type: 'boolean' }, verbose: { type: 'boolean' } }
   try {
     const { values } = parseArgs({ args, options: flags })
-    if (!['start', 'test'].includes(values.for)) throw new TypeError(`--for ${values.for}: expected start or test`)
+    if (!purposes.includes(values.for)) throw new TypeError(`--for ${values.for}: expected ${purposes.join(', ')}`)
     return { purpose: values.for, force: values.force ?? false, verbose: values.verbose ?? false }
   } catch (error) {
-    throw new StepFailed(`${error.message}\nusage: node scripts/setup.mjs [--for start|test] [--force] [--verbose]`, { exitCode: 2 })
+    throw new StepFailed(`${error.message}\nusage: node scripts/setup.mjs [--for start|test|lint|tools] [--force] [--verbose]`, {
+      exitCode: 2,
+    })
   }
 }

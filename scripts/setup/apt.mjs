@@ -37,7 +37,10 @@ export async function installMissing(missing, env) {
   if (process.getuid() !== 0) {
     const packages = await choosePackages(names)
     const install = `sudo apt-get install -y --no-install-recommends ${packages.join(' ')}`
-    throw new StepFailed(`Please install the tools named above, then run this again:\n\n  sudo apt-get update && ${install}\n`, { lines, exitCode: 2 })
+    throw new StepFailed(`Please install the tools named above, then run this again:\n\n  sudo apt-get update && ${install}\n`, {
+      lines,
+      exitCode: 2,
+    })
   }
   const aptEnv = { ...env, DEBIAN_FRONTEND: 'noninteractive' }
   await run('apt-get', ['update'], { log: 'toolchain', env: aptEnv })
@@ -65,7 +68,10 @@ async function newestCompiler() {
 /** Plain packages where they are new enough; else Debian's newer pair for old releases; else Ubuntu's versioned ones, the oldest that will do. */
 async function rustPackages() {
   const listed = await aptCache(['search', '--names-only', '^rustc-1\\.[0-9]+$'])
-  const versioned = listed.split('\n').flatMap((line) => /^rustc-(1\.\d+) /.exec(line)?.[1] ?? []).sort(compareVersions)
+  const versioned = listed
+    .split('\n')
+    .flatMap((line) => /^rustc-(1\.\d+) /.exec(line)?.[1] ?? [])
+    .sort(compareVersions)
   const suffixes = ['', '-web', ...versioned.map((version) => `-${version}`)]
   const candidates = await candidateVersions(suffixes.flatMap((suffix) => [`rustc${suffix}`, `cargo${suffix}`]))
   const newEnough = (name) => atLeast(/\d+\.\d+/.exec(candidates.get(name) ?? '0.0')?.[0] ?? '0.0', oldestRust)

@@ -9,11 +9,15 @@ import { fileURLToPath } from 'node:url'
 /** The repository's root folder. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 
-/** Thrown when a step cannot go on. `exitCode` 2 means that the user has to do something first; `lines` are shown below the message. */
+/**
+ * Thrown when a step cannot go on. `exitCode` 2 means that the user has to do something first; `lines` are shown above the message,
+ * `output` is all that the command printed.
+ */
 export class StepFailed extends Error {
-  constructor(message, { lines = [], log = null, exitCode = 1 } = {}) {
+  constructor(message, { lines = [], output = null, log = null, exitCode = 1 } = {}) {
     super(message)
     this.lines = lines
+    this.output = output
     this.log = log
     this.exitCode = exitCode
   }
@@ -44,7 +48,9 @@ export async function run(command, args, { log = null, cwd = root, env = process
   const failure = await new Promise((resolve) => {
     child.once('error', (error) => resolve(`${command} could not be started: ${error.message}`))
     child.once('close', (code, signal) => {
-      resolve(code === 0 ? null : `${command} ${args[0] ?? ''} ${code === null ? `was ended by ${signal}` : `failed with exit code ${code}`}`)
+      resolve(
+        code === 0 ? null : `${command} ${args[0] ?? ''} ${code === null ? `was ended by ${signal}` : `failed with exit code ${code}`}`,
+      )
     })
   })
   if (sink !== null) {
@@ -54,6 +60,7 @@ export async function run(command, args, { log = null, cwd = root, env = process
   if (failure !== null) {
     throw new StepFailed(failure, {
       lines: output.all.trimEnd().split('\n').slice(-keptLines),
+      output: output.all.trimEnd(),
       log: logFile === null ? null : relative(root, logFile),
     })
   }

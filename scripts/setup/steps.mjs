@@ -1,6 +1,6 @@
 // The set-up's steps in their order: what each one makes, from what, and for whom. How a step is skipped is setup.mjs's part.
 
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildAddon, buildTests } from '../build-native.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
@@ -17,14 +17,18 @@ const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
 /** Where the models that only the tests need are made. */
 const referenceModel = 'build/models/all-MiniLM-L6-v2'
 
+/** What a set-up can be for; 'tools' installs compilers and tools and leaves the checkout alone. */
+export const purposes = ['start', 'test', 'lint', 'tools']
+
 /**
- * A step has an id, a title, the purposes it serves (none: every one), and either `isDone(context)` or `hash(context)` with `outputs`
+ * A step has an id, a title, the purposes it serves, and either `isDone(context)` or `hash(context)` with `outputs`
  * that say when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools found.
  */
 export const steps = [
   {
     id: 'toolchain',
     title: 'Compilers and tools',
+    purposes,
     isDone: async (context) => {
       context.tools = await findTools(context.purpose, { fresh: context.force })
       return context.tools.missing.length === 0
@@ -35,13 +39,15 @@ export const steps = [
       const packages = await installMissing(missing, process.env)
       context.tools = await findTools(context.purpose, { fresh: true })
       const still = context.tools.missing.map((tool) => tool.what)
-      if (still.length > 0) throw new StepFailed(`still missing after the installation: ${still.join(', ')}`, { log: 'build/logs/toolchain.log' })
+      if (still.length > 0)
+        throw new StepFailed(`still missing after the installation: ${still.join(', ')}`, { log: 'build/logs/toolchain.log' })
       return `installed ${packages.join(' ')}`
     },
   },
   {
     id: 'packages',
     title: 'npm packages',
+    purposes: ['start', 'test', 'lint'],
     isDone: () => installedDifference() === null,
     // Install scripts stay off: nothing here needs one, and some would download.
     work: async (context) => {
@@ -51,13 +57,16 @@ export const steps = [
   {
     id: 'onnxruntime',
     title: 'ONNX Runtime',
-    hash: () => hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
+    purposes: ['start', 'test', 'lint'],
+    hash: () =>
+      hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
     outputs: [sdkLibrary],
     work: () => prepareOrt(),
   },
   {
     id: 'native',
     title: 'Native addon',
+    purposes: ['start', 'test', 'lint'],
     hash: (context) => hashInputs({ files: [...engineSources, 'native/binding', 'package-lock.json'], texts: nativeTools(context) }),
     outputs: ['build/Release/gabion.node', `build/Release/${libraryName}`],
     work: (context) => buildAddon({ echo: context.verbose }),
@@ -65,17 +74,22 @@ export const steps = [
   {
     id: 'typescript',
     title: 'TypeScript',
+    purposes: ['start', 'test'],
     hash: () => hashInputs({ files: scriptSources }),
     outputs: ['dist/index.js', 'dist/cli/main.js'],
-    work: (context) => {
+    work: async (context) => {
+      // Swapped in whole: files of sources that are gone do not stay, and a build that fails leaves the last good one.
+      const fresh = join(root, 'build', 'dist')
+      rmSync(fresh, { recursive: true, force: true })
+      await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
       rmSync(join(root, 'dist'), { recursive: true, force: true })
-      return node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], 'typescript')
+      renameSync(fresh, join(root, 'dist'))
     },
   },
   {
     id: 'native-test',
     title: 'Native tests',
-    purposes: ['test'],
+    purposes: ['test', 'lint'],
     hash: (context) => hashInputs({ files: [...engineSources, 'native/test'], texts: nativeTools(context) }),
     outputs: ['build/native-test/build.ninja'],
     work: (context) => buildTests('tests', { echo: context.verbose }),

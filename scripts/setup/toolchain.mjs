@@ -14,7 +14,15 @@ const searchPath = () => [...new Set([...(process.env.PATH ?? '').split(delimite
  * `packages` is the key of its packages in apt.mjs; `probe` proves more than a version could.
  */
 const tools = [
-  { name: 'g++', what: 'C++20 compiler', variable: 'CXX', names: ['g++', 'c++'], versioned: /^g\+\+-(\d+)$/, args: ['-dumpfullversion', '-dumpversion'], minimum: '12' },
+  {
+    name: 'g++',
+    what: 'C++20 compiler',
+    variable: 'CXX',
+    names: ['g++', 'c++'],
+    versioned: /^g\+\+-(\d+)$/,
+    args: ['-dumpfullversion', '-dumpversion'],
+    minimum: '12',
+  },
   { name: 'cmake', what: 'CMake', names: ['cmake'], minimum: '3.22' },
   { name: 'ninja', what: 'Ninja', names: ['ninja', 'ninja-build'], minimum: '1.10' },
   { name: 'rustc', what: 'Rust compiler', variable: 'RUSTC', names: ['rustc'], versioned: /^rustc-(\d+\.\d+)$/, minimum: '1.85' },
@@ -23,15 +31,15 @@ const tools = [
   { name: 'python3', what: 'Python', names: ['python3'], minimum: '3.8' },
   { name: 'pip', what: "Python's pip", names: ['python3'], args: ['-m', 'pip', '--version'], minimum: '20.3' },
   { name: 'certificates', what: 'CA certificates', file: () => process.env.SSL_CERT_FILE ?? '/etc/ssl/certs/ca-certificates.crt' },
-  { name: 'gtest', what: 'GoogleTest', file: findGoogleTest, for: 'test' },
+  { name: 'gtest', what: 'GoogleTest', file: findGoogleTest, notFor: 'start' },
 ]
 
 /**
- * Finds every tool that `purpose` ('start' or 'test') needs.
+ * Finds every tool that `purpose` (see steps.mjs) needs.
  * Returns { found: {name: {path, version}}, missing: [{name, what, minimum, seen}] }; a full result is kept until one of the tools changes.
  */
 export async function findTools(purpose, { fresh = false } = {}) {
-  const wanted = tools.filter((tool) => tool.for === undefined || tool.for === purpose)
+  const wanted = tools.filter((tool) => tool.notFor !== purpose)
   const key = JSON.stringify([process.env.PATH, process.env.CXX, process.env.RUSTC, process.env.CARGO, process.env.SSL_CERT_FILE])
   const stamp = readStamp(`tools-${purpose}`)
   if (!fresh && stamp?.key === key && stamp.marks.every((mark, i) => fileMark(Object.values(stamp.found)[i].path) === mark)) {
@@ -63,7 +71,10 @@ export function buildEnvironment(found) {
 }
 
 function cCompilerBeside(path) {
-  const name = basename(path).replace(/^g\+\+/, 'gcc').replace(/^c\+\+/, 'cc').replace(/^clang\+\+/, 'clang')
+  const name = basename(path)
+    .replace(/^g\+\+/, 'gcc')
+    .replace(/^c\+\+/, 'cc')
+    .replace(/^clang\+\+/, 'clang')
   return join(dirname(path), name)
 }
 
@@ -104,7 +115,11 @@ async function versionOf(path, args) {
 }
 
 function findGoogleTest() {
-  const folders = ['/usr/include', '/usr/local/include', ...(process.env.CPLUS_INCLUDE_PATH ?? '').split(delimiter).filter((folder) => folder !== '')]
+  const folders = [
+    '/usr/include',
+    '/usr/local/include',
+    ...(process.env.CPLUS_INCLUDE_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
+  ]
   return folders.map((folder) => join(folder, 'gtest', 'gtest.h')).find((file) => existsSync(file)) ?? null
 }
 

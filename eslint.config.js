@@ -1,0 +1,91 @@
+// What no formatter can decide: types used safely, imports in one direction, comments that leave nothing undone.
+
+import eslint from '@eslint/js'
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript'
+import importX from 'eslint-plugin-import-x'
+import { defineConfig, globalIgnores } from 'eslint/config'
+import tseslint from 'typescript-eslint'
+
+/** The rooms of lib/, from those nearest the user to those nearest the machine. A room may import from its own row and from rows below. */
+const rows = [
+  ['cli', 'server', 'report'],
+  ['monitor', 'migration'],
+  ['detection', 'projection', 'embedding'],
+  ['models', 'convert'],
+  ['native.ts'],
+]
+
+const zones = rows.slice(1).flatMap((row, above) =>
+  row.map((room) => ({
+    target: `./lib/${room}`,
+    from: [...rows.slice(0, above + 1).flat(), 'index.ts'].map((upper) => `./lib/${upper}`),
+    message: `lib/${room} may not know the rooms above it (see ARCHITECTURE.md).`,
+  })),
+)
+
+const outside = ['./test', './scripts', './bench', './examples']
+zones.push({ target: './lib', from: outside, message: 'The library may not know its tests, scripts and examples.' })
+zones.push({
+  target: ['./lib/errors.ts', './lib/options.ts'],
+  from: rows.flat().map((room) => `./lib/${room}`),
+  message: 'errors.ts and options.ts are known by everybody and know no room.',
+})
+
+const nodeGlobals = ['AbortController', 'Buffer', 'TextDecoder', 'TextEncoder', 'URL', 'console', 'performance', 'process', 'setTimeout']
+const readonlyGlobals = Object.fromEntries(nodeGlobals.map((name) => [name, 'readonly']))
+
+export default defineConfig(
+  globalIgnores(['build/', 'dist/', 'docs/api/', 'models/', 'native/', 'prebuilds/', 'bench/node_modules/']),
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  eslint.configs.recommended,
+  {
+    plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver({ project: 'tsconfig.json' })] },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones }],
+      'import-x/no-cycle': 'error',
+      'import-x/no-duplicates': 'error',
+      'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx', 'hack'], location: 'anywhere' }],
+      eqeqeq: 'error',
+      'no-console': 'off',
+      'object-shorthand': ['error', 'properties'],
+      'prefer-const': 'error',
+    },
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true, boolean: true } }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' },
+      ],
+      // Indexing inside a length that was just checked is right, and both `!` and `as number` say so.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/non-nullable-type-assertion-style': 'off',
+    },
+  },
+  {
+    files: ['lib/**/*.ts'],
+    rules: { 'no-console': 'error' },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['test', 'describe', 'it', 'suite'] }] },
+      ],
+    },
+  },
+  {
+    files: ['**/*.{js,mjs,cjs}'],
+    languageOptions: { globals: readonlyGlobals },
+  },
+)

