@@ -1,0 +1,190 @@
+// One embedBatch call: looks texts up, runs the missing ones in parts, and fills one array. Owns no state after it ends.
+
+import type { NativeModel, NativeProjection, NativeResult } from '../native.js'
+import { EmbeddingBatch, type EmbedTimings } from './embedding-batch.js'
+import { abortedError, runNative } from './native-run.js'
+import type { CachedVector, VectorCache } from './vector-cache.js'
+
+// Texts a native call: small enough that handing them over and taking results in stays far below a millisecond of the
+// event loop, large enough that its fixed cost does not count.
+const PART_SIZE = 128
+// Parts under way at once, so that encoder threads never wait for the event loop.
+const PARTS_UNDER_WAY = 3
+
+/** What a batch run needs. */
+export interface BatchRunOptions {
+  model: NativeModel
+  cache: VectorCache
+  texts: readonly string[]
+  keyOf: (text: string) => string
+  dimensions: number
+  components: number
+  projection: NativeProjection | null
+  signal: AbortSignal | undefined
+  onProgress: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+export class BatchRun {
+  readonly #options: BatchRunOptions
+  readonly #vectors: Float32Array
+  readonly #projected: Float32Array | null
+  readonly #kept: Int32Array
+  readonly #total: Int32Array
+  readonly #timings: EmbedTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0, totalMs: 0 }
+  // Stops this batch's other parts when one of them fails or the caller aborts.
+  readonly #stop = new AbortController()
+  #done = 0
+  #cached = 0
+
+  constructor(options: BatchRunOptions) {
+    this.#options = options
+    const rows = options.texts.length
+    this.#vectors = new Float32Array(rows * options.dimensions)
+    this.#projected = options.projection === null ? null : new Float32Array(rows * options.components)
+    this.#kept = new Int32Array(rows)
+    this.#total = new Int32Array(rows)
+  }
+
+  /** Runs to the end. Rejects with the first failure. */
+  async finish(): Promise<EmbeddingBatch> {
+    const start = performance.now()
+    const { texts, signal, dimensions, components } = this.#options
+    const onAbort = (): void => {
+      this.#stop.abort(signal?.reason)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      await this.#embedAll(rowsByText(texts))
+      if (signal?.aborted === true) throw abortedError(signal)
+    } catch (error) {
+      this.#stop.abort()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+    this.#timings.totalMs = performance.now() - start
+    return new EmbeddingBatch({
+      rows: texts.length,
+      dimensions,
+      data: this.#vectors,
+      tokenCounts: this.#total,
+      keptCounts: this.#kept,
+      projected: this.#projected,
+      components,
+      timings: this.#timings,
+      cached: this.#cached,
+    })
+  }
+
+  async #embedAll(rowsOf: Map<string, number[]>): Promise<void> {
+    let wanted = [...rowsOf.keys()]
+    while (wanted.length > 0) {
+      // Of what is left: take what the cache has, run what nobody runs, and look again at what others were running.
+      const missing: string[] = []
+      const others = new Map<string, Promise<void>>()
+      for (const text of wanted) {
+        const key = this.#options.keyOf(text)
+        const record = this.#options.cache.find(key)
+        if (record !== undefined) {
+          const rows = rowsOf.get(text) ?? []
+          this.#cached += rows.length
+          this.#fill(rows, record)
+          continue
+        }
+        const other = this.#options.cache.underWay(key)
+        if (other === undefined) missing.push(text)
+        else others.set(text, other)
+      }
+      this.#report()
+      await this.#runParts(missing, rowsOf)
+      await Promise.race([Promise.all(others.values()), this.#stopped()])
+      wanted = [...others.keys()]
+    }
+  }
+
+  /** Rejects when the batch is stopped. */
+  #stopped(): Promise<never> {
+    const { signal } = this.#stop
+    return new Promise((_, reject) => {
+      const refuse = (): void => {
+        reject(abortedError(signal))
+      }
+      if (signal.aborted) refuse()
+      else signal.addEventListener('abort', refuse, { once: true })
+    })
+  }
+
+  async #runParts(texts: readonly string[], rowsOf: Map<string, number[]>): Promise<void> {
+    let next = 0
+    const worker = async (): Promise<void> => {
+      while (next < texts.length) {
+        const part = texts.slice(next, next + PART_SIZE)
+        next += PART_SIZE
+        await this.#runPart(part, rowsOf)
+      }
+    }
+    await Promise.all(Array.from({ length: PARTS_UNDER_WAY }, worker))
+  }
+
+  async #runPart(part: readonly string[], rowsOf: Map<string, number[]>): Promise<void> {
+    const { model, cache, keyOf, projection, dimensions, components } = this.#options
+    const keys = part.map(keyOf)
+    const run = runNative(model, part, projection, this.#stop.signal).then((result) => {
+      for (const [index, text] of part.entries()) {
+        const record = recordOf(result, index, dimensions, components)
+        this.#fill(rowsOf.get(text) ?? [], record)
+        if (cache.enabled) cache.keep(keys[index] as string, copyOf(record))
+      }
+      this.#addTimes(result.times)
+    })
+    cache.announce(keys, run)
+    await run
+    this.#report()
+  }
+
+  #fill(rows: readonly number[], record: CachedVector): void {
+    const { dimensions, components } = this.#options
+    for (const row of rows) {
+      this.#vectors.set(record.vector, row * dimensions)
+      if (record.point !== null) this.#projected?.set(record.point, row * components)
+      this.#kept[row] = record.kept
+      this.#total[row] = record.total
+    }
+    this.#done += rows.length
+  }
+
+  #addTimes(times: Float64Array): void {
+    const [tokenize = 0, queue = 0, encode = 0, project = 0] = times
+    this.#timings.tokenizeMs += tokenize
+    this.#timings.queueMs = Math.max(this.#timings.queueMs, queue)
+    this.#timings.encodeMs += encode
+    this.#timings.projectMs += project
+  }
+
+  #report(): void {
+    this.#options.onProgress?.({ done: this.#done, total: this.#options.texts.length })
+  }
+}
+
+function rowsByText(texts: readonly string[]): Map<string, number[]> {
+  const rowsOf = new Map<string, number[]>()
+  for (const [row, text] of texts.entries()) {
+    const rows = rowsOf.get(text)
+    if (rows === undefined) rowsOf.set(text, [row])
+    else rows.push(row)
+  }
+  return rowsOf
+}
+
+function recordOf(result: NativeResult, index: number, dimensions: number, components: number): CachedVector {
+  return {
+    vector: result.vectors.subarray(index * dimensions, (index + 1) * dimensions),
+    point: result.projected === null ? null : result.projected.subarray(index * components, (index + 1) * components),
+    kept: result.tokens[2 * index] ?? 0,
+    total: result.tokens[2 * index + 1] ?? 0,
+  }
+}
+
+function copyOf(record: CachedVector): CachedVector {
+  return { ...record, vector: record.vector.slice(), point: record.point?.slice() ?? null }
+}

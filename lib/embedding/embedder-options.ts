@@ -1,0 +1,118 @@
+// What can be asked of an embedder, checked by name before anything is loaded.
+
+import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
+import { Projection } from '../projection/projection.js'
+
+/** Precision of the weights; part of the identity of every vector. */
+export const PRECISIONS = ['auto', 'fp32', 'bf16', 'int8'] as const
+/** See {@link EmbedderOptions.precision}. */
+export type Precision = (typeof PRECISIONS)[number]
+
+/** Execution providers that can be wished for. */
+export const PROVIDERS = ['cpu', 'cuda'] as const
+/** See {@link EmbedderOptions.providers}. */
+export type Provider = (typeof PROVIDERS)[number]
+
+/** Default of {@link EmbedderOptions.cache}: 32 MiB, about 15,000 sentences of 384 dimensions. */
+export const DEFAULT_CACHE_BYTES = 32 * 1024 * 1024
+
+/** A text that was longer than the model's maximum. */
+export interface Truncation {
+  text: string
+  /** Tokens of the whole text, special tokens included. */
+  tokens: number
+  /** Tokens that were used. */
+  kept: number
+}
+
+/** Options of `Embedder.load`. */
+export interface EmbedderOptions {
+  /** A known model's name or a model folder; default: the bundled `all-MiniLM-L6-v2`. */
+  model?: string
+  /** Default `auto`: the best that the folder holds for everyday use (bf16 weights, else fp32, else int8). */
+  precision?: Precision
+  /** An ordered wish; the first that works is used and `info` says why others were passed over. Default `['cpu']`. */
+  providers?: readonly Provider[]
+  /** Texts that may run at once; default: what cgroup quota, affinity and physical cores allow. */
+  threads?: number
+  /** `false` for no cache, or its bound in bytes (default 32 MiB). */
+  cache?: false | { maxBytes?: number }
+  /** Called for each text that was cut. Without it, `embed` warns once a process through `process.emitWarning`. */
+  onTruncated?: (truncation: Truncation) => void
+}
+
+/** Options of `embed` and `embedSync`. */
+export interface EmbedOptions {
+  /** Gives the projected point instead of the vector, computed in the native call. */
+  projection?: Projection
+  signal?: AbortSignal
+}
+
+/** Options of `embedBatch`. */
+export interface EmbedBatchOptions extends EmbedOptions {
+  /** Called on the event loop as parts of the batch are done. */
+  onProgress?: (progress: { done: number; total: number }) => void
+}
+
+/** Options with every default filled in. */
+export interface CheckedEmbedderOptions {
+  model: string | undefined
+  precision: Precision
+  providers: Provider[]
+  threads: number | undefined
+  cacheBytes: number
+  onTruncated: ((truncation: Truncation) => void) | undefined
+}
+
+const MAX_THREADS = 1024
+
+/** @throws GabionError `INVALID_ARGUMENT` naming the option */
+export function checkEmbedderOptions(value: string | EmbedderOptions | undefined): CheckedEmbedderOptions {
+  const options = checkOptions('options', typeof value === 'string' ? { model: value } : value, [
+    'model',
+    'precision',
+    'providers',
+    'threads',
+    'cache',
+    'onTruncated',
+  ])
+  const { model, precision = 'auto', providers = ['cpu'], threads, cache, onTruncated } = options
+  if (!Array.isArray(providers) || providers.length === 0) throw invalidArgument('providers', 'an array with at least one provider', providers)
+  return {
+    model: model === undefined ? undefined : checkString('model', model),
+    precision: checkOneOf('precision', precision, PRECISIONS),
+    providers: (providers as unknown[]).map((provider) => checkOneOf('each of providers', provider, PROVIDERS)),
+    threads: threads === undefined ? undefined : checkInteger('threads', threads, 1, MAX_THREADS),
+    cacheBytes: checkCache(cache),
+    onTruncated: onTruncated === undefined ? undefined : checkFunction('onTruncated', onTruncated),
+  }
+}
+
+function checkCache(cache: EmbedderOptions['cache']): number {
+  if (cache === undefined) return DEFAULT_CACHE_BYTES
+  if (cache === false) return 0
+  const { maxBytes } = checkOptions('cache', cache, ['maxBytes'])
+  return maxBytes === undefined ? DEFAULT_CACHE_BYTES : checkInteger('cache.maxBytes', maxBytes, 0)
+}
+
+/** @throws GabionError `INVALID_ARGUMENT` naming the option */
+export function checkEmbedOptions(value: EmbedOptions | undefined): EmbedOptions {
+  if (value === undefined) return {}
+  return checkCommon(checkOptions('options', value, ['projection', 'signal']))
+}
+
+/** @throws GabionError `INVALID_ARGUMENT` naming the option */
+export function checkEmbedBatchOptions(value: EmbedBatchOptions | undefined): EmbedBatchOptions {
+  if (value === undefined) return {}
+  const options = checkOptions('options', value, ['projection', 'signal', 'onProgress'])
+  if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress)
+  return checkCommon(options)
+}
+
+function checkCommon<T extends EmbedOptions>(options: T): T {
+  if (options.projection !== undefined && !(options.projection instanceof Projection)) {
+    throw invalidArgument('projection', 'a Projection', options.projection)
+  }
+  if (options.signal !== undefined) checkSignal('signal', options.signal)
+  return options
+}

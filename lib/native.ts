@@ -1,0 +1,111 @@
+// Declares the whole native surface, loads the addon, and says what to do when it cannot be loaded.
+// The addon's errors carry the codes of lib/errors.ts; from here on they are GabionErrors.
+
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { ERROR_CODES, GabionError, type GabionErrorCode } from './errors.js'
+
+declare const kind: unique symbol
+/** A loaded model; opaque. */
+export interface NativeModel {
+  readonly [kind]: 'model'
+}
+/** An affine map that native code applies to vectors; opaque. */
+export interface NativeProjection {
+  readonly [kind]: 'projection'
+}
+
+/** What the engine needs to know of a model; paths are absolute. */
+export interface NativeModelOptions {
+  graphFile: string
+  tokenizerFile: string
+  pooling: 'mean' | 'cls' | 'max' | 'mean_sqrt_len_tokens' | 'lasttoken'
+  normalize: boolean
+  /** Tokens a text is cut to, special tokens included. */
+  maximumTokens: number
+  /** Rows of the embedding table; the tokenizer may not give an id beyond it. */
+  vocabularySize: number
+  dimensions: number
+  /** Wished execution providers, best first. */
+  providers: string[]
+  /** Texts of this model that may run at once; without it the machine decides. */
+  threads?: number
+}
+
+/** What was opened. */
+export interface NativeModelDescription {
+  provider: string
+  providersPassedOver: { provider: string; reason: string }[]
+  threads: number
+}
+
+/** Results of one run over n texts. */
+export interface NativeResult {
+  /** n × dimensions, row-major. */
+  vectors: Float32Array
+  /** n × components, row-major; null without a projection. */
+  projected: Float32Array | null
+  /** n pairs: tokens kept, tokens of the whole text. */
+  tokens: Int32Array
+  /** Milliseconds: tokenize, queue, encode, project; summed over texts except for the queue. */
+  times: Float64Array
+}
+
+/** The addon's functions. All throw errors with a `code`; none blocks, except for the two that say Sync or tokenize. */
+export interface NativeAddon {
+  openModel(
+    options: NativeModelOptions,
+    done: (code: GabionErrorCode | null, message: string | null, model?: NativeModel, description?: NativeModelDescription) => void,
+  ): void
+  closeModel(model: NativeModel): void
+  createProjection(matrix: Float64Array, offset: Float64Array): NativeProjection
+  embed(
+    model: NativeModel,
+    texts: readonly string[],
+    projection: NativeProjection | null,
+    done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
+  ): number
+  cancel(run: number): void
+  embedSync(model: NativeModel, texts: readonly string[], projection: NativeProjection | null): NativeResult
+  tokenize(model: NativeModel, text: string): { ids: Int32Array; total: number }
+  runtime(): { version: string; library: string }
+  machine(): { instructionSet: string; defaultThreads: number }
+}
+
+// One level up from lib/ and from dist/ alike.
+const packageFolder = fileURLToPath(new URL('..', import.meta.url))
+
+let loaded: NativeAddon | undefined
+
+/**
+ * The addon, loaded at the first call.
+ *
+ * @throws GabionError `RUNTIME_MISSING` with what to do about it
+ */
+export function nativeAddon(): NativeAddon {
+  if (loaded === undefined) {
+    try {
+      const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => NativeAddon
+      loaded = load(packageFolder)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+      throw new GabionError(
+        'RUNTIME_MISSING',
+        `gabion's native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}: ${reason ?? ''}\n` +
+          'From a package: prebuilt binaries exist for Linux x64 and arm64 with glibc 2.28 or newer; reinstall without --no-optional.\n' +
+          'From a checkout: run `npm run setup`.',
+        { cause },
+      )
+    }
+  }
+  return loaded
+}
+
+/** Gives an error of the addon its class; other errors become `INTERNAL`. */
+export function fromNative(error: unknown): GabionError {
+  if (error instanceof GabionError) return error
+  const code = (error as { code?: unknown } | null)?.code
+  const message = error instanceof Error ? error.message : String(error)
+  const known = typeof code === 'string' && code in ERROR_CODES
+  return new GabionError(known ? (code as GabionErrorCode) : 'INTERNAL', message, { cause: error })
+}
