@@ -3,3 +3,4 @@
 export { convertModel, CONVERTER_VERSION, writeGraphManifest, type ConversionProgress, type ConvertOptions } from './convert-model.js'
 export { GRAPH_INPUT, GRAPH_OUTPUT } from './encoder-graph.js'
 export { WEIGHT_LAYOUT_VERSION } from './weight-layout.js'
+export { makeFolder } from './new-folder.js'

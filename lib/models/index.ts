@@ -1,0 +1,11 @@
+// What the rest of gabion may use of the models' room.
+
+export { GRAPH_PRECISIONS, type GraphPrecision, type GraphRecord, type Parity } from './graph-manifest.js'
+export { readGraphManifest, type GraphManifest } from './graph-manifest.js'
+export { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
+export { bundledModelLicences, readModelLicence, type ModelLicence } from './licences.js'
+export { readModelFolder, type GraphDescription, type ModelDescription } from './model-folder.js'
+export { type SelfTest } from './model-manifest.js'
+export { bundledFolder, resolveModel, resolveModelFolder } from './resolve.js'
+export { POOLINGS, type Pooling } from './sentence-transformer.js'
+export { requireVerified, verifyModel, type ModelVerification, type VerifiedFile } from './verify.js'

@@ -1,0 +1,53 @@
+// From what a user types to a model folder: a known name or a path.
+
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { GabionError } from '../errors.js'
+import { checkString, invalidArgument } from '../options.js'
+import { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
+import { readModelFolder, type ModelDescription } from './model-folder.js'
+
+/** The package's folder of models; sources and compiled files lie equally deep below the package. */
+const MODELS_FOLDER = fileURLToPath(new URL('../../models', import.meta.url))
+
+/** Absolute path of a bundled model's folder. */
+export function bundledFolder(model: KnownModel): string {
+  return join(MODELS_FOLDER, model.name)
+}
+
+/**
+ * Finds the folder that a name or path means, without reading it. A known name wins over a folder of the same name in the
+ * working directory; `./name` means the folder.
+ *
+ * @param nameOrFolder a known model's name or identifier, or a path; undefined means the bundled model
+ * @throws GabionError `MODEL_NOT_FOUND` for a name that is neither, or a known model that is not on this machine
+ */
+export async function resolveModelFolder(nameOrFolder: string | undefined): Promise<string> {
+  const wanted = nameOrFolder === undefined ? DEFAULT_MODEL : checkString('model', nameOrFolder)
+  if (wanted === '') throw invalidArgument('model', 'a model name or a folder', wanted)
+  const known = findKnownModel(wanted)
+  if (known?.bundled === true) return bundledFolder(known)
+  if (known !== undefined) {
+    throw new GabionError('MODEL_NOT_FOUND', `${known.name} does not come with gabion; fetch ${known.identifier} and give its folder instead of its name`)
+  }
+  const folder = resolve(wanted)
+  const isFolder = await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!isFolder) {
+    const names = KNOWN_MODELS.map((model) => model.name).join(', ')
+    throw new GabionError('MODEL_NOT_FOUND', `there is no model folder ${folder}, and '${wanted}' is no known model (${names})`)
+  }
+  return folder
+}
+
+/**
+ * Finds and reads a model: see {@link resolveModelFolder} and {@link readModelFolder} for what is taken and thrown.
+ *
+ * @param nameOrFolder a known model's name, or a path; undefined means the bundled model
+ */
+export async function resolveModel(nameOrFolder: string | undefined): Promise<ModelDescription> {
+  return readModelFolder(await resolveModelFolder(nameOrFolder))
+}
