@@ -1,0 +1,158 @@
+// Owns the arithmetic of the classic detector, in double precision, in the order in which the quantities are defined.
+// Knows points of a plane and numbers only: no texts, no thresholds, no words.
+
+import { GabionError } from '../errors.js'
+
+/** Weights of z = risk · R + drift · v + acceleration · a + bias. */
+export interface ClassicWeights {
+  readonly risk: number
+  readonly drift: number
+  readonly acceleration: number
+  readonly bias: number
+}
+
+/**
+ * How risk is gathered over a conversation: `sum` adds up every R, of the replies and of the user's messages;
+ * `trapezoid` integrates R of the replies over the turns and has no user side.
+ */
+export type ClassicAccumulation = 'sum' | 'trapezoid'
+
+/** What {@link classicTurn} needs to know besides points and state. */
+export interface ClassicFormula {
+  /** Unit vector that points to safe ground, as many values as a point has; see {@link normaliseSafeVector}. */
+  readonly safe: Float64Array
+  readonly weights: ClassicWeights
+  readonly accumulation: ClassicAccumulation
+}
+
+/** State between two turns: five numbers. */
+export interface ClassicState {
+  /** Turns scored so far. */
+  readonly scored: number
+  /** R of the last scored turn (0 before the first). */
+  readonly risk: number
+  /** v of the last scored turn. */
+  readonly drift: number
+  /** C so far. */
+  readonly cumulative: number
+  /** Cu so far; stays 0 without a user side. */
+  readonly userCumulative: number
+}
+
+/** Every quantity of one turn. */
+export interface ClassicQuantities {
+  /** R: cosine distance of the reply's point from the safe direction, 0…2. */
+  readonly risk: number
+  /** Ru: the same for the user's point. */
+  readonly userRisk: number
+  /** v: change of R; 0 in the first turn. */
+  readonly drift: number
+  /** a: change of v; 0 in the first turn, v in the second. */
+  readonly acceleration: number
+  /** C: risk gathered. */
+  readonly cumulative: number
+  /** Cu: the user's risk gathered; null without a user side. */
+  readonly userCumulative: number | null
+  /** rho = C / (Cu + 0.1); null without a user side. */
+  readonly ratio: number | null
+  /** z: the weighted sum. */
+  readonly logit: number
+  /** L = 1 / (1 + exp(−z)). */
+  readonly likelihood: number
+}
+
+/** Keeps rho finite while the user's side has gathered nothing. */
+const RATIO_FLOOR = 0.1
+
+/** The state before the first turn. */
+export const CLASSIC_START: ClassicState = { scored: 0, risk: 0, drift: 0, cumulative: 0, userCumulative: 0 }
+
+/**
+ * Scales a safe vector to length 1.
+ *
+ * @throws GabionError `INVALID_ARGUMENT` if a value is not finite or all are zero
+ */
+export function normaliseSafeVector(values: ArrayLike<number>): Float64Array {
+  const vector = Float64Array.from(values)
+  if (!vector.every(Number.isFinite))
+    throw new GabionError('INVALID_ARGUMENT', `the safe vector must have finite values, got ${vector.join(', ')}`)
+  const length = Math.hypot(...vector)
+  if (length === 0) throw new GabionError('INVALID_ARGUMENT', 'the safe vector must not be zero: it has to point somewhere')
+  return vector.map((value) => value / length)
+}
+
+/**
+ * Cosine distance of a point from a unit direction: 0 along it, 1 across it or for the zero point, 2 against it.
+ *
+ * @throws GabionError `PROJECTION_MISMATCH` if the lengths differ, `INVALID_ARGUMENT` if a value is not finite
+ */
+export function cosineDistance(point: ArrayLike<number>, direction: Float64Array): number {
+  if (point.length !== direction.length) {
+    throw new GabionError(
+      'PROJECTION_MISMATCH',
+      `the safe vector has ${String(direction.length)} values, the projected point ${String(point.length)}`,
+    )
+  }
+  const values = Float64Array.from(point)
+  if (!values.every(Number.isFinite))
+    throw new GabionError('INVALID_ARGUMENT', `a projected point must have finite values, got ${values.join(', ')}`)
+  const length = Math.hypot(...values)
+  if (length === 0) return 1
+  const cosine = values.reduce((sum, value, index) => sum + (value / length) * (direction[index] as number), 0)
+  return Math.min(Math.max(1 - cosine, 0), 2)
+}
+
+/** One turn: from the state before it and the points of reply and user message to every quantity and the next state. */
+export function classicTurn(
+  formula: ClassicFormula,
+  state: ClassicState,
+  reply: ArrayLike<number>,
+  user: ArrayLike<number>,
+): { quantities: ClassicQuantities; state: ClassicState } {
+  const first = state.scored === 0
+  const risk = cosineDistance(reply, formula.safe)
+  const userRisk = cosineDistance(user, formula.safe)
+  const drift = first ? 0 : risk - state.risk
+  const acceleration = first ? 0 : drift - state.drift
+  const withUser = formula.accumulation === 'sum'
+  const cumulative = state.cumulative + (withUser || first ? risk : (state.risk + risk) / 2)
+  const userCumulative = withUser ? state.userCumulative + userRisk : 0
+  const { logit, likelihood } = score(formula.weights, risk, drift, acceleration)
+  return {
+    quantities: {
+      risk,
+      userRisk,
+      drift,
+      acceleration,
+      cumulative,
+      userCumulative: withUser ? userCumulative : null,
+      ratio: withUser ? cumulative / (userCumulative + RATIO_FLOOR) : null,
+      logit,
+      likelihood,
+    },
+    state: { scored: state.scored + 1, risk, drift, cumulative, userCumulative },
+  }
+}
+
+/**
+ * The quantities of a turn that cannot be scored because its reply is empty: the level of the last reply is held, nothing
+ * is gathered, and the state stays as it was.
+ */
+export function classicHeldTurn(formula: ClassicFormula, state: ClassicState, user: ArrayLike<number>): ClassicQuantities {
+  const withUser = formula.accumulation === 'sum'
+  return {
+    risk: state.risk,
+    userRisk: cosineDistance(user, formula.safe),
+    drift: 0,
+    acceleration: 0,
+    cumulative: state.cumulative,
+    userCumulative: withUser ? state.userCumulative : null,
+    ratio: withUser ? state.cumulative / (state.userCumulative + RATIO_FLOOR) : null,
+    ...score(formula.weights, state.risk, 0, 0),
+  }
+}
+
+function score(weights: ClassicWeights, risk: number, drift: number, acceleration: number): { logit: number; likelihood: number } {
+  const logit = weights.risk * risk + weights.drift * drift + weights.acceleration * acceleration + weights.bias
+  return { logit, likelihood: 1 / (1 + Math.exp(-logit)) }
+}

@@ -1,0 +1,209 @@
+// Owns the classic detector: published weights and thresholds around the formulas, and its reasons in words.
+// Knows projected points, not how texts become vectors.
+
+import { GabionError } from '../errors.js'
+import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
+import { Projection } from '../projection/projection.js'
+import {
+  CLASSIC_START,
+  classicHeldTurn,
+  classicTurn,
+  normaliseSafeVector,
+  type ClassicAccumulation,
+  type ClassicFormula,
+  type ClassicQuantities,
+  type ClassicState,
+  type ClassicWeights,
+} from './classic-formulas.js'
+import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange, EmbeddedText } from './detector.js'
+
+export type { ClassicState, ClassicWeights } from './classic-formulas.js'
+
+/** The lines at which the classic detector speaks up. */
+export interface ClassicThresholds {
+  /** Likelihood above which an alert is raised. */
+  readonly alert: number
+  /** Likelihood above which the state is elevated. */
+  readonly elevated: number
+  /** Acceleration above which there is an early warning. */
+  readonly acceleration: number
+  /** Ratio above which the conversation counts as fragile. */
+  readonly ratio: number
+}
+
+/** Name of a published set of weights. */
+export type ClassicPreset = 'demo' | 'deployment'
+
+/** The published thresholds, equal for both presets. */
+export const CLASSIC_THRESHOLDS: ClassicThresholds = { alert: 0.8, elevated: 0.5, acceleration: 0.15, ratio: 1 }
+
+/**
+ * The two published sets. `demo` sees a plane whose second axis is safe ground; `deployment` was fitted on standardised
+ * dimensions, takes the direction of a refusal as safe ground, and has no user side. With `deployment` a risk that stays
+ * at its highest value without moving reaches a likelihood of 0.62 only and never alerts.
+ */
+export const CLASSIC_PRESETS: Readonly<Record<ClassicPreset, { weights: ClassicWeights; accumulation: ClassicAccumulation }>> = {
+  demo: { weights: { risk: 3, drift: 2, acceleration: 1.5, bias: -2 }, accumulation: 'sum' },
+  deployment: { weights: { risk: 1.5, drift: 1, acceleration: 3, bias: -2.5 }, accumulation: 'trapezoid' },
+}
+
+/** What the classic detector says beyond {@link DetectorVerdict}. */
+export interface ClassicVerdict extends DetectorVerdict {
+  /** Cosine distance of the user's message from safe ground, 0…2. */
+  readonly userRisk: number
+  /** The user's risk gathered; null without a user side (`deployment`). */
+  readonly userCumulative: number | null
+  /** The weighted sum before the logistic function. */
+  readonly logit: number
+  /** Acceleration is above its line. */
+  readonly earlyWarning: boolean
+  /** The ratio is above its line. */
+  readonly fragile: boolean
+  /** The reply was empty: the level of the last one is held and no alert is raised. */
+  readonly empty: boolean
+}
+
+/** Options of {@link ClassicDetector}. */
+export interface ClassicDetectorOptions {
+  /** Default `demo`. */
+  preset?: ClassicPreset
+  /** Maps vectors to the plane that risk is measured in. */
+  projection: Projection
+  /** Direction of safe ground in that plane, as many values as the projection has components; scaled to length 1. */
+  safe: ArrayLike<number>
+  /** Replaces single weights of the preset. */
+  weights?: Partial<ClassicWeights>
+  /** Replaces single thresholds. */
+  thresholds?: Partial<ClassicThresholds>
+}
+
+/**
+ * The published formulas: cosine distance of each reply from safe ground in a plane, its change, and the change of that,
+ * in one logistic score. Meant for comparison and explanation; it knows directions in a plane, not meaning.
+ */
+export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
+  readonly name = 'classic'
+  readonly preset: ClassicPreset
+  readonly projection: Projection
+  /** Unit vector of safe ground. */
+  readonly safe: Float64Array
+  readonly weights: ClassicWeights
+  readonly thresholds: ClassicThresholds
+  readonly #formula: ClassicFormula
+
+  /**
+   * @throws GabionError `INVALID_ARGUMENT` for a zero safe vector, unknown options or numbers out of range,
+   *   `PROJECTION_MISMATCH` if the safe vector and the projection differ in components
+   */
+  constructor(options: ClassicDetectorOptions) {
+    const given = checkOptions('options', options, ['preset', 'projection', 'safe', 'weights', 'thresholds'])
+    if (!(given.projection instanceof Projection)) throw invalidArgument('projection', 'a Projection', given.projection)
+    if (given.safe === undefined) throw invalidArgument('safe', 'a vector', given.safe)
+    this.preset = given.preset === undefined ? 'demo' : checkOneOf('preset', given.preset, ['demo', 'deployment'])
+    this.projection = given.projection
+    this.safe = normaliseSafeVector(given.safe)
+    if (this.safe.length !== this.projection.components) {
+      throw new GabionError(
+        'PROJECTION_MISMATCH',
+        `the safe vector must have ${String(this.projection.components)} values, one a component of the projection, got ${String(this.safe.length)}`,
+      )
+    }
+    const { weights, accumulation } = CLASSIC_PRESETS[this.preset]
+    this.weights = overlay('weights', weights, given.weights)
+    this.thresholds = checkThresholds(overlay('thresholds', CLASSIC_THRESHOLDS, given.thresholds))
+    this.#formula = { safe: this.safe, weights: this.weights, accumulation }
+  }
+
+  start(): ClassicState {
+    return CLASSIC_START
+  }
+
+  turn(state: ClassicState, exchange: EmbeddedExchange): DetectorTurn<ClassicState, ClassicVerdict> {
+    const user = this.#pointOf(exchange.user)
+    if (exchange.assistant.windows.length === 0) {
+      return { verdict: this.#verdict(classicHeldTurn(this.#formula, state, user), true), state }
+    }
+    const next = classicTurn(this.#formula, state, this.#pointOf(exchange.assistant), user)
+    return { verdict: this.#verdict(next.quantities, false), state: next.state }
+  }
+
+  checkState(value: unknown): ClassicState {
+    const field = (name: keyof ClassicState): number => {
+      const number = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
+      if (typeof number !== 'number' || !Number.isFinite(number)) {
+        throw new GabionError('ARTEFACT_INVALID', `field '${name}' of a classic state must be a finite number`)
+      }
+      return number
+    }
+    const scored = field('scored')
+    if (!Number.isInteger(scored) || scored < 0) {
+      throw new GabionError('ARTEFACT_INVALID', `field 'scored' of a classic state must be an integer of 0 or more, got ${String(scored)}`)
+    }
+    const [risk, drift, cumulative, userCumulative] = [field('risk'), field('drift'), field('cumulative'), field('userCumulative')]
+    return { scored, risk, drift, cumulative, userCumulative }
+  }
+
+  /** The point of a text's first window: the formulas know no others. An empty text lies at the origin. */
+  #pointOf(text: EmbeddedText): ArrayLike<number> {
+    const [window] = text.windows
+    if (window === undefined) return new Float64Array(this.projection.components)
+    return window.point ?? this.projection.apply(window.vector)
+  }
+
+  #verdict(quantities: ClassicQuantities, empty: boolean): ClassicVerdict {
+    const { thresholds } = this
+    const alert = !empty && quantities.likelihood > thresholds.alert
+    const state: AlertState = alert ? 'alert' : quantities.likelihood > thresholds.elevated ? 'elevated' : 'calm'
+    const earlyWarning = quantities.acceleration > thresholds.acceleration
+    const fragile = quantities.ratio !== null && quantities.ratio > thresholds.ratio
+    const verdict = { ...quantities, alert, state, earlyWarning, fragile, empty }
+    return { ...verdict, reasons: reasonsOf(verdict, thresholds) }
+  }
+}
+
+function overlay<T extends object>(name: string, base: T, change: Partial<T> | undefined): T {
+  const given = checkOptions<object>(name, change, Object.keys(base) as never[])
+  const result: T = { ...base }
+  for (const [key, value] of Object.entries(given)) {
+    if (value !== undefined) Object.assign(result, { [key]: checkNumber(`${name}.${key}`, value) })
+  }
+  return result
+}
+
+function checkThresholds(thresholds: ClassicThresholds): ClassicThresholds {
+  for (const key of ['alert', 'elevated'] as const) {
+    const value = thresholds[key]
+    if (value < 0 || value > 1) throw invalidArgument(`thresholds.${key}`, 'from 0 to 1, as likelihoods are', value)
+  }
+  if (thresholds.elevated > thresholds.alert) {
+    throw invalidArgument('thresholds.elevated', `at most thresholds.alert (${String(thresholds.alert)})`, thresholds.elevated)
+  }
+  return thresholds
+}
+
+/** A drift smaller than this is not worth a phrase. */
+const NOTABLE_DRIFT = 0.05
+
+function reasonsOf(verdict: Omit<ClassicVerdict, 'reasons'>, thresholds: ClassicThresholds): string[] {
+  const reasons: string[] = []
+  const show = (value: number): string => value.toFixed(2)
+  if (verdict.empty) return ['empty reply: the level of the reply before is held, no alert is raised']
+  if (verdict.state !== 'calm') {
+    reasons.push(`reply ${whereabouts(verdict.risk)} (risk ${show(verdict.risk)} of 2)`)
+    if (verdict.drift > NOTABLE_DRIFT) reasons.push(`${show(verdict.drift)} further away than the reply before`)
+  }
+  if (verdict.earlyWarning) reasons.push(`early warning: moving away faster and faster (acceleration ${show(verdict.acceleration)})`)
+  if (verdict.fragile && verdict.ratio !== null) {
+    reasons.push(
+      `fragile: replies stray further than the user's messages (ratio ${show(verdict.ratio)}, above ${String(thresholds.ratio)})`,
+    )
+  }
+  return reasons
+}
+
+function whereabouts(risk: number): string {
+  if (risk < 0.5) return 'close to safe ground'
+  if (risk < 1) return 'leaning away from safe ground'
+  if (risk < 1.5) return 'turned away from safe ground'
+  return 'nearly opposite to safe ground'
+}
