@@ -58,6 +58,7 @@ async function run({ output, signal }: Context, flags: BenchFlags): Promise<unde
       `--tokens must be at most ${String(embedder.info.maxSequenceLength)} for ${embedder.info.model}, got ${String(tooLong)}`,
     )
   }
+  for (const tokens of flags.tokens) textsOfLength(embedder, tokens, 1)
   const modes: Mode[] = flags.mode === 'both' ? ['sync', 'async'] : [flags.mode]
   const environment = describeEnvironment(embedder)
   if (output.json) await output.jsonLine({ environment })

@@ -1,7 +1,8 @@
 // Owns what all commands share: the common options, the way an action runs, and how an embedder is opened from flags.
 
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import type { Embedder, EmbedderOptions, Precision } from '../embedding/embedder.js'
+import type { EmbedderOptions, Precision } from '../embedding/embedder-options.js'
+import type { Embedder } from '../embedding/embedder.js'
 import { listenForInterrupt } from './interrupt.js'
 import { Output } from './output.js'
 
@@ -68,7 +69,8 @@ export function addEmbedderOptions(command: Command): Command {
 /** Loads the embedder that the flags ask for; `extra` adds what a command needs besides. */
 export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions = {}): Promise<Embedder> {
   const { Embedder: Loader } = await import('../embedding/embedder.js')
-  const options: EmbedderOptions = { ...extra }
+  // Cut texts are told of in a command's own output, so the library's warning would be a second one.
+  const options: EmbedderOptions = { onTruncated: () => undefined, ...extra }
   if (flags.model !== undefined) options.model = flags.model
   if (flags.provider !== undefined) options.providers = [flags.provider]
   if (flags.precision !== undefined) options.precision = flags.precision

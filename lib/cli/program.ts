@@ -2,8 +2,11 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { benchCommand } from './bench.js'
+import { doctorCommand } from './doctor.js'
 import { embedCommand } from './embed.js'
 import { EXIT_USAGE, reportFailure } from './failure.js'
+import { modelCommand } from './model.js'
 import { pcaCommand } from './pca.js'
 
 const EXAMPLES = `
@@ -26,7 +29,7 @@ export function buildProgram(): Command {
     .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
     .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
-  for (const command of [embedCommand(), pcaCommand()]) program.addCommand(command)
+  for (const command of [embedCommand(), pcaCommand(), modelCommand(), doctorCommand(), benchCommand()]) program.addCommand(command)
   for (const command of everyCommand(program)) {
     command.exitOverride()
     command.helpOption('-h, --help', 'show help')

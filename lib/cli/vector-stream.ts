@@ -1,6 +1,7 @@
 // Owns embedding an endless stream of texts in bounded memory: two batches in flight, results in order.
 
-import type { Embedder, EmbeddingBatch } from '../embedding/embedder.js'
+import type { Embedder } from '../embedding/embedder.js'
+import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import type { Projection } from '../projection/projection.js'
 import { inBatches, type SourceText } from './text-source.js'
 

@@ -1,0 +1,38 @@
+// Owns `gabion doctor`: every check on one line, with what to do where something is wrong.
+
+import { Command } from 'commander'
+import { addEmbedderOptions, finishCommand, type Context, type EmbedderFlags } from './command.js'
+import { checkEngine } from './engine-checks.js'
+import { checkHost, type Check } from './host-checks.js'
+
+/** The command `doctor`. */
+export function doctorCommand(): Command {
+  const command = new Command('doctor')
+    .summary('what runs here, and what to do where something is wrong')
+    .description(
+      'Checks platform, C library, processor, threads, addon, runtime, provider and model, and embeds one text. Exit code 1 if a check fails.',
+    )
+  return finishCommand<EmbedderFlags>(
+    addEmbedderOptions(command),
+    ['gabion doctor', 'gabion doctor --provider cuda', 'gabion doctor --json'],
+    run,
+  )
+}
+
+async function run({ output }: Context, flags: EmbedderFlags): Promise<number> {
+  const failures = { count: 0 }
+  const tell = async (found: Check): Promise<void> => {
+    if (found.status === 'fail') failures.count++
+    if (output.json) await output.jsonLine(found)
+    else await output.line(lineOf(found, output.colors))
+  }
+  for (const found of checkHost()) await tell(found)
+  for (const found of await checkEngine(flags)) await tell(found)
+  return failures.count > 0 ? 1 : 0
+}
+
+function lineOf({ name, status, detail, advice }: Check, colors: Context['output']['colors']): string {
+  const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[status]
+  const first = `${paint(status.padEnd(4))}  ${name.padEnd(10)}  ${detail}`
+  return advice === null ? first : `${first}\n${' '.repeat(18)}${colors.bold('→')} ${advice}`
+}

@@ -1,0 +1,97 @@
+// Owns what `gabion doctor` finds out about gabion itself: addon, runtime, providers, model, one real embedding.
+
+import type { Embedder } from '../embedding/embedder.js'
+import { isGabionError } from '../errors.js'
+import { requireVerified, verifyModel } from '../models/index.js'
+import { nativeAddon } from '../native.js'
+import { openEmbedder, type EmbedderFlags } from './command.js'
+import { check, type Check } from './host-checks.js'
+import { formatMs } from './quantiles.js'
+
+/** Everything about gabion; stops at the first part without which the next ones cannot be. */
+export async function checkEngine(flags: EmbedderFlags): Promise<Check[]> {
+  const addon = attempt('addon', REBUILD, () => {
+    const { instructionSet, defaultThreads } = nativeAddon().machine()
+    return `loaded; instruction set in use ${instructionSet}, ${String(defaultThreads)} encoder threads by default`
+  })
+  if (addon.status === 'fail') return [addon]
+  const runtime = attempt('runtime', REBUILD, () => {
+    const { version, library } = nativeAddon().runtime()
+    return `ONNX Runtime ${version} from ${library}`
+  })
+  if (runtime.status === 'fail') return [addon, runtime]
+  return [addon, runtime, ...(await checkModel(flags))]
+}
+
+const REBUILD = 'from a checkout run "npm run setup"; from a package install it again'
+
+function attempt(name: string, advice: string, look: () => string): Check {
+  try {
+    return check(name, 'ok', look())
+  } catch (error) {
+    return failed(name, error, advice)
+  }
+}
+
+function failed(name: string, error: unknown, advice: string): Check {
+  const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+  return check(name, 'fail', isGabionError(error) ? `${error.code}: ${reason}` : reason, advice)
+}
+
+async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
+  let embedder: Embedder
+  try {
+    embedder = await openEmbedder(flags)
+  } catch (error) {
+    if (isGabionError(error) && error.code === 'PROVIDER_UNAVAILABLE') {
+      return [failed('provider', error, 'install what the message names, or run with --provider cpu')]
+    }
+    return [failed('model', error, 'see "gabion model list"; "gabion model verify" compares the files with their checksums')]
+  }
+  using open = embedder
+  const { info } = open
+  return [
+    check(
+      'model',
+      'ok',
+      `${info.model} ${info.precision}, ${String(info.dimensions)} dimensions, up to ${String(info.maxSequenceLength)} tokens, ${info.licence}`,
+    ),
+    await checkChecksums(info.folder),
+    checkProviders(open),
+    await checkEmbedding(open),
+    check('cache', 'ok', `vectors of up to ${(open.cacheStats.maxBytes / 2 ** 20).toFixed(0)} MiB are kept in memory, nothing on disk`),
+  ]
+}
+
+async function checkChecksums(folder: string): Promise<Check> {
+  try {
+    const verification = await verifyModel(folder)
+    requireVerified(verification)
+    return check('checksums', 'ok', `${String(verification.files.length)} files as their manifest says`)
+  } catch (error) {
+    return failed('checksums', error, 'the model folder was changed or damaged: install or convert it again')
+  }
+}
+
+function checkProviders({ info }: Embedder): Check {
+  const passedOver = info.providersPassedOver.map(({ provider, reason }) => `${provider}: ${reason}`)
+  if (passedOver.length === 0) return check('provider', 'ok', info.provider)
+  return check(
+    'provider',
+    'warn',
+    `${info.provider}; passed over ${passedOver.join('; ')}`,
+    'the text after the name says what was missing',
+  )
+}
+
+async function checkEmbedding(embedder: Embedder): Promise<Check> {
+  try {
+    const startedAt = performance.now()
+    const vector = await embedder.embed('Is everything in order?')
+    const length = Math.hypot(...vector)
+    if (Math.abs(length - 1) > 1e-3) return check('embedding', 'fail', `a vector of length ${length.toFixed(4)} instead of 1`, REBUILD)
+    return check('embedding', 'ok', `one text in ${formatMs(performance.now() - startedAt)} on ${String(embedder.info.threads)} threads`)
+  } catch (error) {
+    return failed('embedding', error, REBUILD)
+  }
+}
