@@ -42,7 +42,7 @@ function coded(code: GabionErrorCode, message: string, exitCode: number): { exit
 export function reportFailure(error: unknown): number {
   const { exitCode, message } = explainFailure(error)
   if (message !== '') process.stderr.write(`${message}\n`)
-  if (process.env['GABION_DEBUG'] === '1' && !(error instanceof CommanderError)) {
+  if (process.env.GABION_DEBUG === '1' && !(error instanceof CommanderError)) {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
     if (error instanceof Error && error.cause instanceof Error)
       process.stderr.write(`caused by ${error.cause.stack ?? error.cause.message}\n`)

@@ -7,10 +7,10 @@ type Stream = NodeJS.WriteStream
 
 /** Whether to colour what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colours. */
 export function wantsColor(stream: Pick<Stream, 'isTTY'>, env: NodeJS.ProcessEnv): boolean {
-  if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return false
-  const force = env['FORCE_COLOR']
+  if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false
+  const force = env.FORCE_COLOR
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
-  return stream.isTTY && env['TERM'] !== 'dumb'
+  return stream.isTTY && env.TERM !== 'dumb'
 }
 
 /** How a command speaks: `--json` and `--quiet` as given by the user. */

@@ -56,8 +56,8 @@ describe('help and version', () => {
   })
 
   test('help is plain in a pipe and bold where colours are forced', async () => {
-    assert.doesNotMatch((await gabion(['--help'])).stdout, /\x1b/)
-    assert.match((await gabion(['--help'], { env: { FORCE_COLOR: '1' } })).stdout, /\x1b\[1mUsage:/)
+    assert.ok(!(await gabion(['--help'])).stdout.includes('\x1b'))
+    assert.ok((await gabion(['--help'], { env: { FORCE_COLOR: '1' } })).stdout.startsWith('\x1b[1mUsage:'))
   })
 })
 
