@@ -1,0 +1,56 @@
+#include "pooling.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+
+namespace gabion {
+namespace {
+
+// Three tokens of width two.
+constexpr std::array<float, 6> kHidden{1, -4, 3, 2, 5, -1};
+
+std::array<float, 2> Pooled(Pooling mode, size_t tokens = 3) {
+  std::array<float, 2> output{};
+  Pool(mode, kHidden.data(), tokens, 2, output.data());
+  return output;
+}
+
+TEST(Pooling, MeanDividesBySumOfTokens) { EXPECT_EQ(Pooled(Pooling::kMean), (std::array<float, 2>{3, -1})); }
+
+TEST(Pooling, ClsTakesTheFirstAndLastTokenTheLast) {
+  EXPECT_EQ(Pooled(Pooling::kCls), (std::array<float, 2>{1, -4}));
+  EXPECT_EQ(Pooled(Pooling::kLastToken), (std::array<float, 2>{5, -1}));
+}
+
+TEST(Pooling, MaxIsTakenColumnByColumn) { EXPECT_EQ(Pooled(Pooling::kMax), (std::array<float, 2>{5, 2})); }
+
+TEST(Pooling, MeanSqrtLengthDividesByTheRootOfTheLength) {
+  const auto output = Pooled(Pooling::kMeanSqrtLength);
+  EXPECT_FLOAT_EQ(output[0], 9.0F / std::sqrt(3.0F));
+  EXPECT_FLOAT_EQ(output[1], -3.0F / std::sqrt(3.0F));
+}
+
+TEST(Pooling, OneTokenIsItself) {
+  for (const Pooling mode :
+       {Pooling::kMean, Pooling::kCls, Pooling::kMax, Pooling::kMeanSqrtLength, Pooling::kLastToken}) {
+    EXPECT_EQ(Pooled(mode, 1), (std::array<float, 2>{1, -4}));
+  }
+}
+
+TEST(NormalizeL2, GivesUnitLength) {
+  std::array<float, 2> vector{3, 4};
+  NormalizeL2(vector.data(), vector.size());
+  EXPECT_FLOAT_EQ(vector[0], 0.6F);
+  EXPECT_FLOAT_EQ(vector[1], 0.8F);
+}
+
+TEST(NormalizeL2, LeavesZeroFinite) {
+  std::array<float, 3> vector{0, 0, 0};
+  NormalizeL2(vector.data(), vector.size());
+  EXPECT_EQ(vector, (std::array<float, 3>{0, 0, 0}));
+}
+
+}  // namespace
+}  // namespace gabion
