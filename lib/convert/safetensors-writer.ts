@@ -13,7 +13,7 @@ export interface TensorToWrite {
   type: ElementType
   shape: readonly number[]
   /** The elements in row-major order, little-endian, in pieces of any size. */
-  chunks: () => AsyncIterable<Uint8Array>
+  chunks: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
 
 /** What was written. */

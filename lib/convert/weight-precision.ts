@@ -5,50 +5,56 @@ import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { TensorToWrite } from './safetensors-writer.js'
 import type { LayoutTensor } from './weight-layout.js'
 
-const INT8_MAXIMUM = 127
+// Processors without VNNI add two products of an unsigned 8-bit activation and a weight in 16 signed bits and cut the sum off.
+// Weights up to 63 never reach that: 2 · 255 · 63 < 32,768. So all processors compute the same, for a seventh bit that the
+// coarse activations hide (measured: mean cosine 0.992 with either). The word table is only looked up and uses the whole range.
+const LINEAR_MAXIMUM = 63
+const TABLE_MAXIMUM = 127
 
 function bytesOf(array: Float32Array | Uint16Array | Int8Array): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 
-/** The scale that maps a largest magnitude to 127; a column or row of zeros gets 1, so that nothing divides by zero. */
-function scaleFor(maximum: number): number {
-  return maximum === 0 ? 1 : Math.fround(maximum / INT8_MAXIMUM)
-}
-
 /** Rounds to nearest, ties to even, as ONNX's own quantizing operators do. */
-function quantize(value: number, scale: number): number {
-  const scaled = value / scale
-  const floor = Math.floor(scaled)
-  const fraction = scaled - floor
-  const rounded = fraction > 0.5 || (fraction === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
-  return Math.max(-INT8_MAXIMUM, Math.min(INT8_MAXIMUM, rounded))
+function roundToEven(value: number): number {
+  const floor = Math.floor(value)
+  const fraction = value - floor
+  return fraction > 0.5 || (fraction === 0.5 && floor % 2 !== 0) ? floor + 1 : floor
 }
 
-/** Symmetric 8-bit weights with one scale for each column (`columns`) or for each row (`rows`) of a row-major matrix. */
+/**
+ * Symmetric integer weights with one scale for each column or for each row of a row-major matrix.
+ *
+ * @param maximum the integer that a group's largest magnitude becomes, at most 127
+ */
 export function quantizeMatrix(
   values: Float32Array,
   width: number,
   along: 'columns' | 'rows',
+  maximum: number,
 ): { quantized: Int8Array; scales: Float32Array } {
   const groupOf = along === 'columns' ? (index: number) => index % width : (index: number) => Math.floor(index / width)
-  const maxima = new Float32Array(along === 'columns' ? width : values.length / width)
+  const largest = new Float32Array(along === 'columns' ? width : values.length / width)
   for (let index = 0; index < values.length; index++) {
     const group = groupOf(index)
-    maxima[group] = Math.max(maxima[group] as number, Math.abs(values[index] as number))
+    largest[group] = Math.max(largest[group] as number, Math.abs(values[index] as number))
   }
-  const scales = maxima.map(scaleFor)
+  // A group of zeros gets the scale 1, so that nothing divides by zero.
+  const scales = largest.map((magnitude) => (magnitude === 0 ? 1 : magnitude / maximum))
   const quantized = new Int8Array(values.length)
-  for (let index = 0; index < values.length; index++) quantized[index] = quantize(values[index] as number, scales[groupOf(index)] as number)
+  for (let index = 0; index < values.length; index++) {
+    const rounded = roundToEven((values[index] as number) / (scales[groupOf(index)] as number))
+    quantized[index] = Math.max(-maximum, Math.min(maximum, rounded))
+  }
   return { quantized, scales }
 }
 
 function asInt8(tensor: LayoutTensor): TensorToWrite[] {
   const [rows, width] = tensor.shape as [number, number]
-  const along = tensor.kind === 'table' ? 'rows' : 'columns'
+  const [along, maximum] = tensor.kind === 'table' ? (['rows', TABLE_MAXIMUM] as const) : (['columns', LINEAR_MAXIMUM] as const)
   const part = (pick: 'quantized' | 'scales') =>
     async function* () {
-      for await (const values of tensor.rows()) yield bytesOf(quantizeMatrix(values, width, along)[pick])
+      for await (const values of tensor.rows()) yield bytesOf(quantizeMatrix(values, width, along, maximum)[pick])
     }
   return [
     { name: tensor.name, type: 'I8', shape: tensor.shape, chunks: part('quantized') },

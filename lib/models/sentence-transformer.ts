@@ -148,7 +148,7 @@ export async function readSentenceTransformer(folder: string): Promise<SentenceT
 
   const { pooling: mode, dimensions } = readPooling(poolingConfig)
   if (config.integer('hidden_size', 1) !== dimensions) {
-    throw config.wrong('hidden_size', `${String(dimensions)}, as ${poolingConfig.file} says,`)
+    throw config.wrong('hidden_size', `${String(dimensions)} (as ${poolingConfig.file} says)`)
   }
   const maxSequenceLength = maxSequenceLengthOf(transformerConfig, tokenizerConfig, config)
   if (config.has('max_position_embeddings') && config.integer('max_position_embeddings', 1) < maxSequenceLength) {
