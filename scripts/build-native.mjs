@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 // Builds the native parts. Without options: the addon, put into build/Release with the runtime library beside it.
 // --tests and --sanitize build the engine's own tests without Node (build/native-test, build/native-asan).
-// Other arguments are ignored: prebuildify and node-gyp call this in node-gyp's place and pass theirs.
+// Other arguments are ignored: node-gyp's callers pass theirs.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
 import { libraryName, prepareOrt } from './prepare-ort.mjs'
-import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
+import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const jobs = String(availableParallelism())
@@ -38,9 +37,8 @@ export async function buildAddon({ echo = false } = {}) {
   installAddon()
 }
 
-/** Copies the built addon and the runtime library to where the package looks for them. */
-export function installAddon() {
-  const release = join(root, 'build', 'Release')
+/** Copies the built addon and the runtime library to where the package looks for them, or to `release`. */
+export function installAddon(release = join(root, 'build', 'Release')) {
   mkdirSync(release, { recursive: true })
   for (const name of ['gabion.node', libraryName]) {
     const built = join(root, 'build', 'native', 'Release', name)
@@ -81,7 +79,7 @@ function forgetOtherTools(folder, found) {
   writeFileSync(mark, tools)
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+if (isMain(import.meta.url)) {
   try {
     const kind = Object.keys(testBuilds).find((name) => process.argv.includes(`--${name}`))
     await (kind === undefined ? buildAddon({ echo: true }) : buildTests(kind, { echo: true }))

@@ -6,9 +6,8 @@
 
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { join, relative, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
+import { join, relative } from 'node:path'
+import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 
 const version = '1.30.0'
 const libraryInWheel = `onnxruntime/capi/libonnxruntime.so.${version}`
@@ -156,7 +155,7 @@ async function sha256(file) {
 
 const checksumError = (what, expected, found) => new StepFailed(`${what}: expected SHA-256 ${expected}, found ${found}. Nothing was kept`)
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+if (isMain(import.meta.url)) {
   try {
     const { folder, changed } = await prepareOrt(process.argv[2])
     console.log(`ONNX Runtime ${version} ${changed ? 'written to' : 'is already in'} ${relative(process.cwd(), folder)}`)

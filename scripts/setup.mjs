@@ -4,11 +4,10 @@
 // usage: node scripts/setup.mjs [--for start|test|lint|tools] [--force] [--verbose]
 
 import { chownSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { withSetupLock } from './setup/lock.mjs'
-import { StepFailed, reportFailure, root } from './setup/run.mjs'
+import { StepFailed, isMain, reportFailure, root } from './setup/run.mjs'
 import { isCurrent, writeStamp } from './setup/stamps.mjs'
 import { purposes, steps } from './setup/steps.mjs'
 import { atLeast } from './setup/toolchain.mjs'
@@ -69,7 +68,7 @@ async function runStep(step, context, number) {
 
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+if (isMain(import.meta.url)) {
   try {
     await setUp(readOptions(process.argv.slice(2)))
   } catch (error) {

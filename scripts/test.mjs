@@ -42,6 +42,7 @@ async function main(args) {
   const rows = []
   for (const runner of wanted) {
     console.log(`\n── ${runner.name} ──`)
+    if (runner.name === 'package') await setUp({ purpose: 'package' })
     const started = performance.now()
     const { code, output } = await execute(runner, { ...env, ...runner.env })
     const counts = runner.count(output, code)

@@ -1,13 +1,16 @@
 // Runs one outside command for the set-up. Owns the log files under build/logs and the form of a failure; knows nothing of the steps.
 
 import { spawn } from 'node:child_process'
-import { createWriteStream, mkdirSync } from 'node:fs'
+import { createWriteStream, mkdirSync, realpathSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** The repository's root folder. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+
+/** True for the module that Node was started with; `url` is its import.meta.url. */
+export const isMain = (url) => process.argv[1] !== undefined && url === pathToFileURL(realpathSync(process.argv[1])).href
 
 /**
  * Thrown when a step cannot go on. `exitCode` 2 means that the user has to do something first; `lines` are shown above the message,

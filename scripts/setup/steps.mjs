@@ -3,6 +3,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildAddon, buildTests } from '../build-native.mjs'
+import { prebuild } from '../prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
 import { installMissing } from './apt.mjs'
 import { installedDifference } from './npm-packages.mjs'
@@ -13,12 +14,13 @@ import { buildEnvironment, findTools } from './toolchain.mjs'
 const engineSources = ['CMakeLists.txt', 'native/engine', 'native/kernels', 'native/tokenizer', 'scripts/build-native.mjs']
 const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
+const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
 
 /** Where the models that only the tests need are made. */
 const referenceModel = 'build/models/all-MiniLM-L6-v2'
 
 /** What a set-up can be for; 'tools' installs compilers and tools and leaves the checkout alone. */
-export const purposes = ['start', 'test', 'lint', 'tools']
+export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
 /**
  * A step has an id, a title, the purposes it serves, and either `isDone(context)` or `hash(context)` with `outputs`
@@ -47,7 +49,7 @@ export const steps = [
   {
     id: 'packages',
     title: 'npm packages',
-    purposes: ['start', 'test', 'lint'],
+    purposes: ['start', 'test', 'package', 'lint'],
     isDone: () => installedDifference() === null,
     // Install scripts stay off: nothing here needs one, and some would download.
     work: async (context) => {
@@ -57,7 +59,7 @@ export const steps = [
   {
     id: 'onnxruntime',
     title: 'ONNX Runtime',
-    purposes: ['start', 'test', 'lint'],
+    purposes: ['start', 'test', 'package', 'lint'],
     hash: () =>
       hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
     outputs: [sdkLibrary],
@@ -66,15 +68,15 @@ export const steps = [
   {
     id: 'native',
     title: 'Native addon',
-    purposes: ['start', 'test', 'lint'],
+    purposes: ['start', 'test', 'package', 'lint'],
     hash: (context) => hashInputs({ files: [...engineSources, 'native/binding', 'package-lock.json'], texts: nativeTools(context) }),
-    outputs: ['build/Release/gabion.node', `build/Release/${libraryName}`],
+    outputs: addonFiles,
     work: (context) => buildAddon({ echo: context.verbose }),
   },
   {
     id: 'typescript',
     title: 'TypeScript',
-    purposes: ['start', 'test'],
+    purposes: ['start', 'test', 'package'],
     hash: () => hashInputs({ files: scriptSources }),
     outputs: ['dist/index.js', 'dist/cli/main.js'],
     work: async (context) => {
@@ -101,6 +103,15 @@ export const steps = [
     hash: () => hashInputs({ files: ['scripts/bundle-model.mjs', 'lib/convert', 'lib/models'] }),
     outputs: [`${referenceModel}/config.json`],
     work: (context) => node(context, ['scripts/bundle-model.mjs', '--out', referenceModel, '--precision', 'fp32,int8'], 'reference-models'),
+  },
+  {
+    id: 'prebuild',
+    title: 'Prebuilt binaries',
+    purposes: ['package'],
+    hash: () =>
+      hashInputs({ files: ['scripts/prebuild.mjs', 'scripts/prebuild'], texts: addonFiles.map((file) => fileMark(join(root, file))) }),
+    outputs: [`prebuilds/${hostTarget}/gabion.node`],
+    work: (context) => prebuild({ echo: context.verbose }),
   },
 ]
 

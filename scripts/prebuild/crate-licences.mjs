@@ -1,0 +1,61 @@
+// The licence texts of the Rust crates that are compiled into the addon, as one file.
+
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { StepFailed, root, run } from '../setup/run.mjs'
+
+/** Licences that allow passing the addon on under its own; of a crate's choices one is enough. */
+const allowed = /^(MIT|Apache-2\.0( WITH LLVM-exception)?|BSD-[23]-Clause|ISC|Zlib|Unicode-3\.0|Unicode-DFS-2016|Unlicense|0BSD|CC0-1\.0)$/
+
+const licenceFile = /^(licen[cs]e|copying|notice|unlicense)/i
+
+/** Lists every crate of the addon with version, licence and licence files. Throws StepFailed where a licence is missing or not allowed. */
+export async function crateLicences(cargo) {
+  const metadata = JSON.parse(
+    await run(cargo, ['metadata', '--format-version', '1', '--locked', '--manifest-path', join(root, 'native/tokenizer/Cargo.toml')]),
+  )
+  const crates = compiledIn(metadata).sort((a, b) => a.name.localeCompare(b.name))
+  const refused = crates.filter(({ license }) => !isAllowed(license ?? ''))
+  if (refused.length > 0) {
+    const names = refused.map(({ name, license }) => `${name} (${license ?? 'none'})`)
+    throw new StepFailed(`licences of Rust crates that need a look: ${names.join(', ')}`)
+  }
+  const list = crates.map(
+    ({ name, version, license, repository }) => `${name} ${version}: ${license}${repository ? `, ${repository}` : ''}`,
+  )
+  const head = `The addon contains these Rust crates:\n\n${list.join('\n')}\n`
+  return [head, ...textsOf(crates)].join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+/** The crates that ordinary dependencies lead to: what only tests and build scripts use is not in the addon. */
+function compiledIn({ packages, resolve }) {
+  const nodes = new Map(resolve.nodes.map((node) => [node.id, node]))
+  const reached = new Set()
+  const queue = [resolve.root]
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    if (reached.has(id)) continue
+    reached.add(id)
+    const ordinary = nodes.get(id).deps.filter(({ dep_kinds: kinds }) => kinds.some(({ kind }) => kind === null))
+    queue.push(...ordinary.map(({ pkg }) => pkg))
+  }
+  return packages.filter(({ id }) => reached.has(id) && id !== resolve.root)
+}
+
+function isAllowed(expression) {
+  const choices = expression.replaceAll('/', ' OR ').replaceAll(/[()]/g, ' ').split(' OR ')
+  return choices.some((choice) => choice.split(' AND ').every((name) => allowed.test(name.trim())))
+}
+
+/** Each text once, with the names of the crates that carry it. */
+function textsOf(crates) {
+  const carriers = new Map()
+  for (const { name, manifest_path: manifest } of crates) {
+    const folder = dirname(manifest)
+    for (const file of readdirSync(folder, { withFileTypes: true })) {
+      if (!file.isFile() || !licenceFile.test(file.name)) continue
+      const text = readFileSync(join(folder, file.name), 'utf8').trim()
+      carriers.set(text, [...(carriers.get(text) ?? []), name])
+    }
+  }
+  return [...carriers].map(([text, names]) => `${[...new Set(names)].join(', ')}:\n\n${text}\n`)
+}
