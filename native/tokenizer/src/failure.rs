@@ -73,7 +73,8 @@ fn silence_panics() {
     }
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
+/// The message that a caught panic carries.
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&str>() {
         text
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -1,9 +1,10 @@
 //! Text to token ids with a Hugging Face tokenizer, cut to what a model takes. Safe Rust; knows nothing of the C interface's
 //! pointers.
 
-use crate::failure::{Failure, Status};
+use crate::failure::{panic_text, Failure, Status};
+use std::panic::catch_unwind;
 use tokenizers::utils::truncation::TruncationDirection;
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Token, Tokenizer};
 
 /// A loaded tokenizer. Never changes, so threads share it without a lock.
 pub struct TextTokenizer {
@@ -24,23 +25,31 @@ pub struct Tokens {
 impl TextTokenizer {
     /// Reads a tokenizer.json and switches off the padding and truncation that it asks for.
     pub fn from_json(json: &[u8]) -> Result<Self, Failure> {
-        let bad = |reason: String| Failure::new(Status::BadModel, reason);
-        let mut tokenizer =
-            Tokenizer::from_bytes(json).map_err(|error| bad(format!("tokenizer.json cannot be read: {error}")))?;
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| bad(format!("the tokenizer's truncation cannot be switched off: {error}")))?;
+        // On some broken definitions the crate panics instead of failing. That is the definition's fault, not a call's.
+        catch_unwind(|| Self::read(json))
+            .unwrap_or_else(|payload| Err(panic_text(&*payload).into()))
+            .map_err(|error| Failure::new(Status::BadModel, format!("tokenizer.json cannot be used: {error}")))
+    }
 
+    fn read(json: &[u8]) -> tokenizers::Result<Self> {
+        let mut tokenizer = Tokenizer::from_bytes(json)?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None)?;
         let max_id = tokenizer.get_vocab(true).into_values().max();
-        let max_id = max_id.ok_or_else(|| bad("tokenizer.json has an empty vocabulary".into()))?;
-        let special_tokens = tokenizer
-            .get_post_processor()
-            .map_or(0, |processor| tokenizers::PostProcessor::added_tokens(processor, false));
+
+        // A trial run, because a post-processor that names an unknown special token panics only when it is used.
+        let ids_around = |tokens: Vec<Token>| -> tokenizers::Result<usize> {
+            let bare = Encoding::from_tokens(tokens, 0);
+            Ok(tokenizer.post_process(bare, None, true)?.len())
+        };
+        let special_tokens = ids_around(vec![])?;
+        if ids_around(vec![Token::new(0, String::new(), (0, 0))])? != special_tokens + 1 {
+            return Err("its post-processor does not give the text's tokens once".into());
+        }
         Ok(Self {
-            tokenizer,
             special_tokens,
-            max_id,
+            max_id: max_id.ok_or("its vocabulary is empty")?,
+            tokenizer,
         })
     }
 
