@@ -1,0 +1,111 @@
+// Owns how one entry of a transcript is read: which names its fields have, and what an error about them says.
+// Knows parsed values, not files: the caller says where an entry stands.
+
+import { GabionError } from '../errors.js'
+import type { Message, Role } from './exchanges.js'
+
+const ROLES: Readonly<Record<string, Role>> = {
+  user: 'user',
+  human: 'user',
+  assistant: 'assistant',
+  llm: 'assistant',
+  ai: 'assistant',
+  model: 'assistant',
+  system: 'context',
+  developer: 'context',
+  tool: 'context',
+  function: 'context',
+}
+const ROLE_FIELDS = ['speaker', 'role'] as const
+const TEXT_FIELDS = ['message', 'content', 'text'] as const
+const REPLY_FIELDS = ['assistant', 'model'] as const
+
+/** An object of parsed JSON or a record of a CSV file. */
+export type Entry = Readonly<Record<string, unknown>>
+
+/** The error for a transcript: `where` is file, line and entry. */
+export function transcriptInvalid(where: string, problem: string, cause?: unknown): GabionError {
+  return new GabionError('TRANSCRIPT_INVALID', `${where}: ${problem}`, cause === undefined ? {} : { cause })
+}
+
+/** True for an object that is no array. */
+export function isEntry(value: unknown): value is Entry {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Column names as a spreadsheet may write them. */
+export function columnNames(header: readonly string[]): string[] {
+  return header.map((column) => column.trim().toLowerCase())
+}
+
+/**
+ * Reads one entry: a message (`speaker` or `role`, and `message`, `content` or `text`), or a whole exchange (`user`, and
+ * `assistant` or `model`), which gives up to two messages. Other fields are ignored.
+ *
+ * @throws GabionError `TRANSCRIPT_INVALID` naming `where` and the field
+ */
+export function readEntry(value: unknown, where: string): Message[] {
+  if (!isEntry(value)) throw transcriptInvalid(where, `an entry must be an object, got ${shown(value)}`)
+  const turn = readTurn(value, where)
+  const roleField = ROLE_FIELDS.find((field) => present(value[field]))
+  if (roleField === undefined && ['user', ...REPLY_FIELDS].some((field) => field in value)) return readExchange(value, turn, where)
+  return [{ ...readMessage(value, roleField, where), turn }]
+}
+
+function readMessage(entry: Entry, roleField: (typeof ROLE_FIELDS)[number] | undefined, where: string): { role: Role; text: string } {
+  if (roleField === undefined) throw transcriptInvalid(where, `field 'speaker' (or 'role') is missing`)
+  const name = entry[roleField]
+  const role = typeof name === 'string' ? ROLES[name.trim().toLowerCase()] : undefined
+  if (role === undefined) {
+    throw transcriptInvalid(where, `field '${roleField}' must be one of ${Object.keys(ROLES).join(', ')}, got ${shown(name)}`)
+  }
+  const textField = TEXT_FIELDS.find((field) => present(entry[field]))
+  if (textField !== undefined) return { role, text: readText(entry[textField], textField, where) }
+  // A chat message that only calls tools has no words for the user, so it is no reply.
+  if (role === 'assistant' && present(entry.tool_calls)) return { role: 'context', text: JSON.stringify(entry.tool_calls) }
+  throw transcriptInvalid(where, `field 'message' (or 'content', 'text') is missing`)
+}
+
+function readExchange(entry: Entry, turn: number | null, where: string): Message[] {
+  const messages: Message[] = []
+  if (present(entry.user)) messages.push({ role: 'user', text: readText(entry.user, 'user', where), turn })
+  const replyField = REPLY_FIELDS.find((field) => present(entry[field]))
+  if (replyField !== undefined) messages.push({ role: 'assistant', text: readText(entry[replyField], replyField, where), turn })
+  return messages
+}
+
+/** A string, or the text parts of a chat message whose content is a list of parts. */
+function readText(value: unknown, field: string, where: string): string {
+  if (typeof value === 'string') return value
+  if (!Array.isArray(value)) throw transcriptInvalid(where, `field '${field}' must be a string or a list of parts, got ${shown(value)}`)
+  return value
+    .map((part: unknown) => {
+      if (typeof part === 'string') return part
+      if (!isEntry(part))
+        throw transcriptInvalid(where, `field '${field}' has a part that is neither text nor an object, got ${shown(part)}`)
+      return typeof part.text === 'string' ? part.text : ''
+    })
+    .filter((text) => text !== '')
+    .join('\n')
+}
+
+/** Numbers may come as text, from CSV files. */
+function readTurn(entry: Entry, where: string): number | null {
+  const { turn } = entry
+  if (!present(turn) || turn === '') return null
+  const number = typeof turn === 'string' ? Number(turn.trim() === '' ? NaN : turn) : turn
+  if (typeof number !== 'number' || !Number.isFinite(number))
+    throw transcriptInvalid(where, `field 'turn' must be a number, got ${shown(turn)}`)
+  return number
+}
+
+function present(value: unknown): boolean {
+  return value !== undefined && value !== null
+}
+
+/** A value in an error: its kind or a short piece of it, since a transcript may hold private words. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return value.length > 30 ? `a text of ${String(value.length)} characters` : JSON.stringify(value)
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
