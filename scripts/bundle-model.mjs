@@ -150,5 +150,6 @@ try {
   if (options.sourceOnly) console.log(relative(process.cwd(), await takeSource()))
   else await bundle(options)
 } catch (error) {
-  reportFailure(error)
+  // The converter's own errors say all that is needed; a stack would hide it.
+  reportFailure(error.name === 'GabionError' ? new StepFailed(error.message, { exitCode: 2 }) : error)
 }

@@ -106,8 +106,13 @@ describe('converting a model folder', () => {
   test('that is aborted leaves nothing behind', async () => {
     await writeTinyFolder(source, tinyCheckpoint())
     const controller = new AbortController()
-    const options = { source, out, onProgress: () => controller.abort(new Error('enough')), signal: controller.signal }
-    await assert.rejects(convertModel(options), { code: 'ABORTED' })
+    let reports = 0
+    const onProgress = (): void => {
+      reports++
+      controller.abort(new Error('enough'))
+    }
+    await assert.rejects(convertModel({ source, out, onProgress, signal: controller.signal }), { code: 'ABORTED' })
+    assert.equal(reports, 1)
     assert.deepEqual(await readdir(join(folder, 'deep')), [])
     await assert.rejects(convertModel({ source, out, signal: AbortSignal.abort() }), { code: 'ABORTED' })
   })

@@ -110,6 +110,7 @@ describe('verifying a folder', () => {
       'onnx/weights_fp32.safetensors missing',
     ])
     assert.equal(verification.ok, false)
+    assert.equal(verification.files.find(({ file }) => file === 'onnx/weights_bf16.safetensors')?.actual, null)
     assert.throws(() => { requireVerified(verification) }, { code: 'CHECKSUM_MISMATCH', message: /weights_fp32\.safetensors is missing/ }) // prettier-ignore
     await assert.rejects(resolveModel(folder), { code: 'MODEL_NOT_FOUND', message: /weights_fp32\.safetensors, which does not exist/ })
   })
