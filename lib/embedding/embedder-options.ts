@@ -77,7 +77,8 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'onTruncated',
   ])
   const { model, precision = 'auto', providers = ['cpu'], threads, cache, onTruncated } = options
-  if (!Array.isArray(providers) || providers.length === 0) throw invalidArgument('providers', 'an array with at least one provider', providers)
+  if (!Array.isArray(providers) || providers.length === 0)
+    throw invalidArgument('providers', 'an array with at least one provider', providers)
   return {
     model: model === undefined ? undefined : checkString('model', model),
     precision: checkOneOf('precision', precision, PRECISIONS),

@@ -108,10 +108,15 @@ void Environment::Drain(Napi::Env env) {
     if (runs_.empty()) {
       napi_unref_threadsafe_function(env, wake_);
     }
-    if (const auto& failure = item.request->failure()) {
-      done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
-    } else {
-      done.Call({env.Null(), env.Null(), ToResult(env, *item.request)});
+    try {
+      if (const auto& failure = item.request->failure()) {
+        done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
+      } else {
+        done.Call({env.Null(), env.Null(), ToResult(env, *item.request)});
+      }
+    } catch (const Napi::Error& error) {
+      // No JavaScript is below us on the stack: what the callback threw becomes an uncaught exception, as from a timer.
+      napi_fatal_exception(env, error.Value());
     }
   }
 }

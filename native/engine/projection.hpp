@@ -14,7 +14,7 @@ class Projection {
   size_t components() const noexcept { return offset_.size(); }
   size_t dimensions() const noexcept { return matrix_.size() / offset_.size(); }
 
-  /// Sums in double, in the order of the dimensions, so that TypeScript's Projection.apply gives the same bits.
+  /// Sums in double, in the order of the dimensions.
   void Apply(const float* vector, float* output) const noexcept;
 
  private:

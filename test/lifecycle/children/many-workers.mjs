@@ -1,0 +1,22 @@
+// 32 workers at once, each with a model of its own; all give the same vector.
+import { Worker } from 'node:worker_threads'
+import { fail } from './texts.mjs'
+
+const text = 'one text for every worker'
+const vectors = await Promise.all(
+  Array.from(
+    { length: 32 },
+    () =>
+      new Promise((resolve, reject) => {
+        const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { phase: 'once', text } })
+        let vector
+        worker.on('message', (message) => (vector = message))
+        worker.on('error', reject)
+        worker.on('exit', (code) => (code === 0 ? resolve(vector) : reject(new Error(`a worker ended with ${code}`))))
+      }),
+  ),
+)
+for (const vector of vectors) {
+  if (Buffer.compare(Buffer.from(vector.buffer), Buffer.from(vectors[0].buffer)) !== 0) fail('two workers disagree')
+}
+console.log(vectors.length)

@@ -1,0 +1,248 @@
+// Whatever JavaScript passes to a native function, the process survives, and what is refused carries a code.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import { ERROR_CODES } from '../../lib/errors.js'
+import { resolveModel } from '../../lib/models/resolve.js'
+import { nativeAddon, type NativeAddon, type NativeModel, type NativeModelOptions, type NativeProjection } from '../../lib/native.js'
+
+type Loose = Record<keyof NativeAddon, (...args: unknown[]) => unknown>
+
+const addon = nativeAddon()
+const loose = addon as unknown as Loose
+let options: NativeModelOptions
+let model: NativeModel
+let projection: NativeProjection
+
+function open(wish: unknown): Promise<NativeModel> {
+  return new Promise((resolve, reject) => {
+    addon.openModel(wish as NativeModelOptions, (code, message, opened) => {
+      if (opened === undefined) reject(Object.assign(new Error(message ?? ''), { code }))
+      else resolve(opened)
+    })
+  })
+}
+
+before(async () => {
+  const description = await resolveModel(undefined)
+  options = {
+    graphFile: description.graphs[0]?.file ?? '',
+    tokenizerFile: description.tokenizerFile,
+    pooling: description.pooling,
+    normalize: true,
+    maximumTokens: description.maxSequenceLength,
+    vocabularySize: description.vocabularySize,
+    dimensions: description.dimensions,
+    providers: ['cpu'],
+    threads: 2,
+  }
+  model = await open(options)
+  projection = addon.createProjection(new Float64Array(768), new Float64Array(2))
+})
+after(() => {
+  addon.closeModel(model)
+})
+
+function assertCoded(error: unknown): void {
+  assert.ok(error instanceof Error)
+  assert.ok('code' in error && typeof error.code === 'string' && error.code in ERROR_CODES, `uncoded: ${error.message}`)
+  assert.notEqual(error.code, 'INTERNAL')
+}
+
+const detached = new Float64Array(8)
+structuredClone(detached, { transfer: [detached.buffer] })
+
+/** Values that no function expects at most places. */
+const oddities: unknown[] = [
+  undefined,
+  null,
+  true,
+  0,
+  -1,
+  1.5,
+  NaN,
+  Infinity,
+  2 ** 53,
+  10n,
+  '',
+  'text',
+  Symbol('s'),
+  {},
+  [],
+  [1],
+  ['a', 2],
+  [[]],
+  new Array(5),
+  () => 1,
+  new Date(),
+  /x/,
+  new Map(),
+  new Proxy({}, {}),
+  new Proxy([], {}),
+  new Float32Array(4),
+  new Float64Array(0),
+  new Float64Array(3),
+  detached,
+  new Float64Array(new SharedArrayBuffer(16)),
+  new Uint8Array(3),
+  new DataView(new ArrayBuffer(8)),
+  Object.create(null),
+  Promise.resolve(),
+  globalThis,
+]
+
+describe('native functions', () => {
+  // The two that take nothing cannot be given anything wrong.
+  const functions = Object.keys(addon).filter((name) => !['runtime', 'machine'].includes(name)) as (keyof NativeAddon)[]
+
+  test('are the ones that lib/native.ts declares', () => {
+    assert.deepEqual(Object.keys(addon).sort(), [
+      'cancel',
+      'closeModel',
+      'createProjection',
+      'embed',
+      'embedSync',
+      'machine',
+      'openModel',
+      'runtime',
+      'tokenize',
+    ])
+  })
+
+  for (const name of functions) {
+    test(`${name} refuses every oddity at every place with a code`, () => {
+      const valid: Record<string, unknown[]> = {
+        openModel: [options, () => undefined],
+        closeModel: [model],
+        createProjection: [new Float64Array(2), new Float64Array(1)],
+        embed: [model, ['text'], null, () => undefined],
+        cancel: [4294967295],
+        embedSync: [model, ['text'], null],
+        tokenize: [model, 'text'],
+      }
+      const good = valid[name] ?? []
+      for (let place = 0; place < good.length; place++) {
+        for (const oddity of oddities) {
+          const args = good.slice()
+          args[place] = oddity
+          try {
+            loose[name](...args)
+          } catch (error) {
+            assertCoded(error)
+          }
+        }
+      }
+      for (let count = 0; count < good.length; count++) {
+        assert.throws(
+          () => loose[name](...good.slice(0, count)),
+          (error) => {
+            assertCoded(error)
+            return true
+          },
+        )
+      }
+    })
+  }
+
+  test('handles of another kind are refused', () => {
+    for (const wrong of [projection, Object.create(model), { ...model }]) {
+      assert.throws(() => loose.tokenize(wrong, 'text'), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.embedSync(wrong, ['text'], null), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.closeModel(wrong), { code: 'INVALID_ARGUMENT' })
+    }
+    assert.throws(() => loose.embedSync(model, ['text'], model), { code: 'INVALID_ARGUMENT' })
+  })
+
+  test('random arguments never crash', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...functions.filter((name) => name !== 'closeModel')),
+        fc.array(
+          fc.oneof(fc.anything({ withTypedArray: true, withBigInt: true }), fc.constantFrom<unknown>(model, projection, ...oddities)),
+          {
+            maxLength: 5,
+          },
+        ),
+        (name, args) => {
+          try {
+            loose[name](...args)
+          } catch (error) {
+            assert.ok(error instanceof Error)
+          }
+        },
+      ),
+      { numRuns: 3000 },
+    )
+  })
+})
+
+describe('re-entrance', () => {
+  test('a getter that closes the model while its texts are read', async () => {
+    const own = await open(options)
+    const texts = ['first', 'second']
+    Object.defineProperty(texts, 1, {
+      get() {
+        addon.closeModel(own)
+        return 'read after closing'
+      },
+    })
+    assert.throws(() => addon.embedSync(own, texts, null), { code: 'DISPOSED' })
+    assert.throws(() => addon.embed(own, texts, null, () => undefined), { code: 'DISPOSED' })
+  })
+
+  test('a getter that shrinks the array', () => {
+    const texts = ['first', 'second', 'third']
+    Object.defineProperty(texts, 0, {
+      get() {
+        texts.length = 1
+        return 'first'
+      },
+    })
+    assert.throws(() => addon.embedSync(model, texts, null), { code: 'INVALID_ARGUMENT' })
+  })
+
+  test('a getter that throws: its own error arrives', () => {
+    const texts = ['a']
+    Object.defineProperty(texts, 0, {
+      get() {
+        throw new RangeError('from the getter')
+      },
+    })
+    assert.throws(() => addon.embedSync(model, texts, null), RangeError)
+  })
+
+  test('options whose getters embed', async () => {
+    const tricky = { ...options }
+    Object.defineProperty(tricky, 'dimensions', {
+      get() {
+        return addon.embedSync(model, ['inside'], null).vectors.length
+      },
+    })
+    addon.closeModel(await open(tricky))
+  })
+})
+
+describe('opening', () => {
+  const wrong: [string, Partial<Record<keyof NativeModelOptions, unknown>>, string][] = [
+    ['a missing graph', { graphFile: '/nonexistent/model.onnx' }, 'MODEL_NOT_FOUND'],
+    ['a folder as graph', { graphFile: '/' }, 'MODEL_NOT_FOUND'],
+    ['a missing tokenizer', { tokenizerFile: '/nonexistent/tokenizer.json' }, 'MODEL_NOT_FOUND'],
+    ['a vocabulary that is too small', { vocabularySize: 10 }, 'MODEL_INVALID'],
+    ['another width', { dimensions: 12 }, 'MODEL_INVALID'],
+    ['no provider that exists', { providers: ['abacus'] }, 'PROVIDER_UNAVAILABLE'],
+  ]
+  for (const [what, change, code] of wrong) {
+    test(`${what} is ${code}`, async () => {
+      await assert.rejects(open({ ...options, ...change }), { code })
+    })
+  }
+
+  test('a file that is no graph is MODEL_INVALID', async () => {
+    await assert.rejects(open({ ...options, graphFile: options.tokenizerFile }), { code: 'MODEL_INVALID' })
+  })
+
+  test('a file that is no tokenizer is MODEL_INVALID', async () => {
+    await assert.rejects(open({ ...options, tokenizerFile: options.graphFile }), { code: 'MODEL_INVALID' })
+  })
+})
