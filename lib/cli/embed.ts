@@ -9,7 +9,8 @@ import { sourceSize } from './lines.js'
 import { NpyWriter } from './npy.js'
 import { Progress } from './progress.js'
 import { readTexts, TEXT_FORMATS, type TextFormat } from './text-source.js'
-import { embedStream, type VectorChunk } from './vector-stream.js'
+import { embedStream, floatsForJson, type VectorChunk } from './vector-stream.js'
+import { count } from './wording.js'
 
 interface EmbedFlags extends EmbedderFlags {
   input?: string
@@ -92,16 +93,6 @@ async function reportWritten(
       `${file}: ${done.rows.toLocaleString('en')} × ${String(embedder.dimensions)}, ${model} ${precision}, ${(done.rows / done.seconds).toFixed(0)} texts/s`,
     )
   }
-}
-
-/** `3 texts`, `1 text`. */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`
-}
-
-/** Nine significant digits bring every 32-bit float back exactly and take half the room of seventeen. */
-export function floatsForJson(values: Float32Array): number[] {
-  return Array.from(values, (value) => Number(value.toPrecision(9)))
 }
 
 interface Sink {

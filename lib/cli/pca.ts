@@ -12,12 +12,12 @@ import {
   type Context,
   type EmbedderFlags,
 } from './command.js'
-import { count, floatsForJson } from './embed.js'
 import { sourceSize } from './lines.js'
 import { NpyWriter, readNpy } from './npy.js'
 import { Progress } from './progress.js'
 import { readTexts, TEXT_FORMATS, type TextFormat } from './text-source.js'
-import { embedStream } from './vector-stream.js'
+import { embedStream, floatsForJson } from './vector-stream.js'
+import { count } from './wording.js'
 
 interface VectorSourceFlags extends EmbedderFlags {
   input?: string

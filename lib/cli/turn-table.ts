@@ -4,6 +4,7 @@ import Table from 'cli-table3'
 import type { AlertState } from '../detection/detector.js'
 import type { Output } from './output.js'
 import type { TurnLine } from './turn-line.js'
+import { printable } from './wording.js'
 
 type Colors = Output['colors']
 type Paint = (text: string) => string
@@ -47,7 +48,7 @@ export class TurnTable {
   /** One turn; more than one line where the reasons are long. */
   turn(line: TurnLine): string {
     const paint = this.#paint(line)
-    const reasons = line.truncated ? [...line.reasons, 'a text was cut'] : line.reasons
+    const reasons = [...line.reasons, ...(line.truncated ? ['a text was cut'] : [])].map(printable).join('; ')
     return this.#row([
       paint(String(line.turn)),
       paint(`${MARKS[line.state]} ${line.state}`),
@@ -55,14 +56,14 @@ export class TurnTable {
       signed(line.drift),
       signed(line.acceleration),
       fixed(line.ratio),
-      line.alert ? paint(reasons.join('; ')) : reasons.join('; '),
+      line.alert ? paint(reasons) : reasons,
     ])
   }
 
   /** The line that follows the turn with which a conversation enters the alert state. */
   alert(line: TurnLine): string {
     const { bold, red, inverse } = this.#colors
-    return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${line.conversation}, turn ${String(line.turn)}: likelihood ${fixed(line.likelihood)}`))}`
+    return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${printable(line.conversation)}, turn ${String(line.turn)}: likelihood ${fixed(line.likelihood)}`))}`
   }
 
   #paint(line: TurnLine): Paint {

@@ -49,3 +49,8 @@ async function embedChunk(
   const batch = await embedder.embedBatch(texts, options)
   return { batch, texts, first, bytesRead: items.at(-1)?.bytesRead ?? 0 }
 }
+
+/** Nine significant digits bring every 32-bit float back exactly and take half the room of seventeen. */
+export function floatsForJson(values: Float32Array): number[] {
+  return Array.from(values, (value) => Number(value.toPrecision(9)))
+}

@@ -1,0 +1,18 @@
+// Owns small pieces of text that several commands print.
+
+/** `3 texts`, `1 text`. */
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/**
+ * A text from outside, safe to print: control characters, which could steer a terminal, are shown as their symbols (block
+ * U+2400), and those without one, like marks that reverse the reading direction, as U+FFFD.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.charCodeAt(0)
+    if (code < 0x20) return String.fromCharCode(0x2400 + code)
+    return code === 0x7f ? '\u2421' : '\ufffd'
+  })
+}

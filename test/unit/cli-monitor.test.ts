@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict'
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { parse } from 'csv-parse/sync'
+import pc from 'picocolors'
+import { cgroupQuota } from '../../lib/cli/host-checks.js'
+import { emptySummary, LatencySplit, withTurn } from '../../lib/cli/monitor-summary.js'
+import { followFeed, readFeed, type FeedEvent } from '../../lib/cli/turn-feed.js'
+import { TurnFiles } from '../../lib/cli/turn-files.js'
+import { CSV_HEADER, toCsv, type TurnLine } from '../../lib/cli/turn-line.js'
+import { TurnTable } from '../../lib/cli/turn-table.js'
+import { printable } from '../../lib/cli/wording.js'
+
+let folder = ''
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gabion-cli-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+const CALM: TurnLine = {
+  conversation: 'support',
+  turn: 1,
+  alert: false,
+  state: 'calm',
+  likelihood: 0.25,
+  risk: 0.5,
+  drift: 0,
+  acceleration: 0,
+  cumulative: 0.5,
+  ratio: 0.9,
+  reasons: [],
+  truncated: false,
+  timings: { tokenizeMs: 0.1, encodeMs: 2, projectMs: 0.01, detectMs: 0.02, totalMs: 2.2 },
+}
+const ALERT: TurnLine = {
+  ...CALM,
+  turn: 2,
+  alert: true,
+  state: 'alert',
+  likelihood: 0.9,
+  drift: 0.7,
+  acceleration: -0.7,
+  ratio: null,
+  truncated: true,
+  reasons: ['a reason, with a comma and "quotes"', 'another one that is so long that it has to go on in the next line of its column'],
+}
+
+describe('the table of turns', () => {
+  for (const columns of [80, 100, 120]) {
+    test(`keeps to ${String(columns)} columns and says everything`, () => {
+      const table = new TurnTable(columns, pc.createColors(false))
+      const text = [table.header('support', 'file.json'), table.turn(CALM), table.turn(ALERT), table.alert(ALERT)].join('\n')
+      for (const line of text.split('\n')) assert.ok(line.length <= columns, line)
+      const words = text.replaceAll(/\s+/g, ' ')
+      for (const part of [
+        'support file.json',
+        'turn state likelihood drift accel ratio why',
+        '● calm',
+        '0.25',
+        '+0.00',
+        '■ alert',
+        '0.90',
+        '+0.70',
+        '−0.70',
+      ]) {
+        assert.ok(words.includes(part), part)
+      }
+      const reasons = text
+        .split('\n')
+        .slice(4, -1)
+        .map((line) => line.slice(line.lastIndexOf('   ')).trim())
+      assert.ok(reasons.join(' ').includes('next line of its column; a text was cut'), reasons.join('|'))
+      assert.match(text, / ALERT {2}support, turn 2: likelihood 0\.90$/)
+      assert.match(words, / – /)
+    })
+  }
+
+  test('the bar grows with the likelihood', () => {
+    const table = new TurnTable(100, pc.createColors(false))
+    const filled = [0, 0.1, 0.5, 0.99, 1, 7].map(
+      (likelihood) => (/[█▉▊▋▌▍▎▏]+/.exec(table.turn({ ...CALM, likelihood }))?.[0] ?? '').length,
+    )
+    assert.deepEqual(filled, [0, 2, 6, 12, 12, 12])
+  })
+
+  test('colours go with the state', () => {
+    const colors = pc.createColors(true)
+    const table = new TurnTable(100, colors)
+    assert.ok(table.turn(CALM).includes(colors.green('● calm')))
+    assert.ok(table.turn({ ...CALM, state: 'elevated' }).includes(colors.yellow('▲ elevated')))
+    assert.ok(table.turn(ALERT).includes(colors.bold(colors.red('■ alert'))))
+  })
+
+  test('what could steer a terminal is shown, not sent', () => {
+    assert.equal(printable('a\x1b[2Jb\r\n\x7f\x9b\u202ec'), 'a␛[2Jb␍␊␡\ufffd\ufffdc')
+    const table = new TurnTable(80, pc.createColors(false))
+    assert.ok(!table.turn({ ...ALERT, reasons: ['\x1b[31mred'] }).includes('\x1b'))
+  })
+})
+
+describe('files of turns', () => {
+  test('a CSV line comes back as it was', () => {
+    const rows: string[][] = parse(`${CSV_HEADER}\n${toCsv({ ...ALERT, conversation: 'two\nlines' })}\n`)
+    const record = Object.fromEntries((rows[0] ?? []).map((name, index) => [name, rows[1]?.[index]]))
+    assert.equal(record.conversation, 'two\nlines')
+    assert.equal(record.reasons, ALERT.reasons.join('; '))
+    assert.deepEqual([record.turn, record.alert, record.ratio, record.truncated, record.totalMs], ['2', 'true', '', 'true', '2.2'])
+  })
+
+  test('hold every turn and the summaries, and appear only when complete', async () => {
+    const place = join(folder, 'new', 'deeper')
+    const files = await TurnFiles.create(place)
+    await files.append(CALM)
+    assert.deepEqual(
+      (await readdir(place)).filter((name) => name.startsWith('turns')),
+      [],
+    )
+    await files.append(ALERT)
+    const summary = withTurn(withTurn(emptySummary('support'), CALM), ALERT)
+    await files.complete([summary])
+    assert.deepEqual((await readdir(place)).sort(), ['turns.csv', 'turns.json'])
+    assert.deepEqual(JSON.parse(await readFile(join(place, 'turns.json'), 'utf8')), { turns: [CALM, ALERT], summaries: [summary] })
+    assert.equal((await readFile(join(place, 'turns.csv'), 'utf8')).split('\r\n').length, 4)
+    const given = await TurnFiles.create(join(folder, 'given-up'))
+    await given.discard()
+    assert.deepEqual(await readdir(join(folder, 'given-up')), [])
+  })
+
+  test('a run without turns is valid JSON too', async () => {
+    const files = await TurnFiles.create(join(folder, 'none'))
+    await files.complete([])
+    assert.deepEqual(JSON.parse(await readFile(join(folder, 'none', 'turns.json'), 'utf8')), { turns: [], summaries: [] })
+  })
+})
+
+describe('summaries', () => {
+  test('keep the first alert, the highest likelihood and the last state', () => {
+    const lines = [CALM, { ...ALERT, turn: 2 }, { ...ALERT, turn: 3, likelihood: 0.95 }, { ...CALM, turn: 4 }]
+    assert.deepEqual(lines.reduce(withTurn, emptySummary('support')), {
+      conversation: 'support',
+      turns: 4,
+      alerts: 2,
+      firstAlert: 2,
+      peak: { likelihood: 0.95, turn: 3 },
+      finalState: 'calm',
+      truncated: 2,
+      pending: 0,
+    })
+  })
+
+  test('times are those of the latest ten thousand turns', () => {
+    const latency = new LatencySplit()
+    for (let turn = 0; turn < 30_000; turn++) latency.add({ ...CALM.timings, totalMs: turn })
+    assert.equal(latency.turns, 30_000)
+    assert.equal(latency.quantiles(0).totalMs, 20_000)
+    assert.equal(latency.quantiles(1).totalMs, 29_999)
+    assert.equal(latency.quantiles(0.5).encodeMs, 2)
+  })
+})
+
+describe('feeds', () => {
+  const said = (speaker: string, message: string, conversation?: string): string =>
+    `${JSON.stringify({ conversation, speaker, message })}\n`
+  const short = (event: FeedEvent): string =>
+    event.kind === 'exchange'
+      ? `${event.conversation}: ${event.exchange.user} → ${event.exchange.assistant}`
+      : `${event.kind} ${event.conversation}`
+
+  test('conversations of one name are told apart', async () => {
+    const turns = [
+      { speaker: 'user', message: 'hi' },
+      { speaker: 'ai', message: 'hello' },
+      { speaker: 'user', message: 'bye' },
+    ]
+    const file = join(folder, 'talk.json')
+    await writeFile(file, JSON.stringify({ turns }))
+    const events: FeedEvent[] = []
+    for await (const event of readFeed([file, file])) events.push(event)
+    assert.deepEqual(events.map(short), ['begin talk', 'talk: hi → hello', 'end talk', 'begin talk#2', 'talk#2: hi → hello', 'end talk#2'])
+    assert.deepEqual(
+      events.filter((event) => event.kind === 'end').map((event) => event.pending),
+      [1, 1],
+    )
+  })
+
+  test('a followed file gives exchanges as they are written, over rotation, until the signal', { timeout: 20_000 }, async () => {
+    const file = join(folder, 'growing.jsonl')
+    await writeFile(file, said('user', 'one', 'a') + said('ai', 'two', 'a'))
+    const controller = new AbortController()
+    const events: string[] = []
+    const steps = new Map<string, () => Promise<void>>([
+      ['a: one → two', () => appendFile(file, said('user', 'three', 'a') + said('ai', 'four', 'b'))],
+      [
+        'b:  → four',
+        async () => {
+          await writeFile(join(folder, 'next.jsonl'), said('ai', 'five', 'a'))
+          await rename(join(folder, 'next.jsonl'), file)
+        },
+      ],
+      [
+        'a: three → five',
+        async () => {
+          await appendFile(file, '{"speaker": "us')
+          setTimeout(() => {
+            controller.abort()
+          }, 500)
+        },
+      ],
+    ])
+    for await (const event of followFeed(file, controller.signal)) {
+      events.push(short(event))
+      await steps.get(events.at(-1) ?? '')?.()
+    }
+    assert.deepEqual(events, ['begin a', 'a: one → two', 'begin b', 'b:  → four', 'a: three → five', 'end a', 'end b'])
+  })
+})
+
+describe('cgroup quotas', () => {
+  const files =
+    (content: Record<string, string>) =>
+    (file: string): string | null =>
+      content[file] ?? null
+
+  test('of version 2: the tightest of the group and those above it', () => {
+    const read = files({ '/c/a/b/cpu.max': 'max 100000\n', '/c/a/cpu.max': '150000 100000\n', '/c/cpu.max': '400000 100000\n' })
+    assert.equal(cgroupQuota('/c', '0::/a/b\n', read), 1.5)
+    assert.equal(cgroupQuota('/c', '0::/elsewhere\n', read), 4)
+    assert.equal(cgroupQuota('/c', '0::/a/b\n', files({})), null)
+  })
+
+  test('of version 1: only the cpu controller counts, −1 is no limit', () => {
+    const own = '5:cpuset:/x\n4:cpu,cpuacct:/x\n0::/\n'
+    const quota = (value: string) => files({ '/c/cpu,cpuacct/x/cpu.cfs_quota_us': value, '/c/cpu,cpuacct/x/cpu.cfs_period_us': '100000' })
+    assert.equal(cgroupQuota('/c', own, quota('50000\n')), 0.5)
+    assert.equal(cgroupQuota('/c', own, quota('-1\n')), null)
+  })
+})
