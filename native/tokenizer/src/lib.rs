@@ -8,7 +8,7 @@ mod text_tokenizer;
 mod tests;
 
 use failure::{guard, with_last_error, Failure, Status};
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use text_tokenizer::{TextTokenizer, Tokens};
 
 /// Loads a tokenizer.json; see the header.
@@ -56,13 +56,7 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
             require(ids, "ids")?;
         }
         // SAFETY: the caller's promise.
-        let text = unsafe { bytes(text, len, "text") }?;
-        let text = std::str::from_utf8(text).map_err(|error| {
-            Failure::new(
-                Status::InvalidUtf8,
-                format!("the text is not UTF-8 at byte {}", error.valid_up_to()),
-            )
-        })?;
+        let text = unsafe { utf8(text, len) }?;
 
         let tokens = tokenizer.encode(text, max_tokens)?;
         // SAFETY: both are not null, and writable by the caller's promise.
@@ -72,6 +66,40 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
         }
         // SAFETY: the caller's promise; `ids` is not null unless `capacity` is 0.
         unsafe { hand_over(&tokens, ids, capacity) }
+    });
+    status as c_int
+}
+
+/// What receives the windows of a text, one a call; see the header.
+pub type EachWindow =
+    unsafe extern "C" fn(context: *mut c_void, ids: *const i64, count: usize, start: usize, end: usize);
+
+/// Cuts a text into windows that overlap; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a live handle, `text` point to `len` readable bytes, or be null; `each` must take `context`.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_windows(
+    tokenizer: *const TextTokenizer,
+    text: *const u8,
+    len: usize,
+    size: usize,
+    stride: usize,
+    each: Option<EachWindow>,
+    context: *mut c_void,
+) -> c_int {
+    let status = guard(|| {
+        // SAFETY: a live handle or null by the caller's promise.
+        let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
+        let each = each.ok_or_else(|| null("each"))?;
+        // SAFETY: the caller's promise.
+        let text = unsafe { utf8(text, len) }?;
+        for window in tokenizer.windows(text, size, stride)? {
+            let ids: Vec<i64> = window.ids.into_iter().map(i64::from).collect();
+            // SAFETY: the ids live until the call is back; the rest is the caller's promise.
+            unsafe { each(context, ids.as_ptr(), ids.len(), window.bytes.start, window.bytes.end) };
+        }
+        Ok(())
     });
     status as c_int
 }
@@ -163,6 +191,21 @@ unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Result<&'a [u
     }
     // SAFETY: not null, not longer than an object can be, and readable by the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// A caller's text.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn utf8<'a>(pointer: *const u8, len: usize) -> Result<&'a str, Failure> {
+    // SAFETY: the caller's promise.
+    let text = unsafe { bytes(pointer, len, "text") }?;
+    std::str::from_utf8(text).map_err(|error| {
+        Failure::new(
+            Status::InvalidUtf8,
+            format!("the text is not UTF-8 at byte {}", error.valid_up_to()),
+        )
+    })
 }
 
 /// Writes the ids into the caller's buffer, all or none.

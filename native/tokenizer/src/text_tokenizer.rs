@@ -2,6 +2,7 @@
 //! pointers.
 
 use crate::failure::{panic_text, Failure, Status};
+use std::ops::Range;
 use std::panic::catch_unwind;
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{Encoding, Token, Tokenizer};
@@ -20,6 +21,15 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// How many there were before the text was cut.
     pub total: usize,
+}
+
+/// A stretch of a text that fits a model.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// The bytes of the text that they stand for.
+    pub bytes: Range<usize>,
 }
 
 impl TextTokenizer {
@@ -86,6 +96,44 @@ impl TextTokenizer {
             ids: encoding.get_ids().to_vec(),
             total,
         })
+    }
+
+    /// Cuts a text into windows of at most `size` tokens, special tokens not counted, which start every `stride` tokens. The last
+    /// one is the first that reaches the end. A text without any token has no window.
+    ///
+    /// A text that fits into one window is encoded without offsets, which is faster; most texts do.
+    pub fn windows(&self, text: &str, size: usize, stride: usize) -> Result<Vec<Window>, Failure> {
+        if stride == 0 || stride > size {
+            return Err(Failure::new(
+                Status::InvalidArgument,
+                format!("stride must be from 1 to the window's {size} tokens; got {stride}"),
+            ));
+        }
+        let refused = |error| Failure::new(Status::Tokenize, format!("the text cannot be tokenized: {error}"));
+        let whole = self.tokenizer.encode_fast(text, false).map_err(refused)?;
+        if whole.is_empty() {
+            return Ok(vec![]);
+        }
+        let finish = |window: Encoding, bytes: Range<usize>| {
+            let ids = self.tokenizer.post_process(window, None, true).map_err(refused)?.get_ids().to_vec();
+            Ok(Window { ids, bytes })
+        };
+        if whole.len() <= size {
+            return Ok(vec![finish(whole, 0..text.len())?]);
+        }
+
+        let mut first = self.tokenizer.encode(text, false).map_err(refused)?;
+        first.truncate(size, size - stride, TruncationDirection::Right);
+        let later = first.take_overflowing();
+        std::iter::once(first)
+            .chain(later)
+            .map(|window| {
+                let offsets = window.get_offsets();
+                let start = offsets.iter().map(|offset| offset.0).min().unwrap_or(0);
+                let end = offsets.iter().map(|offset| offset.1).max().unwrap_or(0);
+                finish(window, start..end)
+            })
+            .collect()
     }
 
     /// The largest id that [`Self::encode`] can give.
