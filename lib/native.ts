@@ -51,6 +51,20 @@ export interface NativeResult {
   times: Float64Array
 }
 
+/** Results of one run over the windows of n texts. */
+export interface NativeWindowsResult {
+  /** All windows of all texts, in order: windows × dimensions, row-major. */
+  vectors: Float32Array
+  /** Windows × components, row-major; empty without a projection. */
+  projected: Float32Array
+  /** n numbers: windows of each text. */
+  counts: Int32Array
+  /** A pair a window: its first UTF-16 unit in the text, and the one behind its last. */
+  spans: Int32Array
+  /** As in {@link NativeResult}. */
+  times: Float64Array
+}
+
 /** The addon's functions. All throw errors with a `code`; none blocks, except for the two that say Sync or tokenize. */
 export interface NativeAddon {
   openModel(
@@ -64,6 +78,14 @@ export interface NativeAddon {
     texts: readonly string[],
     projection: NativeProjection | null,
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
+  ): number
+  embedWindows(
+    model: NativeModel,
+    texts: readonly string[],
+    projection: NativeProjection | null,
+    size: number,
+    stride: number,
+    done: (code: GabionErrorCode | null, message: string | null, result?: NativeWindowsResult) => void,
   ): number
   cancel(run: number): void
   embedSync(model: NativeModel, texts: readonly string[], projection: NativeProjection | null): NativeResult

@@ -2,7 +2,7 @@
 
 import { GabionError } from '../errors.js'
 import { fromNative, nativeAddon, type NativeModel, type NativeProjection, type NativeResult } from '../native.js'
-import { checkString, invalidArgument } from '../options.js'
+import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import type { Projection } from '../projection/projection.js'
 import { BatchRun } from './batch-run.js'
 import {
@@ -17,6 +17,7 @@ import {
 import type { EmbeddingBatch } from './embedding-batch.js'
 import { abortedError, runNative } from './native-run.js'
 import { openModel, type OpenedModel } from './open-model.js'
+import { runWindows, type WindowBatch, type WindowRule } from './window-batch.js'
 import { VectorCache, type CachedVector, type CacheStats } from './vector-cache.js'
 
 /** What an embedder runs, and where. */
@@ -207,6 +208,35 @@ export class Embedder {
       }
     }
     return batch
+  }
+
+  /**
+   * The vectors of all windows of many texts, however long: nothing is cut off. A text that fits into one window has the
+   * same vector as from {@link embed}. Not cached.
+   *
+   * @throws GabionError `INVALID_ARGUMENT` also for windows that the model cannot take; else as `embed`
+   */
+  async embedWindows(texts: readonly string[], rule: WindowRule, options?: EmbedBatchOptions): Promise<WindowBatch> {
+    if (!Array.isArray(texts)) throw invalidArgument('texts', 'an array of strings', texts)
+    const copied = texts.map((text: unknown, index) => checkString(`texts[${String(index)}]`, text))
+    const { size, stride } = checkOptions('rule', rule, ['size', 'stride'])
+    const checked = {
+      size: checkInteger('rule.size', size, 1, this.info.maxSequenceLength),
+      stride: checkInteger('rule.stride', stride, 1),
+    }
+    const { projection, signal, onProgress } = checkEmbedBatchOptions(options)
+    const native = this.#nativeProjection(projection)
+    if (signal?.aborted === true) throw abortedError(signal)
+    return await runWindows({
+      model: this.#model,
+      texts: copied,
+      rule: checked,
+      dimensions: this.dimensions,
+      components: projection?.components ?? 0,
+      projection: native,
+      signal,
+      onProgress,
+    })
   }
 
   /**

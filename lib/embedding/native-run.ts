@@ -1,7 +1,15 @@
 // One run of the native encoder as a promise that can be aborted. Settles exactly once.
 
-import { GabionError } from '../errors.js'
-import { fromNative, nativeAddon, type NativeModel, type NativeProjection, type NativeResult } from '../native.js'
+import { GabionError, type GabionErrorCode } from '../errors.js'
+import {
+  fromNative,
+  nativeAddon,
+  type NativeAddon,
+  type NativeModel,
+  type NativeProjection,
+  type NativeResult,
+  type NativeWindowsResult,
+} from '../native.js'
 
 /** The error of an aborted call; its cause is the signal's reason. */
 export function abortedError(signal: AbortSignal): GabionError {
@@ -21,6 +29,28 @@ export function runNative(
   projection: NativeProjection | null,
   signal: AbortSignal | undefined,
 ): Promise<NativeResult> {
+  return settle(signal, (addon, done) => addon.embed(model, texts, projection, done))
+}
+
+/**
+ * Embeds every window of texts on the encoder threads; see {@link runNative}.
+ *
+ * @param size - most tokens of a window, special tokens not counted
+ * @param stride - tokens from the start of a window to that of the next
+ */
+export function runNativeWindows(
+  model: NativeModel,
+  texts: readonly string[],
+  projection: NativeProjection | null,
+  { size, stride }: { size: number; stride: number },
+  signal: AbortSignal | undefined,
+): Promise<NativeWindowsResult> {
+  return settle(signal, (addon, done) => addon.embedWindows(model, texts, projection, size, stride, done))
+}
+
+type Done<Result> = (code: GabionErrorCode | null, message: string | null, result?: Result) => void
+
+function settle<Result>(signal: AbortSignal | undefined, start: (addon: NativeAddon, done: Done<Result>) => number): Promise<Result> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(abortedError(signal))
@@ -33,7 +63,7 @@ export function runNative(
       reject(abortedError(signal as AbortSignal))
     }
     try {
-      run = addon.embed(model, texts, projection, (code, message, result) => {
+      run = start(addon, (code, message, result) => {
         signal?.removeEventListener('abort', onAbort)
         if (result !== undefined) resolve(result)
         else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native run ended without a result'))

@@ -1,5 +1,5 @@
-// The addon's whole surface, declared for TypeScript in lib/native.ts. Functions take handles and plain values; there are
-// no classes, so there is no `this` that could be of the wrong kind.
+// The addon's whole surface, declared for TypeScript in lib/native.ts. Functions take handles and plain values; there
+// are no classes, so there is no `this` that could be of the wrong kind.
 
 #include <napi.h>
 
@@ -48,10 +48,26 @@ Napi::Value Embed(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
     const auto open = FromHandle<OpenModel>(info[0]);
-    std::vector<std::string> texts = ToTexts(env, info[1]);  // may run the caller's getters, so the model is asked after
+    std::vector<std::string> texts =
+        ToTexts(env, info[1]);  // may run the caller's getters, so the model is asked after
     std::shared_ptr<const Projection> projection = ToProjection(info[2]);
     const Napi::Function done = ToFunction(info[3], "done");
     const uint32_t id = Environment::Of(env).Start(env, open->model(), std::move(projection), std::move(texts),
+                                                   std::nullopt, open->threads(), done);
+    return Napi::Number::New(env, id);
+  });
+}
+
+// embedWindows(handle, texts, projection | null, size, stride, done): id of the run
+Napi::Value EmbedWindows(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const auto open = FromHandle<OpenModel>(info[0]);
+    std::vector<std::string> texts = ToTexts(env, info[1]);
+    std::shared_ptr<const Projection> projection = ToProjection(info[2]);
+    const WindowRule rule{ToSize(info[3], "size"), ToSize(info[4], "stride")};
+    const Napi::Function done = ToFunction(info[5], "done");
+    const uint32_t id = Environment::Of(env).Start(env, open->model(), std::move(projection), std::move(texts), rule,
                                                    open->threads(), done);
     return Napi::Number::New(env, id);
   });
@@ -70,7 +86,7 @@ Napi::Value EmbedSync(const Napi::CallbackInfo& info) {
     const auto open = FromHandle<OpenModel>(info[0]);
     std::vector<std::string> texts = ToTexts(env, info[1]);
     std::shared_ptr<const Projection> projection = ToProjection(info[2]);
-    Request request(open->model(), std::move(projection), std::move(texts), 1, nullptr);
+    Request request(open->model(), std::move(projection), std::move(texts), std::nullopt, 1, nullptr);
     // One a thread, so that synchronous calls allocate nothing after the first.
     thread_local Scratch scratch(Runtime::Get());
     request.RunHere(scratch);
@@ -123,11 +139,14 @@ Napi::Value DescribeMachine(const Napi::CallbackInfo& info) {
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
-  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
+  const auto add = [&](const char* name, auto function) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
   add("openModel", OpenModelAsync);
   add("closeModel", CloseModel);
   add("createProjection", CreateProjection);
   add("embed", Embed);
+  add("embedWindows", EmbedWindows);
   add("cancel", Cancel);
   add("embedSync", EmbedSync);
   add("tokenize", Tokenize);

@@ -1,5 +1,6 @@
 #include "conversion.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -26,6 +27,40 @@ Array Copy(Napi::Env env, const Source& source) {
     std::memcpy(array.Data(), source.data(), source.size() * sizeof(source[0]));
   }
   return array;
+}
+
+template <typename Array>
+Array CopyOfAll(Napi::Env env, const Request& request, auto WindowedText::* part) {
+  size_t length = 0;
+  for (const WindowedText& text : request.windowed()) {
+    length += (text.*part).size();
+  }
+  Array array = Array::New(env, length);
+  auto* to = length == 0 ? nullptr : array.Data();
+  for (const WindowedText& text : request.windowed()) {
+    to = std::copy((text.*part).begin(), (text.*part).end(), to);
+  }
+  return array;
+}
+
+void SetWindows(Napi::Env env, const Request& request, Napi::Object result) {
+  std::vector<int32_t> counts;
+  counts.reserve(request.windowed().size());
+  for (const WindowedText& text : request.windowed()) {
+    counts.push_back(static_cast<int32_t>(text.spans.size() / 2));
+  }
+  result.Set("vectors", CopyOfAll<Napi::Float32Array>(env, request, &WindowedText::vectors));
+  result.Set("projected", CopyOfAll<Napi::Float32Array>(env, request, &WindowedText::projected));
+  result.Set("spans", CopyOfAll<Napi::Int32Array>(env, request, &WindowedText::spans));
+  result.Set("counts", Copy<Napi::Int32Array>(env, counts));
+}
+
+void SetVectors(Napi::Env env, const Request& request, Napi::Object result) {
+  result.Set("vectors", Copy<Napi::Float32Array>(env, request.vectors()));
+  result.Set("projected", request.projected().empty()
+                              ? env.Null()
+                              : Napi::Value(Copy<Napi::Float32Array>(env, request.projected())));
+  result.Set("tokens", Copy<Napi::Int32Array>(env, request.tokens()));
 }
 
 }  // namespace
@@ -110,11 +145,11 @@ Napi::Function ToFunction(const Napi::Value& value, const char* name) {
 
 Napi::Object ToResult(Napi::Env env, const Request& request) {
   Napi::Object result = Napi::Object::New(env);
-  result.Set("vectors", Copy<Napi::Float32Array>(env, request.vectors()));
-  result.Set("projected", request.projected().empty()
-                              ? env.Null()
-                              : Napi::Value(Copy<Napi::Float32Array>(env, request.projected())));
-  result.Set("tokens", Copy<Napi::Int32Array>(env, request.tokens()));
+  if (request.by_windows()) {
+    SetWindows(env, request, result);
+  } else {
+    SetVectors(env, request, result);
+  }
   const EncodeTimes& times = request.times();
   const std::array<double, 4> milliseconds{static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond,
                                            static_cast<double>(request.queue_ns()) / kNanosecondsPerMillisecond,

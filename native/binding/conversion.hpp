@@ -1,4 +1,5 @@
-// JavaScript values to C++ and back. Every reader throws a coded JavaScript error when the value is not what it must be.
+// JavaScript values to C++ and back. Every reader throws a coded JavaScript error when the value is not what it must
+// be.
 #pragma once
 
 #include <napi.h>
@@ -37,6 +38,7 @@ bool ToBoolean(const Napi::Value& value, const char* name);
 Napi::Function ToFunction(const Napi::Value& value, const char* name);
 
 /// {vectors, projected, tokens, times} of a request that ended well; times are tokenize, queue, encode, project in ms.
+/// By windows it is {vectors, projected, counts, spans, times}: windows a text, and where each window lies in its text.
 Napi::Object ToResult(Napi::Env env, const Request& request);
 
 }  // namespace gabion::binding

@@ -23,8 +23,8 @@ void Environment::Create(Napi::Env env) {
   // The function's context keeps the environment alive until Node has finished with the function.
   auto* context = new Shared(environment);
   const napi_finalize finalize = [](napi_env, void*, void* data) { delete static_cast<Shared*>(data); };
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, context, finalize,
-                                                             context, call, &wake);
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, context, finalize, context, call, &wake);
   if (status != napi_ok) {
     delete context;
     throw Napi::Error::New(env, "the threadsafe function could not be created");
@@ -33,28 +33,31 @@ void Environment::Create(Napi::Env env) {
   environment->wake_ = wake;
 
   env.SetInstanceData<Shared>(new Shared(environment));
-  env.AddCleanupHook([](Shared* owned) {
-    (*owned)->Close();
-    delete owned;
-  }, new Shared(environment));
+  env.AddCleanupHook(
+      [](Shared* owned) {
+        (*owned)->Close();
+        delete owned;
+      },
+      new Shared(environment));
 }
 
-Environment& Environment::Of(Napi::Env env) { return **env.GetInstanceData<Shared>(); }
+Environment& Environment::Of(Napi::Env env) {
+  return **env.GetInstanceData<Shared>();
+}
 
 uint32_t Environment::Start(Napi::Env env, std::shared_ptr<const Model> model,
                             std::shared_ptr<const Projection> projection, std::vector<std::string> texts,
-                            size_t parallel, Napi::Function done) {
+                            std::optional<WindowRule> rule, size_t parallel, Napi::Function done) {
   do {
     ++last_id_;
   } while (runs_.contains(last_id_));
   const uint32_t id = last_id_;
-  auto request = std::make_shared<Request>(
-      std::move(model), std::move(projection), std::move(texts), parallel,
-      [self = weak_from_this(), id](const std::shared_ptr<Request>& settled) {
-        if (const auto environment = self.lock()) {
-          environment->Post(id, settled);
-        }
-      });
+  auto request = std::make_shared<Request>(std::move(model), std::move(projection), std::move(texts), rule, parallel,
+                                           [self = weak_from_this(), id](const std::shared_ptr<Request>& settled) {
+                                             if (const auto environment = self.lock()) {
+                                               environment->Post(id, settled);
+                                             }
+                                           });
   // Listed before it is submitted: it may be settled before Submit returns.
   runs_.emplace(id, Run{request, Napi::Persistent(done)});
   if (runs_.size() == 1) {

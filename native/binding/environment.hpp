@@ -30,7 +30,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   /// Submits a request; `done` is called once with (code, message) or (null, null, result). Returns the run's id.
   /// Throws what Scheduler::Submit throws.
   uint32_t Start(Napi::Env env, std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-                 std::vector<std::string> texts, size_t parallel, Napi::Function done);
+                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, Napi::Function done);
 
   /// No effect for an id that is not in flight.
   void Cancel(uint32_t id);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -13,6 +14,18 @@ using Clock = std::chrono::steady_clock;
 
 int64_t Nanoseconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
+}
+
+/// Units that a JavaScript string of this (valid) UTF-8 has: one a character, two beyond the basic plane.
+size_t Utf16Units(std::string_view text) {
+  size_t units = 0;
+  for (const char byte : text) {
+    const auto value = static_cast<unsigned char>(byte);
+    const bool continuation = (value & 0xC0U) == 0x80U;
+    const bool astral = value >= 0xF0U;
+    units += continuation ? 0 : astral ? 2 : 1;
+  }
+  return units;
 }
 
 }  // namespace
@@ -35,8 +48,8 @@ Model::Model(ModelOptions options)
 void Model::Accepts(const Projection& projection) const {
   if (projection.dimensions() != options_.dimensions) {
     throw Error(Code::kProjectionMismatch, "the projection takes vectors of " +
-                                               std::to_string(projection.dimensions()) + " dimensions, the model gives " +
-                                               std::to_string(options_.dimensions));
+                                               std::to_string(projection.dimensions()) +
+                                               " dimensions, the model gives " + std::to_string(options_.dimensions));
   }
 }
 
@@ -44,17 +57,63 @@ void Model::Embed(std::string_view text, const Projection* projection, Scratch& 
                   float* projected, int32_t* kept, int32_t* total, EncodeTimes& times) const {
   const auto start = Clock::now();
   const Tokenizer::Encoded encoded = tokenizer_.Encode(text, options_.maximum_tokens, scratch.ids);
-  const auto tokenized = Clock::now();
+  times.tokenize_ns += Nanoseconds(start, Clock::now());
   *kept = static_cast<int32_t>(encoded.written);
-  *total = static_cast<int32_t>(
-      std::min<size_t>(encoded.total, static_cast<size_t>(std::numeric_limits<int32_t>::max())));
+  *total =
+      static_cast<int32_t>(std::min<size_t>(encoded.total, static_cast<size_t>(std::numeric_limits<int32_t>::max())));
+  EmbedIds(encoded.written, projection, scratch, vector, projected, times);
+}
 
-  session_.Run(encoded.written, scratch);
+WindowedText Model::EmbedWindows(std::string_view text, const WindowRule& rule, const Projection* projection,
+                                 Scratch& scratch, EncodeTimes& times) const {
+  const auto start = Clock::now();
+  std::vector<int64_t> ids;
+  const std::vector<Tokenizer::Window> windows = tokenizer_.Windows(text, rule.size, rule.stride, ids);
+  WindowedText result;
+  for (const Tokenizer::Window& window : windows) {
+    const size_t first = Utf16Units(text.substr(0, window.start));
+    const size_t units = Utf16Units(text.substr(window.start, window.end - window.start));
+    result.spans.push_back(static_cast<int32_t>(first));
+    result.spans.push_back(static_cast<int32_t>(first + units));
+  }
+  times.tokenize_ns += Nanoseconds(start, Clock::now());
+
+  const size_t width = options_.dimensions;
+  const size_t components = projection == nullptr ? 0 : projection->components();
+  result.vectors.resize(windows.size() * width);
+  result.projected.resize(windows.size() * components);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const auto from = ids.begin() + static_cast<std::ptrdiff_t>(windows[i].first_id);
+    scratch.ids.assign(from, from + static_cast<std::ptrdiff_t>(windows[i].ids));
+    EmbedIds(windows[i].ids, projection, scratch, result.vectors.data() + i * width,
+             projection == nullptr ? nullptr : result.projected.data() + i * components, times);
+  }
+  return result;
+}
+
+void Model::Accepts(const WindowRule& rule) const {
+  std::vector<int64_t> ids;
+  const size_t special = tokenizer_.Encode("", options_.maximum_tokens, ids).total;
+  const size_t room = options_.maximum_tokens - special;
+  if (rule.size < 1 || rule.size > room) {
+    throw Error(Code::kInvalidArgument, "a window's size must be from 1 to the model's " + std::to_string(room) +
+                                            " tokens beside the special ones, got " + std::to_string(rule.size));
+  }
+  if (rule.stride < 1 || rule.stride > rule.size) {
+    throw Error(Code::kInvalidArgument, "a window's stride must be from 1 to its size, " + std::to_string(rule.size) +
+                                            ", got " + std::to_string(rule.stride));
+  }
+}
+
+void Model::EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
+                     EncodeTimes& times) const {
+  const auto start = Clock::now();
+  session_.Run(tokens, scratch);
   const size_t width = options_.dimensions;
   if (session_.pools()) {
     std::memcpy(vector, scratch.hidden.data(), width * sizeof(float));
   } else {
-    Pool(options_.pooling, scratch.hidden.data(), encoded.written, width, vector);
+    Pool(options_.pooling, scratch.hidden.data(), tokens, width, vector);
   }
   if (options_.normalize) {
     NormalizeL2(vector, width);
@@ -63,8 +122,7 @@ void Model::Embed(std::string_view text, const Projection* projection, Scratch& 
   if (projection != nullptr) {
     projection->Apply(vector, projected);
   }
-  times.tokenize_ns += Nanoseconds(start, tokenized);
-  times.encode_ns += Nanoseconds(tokenized, ran);
+  times.encode_ns += Nanoseconds(start, ran);
   times.project_ns += Nanoseconds(ran, Clock::now());
 }
 

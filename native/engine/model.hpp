@@ -32,15 +32,36 @@ struct EncodeTimes {
   int64_t project_ns = 0;
 };
 
+/// How long texts are cut: windows of at most `size` tokens, special tokens not counted, one every `stride` tokens.
+struct WindowRule {
+  size_t size = 0;
+  size_t stride = 0;
+};
+
+/// The windows of one text, in reading order.
+struct WindowedText {
+  std::vector<float> vectors;    ///< windows x dimensions
+  std::vector<float> projected;  ///< windows x components; empty without a projection
+  std::vector<int32_t> spans;    ///< pairs: first UTF-16 unit of the window, the one behind its last
+};
+
 class Model {
  public:
-  /// Throws what Tokenizer and Session throw, and kModelInvalid when tokenizer, graph and options contradict each other.
+  /// Throws what Tokenizer and Session throw, and kModelInvalid when tokenizer, graph and options contradict each
+  /// other.
   explicit Model(ModelOptions options);
 
   /// Embeds one text on the calling thread: `vector` [dimensions]; `kept` and `total` tokens; `projected` [components]
   /// when a projection is given (it must have been checked with Accepts).
   void Embed(std::string_view text, const Projection* projection, Scratch& scratch, float* vector, float* projected,
              int32_t* kept, int32_t* total, EncodeTimes& times) const;
+
+  /// Embeds every window of one text on the calling thread; a text without tokens has none.
+  WindowedText EmbedWindows(std::string_view text, const WindowRule& rule, const Projection* projection,
+                            Scratch& scratch, EncodeTimes& times) const;
+
+  /// Throws kInvalidArgument when the windows are too long for the model, or do not overlap or touch.
+  void Accepts(const WindowRule& rule) const;
 
   /// Throws kProjectionMismatch when the projection is for vectors of another width.
   void Accepts(const Projection& projection) const;
@@ -51,6 +72,10 @@ class Model {
   size_t maximum_tokens() const noexcept { return options_.maximum_tokens; }
 
  private:
+  /// Embeds the first `tokens` ids of the scratch.
+  void EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
+                EncodeTimes& times) const;
+
   ModelOptions options_;
   Tokenizer tokenizer_;
   Session session_;

@@ -36,23 +36,34 @@ class SignalsBlocked {
 }  // namespace
 
 Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-                 std::vector<std::string> texts, size_t parallel, Done done)
+                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, Done done)
     : model_(std::move(model)),
       projection_(std::move(projection)),
       texts_(std::move(texts)),
+      rule_(rule),
       parallel_(std::max<size_t>(1, parallel)),
-      done_(std::move(done)),
-      vectors_(texts_.size() * model_->dimensions()),
-      tokens_(texts_.size() * 2) {
+      done_(std::move(done)) {
   if (projection_ != nullptr) {
     model_->Accepts(*projection_);
+  }
+  if (rule_) {
+    model_->Accepts(*rule_);
+    windowed_.resize(texts_.size());
+    return;
+  }
+  vectors_.resize(texts_.size() * model_->dimensions());
+  tokens_.resize(texts_.size() * 2);
+  if (projection_ != nullptr) {
     projected_.resize(texts_.size() * projection_->components());
   }
 }
 
 void Request::EmbedText(size_t index, Scratch& scratch, EncodeTimes& times) {
-  float* projected =
-      projection_ == nullptr ? nullptr : projected_.data() + index * projection_->components();
+  if (rule_) {
+    windowed_[index] = model_->EmbedWindows(texts_[index], *rule_, projection_.get(), scratch, times);
+    return;
+  }
+  float* projected = projection_ == nullptr ? nullptr : projected_.data() + index * projection_->components();
   model_->Embed(texts_[index], projection_.get(), scratch, vectors_.data() + index * model_->dimensions(), projected,
                 &tokens_[2 * index], &tokens_[2 * index + 1], times);
 }
@@ -163,7 +174,8 @@ bool Scheduler::StopLocked(Request& request, const Error& reason) {
   if (!request.failure_) {
     request.failure_ = reason;
   }
-  const auto place = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &request; });
+  const auto place =
+      std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &request; });
   if (place != queue_.end()) {
     waiting_texts_ -= request.size() - request.started_;
     queue_.erase(place);
@@ -179,8 +191,8 @@ bool Scheduler::StopLocked(Request& request, const Error& reason) {
 
 // The next text of the first request that may run one more; the request goes to the end of the line for its others.
 std::shared_ptr<Request> Scheduler::TakeText(size_t& index) {
-  const auto place =
-      std::find_if(queue_.begin(), queue_.end(), [](const auto& queued) { return queued->running_ < queued->parallel_; });
+  const auto place = std::find_if(queue_.begin(), queue_.end(),
+                                  [](const auto& queued) { return queued->running_ < queued->parallel_; });
   if (place == queue_.end()) {
     return nullptr;
   }

@@ -34,9 +34,10 @@ class Request {
  public:
   using Done = std::function<void(const std::shared_ptr<Request>&)>;
 
-  /// Throws kProjectionMismatch. `parallel` is the number of texts that may run at once.
+  /// Throws kProjectionMismatch, kInvalidArgument. `parallel` is the number of texts that may run at once. With a rule,
+  /// texts are embedded window by window and the results are in `windowed`, else in `vectors`, `projected`, `tokens`.
   Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-          std::vector<std::string> texts, size_t parallel, Done done);
+          std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, Done done);
 
   size_t size() const noexcept { return texts_.size(); }
 
@@ -45,6 +46,8 @@ class Request {
   const std::vector<float>& vectors() const noexcept { return vectors_; }
   const std::vector<float>& projected() const noexcept { return projected_; }
   const std::vector<int32_t>& tokens() const noexcept { return tokens_; }  ///< pairs: kept, total
+  bool by_windows() const noexcept { return rule_.has_value(); }
+  const std::vector<WindowedText>& windowed() const noexcept { return windowed_; }
   const EncodeTimes& times() const noexcept { return times_; }
   int64_t queue_ns() const noexcept { return queue_ns_; }  ///< from submission to the first text's start
 
@@ -58,12 +61,14 @@ class Request {
   const std::shared_ptr<const Model> model_;
   const std::shared_ptr<const Projection> projection_;
   const std::vector<std::string> texts_;
+  const std::optional<WindowRule> rule_;
   const size_t parallel_;
   const Done done_;
 
   std::vector<float> vectors_;
   std::vector<float> projected_;
   std::vector<int32_t> tokens_;
+  std::vector<WindowedText> windowed_;
 
   // Guarded by the scheduler's mutex until settled.
   std::vector<size_t> order_;

@@ -3,6 +3,7 @@
 #include <gabion_tokenizer.h>
 
 #include <array>
+#include <exception>
 #include <fstream>
 #include <iterator>
 
@@ -17,6 +18,23 @@ std::string LastError() {
   buffer.back() = '\0';
   return buffer.data();
 }
+
+// Receives windows through the C interface, through which no exception may pass.
+struct WindowSink {
+  std::vector<Tokenizer::Window>& windows;
+  std::vector<int64_t>& ids;
+  std::exception_ptr failure;
+
+  static void Take(void* context, const int64_t* ids, size_t count, size_t start, size_t end) {
+    auto& sink = *static_cast<WindowSink*>(context);
+    try {
+      sink.windows.push_back({sink.ids.size(), count, start, end});
+      sink.ids.insert(sink.ids.end(), ids, ids + count);
+    } catch (...) {
+      sink.failure = std::current_exception();
+    }
+  }
+};
 
 }  // namespace
 
@@ -41,9 +59,8 @@ Tokenizer::Encoded Tokenizer::Encode(std::string_view text, size_t maximum, std:
     ids.resize(maximum);
   }
   Encoded encoded{0, 0};
-  const int status =
-      gabion_tokenizer_encode(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(), maximum,
-                              ids.data(), ids.size(), &encoded.written, &encoded.total);
+  const int status = gabion_tokenizer_encode(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                             maximum, ids.data(), ids.size(), &encoded.written, &encoded.total);
   if (status != 0) {
     throw Error(Code::kTokenizerFailed, "the text could not be tokenized: " + LastError());
   }
@@ -51,6 +68,26 @@ Tokenizer::Encoded Tokenizer::Encode(std::string_view text, size_t maximum, std:
     throw Error(Code::kTokenizerFailed, "the tokenizer gave no token at all for a text");
   }
   return encoded;
+}
+
+std::vector<Tokenizer::Window> Tokenizer::Windows(std::string_view text, size_t size, size_t stride,
+                                                  std::vector<int64_t>& ids) const {
+  if (stride < 1 || stride > size) {
+    throw Error(Code::kInvalidArgument, "a window's stride must be from 1 to its size, " + std::to_string(size) +
+                                            ", got " + std::to_string(stride));
+  }
+  std::vector<Window> windows;
+  ids.clear();
+  WindowSink sink{windows, ids, nullptr};
+  const int status = gabion_tokenizer_windows(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                              size, stride, WindowSink::Take, &sink);
+  if (sink.failure != nullptr) {
+    std::rethrow_exception(sink.failure);
+  }
+  if (status != 0) {
+    throw Error(Code::kTokenizerFailed, "the text could not be tokenized: " + LastError());
+  }
+  return windows;
 }
 
 }  // namespace gabion

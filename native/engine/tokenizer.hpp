@@ -24,6 +24,18 @@ class Tokenizer {
   };
   Encoded Encode(std::string_view text, size_t maximum, std::vector<int64_t>& ids) const;
 
+  /// A stretch of a text: where its ids, special tokens included, lie in an array, and the bytes that they stand for.
+  struct Window {
+    size_t first_id;
+    size_t ids;
+    size_t start;
+    size_t end;
+  };
+  /// Cuts a text into windows of at most `size` tokens, special tokens not counted, one every `stride` tokens; all ids
+  /// go to `ids`, replacing what it held. A text without tokens has no window. Throws kInvalidArgument for a stride
+  /// that is not from 1 to `size`, else as Encode.
+  std::vector<Window> Windows(std::string_view text, size_t size, size_t stride, std::vector<int64_t>& ids) const;
+
   /// Highest id that the vocabulary can give.
   uint32_t max_id() const noexcept { return max_id_; }
 

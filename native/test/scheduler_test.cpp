@@ -57,7 +57,8 @@ std::vector<std::string> SomeTexts(size_t count) {
 }
 
 std::shared_ptr<Request> MakeRequest(std::vector<std::string> texts, size_t parallel, Inbox& inbox) {
-  return std::make_shared<Request>(test::BundledModel(), nullptr, std::move(texts), parallel, inbox.Done());
+  return std::make_shared<Request>(test::BundledModel(), nullptr, std::move(texts), std::nullopt, parallel,
+                                   inbox.Done());
 }
 
 TEST(Scheduler, AVectorIsTheSameAtEveryThreadCountAndInEveryBatch) {
