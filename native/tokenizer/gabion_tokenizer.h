@@ -1,12 +1,12 @@
 // C interface of the tokenizer library: text (UTF-8) in, token ids out. It knows nothing of models, vectors or Node.
 //
-// Ownership  A handle made by gabion_tokenizer_load belongs to the caller, who ends it once with gabion_tokenizer_free. The
-//            library keeps no pointer that it was given: JSON, text and buffers may go as soon as the call is back.
-// Threads    A loaded handle never changes. Any number of threads may encode with one handle at the same time without a lock;
-//            only gabion_tokenizer_free must come after the last call that uses the handle.
-// Failures   Every function but the last two returns a GabionTokenizerStatus. On any status but OK the out parameters are left
-//            as they were, unless said otherwise, and gabion_tokenizer_last_error gives the reason on the same thread. No call
-//            aborts the process: a fault inside the library comes back as GABION_TOKENIZER_PANIC.
+// Ownership  A handle made by gabion_tokenizer_load belongs to the caller, who ends it once with gabion_tokenizer_free.
+//            The library keeps no pointer that it was given: JSON, text and buffers may go when the call is back.
+// Threads    A loaded handle never changes. Any number of threads may encode with one handle at the same time without
+//            a lock; only gabion_tokenizer_free must come after the last call that uses the handle.
+// Failures   Every function but the last two returns a GabionTokenizerStatus. On any status but OK the out parameters
+//            are left as they were, unless said otherwise, and gabion_tokenizer_last_error gives the reason on the
+//            same thread. No call aborts the process: a fault of the library comes back as GABION_TOKENIZER_PANIC.
 #ifndef GABION_TOKENIZER_H
 #define GABION_TOKENIZER_H
 
@@ -36,8 +36,8 @@ typedef enum GabionTokenizerStatus {
 // A loaded tokenizer.
 typedef struct gabion_tokenizer gabion_tokenizer;
 
-// Reads a Hugging Face tokenizer.json. Padding and truncation that the file asks for are switched off: the caller runs every
-// text at its own length, and says per call how many tokens the model takes.
+// Reads a Hugging Face tokenizer.json. Padding and truncation that the file asks for are switched off: the caller runs
+// every text at its own length, and says per call how many tokens the model takes.
 //
 // json, len  the file's bytes.
 // out        receives the handle; set to null on failure.
@@ -46,15 +46,15 @@ int gabion_tokenizer_load(const uint8_t* json, size_t len, gabion_tokenizer** ou
 // Turns one text into token ids, special tokens included.
 //
 // text, len   UTF-8 bytes, not terminated; NUL is an ordinary character. `text` may be null if `len` is 0.
-// max_tokens  the most ids wanted, special tokens included. A longer text loses its tail, not its special tokens. At least the
-//             number of special tokens, else INVALID_ARGUMENT.
+// max_tokens  the most ids wanted, special tokens included. A longer text loses its tail, not its special tokens. At
+//             least 1 and at least the number of special tokens, else INVALID_ARGUMENT.
 // ids         receives *written ids. int64, as the models' graphs take them.
 // capacity    how many ids `ids` can hold. `ids` may be null if it is 0, which asks for the count alone.
-// written     receives the number of ids after truncation, also with BUFFER_TOO_SMALL (nothing is written to `ids` then).
-// total       receives the number of ids before truncation; total > written means that the text was cut. Also set with
-//             BUFFER_TOO_SMALL.
-int gabion_tokenizer_encode(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t max_tokens, int64_t* ids,
-                            size_t capacity, size_t* written, size_t* total);
+// written     receives the number of ids after truncation, also with BUFFER_TOO_SMALL (`ids` stays untouched then).
+// total       receives the number of ids before truncation; total > written means that the text was cut. Also set
+//             with BUFFER_TOO_SMALL.
+int gabion_tokenizer_encode(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t max_tokens,
+                            int64_t* ids, size_t capacity, size_t* written, size_t* total);
 
 // Receives one window of a text: its ids, special tokens included, and the bytes [start, end) of the text that they stand for. The
 // ids go when it returns. It must not throw and must not jump.
@@ -70,13 +70,13 @@ typedef void (*gabion_tokenizer_each_window)(void* context, const int64_t* ids, 
 int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t size, size_t stride,
                              gabion_tokenizer_each_window each, void* context);
 
-// The largest id that the tokenizer can give, added tokens included: it must be below the rows of the model's word table.
+// The largest id that the tokenizer can give, added tokens included: it must be below the model's number of word rows.
 int gabion_tokenizer_max_id(const gabion_tokenizer* tokenizer, uint32_t* out);
 
 // Ends a handle. Null is fine. Never fails, and leaves the last error alone.
 void gabion_tokenizer_free(gabion_tokenizer* tokenizer);
 
-// The reason of the last failed call on this thread, as UTF-8; empty if none failed yet. A later success does not clear it.
+// The reason of the last failed call on this thread, as UTF-8; empty if none failed yet. A success leaves it.
 //
 // buffer    receives as much as fits with a terminating NUL, cut between characters. May be null if `capacity` is 0.
 // returns   the bytes of the whole text without the NUL: if it is not below `capacity`, the copy was cut.
