@@ -115,7 +115,12 @@ impl TextTokenizer {
             return Ok(vec![]);
         }
         let finish = |window: Encoding, bytes: Range<usize>| {
-            let ids = self.tokenizer.post_process(window, None, true).map_err(refused)?.get_ids().to_vec();
+            let ids = self
+                .tokenizer
+                .post_process(window, None, true)
+                .map_err(refused)?
+                .get_ids()
+                .to_vec();
             Ok(Window { ids, bytes })
         };
         if whole.len() <= size {
