@@ -1,6 +1,7 @@
 // Owns the classic detector: published weights and thresholds around the formulas, and its reasons in words.
 // Knows projected points, not how texts become vectors.
 
+import { createHash } from 'node:crypto'
 import { GabionError } from '../errors.js'
 import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
 import { Projection } from '../projection/projection.js'
@@ -83,6 +84,7 @@ export interface ClassicDetectorOptions {
  */
 export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   readonly name = 'classic'
+  readonly fingerprint: string
   readonly preset: ClassicPreset
   readonly projection: Projection
   /** Unit vector of safe ground. */
@@ -112,6 +114,9 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     this.weights = overlay('weights', weights, given.weights)
     this.thresholds = checkThresholds(overlay('thresholds', CLASSIC_THRESHOLDS, given.thresholds))
     this.#formula = { safe: this.safe, weights: this.weights, accumulation }
+    // Thresholds are left out: they judge the numbers of a state and do not change them.
+    const identity = JSON.stringify([this.projection.id, Array.from(this.safe), this.weights, accumulation])
+    this.fingerprint = createHash('sha256').update(identity).digest('hex')
   }
 
   start(): ClassicState {

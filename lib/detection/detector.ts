@@ -59,8 +59,13 @@ export interface DetectorTurn<State, Verdict extends DetectorVerdict = DetectorV
  * survives JSON, is never changed in place and can therefore be kept, copied and replayed.
  */
 export interface Detector<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
-  /** Short name, kept with saved conversations so that a state is never given to another detector. */
+  /** Short name, for people. */
   readonly name: string
+  /**
+   * Equal for two detectors only if they continue each other's states; kept with saved conversations, so that a state is
+   * never given to a detector that means something else by it.
+   */
+  readonly fingerprint: string
   /** The projection it wants applied to every window; null when it works on the vectors themselves. */
   readonly projection: Projection | null
   /** The state before the first exchange. */

@@ -119,9 +119,10 @@ describe('every conversation', () => {
           assert.ok(verdict.likelihood > 0 && verdict.likelihood < 1)
         }
         const [first, second] = verdicts
-        assert.equal(first?.drift, 0)
-        assert.equal(first?.acceleration, 0)
-        assert.equal(first?.cumulative, first?.risk)
+        assert.ok(first !== undefined)
+        assert.equal(first.drift, 0)
+        assert.equal(first.acceleration, 0)
+        assert.equal(first.cumulative, first.risk)
         if (second !== undefined) assert.equal(second.acceleration, second.drift)
       }),
     )
@@ -221,7 +222,7 @@ describe('texts without words', () => {
     ])
     assert.equal(verdicts[0]?.state, 'calm')
     assert.equal(verdicts[1]?.drift, 0)
-    assert.equal(verdicts[1]?.cumulative, 2)
+    assert.equal(verdicts[1].cumulative, 2)
   })
 
   test('an empty user message is a zero point', () => {

@@ -1,0 +1,85 @@
+// Owns the way to a ready classic detector: the bundled planes, or the caller's own, and the direction of safe ground.
+// Knows what it needs of an embedder, not which one it is.
+
+import { fileURLToPath } from 'node:url'
+import { GabionError } from '../errors.js'
+import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
+import { Projection } from '../projection/projection.js'
+import { ClassicDetector, type ClassicPreset, type ClassicThresholds, type ClassicWeights } from './classic.js'
+
+/** The folder with the planes that come with the package. */
+export const CLASSIC_FOLDER = fileURLToPath(new URL('../../models/detectors/classic/', import.meta.url))
+
+/** The reply whose direction is safe ground for the `deployment` preset, unless another is given. */
+export const DEPLOYMENT_SAFE_TEXT = "I'm sorry, but I can't help with that request."
+
+/** The second axis of the plane, safe ground for the `demo` preset. */
+const DEMO_SAFE_VECTOR = [0, 1]
+
+/** What is needed of an embedder to place the safe text; an `Embedder` fits. */
+export interface PointSource {
+  embed(text: string, options: { projection: Projection }): Promise<Float32Array>
+}
+
+/** Options of {@link openClassicDetector}. */
+export interface ClassicOptions {
+  /** Default `demo`. */
+  preset?: ClassicPreset
+  /** A fitted projection or its file, instead of the bundled one of the preset. */
+  projection?: Projection | string
+  /** A text that lies on safe ground, such as a plain refusal. */
+  safeText?: string
+  /** The direction of safe ground itself, one value a component; instead of `safeText`. */
+  safe?: ArrayLike<number>
+  /** Replaces single weights of the preset. */
+  weights?: Partial<ClassicWeights>
+  /** Replaces single thresholds. */
+  thresholds?: Partial<ClassicThresholds>
+}
+
+/**
+ * Makes a classic detector for the vectors of an embedder. Without options: the `demo` preset on the bundled plane, with
+ * its second axis as safe ground; `deployment` takes the direction of {@link DEPLOYMENT_SAFE_TEXT}.
+ *
+ * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
+ *   model (fit one with `gabion pca fit` on the bundled `safe-sentences.txt`)
+ */
+export async function openClassicDetector(embedder: PointSource, options?: ClassicOptions): Promise<ClassicDetector> {
+  const given = checkOptions('classic', options, ['preset', 'projection', 'safeText', 'safe', 'weights', 'thresholds'])
+  const preset = given.preset === undefined ? 'demo' : checkOneOf('classic.preset', given.preset, ['demo', 'deployment'])
+  if (given.safe !== undefined && given.safeText !== undefined) {
+    throw new GabionError('INVALID_ARGUMENT', 'classic.safe and classic.safeText exclude each other: give one of them')
+  }
+  const projection = await openProjection(given.projection ?? `${CLASSIC_FOLDER}${preset}.projection.json`)
+  return new ClassicDetector({
+    preset,
+    projection,
+    safe: given.safe ?? (await safeVector(embedder, projection, preset, given.safeText)),
+    ...(given.weights !== undefined && { weights: given.weights }),
+    ...(given.thresholds !== undefined && { thresholds: given.thresholds }),
+  })
+}
+
+async function openProjection(projection: unknown): Promise<Projection> {
+  if (projection instanceof Projection) return projection
+  if (typeof projection === 'string') return Projection.load(projection)
+  throw invalidArgument('classic.projection', 'a Projection or the name of its file', projection)
+}
+
+async function safeVector(
+  embedder: PointSource,
+  projection: Projection,
+  preset: ClassicPreset,
+  safeText: string | undefined,
+): Promise<ArrayLike<number>> {
+  if (safeText === undefined && preset === 'demo') {
+    if (projection.components === DEMO_SAFE_VECTOR.length) return DEMO_SAFE_VECTOR
+    throw new GabionError(
+      'INVALID_ARGUMENT',
+      `the demo preset knows safe ground in 2 components only, the projection has ${String(projection.components)}: give classic.safeText or classic.safe`,
+    )
+  }
+  const text = safeText === undefined ? DEPLOYMENT_SAFE_TEXT : checkString('classic.safeText', safeText)
+  if (text.trim() === '') throw invalidArgument('classic.safeText', 'a text with words in it', text)
+  return embedder.embed(text, { projection })
+}

@@ -1,0 +1,114 @@
+// Owns the pairing of an embedder with a detector, and the conversations that are watched with it.
+// Knows detectors by name and by interface; formulas, vectors and files are below.
+
+import { openClassicDetector, type ClassicOptions } from '../detection/classic-artefact.js'
+import type { ClassicState, ClassicVerdict } from '../detection/classic.js'
+import type { Detector, DetectorVerdict } from '../detection/detector.js'
+import type { Embedder } from '../embedding/embedder.js'
+import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
+import { Conversation, readSavedConversation } from './conversation.js'
+
+/** The detectors that can be had by name. */
+export const DETECTORS = ['classic'] as const
+
+/** Name of a detector that comes with gabion. */
+export type DetectorName = (typeof DETECTORS)[number]
+
+/** The detector of a monitor that asks for none. */
+export const DEFAULT_DETECTOR: DetectorName = 'classic'
+
+/** What a monitor needs of an embedder. */
+export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'info'>
+
+/** Options of {@link Monitor.open}. */
+export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
+  /** Makes the vectors. It stays the caller's: disposing of it is the caller's business too. */
+  embedder: MonitorEmbedder
+  /** A name, or a detector of your own. Default {@link DEFAULT_DETECTOR}. */
+  detector?: DetectorName | Detector<State, Verdict>
+  /** Settings of the detector named `classic`. */
+  classic?: ClassicOptions
+}
+
+/** Watches conversations with one embedder and one detector. */
+export class Monitor<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
+  readonly embedder: MonitorEmbedder
+  readonly detector: Detector<State, Verdict>
+  readonly #conversations = new Map<string, Conversation<State, Verdict>>()
+
+  private constructor(embedder: MonitorEmbedder, detector: Detector<State, Verdict>) {
+    this.embedder = embedder
+    this.detector = detector
+  }
+
+  /**
+   * Opens a monitor, and checks that the detector's projection fits the embedder's vectors.
+   *
+   * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, `PROJECTION_MISMATCH`
+   */
+  static async open(options: MonitorOptions & { detector?: DetectorName }): Promise<Monitor<ClassicState, ClassicVerdict>>
+  static async open<State, Verdict extends DetectorVerdict>(
+    options: MonitorOptions<State, Verdict> & { detector: Detector<State, Verdict> },
+  ): Promise<Monitor<State, Verdict>>
+  static async open(options: MonitorOptions): Promise<Monitor>
+  static async open(options: MonitorOptions): Promise<Monitor> {
+    const { embedder, detector: wish = DEFAULT_DETECTOR, classic } = checkOptions('options', options, ['embedder', 'detector', 'classic'])
+    if (typeof embedder !== 'object' || (embedder as unknown) === null) throw invalidArgument('embedder', 'an Embedder', embedder)
+    if (!('embedBatch' in embedder)) throw invalidArgument('embedder', 'an Embedder', embedder)
+    if (typeof wish === 'object' && classic !== undefined)
+      throw invalidArgument('classic', `left out, since detector is not 'classic'`, classic)
+    if (typeof wish !== 'object') checkOneOf('detector', wish, DETECTORS)
+    const detector = typeof wish === 'object' ? checkDetector(wish) : await openClassicDetector(embedder, classic)
+    // An empty batch computes nothing, and refuses a projection that was made for other vectors.
+    if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
+    return new Monitor(embedder, detector)
+  }
+
+  /** Conversations kept. */
+  get size(): number {
+    return this.#conversations.size
+  }
+
+  /** The conversation of that id; begun if there is none. It is kept until {@link forget}. */
+  conversation(id: string): Conversation<State, Verdict> {
+    const kept = this.#conversations.get(checkString('id', id))
+    if (kept !== undefined) return kept
+    const begun = this.begin(id)
+    this.#conversations.set(id, begun)
+    return begun
+  }
+
+  /** Begins a conversation that is not kept here: it lives as long as the caller holds it. */
+  begin(id: string): Conversation<State, Verdict> {
+    return new Conversation(this.embedder, this.detector, checkString('id', id))
+  }
+
+  /**
+   * Takes up a conversation saved with `toJSON`, in place of one of the same id.
+   *
+   * @throws GabionError `ARTEFACT_INVALID` naming the field, also when it was saved with another detector
+   */
+  restore(saved: unknown): Conversation<State, Verdict> {
+    const { id, from } = readSavedConversation(saved, this.detector)
+    const restored = new Conversation(this.embedder, this.detector, id, from)
+    this.#conversations.set(id, restored)
+    return restored
+  }
+
+  /** Stops keeping a conversation; false if there was none of that id. */
+  forget(id: string): boolean {
+    return this.#conversations.delete(checkString('id', id))
+  }
+}
+
+function checkDetector(detector: Detector): Detector {
+  if ((detector as unknown) === null) throw invalidArgument('detector', 'a name or a Detector', detector)
+  checkString('detector.name', detector.name)
+  checkString('detector.fingerprint', detector.fingerprint)
+  for (const method of ['start', 'turn', 'checkState'] as const) {
+    if (!(method in detector)) throw invalidArgument(`detector.${method}`, 'a function', undefined)
+  }
+  if ((detector.projection as unknown) === undefined)
+    throw invalidArgument('detector.projection', 'a Projection or null', detector.projection)
+  return detector
+}

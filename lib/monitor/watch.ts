@@ -1,0 +1,147 @@
+// Owns the run of many conversations at once: turns are embedded ahead so that no encoder thread waits, and verdicts
+// come out in the order of the input. Knows neither files nor printing.
+
+import { pMapIterable } from 'p-map'
+import type { DetectorVerdict } from '../detection/detector.js'
+import { checkInteger, checkOptions, checkSignal } from '../options.js'
+import type { Conversation, TurnVerdict } from './conversation.js'
+import type { FollowedEvent } from './follow.js'
+import type { Monitor } from './monitor.js'
+import type { TranscriptConversation } from './transcript.js'
+
+/** A conversation in brief. */
+export interface ConversationSummary {
+  readonly conversation: string
+  readonly turns: number
+  /** Turns with an alert. */
+  readonly alerts: number
+  /** The first turn with an alert; null if there was none. */
+  readonly firstAlert: number | null
+  /** Highest likelihood of a turn, and that turn; null without turns. */
+  readonly highest: { readonly likelihood: number; readonly turn: number } | null
+  /** Turns of which a text was cut. */
+  readonly truncated: number
+  /** User messages after the last reply. */
+  readonly pending: number
+  /** What was put right while reading. */
+  readonly notes: readonly string[]
+}
+
+/** What {@link watchConversations} and {@link watchEvents} yield. */
+export type WatchItem<Verdict extends DetectorVerdict = DetectorVerdict> =
+  { readonly kind: 'verdict'; readonly verdict: TurnVerdict<Verdict> } | { readonly kind: 'summary'; readonly summary: ConversationSummary }
+
+/** Options of {@link watchConversations} and {@link watchEvents}. */
+export interface WatchOptions {
+  /** Turns embedded at once, over all conversations; default four for each encoder thread. */
+  turnsInFlight?: number
+  signal?: AbortSignal
+}
+
+/** Enough that a thread finds the next text while verdicts wait for a long one before them. */
+const TURNS_A_THREAD = 4
+
+/**
+ * Judges whole conversations: verdicts in the order of the input, each conversation followed by its summary. Turns of
+ * several conversations are under way at once; memory is bounded by `turnsInFlight`.
+ *
+ * @throws GabionError what reading the input, embedding and the detector throw; verdicts before it have been yielded
+ */
+export function watchConversations<State, Verdict extends DetectorVerdict>(
+  monitor: Monitor<State, Verdict>,
+  conversations: AsyncIterable<TranscriptConversation> | Iterable<TranscriptConversation>,
+  options?: WatchOptions,
+): AsyncGenerator<WatchItem<Verdict>> {
+  return watch(monitor, steps(monitor, conversations), options)
+}
+
+/**
+ * Judges exchanges as they arrive, each as soon as it can be; at the end of the stream every conversation is summed up.
+ *
+ * @throws GabionError as {@link watchConversations}
+ */
+export function watchEvents<State, Verdict extends DetectorVerdict>(
+  monitor: Monitor<State, Verdict>,
+  events: AsyncIterable<FollowedEvent>,
+  options?: WatchOptions,
+): AsyncGenerator<WatchItem<Verdict>> {
+  return watch(monitor, followedSteps(monitor, events), options)
+}
+
+/** One exchange to judge, or the end of a conversation. */
+type Step<State, Verdict extends DetectorVerdict> =
+  | { conversation: Conversation<State, Verdict>; exchange: { user: string; assistant: string } }
+  | { conversation: Conversation<State, Verdict>; pending: number; notes: readonly string[] }
+
+async function* steps<State, Verdict extends DetectorVerdict>(
+  monitor: Monitor<State, Verdict>,
+  conversations: AsyncIterable<TranscriptConversation> | Iterable<TranscriptConversation>,
+): AsyncGenerator<Step<State, Verdict>> {
+  for await (const { id, exchanges, pending, notes } of conversations) {
+    const conversation = monitor.begin(id)
+    for (const exchange of exchanges) yield { conversation, exchange }
+    yield { conversation, pending: pending.length, notes }
+  }
+}
+
+async function* followedSteps<State, Verdict extends DetectorVerdict>(
+  monitor: Monitor<State, Verdict>,
+  events: AsyncIterable<FollowedEvent>,
+): AsyncGenerator<Step<State, Verdict>> {
+  const begun = new Map<string, { conversation: Conversation<State, Verdict>; pending: number }>()
+  for await (const event of events) {
+    const one = begun.get(event.conversation) ?? { conversation: monitor.begin(event.conversation), pending: 0 }
+    begun.set(event.conversation, one)
+    if (event.kind === 'exchange') yield { conversation: one.conversation, exchange: event.exchange }
+    else one.pending = event.pending.length
+  }
+  for (const { conversation, pending } of begun.values()) yield { conversation, pending, notes: [] }
+}
+
+async function* watch<State, Verdict extends DetectorVerdict>(
+  monitor: Monitor<State, Verdict>,
+  input: AsyncGenerator<Step<State, Verdict>>,
+  options: WatchOptions | undefined,
+): AsyncGenerator<WatchItem<Verdict>> {
+  const given = checkOptions('options', options, ['turnsInFlight', 'signal'])
+  const turnsInFlight = checkInteger('turnsInFlight', given.turnsInFlight ?? TURNS_A_THREAD * Math.max(1, monitor.embedder.info.threads), 1)
+  const turnOptions = given.signal === undefined ? {} : { signal: checkSignal('signal', given.signal) }
+
+  // Turns are begun here, where the input is read, so that those of one conversation are begun in their order.
+  async function* begun(): AsyncGenerator<{ step: Step<State, Verdict>; verdict: Promise<TurnVerdict<Verdict>> | null }> {
+    for await (const step of input) {
+      const verdict = 'exchange' in step ? step.conversation.addTurn(step.exchange, turnOptions) : null
+      // Its failure is met by the reader of the results, unless that one has stopped reading.
+      verdict?.catch(() => undefined)
+      yield { step, verdict }
+    }
+  }
+
+  const summaries = new Map<Conversation<State, Verdict>, ConversationSummary>()
+  const settled = pMapIterable(begun(), async ({ step, verdict }) => ({ step, verdict: await verdict }), { concurrency: turnsInFlight })
+  for await (const { step, verdict } of settled) {
+    const summary = summaries.get(step.conversation) ?? emptySummary(step.conversation.id)
+    if (verdict !== null) {
+      summaries.set(step.conversation, withVerdict(summary, verdict))
+      yield { kind: 'verdict', verdict }
+    } else if ('pending' in step) {
+      summaries.delete(step.conversation)
+      yield { kind: 'summary', summary: { ...summary, pending: step.pending, notes: step.notes } }
+    }
+  }
+}
+
+function emptySummary(conversation: string): ConversationSummary {
+  return { conversation, turns: 0, alerts: 0, firstAlert: null, highest: null, truncated: 0, pending: 0, notes: [] }
+}
+
+function withVerdict(summary: ConversationSummary, { alert, turn, likelihood, truncated }: TurnVerdict): ConversationSummary {
+  return {
+    ...summary,
+    turns: summary.turns + 1,
+    alerts: summary.alerts + Number(alert),
+    firstAlert: summary.firstAlert ?? (alert ? turn : null),
+    highest: summary.highest === null || likelihood > summary.highest.likelihood ? { likelihood, turn } : summary.highest,
+    truncated: summary.truncated + Number(truncated),
+  }
+}
