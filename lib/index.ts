@@ -2,7 +2,44 @@
 
 export { Embedder, type EmbedderInfo, type Tokens } from './embedding/embedder.js'
 export type { EmbedBatchOptions, EmbedderOptions, EmbedOptions, Precision, Provider, Truncation } from './embedding/embedder-options.js'
-export { EmbeddingBatch, type EmbedTimings } from './embedding/embedding-batch.js'
+export { EmbeddingBatch, type EmbeddingBatchParts, type EmbedTimings } from './embedding/embedding-batch.js'
+export { WindowBatch, type TextWindow, type WindowRule } from './embedding/window-batch.js'
 export type { CacheStats } from './embedding/vector-cache.js'
+export {
+  Projection,
+  type FitPcaOptions,
+  type ProjectionFit,
+  type ProjectionModel,
+  type ProjectionParts,
+  type VectorRows,
+} from './projection/projection.js'
+export type {
+  AlertState,
+  Detector,
+  DetectorTurn,
+  DetectorVerdict,
+  EmbeddedExchange,
+  EmbeddedText,
+  EmbeddedWindow,
+} from './detection/detector.js'
+export {
+  ClassicDetector,
+  type ClassicDetectorOptions,
+  type ClassicPreset,
+  type ClassicThresholds,
+  type ClassicVerdict,
+} from './detection/classic.js'
+export type { ClassicAccumulation, ClassicQuantities, ClassicState, ClassicWeights } from './detection/classic-formulas.js'
+export { openClassicDetector, type ClassicOptions } from './detection/classic-artefact.js'
+export { Monitor, type MonitorOptions } from './monitor/monitor.js'
+export {
+  Conversation,
+  type Exchange,
+  type SavedConversation,
+  type TurnFacts,
+  type TurnTimings,
+  type TurnVerdict,
+} from './monitor/conversation.js'
+export { parseTranscript, type TranscriptConversation, type TranscriptForm } from './monitor/transcript.js'
+export { watchConversations, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
 export { ERROR_CODES, GabionError, isGabionError, type GabionErrorCode } from './errors.js'
-export { Projection, type FitPcaOptions, type ProjectionModel, type VectorRows } from './projection/projection.js'
