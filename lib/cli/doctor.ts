@@ -4,6 +4,8 @@ import { Command } from 'commander'
 import { addEmbedderOptions, finishCommand, type Context, type EmbedderFlags } from './command.js'
 import { checkEngine } from './engine-checks.js'
 import { checkHost, type Check } from './host-checks.js'
+import type { Output } from './output.js'
+import { wrap } from './wording.js'
 
 /** The command `doctor`. */
 export function doctorCommand(): Command {
@@ -24,15 +26,20 @@ async function run({ output }: Context, flags: EmbedderFlags): Promise<number> {
   const tell = async (found: Check): Promise<void> => {
     if (found.status === 'fail') failures.count++
     if (output.json) await output.jsonLine(found)
-    else await output.line(lineOf(found, output.colors))
+    else await output.line(linesOf(found, output))
   }
   for (const found of checkHost()) await tell(found)
   for (const found of await checkEngine(flags)) await tell(found)
   return failures.count > 0 ? 1 : 0
 }
 
-function lineOf({ name, status, detail, advice }: Check, colors: Context['output']['colors']): string {
+/** Columns before a check's detail. */
+const INDENT = 18
+
+function linesOf({ name, status, detail, advice }: Check, { colors, columns, interactive }: Output): string {
   const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[status]
-  const first = `${paint(status.padEnd(4))}  ${name.padEnd(10)}  ${detail}`
-  return advice === null ? first : `${first}\n${' '.repeat(18)}${colors.bold('→')} ${advice}`
+  const width = interactive ? columns - INDENT : Number.POSITIVE_INFINITY
+  const below = `\n${' '.repeat(INDENT)}`
+  const first = `${paint(status.padEnd(4))}  ${name.padEnd(10)}  ${wrap(detail, width).join(below)}`
+  return advice === null ? first : `${first}${below}${colors.bold('→')} ${wrap(advice, width - 2).join(`${below}  `)}`
 }

@@ -2,7 +2,6 @@
 
 import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
-import { convertModel } from '../convert/index.js'
 import {
   bundledFolder,
   bundledModelLicences,
@@ -114,6 +113,8 @@ function whereabouts(model: KnownModel, graphs: readonly GraphRecord[]): string 
 }
 
 async function convert({ output, signal }: Context, flags: ConvertFlags, [source = '']: string[]): Promise<undefined> {
+  // Only here: the converter is the largest room, and no other command needs it.
+  const { convertModel } = await import('../convert/index.js')
   const out = flags.out ?? source
   const progress = new Progress(output, 'converting', 'MB', null)
   try {

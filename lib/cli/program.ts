@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.js'
 import { embedCommand } from './embed.js'
 import { EXIT_USAGE, reportFailure } from './failure.js'
 import { modelCommand } from './model.js'
+import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
 
 const EXAMPLES = `
@@ -29,7 +30,8 @@ export function buildProgram(): Command {
     .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
     .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
-  for (const command of [embedCommand(), pcaCommand(), modelCommand(), doctorCommand(), benchCommand()]) program.addCommand(command)
+  for (const command of [monitorCommand(), embedCommand(), pcaCommand(), modelCommand(), doctorCommand(), benchCommand()])
+    program.addCommand(command)
   for (const command of everyCommand(program)) {
     command.exitOverride()
     command.helpOption('-h, --help', 'show help')

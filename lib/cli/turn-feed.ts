@@ -1,54 +1,41 @@
-// Owns where the turns of `gabion monitor` come from: transcripts read to their end, or lines that are still being written.
+// Owns where `gabion monitor` reads from: transcripts, one after another, or lines that are still being written.
 // Knows no embedder and no detector.
 
 import { open, stat } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import { followTranscript } from '../monitor/follow.js'
-import type { TranscriptExchange } from '../monitor/exchanges.js'
-import { readTranscript } from '../monitor/transcript.js'
+import { followTranscript, type FollowedEvent } from '../monitor/follow.js'
+import { readTranscript, type TranscriptConversation } from '../monitor/transcript.js'
 import { sourceName } from './lines.js'
 
-/** What comes next. A conversation that is read to its end begins and ends; one that is followed only begins. */
-export type FeedEvent =
-  | { kind: 'begin'; conversation: string; source: string; exchanges: number | null; notes: readonly string[] }
-  | { kind: 'exchange'; conversation: string; exchange: TranscriptExchange }
-  | { kind: 'end'; conversation: string; pending: number }
-
-/** The conversations of files, one after another. Names that occur again get a number. */
-export async function* readFeed(files: readonly string[]): AsyncGenerator<FeedEvent> {
+/**
+ * The conversations of files, one after another. Names that occur again get a number.
+ *
+ * @param onRead called with each conversation as it is read, which may be well before its turns are judged
+ */
+export async function* readConversations(
+  files: readonly string[],
+  onRead: (conversation: TranscriptConversation, source: string) => void,
+): AsyncGenerator<TranscriptConversation> {
   const seen = new Map<string, number>()
   for (const file of files) {
-    for await (const { id, exchanges, pending, notes } of readTranscript(file)) {
-      const times = (seen.get(id) ?? 0) + 1
-      seen.set(id, times)
-      const conversation = times === 1 ? id : `${id}#${times}`
-      yield { kind: 'begin', conversation, source: sourceName(file), exchanges: exchanges.length, notes }
-      for (const exchange of exchanges) yield { kind: 'exchange', conversation, exchange }
-      yield { kind: 'end', conversation, pending: pending.length }
+    for await (const conversation of readTranscript(file)) {
+      const times = (seen.get(conversation.id) ?? 0) + 1
+      seen.set(conversation.id, times)
+      const named = times === 1 ? conversation : { ...conversation, id: `${conversation.id}#${times}` }
+      onRead(named, sourceName(file))
+      yield named
     }
   }
 }
 
-/** The turns of a growing file or of standard input, as they arrive; ends when the signal fires or standard input ends. */
-export async function* followFeed(file: string, signal: AbortSignal): AsyncGenerator<FeedEvent> {
-  const begun = new Set<string>()
-  const source = sourceName(file)
-  const pending = new Map<string, number>()
+/** The exchanges of a growing file or of standard input, as they arrive; ends when the signal fires or standard input ends. */
+export async function* followFile(file: string, signal: AbortSignal): AsyncGenerator<FollowedEvent> {
   try {
-    for await (const event of followTranscript(file === '-' ? arriving(signal) : growing(file, signal), source)) {
-      const { conversation } = event
-      if (!begun.has(conversation)) {
-        begun.add(conversation)
-        yield { kind: 'begin', conversation, source, exchanges: null, notes: [] }
-      }
-      if (event.kind === 'exchange') yield event
-      else pending.set(conversation, event.pending.length)
-    }
+    yield* followTranscript(file === '-' ? arriving(signal) : growing(file, signal), sourceName(file))
   } catch (error) {
     // An interruption may cut the last line in two.
     if (!signal.aborted) throw error
   }
-  for (const conversation of begun) yield { kind: 'end', conversation, pending: pending.get(conversation) ?? 0 }
 }
 
 async function* arriving(signal: AbortSignal): AsyncGenerator<Uint8Array> {

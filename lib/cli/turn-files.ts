@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import type { ConversationSummary } from './monitor-summary.js'
+import type { ConversationSummary } from '../monitor/watch.js'
 import { PendingFile } from './pending-file.js'
 import { CSV_HEADER, toCsv, type TurnLine } from './turn-line.js'
 

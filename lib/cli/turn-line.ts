@@ -1,6 +1,7 @@
 // Owns the form of a judged turn outside the program: the object of a JSON line and the row of a CSV file.
 
 import type { AlertState } from '../detection/detector.js'
+import type { TurnTimings, TurnVerdict } from '../monitor/conversation.js'
 
 /** What `monitor --json` prints a turn. Field names are an interface: scripts rely on them. */
 export interface TurnLine {
@@ -24,13 +25,11 @@ export interface TurnLine {
   timings: TurnTimings
 }
 
-/** Where the milliseconds of a turn went. */
-export interface TurnTimings {
-  tokenizeMs: number
-  encodeMs: number
-  projectMs: number
-  detectMs: number
-  totalMs: number
+/** A verdict as it is printed: these fields in this order, and none that a detector may have besides. */
+export function toTurnLine(verdict: TurnVerdict): TurnLine {
+  const { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings } =
+    verdict
+  return { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings }
 }
 
 const NUMBERS = ['likelihood', 'risk', 'drift', 'acceleration', 'cumulative', 'ratio'] as const

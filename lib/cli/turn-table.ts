@@ -48,7 +48,7 @@ export class TurnTable {
   /** One turn; more than one line where the reasons are long. */
   turn(line: TurnLine): string {
     const paint = this.#paint(line)
-    const reasons = [...line.reasons, ...(line.truncated ? ['a text was cut'] : [])].map(printable).join('; ')
+    const reasons = [...line.reasons.map(inShort), ...(line.truncated ? ['a text was cut'] : [])].map(printable).join('; ')
     return this.#row([
       paint(String(line.turn)),
       paint(`${MARKS[line.state]} ${line.state}`),
@@ -122,4 +122,9 @@ function fixed(value: number | null): string {
 
 function signed(value: number): string {
   return Number.isFinite(value) ? `${value < -0.005 ? '−' : '+'}${Math.abs(value).toFixed(2)}` : '–'
+}
+
+/** A reason without its figures in brackets: they stand in the columns beside it. */
+function inShort(reason: string): string {
+  return reason.replaceAll(/ \([^()]*\)/g, '')
 }

@@ -16,3 +16,14 @@ export function printable(text: string): string {
     return code === 0x7f ? '\u2421' : '\ufffd'
   })
 }
+
+/** Breaks a text between words into lines of at most `width` characters; a longer word stays whole. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)
+    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}

@@ -6,12 +6,14 @@ import { after, before, describe, test } from 'node:test'
 import { parse } from 'csv-parse/sync'
 import pc from 'picocolors'
 import { cgroupQuota } from '../../lib/cli/host-checks.js'
-import { emptySummary, LatencySplit, withTurn } from '../../lib/cli/monitor-summary.js'
-import { followFeed, readFeed, type FeedEvent } from '../../lib/cli/turn-feed.js'
+import { LatencySplit } from '../../lib/cli/latency-split.js'
+import { followFile, readConversations } from '../../lib/cli/turn-feed.js'
 import { TurnFiles } from '../../lib/cli/turn-files.js'
 import { CSV_HEADER, toCsv, type TurnLine } from '../../lib/cli/turn-line.js'
 import { TurnTable } from '../../lib/cli/turn-table.js'
-import { printable } from '../../lib/cli/wording.js'
+import { printable, wrap } from '../../lib/cli/wording.js'
+import type { FollowedEvent } from '../../lib/monitor/follow.js'
+import type { ConversationSummary } from '../../lib/monitor/watch.js'
 
 let folder = ''
 before(async () => {
@@ -100,6 +102,13 @@ describe('the table of turns', () => {
   })
 })
 
+describe('wrapping', () => {
+  test('breaks between words only', () => {
+    assert.deepEqual(wrap('a bb ccc dddddddd e', 5), ['a bb', 'ccc', 'dddddddd', 'e'])
+    assert.deepEqual(wrap('one line', Number.POSITIVE_INFINITY), ['one line'])
+  })
+})
+
 describe('files of turns', () => {
   test('a CSV line comes back as it was', () => {
     const rows: string[][] = parse(`${CSV_HEADER}\n${toCsv({ ...ALERT, conversation: 'two\nlines' })}\n`)
@@ -118,7 +127,17 @@ describe('files of turns', () => {
       [],
     )
     await files.append(ALERT)
-    const summary = withTurn(withTurn(emptySummary('support'), CALM), ALERT)
+    const highest = { likelihood: 0.9, turn: 2 }
+    const summary: ConversationSummary = {
+      conversation: 'support',
+      turns: 2,
+      alerts: 1,
+      firstAlert: 2,
+      highest,
+      truncated: 1,
+      pending: 0,
+      notes: [],
+    }
     await files.complete([summary])
     assert.deepEqual((await readdir(place)).sort(), ['turns.csv', 'turns.json'])
     assert.deepEqual(JSON.parse(await readFile(join(place, 'turns.json'), 'utf8')), { turns: [CALM, ALERT], summaries: [summary] })
@@ -135,22 +154,8 @@ describe('files of turns', () => {
   })
 })
 
-describe('summaries', () => {
-  test('keep the first alert, the highest likelihood and the last state', () => {
-    const lines = [CALM, { ...ALERT, turn: 2 }, { ...ALERT, turn: 3, likelihood: 0.95 }, { ...CALM, turn: 4 }]
-    assert.deepEqual(lines.reduce(withTurn, emptySummary('support')), {
-      conversation: 'support',
-      turns: 4,
-      alerts: 2,
-      firstAlert: 2,
-      peak: { likelihood: 0.95, turn: 3 },
-      finalState: 'calm',
-      truncated: 2,
-      pending: 0,
-    })
-  })
-
-  test('times are those of the latest ten thousand turns', () => {
+describe('times', () => {
+  test('are those of the latest ten thousand turns', () => {
     const latency = new LatencySplit()
     for (let turn = 0; turn < 30_000; turn++) latency.add({ ...CALM.timings, totalMs: turn })
     assert.equal(latency.turns, 30_000)
@@ -163,26 +168,24 @@ describe('summaries', () => {
 describe('feeds', () => {
   const said = (speaker: string, message: string, conversation?: string): string =>
     `${JSON.stringify({ conversation, speaker, message })}\n`
-  const short = (event: FeedEvent): string =>
+  const short = (event: FollowedEvent): string =>
     event.kind === 'exchange'
       ? `${event.conversation}: ${event.exchange.user} → ${event.exchange.assistant}`
-      : `${event.kind} ${event.conversation}`
+      : `${event.conversation} is open`
 
   test('conversations of one name are told apart', async () => {
     const turns = [
       { speaker: 'user', message: 'hi' },
       { speaker: 'ai', message: 'hello' },
-      { speaker: 'user', message: 'bye' },
     ]
     const file = join(folder, 'talk.json')
     await writeFile(file, JSON.stringify({ turns }))
-    const events: FeedEvent[] = []
-    for await (const event of readFeed([file, file])) events.push(event)
-    assert.deepEqual(events.map(short), ['begin talk', 'talk: hi → hello', 'end talk', 'begin talk#2', 'talk#2: hi → hello', 'end talk#2'])
-    assert.deepEqual(
-      events.filter((event) => event.kind === 'end').map((event) => event.pending),
-      [1, 1],
-    )
+    const announced: string[] = []
+    const read: string[] = []
+    for await (const { id } of readConversations([file, file], (conversation, source) => announced.push(`${conversation.id} of ${source}`)))
+      read.push(id)
+    assert.deepEqual(read, ['talk', 'talk#2'])
+    assert.deepEqual(announced, [`talk of ${file}`, `talk#2 of ${file}`])
   })
 
   test('a followed file gives exchanges as they are written, over rotation, until the signal', { timeout: 20_000 }, async () => {
@@ -209,11 +212,11 @@ describe('feeds', () => {
         },
       ],
     ])
-    for await (const event of followFeed(file, controller.signal)) {
+    for await (const event of followFile(file, controller.signal)) {
       events.push(short(event))
       await steps.get(events.at(-1) ?? '')?.()
     }
-    assert.deepEqual(events, ['begin a', 'a: one → two', 'begin b', 'b:  → four', 'a: three → five', 'end a', 'end b'])
+    assert.deepEqual(events, ['a: one → two', 'b:  → four', 'a: three → five'])
   })
 })
 
