@@ -1,6 +1,7 @@
 // Public names, nothing else.
 
 export { Embedder, type EmbedderInfo, type Tokens } from './embedding/embedder.js'
+export { PRECISIONS, PROVIDERS } from './embedding/embedder-options.js'
 export type { EmbedBatchOptions, EmbedderOptions, EmbedOptions, Precision, Provider, Truncation } from './embedding/embedder-options.js'
 export { EmbeddingBatch, type EmbeddingBatchParts, type EmbedTimings } from './embedding/embedding-batch.js'
 export { WindowBatch, type TextWindow, type WindowRule } from './embedding/window-batch.js'
@@ -30,9 +31,10 @@ export {
   type ClassicVerdict,
 } from './detection/classic.js'
 export type { ClassicAccumulation, ClassicQuantities, ClassicState, ClassicWeights } from './detection/classic-formulas.js'
-export { openClassicDetector, type ClassicOptions } from './detection/classic-artefact.js'
-export { Monitor, type MonitorOptions } from './monitor/monitor.js'
+export { DEPLOYMENT_SAFE_TEXT, openClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artefact.js'
+export { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export {
+  type ConversationEmbedder,
   Conversation,
   type Exchange,
   type SavedConversation,
@@ -40,6 +42,7 @@ export {
   type TurnTimings,
   type TurnVerdict,
 } from './monitor/conversation.js'
+export type { TranscriptExchange } from './monitor/exchanges.js'
 export { parseTranscript, type TranscriptConversation, type TranscriptForm } from './monitor/transcript.js'
-export { watchConversations, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
+export { watchConversations, watchEvents, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
 export { ERROR_CODES, GabionError, isGabionError, type GabionErrorCode } from './errors.js'
