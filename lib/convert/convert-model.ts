@@ -1,7 +1,7 @@
 // Checkpoint folder in, folder with ONNX graphs out: weights files, graphs over them, the configuration files and a manifest.
 
-import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from '../models/file-hash.js'
 import {
@@ -13,20 +13,21 @@ import {
   type GraphPrecision,
   type GraphRecord,
 } from '../models/graph-manifest.js'
-import { readSentenceTransformer } from '../models/sentence-transformer.js'
+import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
+import { Checkpoint } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
 import { makeFolder } from './new-folder.js'
-import { SafetensorsReader } from './safetensors-reader.js'
+import { headLayout, type PoolingHead } from './pooling-head.js'
 import { writeSafetensors } from './safetensors-writer.js'
-import { bertLayout, WEIGHT_LAYOUT_VERSION, type LayoutTensor } from './weight-layout.js'
+import { tokenizerFor } from './tokenizer-file.js'
+import { encoderLayout, WEIGHT_LAYOUT_VERSION, type LayoutTensor } from './weight-layout.js'
 import { inPrecision } from './weight-precision.js'
 
 /** Written into graphs and manifests; goes up when the same checkpoint would give another graph. */
-export const CONVERTER_VERSION = '1'
+export const CONVERTER_VERSION = '2'
 
-const WEIGHTS = 'model.safetensors'
 const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 
 /** How far a conversion is. */
@@ -40,7 +41,7 @@ export interface ConversionProgress {
 
 /** What {@link convertModel} is asked to do. */
 export interface ConvertOptions {
-  /** Folder in the sentence-transformers layout with `model.safetensors`. */
+  /** Folder in the sentence-transformers layout with `model.safetensors`, or several such files and their index. */
   source: string
   /** Folder to make. The source folder itself is allowed: then only `onnx/` is added to it. */
   out: string
@@ -68,39 +69,47 @@ function checkConvertOptions(given: ConvertOptions): Required<Pick<ConvertOption
   }
 }
 
-async function openCheckpoint(folder: string): Promise<SafetensorsReader> {
-  const names = await readdir(folder)
-  if (!names.includes(WEIGHTS)) {
-    const other = names.find((name) => /\.(safetensors\.index\.json|safetensors|bin|h5|ot|msgpack)$/.test(name))
-    if (other === undefined) throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
-    throw new GabionError(
-      'MODEL_UNSUPPORTED',
-      `the model folder ${folder} has its weights in ${other}; only a single ${WEIGHTS} can be converted`,
-    )
-  }
-  return SafetensorsReader.open(join(folder, WEIGHTS))
+/** A model that was read and found convertible. */
+interface Convertible {
+  config: EncoderConfig
+  head: PoolingHead | null
+  layout: readonly LayoutTensor[]
+}
+
+async function readConvertible(source: string, model: SentenceTransformer, checkpoint: Checkpoint): Promise<Convertible> {
+  const config = await readEncoderConfig(join(source, model.transformerPath))
+  const head = model.needsPoolingGraph ? model.modules : null
+  const ofHead = head === null ? [] : await headLayout(source, head)
+  return { config, head, layout: [...encoderLayout(config, checkpoint), ...ofHead] }
 }
 
 async function writeGraph(
   folder: string,
-  config: EncoderConfig,
-  layout: readonly LayoutTensor[],
+  { config, head, layout }: Convertible,
   precision: GraphPrecision,
   onBytes: (written: number, total: number) => void,
 ): Promise<GraphRecord> {
   const [file, weightsFile] = [`model_${precision}.onnx`, `weights_${precision}.safetensors`]
   const metadata = { format: 'gabion', layout: String(WEIGHT_LAYOUT_VERSION), model_type: config.modelType, precision }
   const weights = await writeSafetensors(join(folder, weightsFile), inPrecision(layout, precision), metadata, onBytes)
-  const graph = encoderGraph(config, precision, weights.tensors, weightsFile, CONVERTER_VERSION)
+  const graph = encoderGraph({ config, head, precision, tensors: weights.tensors, weightsFile, version: CONVERTER_VERSION })
   await writeFile(join(folder, file), graph, { flag: 'wx' })
   return {
     precision,
-    target: 'cpu',
+    target: precision === 'fp16' ? 'cuda' : 'cpu',
     file,
     bytes: graph.length,
     sha256: await sha256OfFiles([join(folder, file)]),
     weights: { file: weightsFile, bytes: weights.bytes, sha256: weights.sha256 },
     parity: null,
+  }
+}
+
+/** For a read that the signal ends: the abort is told in our own words. */
+function abortedOr(throwIfAborted: () => void): (cause: unknown) => never {
+  return (cause) => {
+    throwIfAborted()
+    throw cause
   }
 }
 
@@ -123,22 +132,23 @@ export async function writeGraphManifest(folder: string, manifest: GraphManifest
  */
 export async function convertModel(options: ConvertOptions): Promise<GraphManifest> {
   const { source, out, precisions, overwrite } = checkConvertOptions(options)
-  const { configFiles } = await readSentenceTransformer(source)
-  const config = await readEncoderConfig(source)
+  const model = await readSentenceTransformer(source)
+  const encoderFolder = join(source, model.transformerPath)
   const throwIfAborted = (): void => {
     if (options.signal?.aborted === true)
       throw new GabionError('ABORTED', `the conversion of ${source} was aborted`, { cause: options.signal.reason })
   }
   throwIfAborted()
 
-  const checkpoint = await openCheckpoint(source)
+  const checkpoint = await Checkpoint.open(encoderFolder)
   try {
-    const layout = bertLayout(config, checkpoint)
+    const convertible = await readConvertible(source, model, checkpoint)
+    const tokenizer = await tokenizerFor(encoderFolder, model.lowersText)
     const writeGraphs = async (folder: string): Promise<GraphManifest> => {
       const graphs: GraphRecord[] = []
       for (const precision of precisions) {
         const before = graphs.reduce((sum, graph) => sum + graph.weights.bytes, 0)
-        const record = await writeGraph(folder, config, layout, precision, (written, total) => {
+        const record = await writeGraph(folder, convertible, precision, (written, total) => {
           throwIfAborted()
           options.onProgress?.({ precision, bytesWritten: before + written, bytesOfPrecision: total })
         })
@@ -147,10 +157,15 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
       const manifest: GraphManifest = {
         format: GRAPH_MANIFEST_FORMAT,
         converter: { name: 'gabion', version: CONVERTER_VERSION, weightLayout: WEIGHT_LAYOUT_VERSION },
-        source: { file: WEIGHTS, bytes: (await stat(checkpoint.file)).size, sha256: await sha256OfFiles([checkpoint.file]) },
+        source: {
+          file: basename(checkpoint.file),
+          bytes: await checkpoint.size(),
+          sha256: await sha256OfFiles(checkpoint.files, options.signal).catch(abortedOr(throwIfAborted)),
+        },
         graphs,
       }
       await writeGraphManifest(folder, manifest)
+      if (tokenizer !== null) await writeFile(join(folder, 'tokenizer.json'), tokenizer, { flag: 'wx' })
       throwIfAborted()
       return manifest
     }
@@ -163,7 +178,7 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
         await mkdir(join(folder, GRAPH_FOLDER))
         written.push(await writeGraphs(join(folder, GRAPH_FOLDER)))
         const papers = (await readdir(source)).filter((name) => PAPERS.test(name))
-        for (const name of [...configFiles, ...papers]) {
+        for (const name of [...model.configFiles, ...papers]) {
           await mkdir(dirname(join(folder, name)), { recursive: true })
           await copyFile(join(source, name), join(folder, name))
         }

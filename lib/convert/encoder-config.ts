@@ -1,11 +1,36 @@
-// What the converter must know of a model, taken from its config.json. Says no to what the graph does not do.
+// What the converter must know of an encoder, taken from its config.json. Says no to what the graph does not do.
 
 import { GabionError } from '../errors.js'
 import { ConfigFile } from '../models/config-file.js'
+import { paddingIdOf } from '../models/token-positions.js'
 
-/** The sizes of a BERT encoder. */
+/** The architectures that can be converted, by their `model_type`. */
+export const MODEL_TYPES = ['bert', 'mpnet', 'roberta', 'xlm-roberta'] as const
+
+/** See {@link MODEL_TYPES}. */
+export type ModelType = (typeof MODEL_TYPES)[number]
+
+/** The functions between the two halves of the feed-forward block. */
+export type Activation = 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu' | 'silu'
+
+/** `hidden_act` as Transformers names them; several names mean one function. */
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu: 'gelu',
+  gelu_python: 'gelu',
+  gelu_new: 'gelu_tanh',
+  gelu_fast: 'gelu_tanh',
+  gelu_pytorch_tanh: 'gelu_tanh',
+  gelu_python_tanh: 'gelu_tanh',
+  gelu_accurate: 'gelu_tanh',
+  quick_gelu: 'quick_gelu',
+  relu: 'relu',
+  silu: 'silu',
+  swish: 'silu',
+}
+
+/** The sizes and kinds of an encoder. */
 export interface EncoderConfig {
-  modelType: 'bert'
+  modelType: ModelType
   layers: number
   /** Width of a token's vector. */
   hidden: number
@@ -14,44 +39,77 @@ export interface EncoderConfig {
   intermediate: number
   /** Rows of the word table. */
   vocabulary: number
-  /** Rows of the position table: the longest input in tokens. */
+  /** Rows of the position table. */
   positions: number
+  /**
+   * Null where the first token has position 0. Otherwise positions count the tokens that are not this id, from the row after
+   * it, and a token of this id (which a text can spell out) has the row of its own number.
+   */
+  paddingId: number | null
+  /** Rows of the token type table; 0 where there is none. */
   tokenTypes: number
+  /** Rows of the table of attention biases by distance, shared by all layers; 0 where there is none. */
+  relativeBuckets: number
+  activation: Activation
   layerNormEpsilon: number
 }
 
+/** The longest input of an encoder, in tokens. */
+export function longestInput(config: Pick<EncoderConfig, 'positions' | 'paddingId'>): number {
+  return config.positions - (config.paddingId === null ? 0 : config.paddingId + 1)
+}
+
+function readModelType(config: ConfigFile): ModelType {
+  const name = config.string('model_type')
+  const known = MODEL_TYPES.find((type) => type === name)
+  if (known !== undefined) return known
+  throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: model_type '${name}' cannot be converted; ${MODEL_TYPES.join(', ')} can`)
+}
+
+function readActivation(config: ConfigFile): Activation {
+  const name = config.string('hidden_act')
+  const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
+  if (known !== undefined) return known
+  const names = Object.keys(ACTIVATIONS).join(', ')
+  throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: hidden_act '${name}' cannot be converted; ${names} can`)
+}
+
 /**
- * Reads `config.json` of a folder.
+ * Reads the `config.json` of an encoder.
  *
+ * @param folder that the file lies in
  * @throws GabionError `MODEL_UNSUPPORTED` for another architecture, activation or kind of positions; `MODEL_INVALID` for
  * a field that is missing or of the wrong type; `MODEL_NOT_FOUND` if there is no such file
  */
 export async function readEncoderConfig(folder: string): Promise<EncoderConfig> {
   const config = await ConfigFile.read(folder, 'config.json')
-  const onlySupports = (field: string, supported: string): void => {
-    const value = config.string(field)
-    if (value !== supported) {
-      throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: ${field} '${value}' cannot be converted; '${supported}' can`)
-    }
+  const modelType = readModelType(config)
+  const positionKind = config.stringOr('position_embedding_type', 'absolute')
+  if (positionKind !== 'absolute') {
+    throw new GabionError(
+      'MODEL_UNSUPPORTED',
+      `${config.file}: position_embedding_type '${positionKind}' cannot be converted; 'absolute' can`,
+    )
   }
-  onlySupports('model_type', 'bert')
-  onlySupports('hidden_act', 'gelu')
-  if (config.has('position_embedding_type')) onlySupports('position_embedding_type', 'absolute')
   if (config.booleanOr('is_decoder', false)) throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: a decoder cannot be converted`)
 
   const result: EncoderConfig = {
-    modelType: 'bert',
+    modelType,
     layers: config.integer('num_hidden_layers', 1),
     hidden: config.integer('hidden_size', 1),
     heads: config.integer('num_attention_heads', 1),
     intermediate: config.integer('intermediate_size', 1),
     vocabulary: config.integer('vocab_size', 1),
     positions: config.integer('max_position_embeddings', 1),
-    tokenTypes: config.integer('type_vocab_size', 1),
+    paddingId: paddingIdOf(config),
+    tokenTypes: modelType === 'mpnet' ? 0 : config.integer('type_vocab_size', 1),
+    relativeBuckets: modelType === 'mpnet' ? config.integer('relative_attention_num_buckets', 4) : 0,
+    activation: readActivation(config),
     layerNormEpsilon: config.positiveNumber('layer_norm_eps'),
   }
   if (result.hidden % result.heads !== 0) {
     throw config.wrong('num_attention_heads', `a divisor of hidden_size (${String(result.hidden)})`)
   }
+  if (longestInput(result) < 1) throw config.wrong('max_position_embeddings', `more than the rows up to pad_token_id`)
   return result
 }

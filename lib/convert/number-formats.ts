@@ -25,6 +25,30 @@ export function float32FromBfloat16(patterns: Uint16Array): Float32Array {
   return new Float32Array(bits.buffer)
 }
 
+/**
+ * Rounds float32 values to IEEE 754 binary16, to nearest with ties to even.
+ *
+ * @returns the 16-bit patterns; values from 65,520 on become infinite, NaN becomes the quiet NaN
+ */
+export function float16FromFloat32(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const sum = new Float32Array(1)
+  const sumBits = new Uint32Array(sum.buffer)
+  return Uint16Array.from(bits, (word) => {
+    const sign = (word >>> 16) & 0x8000
+    const magnitude = word & 0x7fffffff
+    if (magnitude > 0x7f800000) return sign | 0x7e00
+    if (magnitude >= 0x47800000) return sign | 0x7c00
+    if (magnitude < 0x38800000) {
+      // Subnormal: 1/2 has the spacing that these numbers have, so the addition itself rounds.
+      sumBits[0] = magnitude
+      sum[0] = (sum[0] as number) + 0.5
+      return sign | ((sumBits[0]) - 0x3f000000)
+    }
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13)
+  })
+}
+
 /** Widens IEEE 754 binary16 patterns to float32; exact, subnormals, infinities and NaN included. */
 export function float32FromFloat16(patterns: Uint16Array): Float32Array {
   const result = new Float32Array(patterns.length)

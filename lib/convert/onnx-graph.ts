@@ -5,21 +5,27 @@ import { ProtobufWriter } from './protobuf-writer.js'
 import type { ElementType, StoredTensor } from './safetensors-header.js'
 
 /** Numbers of ONNX's TensorProto.DataType. */
-export const ONNX_TYPE = { FLOAT: 1, INT8: 3, INT64: 7, BFLOAT16: 16 } as const
+export const ONNX_TYPE = { FLOAT: 1, INT8: 3, INT64: 7, FLOAT16: 10, BFLOAT16: 16 } as const
 
 const IR_VERSION = 8
 const OPSET_VERSION = 17
 const EXTERNAL = 1
 const ATTRIBUTE_FLOAT = 1
 const ATTRIBUTE_INT = 2
+const ATTRIBUTE_INTS = 7
 
-const STORED_AS: Partial<Record<ElementType, number>> = { F32: ONNX_TYPE.FLOAT, BF16: ONNX_TYPE.BFLOAT16, I8: ONNX_TYPE.INT8 }
+const STORED_AS: Partial<Record<ElementType, number>> = {
+  F32: ONNX_TYPE.FLOAT,
+  F16: ONNX_TYPE.FLOAT16,
+  BF16: ONNX_TYPE.BFLOAT16,
+  I8: ONNX_TYPE.INT8,
+}
 
 /** Domain of the operators that ONNX Runtime adds to the standard ones. */
 export const CONTRIB_DOMAIN = 'com.microsoft'
 
 /** An attribute's value; a whole number of an attribute that ONNX declares as float is given as `{ float }`. */
-export type AttributeValue = number | { float: number }
+export type AttributeValue = number | { float: number } | { integers: readonly number[] }
 
 /** A size known now, or the name of one that each run brings. */
 export type Dimension = number | string
@@ -72,6 +78,11 @@ export class OnnxGraph {
     return name
   }
 
+  /** Constants of 64-bit integers; an empty shape makes a scalar. */
+  integers(name: string, shape: readonly number[], values: readonly number[]): string {
+    return this.constant(name, ONNX_TYPE.INT64, shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer))
+  }
+
   /**
    * Adds a node with one output, which has the node's name.
    *
@@ -98,7 +109,11 @@ export class OnnxGraph {
         writer.message(5, (attribute) => {
           attribute.string(1, key)
           if (typeof value === 'number') attribute.integer(3, value).integer(20, ATTRIBUTE_INT)
-          else attribute.float(2, value.float).integer(20, ATTRIBUTE_FLOAT)
+          else if ('float' in value) attribute.float(2, value.float).integer(20, ATTRIBUTE_FLOAT)
+          else {
+            for (const item of value.integers) attribute.integer(8, item)
+            attribute.integer(20, ATTRIBUTE_INTS)
+          }
         })
       }
       if (domain !== '') writer.string(7, domain)

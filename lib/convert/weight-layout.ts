@@ -2,6 +2,8 @@
 //
 //   embeddings.word.weight                  [vocabulary, hidden]
 //   embeddings.position.weight              [positions, hidden]          token type 0 added in, so no type table is left
+//   attention.bias.weight                   [2·longest − 1, heads]       only with relative positions, shared by all layers:
+//                                                                        row d + longest − 1 is for a key d tokens after the query
 //   embeddings.norm.weight, .bias           [hidden]
 //   layers.N.attention.qkv.weight, .bias    [hidden, 3·hidden], [3·hidden]   query | key | value side by side
 //   layers.N.attention.output.weight, .bias [hidden, hidden], [hidden]
@@ -9,24 +11,27 @@
 //   layers.N.feed_forward.input.weight, .bias   [hidden, intermediate], [intermediate]
 //   layers.N.feed_forward.output.weight, .bias  [intermediate, hidden], [hidden]
 //   layers.N.feed_forward.norm.weight, .bias    [hidden]
+//   head.N.weight, .bias                    [in, out], [out]             of a dense layer after pooling; [width] twice of a norm
 //
 // A linear weight is [in, out], row-major: y = x · weight + bias. The word table and the linear weights are stored in the
-// file's precision, everything else in float32 (it is small, and its rounding would cost accuracy).
+// file's precision, everything else in float32 (it is small, and its rounding would cost accuracy), but for fp16, where only
+// the head is float32: its graph computes in float16 throughout.
 // int8: a linear weight has `<name>_scale` [out] beside it, the word table `<name>_scale` [vocabulary, 1]; real = stored · scale.
 
-import type { EncoderConfig } from './encoder-config.js'
-import type { SafetensorsReader } from './safetensors-reader.js'
+import type { TensorSource } from './checkpoint.js'
+import { longestInput, type EncoderConfig, type ModelType } from './encoder-config.js'
+import { relativeBuckets } from './relative-buckets.js'
 import type { StoredTensor } from './safetensors-header.js'
 
 /** The version of the names and shapes above; it stands in the weights file and in the manifest. */
-export const WEIGHT_LAYOUT_VERSION = 1
+export const WEIGHT_LAYOUT_VERSION = 2
 
 /** A tensor of the layout, to be filled from the checkpoint. */
 export interface LayoutTensor {
   name: string
   shape: readonly number[]
-  /** `table` and `linear` are stored in the file's precision, `small` always in float32. */
-  kind: 'table' | 'linear' | 'small'
+  /** `table` and `linear` are stored in the file's precision, `small` in float32 unless that is fp16, `head` always in float32. */
+  kind: 'table' | 'linear' | 'small' | 'head'
   /** The values in float32, row-major, in pieces of whole rows. */
   rows: () => AsyncIterable<Float32Array>
 }
@@ -42,18 +47,44 @@ function transposeInto(target: Float32Array, width: number, at: number, source: 
   }
 }
 
-/** The checkpoint's name of the encoder: `bert.` in files saved from a model with a head, nothing otherwise. */
-function findPrefix(source: SafetensorsReader): string {
-  return source.tensors.has('bert.embeddings.word_embeddings.weight') ? 'bert.' : ''
+/** What the checkpoints of an architecture call the parts of a layer, below `encoder.layer.N`. */
+interface PartNames {
+  queryKeyValue: readonly [string, string, string]
+  attentionOutput: string
+  attentionNorm: string
+}
+
+const BERT_PARTS: PartNames = {
+  queryKeyValue: ['attention.self.query', 'attention.self.key', 'attention.self.value'],
+  attentionOutput: 'attention.output.dense',
+  attentionNorm: 'attention.output.LayerNorm',
+}
+
+const PARTS: Readonly<Record<ModelType, PartNames>> = {
+  bert: BERT_PARTS,
+  roberta: BERT_PARTS,
+  'xlm-roberta': BERT_PARTS,
+  mpnet: {
+    queryKeyValue: ['attention.attn.q', 'attention.attn.k', 'attention.attn.v'],
+    attentionOutput: 'attention.attn.o',
+    attentionNorm: 'attention.LayerNorm',
+  },
+}
+
+/** The checkpoint's name of the encoder: `bert.` and the like in files saved from a model with a head, nothing otherwise. */
+function findPrefix(config: EncoderConfig, source: TensorSource): string {
+  const prefix = config.modelType === 'xlm-roberta' ? 'roberta.' : `${config.modelType}.`
+  return source.has(`${prefix}embeddings.word_embeddings.weight`) ? prefix : ''
 }
 
 /**
- * Lists the layout's tensors of a BERT checkpoint. Shapes are checked here, before anything is read or written.
+ * Lists the layout's tensors of an encoder's checkpoint. Shapes are checked here, before anything is read or written.
  *
  * @throws GabionError `MODEL_UNSUPPORTED` if the checkpoint lacks a tensor, `MODEL_INVALID` if one has another shape
  */
-export function bertLayout(config: EncoderConfig, source: SafetensorsReader): LayoutTensor[] {
-  const prefix = findPrefix(source)
+export function encoderLayout(config: EncoderConfig, source: TensorSource): LayoutTensor[] {
+  const prefix = findPrefix(config, source)
+  const parts = PARTS[config.modelType]
   const find = (name: string, ...shape: number[]): StoredTensor => source.require(prefix + name, shape)
   const { hidden, intermediate } = config
 
@@ -94,7 +125,7 @@ export function bertLayout(config: EncoderConfig, source: SafetensorsReader): La
 
   const word = find('embeddings.word_embeddings.weight', config.vocabulary, hidden)
   const position = find('embeddings.position_embeddings.weight', config.positions, hidden)
-  const tokenType = find('embeddings.token_type_embeddings.weight', config.tokenTypes, hidden)
+  const tokenType = config.tokenTypes === 0 ? null : find('embeddings.token_type_embeddings.weight', config.tokenTypes, hidden)
   const result: LayoutTensor[] = [
     {
       name: 'embeddings.word.weight',
@@ -111,28 +142,48 @@ export function bertLayout(config: EncoderConfig, source: SafetensorsReader): La
       shape: position.shape,
       kind: 'small',
       rows: async function* () {
-        const [table, type] = [await source.read(position), await source.read(tokenType, { first: 0, count: 1 })]
-        yield table.map((value, index) => value + (type[index % hidden] as number))
+        const table = await source.read(position)
+        const type = tokenType === null ? null : await source.read(tokenType, { first: 0, count: 1 })
+        yield type === null ? table : table.map((value, index) => value + (type[index % hidden] as number))
       },
     },
     ...norm('embeddings.norm', 'embeddings.LayerNorm'),
   ]
+  if (config.relativeBuckets > 0)
+    result.push(biasByDistance(config, source, find('encoder.relative_attention_bias.weight', config.relativeBuckets, config.heads)))
   for (let index = 0; index < config.layers; index++) {
     const from = `encoder.layer.${String(index)}`
     const to = `layers.${String(index)}`
     result.push(
       ...dense(
         `${to}.attention.qkv`,
-        ['query', 'key', 'value'].map((part) => `${from}.attention.self.${part}`),
+        parts.queryKeyValue.map((part) => `${from}.${part}`),
         hidden,
         hidden,
       ),
-      ...dense(`${to}.attention.output`, [`${from}.attention.output.dense`], hidden, hidden),
-      ...norm(`${to}.attention.norm`, `${from}.attention.output.LayerNorm`),
+      ...dense(`${to}.attention.output`, [`${from}.${parts.attentionOutput}`], hidden, hidden),
+      ...norm(`${to}.attention.norm`, `${from}.${parts.attentionNorm}`),
       ...dense(`${to}.feed_forward.input`, [`${from}.intermediate.dense`], intermediate, hidden),
       ...dense(`${to}.feed_forward.output`, [`${from}.output.dense`], hidden, intermediate),
       ...norm(`${to}.feed_forward.norm`, `${from}.output.LayerNorm`),
     )
   }
   return result
+}
+
+/** One row of biases for every distance between two tokens, taken from the row of its bucket. */
+function biasByDistance(config: EncoderConfig, source: TensorSource, table: StoredTensor): LayoutTensor {
+  const { heads } = config
+  const buckets = relativeBuckets(longestInput(config), config.relativeBuckets)
+  return {
+    name: 'attention.bias.weight',
+    shape: [buckets.length, heads],
+    kind: 'small',
+    rows: async function* () {
+      const biases = await source.read(table)
+      const rows = new Float32Array(buckets.length * heads)
+      for (const [row, bucket] of buckets.entries()) rows.set(biases.subarray(bucket * heads, (bucket + 1) * heads), row * heads)
+      yield rows
+    },
+  }
 }

@@ -1,6 +1,7 @@
-// Stores the layout's float32 tensors in a precision: float32, bfloat16 or 8-bit integers with scales.
+// Stores the layout's float32 tensors in a precision: float32, float16, bfloat16 or 8-bit integers with scales.
 
-import { bfloat16FromFloat32 } from './number-formats.js'
+import { GabionError } from '../errors.js'
+import { bfloat16FromFloat32, float16FromFloat32 } from './number-formats.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { TensorToWrite } from './safetensors-writer.js'
 import type { LayoutTensor } from './weight-layout.js'
@@ -62,18 +63,35 @@ function asInt8(tensor: LayoutTensor): TensorToWrite[] {
   ]
 }
 
+/** Stores values in 16 bits; a value beyond the format's range is an error that names the tensor. */
+function asFloat16(name: string, values: Float32Array): Uint16Array {
+  const patterns = float16FromFloat32(values)
+  if (patterns.some((pattern) => (pattern & 0x7c00) === 0x7c00)) {
+    throw new GabionError('MODEL_UNSUPPORTED', `'${name}' holds a value beyond 65,504, which fp16 cannot store; use fp32 or bf16`)
+  }
+  return patterns
+}
+
 /** The tensors of a weights file in the given precision. */
 export function inPrecision(layout: readonly LayoutTensor[], precision: GraphPrecision): TensorToWrite[] {
   return layout.flatMap((tensor): TensorToWrite[] => {
-    if (precision === 'int8' && tensor.kind !== 'small') return asInt8(tensor)
-    const narrow = precision === 'bf16' && tensor.kind !== 'small'
+    const isMatrix = tensor.kind === 'table' || tensor.kind === 'linear'
+    if (precision === 'int8' && isMatrix) return asInt8(tensor)
+    let type: 'F32' | 'F16' | 'BF16' = 'F32'
+    if (precision === 'bf16' && isMatrix) type = 'BF16'
+    if (precision === 'fp16' && tensor.kind !== 'head') type = 'F16'
+    const store = {
+      F32: (values: Float32Array) => values,
+      F16: (values: Float32Array) => asFloat16(tensor.name, values),
+      BF16: bfloat16FromFloat32,
+    }[type]
     return [
       {
         name: tensor.name,
-        type: narrow ? 'BF16' : 'F32',
+        type,
         shape: tensor.shape,
         chunks: async function* () {
-          for await (const values of tensor.rows()) yield bytesOf(narrow ? bfloat16FromFloat32(values) : values)
+          for await (const values of tensor.rows()) yield bytesOf(store(values))
         },
       },
     ]

@@ -4,7 +4,7 @@ import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, che
 import { Projection } from '../projection/projection.js'
 
 /** Precision of the weights; part of the identity of every vector. */
-export const PRECISIONS = ['auto', 'fp32', 'bf16', 'int8'] as const
+export const PRECISIONS = ['auto', 'fp32', 'bf16', 'int8', 'fp16'] as const
 /** See {@link EmbedderOptions.precision}. */
 export type Precision = (typeof PRECISIONS)[number]
 
@@ -45,6 +45,8 @@ export interface EmbedderOptions {
 export interface EmbedOptions {
   /** Gives the projected point instead of the vector, computed in the native call. */
   projection?: Projection
+  /** One of the model's prompts by its name (`info.prompts`), put before the text; `''` for none. Default: what the model's folder says. */
+  prompt?: string
   signal?: AbortSignal
 }
 
@@ -99,13 +101,13 @@ function checkCache(cache: EmbedderOptions['cache']): number {
 /** @throws GabionError `INVALID_ARGUMENT` naming the option */
 export function checkEmbedOptions(value: EmbedOptions | undefined): EmbedOptions {
   if (value === undefined) return {}
-  return checkCommon(checkOptions('options', value, ['projection', 'signal']))
+  return checkCommon(checkOptions('options', value, ['projection', 'prompt', 'signal']))
 }
 
 /** @throws GabionError `INVALID_ARGUMENT` naming the option */
 export function checkEmbedBatchOptions(value: EmbedBatchOptions | undefined): EmbedBatchOptions {
   if (value === undefined) return {}
-  const options = checkOptions('options', value, ['projection', 'signal', 'onProgress'])
+  const options = checkOptions('options', value, ['projection', 'prompt', 'signal', 'onProgress'])
   if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress)
   return checkCommon(options)
 }
@@ -114,6 +116,7 @@ function checkCommon<T extends EmbedOptions>(options: T): T {
   if (options.projection !== undefined && !(options.projection instanceof Projection)) {
     throw invalidArgument('projection', 'a Projection', options.projection)
   }
+  if (options.prompt !== undefined) checkString('prompt', options.prompt)
   if (options.signal !== undefined) checkSignal('signal', options.signal)
   return options
 }

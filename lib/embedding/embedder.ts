@@ -28,7 +28,7 @@ export interface EmbedderInfo {
   revision: string | null
   /** SHA-256 (hexadecimal) of the weights file. */
   modelHash: string
-  precision: 'fp32' | 'bf16' | 'int8'
+  precision: 'fp32' | 'bf16' | 'int8' | 'fp16'
   provider: string
   /** Wished providers that could not be used, with the reason of each. */
   providersPassedOver: readonly { provider: string; reason: string }[]
@@ -40,6 +40,10 @@ export interface EmbedderInfo {
   /** Tokens, special tokens included; longer texts are cut and reported. */
   maxSequenceLength: number
   licence: string
+  /** Put before every text unless a call says otherwise; empty for none. */
+  prompt: string
+  /** What else a call may put before its texts, by name. */
+  prompts: Readonly<Record<string, string>>
   /** Version of ONNX Runtime. */
   runtimeVersion: string
 }
@@ -87,6 +91,8 @@ export class Embedder {
       dimensions: description.dimensions,
       maxSequenceLength: description.maxSequenceLength,
       licence: description.licence,
+      prompt: description.prompt,
+      prompts: Object.freeze({ ...description.prompts }),
       runtimeVersion: nativeAddon().runtime().version,
     })
   }
@@ -121,7 +127,8 @@ export class Embedder {
    */
   async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
     checkString('text', text)
-    const { projection, signal } = checkEmbedOptions(options)
+    const { projection, prompt, signal } = checkEmbedOptions(options)
+    text = this.#promptOf(prompt) + text
     const native = this.#nativeProjection(projection)
     if (signal?.aborted === true) throw abortedError(signal)
     if (!this.#cache.enabled) {
@@ -156,7 +163,8 @@ export class Embedder {
    */
   embedSync(text: string, options?: EmbedOptions): Float32Array {
     checkString('text', text)
-    const { projection, signal } = checkEmbedOptions(options)
+    const { projection, prompt, signal } = checkEmbedOptions(options)
+    text = this.#promptOf(prompt) + text
     const native = this.#nativeProjection(projection)
     if (signal?.aborted === true) throw abortedError(signal)
     const key = this.#cache.enabled ? cacheKey(text, projection) : ''
@@ -183,9 +191,10 @@ export class Embedder {
    */
   async embedBatch(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch> {
     if (!Array.isArray(texts)) throw invalidArgument('texts', 'an array of strings', texts)
+    const { projection, prompt, signal, onProgress } = checkEmbedBatchOptions(options)
+    const before = this.#promptOf(prompt)
     // Copied, so that a caller who changes the array meanwhile changes nothing here.
-    const copied = texts.map((text: unknown, index) => checkString(`texts[${String(index)}]`, text))
-    const { projection, signal, onProgress } = checkEmbedBatchOptions(options)
+    const copied = texts.map((text: unknown, index) => before + checkString(`texts[${String(index)}]`, text))
     const native = this.#nativeProjection(projection)
     if (signal?.aborted === true) throw abortedError(signal)
     const run = new BatchRun({
@@ -240,7 +249,7 @@ export class Embedder {
   }
 
   /**
-   * The tokens of a text, on the calling thread.
+   * The tokens of a text, with the model's own prompt before it if it has one, on the calling thread.
    *
    * @throws GabionError `INVALID_ARGUMENT`, `DISPOSED`, `TOKENIZER_FAILED`
    */
@@ -248,7 +257,7 @@ export class Embedder {
     checkString('text', text)
     this.#refuseIfDisposed()
     try {
-      const { ids, total } = nativeAddon().tokenize(this.#model, text)
+      const { ids, total } = nativeAddon().tokenize(this.#model, this.info.prompt + text)
       return { ids, tokens: total, truncated: total > ids.length }
     } catch (error) {
       throw fromNative(error)
@@ -265,6 +274,14 @@ export class Embedder {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  #promptOf(name: string | undefined): string {
+    if (name === undefined) return this.info.prompt
+    if (name === '') return ''
+    const prompt = Object.hasOwn(this.info.prompts, name) ? this.info.prompts[name] : undefined
+    if (prompt === undefined) throw invalidArgument('prompt', `one of ${JSON.stringify(Object.keys(this.info.prompts))} or ''`, name)
+    return prompt
   }
 
   #refuseIfDisposed(): void {

@@ -16,10 +16,12 @@ export interface OpenedModel {
 }
 
 // What `auto` takes first: bf16 weights are half the size for the same decisions; int8 shifts vectors, so it comes last.
-const AUTO_ORDER = ['bf16', 'fp32', 'int8'] as const
+// fp16 arithmetic is what graphics processors are fast at; processors without it would only widen it again.
+const AUTO_ORDER = { cpu: ['bf16', 'fp32', 'int8', 'fp16'], cuda: ['fp16', 'bf16', 'fp32', 'int8'] } as const
 
-function chooseGraph(description: ModelDescription, precision: CheckedEmbedderOptions['precision']): GraphDescription {
-  const order = precision === 'auto' ? AUTO_ORDER : [precision]
+function chooseGraph(description: ModelDescription, options: CheckedEmbedderOptions): GraphDescription {
+  const { precision } = options
+  const order = precision === 'auto' ? AUTO_ORDER[options.providers[0] ?? 'cpu'] : [precision]
   for (const wished of order) {
     const graph = description.graphs.find((candidate) => candidate.precision === wished)
     if (graph !== undefined) return graph
@@ -96,7 +98,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
  */
 export async function openModel(options: CheckedEmbedderOptions): Promise<OpenedModel> {
   const description = await resolveModel(options.model)
-  const graph = chooseGraph(description, options.precision)
+  const graph = chooseGraph(description, options)
   const { model, native } = await open(description, graph, options)
   try {
     await selfTest(description, graph, model)

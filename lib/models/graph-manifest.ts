@@ -12,10 +12,16 @@ export const GRAPH_MANIFEST = 'manifest.json'
 export const GRAPH_MANIFEST_FORMAT = 'gabion-graphs-1'
 
 /** The precisions that a graph can have. */
-export const GRAPH_PRECISIONS = ['fp32', 'bf16', 'int8'] as const
+export const GRAPH_PRECISIONS = ['fp32', 'bf16', 'int8', 'fp16'] as const
 
 /** A graph's precision; part of the identity of every vector that it makes. */
 export type GraphPrecision = (typeof GRAPH_PRECISIONS)[number]
+
+/** The kinds of device that graphs are written for; any of them runs on a CPU, at another speed. */
+export const GRAPH_TARGETS = ['cpu', 'cuda'] as const
+
+/** See {@link GRAPH_TARGETS}. */
+export type GraphTarget = (typeof GRAPH_TARGETS)[number]
 
 /** A file and what it must be. */
 export interface FileRecord {
@@ -41,7 +47,7 @@ export interface Parity {
 export interface GraphRecord extends FileRecord {
   precision: GraphPrecision
   /** The kind of device that the graph was written for. */
-  target: 'cpu'
+  target: GraphTarget
   weights: FileRecord
   /** Null until it has been measured. */
   parity: Parity | null
@@ -90,10 +96,11 @@ function readParity(entry: ConfigFile): Parity {
 function readGraph(entry: ConfigFile): GraphRecord {
   const precision = GRAPH_PRECISIONS.find((name) => name === entry.fields.precision)
   if (precision === undefined) throw entry.wrong('precision', `one of ${GRAPH_PRECISIONS.join(', ')}`)
-  if (entry.fields.target !== 'cpu') throw entry.wrong('target', "'cpu'")
+  const target = GRAPH_TARGETS.find((name) => name === entry.fields.target)
+  if (target === undefined) throw entry.wrong('target', `one of ${GRAPH_TARGETS.join(', ')}`)
   return {
     precision,
-    target: 'cpu',
+    target,
     ...readFileRecord(entry),
     weights: readFileRecord(entry.object('weights')),
     parity: entry.has('parity') ? readParity(entry.object('parity')) : null,

@@ -7,5 +7,5 @@ export { bundledModelLicences, readModelLicence, type ModelLicence } from './lic
 export { readModelFolder, type GraphDescription, type ModelDescription } from './model-folder.js'
 export { type SelfTest } from './model-manifest.js'
 export { bundledFolder, resolveModel, resolveModelFolder } from './resolve.js'
-export { POOLINGS, type Pooling } from './sentence-transformer.js'
+export { POOLINGS, type Pooling } from './pooled-modules.js'
 export { requireVerified, verifyModel, type ModelVerification, type VerifiedFile } from './verify.js'

@@ -4,9 +4,10 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from './file-hash.js'
-import { GRAPH_FOLDER, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
+import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'
-import { readSentenceTransformer, type Pooling } from './sentence-transformer.js'
+import type { Pooling } from './pooled-modules.js'
+import { readSentenceTransformer, type SentenceTransformer } from './sentence-transformer.js'
 
 /** A graph that can be loaded. */
 export interface GraphDescription {
@@ -38,6 +39,10 @@ export interface ModelDescription {
   tokenizerFile: string
   /** Rows of the word table: every token id is below it. */
   vocabularySize: number
+  /** Put before every text; empty for none. */
+  prompt: string
+  /** Prompts that a caller may choose by name. */
+  prompts: Readonly<Record<string, string>>
   graphs: GraphDescription[]
   selfTest: SelfTest | null
 }
@@ -49,38 +54,49 @@ const FOREIGN_GRAPHS: readonly { precision: GraphPrecision; file: string }[] = [
   { precision: 'int8', file: join(GRAPH_FOLDER, 'model_quantized.onnx') },
 ]
 
-async function exists(file: string): Promise<boolean> {
+async function sizeOf(file: string): Promise<number | null> {
   return stat(file).then(
-    () => true,
-    () => false,
+    (found) => (found.isFile() ? found.size : null),
+    () => null,
   )
 }
 
-async function findGraphs(folder: string): Promise<GraphDescription[]> {
+async function findConvertedGraphs(folder: string): Promise<GraphDescription[] | null> {
   const manifest = await readGraphManifest(folder)
-  if (manifest !== null) {
-    const graphs = manifest.graphs.map(({ precision, file, sha256, weights }) => ({
-      precision,
-      file: join(folder, GRAPH_FOLDER, file),
-      weightsFile: join(folder, GRAPH_FOLDER, weights.file),
-      weightsHash: weights.sha256,
-      sha256,
-    }))
-    for (const file of graphs.flatMap((graph) => [graph.file, graph.weightsFile])) {
-      if (!(await exists(file)))
-        throw new GabionError('MODEL_NOT_FOUND', `${join(folder, GRAPH_FOLDER, 'manifest.json')} lists ${file}, which does not exist`)
-    }
-    return graphs.map(({ precision, file, weightsHash, sha256 }) => ({ precision, file, weightsHash, sha256 }))
-  }
+  if (manifest === null) return null
+  const list = join(folder, GRAPH_FOLDER, GRAPH_MANIFEST)
+  return Promise.all(
+    manifest.graphs.map(async ({ precision, weights, ...graph }) => {
+      for (const { file, bytes } of [graph, weights]) {
+        const size = await sizeOf(join(folder, GRAPH_FOLDER, file))
+        if (size === null) throw new GabionError('MODEL_NOT_FOUND', `${list} lists ${file}, which does not exist`)
+        if (size !== bytes) throw new GabionError('MODEL_INVALID', `${list} gives ${file} ${String(bytes)} bytes, it has ${String(size)}`)
+      }
+      return { precision, file: join(folder, GRAPH_FOLDER, graph.file), weightsHash: weights.sha256, sha256: graph.sha256 }
+    }),
+  )
+}
+
+async function findForeignGraphs(folder: string, model: SentenceTransformer): Promise<GraphDescription[]> {
   const found: GraphDescription[] = []
   for (const { precision, file: name } of FOREIGN_GRAPHS) {
     const file = join(folder, name)
-    if (found.some((graph) => graph.precision === precision) || !(await exists(file))) continue
+    if (found.some((graph) => graph.precision === precision) || (await sizeOf(file)) === null) continue
     const external = `${file}_data`
     const sha256 = await sha256OfFiles([file])
-    found.push({ precision, file, sha256, weightsHash: (await exists(external)) ? await sha256OfFiles([file, external]) : sha256 })
+    const weightsHash = (await sizeOf(external)) === null ? sha256 : await sha256OfFiles([file, external])
+    found.push({ precision, file, sha256, weightsHash })
+  }
+  const graph = found[0]
+  if (graph !== undefined && (model.needsPoolingGraph || model.lowersText)) {
+    const what = model.lowersText ? 'do_lower_case' : `what modules.json lists after the encoder (${describeModules(model)})`
+    throw new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: gabion model convert ${folder}`)
   }
   return found
+}
+
+function describeModules({ modules }: SentenceTransformer): string {
+  return [modules.poolings.join(' and '), ...modules.layers.map((layer) => (layer.kind === 'normalize' ? layer.kind : layer.path))].join(', ')
 }
 
 /** The `license:` line of the header that model cards begin with. */
@@ -101,19 +117,28 @@ async function licenceOfModelCard(folder: string): Promise<string | null> {
  */
 export async function readModelFolder(folder: string): Promise<ModelDescription> {
   const path = resolve(folder)
-  const { configFiles: _, ...description } = await readSentenceTransformer(path)
-  const graphs = await findGraphs(path)
+  const model = await readSentenceTransformer(path)
+  const graphs = (await findConvertedGraphs(path)) ?? (await findForeignGraphs(path, model))
   if (graphs.length === 0) {
     throw new GabionError('MODEL_NOT_FOUND', `the model folder ${path} has no ONNX graph; make one with: gabion model convert ${path}`)
   }
   const manifest = await readModelManifest(path)
+  const ownTokenizer = join(path, GRAPH_FOLDER, 'tokenizer.json')
   return {
     name: manifest?.name ?? basename(path),
     folder: path,
     revision: manifest?.revision ?? null,
     licence: manifest?.licence ?? (await licenceOfModelCard(path)) ?? 'unknown',
-    ...description,
+    dimensions: model.dimensions,
+    maxSequenceLength: model.maxSequenceLength,
+    pooling: model.pooling,
+    normalize: model.normalize,
+    // The converter writes one of its own where the folder's does not do all that the folder asks for.
+    tokenizerFile: (await sizeOf(ownTokenizer)) === null ? model.tokenizerFile : ownTokenizer,
+    vocabularySize: model.vocabularySize,
+    prompt: model.prompt,
+    prompts: model.prompts,
     graphs,
-    selfTest: await readSelfTest(path, description.dimensions),
+    selfTest: await readSelfTest(path, model.dimensions),
   }
 }

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { bfloat16FromFloat32, float32FromBfloat16, float32FromFloat16 } from '../../lib/convert/number-formats.js'
+import { bfloat16FromFloat32, float16FromFloat32, float32FromBfloat16, float32FromFloat16 } from '../../lib/convert/number-formats.js'
 import { ProtobufWriter } from '../../lib/convert/protobuf-writer.js'
+import { relativeBuckets } from '../../lib/convert/relative-buckets.js'
 import { quantizeMatrix } from '../../lib/convert/weight-precision.js'
 
 const bits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0] as number
@@ -122,5 +123,48 @@ describe('protobuf', () => {
       hex((writer) => writer.integer(1, 2 ** 40)),
       '08808080808020',
     )
+  })
+})
+
+describe('float16', () => {
+  const half = (value: number): number => float16FromFloat32(Float32Array.of(value))[0] as number
+  const widen = (pattern: number): number => float32FromFloat16(Uint16Array.of(pattern))[0] as number
+
+  test('comes back from its own widening, every pattern', () => {
+    for (let pattern = 0; pattern < 0x10000; pattern++) {
+      const value = widen(pattern)
+      if (!Number.isNaN(value)) assert.equal(half(value), pattern)
+    }
+    assert.ok(Number.isNaN(widen(half(NaN))))
+  })
+
+  test('is the nearest one, and of two the even one', () => {
+    fc.assert(
+      fc.property(fc.float({ noNaN: true, min: Math.fround(-65519), max: Math.fround(65519) }), (value) => {
+        const pattern = half(value)
+        const error = Math.abs(widen(pattern) - value)
+        for (const other of [pattern - 1, pattern + 1].filter((each) => Number.isFinite(widen(each & 0xffff)))) {
+          const distance = Math.abs(widen(other & 0xffff) - value)
+          assert.ok(error < distance || (error === distance && pattern % 2 === 0))
+        }
+      }),
+      { numRuns: 2000 },
+    )
+    assert.deepEqual([65519, 65520, 1e9, -Infinity, 2 ** -25, 3 * 2 ** -25].map(half), [0x7bff, 0x7c00, 0x7c00, 0xfc00, 0, 2])
+  })
+})
+
+describe('buckets of distances', () => {
+  // Of transformers' MPNetEncoder.relative_position_bucket: where each of the 32 buckets begins.
+  const begins = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91]
+
+  test('are those of the reference on both sides', () => {
+    const buckets = relativeBuckets(512, 32)
+    assert.equal(buckets.length, 1023)
+    for (let distance = 0; distance < 512; distance++) {
+      const expected = begins.findLastIndex((begin) => begin <= distance)
+      assert.equal(buckets[511 - distance], expected)
+      assert.equal(buckets[511 + distance], expected + (distance === 0 ? 0 : 16))
+    }
   })
 })

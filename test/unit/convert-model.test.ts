@@ -1,7 +1,7 @@
 // Converting a folder: what is written, what is refused, and that nothing half-done stays behind.
 
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
@@ -65,6 +65,37 @@ describe('converting a model folder', () => {
       false,
     )
     await reader.close()
+  })
+
+  test('makes a tokenizer that lowers texts where the folder asks for it and its own does not', async () => {
+    const settings = { 'sentence_bert_config.json': { max_seq_length: 16, do_lower_case: true } }
+    const nfc = { type: 'NFC' }
+    for (const [normalizer, expected] of [
+      [null, [{ type: 'Lowercase' }]],
+      [nfc, [{ type: 'Lowercase' }, nfc]],
+      [{ type: 'Sequence', normalizers: [nfc] }, [{ type: 'Lowercase' }, nfc]],
+      [{ type: 'Lowercase' }, null],
+      [{ type: 'Sequence', normalizers: [nfc, { type: 'Lowercase' }] }, null],
+    ] as const) {
+      await rm(source, { recursive: true, force: true })
+      await writeTinyFolder(source, tinyCheckpoint(), { files: { ...settings, 'tokenizer.json': { normalizer, model: {} } } })
+      await convertModel({ source, out, overwrite: true })
+      const { tokenizerFile } = await readModelFolder(out)
+      if (expected === null) assert.equal(tokenizerFile, join(out, 'tokenizer.json'))
+      else {
+        assert.equal(tokenizerFile, join(out, 'onnx', 'tokenizer.json'))
+        const written = JSON.parse(await readFile(tokenizerFile, 'utf8')) as Record<string, unknown>
+        assert.deepEqual(written, { normalizer: { type: 'Sequence', normalizers: expected }, model: {} })
+      }
+    }
+  })
+
+  test('is noticed when a file of it is cut short later', async () => {
+    await writeTinyFolder(source, tinyCheckpoint())
+    await convertModel({ source, out })
+    const weights = join(out, 'onnx', 'weights_bf16.safetensors')
+    await truncate(weights, 5000)
+    await assert.rejects(readModelFolder(out), { code: 'MODEL_INVALID', message: /weights_bf16\.safetensors.*it has 5000/ })
   })
 
   test('gives the same bytes each time', async () => {
@@ -143,8 +174,8 @@ describe('converting a model folder', () => {
 
 describe('what cannot be converted is named', () => {
   const cases: [what: string, change: (checkpoint: TinyCheckpoint) => void, code: GabionErrorCode, message: RegExp][] = [
-    ['another architecture', ({ config }) => (config.model_type = 'mpnet'), 'MODEL_UNSUPPORTED', /config\.json: model_type 'mpnet'/],
-    ['another activation', ({ config }) => (config.hidden_act = 'relu'), 'MODEL_UNSUPPORTED', /hidden_act 'relu'/],
+    ['another architecture', ({ config }) => (config.model_type = 'deberta'), 'MODEL_UNSUPPORTED', /config\.json: model_type 'deberta'/],
+    ['another activation', ({ config }) => (config.hidden_act = 'mish'), 'MODEL_UNSUPPORTED', /hidden_act 'mish'/],
     ['relative positions', ({ config }) => (config.position_embedding_type = 'relative_key'), 'MODEL_UNSUPPORTED', /'relative_key'/],
     ['a decoder', ({ config }) => (config.is_decoder = true), 'MODEL_UNSUPPORTED', /decoder/],
     ['heads that do not divide', ({ config }) => (config.num_attention_heads = 5), 'MODEL_INVALID', /num_attention_heads.*divisor/],
@@ -173,14 +204,56 @@ describe('what cannot be converted is named', () => {
     await rm(join(source, 'model.safetensors'))
     await assert.rejects(convertModel({ source, out }), { code: 'MODEL_NOT_FOUND', message: /no model\.safetensors/ })
     await writeFile(join(source, 'pytorch_model.bin'), '')
-    await assert.rejects(convertModel({ source, out }), { code: 'MODEL_UNSUPPORTED', message: /pytorch_model\.bin/ })
+    await assert.rejects(convertModel({ source, out }), { code: 'MODEL_UNSUPPORTED', message: /pytorch_model\.bin: a pickle.*safetensors/ })
+  })
+
+  test('shards that are missing, elsewhere or doubled', async () => {
+    const index = join(source, 'model.safetensors.index.json')
+    await writeTinyFolder(source, tinyCheckpoint())
+    await rename(join(source, 'model.safetensors'), join(source, 'model-1.safetensors'))
+    const refuse = async (map: unknown, code: GabionErrorCode, message: RegExp): Promise<void> => {
+      await writeFile(index, JSON.stringify({ weight_map: map }))
+      await assert.rejects(convertModel({ source, out }), { code, message })
+    }
+    await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_NOT_FOUND', /model-2\.safetensors/)
+    await refuse({ a: '../model-1.safetensors' }, 'MODEL_INVALID', /beside the index/)
+    await refuse({}, 'MODEL_INVALID', /at least one file/)
+    await copyFile(join(source, 'model-1.safetensors'), join(source, 'model-2.safetensors'))
+    await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_INVALID', /lies in two files/)
+    await writeFile(index, JSON.stringify({ weight_map: { a: 'model-1.safetensors' } }))
+    assert.equal((await convertModel({ source, out })).source.file, 'model-1.safetensors')
+  })
+
+  test('a tokenizer of another model', async () => {
+    const checkpoint = tinyCheckpoint()
+    Object.assign(checkpoint.config, { model_type: 'xlm-roberta', pad_token_id: 1 })
+    const files = {
+      'tokenizer.json': { added_tokens: [{ id: 0, content: '[PAD]' }] },
+      'tokenizer_config.json': { pad_token: '[PAD]' },
+    }
+    await writeTinyFolder(source, checkpoint, { files })
+    await assert.rejects(convertModel({ source, out }), {
+      code: 'MODEL_INVALID',
+      message: /pad_token_id.*0, the id of \[PAD\].*another model/,
+    })
+  })
+
+  test('a value that fp16 cannot hold', async () => {
+    const checkpoint = tinyCheckpoint()
+    const bias = checkpoint.tensors.get('encoder.layer.0.output.dense.bias') ?? assert.fail()
+    bias.values[3] = 65_520
+    await writeTinyFolder(source, checkpoint)
+    await assert.rejects(convertModel({ source, out, precisions: ['fp16'] }), {
+      code: 'MODEL_UNSUPPORTED',
+      message: /feed_forward\.output\.bias.*65,504/,
+    })
   })
 
   test('wrong options', async () => {
     const wrong = (options: unknown, message: RegExp): Promise<void> =>
       assert.rejects(convertModel(options as ConvertOptions), { code: 'INVALID_ARGUMENT', message })
     await wrong({ source, out, precision: 'bf16' }, /no option 'precision'/)
-    await wrong({ source, out, precisions: ['fp16'] }, /one of 'fp32', 'bf16', 'int8', got "fp16"/)
+    await wrong({ source, out, precisions: ['fp8'] }, /one of 'fp32', 'bf16', 'int8', 'fp16', got "fp8"/)
     await wrong({ source, out, precisions: [] }, /list of precisions/)
     await wrong({ source, out, precisions: ['bf16', 'bf16'] }, /without repetitions/)
     await wrong({ source: 1, out }, /options\.source/)

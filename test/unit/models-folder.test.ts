@@ -26,6 +26,15 @@ async function write(files: Record<string, unknown> = {}): Promise<void> {
 const pooling = (config: Record<string, unknown>): Record<string, unknown> => ({
   '1_Pooling/config.json': { word_embedding_dimension: TINY.hidden, ...config },
 })
+const dense = (config: Record<string, unknown> = {}): Record<string, unknown> => ({
+  '2_Dense/config.json': {
+    in_features: TINY.hidden,
+    out_features: 8,
+    bias: true,
+    activation_function: 'torch.nn.modules.activation.Tanh',
+    ...config,
+  },
+})
 const modules = (...types: string[]): Record<string, unknown> => ({
   'modules.json': types.map((type, index) => ({
     type: `sentence_transformers.models.${type}`,
@@ -49,6 +58,8 @@ describe('a model folder', () => {
       normalize: true,
       tokenizerFile: join(folder, 'tokenizer.json'),
       vocabularySize: TINY.vocabulary,
+      prompt: '',
+      prompts: {},
       selfTest: null,
     })
     const sha256 = createHash('sha256').update('graph').digest('hex')
@@ -107,9 +118,23 @@ describe('a model folder', () => {
     })
   }
 
-  test('ignores prompts that no text gets by default', async () => {
-    await write({ 'config_sentence_transformers.json': { prompts: { query: 'q: ' }, default_prompt_name: null } })
-    assert.equal((await readModelFolder(folder)).pooling, 'mean')
+  test('tells its prompts, and which one every text gets', async () => {
+    await write({ 'config_sentence_transformers.json': { prompts: { query: 'q: ', document: '' }, default_prompt_name: null } })
+    const named = await readModelFolder(folder)
+    assert.deepEqual([named.prompt, named.prompts], ['', { query: 'q: ', document: '' }])
+    await write({ 'config_sentence_transformers.json': { prompts: { query: 'q: ' }, default_prompt_name: 'query' } })
+    assert.equal((await readModelFolder(folder)).prompt, 'q: ')
+  })
+
+  test('never takes more tokens than it has positions for', async () => {
+    await write({ 'sentence_bert_config.json': { max_seq_length: 21 } })
+    assert.equal((await readModelFolder(folder)).maxSequenceLength, TINY.positions)
+    const { config } = tinyCheckpoint()
+    await write({
+      'sentence_bert_config.json': { max_seq_length: 21 },
+      'config.json': { ...config, model_type: 'xlm-roberta', pad_token_id: 1 },
+    })
+    assert.equal((await readModelFolder(folder)).maxSequenceLength, TINY.positions - 2)
   })
 
   const refused: [what: string, files: Record<string, unknown>, code: GabionErrorCode, message: RegExp][] = [
@@ -124,19 +149,55 @@ describe('a model folder', () => {
       'MODEL_INVALID',
       /inside the model folder/,
     ],
-    ['a dense layer', modules('Transformer', 'Pooling', 'Dense', 'Normalize'), 'MODEL_UNSUPPORTED', /module '2_Dense' \(.*models\.Dense\)/],
+    ['an unknown layer', modules('Transformer', 'Pooling', 'CNN', 'Normalize'), 'MODEL_UNSUPPORTED', /module '2_CNN' \(.*models\.CNN\)/],
+    [
+      'a dense layer that its export lacks',
+      { ...modules('Transformer', 'Pooling', 'Dense'), ...dense() },
+      'MODEL_UNSUPPORTED',
+      /lacks.*2_Dense/,
+    ],
+    [
+      'a dense layer of another width',
+      { ...modules('Transformer', 'Pooling', 'Dense'), ...dense({ in_features: 31 }) },
+      'MODEL_INVALID',
+      /in_features.*32.*got 31/,
+    ],
+    [
+      'a dense layer with an unknown activation',
+      { ...modules('Transformer', 'Pooling', 'Dense'), ...dense({ activation_function: 'torch.nn.modules.activation.Softmax' }) },
+      'MODEL_UNSUPPORTED',
+      /module '2_Dense'.*Softmax/,
+    ],
+    [
+      'a dense layer over tokens',
+      { ...modules('Transformer', 'Pooling', 'Dense'), ...dense({ module_input_name: 'token_embeddings' }) },
+      'MODEL_UNSUPPORTED',
+      /module '2_Dense'.*'token_embeddings'/,
+    ],
+    [
+      'a dense layer with a residual',
+      { ...modules('Transformer', 'Pooling', 'Dense'), ...dense({ use_residual: true }) },
+      'MODEL_UNSUPPORTED',
+      /residual/,
+    ],
     ['another first module', modules('BoW', 'Pooling'), 'MODEL_UNSUPPORTED', /models\.BoW/],
     ['no pooling', modules('Transformer'), 'MODEL_UNSUPPORTED', /no Pooling/],
     ['something else instead of pooling', modules('Transformer', 'Normalize'), 'MODEL_UNSUPPORTED', /second module/],
     ['no pooling file', { '1_Pooling/config.json': null }, 'MODEL_NOT_FOUND', /1_Pooling\/config\.json/],
     [
-      'two poolings',
+      'two poolings and an export',
       pooling({ pooling_mode_mean_tokens: true, pooling_mode_cls_token: true }),
       'MODEL_UNSUPPORTED',
       /mean and cls|cls and mean/,
     ],
     ['no pooling mode', pooling({}), 'MODEL_UNSUPPORTED', /of no kind/],
-    ['an unknown pooling', pooling({ pooling_mode_weightedmean_tokens: true }), 'MODEL_UNSUPPORTED', /weightedmean/],
+    ['an unknown pooling', pooling({ pooling_mode: 'median' }), 'MODEL_UNSUPPORTED', /median is not supported/],
+    [
+      'a pooling that only graphs of ours do',
+      pooling({ pooling_mode_weightedmean_tokens: true }),
+      'MODEL_UNSUPPORTED',
+      /weightedmean.*gabion model convert/,
+    ],
     ['a pooling switch as text', pooling({ pooling_mode_mean_tokens: 'yes' }), 'MODEL_INVALID', /true or false, got "yes"/],
     [
       'another width',
@@ -145,21 +206,24 @@ describe('a model folder', () => {
       /hidden_size.*31.*got 32/,
     ],
     ['a length of zero', { 'sentence_bert_config.json': { max_seq_length: 0 } }, 'MODEL_INVALID', /max_seq_length/],
-    [
-      'a length beyond the positions',
-      { 'sentence_bert_config.json': { max_seq_length: 21 } },
-      'MODEL_INVALID',
-      /at least max_seq_length \(21\)/,
-    ],
     ['lower-casing', { 'sentence_bert_config.json': { max_seq_length: 8, do_lower_case: true } }, 'MODEL_UNSUPPORTED', /do_lower_case/],
     ['no tokenizer.json', { 'tokenizer.json': null }, 'MODEL_NOT_FOUND', /tokenizer\.json/],
     ['no config.json', { 'config.json': null }, 'MODEL_NOT_FOUND', /has no config\.json/],
     ['no vocabulary size', { 'config.json': { hidden_size: TINY.hidden } }, 'MODEL_INVALID', /vocab_size/],
     [
-      'a prompt before every text',
-      { 'config_sentence_transformers.json': { prompts: { query: 'q: ' }, default_prompt_name: 'query' } },
+      'a default prompt that it does not have',
+      { 'config_sentence_transformers.json': { prompts: {}, default_prompt_name: 'query' } },
+      'MODEL_INVALID',
+      /default_prompt_name/,
+    ],
+    [
+      'a prompt that pooling leaves out',
+      {
+        'config_sentence_transformers.json': { prompts: { query: 'q: ' }, default_prompt_name: 'query' },
+        ...pooling({ pooling_mode_mean_tokens: true, include_prompt: false }),
+      },
       'MODEL_UNSUPPORTED',
-      /prompt 'query'/,
+      /prompt 'query'.*include_prompt/,
     ],
     [
       'a self-test of another length',
