@@ -54,18 +54,18 @@ async function run(context: Context, flags: EmbedFlags, operands: string[]): Pro
   const total = flags.input === undefined ? null : await sourceSize(flags.input)
   const projection = flags.project === undefined ? undefined : await Projection.load(flags.project)
   using embedder = await openEmbedder(flags, { cache: false })
-  const texts = flags.input === undefined ? operands.map((text) => ({ text, bytesRead: 0 })) : readTexts(flags.input, flags.format, signal)
+  const texts = flags.input === undefined ? operands.map((text) => ({ text, end: 0 })) : readTexts(flags.input, flags.format, signal)
   const sink = flags.out === undefined ? new JsonLines(context) : await NpyFiles.create(flags.out, embedder, projection)
-  const progress = new Progress(output, 'embedding', 'texts', total)
+  const progress = new Progress(output, 'embedding', 'texts', total, flags.out !== undefined || !process.stdout.isTTY)
+  const onProgress = progress.update.bind(progress)
   const startedAt = performance.now()
   let rows = 0
   let cut = 0
   try {
-    for await (const chunk of embedStream(embedder, texts, { signal, ...(projection !== undefined && { projection }) })) {
+    for await (const chunk of embedStream(embedder, texts, { signal, projection, onProgress })) {
       await sink.append(chunk)
       for (let row = 0; row < chunk.batch.rows; row++) if (chunk.batch.truncated(row)) cut++
       rows += chunk.batch.rows
-      if (flags.out !== undefined || !process.stdout.isTTY) progress.update(chunk.bytesRead, rows)
     }
     await sink.complete()
   } finally {

@@ -7,13 +7,13 @@ import { GabionError } from '../errors.js'
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
-/** A line and how far the source has been read. */
+/** A line and where it ends. */
 export interface Line {
   text: string
   /** Counted from 1. */
   number: number
-  /** Bytes of the source read so far. */
-  bytesRead: number
+  /** Bytes of the source up to the end of this line. */
+  end: number
 }
 
 /** A name for messages: `-` is standard input. */
@@ -42,30 +42,30 @@ export async function* readLines(file: string, signal?: AbortSignal): AsyncGener
   signal?.addEventListener('abort', leave, { once: true })
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let number = 0
-  let bytesRead = 0
-  const lineOf = (bytes: Buffer): Line => {
+  const lineOf = (bytes: Buffer, end: number): Line => {
     number++
     try {
       const text = decoder.decode(bytes)
-      return { text: number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, number, bytesRead }
+      return { text: number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, number, end }
     } catch (cause) {
       throw new GabionError('INVALID_ARGUMENT', `${sourceName(file)}: line ${String(number)} is not UTF-8 text`, { cause })
     }
   }
   try {
     let rest: Buffer[] = []
+    let before = 0
     for await (const chunk of stream) {
-      bytesRead += chunk.length
       let from = 0
       for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, from)) {
-        yield lineOf(withoutReturn(Buffer.concat([...rest, chunk.subarray(from, at)])))
+        yield lineOf(withoutReturn(Buffer.concat([...rest, chunk.subarray(from, at)])), before + at + 1)
         rest = []
         from = at + 1
       }
       rest.push(chunk.subarray(from))
+      before += chunk.length
     }
     const last = Buffer.concat(rest)
-    if (last.length > 0) yield lineOf(last)
+    if (last.length > 0) yield lineOf(last, before)
   } catch (error) {
     if (signal?.aborted !== true) throw error
   } finally {

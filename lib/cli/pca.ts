@@ -124,12 +124,11 @@ async function embedAll(context: Context, flags: FitFlags, file: string): Promis
   const parts: Float32Array[] = []
   let rows = 0
   try {
-    for await (const { batch, bytesRead } of embedStream(embedder, readTexts(file, flags.format, context.signal), {
-      signal: context.signal,
-    })) {
+    const { signal } = context
+    const onProgress = progress.update.bind(progress)
+    for await (const { batch } of embedStream(embedder, readTexts(file, flags.format, signal), { signal, onProgress })) {
       parts.push(batch.data)
       rows += batch.rows
-      progress.update(bytesRead, rows)
     }
   } finally {
     progress.stop()
@@ -182,13 +181,13 @@ async function* points(context: Context, flags: ApplyFlags, operands: readonly s
   }
   const total = input === undefined ? null : await sourceSize(input)
   using embedder = await openEmbedder(flags, { cache: false })
-  const source = input === undefined ? operands.map((text) => ({ text, bytesRead: 0 })) : readTexts(input, flags.format, context.signal)
-  const progress = new Progress(context.output, 'projecting', 'texts', total)
+  const source = input === undefined ? operands.map((text) => ({ text, end: 0 })) : readTexts(input, flags.format, context.signal)
+  const progress = new Progress(context.output, 'projecting', 'texts', total, flags.out !== undefined || !process.stdout.isTTY)
+  const onProgress = progress.update.bind(progress)
   try {
-    for await (const { batch, first, bytesRead } of embedStream(embedder, source, { signal: context.signal, projection })) {
+    for await (const { batch } of embedStream(embedder, source, { signal: context.signal, projection, onProgress })) {
       for (let row = 0; row < batch.rows; row++)
         yield { tokens: batch.tokenCounts[row], truncated: batch.truncated(row), projected: batch.point(row) }
-      if (flags.out !== undefined || !process.stdout.isTTY) progress.update(bytesRead, first + batch.rows)
     }
   } finally {
     progress.stop()

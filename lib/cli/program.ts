@@ -16,8 +16,8 @@ Examples:
   gabion embed "How do I reset my password?"
   gabion doctor                            what runs here, what to do if not
 
-"gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed, 2 wrong
-usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted.
+"gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed,
+2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted.
 `
 
 function version(): string {

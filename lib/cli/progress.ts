@@ -13,16 +13,22 @@ export class Progress {
   readonly #total: number
   #shown = false
 
-  /** `label` says what is being done, `unit` what `count` counts; `total` is in any unit that {@link update} uses too. */
-  constructor(output: Output, label: string, unit: string, total: number | null) {
+  /**
+   * @param label  what is being done
+   * @param unit   what `count` counts
+   * @param total  in the unit of `done`; null where it is not known
+   * @param mayShow false where results go to the terminal themselves
+   */
+  constructor(output: Output, label: string, unit: string, total: number | null, mayShow = true) {
     this.#total = total ?? 0
     const format =
       total === null
         ? `${label}  {count} ${unit}  {duration_formatted}`
         : `${label}  {bar} {percentage}%  {count} ${unit}  {eta_formatted} left`
-    this.#bar = output.showsProgress
-      ? new SingleBar({ format, stream: process.stderr, barsize: 28, clearOnComplete: true, gracefulExit: false }, Presets.shades_classic)
-      : null
+    this.#bar =
+      output.showsProgress && mayShow
+        ? new SingleBar({ format, stream: process.stderr, barsize: 28, clearOnComplete: true, gracefulExit: false }, Presets.shades_classic)
+        : null
   }
 
   /** Moves the bar to `done` of `total` and shows `count`. */
@@ -32,7 +38,7 @@ export class Progress {
     if (!this.#shown) {
       if (performance.now() - this.#startedAt < PATIENCE_MS) return
       this.#shown = true
-      this.#bar.start(this.#total, 0, payload)
+      this.#bar.start(this.#total, Math.min(done, this.#total), payload)
     }
     this.#bar.update(Math.min(done, this.#total), payload)
   }

@@ -7,10 +7,11 @@ import { readLines, sourceName } from './lines.js'
 export const TEXT_FORMATS = ['auto', 'text', 'jsonl'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
-/** A text and how far its source has been read. */
+/** A text and where it ends. */
 export interface SourceText {
   text: string
-  bytesRead: number
+  /** Bytes of its source up to its end; 0 where there is no file. */
+  end: number
 }
 
 /**
@@ -22,9 +23,9 @@ export async function* readTexts(file: string, format: TextFormat, signal?: Abor
   let asJson: boolean | null = format === 'auto' ? (/\.(jsonl|ndjson)$/i.test(file) ? true : null) : format === 'jsonl'
   for await (const line of readLines(file, signal)) {
     asJson ??= looksLikeJsonLine(line.text)
-    if (!asJson) yield { text: line.text, bytesRead: line.bytesRead }
+    if (!asJson) yield { text: line.text, end: line.end }
     else if (line.text.trim() !== '') {
-      yield { text: textOfJsonLine(line.text, `${sourceName(file)}: line ${String(line.number)}`), bytesRead: line.bytesRead }
+      yield { text: textOfJsonLine(line.text, `${sourceName(file)}: line ${String(line.number)}`), end: line.end }
     }
   }
 }

@@ -12,27 +12,40 @@ const BATCH_CHARACTERS = 1 << 20
 /** A batch of vectors and where it stands in the stream. */
 export interface VectorChunk {
   batch: EmbeddingBatch
-  /** The texts of the batch's rows. */
-  texts: readonly string[]
   /** Index of the batch's first text in the stream. */
   first: number
-  /** Bytes of the source read when the batch was full. */
-  bytesRead: number
+}
+
+/** Options of {@link embedStream}. */
+export interface EmbedStreamOptions {
+  signal: AbortSignal
+  projection?: Projection | undefined
+  /** Called as texts are done, with the bytes of their source and their number. */
+  onProgress?: (bytes: number, texts: number) => void
 }
 
 /** Embeds a stream of texts; while one batch is consumed the next one is already being computed. */
 export async function* embedStream(
   embedder: Embedder,
   source: AsyncIterable<SourceText> | Iterable<SourceText>,
-  options: { signal: AbortSignal; projection?: Projection },
+  options: EmbedStreamOptions,
 ): AsyncGenerator<VectorChunk> {
+  const tally = { texts: 0, bytes: 0 }
   let ahead: Promise<VectorChunk> | null = null
   let first = 0
+  let from = 0
   for await (const items of inBatches(source, BATCH_ROWS, BATCH_CHARACTERS)) {
-    const next = embedChunk(embedder, items, first, options)
+    const bytes = (items.at(-1)?.end ?? 0) - from
+    const report = (texts: number): void => {
+      tally.texts += texts
+      tally.bytes += (bytes * texts) / items.length
+      options.onProgress?.(tally.bytes, tally.texts)
+    }
+    const next = embedChunk(embedder, items, first, options, report)
     // A failure is met where the promise is awaited below; until then it must not count as unhandled.
     next.catch(() => undefined)
     first += items.length
+    from += bytes
     if (ahead !== null) yield await ahead
     ahead = next
   }
@@ -43,11 +56,17 @@ async function embedChunk(
   embedder: Embedder,
   items: readonly SourceText[],
   first: number,
-  options: { signal: AbortSignal; projection?: Projection },
+  { signal, projection }: EmbedStreamOptions,
+  report: (texts: number) => void,
 ): Promise<VectorChunk> {
+  let reported = 0
+  const onProgress = ({ done }: { done: number }): void => {
+    report(done - reported)
+    reported = done
+  }
   const texts = items.map((item) => item.text)
-  const batch = await embedder.embedBatch(texts, options)
-  return { batch, texts, first, bytesRead: items.at(-1)?.bytesRead ?? 0 }
+  const batch = await embedder.embedBatch(texts, { signal, onProgress, ...(projection !== undefined && { projection }) })
+  return { batch, first }
 }
 
 /** Nine significant digits bring every 32-bit float back exactly and take half the room of seventeen. */

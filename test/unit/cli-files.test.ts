@@ -45,6 +45,11 @@ describe('lines of a file', () => {
     assert.deepEqual(await texts(await fileOf(`a${long}\n${long}`)), [`a${long}`, long])
   })
 
+  test('say where they end', async () => {
+    const ends = (await collect(readLines(await fileOf(`é\r\n${'x'.repeat(70_000)}\nlast`)))).map((line) => line.end)
+    assert.deepEqual(ends, [4, 70_005, 70_009])
+  })
+
   test('an empty file has none, and a last line needs no end', async () => {
     assert.deepEqual(await texts(await fileOf('')), [])
     assert.deepEqual(await texts(await fileOf('\n')), [''])
@@ -88,7 +93,7 @@ describe('texts of a file', () => {
   })
 
   test('are grouped by number and by size', async () => {
-    const items = ['a', 'b', 'c', 'dddd', 'e'].map((text) => ({ text, bytesRead: 0 }))
+    const items = ['a', 'b', 'c', 'dddd', 'e'].map((text) => ({ text, end: 0 }))
     const groups = (await collect(inBatches(items, 2, 4))).map((batch) => batch.map((item) => item.text).join(' '))
     assert.deepEqual(groups, ['a b', 'c dddd', 'e'])
   })
