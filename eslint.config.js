@@ -31,11 +31,12 @@ zones.push({
   message: 'errors.ts and options.ts are known by everybody and know no room.',
 })
 
-const nodeGlobals = ['AbortController', 'Buffer', 'TextDecoder', 'TextEncoder', 'URL', 'console', 'performance', 'process', 'setTimeout']
-const readonlyGlobals = Object.fromEntries(nodeGlobals.map((name) => [name, 'readonly']))
+const nodeGlobals =
+  'AbortController AbortSignal Buffer Event EventTarget TextDecoder TextEncoder URL clearInterval clearTimeout console fetch performance process queueMicrotask setImmediate setInterval setTimeout structuredClone'
+const readonlyGlobals = Object.fromEntries(nodeGlobals.split(' ').map((name) => [name, 'readonly']))
 
 export default defineConfig(
-  globalIgnores(['build/', 'dist/', 'docs/api/', 'models/', 'native/', 'prebuilds/', 'bench/node_modules/']),
+  globalIgnores(['build/', 'dist/', 'docs/api/', 'models/', 'native/', 'prebuilds/', 'bench/node_modules/', 'data/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

@@ -22,7 +22,7 @@ try {
 }
 
 function findExample(kind) {
-  const name = readdirSync(join(root, 'examples')).find((file) => file.startsWith(kind) && /\.(jsonl?|csv)$/.test(file))
-  if (name === undefined) throw new StepFailed(`examples/ has no conversation whose name begins with ${kind}: is the checkout complete?`)
+  const name = readdirSync(join(root, 'examples')).find((file) => file.includes(kind) && /\.(jsonl?|csv)$/.test(file))
+  if (name === undefined) throw new StepFailed(`examples/ has no conversation with ${kind} in its name: is the checkout complete?`)
   return join('examples', name)
 }
