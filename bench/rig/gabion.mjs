@@ -1,0 +1,37 @@
+// gabion as users get it (the compiled package), and a look at the native times of single calls.
+
+import { Embedder } from '../../dist/index.js'
+import { nativeAddon } from '../../dist/native.js'
+
+/**
+ * @param {{ threads: number, model?: string }} options
+ * @returns {Promise<Embedder>} without a cache: every call runs the model
+ */
+export function loadGabion({ threads, model }) {
+  return Embedder.load({ threads, cache: false, ...(model === undefined ? {} : { model }) })
+}
+
+/** @typedef {{ tokenizeUs: number, queueUs: number, encodeUs: number }} NativeTimes */
+
+/**
+ * From now on remembers the times that native code reports with each result, for synchronous and asynchronous calls. The
+ * public API returns a bare vector, so the addon's two functions are wrapped; a wrapper costs far below a microsecond.
+ *
+ * @returns {() => NativeTimes} the times of the last call that has ended
+ */
+export function watchNativeTimes() {
+  const addon = nativeAddon()
+  const { embed, embedSync } = addon
+  let last = null
+  addon.embedSync = (model, texts, projection) => {
+    const result = embedSync(model, texts, projection)
+    last = result.times
+    return result
+  }
+  addon.embed = (model, texts, projection, done) =>
+    embed(model, texts, projection, (code, message, result) => {
+      last = result?.times ?? null
+      done(code, message, result)
+    })
+  return () => ({ tokenizeUs: last[0] * 1000, queueUs: last[1] * 1000, encodeUs: last[2] * 1000 })
+}

@@ -1,0 +1,33 @@
+// docs/performance.md from results.
+
+import { machineLines, markLine } from './terminal.mjs'
+
+const row = (cells) => `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`
+
+function tableLines({ title, head, rows }) {
+  return [`**${title}**`, '', row(head), row(head.map((_, column) => (column === 0 ? '---' : '--:'))), ...rows.map(row), '']
+}
+
+/**
+ * @param {{ machine: object, benches: Record<string, object> }} results
+ * @returns {string} the whole page
+ */
+export function performancePage({ machine, benches }) {
+  const lines = [
+    '# Performance',
+    '',
+    'Made by `npm run bench -- --write`; do not edit. Everything was measured in one run on one machine, the contenders taking turns.',
+    '',
+    ...machineLines(machine).map((line) => `- ${line}`),
+    '',
+  ]
+  for (const { title, question, tables, notes, marks, seconds, otherProcesses } of Object.values(benches)) {
+    lines.push(`## ${title}`, '', question, '')
+    for (const table of tables) lines.push(...tableLines(table))
+    for (const note of notes) lines.push(`- ${note}`)
+    lines.push(`- Measured in ${seconds.toFixed(0)} s, while other processes kept ${otherProcesses.toFixed(2)} processors busy.`, '')
+    for (const mark of marks) lines.push(`- ${mark.met ? '✓' : '✗'} ${markLine(mark)}`)
+    if (marks.length > 0) lines.push('')
+  }
+  return `${lines.join('\n').trimEnd()}\n`
+}

@@ -1,0 +1,119 @@
+// Runs the benches one after another, each in a process of its own; shows the tables, keeps the results, and writes the page.
+//
+// usage: npm run bench -- [--quick] [--only NAME]… [--json FILE] [--write] [--from FILE]
+
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { describeMachine } from './rig/machine.mjs'
+import { performancePage } from './rig/markdown.mjs'
+import { print, printMachine, printResult } from './rig/terminal.mjs'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput']
+const FORMAT = 'gabion-bench-1'
+const USAGE = `usage: npm run bench -- [options]
+  --quick        a few calls of each, to see that everything runs; its numbers mean nothing
+  --only NAME    only this bench (${BENCHES.join(', ')}); may be given again
+  --json FILE    write the results there too (they are always kept in bench/results/)
+  --write        write docs/performance.md from the results
+  --from FILE    show (and with --write, write) earlier results instead of measuring`
+
+/** What the caller has to mend: wrong options or a wrong file. */
+class Refused extends Error {}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      json: { type: 'string' },
+      write: { type: 'boolean', default: false },
+      from: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const unknown = values.only.find((name) => !BENCHES.includes(name))
+  if (unknown !== undefined) throw new Refused(`there is no bench '${unknown}': expected ${BENCHES.join(', ')}`)
+  if (values.quick && values.write) throw new Refused('--write is not for --quick: its numbers mean nothing')
+  return values
+}
+
+/** Runs one bench and returns what it wrote. Its progress goes to this terminal's standard error. */
+async function measure(name, quick) {
+  const file = join(here, 'results', `.${name}-${process.pid}.json`)
+  const args = [join(here, `${name}.mjs`), '--json', file, ...(quick ? ['--quick'] : [])]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+  const [code, signal] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`the bench ${name} ended with ${code === null ? signal : `code ${code}`}`)
+  const result = JSON.parse(readFileSync(file, 'utf8'))
+  rmSync(file)
+  return result
+}
+
+async function measureAll({ only, quick }) {
+  const machine = describeMachine()
+  const benches = {}
+  printMachine(machine)
+  for (const name of only.length === 0 ? BENCHES : BENCHES.filter((bench) => only.includes(bench))) {
+    process.stderr.write(`\n${name}\n`)
+    benches[name] = await measure(name, quick)
+    printResult(benches[name])
+  }
+  return { format: FORMAT, machine, benches }
+}
+
+function readResults(file) {
+  const results = JSON.parse(readFileSync(file, 'utf8'))
+  if (results.format !== FORMAT) throw new Refused(`${file} holds no results of this bench: expected the format ${FORMAT}`)
+  printMachine(results.machine)
+  for (const result of Object.values(results.benches)) printResult(result)
+  return results
+}
+
+function save(file, results) {
+  mkdirSync(dirname(resolve(file)), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
+  print(`results: ${file}`)
+}
+
+function writePage(results) {
+  if (Object.values(results.benches).some(({ quick }) => quick))
+    throw new Refused('--write: these are results of --quick, which mean nothing')
+  const missing = BENCHES.filter((name) => results.benches[name] === undefined)
+  if (missing.length > 0) throw new Refused(`--write: the results lack ${missing.join(', ')}, and the page shows one run`)
+  const page = join(here, '..', 'docs', 'performance.md')
+  mkdirSync(dirname(page), { recursive: true })
+  writeFileSync(page, performancePage(results))
+  execFileSync(process.execPath, [
+    join(here, '..', 'node_modules', 'prettier', 'bin', 'prettier.cjs'),
+    '--write',
+    '--log-level',
+    'warn',
+    page,
+  ])
+  print('written: docs/performance.md')
+}
+
+async function main(options) {
+  if (options.help) {
+    print(USAGE)
+    return
+  }
+  const results = options.from === undefined ? await measureAll(options) : readResults(options.from)
+  print()
+  if (options.from === undefined) save(join('bench', 'results', `${results.machine.date.replaceAll(':', '-').slice(0, 19)}.json`), results)
+  if (options.json !== undefined) save(options.json, results)
+  if (options.write) writePage(results)
+}
+
+try {
+  await main(readOptions())
+} catch (error) {
+  const refused = error instanceof Refused || error.code?.startsWith('ERR_PARSE_ARGS')
+  console.error(refused ? `error: ${error.message}\n${USAGE}` : error)
+  process.exitCode = refused ? 2 : 1
+}
