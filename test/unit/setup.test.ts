@@ -1,0 +1,86 @@
+// The set-up's decisions: which tool is new enough, what counts as changed, how wrong usage ends.
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+interface Toolchain {
+  compareVersions: (a: string, b: string) => number
+  atLeast: (version: string, minimum: string) => boolean
+}
+interface Stamps {
+  hashInputs: (inputs: { files?: string[]; texts?: string[] }) => string
+}
+
+// Scripts are plain modules without declarations.
+const load = async (name: string): Promise<unknown> => import(new URL(`../../scripts/setup/${name}`, import.meta.url).href)
+const { compareVersions, atLeast } = (await load('toolchain.mjs')) as Toolchain
+const { hashInputs } = (await load('stamps.mjs')) as Stamps
+
+const version = fc.array(fc.nat(300), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
+
+describe('versions', () => {
+  test('are compared part by part as numbers', () => {
+    assert.ok(atLeast('1.100.0', '1.85'))
+    assert.ok(atLeast('12', '12'))
+    assert.ok(!atLeast('3.9.18', '3.10'))
+    assert.ok(!atLeast('1.84.9', '1.85'))
+    assert.equal(compareVersions('1.85', '1.85.0'), 0)
+  })
+
+  test('are ordered: swapping the sides swaps the sign', () => {
+    fc.assert(fc.property(version, version, (a, b) => Math.sign(compareVersions(a, b)) === -Math.sign(compareVersions(b, a))))
+  })
+
+  test('grow with any part that grows', () => {
+    fc.assert(fc.property(version, (a) => compareVersions(`${a}.1`, a) > 0))
+  })
+})
+
+describe('the hash of a step', () => {
+  test('changes with content, name and place of a file, and not with its time', async () => {
+    await mkdir(join(root, 'build'), { recursive: true })
+    const folder = await mkdtemp(join(root, 'build', '.setup-test-'))
+    try {
+      const files = [relative(root, folder)]
+      const hash = async (name: string, content: string): Promise<string> => {
+        await writeFile(join(folder, name), content)
+        return hashInputs({ files })
+      }
+      const first = await hash('a', 'one')
+      assert.equal(await hash('a', 'one'), first)
+      const second = await hash('a', 'two')
+      assert.notEqual(second, first)
+      assert.notEqual(await hash('b', ''), second)
+      await rm(join(folder, 'b'))
+      assert.equal(hashInputs({ files }), second)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  test('tells lists of texts apart', () => {
+    assert.notEqual(hashInputs({ texts: ['a', 'b'] }), hashInputs({ texts: ['ab'] }))
+  })
+})
+
+describe('wrong usage ends with exit code 2 and says what was expected', () => {
+  const cases: [string[], RegExp][] = [
+    [['scripts/setup.mjs', '--for', 'nothing'], /--for nothing: expected start, test/],
+    [['scripts/setup.mjs', '--fast'], /Unknown option '--fast'.*usage: /s],
+    [['scripts/prepare-ort.mjs', 'plan9-mips'], /unknown target plan9-mips: expected one of linux-x64, linux-arm64/],
+  ]
+  for (const [args, message] of cases) {
+    test(args.join(' '), () => {
+      const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+      assert.match(stderr, message)
+      assert.equal(status, 2)
+    })
+  }
+})
