@@ -20,6 +20,7 @@ interface MonitorFlags extends EmbedderFlags {
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
+  artefact?: string
   out?: string
   follow?: boolean
   failOnAlert?: boolean
@@ -32,6 +33,7 @@ export function monitorCommand(): Command {
     .description('Judges every turn of conversations and shows state, likelihood, drift, acceleration, ratio and why.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
     .addOption(new Option('-d, --detector <name>', 'which detector judges').choices(DETECTORS).default(DEFAULT_DETECTOR))
+    .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
     .addOption(new Option('--preset <name>', 'classic: which published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a reply that is safe ground, such as a refusal')
     .option('--projection <file>', 'classic: a projection saved by "gabion pca fit" (default: the bundled one)')
@@ -83,12 +85,17 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
 }
 
 async function openMonitor(embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
-  const { preset, safeText, projection } = flags
+  const { preset, safeText, projection, artefact } = flags
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
   if (projection !== undefined) classic.projection = projection
-  return Monitor.open({ embedder, detector: flags.detector, ...(Object.keys(classic).length > 0 && { classic }) })
+  return Monitor.open({
+    embedder,
+    detector: flags.detector,
+    ...(Object.keys(classic).length > 0 && { classic }),
+    ...(artefact !== undefined && { erosion: { artefact } }),
+  })
 }
 
 /** Verdicts and summaries of what is read or followed. Following ends with the interruption, so it is no failure there. */
