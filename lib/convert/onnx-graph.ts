@@ -12,6 +12,7 @@ const OPSET_VERSION = 17
 const EXTERNAL = 1
 const ATTRIBUTE_FLOAT = 1
 const ATTRIBUTE_INT = 2
+const ATTRIBUTE_STRING = 3
 const ATTRIBUTE_INTS = 7
 
 const STORED_AS: Partial<Record<ElementType, number>> = {
@@ -24,8 +25,11 @@ const STORED_AS: Partial<Record<ElementType, number>> = {
 /** Domain of the operators that ONNX Runtime adds to the standard ones. */
 export const CONTRIB_DOMAIN = 'com.microsoft'
 
+/** Domain of the operators that gabion's native code brings. */
+export const GABION_DOMAIN = 'gabion'
+
 /** An attribute's value; a whole number of an attribute that ONNX declares as float is given as `{ float }`. */
-export type AttributeValue = number | { float: number } | { integers: readonly number[] }
+export type AttributeValue = number | string | { float: number } | { integers: readonly number[] }
 
 /** A size known now, or the name of one that each run brings. */
 export type Dimension = number | string
@@ -36,10 +40,15 @@ export class OnnxGraph {
   readonly #initializers: ((writer: ProtobufWriter) => void)[] = []
   readonly #ports: { field: number; name: string; type: number; shape: readonly Dimension[] }[] = []
   readonly #weightsFile: string
+  readonly #domain: string
 
-  /** @param weightsFile name of the file in the same folder that {@link weight} refers to */
-  constructor(weightsFile: string) {
+  /**
+   * @param weightsFile name of the file in the same folder that {@link weight} refers to
+   * @param domain      of the operators beside the standard ones
+   */
+  constructor(weightsFile: string, domain = CONTRIB_DOMAIN) {
     this.#weightsFile = weightsFile
+    this.#domain = domain
   }
 
   input(name: string, type: number, shape: readonly Dimension[]): string {
@@ -109,6 +118,7 @@ export class OnnxGraph {
         writer.message(5, (attribute) => {
           attribute.string(1, key)
           if (typeof value === 'number') attribute.integer(3, value).integer(20, ATTRIBUTE_INT)
+          else if (typeof value === 'string') attribute.string(4, value).integer(20, ATTRIBUTE_STRING)
           else if ('float' in value) attribute.float(2, value.float).integer(20, ATTRIBUTE_FLOAT)
           else {
             for (const item of value.integers) attribute.integer(8, item)
@@ -133,7 +143,7 @@ export class OnnxGraph {
         for (const port of this.#ports) graph.message(port.field, (writer) => writePort(writer, port))
       })
       .message(8, (opset) => opset.string(1, '').integer(2, OPSET_VERSION))
-      .message(8, (opset) => opset.string(1, CONTRIB_DOMAIN).integer(2, 1))
+      .message(8, (opset) => opset.string(1, this.#domain).integer(2, 1))
       .finish()
   }
 }

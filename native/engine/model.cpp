@@ -33,7 +33,7 @@ size_t Utf16Units(std::string_view text) {
 Model::Model(ModelOptions options)
     : options_(std::move(options)),
       tokenizer_(options_.tokenizer_file),
-      session_(options_.graph_file, options_.providers) {
+      session_(options_.graph_file, options_.providers, options_.precision) {
   if (tokenizer_.max_id() >= options_.vocabulary_size) {
     throw Error(Code::kModelInvalid, "the tokenizer gives ids up to " + std::to_string(tokenizer_.max_id()) +
                                          " but the model has only " + std::to_string(options_.vocabulary_size) +

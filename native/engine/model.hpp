@@ -23,6 +23,7 @@ struct ModelOptions {
   size_t dimensions = 0;
   Pooling pooling = Pooling::kMean;
   bool normalize = true;
+  kernels::Precision precision = kernels::Precision::kBf16;  ///< of gabion's own encoder, where the graph is made of it
 };
 
 /// Nanoseconds spent in each part of one text's way, summed over the texts of a request.

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <filesystem>
+#include <stdexcept>
 
 namespace gabion {
 namespace {
@@ -21,12 +22,21 @@ std::string TakeName(const Runtime& runtime, OrtStatus* status, OrtAllocator* al
   return copy;
 }
 
+const kernels::Variant* EncoderVariant() {
+  try {
+    return kernels::ChosenVariant();
+  } catch (const std::invalid_argument& error) {
+    throw Error(Code::kInvalidArgument, error.what());
+  }
+}
+
 }  // namespace
 
 Scratch::Scratch(const Runtime& runtime) : runtime_(runtime), options_(nullptr, runtime.api().ReleaseRunOptions) {
   OrtRunOptions* options = nullptr;
   runtime.Check(runtime.api().CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
   options_.reset(options);
+  loan_.stop = &stopped_;
 }
 
 void Scratch::Stop() noexcept {
@@ -46,8 +56,10 @@ void Scratch::Rearm() noexcept {
   }
 }
 
-Session::Session(const std::string& graph_file, const std::vector<std::string>& providers)
+Session::Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision)
     : runtime_(Runtime::Get()),
+      encoder_(precision, EncoderVariant()),
+      domain_(nullptr, runtime_.api().ReleaseCustomOpDomain),
       session_(nullptr, runtime_.api().ReleaseSession),
       memory_(nullptr, runtime_.api().ReleaseMemoryInfo) {
   std::error_code error;
@@ -58,6 +70,11 @@ Session::Session(const std::string& graph_file, const std::vector<std::string>& 
   runtime_.Check(runtime_.api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory), Code::kInternal,
                  "CreateCpuMemoryInfo");
   memory_.reset(memory);
+  OrtCustomOpDomain* domain = nullptr;
+  runtime_.Check(runtime_.api().CreateCustomOpDomain(EncoderOperator::kDomain, &domain), Code::kInternal,
+                 "CreateCustomOpDomain");
+  domain_.reset(domain);
+  runtime_.Check(runtime_.api().CustomOpDomain_Add(domain, &encoder_), Code::kInternal, "CustomOpDomain_Add");
 
   for (const std::string& provider : providers) {
     try {
@@ -97,6 +114,7 @@ void Session::Open(const std::string& graph_file, const std::string& provider) {
   runtime_.Check(api.DisableMemPattern(raw), Code::kInternal, "DisableMemPattern");
   runtime_.Check(api.AddSessionConfigEntry(raw, "optimization.disable_specified_optimizers", kSlowFusions),
                  Code::kInternal, "AddSessionConfigEntry");
+  runtime_.Check(api.AddCustomOpDomain(raw, domain_.get()), Code::kInternal, "AddCustomOpDomain");
 
   if (provider == "cuda") {
     OrtCUDAProviderOptionsV2* cuda = nullptr;
@@ -228,6 +246,7 @@ void Session::Run(size_t tokens, Scratch& scratch) const {
                  Code::kInferenceFailed, "output tensor");
   owned[3].reset(output);
   const char* output_name = output_name_.c_str();
+  const EncoderLoanScope lend(scratch.loan_);
   runtime_.Check(api.Run(session_.get(), scratch.options_.get(), names.data(), values_in.data(), inputs_.size(),
                          &output_name, 1, &output),
                  Code::kInferenceFailed, "the graph failed");

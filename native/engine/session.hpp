@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "encoder_operator.hpp"
 #include "runtime.hpp"
 
 namespace gabion {
@@ -36,6 +37,7 @@ class Scratch {
   std::atomic<bool> stopped_{false};
   std::vector<int64_t> ones_;
   std::vector<int64_t> zeros_;
+  EncoderLoan loan_;
 };
 
 struct ProviderPassedOver {
@@ -47,7 +49,8 @@ class Session {
  public:
   /// Opens the graph with the first provider of `providers` that works. Throws kModelNotFound, kModelInvalid,
   /// kModelUnsupported (inputs or outputs that are not an encoder's) or kProviderUnavailable (none works).
-  Session(const std::string& graph_file, const std::vector<std::string>& providers);
+  /// `precision` is what gabion's own encoder computes with; graphs of standard operators have one of their own.
+  Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision);
 
   /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed, kAborted.
   void Run(size_t tokens, Scratch& scratch) const;
@@ -57,6 +60,8 @@ class Session {
   size_t width() const noexcept { return width_; }
   const std::string& provider() const noexcept { return provider_; }
   const std::vector<ProviderPassedOver>& passed_over() const noexcept { return passed_over_; }
+  /// The instruction set of gabion's own encoder; empty for a graph without it.
+  std::string encoder_instruction_set() const { return encoder_.used() ? encoder_.variant()->name : ""; }
 
  private:
   enum class InputKind { kIds, kMask, kTypes };
@@ -66,6 +71,9 @@ class Session {
   void ReadOutput();
 
   const Runtime& runtime_;
+  // The runtime keeps pointers to both until the session is gone.
+  EncoderOperator encoder_;
+  OrtOwned<OrtCustomOpDomain> domain_;
   OrtOwned<OrtSession> session_;
   OrtOwned<OrtMemoryInfo> memory_;
   std::vector<InputKind> inputs_;

@@ -1,0 +1,77 @@
+// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_operator.hpp): ids in, the text's vector
+// out. It refers to the same weights file as the graph of standard operators, so it costs only a few kilobytes.
+
+import type { Pooling } from '../models/pooled-modules.js'
+import { GRAPH_INPUT, POOLED_OUTPUT } from './encoder-graph.js'
+import type { EncoderConfig } from './encoder-config.js'
+import { GABION_DOMAIN, ONNX_TYPE, OnnxGraph } from './onnx-graph.js'
+import type { StoredTensor } from './safetensors-header.js'
+
+/** What a fused graph is made of. */
+export interface FusedGraphParts {
+  config: EncoderConfig
+  pooling: Pooling
+  normalize: boolean
+  /** Where the weights lie, by their names in the weight layout. */
+  tensors: ReadonlyMap<string, StoredTensor>
+  /** Name of the file of weights, which lies in the same folder as the graph. */
+  weightsFile: string
+  /** Of the converter, written as the producer's. */
+  version: string
+}
+
+// The widths that native/kernels/encoder.cpp computes with in every instruction set.
+const WIDEST = 1024
+const PANEL = 32
+
+/** The parts of a layer in the order of the operator's inputs, a weight and a bias each. */
+const LAYER_PARTS = [
+  'attention.qkv',
+  'attention.output',
+  'attention.norm',
+  'feed_forward.input',
+  'feed_forward.output',
+  'feed_forward.norm',
+] as const
+
+/** Whether the operator computes an encoder of this kind; the graph of standard operators does what it does not. */
+export function canFuse(config: EncoderConfig): boolean {
+  return (
+    config.modelType === 'bert' &&
+    config.activation === 'gelu' &&
+    config.hidden <= WIDEST &&
+    (config.hidden / config.heads) % PANEL === 0 &&
+    config.intermediate % PANEL === 0
+  )
+}
+
+/** Builds the bytes of an `.onnx` file over a weights file in float32 or bf16. The config must be one that {@link canFuse}. */
+export function fusedGraph({ config, pooling, normalize, tensors, weightsFile, version }: FusedGraphParts): Uint8Array {
+  const graph = new OnnxGraph(weightsFile, GABION_DOMAIN)
+  const weight = (name: string): string => {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) throw new Error(`the weights file lacks '${name}'`)
+    return graph.weight(tensor)
+  }
+  const pair = (name: string): string[] => [weight(`${name}.weight`), weight(`${name}.bias`)]
+
+  const ids = graph.input(GRAPH_INPUT, ONNX_TYPE.INT64, [1, 'tokens'])
+  const inputs = [ids, weight('embeddings.word.weight'), weight('embeddings.position.weight'), ...pair('embeddings.norm')]
+  for (let index = 0; index < config.layers; index++) {
+    const layer = `layers.${String(index)}`
+    for (const part of LAYER_PARTS) inputs.push(...pair(`${layer}.${part}`))
+  }
+  const attributes = {
+    architecture: config.modelType,
+    activation: config.activation,
+    layers: config.layers,
+    heads: config.heads,
+    hidden: config.hidden,
+    intermediate: config.intermediate,
+    epsilon: { float: config.layerNormEpsilon },
+    pooling,
+    normalize: normalize ? 1 : 0,
+  }
+  graph.output(graph.node(POOLED_OUTPUT, 'Encoder', inputs, attributes, GABION_DOMAIN), ONNX_TYPE.FLOAT, [1, config.hidden])
+  return graph.toBytes(`${config.modelType}-fused`, version)
+}

@@ -1,0 +1,58 @@
+// gabion's encoder as an operator of ONNX Runtime: `gabion.Encoder`, a whole text encoder in one node.
+//
+// Inputs: input_ids int64 [1, tokens], then the weights of lib/convert/weight-layout.ts in its order, float or bf16.
+// Output: float [1, hidden], pooled and, if the node says so, of unit length.
+// Attributes: layers, heads, hidden, intermediate (int), epsilon (float), pooling, activation, architecture (string),
+// normalize (int). Pooling has the names of 1_Pooling/config.json; activation is `gelu`, architecture `bert`.
+//
+// Lifetime: the operator object belongs to a session and outlives it. ONNX Runtime makes one kernel for the node, which packs
+// the weights; the originals stay mapped from the file and are handed back to the system's page cache.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "../kernels/encoder.hpp"
+
+namespace gabion {
+
+/// What a running thread lends to the operator: ONNX Runtime runs the node on the thread that called it, so the operator
+/// finds this through a thread-local pointer.
+struct EncoderLoan {
+  const std::atomic<bool>* stop = nullptr;
+  kernels::Workspace workspace;
+  std::vector<float> hidden;
+};
+
+/// While it lives, encoder nodes that run on this thread use `loan`.
+class EncoderLoanScope {
+ public:
+  explicit EncoderLoanScope(EncoderLoan& loan) noexcept;
+  ~EncoderLoanScope();
+  EncoderLoanScope(const EncoderLoanScope&) = delete;
+  EncoderLoanScope& operator=(const EncoderLoanScope&) = delete;
+};
+
+class EncoderOperator : public OrtCustomOp {
+ public:
+  static constexpr const char* kDomain = "gabion";
+
+  /// `variant` may be null: then a graph with the operator cannot be opened, others can.
+  EncoderOperator(kernels::Precision precision, const kernels::Variant* variant);
+
+  kernels::Precision precision() const noexcept { return precision_; }
+  const kernels::Variant* variant() const noexcept { return variant_; }
+  /// Whether a graph with the operator was opened.
+  bool used() const noexcept { return used_; }
+  void set_used() const noexcept { used_ = true; }
+
+ private:
+  kernels::Precision precision_;
+  const kernels::Variant* variant_;
+  mutable bool used_ = false;
+};
+
+}  // namespace gabion

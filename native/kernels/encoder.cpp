@@ -1,0 +1,176 @@
+#include "encoder.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace gabion::kernels {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+// Packing copies memory; more threads than this only wait for it.
+constexpr size_t kPackingThreads = 8;
+
+size_t RoundedUp(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
+
+struct Placed {
+  PackingJob job;
+  PackedLinear* packed;
+  size_t panels_at;
+  size_t scales_at;
+};
+
+std::vector<size_t> InOrder(size_t outputs, size_t panel) {
+  std::vector<size_t> columns(outputs / panel);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    columns[i] = i * panel;
+  }
+  return columns;
+}
+
+/// Columns of query | key | value regrouped by head.
+std::vector<size_t> ByHead(const EncoderShape& shape, size_t panel) {
+  const size_t width = shape.hidden / shape.heads;
+  std::vector<size_t> columns;
+  for (size_t head = 0; head < shape.heads; ++head) {
+    for (size_t part = 0; part < 3; ++part) {
+      for (size_t at = 0; at < width; at += panel) {
+        columns.push_back(part * shape.hidden + head * width + at);
+      }
+    }
+  }
+  return columns;
+}
+
+/// Packs all panels of all jobs; false if a weight is not finite.
+bool PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char* memory) {
+  std::atomic<size_t> next{0};
+  std::atomic<bool> finite{true};
+  std::vector<size_t> ends;
+  for (const Placed& placed : jobs) {
+    ends.push_back((ends.empty() ? 0 : ends.back()) + PanelsOf(placed.job));
+  }
+  const auto work = [&] {
+    for (size_t number = next++; number < ends.back() && finite; number = next++) {
+      const auto of = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), number) - ends.begin());
+      const Placed& placed = jobs[of];
+      const size_t panel_number = number - (of == 0 ? 0 : ends[of - 1]);
+      if (!PackPanel(placed.job, format, panel, panel_number, memory + placed.panels_at,
+                     reinterpret_cast<float*>(memory + placed.scales_at))) {
+        finite = false;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  const size_t count = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads);
+  try {
+    while (threads.size() + 1 < count) {
+      threads.emplace_back(work);
+    }
+  } catch (const std::system_error&) {
+    // Fewer threads pack as well.
+  }
+  work();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  return finite;
+}
+
+}  // namespace
+
+AlignedBytes::AlignedBytes(size_t size) : bytes_(std::aligned_alloc(kCacheLine, RoundedUp(size))), size_(size) {
+  if (bytes_ == nullptr) {
+    throw std::bad_alloc();
+  }
+}
+
+void AlignedBytes::Free::operator()(void* bytes) const noexcept {
+  std::free(bytes);  // NOLINT(cppcoreguidelines-no-malloc): the counterpart of aligned_alloc
+}
+
+void* Workspace::OfSize(size_t bytes) {
+  if (bytes_.size() < bytes) {
+    bytes_ = AlignedBytes();  // frees before it allocates: nothing in it is kept
+    bytes_ = AlignedBytes(bytes);
+  }
+  return bytes_.get();
+}
+
+bool Encoder::Fits(const EncoderShape& shape, size_t panel) {
+  return shape.layers > 0 && shape.heads > 0 && shape.hidden % shape.heads == 0 &&
+         (shape.hidden / shape.heads) % panel == 0 && shape.hidden <= 1024 && shape.hidden % 32 == 0 &&
+         shape.intermediate % 32 == 0 && SlicesOf(shape.intermediate, panel) > 0;
+}
+
+Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant)
+    : variant_(variant), layers_(shape.layers) {
+  const size_t panel = variant.panel_columns;
+  if (!Fits(shape, panel) || stored.layers.size() != shape.layers) {
+    throw std::invalid_argument("an encoder of " + std::to_string(shape.layers) + " layers, " +
+                                std::to_string(shape.heads) + " heads, width " + std::to_string(shape.hidden) +
+                                " and inner width " + std::to_string(shape.intermediate) +
+                                " does not fit the kernels for " + variant.name);
+  }
+  const Format format = FormatFor(variant, precision, stored.layers[0].qkv.weight.bfloat16);
+  const size_t slices = SlicesOf(shape.intermediate, panel);
+
+  std::vector<Placed> jobs;
+  size_t total = 0;
+  const auto place = [&](const StoredLinear& linear, PackedLinear& packed, size_t inputs, size_t outputs, size_t cuts,
+                         std::vector<size_t> columns) {
+    PackingJob job{linear.weight, inputs, outputs, cuts, std::move(columns)};
+    const PackedSize size = SizeOf(job, format, panel);
+    packed = {nullptr, nullptr, linear.bias, outputs, size.depth, cuts, size.group};
+    jobs.push_back({std::move(job), &packed, total, total + RoundedUp(size.panel_bytes)});
+    // The last panel's pass prefetches one more panel, which is never read.
+    total += RoundedUp(size.panel_bytes) + RoundedUp(size.scale_count * sizeof(float));
+  };
+  for (size_t i = 0; i < shape.layers; ++i) {
+    const StoredLayer& from = stored.layers[i];
+    PackedLayer& to = layers_[i];
+    place(from.qkv, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, panel));
+    place(from.output, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, panel));
+    place(from.up, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, panel));
+    place(from.down, to.down, shape.intermediate, shape.hidden, slices, InOrder(shape.hidden, panel));
+    to.attention_norm_weight = from.attention_norm.weight;
+    to.attention_norm_bias = from.attention_norm.bias;
+    to.feed_forward_norm_weight = from.feed_forward_norm.weight;
+    to.feed_forward_norm_bias = from.feed_forward_norm.bias;
+  }
+  panels_ = AlignedBytes(total);
+  auto* memory = static_cast<char*>(panels_.get());
+  for (const Placed& placed : jobs) {
+    placed.packed->panels = memory + placed.panels_at;
+    placed.packed->scales = reinterpret_cast<const float*>(memory + placed.scales_at);
+  }
+  if (!PackAll(jobs, format, panel, memory)) {
+    throw std::invalid_argument("the encoder's weights hold values that are not finite");
+  }
+
+  // The biases of query, key and value go the way of their columns.
+  const std::vector<size_t> columns = ByHead(shape, panel);
+  biases_.reserve(shape.layers * 3 * shape.hidden);
+  for (size_t i = 0; i < shape.layers; ++i) {
+    layers_[i].qkv.bias = biases_.data() + biases_.size();
+    for (const size_t column : columns) {
+      const float* from = stored.layers[i].qkv.bias + column;
+      biases_.insert(biases_.end(), from, from + panel);
+    }
+  }
+  packed_ = {format,        shape.layers,     shape.heads,        shape.hidden,     shape.intermediate, shape.epsilon,
+             stored.words,  stored.positions, stored.norm.weight, stored.norm.bias, layers_.data()};
+}
+
+bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
+                  float* hidden) const {
+  const StopQuestion question{
+      [](const void* who) { return static_cast<const std::atomic<bool>*>(who)->load(std::memory_order_relaxed); }, &stop};
+  void* memory = workspace.OfSize(variant_.workspace_bytes(packed_, tokens));
+  return variant_.encode(packed_, ids, tokens, memory, question, hidden);
+}
+
+}  // namespace gabion::kernels

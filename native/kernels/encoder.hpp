@@ -1,0 +1,106 @@
+// A text encoder on the processor: packs a model's weights once, then runs token ids through it. Knows neither ONNX Runtime
+// nor texts.
+//
+// Immutable after construction: any thread may run it, each with a Workspace of its own.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "instruction_set.hpp"
+#include "packing.hpp"
+
+namespace gabion::kernels {
+
+struct EncoderShape {
+  size_t layers;
+  size_t heads;
+  size_t hidden;
+  size_t intermediate;
+  float epsilon;
+};
+
+/// A linear layer as the weights file has it: y = x · weight + bias, weight [in, out].
+struct StoredLinear {
+  StoredMatrix weight;
+  const float* bias;
+};
+
+struct StoredNorm {
+  const float* weight;
+  const float* bias;
+};
+
+struct StoredLayer {
+  StoredLinear qkv;  ///< query | key | value side by side
+  StoredLinear output;
+  StoredNorm attention_norm;
+  StoredLinear up;
+  StoredLinear down;
+  StoredNorm feed_forward_norm;
+};
+
+/// Views; the encoder copies the linear weights and keeps pointers to everything else, which must outlive it.
+struct StoredEncoder {
+  StoredMatrix words;       ///< [vocabulary, hidden]
+  const float* positions;   ///< [positions, hidden]
+  StoredNorm norm;
+  std::vector<StoredLayer> layers;
+};
+
+/// Memory that starts on a cache line.
+class AlignedBytes {
+ public:
+  AlignedBytes() = default;
+  explicit AlignedBytes(size_t size);
+  void* get() const noexcept { return bytes_.get(); }
+  size_t size() const noexcept { return size_; }
+
+ private:
+  struct Free {
+    void operator()(void* bytes) const noexcept;
+  };
+  std::unique_ptr<void, Free> bytes_;
+  size_t size_ = 0;
+};
+
+/// What one running thread needs; it grows to the longest text seen and is never shared.
+class Workspace {
+ public:
+  void* OfSize(size_t bytes);
+
+ private:
+  AlignedBytes bytes_;
+};
+
+class Encoder {
+ public:
+  /// Packs the weights on a few threads. Throws std::invalid_argument for sizes that the variant cannot compute with and
+  /// for weights that are not finite.
+  Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant);
+
+  /// Writes the last hidden state, [tokens, hidden]. Ids and their number must be within the tables. False when `stop`
+  /// was set meanwhile.
+  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
+           float* hidden) const;
+
+  Format format() const noexcept { return packed_.format; }
+  const Variant& variant() const noexcept { return variant_; }
+  /// Bytes of the packed weights.
+  size_t packed_bytes() const noexcept { return panels_.size(); }
+
+  /// Whether a variant with panels of so many columns can compute with a shape.
+  static bool Fits(const EncoderShape& shape, size_t panel);
+
+ private:
+  const Variant& variant_;
+  AlignedBytes panels_;  ///< of all layers, scales included
+  std::vector<float> biases_;
+  std::vector<PackedLayer> layers_;
+  PackedEncoder packed_{};
+};
+
+}  // namespace gabion::kernels

@@ -1,0 +1,96 @@
+// The encoder as the compiled variants see it: plain structs over packed weights. Shared by the packer, which fills them,
+// and by source/, which is compiled once an instruction set; so nothing here may have code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gabion::kernels {
+
+/// How a linear weight is stored in its panels and how products with it are computed.
+enum class Format : uint8_t {
+  kFloat32,         ///< float weights, float arithmetic
+  kBfloat16Wide,    ///< bf16 weights, widened in registers: exact float arithmetic on them
+  kBfloat16Dot,     ///< bf16 weights and activations, float sums
+  kInt16,           ///< 16-bit integers on both sides, a scale a column and a row
+  kInt8Wide,        ///< 8-bit weights with scale groups along K, 16-bit activations
+  kInt8Dot,         ///< 8-bit weights and activations, both with scale groups along K
+};
+constexpr size_t kFormats = 6;
+
+/// Largest 16-bit activation; weights are scaled so that no sum of a panel's column can pass 31 bits with it.
+constexpr int kInt16Limit = 8191;      ///< with 16-bit weights
+constexpr int kInt8WideLimit = 16383;  ///< with 8-bit weights: 1024 · 127 · 16383 < 2^31
+
+/// A matrix as it stands in the weights file, [rows, columns], row-major.
+struct StoredMatrix {
+  const void* values;
+  bool bfloat16;  ///< else float
+};
+
+/// y = x · W + b. W is cut along K into slices of `depth`, each slice into panels of one tile's columns:
+/// [slice][panel][depth / step][column][step], a step being as many values of K as one dot instruction takes.
+struct PackedLinear {
+  const void* panels;
+  /// [slice][panel][group][column]; for kInt8Dot each group has the scales and then the sums of a column's weights times
+  /// its scale. Null for float formats.
+  const float* scales;
+  const float* bias;
+  size_t outputs;
+  size_t depth;
+  size_t slices;
+  size_t group;  ///< values of K that share a scale; a divisor of depth
+};
+
+struct PackedLayer {
+  PackedLinear qkv;  ///< columns ordered by head: query, key, value of the first head, then of the next
+  PackedLinear output;
+  PackedLinear up;
+  PackedLinear down;
+  const float* attention_norm_weight;
+  const float* attention_norm_bias;
+  const float* feed_forward_norm_weight;
+  const float* feed_forward_norm_bias;
+};
+
+struct PackedEncoder {
+  Format format;
+  size_t layers;
+  size_t heads;
+  size_t hidden;
+  size_t intermediate;
+  float epsilon;
+  StoredMatrix words;
+  const float* positions;
+  const float* norm_weight;
+  const float* norm_bias;
+  const PackedLayer* layer;
+};
+
+/// Asks whether the run should end early; called between layers.
+struct StopQuestion {
+  bool (*ask)(const void* who);
+  const void* who;
+};
+
+/// One instruction set's compiled kernels. Rows and vectors need no alignment.
+struct Variant {
+  const char* name;
+  size_t panel_columns;
+
+  /// Bytes that Encode needs for so many tokens.
+  size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens);
+  /// The last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is aligned to 64.
+  bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
+                 float* hidden);
+
+  /// y [rows, outputs] = x [rows, slices · depth] · W + b, for tests and benches. The workspace takes
+  /// rows · (depth + 64) · 4 + 4096 bytes.
+  void (*linear)(Format format, const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y);
+  /// In place, over n values; n is a multiple of the vector length.
+  void (*gelu)(float* values, size_t n);
+  /// In place over one row, as LayerNormalization of ONNX.
+  void (*layer_norm)(float* row, size_t n, const float* weight, const float* bias, float epsilon);
+};
+
+}  // namespace gabion::kernels

@@ -1,0 +1,301 @@
+// The register tile of every number format: up to kTileRows rows of activations times one panel of kPanel columns.
+//
+// The loops over rows are unrolled by Repeat and each row's accumulators pass through Hold, an empty assembly statement. It
+// keeps compilers from moving the loads of all rows to the top of the loop, where there are not enough registers for them.
+#pragma once
+
+#include "../packed.hpp"
+#include "rows.hpp"
+
+namespace gabion::kernels {
+namespace GABION_VARIANT {
+
+/// Columns of a panel: two vectors.
+constexpr size_t kPanel = 2 * kLanes;
+
+/// Rows of activations in a format's own numbers.
+struct Operand {
+  const void* values;
+  size_t stride;         ///< in values
+  const float* scales;   ///< kInt16, kInt8Wide: one a row; kInt8Dot: pairs of scale and zero, one a group
+  size_t scale_stride;
+};
+
+/// One tile's work. `result` is [rows, kPanel] with a stride of its own.
+struct TileWork {
+  Operand rows;
+  const void* panel;
+  const float* scales;
+  size_t depth;
+  size_t group;
+  size_t ahead;  ///< bytes from here to what is prefetched while the panel is read
+  float* result;
+  size_t result_stride;
+};
+
+template <typename Vector>
+GABION_INLINE void Hold(Vector& left, Vector& right) {
+#if defined(__AVX512F__)
+  __asm__ volatile("" : "+v"(left), "+v"(right) : : "memory");
+#else
+  __asm__ volatile("" : "+x"(left), "+x"(right) : : "memory");
+#endif
+}
+
+template <int rows>
+GABION_INLINE void StoreTile(const TileWork& work, const Floats (&sum)[rows][2]) {
+  Repeat<rows>(GABION_EACH {
+    constexpr int kRow = decltype(index)::value;
+    Store(work.result + kRow * work.result_stride, sum[kRow][0]);
+    Store(work.result + kRow * work.result_stride + kLanes, sum[kRow][1]);
+  });
+}
+
+struct Float32 {
+  using Activation = float;
+  static constexpr size_t kWeightBytes = 4;
+
+  template <int rows>
+  static GABION_NOINLINE void Tile(const TileWork& work) {
+    Floats sum[rows][2];
+    Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
+    const auto* x = static_cast<const float*>(work.rows.values);
+    const auto* w = static_cast<const float*>(work.panel);
+    const size_t stride = work.rows.stride;
+    const size_t ahead = work.ahead;
+    for (size_t left = work.depth; left > 0; --left, ++x, w += kPanel) {
+      const Floats w0 = Load(w);
+      const Floats w1 = Load(w + kLanes);
+      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Repeat<rows>(GABION_EACH {
+        constexpr int kRow = decltype(index)::value;
+        const Floats a = Splat(x[kRow * stride]);
+        sum[kRow][0] = MultiplyAdd(a, w0, sum[kRow][0]);
+        sum[kRow][1] = MultiplyAdd(a, w1, sum[kRow][1]);
+        Hold(sum[kRow][0], sum[kRow][1]);
+      });
+    }
+    StoreTile<rows>(work, sum);
+  }
+};
+
+struct Bfloat16Wide {
+  using Activation = float;
+  static constexpr size_t kWeightBytes = 2;
+
+  template <int rows>
+  static GABION_NOINLINE void Tile(const TileWork& work) {
+    Floats sum[rows][2];
+    Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
+    const auto* x = static_cast<const float*>(work.rows.values);
+    const auto* w = static_cast<const uint16_t*>(work.panel);
+    const size_t stride = work.rows.stride;
+    const size_t ahead = work.ahead;
+    for (size_t left = work.depth; left > 0; --left, ++x, w += kPanel) {
+      const Ints both = LoadInts(w);
+      const Floats w0 = LowBfloat16(both);
+      const Floats w1 = HighBfloat16(both);
+      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Repeat<rows>(GABION_EACH {
+        constexpr int kRow = decltype(index)::value;
+        const Floats a = Splat(x[kRow * stride]);
+        sum[kRow][0] = MultiplyAdd(a, w0, sum[kRow][0]);
+        sum[kRow][1] = MultiplyAdd(a, w1, sum[kRow][1]);
+        Hold(sum[kRow][0], sum[kRow][1]);
+      });
+    }
+    StoreTile<rows>(work, sum);
+  }
+};
+
+struct Bfloat16Dot {
+  using Activation = uint16_t;
+  static constexpr size_t kWeightBytes = 2;
+
+  template <int rows>
+  static GABION_NOINLINE void Tile(const TileWork& work) {
+    Floats sum[rows][2];
+    Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
+    const auto* x = static_cast<const uint16_t*>(work.rows.values);
+    const auto* w = static_cast<const uint16_t*>(work.panel);
+    const size_t stride = work.rows.stride;
+    const size_t ahead = work.ahead;
+    for (size_t left = work.depth / 2; left > 0; --left, x += 2, w += 2 * kPanel) {
+      const Ints w0 = LoadInts(w);
+      const Ints w1 = LoadInts(w + kPanel);
+      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Repeat<rows>(GABION_EACH {
+        constexpr int kRow = decltype(index)::value;
+        const Ints a = SplatWord(x + kRow * stride);
+        sum[kRow][0] = DotBfloat16(sum[kRow][0], a, w0);
+        sum[kRow][1] = DotBfloat16(sum[kRow][1], a, w1);
+        Hold(sum[kRow][0], sum[kRow][1]);
+      });
+    }
+    StoreTile<rows>(work, sum);
+  }
+
+  static GABION_INLINE void Narrow(const float* row, size_t n, size_t /*group*/, uint16_t* to, float* /*scales*/) {
+    for (size_t i = 0; i < n; i += kLanes) {
+      StoreBfloat16(to + i, Load(row + i));
+    }
+  }
+};
+
+/// Adds a group's integer sums to the result: (column scale · row scale) · sum. `first` starts the result instead.
+template <int rows>
+GABION_INLINE void AddGroup(const TileWork& work, const Ints (&sum)[rows][2], const float* scales, bool first) {
+  const Floats s0 = Load(scales);
+  const Floats s1 = Load(scales + kLanes);
+  Repeat<rows>(GABION_EACH {
+    constexpr int kRow = decltype(index)::value;
+    float* to = work.result + kRow * work.result_stride;
+    const Floats row_scale = Splat(work.rows.scales[kRow * work.rows.scale_stride]);
+    const Floats before0 = first ? Splat(0) : Load(to);
+    const Floats before1 = first ? Splat(0) : Load(to + kLanes);
+    Store(to, MultiplyAdd(ToFloats(sum[kRow][0]), Multiply(s0, row_scale), before0));
+    Store(to + kLanes, MultiplyAdd(ToFloats(sum[kRow][1]), Multiply(s1, row_scale), before1));
+  });
+}
+
+/// 16-bit activations on weights of 16 bits, or of 8 bits that are widened as they are loaded.
+template <typename Weight, int limit>
+struct Integer16 {
+  using Activation = int16_t;
+  static constexpr size_t kWeightBytes = sizeof(Weight);
+
+  template <int rows>
+  static GABION_NOINLINE void Tile(const TileWork& work) {
+    const auto* x = static_cast<const int16_t*>(work.rows.values);
+    const auto* w = static_cast<const Weight*>(work.panel);
+    const float* scales = work.scales;
+    const size_t stride = work.rows.stride;
+    const size_t ahead = work.ahead;
+    for (size_t done = 0; done < work.depth; done += work.group, scales += kPanel) {
+      Ints sum[rows][2];
+      Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = NoInts(); });
+      for (size_t left = work.group / 2; left > 0; --left, x += 2, w += 2 * kPanel) {
+        const Ints w0 = LoadWeights(w);
+        const Ints w1 = LoadWeights(w + kPanel);
+        Prefetch(reinterpret_cast<const char*>(w) + ahead);
+        Repeat<rows>(GABION_EACH {
+          constexpr int kRow = decltype(index)::value;
+          const Ints a = SplatWord(x + kRow * stride);
+          sum[kRow][0] = DotInt16(sum[kRow][0], a, w0);
+          sum[kRow][1] = DotInt16(sum[kRow][1], a, w1);
+          Hold(sum[kRow][0], sum[kRow][1]);
+        });
+      }
+      AddGroup<rows>(work, sum, scales, done == 0);
+    }
+  }
+
+  static GABION_INLINE void Narrow(const float* row, size_t n, size_t /*group*/, int16_t* to, float* scales) {
+    *scales = RowToInt16(row, n, limit, to);
+  }
+
+ private:
+  static GABION_INLINE Ints LoadWeights(const int16_t* from) { return LoadInts(from); }
+  static GABION_INLINE Ints LoadWeights(const int8_t* from) { return LoadBytesWide(from); }
+};
+using Int16 = Integer16<int16_t, kInt16Limit>;
+using Int8Wide = Integer16<int8_t, kInt8WideLimit>;
+
+struct Int8Dot {
+  using Activation = uint8_t;
+  static constexpr size_t kWeightBytes = 1;
+
+  template <int rows>
+  static GABION_NOINLINE void Tile(const TileWork& work) {
+    const auto* x = static_cast<const uint8_t*>(work.rows.values);
+    const auto* w = static_cast<const int8_t*>(work.panel);
+    const float* scales = work.scales;
+    const float* row_scales = work.rows.scales;
+    const size_t stride = work.rows.stride;
+    const size_t ahead = work.ahead;
+    for (size_t done = 0; done < work.depth; done += work.group, scales += 2 * kPanel, row_scales += 2) {
+      Ints sum[rows][2];
+      Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = NoInts(); });
+      for (size_t left = work.group / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
+        const Ints w0 = LoadInts(w);
+        const Ints w1 = LoadInts(w + 2 * kPanel);
+        Prefetch(reinterpret_cast<const char*>(w) + ahead);
+        Repeat<rows>(GABION_EACH {
+          constexpr int kRow = decltype(index)::value;
+          const Ints a = SplatWord(x + kRow * stride);
+          sum[kRow][0] = DotBytes(sum[kRow][0], a, w0);
+          sum[kRow][1] = DotBytes(sum[kRow][1], a, w1);
+          Hold(sum[kRow][0], sum[kRow][1]);
+        });
+      }
+      AddGroupWithZero<rows>(work, sum, scales, row_scales, done == 0);
+    }
+  }
+
+  static GABION_INLINE void Narrow(const float* row, size_t n, size_t group, uint8_t* to, float* scales) {
+    for (size_t at = 0; at < n; at += group, scales += 2) {
+      GroupToUint8(row + at, group, to + at, scales, scales + 1);
+    }
+  }
+
+ private:
+  /// row scale · (column scale · sum - zero · scaled sum of the column's weights)
+  template <int rows>
+  static GABION_INLINE void AddGroupWithZero(const TileWork& work, const Ints (&sum)[rows][2], const float* scales,
+                                             const float* row_scales, bool first) {
+    Repeat<rows>(GABION_EACH {
+      constexpr int kRow = decltype(index)::value;
+      const float* of_row = row_scales + kRow * work.rows.scale_stride;
+      const Floats scale = Splat(of_row[0]);
+      const Floats zero = Splat(of_row[1]);
+      Repeat<2>([&](auto half) __attribute__((always_inline)) {
+        constexpr int kHalf = decltype(half)::value;
+        float* to = work.result + kRow * work.result_stride + kHalf * kLanes;
+        const Floats scaled = Multiply(ToFloats(sum[kRow][kHalf]), Load(scales + kHalf * kLanes));
+        const Floats value = MultiplySubtractFrom(zero, Load(scales + kPanel + kHalf * kLanes), scaled);
+        Store(to, MultiplyAdd(scale, value, first ? Splat(0) : Load(to)));
+      });
+    });
+  }
+};
+
+using TileFunction = void (*)(const TileWork&);
+
+/// The tiles of a format by their number of rows; the first entry is for one row.
+template <typename F, int... row>
+struct TileTable {
+  static constexpr TileFunction kOf[] = {&F::template Tile<row>...};
+};
+#if defined(__AVX512F__)
+template <typename F>
+using Tiles = TileTable<F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>;
+#else
+template <typename F>
+using Tiles = TileTable<F, 1, 2, 3, 4, 5, 6>;
+#endif
+
+/// Runs one panel over all rows in tiles of nearly equal height and hands each to `use(first row, rows)`; `work.result`
+/// is reused by every tile, or moves on with the rows if `keep` is set.
+template <typename F, typename Use>
+GABION_INLINE void OverRows(TileWork work, size_t rows, size_t panel_bytes, bool keep, const Use& use) {
+  const size_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const size_t height = rows / tiles;
+  const size_t taller = rows % tiles;
+  const auto* values = static_cast<const typename F::Activation*>(work.rows.values);
+  work.ahead = panel_bytes;  // the first tile's pass over the panel fetches the next one
+  for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
+    const size_t count = height + (tile < taller ? 1 : 0);
+    work.rows.values = values + row * work.rows.stride;
+    Tiles<F>::kOf[count - 1](work);
+    use(row, count);
+    row += count;
+    work.rows.scales += count * work.rows.scale_stride;
+    if (keep) {
+      work.result += count * work.result_stride;
+    }
+    work.ahead = 0;
+  }
+}
+
+}  // namespace GABION_VARIANT
+}  // namespace gabion::kernels

@@ -1,0 +1,296 @@
+// One text through the encoder: embeddings, layers, last hidden state. One thread, no allocation.
+//
+// Rows go through everything that is done row by row in chunks, so that a chunk's activations stay in the second-level
+// cache while the weights pass by. A text's numbers depend on its ids alone.
+#pragma once
+
+#include "attention.hpp"
+
+namespace gabion::kernels {
+namespace GABION_VARIANT {
+
+constexpr size_t kChunkRows = 96;
+/// Added to every row's length, so that rows of a power of two do not fall into the same cache sets.
+constexpr size_t kRowPadding = 16;
+
+/// Cuts a workspace into arrays that start on cache lines; counts bytes when there is no workspace yet.
+class Cutter {
+ public:
+  GABION_INLINE explicit Cutter(void* start) : at_(static_cast<char*>(start)) {}
+  template <typename T>
+  GABION_INLINE T* Take(size_t count) {
+    char* start = at_ == nullptr ? nullptr : at_ + used_;
+    used_ += (count * sizeof(T) + 127) / 64 * 64;
+    return reinterpret_cast<T*>(start);
+  }
+  GABION_INLINE size_t used() const { return used_; }
+
+ private:
+  char* at_;
+  size_t used_ = 0;
+};
+
+template <typename F>
+constexpr bool kNarrows = !__is_same(typename F::Activation, float);
+
+/// Scales that Narrow writes for one row.
+template <typename F>
+GABION_INLINE size_t ScalesOfRow(const PackedLinear& linear) {
+  return __is_same(F, Int8Dot) ? 2 * (linear.depth / linear.group) : 1;
+}
+
+template <typename F>
+struct Arrays {
+  using Activation = typename F::Activation;
+  GABION_INLINE Arrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
+    Cutter cutter(workspace);
+    const size_t chunk = Smaller(tokens, kChunkRows);
+    const size_t padded = PaddedTokens(tokens);
+    const size_t width = encoder.hidden / encoder.heads;
+    const PackedLinear& down = encoder.layer[0].down;
+    stride = encoder.hidden + kRowPadding;
+    wide_stride = down.depth + kRowPadding;
+    query_stride = width + kRowPadding;
+    state = cutter.Take<float>(tokens * stride);
+    context = cutter.Take<float>(tokens * stride);
+    sum = cutter.Take<float>(chunk * stride);
+    wide = cutter.Take<float>(chunk * wide_stride);
+    queries = cutter.Take<float>(tokens * query_stride);
+    keys = cutter.Take<float>(padded * width);
+    values = cutter.Take<float>(padded * width);
+    scores = cutter.Take<float>(kTileRows * (padded + kPanel));
+    tile = cutter.Take<float>(kTileRows * kPanel);
+    if constexpr (kNarrows<F>) {
+      narrow = cutter.Take<Activation>(tokens * stride);
+      narrow_scales = cutter.Take<float>(tokens * ScalesOfRow<F>(encoder.layer[0].qkv));
+      narrow_wide = cutter.Take<Activation>(chunk * wide_stride);
+      narrow_wide_scales = cutter.Take<float>(chunk * ScalesOfRow<F>(down));
+    }
+    used = cutter.used();
+  }
+
+  size_t stride;
+  size_t wide_stride;
+  size_t query_stride;
+  float* state;    ///< [tokens, hidden]: the residual stream
+  float* context;  ///< [tokens, hidden]
+  float* sum;      ///< [chunk, hidden]: before a normalisation
+  float* wide;     ///< [chunk, a slice of the intermediate width]
+  float* queries;
+  float* keys;
+  float* values;
+  float* scores;
+  float* tile;
+  Activation* narrow = nullptr;  ///< [tokens, hidden] in the format's numbers
+  float* narrow_scales = nullptr;
+  Activation* narrow_wide = nullptr;
+  float* narrow_wide_scales = nullptr;
+  size_t used;
+};
+
+/// Rows of floats as the format's operand; narrowed into the given memory where the format needs it.
+template <typename F>
+GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* rows, size_t stride, size_t count,
+                                typename F::Activation* narrow, float* scales) {
+  if constexpr (kNarrows<F>) {
+    const size_t of_row = ScalesOfRow<F>(linear);
+    for (size_t row = 0; row < count; ++row) {
+      F::Narrow(rows + row * stride, linear.depth, linear.group, narrow + row * stride, scales + row * of_row);
+    }
+    return {narrow, stride, scales, of_row};
+  } else {
+    return {rows, stride, nullptr, 0};
+  }
+}
+
+/// Rows `first…` of an operand.
+template <typename F>
+GABION_INLINE Operand RowsFrom(const Operand& all, size_t first) {
+  const auto* values = static_cast<const typename F::Activation*>(all.values) + first * all.stride;
+  return {values, all.stride, all.scales == nullptr ? nullptr : all.scales + first * all.scale_stride, all.scale_stride};
+}
+
+/// The product of rows with one panel of a slice; `use(first row, rows)` finds it in `tile`.
+template <typename F, typename Use>
+GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows, size_t count,
+                           float* tile, const Use& use) {
+  const size_t number = slice * (linear.outputs / kPanel) + panel;
+  const size_t bytes = linear.depth * kPanel * F::kWeightBytes;
+  const size_t of_group = __is_same(F, Int8Dot) ? 2 * kPanel : kPanel;
+  TileWork work{};
+  work.rows = rows;
+  work.panel = static_cast<const char*>(linear.panels) + number * bytes;
+  work.scales = linear.scales == nullptr ? nullptr : linear.scales + number * (linear.depth / linear.group) * of_group;
+  work.depth = linear.depth;
+  work.group = linear.group;
+  work.result = tile;
+  work.result_stride = kPanel;
+  OverRows<F>(work, count, bytes, false, use);
+}
+
+/// to [count, kPanel] = tile + bias + from; `from` may be `to`.
+GABION_INLINE void AddTile(const float* tile, size_t count, const float* bias, const float* from, size_t from_stride,
+                           float* to, size_t to_stride) {
+  const Floats b0 = bias == nullptr ? Splat(0) : Load(bias);
+  const Floats b1 = bias == nullptr ? Splat(0) : Load(bias + kLanes);
+  for (size_t i = 0; i < count; ++i) {
+    const Floats v0 = Add(Load(tile + i * kPanel), b0);
+    const Floats v1 = Add(Load(tile + i * kPanel + kLanes), b1);
+    Store(to + i * to_stride, Add(v0, Load(from + i * from_stride)));
+    Store(to + i * to_stride + kLanes, Add(v1, Load(from + i * from_stride + kLanes)));
+  }
+}
+
+/// Word and position vectors, added and normalised.
+GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, float* state,
+                               size_t stride) {
+  const size_t hidden = encoder.hidden;
+  for (size_t row = 0; row < tokens; ++row) {
+    const size_t word = static_cast<size_t>(ids[row]) * hidden;
+    const float* position = encoder.positions + row * hidden;
+    float* to = state + row * stride;
+    for (size_t i = 0; i < hidden; i += kLanes) {
+      const Floats value = encoder.words.bfloat16
+                               ? LoadBfloat16(static_cast<const uint16_t*>(encoder.words.values) + word + i)
+                               : Load(static_cast<const float*>(encoder.words.values) + word + i);
+      Store(to + i, Add(value, Load(position + i)));
+    }
+    NormalizeRow(to, hidden, encoder.norm_weight, encoder.norm_bias, encoder.epsilon, to);
+  }
+}
+
+/// Projects one head's queries, keys and values out of all rows and lays them out for Attend.
+template <typename F>
+GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& layer, size_t head, const Operand& rows,
+                               size_t tokens, const Arrays<F>& arrays) {
+  const size_t width = encoder.hidden / encoder.heads;
+  const size_t padded = PaddedTokens(tokens);
+  const size_t panels = width / kPanel;  // of each of the three
+  // Softmax is computed with powers of two.
+  const float query_scale = 1.44269504F / __builtin_sqrtf(static_cast<float>(width));
+  for (size_t first = 0; first < tokens; first += kChunkRows) {
+    const size_t count = Smaller(kChunkRows, tokens - first);
+    for (size_t part = 0; part < 3 * panels; ++part) {
+      const size_t panel = head * 3 * panels + part;
+      const float* bias = layer.qkv.bias + panel * kPanel;
+      const size_t at = part % panels * kPanel;  // within the head's width
+      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile, [&](size_t tile_row, size_t height) {
+        const Floats b0 = Load(bias);
+        const Floats b1 = Load(bias + kLanes);
+        for (size_t i = 0; i < height; ++i) {
+          const size_t token = first + tile_row + i;
+          float* from = arrays.tile + i * kPanel;
+          const Floats v0 = Add(Load(from), b0);
+          const Floats v1 = Add(Load(from + kLanes), b1);
+          if (part < panels) {
+            float* to = arrays.queries + token * arrays.query_stride + at;
+            Store(to, Multiply(v0, Splat(query_scale)));
+            Store(to + kLanes, Multiply(v1, Splat(query_scale)));
+          } else if (part < 2 * panels) {
+            Store(from, v0);
+            Store(from + kLanes, v1);
+            float* to = arrays.keys + token / kPanel * kPanel * width + at * kPanel + token % kPanel;
+            for (size_t column = 0; column < kPanel; ++column) {
+              to[column * kPanel] = from[column];
+            }
+          } else {
+            float* to = arrays.values + at * padded + token * kPanel;
+            Store(to, v0);
+            Store(to + kLanes, v1);
+          }
+        }
+      });
+    }
+  }
+}
+
+/// Everything of a layer behind the attention, for some rows: output projection, feed-forward, both normalisations.
+template <typename F>
+GABION_INLINE void FinishRows(const PackedEncoder& encoder, const PackedLayer& layer, size_t first, size_t count,
+                              const Arrays<F>& arrays) {
+  const size_t hidden = encoder.hidden;
+  const size_t stride = arrays.stride;
+  float* state = arrays.state + first * stride;
+  const size_t narrow_at = kNarrows<F> ? first * stride : 0;
+  const size_t scales_at = kNarrows<F> ? first * ScalesOfRow<F>(layer.qkv) : 0;
+  const auto operand = [&](const float* rows) {
+    return AsOperand<F>(layer.qkv, rows, stride, count, arrays.narrow + narrow_at, arrays.narrow_scales + scales_at);
+  };
+  const auto normalize = [&](const float* weight, const float* bias) {
+    for (size_t row = 0; row < count; ++row) {
+      NormalizeRow(arrays.sum + row * stride, hidden, weight, bias, encoder.epsilon, state + row * stride);
+    }
+  };
+
+  const Operand attended = operand(arrays.context + first * stride);
+  for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
+    const size_t at = panel * kPanel;
+    Product<F>(layer.output, 0, panel, attended, count, arrays.tile, [&](size_t row, size_t height) {
+      AddTile(arrays.tile, height, layer.output.bias + at, state + row * stride + at, stride,
+              arrays.sum + row * stride + at, stride);
+    });
+  }
+  normalize(layer.attention_norm_weight, layer.attention_norm_bias);
+
+  const Operand middle = operand(state);
+  for (size_t slice = 0; slice < layer.down.slices; ++slice) {
+    const size_t panels = layer.down.depth / kPanel;
+    for (size_t panel = 0; panel < panels; ++panel) {
+      const size_t at = panel * kPanel;
+      const float* bias = layer.up.bias + slice * layer.down.depth + at;
+      Product<F>(layer.up, 0, slice * panels + panel, middle, count, arrays.tile, [&](size_t row, size_t height) {
+        const Floats b0 = Load(bias);
+        const Floats b1 = Load(bias + kLanes);
+        for (size_t i = 0; i < height; ++i) {
+          float* to = arrays.wide + (row + i) * arrays.wide_stride + at;
+          Store(to, Gelu(Add(Load(arrays.tile + i * kPanel), b0)));
+          Store(to + kLanes, Gelu(Add(Load(arrays.tile + i * kPanel + kLanes), b1)));
+        }
+      });
+    }
+    const Operand wide = AsOperand<F>(layer.down, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide,
+                                      arrays.narrow_wide_scales);
+    for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
+      const size_t at = panel * kPanel;
+      Product<F>(layer.down, slice, panel, wide, count, arrays.tile, [&](size_t row, size_t height) {
+        float* to = arrays.sum + row * stride + at;
+        AddTile(arrays.tile, height, slice == 0 ? layer.down.bias + at : nullptr,
+                slice == 0 ? state + row * stride + at : to, stride, to, stride);
+      });
+    }
+  }
+  normalize(layer.feed_forward_norm_weight, layer.feed_forward_norm_bias);
+}
+
+template <typename F>
+GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace,
+                             StopQuestion stop, float* hidden) {
+  const Arrays<F> arrays(encoder, tokens, workspace);
+  const size_t width = encoder.hidden / encoder.heads;
+  const size_t stride = arrays.stride;
+  EmbedTokens(encoder, ids, tokens, arrays.state, stride);
+  // Keys beyond the last token are computed with and then ignored; they must only be finite.
+  __builtin_memset(arrays.keys, 0, PaddedTokens(tokens) * width * sizeof(float));
+  for (size_t index = 0; index < encoder.layers; ++index) {
+    if (stop.ask(stop.who)) {
+      return false;
+    }
+    const PackedLayer& layer = encoder.layer[index];
+    const Operand rows = AsOperand<F>(layer.qkv, arrays.state, stride, tokens, arrays.narrow, arrays.narrow_scales);
+    for (size_t head = 0; head < encoder.heads; ++head) {
+      ProjectHead<F>(encoder, layer, head, rows, tokens, arrays);
+      Attend({arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width}, tokens, arrays.scores,
+             arrays.context + head * width, stride);
+    }
+    for (size_t first = 0; first < tokens; first += kChunkRows) {
+      FinishRows<F>(encoder, layer, first, Smaller(kChunkRows, tokens - first), arrays);
+    }
+  }
+  for (size_t row = 0; row < tokens; ++row) {
+    __builtin_memcpy(hidden + row * encoder.hidden, arrays.state + row * stride, encoder.hidden * sizeof(float));
+  }
+  return true;
+}
+
+}  // namespace GABION_VARIANT
+}  // namespace gabion::kernels

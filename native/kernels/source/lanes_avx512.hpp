@@ -1,0 +1,112 @@
+// Vectors of 16 floats: AVX-512 F, BW, DQ, VL with VNNI, and BF16 where the file is compiled for it.
+// Dot products that this set lacks are computed to the same value from the instructions it has.
+#pragma once
+
+#include <immintrin.h>
+
+#include "unroll.hpp"
+
+namespace gabion::kernels {
+namespace GABION_VARIANT {
+
+constexpr int kLanes = 16;
+/// Rows of a register tile: with two vectors a row, 24 accumulators of 32 registers.
+constexpr int kTileRows = 12;
+
+using Floats = __m512;
+using Ints = __m512i;
+
+GABION_INLINE Floats Load(const float* from) { return _mm512_loadu_ps(from); }
+GABION_INLINE void Store(float* to, Floats v) { _mm512_storeu_ps(to, v); }
+GABION_INLINE Floats Splat(float x) { return _mm512_set1_ps(x); }
+GABION_INLINE Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+GABION_INLINE Floats Subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+GABION_INLINE Floats Multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+GABION_INLINE Floats Divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }
+/// a · b + c, rounded once.
+GABION_INLINE Floats MultiplyAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+/// c - a · b, rounded once.
+GABION_INLINE Floats MultiplySubtractFrom(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+GABION_INLINE Floats Lesser(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+GABION_INLINE Floats Greater(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+GABION_INLINE Floats Magnitude(Floats v) { return _mm512_abs_ps(v); }
+GABION_INLINE Floats ToNearest(Floats v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT); }
+/// 2^n for whole n from -126 to 127.
+GABION_INLINE Floats PowerOfTwo(Floats n) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+/// v where x > bound, else 0.
+GABION_INLINE Floats WhereAbove(Floats x, Floats bound, Floats v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLE_UQ), v);
+}
+/// The first `count` lanes of v, `fill` in the others.
+GABION_INLINE Floats KeepFirst(Floats v, int count, Floats fill) {
+  return _mm512_mask_mov_ps(fill, static_cast<__mmask16>((1U << count) - 1U), v);
+}
+GABION_INLINE float SumOf(Floats v) { return _mm512_reduce_add_ps(v); }
+GABION_INLINE float GreatestOf(Floats v) { return _mm512_reduce_max_ps(v); }
+
+GABION_INLINE Ints NoInts() { return _mm512_setzero_si512(); }
+GABION_INLINE Ints LoadInts(const void* from) { return _mm512_loadu_si512(from); }
+GABION_INLINE Floats ToFloats(Ints v) { return _mm512_cvtepi32_ps(v); }
+/// Four bytes in every lane.
+GABION_INLINE Ints SplatWord(const void* from) {
+  int word;
+  __builtin_memcpy(&word, from, sizeof word);
+  return _mm512_set1_epi32(word);
+}
+/// Of bf16 pairs: the low one of each lane, widened.
+GABION_INLINE Floats LowBfloat16(Ints pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+/// Of bf16 pairs: the high one of each lane, widened.
+GABION_INLINE Floats HighBfloat16(Ints pairs) {
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
+}
+/// kLanes consecutive bf16 values, widened.
+GABION_INLINE Floats LoadBfloat16(const uint16_t* from) {
+  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
+}
+/// 2 · kLanes signed bytes, widened to 16 bits.
+GABION_INLINE Ints LoadBytesWide(const int8_t* from) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+/// Rounds to nearest; values must fit.
+GABION_INLINE void StoreInt16(int16_t* to, Floats v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+}
+/// Rounds to nearest and clamps to 0…255.
+GABION_INLINE void StoreUint8(uint8_t* to, Floats v) {
+  const __m512i wide = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_setzero_si512());
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(wide));
+}
+/// Rounds to nearest even; NaN stays NaN.
+GABION_INLINE void StoreBfloat16(uint16_t* to, Floats v) {
+#ifdef __AVX512BF16__
+  const auto narrow = _mm512_cvtneps_pbh(v);
+  __builtin_memcpy(to, &narrow, sizeof narrow);
+#else
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i kept = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __m512i wide = _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), kept);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(_mm512_srli_epi32(wide, 16)));
+#endif
+}
+
+/// In each 32-bit lane: sum + a0·b0 + a1·b1 of signed 16-bit values.
+GABION_INLINE Ints DotInt16(Ints sum, Ints a, Ints b) { return _mm512_dpwssd_epi32(sum, a, b); }
+/// In each 32-bit lane: sum + a0·b0 + … + a3·b3, a unsigned and b signed bytes, nothing saturates.
+GABION_INLINE Ints DotBytes(Ints sum, Ints a, Ints b) { return _mm512_dpbusd_epi32(sum, a, b); }
+/// In each lane: sum + a0·b0 + a1·b1 of bf16 values.
+GABION_INLINE Floats DotBfloat16(Floats sum, Ints a, Ints b) {
+#ifdef __AVX512BF16__
+  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+#else
+  return MultiplyAdd(HighBfloat16(a), HighBfloat16(b), MultiplyAdd(LowBfloat16(a), LowBfloat16(b), sum));
+#endif
+}
+GABION_INLINE void Prefetch(const void* at) { _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0); }
+
+}  // namespace GABION_VARIANT
+}  // namespace gabion::kernels

@@ -1,0 +1,95 @@
+// The table of one instruction set's functions; included last by each target's file.
+#pragma once
+
+#include "forward.hpp"
+
+namespace gabion::kernels {
+namespace GABION_VARIANT {
+
+/// Calls `body` with a value of the format's type.
+template <typename Body>
+GABION_INLINE auto WithFormat(Format format, const Body& body) {
+  switch (format) {
+    case Format::kFloat32:
+      return body(Float32{});
+    case Format::kBfloat16Wide:
+      return body(Bfloat16Wide{});
+    case Format::kBfloat16Dot:
+      return body(Bfloat16Dot{});
+    case Format::kInt16:
+      return body(Int16{});
+    case Format::kInt8Wide:
+      return body(Int8Wide{});
+    case Format::kInt8Dot:
+      break;
+  }
+  return body(Int8Dot{});
+}
+
+inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens) {
+  return WithFormat(encoder.format, [&](auto format) { return Arrays<decltype(format)>(encoder, tokens, nullptr).used; });
+}
+
+inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
+                   float* hidden) {
+  return WithFormat(encoder.format, [&](auto format) {
+    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, hidden);
+  });
+}
+
+template <typename F>
+void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
+  Cutter cutter(workspace);
+  auto* tile = cutter.Take<float>(kTileRows * kPanel);
+  typename F::Activation* narrow = nullptr;
+  float* scales = nullptr;
+  const size_t inputs = linear.depth * linear.slices;
+  if constexpr (kNarrows<F>) {
+    narrow = cutter.Take<typename F::Activation>(rows * linear.depth);
+    scales = cutter.Take<float>(rows * ScalesOfRow<F>(linear));
+  }
+  for (size_t slice = 0; slice < linear.slices; ++slice) {
+    Operand operand{x + slice * linear.depth, inputs, nullptr, 0};
+    if constexpr (kNarrows<F>) {
+      operand = {narrow, linear.depth, scales, ScalesOfRow<F>(linear)};
+      for (size_t row = 0; row < rows; ++row) {
+        F::Narrow(x + row * inputs + slice * linear.depth, linear.depth, linear.group, narrow + row * linear.depth,
+                  scales + row * ScalesOfRow<F>(linear));
+      }
+    }
+    for (size_t panel = 0; panel < linear.outputs / kPanel; ++panel) {
+      const size_t at = panel * kPanel;
+      Product<F>(linear, slice, panel, operand, rows, tile, [&](size_t row, size_t height) {
+        float* to = y + row * linear.outputs + at;
+        if (slice == 0) {
+          for (size_t i = 0; i < height; ++i) {
+            Store(to + i * linear.outputs, Load(linear.bias + at));
+            Store(to + i * linear.outputs + kLanes, Load(linear.bias + at + kLanes));
+          }
+        }
+        AddTile(tile, height, nullptr, to, linear.outputs, to, linear.outputs);
+      });
+    }
+  }
+}
+
+inline void Linear(Format format, const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
+  WithFormat(format, [&](auto value) { RunLinear<decltype(value)>(linear, x, rows, workspace, y); });
+}
+
+inline void GeluOfAll(float* values, size_t n) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    Store(values + i, Gelu(Load(values + i)));
+  }
+}
+
+inline void LayerNorm(float* row, size_t n, const float* weight, const float* bias, float epsilon) {
+  NormalizeRow(row, n, weight, bias, epsilon, row);
+}
+
+constexpr Variant MakeVariant(const char* name) {
+  return {name, kPanel, WorkspaceBytes, Encode, Linear, GeluOfAll, LayerNorm};
+}
+
+}  // namespace GABION_VARIANT
+}  // namespace gabion::kernels
