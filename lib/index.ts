@@ -45,6 +45,5 @@ export {
 export type { TranscriptExchange } from './monitor/exchanges.js'
 export { parseTranscript, type TranscriptConversation, type TranscriptForm } from './monitor/transcript.js'
 export type { FollowedEvent } from './monitor/follow.js'
-export type { FollowedEvent } from './monitor/follow.js'
 export { watchConversations, watchEvents, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
 export { ERROR_CODES, GabionError, isGabionError, type GabionErrorCode } from './errors.js'
