@@ -17,6 +17,10 @@ export const ERROR_CODES = {
   CHECKSUM_MISMATCH: { exitCode: 2 },
   /** The model hub did not answer, or is switched off. */
   HUB_UNREACHABLE: { exitCode: 1 },
+  /** The model hub answered, but does not give what was asked for: no permission, or too many requests. */
+  HUB_REFUSED: { exitCode: 1 },
+  /** A folder or file cannot be written: no permission, a read-only or full file system (the message says which). */
+  STORAGE_FAILED: { exitCode: 1 },
   /** The native addon or the ONNX Runtime library beside it is missing. */
   RUNTIME_MISSING: { exitCode: 1 },
   /** The ONNX Runtime library is of a version that the addon cannot use. */

@@ -2,30 +2,11 @@
 // knows no architecture.
 
 import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile } from '../models/config-file.js'
+import { findWeightFiles, WEIGHTS_INDEX } from '../models/weight-files.js'
 import type { StoredTensor } from './safetensors-header.js'
 import { SafetensorsReader } from './safetensors-reader.js'
-
-const WEIGHTS = 'model.safetensors'
-const INDEX = 'model.safetensors.index.json'
-
-/** Other files that weights are published in, with why they are not read. */
-const REFUSED: readonly { file: string; reason: string }[] = [
-  {
-    file: 'pytorch_model.bin',
-    reason:
-      'a pickle, which can run any code while it is read. Take a revision with model.safetensors, or save it again in Python with ' +
-      'SentenceTransformer(folder).save(new_folder), on a machine where you trust the file',
-  },
-  {
-    file: 'pytorch_model.bin.index.json',
-    reason: 'several pickles, which can run any code while they are read; save the model as safetensors',
-  },
-  { file: 'tf_model.h5', reason: 'TensorFlow weights; save the model as safetensors' },
-  { file: 'flax_model.msgpack', reason: 'Flax weights; save the model as safetensors' },
-]
 
 /** Named tensors that are read one at a time, as float32. */
 export interface TensorSource {
@@ -69,18 +50,14 @@ export class Checkpoint implements TensorSource {
   /**
    * Opens the safetensors files of a folder and checks their headers.
    *
-   * @throws GabionError `MODEL_NOT_FOUND` if there are no weights or a file of the index is missing, `MODEL_UNSUPPORTED` for
-   * weights in another form (the message says why, and what to do), `MODEL_INVALID` for a broken header or index
+   * @throws GabionError as {@link findWeightFiles}, and `MODEL_INVALID` for a broken header
    */
   static async open(folder: string): Promise<Checkpoint> {
-    const index = await ConfigFile.readIfPresent(folder, INDEX)
-    const single = await isThere(join(folder, WEIGHTS))
-    if (!single && index === null) throw await noWeights(folder)
-    const names = single || index === null ? [WEIGHTS] : shardsOf(index)
+    const files = await findWeightFiles(folder)
     const readers: SafetensorsReader[] = []
     try {
-      for (const name of names) readers.push(await SafetensorsReader.open(join(folder, name)))
-      return new Checkpoint(join(folder, names.length === 1 ? (names[0] as string) : INDEX), readers)
+      for (const file of files) readers.push(await SafetensorsReader.open(file))
+      return new Checkpoint(files.length === 1 ? (files[0] as string) : join(folder, WEIGHTS_INDEX), readers)
     } catch (error) {
       await Promise.all(readers.map((reader) => reader.close()))
       throw error
@@ -110,34 +87,4 @@ export class Checkpoint implements TensorSource {
   async close(): Promise<void> {
     await Promise.all(this.#readers.map((reader) => reader.close()))
   }
-}
-
-/** The files that an index names, each once, sorted. They lie beside the index and nowhere else. */
-function shardsOf(index: ConfigFile): string[] {
-  const map = index.object('weight_map')
-  const names = new Set<string>()
-  for (const tensor of Object.keys(map.fields)) {
-    const name = map.string(tensor)
-    if (name !== basename(name) || !name.endsWith('.safetensors'))
-      throw map.wrong(tensor, 'the name of a safetensors file beside the index')
-    names.add(name)
-  }
-  if (names.size === 0) throw index.wrong('weight_map', 'an object that names at least one file')
-  return [...names].sort()
-}
-
-function isThere(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function noWeights(folder: string): Promise<GabionError> {
-  for (const { file, reason } of REFUSED) {
-    if (await isThere(join(folder, file))) {
-      return new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${file}: ${reason}`)
-    }
-  }
-  return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
 }

@@ -29,7 +29,7 @@ export async function resolveModelFolder(nameOrFolder: string | undefined): Prom
   const known = findKnownModel(wanted)
   if (known?.bundled === true) return bundledFolder(known)
   if (known !== undefined) {
-    throw new GabionError('MODEL_NOT_FOUND', `${known.name} does not come with gabion; fetch ${known.identifier} and give its folder instead of its name`)
+    throw new GabionError('MODEL_NOT_FOUND', `${known.name} does not come with gabion; bring it here with: gabion model pull ${known.name}`)
   }
   const folder = resolve(wanted)
   const isFolder = await stat(folder).then(

@@ -1,0 +1,108 @@
+// The hub's cache on disk, in the layout that Hugging Face's own tools share:
+//
+//   models--OWNER--NAME/refs/REVISION         text: the commit that a branch or tag meant when it was last asked for
+//                       blobs/ETAG            contents, each once
+//                       snapshots/COMMIT/…    the repository's tree, each file a link to its blob
+
+import { randomUUID } from 'node:crypto'
+import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { GabionError } from '../../errors.js'
+import { isCommit, type HubFile } from './repository.js'
+import type { HubSettings } from './settings.js'
+
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES']
+
+/** One repository's folder in the cache. */
+export class RepositoryCache {
+  readonly folder: string
+  /** For files that keep processes apart. */
+  readonly locks: string
+  readonly #symlinks: boolean
+
+  constructor(settings: HubSettings, id: string) {
+    const name = `models--${id.replace('/', '--')}`
+    this.folder = join(settings.cacheFolder, name)
+    this.locks = join(settings.cacheFolder, '.locks', name)
+    this.#symlinks = settings.symlinks
+  }
+
+  blob(etag: string): string {
+    return join(this.folder, 'blobs', etag)
+  }
+
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit)
+  }
+
+  /** The commit that a revision meant when it was last asked for; null if it never was. */
+  async commitOf(revision: string): Promise<string | null> {
+    if (isCommit(revision)) return revision
+    const text = await readFile(this.#ref(revision), 'utf8').catch(() => '')
+    return isCommit(text.trim()) ? text.trim() : null
+  }
+
+  /** Remembers what a revision means. */
+  async keepCommit(revision: string, commit: string): Promise<void> {
+    if (isCommit(revision)) return
+    const file = this.#ref(revision)
+    await mkdir(dirname(file), { recursive: true })
+    const beside = `${file}.${randomUUID()}`
+    await writeFile(beside, commit)
+    await rename(beside, file)
+  }
+
+  /** Whether a snapshot has a file of the right size. */
+  async has(commit: string, file: HubFile): Promise<boolean> {
+    return (await sizeOf(join(this.snapshot(commit), file.path))) === file.bytes
+  }
+
+  /** Whether the content is there, whole. */
+  async hasBlob({ etag, bytes }: HubFile): Promise<boolean> {
+    return (await sizeOf(this.blob(etag))) === bytes
+  }
+
+  /** Puts a blob into a snapshot: as a link, or as a file of its own where links are switched off or refused. */
+  async place(commit: string, { path, etag }: HubFile): Promise<void> {
+    const place = join(this.snapshot(commit), path)
+    await mkdir(dirname(place), { recursive: true })
+    const target = relative(dirname(place), this.blob(etag))
+    if (this.#symlinks && (await readlink(place).catch(() => null)) === target) return
+    const beside = `${place}.${randomUUID()}`
+    try {
+      if (!this.#symlinks || !(await tryLink(target, beside))) await copyBlob(this.blob(etag), beside)
+      await rename(beside, place)
+    } finally {
+      await rm(beside, { force: true })
+    }
+  }
+
+  #ref(revision: string): string {
+    if (revision === '' || revision.split('/').some((part) => part === '' || part === '.' || part === '..') || /[\\\0]/.test(revision)) {
+      throw new GabionError('INVALID_ARGUMENT', `${JSON.stringify(revision)} cannot be a revision`)
+    }
+    return join(this.folder, 'refs', revision)
+  }
+}
+
+async function tryLink(target: string, place: string): Promise<boolean> {
+  try {
+    await symlink(target, place)
+    return true
+  } catch (error) {
+    if (NO_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) return false
+    throw error
+  }
+}
+
+/** A second name for the content where the file system can, so that it takes its space once; a copy otherwise. */
+async function copyBlob(blob: string, place: string): Promise<void> {
+  await link(blob, place).catch(() => copyFile(blob, place))
+}
+
+async function sizeOf(file: string): Promise<number | null> {
+  return stat(file).then(
+    (found) => (found.isFile() ? found.size : null),
+    () => null,
+  )
+}

@@ -1,0 +1,130 @@
+// One file from the hub into the cache's blobs: goes on where an earlier attempt ended, compares the hash, and gives the blob its
+// name only then. A file under its own name is always whole.
+
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Response } from 'undici'
+import { GabionError } from '../../errors.js'
+import { withFileLock } from '../file-lock.js'
+import type { RepositoryCache } from './cache.js'
+import type { HubClient } from './client.js'
+import type { HubFile, HubRepository } from './repository.js'
+
+/** A hash that breaks once is fetched again; twice means that the hub has something else. */
+const HASH_ATTEMPTS = 2
+
+/** What a hash by that name is counted over: git's SHA-1 has a head before the content. */
+function hashFor({ etag, bytes }: HubFile): Hash {
+  return etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${String(bytes)}\0`)
+}
+
+/**
+ * Makes sure that a file's blob is there.
+ *
+ * @param onBytes called with how many bytes of the file are there
+ * @throws GabionError as {@link HubClient.persist}, `CHECKSUM_MISMATCH` for content that is not what the hub listed; the file
+ * system's own errors
+ */
+export async function downloadBlob(
+  client: HubClient,
+  cache: RepositoryCache,
+  repository: HubRepository,
+  file: HubFile,
+  options: { signal: AbortSignal; onBytes: (bytes: number) => void },
+): Promise<void> {
+  if (await cache.hasBlob(file)) return
+  const lock = join(cache.locks, `${file.etag}.gabion.lock`)
+  await withFileLock(
+    lock,
+    async () => {
+      if (await cache.hasBlob(file)) return
+      const partial = `${cache.blob(file.etag)}.gabion-partial`
+      await mkdir(dirname(partial), { recursive: true })
+      for (let attempt = 1; ; attempt++) {
+        const actual = await fetchInto(partial, client, repository, file, options.onBytes)
+        if (actual === file.etag) break
+        await rm(partial, { force: true })
+        if (attempt < HASH_ATTEMPTS) continue
+        const expected = `${file.etag.length === 64 ? 'SHA-256' : 'git SHA-1'} ${file.etag}`
+        throw new GabionError(
+          'CHECKSUM_MISMATCH',
+          `${client.settings.endpoint} gave ${repository.id}/${file.path} with another content than it lists (${expected}, got ${actual}); nothing was kept`,
+        )
+      }
+      await rename(partial, cache.blob(file.etag))
+    },
+    options.signal,
+  )
+}
+
+/** Fills a partial file to its end and gives the hash of all of it. */
+async function fetchInto(
+  partial: string,
+  client: HubClient,
+  repository: HubRepository,
+  file: HubFile,
+  onBytes: (bytes: number) => void,
+): Promise<string> {
+  let have = await stat(partial).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (have > file.bytes) {
+    await rm(partial)
+    have = 0
+  }
+  let hash = await hashOfStart(partial, have, file)
+  const path = `/${repository.id}/resolve/${repository.commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
+  const handle = await open(partial, have === 0 ? 'w' : 'r+')
+  try {
+    onBytes(have)
+    if (have < file.bytes) {
+      await client.persist(async (openAddress, gotOn) => {
+        const response = await openAddress(path, have === 0 ? {} : { range: `bytes=${String(have)}-` })
+        if (!continues(response, have)) {
+          await handle.truncate(0)
+          have = 0
+          hash = hashFor(file)
+        }
+        for await (const chunk of response.body ?? []) {
+          const bytes = chunk as Uint8Array
+          if (have + bytes.length > file.bytes) throw tooLong(client, repository, file)
+          for (let sent = 0; sent < bytes.length;) sent += (await handle.write(bytes, sent, bytes.length - sent, have + sent)).bytesWritten
+          hash.update(bytes)
+          have += bytes.length
+          gotOn()
+          onBytes(have)
+        }
+        // Some servers end a broken answer as if it were whole.
+        if (have < file.bytes) throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
+      })
+    }
+    await handle.sync()
+    return hash.digest('hex')
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Whether an answer goes on from a position; an answer from the beginning is fine too. */
+function continues(response: Response, from: number): boolean {
+  if (from === 0) return true
+  const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1]
+  return response.status === 206 && Number(start) === from
+}
+
+async function hashOfStart(partial: string, bytes: number, file: HubFile): Promise<Hash> {
+  const hash = hashFor(file)
+  if (bytes === 0) return hash
+  for await (const chunk of createReadStream(partial, { end: bytes - 1, highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  return hash
+}
+
+function tooLong(client: HubClient, repository: HubRepository, file: HubFile): GabionError {
+  return new GabionError(
+    'CHECKSUM_MISMATCH',
+    `${client.settings.endpoint} gave more than the ${String(file.bytes)} bytes that it lists for ${repository.id}/${file.path}`,
+  )
+}

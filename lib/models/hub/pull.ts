@@ -1,0 +1,192 @@
+// A model from the hub onto this machine, and where a model that came earlier lies.
+
+import { access, constants, mkdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
+import { GabionError } from '../../errors.js'
+import { checkFunction, checkOptions, checkSignal, checkString } from '../../options.js'
+import { findKnownModel } from '../known-models.js'
+import { readSentenceTransformer } from '../sentence-transformer.js'
+import { storageFailure } from '../storage.js'
+import { findWeightFiles } from '../weight-files.js'
+import { RepositoryCache } from './cache.js'
+import { HubClient, type Patience } from './client.js'
+import { downloadBlob } from './download.js'
+import { isRepositoryId, neededFiles, readRepository, type HubFile, type HubRepository } from './repository.js'
+import { readHubSettings, type HubSettings } from './settings.js'
+
+/** A repository of the hub at a revision. */
+export interface HubModel {
+  /** `owner/name`. */
+  id: string
+  /** Branch, tag or commit. */
+  revision: string
+}
+
+/** A model on this machine. */
+export interface LocalModel extends HubModel {
+  /** Absolute path of its folder, which is complete. */
+  folder: string
+  commit: string
+}
+
+/** How far a download is. */
+export interface PullProgress {
+  /** The file that got on last. */
+  file: string
+  bytes: number
+  totalBytes: number
+}
+
+/** Options of {@link pullModel}. */
+export interface PullOptions {
+  onProgress?: (progress: PullProgress) => void
+  signal?: AbortSignal
+  /** How failed requests are tried again. */
+  patience?: Partial<Patience>
+}
+
+const MAIN = 'main'
+const FILES_AT_ONCE = 4
+const SPARE_BYTES = 16 * 1024 * 1024
+const CACHE_REMEDY = 'Set HF_HOME or HF_HUB_CACHE to a folder with room that you may write'
+
+/** Takes `name`, `owner/name` and either with `@revision` apart; null for what cannot be a repository. */
+export function parseHubModel(text: string): HubModel | null {
+  const [, name = '', revision = MAIN] = /^([^@]*)(?:@(.+))?$/.exec(text) ?? []
+  const id = findKnownModel(name)?.identifier ?? name
+  return isRepositoryId(id) ? { id, revision } : null
+}
+
+/** Whether everything that a model needs lies in a folder. */
+async function isComplete(folder: string): Promise<boolean> {
+  try {
+    const { modules, transformerPath } = await readSentenceTransformer(folder)
+    const hasExport = await access(join(folder, 'onnx', 'model.onnx'), constants.R_OK).then(
+      () => true,
+      () => false,
+    )
+    if (!hasExport) await findWeightFiles(join(folder, transformerPath))
+    for (const layer of modules.layers) if (layer.kind !== 'normalize') await findWeightFiles(join(folder, layer.path))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A model that is on this machine already, whoever put it there; null if it is not, or not all of it. Asks no hub. */
+export async function findLocalModel(model: HubModel, settings?: HubSettings): Promise<LocalModel | null> {
+  const cache = new RepositoryCache(settings ?? (await readHubSettings()), model.id)
+  const commit = await cache.commitOf(model.revision)
+  if (commit === null) return null
+  const folder = cache.snapshot(commit)
+  return (await isComplete(folder)) ? { ...model, folder, commit } : null
+}
+
+/**
+ * Brings a model onto this machine: asks the hub what the revision is now, and downloads what is missing.
+ *
+ * Files go to Hugging Face's own cache; each is compared with the hash that the hub lists before it gets its name. A download
+ * that was cut short goes on where it ended, also in another process; two processes may pull the same model.
+ *
+ * @param name a known model's name or `owner/name`, with `@revision` or without
+ * @throws GabionError `HUB_UNREACHABLE` (also with HF_HUB_OFFLINE), `HUB_REFUSED`, `MODEL_NOT_FOUND`, `MODEL_UNSUPPORTED`,
+ * `CHECKSUM_MISMATCH`, `STORAGE_FAILED`, `INVALID_ARGUMENT`, `ABORTED`
+ */
+export async function pullModel(name: string, given: PullOptions = {}): Promise<LocalModel> {
+  const model = parseHubModel(checkString('name', name))
+  if (model === null) {
+    throw new GabionError('INVALID_ARGUMENT', `name must be a known model or owner/name, with @revision or without, got ${JSON.stringify(name)}`)
+  }
+  const { onProgress, signal, patience } = checkOptions('options', given, ['onProgress', 'signal', 'patience'])
+  if (onProgress !== undefined) checkFunction('options.onProgress', onProgress)
+  if (signal !== undefined) checkSignal('options.signal', signal)
+  const settings = await readHubSettings()
+  if (settings.offline) {
+    const local = await findLocalModel(model, settings)
+    if (local !== null) return local
+    throw new GabionError(
+      'HUB_UNREACHABLE',
+      `${model.id} is not on this machine (looked in ${settings.cacheFolder}) and HF_HUB_OFFLINE is set; ` +
+        'pull it once with a network, or copy its folder here and give its path',
+    )
+  }
+  // The first file that fails ends the others.
+  const stop = new AbortController()
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
+  const client = new HubClient(settings, either, patience)
+  try {
+    return await pull(client, model, onProgress, either, () => stop.abort())
+  } finally {
+    await client.close()
+  }
+}
+
+async function pull(
+  client: HubClient,
+  model: HubModel,
+  onProgress: PullOptions['onProgress'],
+  signal: AbortSignal,
+  stop: () => void,
+): Promise<LocalModel> {
+  const repository = await readRepository(client, model.id, model.revision)
+  const files = neededFiles(repository)
+  const cache = new RepositoryCache(client.settings, model.id)
+  try {
+    await mkdir(cache.folder, { recursive: true })
+    await requireRoom(cache, files)
+    await downloadAll(client, cache, repository, files, onProgress, signal, stop)
+    await cache.keepCommit(model.revision, repository.commit)
+  } catch (error) {
+    throw storageFailure(error, cache.folder, CACHE_REMEDY)
+  }
+  return { ...model, folder: cache.snapshot(repository.commit), commit: repository.commit }
+}
+
+async function downloadAll(
+  client: HubClient,
+  cache: RepositoryCache,
+  repository: HubRepository,
+  files: readonly HubFile[],
+  onProgress: PullOptions['onProgress'],
+  signal: AbortSignal,
+  stop: () => void,
+): Promise<void> {
+  const totalBytes = files.reduce((sum, file) => sum + file.bytes, 0)
+  const done = new Map<string, number>()
+  const report = (file: HubFile, bytes: number): void => {
+    done.set(file.path, bytes)
+    onProgress?.({ file: file.path, bytes: [...done.values()].reduce((sum, each) => sum + each, 0), totalBytes })
+  }
+  const bring = async (file: HubFile): Promise<void> => {
+    if (!(await cache.has(repository.commit, file))) {
+      await downloadBlob(client, cache, repository, file, { onBytes: (bytes) => report(file, bytes), signal })
+      await cache.place(repository.commit, file)
+    }
+    report(file, file.bytes)
+  }
+  // Waits for all, so that nothing is written any more once the call is back; what the first failure caused is not told.
+  const failures: unknown[] = []
+  const bringOrStop = async (file: HubFile): Promise<void> => {
+    if (failures.length > 0) return
+    await bring(file).catch((error: unknown) => {
+      failures.push(error)
+      stop()
+    })
+  }
+  await pMap(files, bringOrStop, { concurrency: FILES_AT_ONCE })
+  if (failures.length > 0) throw failures[0]
+}
+
+/** Throws before the first byte where the whole download cannot fit. */
+async function requireRoom(cache: RepositoryCache, files: readonly HubFile[]): Promise<void> {
+  let needed = 0
+  for (const file of files) if (!(await cache.hasBlob(file))) needed += file.bytes
+  const { bavail, bsize } = await statfs(cache.folder)
+  if (needed + SPARE_BYTES <= bavail * bsize) return
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6).toLocaleString('en')} MB`
+  throw new GabionError(
+    'STORAGE_FAILED',
+    `cannot write ${cache.folder}: the download takes ${megabytes(needed)}, its file system has ${megabytes(bavail * bsize)} left. ${CACHE_REMEDY}`,
+  )
+}

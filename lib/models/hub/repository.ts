@@ -1,0 +1,114 @@
+// A repository of the hub at one commit: its files with their hashes, and which of them a model needs. Downloads none.
+
+import { GabionError } from '../../errors.js'
+import { ConfigFile } from '../config-file.js'
+import { REFUSED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from '../weight-files.js'
+import type { HubClient } from './client.js'
+
+/** A file of a repository. */
+export interface HubFile {
+  /** Relative to the repository, with slashes. */
+  path: string
+  bytes: number
+  /** What the hub and its caches call the content: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hex. */
+  etag: string
+}
+
+/** A repository at a commit. */
+export interface HubRepository {
+  /** `owner/name`. */
+  id: string
+  /** 40 hex digits. */
+  commit: string
+  files: HubFile[]
+}
+
+const REPOSITORY = /^[\w][\w.-]*\/[\w][\w.-]*$/
+const COMMIT = /^[0-9a-f]{40}$/
+const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
+
+/** Whether a text can be a repository's name. */
+export function isRepositoryId(text: string): boolean {
+  return REPOSITORY.test(text) && !text.includes('..') && !text.includes('--') && text.length <= 96
+}
+
+/** Whether a text is a commit's full name. */
+export function isCommit(text: string): boolean {
+  return COMMIT.test(text)
+}
+
+/** Whether a path from the hub stays inside the folder it is put into. */
+function isInside(path: string): boolean {
+  return path !== '' && !/[\\\0]/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+}
+
+/**
+ * Asks the hub for a repository's files.
+ *
+ * @param revision branch, tag or commit
+ * @throws GabionError as {@link HubClient.json}, and `MODEL_INVALID` for a listing that cannot be trusted
+ */
+export async function readRepository(client: HubClient, id: string, revision: string): Promise<HubRepository> {
+  const path = `/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`
+  const listing = ConfigFile.of(`${client.settings.endpoint}${path}`, await client.json(path))
+  const commit = listing.string('sha')
+  if (!isCommit(commit)) throw listing.wrong('sha', '40 hexadecimal digits')
+  const files = listing.list('siblings').map((entry, index): HubFile => {
+    const file = ConfigFile.of(`${listing.file} › file ${String(index)}`, entry)
+    const name = file.string('rfilename')
+    if (!isInside(name)) throw file.wrong('rfilename', 'a path inside the repository')
+    const large = file.has('lfs') ? file.object('lfs') : null
+    const etag = large === null ? file.string('blobId') : large.string('sha256')
+    if (!HASH.test(etag)) throw file.wrong('blobId', 'a hash in hexadecimal digits')
+    return { path: name, bytes: (large ?? file).integer('size', 0), etag }
+  })
+  return { id, commit, files }
+}
+
+const SETTINGS = new Set([
+  'config.json',
+  'modules.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+])
+const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
+const SHARD = /^model-\d+-of-\d+\.safetensors$/
+const EXPORT = ['onnx/model.onnx', 'onnx/model.onnx_data']
+
+function splitPath(path: string): { folder: string; name: string } {
+  const at = path.lastIndexOf('/')
+  return { folder: path.slice(0, at + 1), name: path.slice(at + 1) }
+}
+
+/**
+ * Chooses the files that a model needs: configuration, tokenizer, model card and licence, and the weights as safetensors, or as
+ * an ONNX export where there are no others.
+ *
+ * @throws GabionError `MODEL_UNSUPPORTED` for a repository that is not in the sentence-transformers layout, or has its weights
+ * only in a form that is not read (the message says why)
+ */
+export function neededFiles({ id, files }: HubRepository): HubFile[] {
+  const paths = new Set(files.map((file) => file.path))
+  if (!paths.has('modules.json')) {
+    throw new GabionError('MODEL_UNSUPPORTED', `${id} has no modules.json: it is not in the sentence-transformers layout`)
+  }
+  // A module's folder is one deep; deeper ones, and those of other runtimes, are not a part of the layout.
+  const own = files.filter(({ path }) => /^(?:(?!onnx\/|openvino\/|\.)[^/]+\/)?[^/]+$/.test(path))
+  const chosen = own.filter(({ path }) => {
+    const { folder, name } = splitPath(path)
+    if (SETTINGS.has(name) || (folder === '' && PAPERS.test(name)) || name === WEIGHTS) return true
+    return (name === WEIGHTS_INDEX || SHARD.test(name)) && !paths.has(folder + WEIGHTS)
+  })
+  for (const { path } of own) {
+    const { folder, name } = splitPath(path)
+    const refused = REFUSED_WEIGHTS.find(({ file }) => file === name)
+    if (refused === undefined || paths.has(folder + WEIGHTS) || paths.has(folder + WEIGHTS_INDEX)) continue
+    if (folder === '' && EXPORT[0] !== undefined && paths.has(EXPORT[0])) continue
+    throw new GabionError('MODEL_UNSUPPORTED', `${id} has the weights of its folder '${folder}' only in ${name}: ${refused.reason}`)
+  }
+  if (paths.has(WEIGHTS) || paths.has(WEIGHTS_INDEX) || !paths.has(EXPORT[0] as string)) return chosen
+  return [...chosen, ...files.filter(({ path }) => EXPORT.includes(path))]
+}

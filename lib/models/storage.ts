@@ -1,0 +1,25 @@
+// File system failures in plain words, with what to do about each. Knows no model.
+
+import { GabionError } from '../errors.js'
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'there is no space left on its file system',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'its file system is read-only',
+  EACCES: 'permission is denied',
+  EPERM: 'the operation is not permitted',
+  ENOTDIR: 'a part of its path is not a folder',
+  ENOENT: 'it cannot be made there',
+}
+
+/**
+ * Gives a failed write its code and says what to do; other errors come back as they are.
+ *
+ * @param remedy what the user can set or free
+ */
+export function storageFailure(error: unknown, path: string, remedy: string): unknown {
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  const reason = code === undefined ? undefined : REASONS[code]
+  if (error instanceof GabionError || reason === undefined) return error
+  return new GabionError('STORAGE_FAILED', `cannot write ${path}: ${reason}. ${remedy}`, { cause: error })
+}

@@ -1,0 +1,65 @@
+// Which files of a folder hold weights that gabion reads, and why others are refused. Opens none of them.
+
+import { stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { GabionError } from '../errors.js'
+import { ConfigFile } from './config-file.js'
+
+/** The usual name of a model's weights. */
+export const WEIGHTS = 'model.safetensors'
+/** Lists the files of weights that are too large for one. */
+export const WEIGHTS_INDEX = 'model.safetensors.index.json'
+
+const PICKLE =
+  'a pickle, which can run any code while it is read. Take a revision that has model.safetensors, or, on a machine where you ' +
+  'trust the file, load it in Python with SentenceTransformer and save it again, which writes safetensors'
+
+/** Other forms that weights are published in, with why they are not read. */
+export const REFUSED_WEIGHTS: readonly { file: string; reason: string }[] = [
+  { file: 'pytorch_model.bin', reason: PICKLE },
+  { file: 'pytorch_model.bin.index.json', reason: PICKLE },
+  { file: 'tf_model.h5', reason: 'TensorFlow weights; save the model as safetensors' },
+  { file: 'flax_model.msgpack', reason: 'Flax weights; save the model as safetensors' },
+]
+
+function isFile(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+}
+
+/**
+ * Finds the safetensors files of a folder: the one, or those of its index, sorted.
+ *
+ * @returns absolute paths, each of a file that is there
+ * @throws GabionError `MODEL_NOT_FOUND` if there are no weights or a file of the index is missing, `MODEL_UNSUPPORTED` for
+ * weights in another form (the message says why, and what to do), `MODEL_INVALID` for a broken index
+ */
+export async function findWeightFiles(folder: string): Promise<string[]> {
+  if (await isFile(join(folder, WEIGHTS))) return [join(folder, WEIGHTS)]
+  const index = await ConfigFile.readIfPresent(folder, WEIGHTS_INDEX)
+  if (index !== null) {
+    const files = shardsOf(index).map((name) => join(folder, name))
+    for (const file of files) if (!(await isFile(file))) throw new GabionError('MODEL_NOT_FOUND', `${index.file} lists ${file}, which does not exist`)
+    return files
+  }
+  for (const { file, reason } of REFUSED_WEIGHTS) {
+    if (await isFile(join(folder, file)))
+      throw new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${file}: ${reason}`)
+  }
+  throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
+}
+
+/** The files that an index names, each once, sorted. They lie beside the index and nowhere else. */
+function shardsOf(index: ConfigFile): string[] {
+  const map = index.object('weight_map')
+  const names = new Set<string>()
+  for (const tensor of Object.keys(map.fields)) {
+    const name = map.string(tensor)
+    if (name !== basename(name) || !name.endsWith('.safetensors')) throw map.wrong(tensor, 'the name of a safetensors file beside the index')
+    names.add(name)
+  }
+  if (names.size === 0) throw index.wrong('weight_map', 'an object that names at least one file')
+  return [...names].sort()
+}
