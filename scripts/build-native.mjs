@@ -15,22 +15,22 @@ const jobs = String(availableParallelism())
 
 /** What the engine's test builds are called, where they lie and how they are configured. */
 export const testBuilds = {
-  tests: { folder: 'build/native-test', log: 'native-test', options: ['-DCMAKE_BUILD_TYPE=Release'] },
+  tests: { folder: 'build/native-test', log: 'native-test', definitions: ['CMAKE_BUILD_TYPE=Release'] },
   sanitize: {
     folder: 'build/native-asan',
     log: 'native-asan',
-    options: ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DGABION_SANITIZE=address,undefined'],
+    definitions: ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined'],
   },
 }
 
 /** Builds the addon in build/native and puts it into build/Release. */
 export async function buildAddon({ echo = false } = {}) {
   const { found, env } = await toolsFor('start')
-  await prepareOrt()
+  const definitions = await commonDefinitions(found)
   const folder = join(root, 'build', 'native')
   forgetOtherTools(folder, found)
   const cmakeJs = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
-  const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, `--CDCARGO_EXECUTABLE=${found.cargo.path}`]
+  const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, ...definitions.map((definition) => `--CD${definition}`)]
   for (const command of ['configure', 'build']) {
     await run(process.execPath, [cmakeJs, command, ...common], { log: 'native', env, echo })
   }
@@ -52,12 +52,17 @@ export function installAddon(release = join(root, 'build', 'Release')) {
 /** Builds one of `testBuilds`; no Node headers are involved. */
 export async function buildTests(kind, { echo = false } = {}) {
   const { found, env } = await toolsFor('test')
-  await prepareOrt()
-  const { folder, log, options } = testBuilds[kind]
+  const definitions = [...(await commonDefinitions(found)), 'GABION_TESTS=ON', ...testBuilds[kind].definitions]
+  const { folder, log } = testBuilds[kind]
   forgetOtherTools(join(root, folder), found)
-  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', '-DGABION_TESTS=ON', `-DCARGO_EXECUTABLE=${found.cargo.path}`, ...options]
+  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...definitions.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
   await run(found.cmake.path, ['--build', folder, '--parallel', jobs], { log, env, echo })
+}
+
+async function commonDefinitions(found) {
+  const { folder } = await prepareOrt()
+  return [`CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${folder}`]
 }
 
 async function toolsFor(purpose) {
