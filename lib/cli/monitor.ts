@@ -16,7 +16,7 @@ import { toTurnLine } from './turn-line.js'
 import { count } from './wording.js'
 
 interface MonitorFlags extends EmbedderFlags {
-  detector: DetectorName
+  detector?: DetectorName
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
@@ -32,7 +32,11 @@ export function monitorCommand(): Command {
     .summary('watch conversations for eroding guardrails, turn by turn')
     .description('Judges every turn of conversations and shows state, likelihood, drift, acceleration, ratio and why.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
-    .addOption(new Option('-d, --detector <name>', 'which detector judges').choices(DETECTORS).default(DEFAULT_DETECTOR))
+    .addOption(
+      new Option('-d, --detector <name>', 'which detector judges')
+        .choices(DETECTORS)
+        .default(undefined, `"${DEFAULT_DETECTOR}", or "classic" with one of its settings`),
+    )
     .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
     .addOption(new Option('--preset <name>', 'classic: which published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a reply that is safe ground, such as a refusal')
@@ -92,7 +96,7 @@ async function openMonitor(embedder: Embedder, flags: MonitorFlags): Promise<Mon
   if (projection !== undefined) classic.projection = projection
   return Monitor.open({
     embedder,
-    detector: flags.detector,
+    ...(flags.detector !== undefined && { detector: flags.detector }),
     ...(Object.keys(classic).length > 0 && { classic }),
     ...(artefact !== undefined && { erosion: { artefact } }),
   })

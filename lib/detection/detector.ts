@@ -1,6 +1,7 @@
 // Owns what every detector looks like: an exchange with its vectors in, a verdict and the next state out.
 // Knows no particular detector, no embedder and no conversation.
 
+import type { WindowRule } from '../embedding/window-batch.js'
 import type { Projection } from '../projection/projection.js'
 
 /** How worried a detector is after an exchange. */
@@ -12,12 +13,19 @@ export interface EmbeddedWindow {
   readonly vector: Float32Array
   /** The vector under {@link Detector.projection}; null when the detector needs none. */
   readonly point: Float32Array | null
+  /** Where the window starts in the text, as an index of the string. */
+  readonly start: number
+  /** The index behind its last character. */
+  readonly end: number
 }
 
 /** A text with its vectors. */
 export interface EmbeddedText {
   readonly text: string
-  /** The windows in reading order: none for an empty text. A text that fits the model has exactly one. */
+  /**
+   * The windows in reading order: none for an empty text. A text that fits the model has exactly one; of a longer one a
+   * detector without {@link Detector.windows} gets the first only, as much as the model reads.
+   */
   readonly windows: readonly EmbeddedWindow[]
 }
 
@@ -68,6 +76,8 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
   readonly fingerprint: string
   /** The projection it wants applied to every window; null when it works on the vectors themselves. */
   readonly projection: Projection | null
+  /** How it wants long texts cut; without it, a long text is cut off at what the model reads. */
+  readonly windows?: WindowRule
   /** The state before the first exchange. */
   start(): State
   /**

@@ -9,7 +9,7 @@ import { GabionError } from '../errors.js'
 import { checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
 
 /** What a conversation needs of an embedder. */
-export type ConversationEmbedder = Pick<Embedder, 'embedBatch'>
+export type ConversationEmbedder = Pick<Embedder, 'embedBatch' | 'embedWindows'>
 
 /** One exchange: what the user wrote, and the assistant's reply to it. Either may be empty. */
 export interface Exchange {
@@ -155,13 +155,16 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
 
   /** Both texts in one call; empty ones are left out and have no windows. */
   async #embed(texts: readonly [string, string], signal: AbortSignal | undefined): Promise<EmbeddedTurn> {
-    const { projection } = this.#detector
+    const { projection, windows: rule } = this.#detector
     const worded = texts.filter(hasWords)
-    const batch = await this.#embedder.embedBatch(worded, {
-      ...(projection !== null && { projection }),
-      ...(signal !== undefined && { signal }),
-    })
-    const place = (text: string): EmbeddedText => ({ text, windows: hasWords(text) ? [windowOf(batch, worded.indexOf(text))] : [] })
+    const options = { ...(projection !== null && { projection }), ...(signal !== undefined && { signal }) }
+    if (rule !== undefined) {
+      const batch = await this.#embedder.embedWindows(worded, rule, options)
+      const place = (text: string): EmbeddedText => ({ text, windows: hasWords(text) ? batch.windows(worded.indexOf(text)) : [] })
+      return { texts: [place(texts[0]), place(texts[1])], truncated: false, timings: batch.timings }
+    }
+    const batch = await this.#embedder.embedBatch(worded, options)
+    const place = (text: string): EmbeddedText => ({ text, windows: hasWords(text) ? [windowOf(batch, worded.indexOf(text), text)] : [] })
     return {
       texts: [place(texts[0]), place(texts[1])],
       truncated: worded.some((_, index) => batch.truncated(index)),
@@ -214,6 +217,6 @@ function hasWords(text: string): boolean {
   return text.trim() !== ''
 }
 
-function windowOf(batch: EmbeddingBatch, index: number): EmbeddedText['windows'][number] {
-  return { vector: batch.row(index), point: batch.projected === null ? null : batch.point(index) }
+function windowOf(batch: EmbeddingBatch, index: number, text: string): EmbeddedText['windows'][number] {
+  return { vector: batch.row(index), point: batch.projected === null ? null : batch.point(index), start: 0, end: text.length }
 }

@@ -4,30 +4,34 @@
 import { openClassicDetector, type ClassicOptions } from '../detection/classic-artefact.js'
 import type { ClassicState, ClassicVerdict } from '../detection/classic.js'
 import type { Detector, DetectorVerdict } from '../detection/detector.js'
+import type { ErosionState, ErosionVerdict } from '../detection/erosion/erosion.js'
+import { openErosionDetector, type ErosionOptions } from '../detection/erosion/open-erosion.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Conversation, readSavedConversation } from './conversation.js'
 
 /** The detectors that can be had by name. */
-export const DETECTORS = ['classic'] as const
+export const DETECTORS = ['erosion', 'classic'] as const
 
 /** Name of a detector that comes with gabion. */
 export type DetectorName = (typeof DETECTORS)[number]
 
 /** The detector of a monitor that asks for none. */
-export const DEFAULT_DETECTOR: DetectorName = 'classic'
+export const DEFAULT_DETECTOR: DetectorName = 'erosion'
 
 /** What a monitor needs of an embedder. */
-export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'info'>
+export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'embedWindows' | 'info'>
 
 /** Options of {@link Monitor.open}. */
 export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
   /** Makes the vectors. It stays the caller's: disposing of it is the caller's business too. */
   embedder: MonitorEmbedder
-  /** A name, or a detector of your own. Default {@link DEFAULT_DETECTOR}. */
+  /** A name, or a detector of your own. Default {@link DEFAULT_DETECTOR}, or `classic` if there are settings for it. */
   detector?: DetectorName | Detector<State, Verdict>
   /** Settings of the detector named `classic`. */
   classic?: ClassicOptions
+  /** Settings of the detector named `erosion`. */
+  erosion?: ErosionOptions
 }
 
 /** Watches conversations with one embedder and one detector. */
@@ -46,19 +50,23 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
    *
    * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, `PROJECTION_MISMATCH`
    */
-  static async open(options: MonitorOptions & { detector?: DetectorName }): Promise<Monitor<ClassicState, ClassicVerdict>>
+  static async open(options: MonitorOptions & { detector?: 'erosion'; classic?: never }): Promise<Monitor<ErosionState, ErosionVerdict>>
+  static async open(
+    options: MonitorOptions & ({ detector: 'classic' } | { detector?: 'classic'; classic: ClassicOptions }),
+  ): Promise<Monitor<ClassicState, ClassicVerdict>>
   static async open<State, Verdict extends DetectorVerdict>(
     options: MonitorOptions<State, Verdict> & { detector: Detector<State, Verdict> },
   ): Promise<Monitor<State, Verdict>>
   static async open(options: MonitorOptions): Promise<Monitor>
   static async open(options: MonitorOptions): Promise<Monitor> {
-    const { embedder, detector: wish = DEFAULT_DETECTOR, classic } = checkOptions('options', options, ['embedder', 'detector', 'classic'])
+    const given = checkOptions('options', options, ['embedder', 'detector', 'classic', 'erosion'])
+    const { embedder, detector: wish = given.classic === undefined ? DEFAULT_DETECTOR : 'classic' } = given
     if (typeof embedder !== 'object' || (embedder as unknown) === null) throw invalidArgument('embedder', 'an Embedder', embedder)
     if (!('embedBatch' in embedder)) throw invalidArgument('embedder', 'an Embedder', embedder)
-    if (typeof wish === 'object' && classic !== undefined)
-      throw invalidArgument('classic', `left out, since detector is not 'classic'`, classic)
-    if (typeof wish !== 'object') checkOneOf('detector', wish, DETECTORS)
-    const detector = typeof wish === 'object' ? checkDetector(wish) : await openClassicDetector(embedder, classic)
+    for (const name of DETECTORS) {
+      if (wish !== name && given[name] !== undefined) throw invalidArgument(name, `left out, since detector is not '${name}'`, given[name])
+    }
+    const detector = typeof wish === 'object' ? checkDetector(wish) : await openByName(embedder, wish, given)
     // An empty batch computes nothing, and refuses a projection that was made for other vectors.
     if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
     return new Monitor(embedder, detector)
@@ -98,6 +106,15 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   /** Stops keeping a conversation; false if there was none of that id. */
   forget(id: string): boolean {
     return this.#conversations.delete(checkString('id', id))
+  }
+}
+
+function openByName(embedder: MonitorEmbedder, name: DetectorName, given: Partial<MonitorOptions>): Promise<Detector> {
+  switch (checkOneOf('detector', name, DETECTORS)) {
+    case 'classic':
+      return openClassicDetector(embedder, given.classic)
+    case 'erosion':
+      return openErosionDetector(embedder, given.erosion)
   }
 }
 

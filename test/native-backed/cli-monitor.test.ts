@@ -53,7 +53,7 @@ describe('gabion monitor', () => {
   })
 
   test('--json prints one object a turn and a summary a conversation, nothing else', async () => {
-    const { code, stdout, stderr } = await gabion(['monitor', '--json', ERODING, BENIGN])
+    const { code, stdout, stderr } = await gabion(['monitor', '--detector', 'classic', '--json', ERODING, BENIGN])
     assert.equal(code, 0)
     assert.equal(stderr, '')
     const lines = jsonLines(stdout)
@@ -144,7 +144,7 @@ describe('gabion monitor', () => {
     const plane = join(folder, 'plane.json')
     await gabion(['pca', 'fit', '--input', 'models/detectors/classic/safe-sentences.txt', '--components', '5', '--out', plane])
     const safe = ['--safe-text', 'I am sorry, I cannot do that.']
-    const runs = [[], ['--preset', 'deployment'], safe, ['--projection', plane, ...safe]]
+    const runs = [[], ['--preset', 'demo'], ['--preset', 'deployment'], safe, ['--projection', plane, ...safe]]
     const outputs = await Promise.all(runs.map((flags) => gabion(['monitor', '--json', BENIGN, ...flags])))
     const peaks = outputs.map(({ stdout }) =>
       JSON.stringify(
@@ -154,7 +154,7 @@ describe('gabion monitor', () => {
       ),
     )
     assert.equal(new Set(peaks).size, runs.length)
-    assert.equal(jsonLines(outputs[1]?.stdout ?? '')[0]?.ratio, null)
+    assert.equal(jsonLines(outputs[2]?.stdout ?? '')[0]?.ratio, null)
   })
 
   test('messages without a reply are told of, on stderr unless --quiet', async () => {
@@ -234,7 +234,7 @@ describe('gabion monitor refuses', () => {
     await Projection.fitPca({ rows: 10, dimensions: 3, data }, { components: 2 }).save(narrow)
     assertRefused(await gabion(['monitor']), 2, /missing required argument 'file'/)
     assertRefused(await gabion(['monitor', join(folder, 'none.json')]), 2, /TRANSCRIPT_INVALID: .*none\.json: cannot be read/)
-    assertRefused(await gabion(['monitor', BENIGN, '--detector', 'psychic']), 2, /Allowed choices are classic/)
+    assertRefused(await gabion(['monitor', BENIGN, '--detector', 'psychic']), 2, /Allowed choices are erosion, classic/)
     assertRefused(await gabion(['monitor', BENIGN, '--projection', narrow]), 2, /PROJECTION_MISMATCH/)
     assertRefused(await gabion(['monitor', BENIGN, '--safe-text', ' ']), 2, /INVALID_ARGUMENT: .*words in it/)
     assertRefused(await gabion(['monitor', '--follow', BENIGN, ERODING]), 2, /--follow takes one file, got 2/)

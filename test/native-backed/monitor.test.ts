@@ -85,7 +85,7 @@ describe('a turn', () => {
   })
 
   test('is what the detector makes of the projected points', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const { projection } = monitor.detector
     assert.ok(projection !== null)
     const verdicts = await judgeAll(monitor, EXCHANGES)
@@ -108,14 +108,14 @@ describe('a turn', () => {
         return embedder.embedBatch(texts, options)
       }) as Embedder['embedBatch'],
     }
-    const monitor = await Monitor.open({ embedder: counted })
+    const monitor = await Monitor.open({ embedder: counted, detector: 'classic' })
     calls.length = 0
     await monitor.conversation('x').addTurn({ user: 'hello', assistant: 'good day' })
     assert.deepEqual(calls, [{ texts: ['hello', 'good day'], projection: monitor.detector.projection }])
   })
 
   test('takes empty texts on either side and on both', async () => {
-    const conversation = (await Monitor.open({ embedder })).conversation('empty')
+    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('empty')
     const first = await conversation.addTurn({ user: '', assistant: 'We keep your data safe.' })
     const held = await conversation.addTurn({ user: 'Hello?', assistant: ' \n' })
     const silent = await conversation.addTurn({ user: '', assistant: '' })
@@ -125,12 +125,16 @@ describe('a turn', () => {
   })
 
   test('takes a text that is both sides at once', async () => {
-    const verdict = await (await Monitor.open({ embedder })).conversation('echo').addTurn({ user: 'hello', assistant: 'hello' })
+    const verdict = await (
+      await Monitor.open({ embedder, detector: 'classic' })
+    )
+      .conversation('echo')
+      .addTurn({ user: 'hello', assistant: 'hello' })
     assert.equal(verdict.risk, verdict.userRisk)
   })
 
   test('says when a text was cut', async () => {
-    const conversation = (await Monitor.open({ embedder })).conversation('long')
+    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('long')
     const long = 'a very long story '.repeat(200)
     assert.equal((await conversation.addTurn({ user: long, assistant: 'short' })).truncated, true)
     assert.equal((await conversation.addTurn({ user: 'short', assistant: 'short' })).truncated, false)
@@ -149,7 +153,7 @@ describe('a turn', () => {
 
 describe('many turns at once', () => {
   test('are judged in the order of the calls, with the results of one after the other', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const many = Array.from({ length: 6 }, () => EXCHANGES).flat()
     const expected = await judgeAll(monitor, many)
     const conversation = monitor.begin('one')
@@ -207,7 +211,7 @@ describe('a turn that fails', () => {
   })
 
   test('by wrong arguments is a rejection that names them', async () => {
-    const conversation = (await Monitor.open({ embedder })).conversation('x')
+    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('x')
     const wrong: [unknown, unknown, RegExp][] = [
       [null, undefined, /exchange must be an object/],
       [{ user: 'a' }, undefined, /assistant must be a string, got undefined/],
@@ -224,7 +228,7 @@ describe('a turn that fails', () => {
 
 describe('memory', () => {
   test('reset begins anew, at once or after the turns under way', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const [fresh] = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
     for (const exchange of EXCHANGES) await conversation.addTurn(exchange)
@@ -239,7 +243,7 @@ describe('memory', () => {
   })
 
   test('a fork goes its own way', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const expected = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
     for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
@@ -251,8 +255,8 @@ describe('memory', () => {
   })
 
   test('a conversation goes on alike after it was saved and restored in another monitor', async () => {
-    const expected = await judgeAll(await Monitor.open({ embedder }), EXCHANGES)
-    const conversation = (await Monitor.open({ embedder })).conversation('one')
+    const expected = await judgeAll(await Monitor.open({ embedder, detector: 'classic' }), EXCHANGES)
+    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('one')
     for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
     const saved = JSON.stringify(conversation)
     const monitor = await Monitor.open({ embedder, classic: { thresholds: { alert: 0.8 } } })
@@ -262,7 +266,7 @@ describe('memory', () => {
   })
 
   test('conversations are kept by id until they are forgotten', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const conversation = monitor.conversation('a')
     monitor.begin('not kept')
     assert.equal(monitor.conversation('a'), conversation)
@@ -273,7 +277,7 @@ describe('memory', () => {
   })
 
   test('a saved conversation of another detector, or a damaged one, is refused by name of the field', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.open({ embedder, detector: 'classic' })
     const saved = monitor.conversation('one').toJSON()
     const damages: [object | null, RegExp][] = [
       [null, /'format'/],
@@ -325,7 +329,7 @@ describe('opening', () => {
     const refused: [object, string, RegExp][] = [
       [{}, 'INVALID_ARGUMENT', /embedder must be an Embedder, got undefined/],
       [{ embedder: {} }, 'INVALID_ARGUMENT', /embedder must be an Embedder/],
-      [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'classic', got "magic"/],
+      [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'erosion', 'classic', got "magic"/],
       [{ embedder, detector: { name: 'mine' } }, 'INVALID_ARGUMENT', /detector\.fingerprint/],
       [{ embedder, detector: { name: 'mine', fingerprint: '1' } }, 'INVALID_ARGUMENT', /detector\.start/],
       [{ embedder, detector: new CountingDetector(), classic: {} }, 'INVALID_ARGUMENT', /classic must be left out/],

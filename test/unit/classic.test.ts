@@ -53,7 +53,7 @@ function detector(options: Partial<ClassicDetectorOptions> = {}): ClassicDetecto
 
 function embedded(point: Point | null): EmbeddedText {
   if (point === null) return { text: '', windows: [] }
-  return { text: 'words', windows: [{ vector: Float32Array.from(point), point: Float32Array.from(point) }] }
+  return { text: 'words', windows: [{ vector: Float32Array.from(point), point: Float32Array.from(point), start: 0, end: 5 }] }
 }
 
 function exchange(turn: { reply: Point | null; user: Point | null }): EmbeddedExchange {
@@ -141,11 +141,11 @@ describe('every conversation', () => {
           const cumulative = which === 'demo' ? sum : sum - (t === 0 ? 0 : ((risks[t] as number) - (risks[0] as number)) / 2)
           const logit =
             weights.risk * (risks[t] as number) + weights.drift * (drifts[t] as number) + weights.acceleration * acceleration + weights.bias
-          assert.ok(Math.abs(verdict.risk - (risks[t] as number)) < 1e-9)
-          assert.ok(Math.abs(verdict.drift - (drifts[t] as number)) < 1e-9)
-          assert.ok(Math.abs(verdict.acceleration - acceleration) < 1e-9)
-          assert.ok(Math.abs(verdict.logit - logit) < 1e-9)
-          if (which === 'demo' || t > 0) assert.ok(Math.abs(verdict.cumulative - cumulative) < 1e-9)
+          assert.ok(Math.abs(verdict.risk - (risks[t] as number)) < 1e-9, 'risk')
+          assert.ok(Math.abs(verdict.drift - (drifts[t] as number)) < 1e-9, 'drift')
+          assert.ok(Math.abs(verdict.acceleration - acceleration) < 1e-9, 'acceleration')
+          assert.ok(Math.abs(verdict.logit - logit) < 1e-9, 'logit')
+          if (which === 'demo' || t > 0) assert.ok(Math.abs(verdict.cumulative - cumulative) < 1e-9, 'cumulative')
         })
       }),
     )
@@ -260,7 +260,7 @@ describe('own settings', () => {
 
   test('a projection is applied where the exchange brings vectors only', () => {
     const classic = detector()
-    const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), point: null }] }
+    const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), point: null, start: 0, end: 5 }] }
     assert.ok(Math.abs(classic.turn(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
   })
 

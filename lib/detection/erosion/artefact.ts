@@ -1,0 +1,209 @@
+// Owns what a trained erosion detector consists of, and its file: JSON, its vectors as base64 of little-endian floats.
+// Knows the parts, not how they were trained and not what is done with them.
+
+import { createHash, randomUUID } from 'node:crypto'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { GabionError } from '../../errors.js'
+import type { HeadWeights } from './head.js'
+import type { BenignScale } from './level.js'
+import type { RefusalLexicon } from './lexicon.js'
+import { ArtefactReader, decodeFloats, encodeFloats } from './artefact-fields.js'
+import { AGGREGATES, type Aggregate, type Threshold } from './thresholds.js'
+
+const FORMAT = 'gabion-erosion'
+const VERSION = 1
+
+/** The embedder whose vectors a head was trained on, or thresholds were set with. */
+export interface EmbedderFingerprint {
+  readonly model: string
+  /** SHA-256 of the weights, hexadecimal. */
+  readonly hash: string
+  readonly precision: string
+}
+
+/** A typical reply of the training data. */
+export interface Anchor {
+  readonly side: 'safe' | 'unsafe'
+  /** A few words for people. */
+  readonly tag: string
+  /** Unit vector. */
+  readonly vector: Float32Array
+}
+
+/** Thresholds of every aggregate at the two levels, and where they come from. */
+export interface ThresholdSet {
+  /** In words, such as `mt-bench-101, the 40 % kept aside`. */
+  readonly source: string
+  readonly embedder: EmbedderFingerprint
+  readonly scale: BenignScale
+  readonly levels: Readonly<Record<Aggregate, { readonly elevated: Threshold; readonly alert: Threshold }>>
+}
+
+/** A data set that a head was trained on. */
+export interface TrainingSet {
+  readonly name: string
+  readonly file: string
+  readonly sha256: string
+  readonly licence: string
+  /** Exchanges of each class and the class mass they were given. */
+  readonly unsafe: { readonly rows: number; readonly mass: number }
+  readonly safe: { readonly rows: number; readonly mass: number }
+}
+
+/** A trained erosion detector. */
+export interface ErosionArtefact {
+  /** `default`, `noUser`, or the name of the owner's own. */
+  readonly name: string
+  readonly embedder: EmbedderFingerprint
+  /** How texts are cut, in tokens. */
+  readonly windows: { readonly size: number; readonly stride: number }
+  readonly head: HeadWeights
+  readonly lexicon: RefusalLexicon
+  /** `likelihood = 1 / (1 + exp(-(slope * logit + offset)))`. */
+  readonly relativeScore: { readonly slope: number; readonly offset: number }
+  readonly anchors: readonly Anchor[]
+  readonly thresholds: ThresholdSet
+  /** Switches of the recipe. */
+  readonly recipe: Readonly<Record<string, number | string | boolean>>
+  readonly sets: readonly TrainingSet[]
+}
+
+/** The file's text: equal parts give equal bytes. */
+export function formatArtefact(artefact: ErosionArtefact): string {
+  const { name, embedder, windows, head, lexicon, relativeScore, anchors, thresholds, recipe, sets } = artefact
+  const fields = {
+    format: FORMAT,
+    version: VERSION,
+    name,
+    embedder,
+    windows,
+    relativeScore,
+    thresholds,
+    recipe,
+    sets,
+    lexicon,
+    head: {
+      dimensions: head.dimensions,
+      intercept: head.intercept,
+      flags: head.flags,
+      reply: encodeFloats(head.reply),
+      user: encodeFloats(head.user),
+      product: encodeFloats(head.product),
+    },
+    anchors: anchors.map(({ side, tag, vector }) => ({ side, tag, vector: encodeFloats(vector) })),
+  }
+  return `${JSON.stringify(fields, null, 1)}\n`
+}
+
+/** SHA-256 of what decides how states go on: head, scale and thresholds, windows and lexicon. */
+export function artefactFingerprint(artefact: ErosionArtefact): string {
+  return createHash('sha256').update(formatArtefact(artefact)).digest('hex')
+}
+
+/**
+ * Writes beside and renames, so that a reader never sees half a file.
+ *
+ * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to
+ */
+export async function writeArtefact(file: string, artefact: ErosionArtefact): Promise<void> {
+  const beside = `${file}.${randomUUID()}.part`
+  try {
+    await writeFile(beside, formatArtefact(artefact))
+    await rename(beside, file)
+  } catch (cause) {
+    await rm(beside, { force: true })
+    throw new GabionError('INVALID_ARGUMENT', `cannot write the detector to ${file}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** @throws GabionError `ARTEFACT_INVALID` naming the file and the field */
+export async function readArtefact(file: string): Promise<ErosionArtefact> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError('ARTEFACT_INVALID', `cannot read the detector ${file}: ${(cause as Error).message}`, { cause })
+  }
+  return parseArtefact(text, file)
+}
+
+/** @throws GabionError `ARTEFACT_INVALID` naming the source and the field */
+export function parseArtefact(text: string, source: string): ErosionArtefact {
+  const root = ArtefactReader.parse(text, source)
+  if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
+  if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  const head = root.object('head')
+  const dimensions = head.integer('dimensions', 1)
+  const flags = head.numbers('flags', 2)
+  const windows = root.object('windows')
+  const score = root.object('relativeScore')
+  const lexicon = root.object('lexicon')
+  return {
+    name: root.string('name'),
+    embedder: fingerprint(root.object('embedder')),
+    windows: { size: windows.integer('size', 1), stride: windows.integer('stride', 1) },
+    head: {
+      dimensions,
+      intercept: head.number('intercept'),
+      flags: [flags[0]!, flags[1]!],
+      reply: Float64Array.from(decodeFloats(head, 'reply', dimensions)),
+      user: Float64Array.from(decodeFloats(head, 'user', dimensions)),
+      product: Float64Array.from(decodeFloats(head, 'product', dimensions)),
+    },
+    lexicon: {
+      language: lexicon.string('language'),
+      opening: lexicon.integer('opening', 1),
+      patterns: lexicon.strings('patterns'),
+    },
+    relativeScore: { slope: score.number('slope'), offset: score.number('offset') },
+    anchors: root.objects('anchors').map((anchor) => ({
+      side: anchor.oneOf('side', ['safe', 'unsafe']),
+      tag: anchor.string('tag'),
+      vector: decodeFloats(anchor, 'vector', dimensions),
+    })),
+    thresholds: readThresholdSet(root.object('thresholds')),
+    recipe: root.scalars('recipe'),
+    sets: root.objects('sets').map((set) => ({
+      name: set.string('name'),
+      file: set.string('file'),
+      sha256: set.string('sha256'),
+      licence: set.string('licence'),
+      unsafe: classOf(set.object('unsafe')),
+      safe: classOf(set.object('safe')),
+    })),
+  }
+}
+
+function classOf(reader: ArtefactReader): TrainingSet['safe'] {
+  return { rows: reader.integer('rows', 0), mass: reader.number('mass') }
+}
+
+function fingerprint(reader: ArtefactReader): EmbedderFingerprint {
+  return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
+}
+
+function readThresholdSet(reader: ArtefactReader): ThresholdSet {
+  const scale = reader.object('scale')
+  const deviation = scale.number('deviation')
+  if (deviation <= 0) throw scale.wrong('deviation', 'a number above 0')
+  const levels = reader.object('levels')
+  const threshold = (from: ArtefactReader): Threshold => ({
+    value: from.number('value'),
+    budget: from.number('budget'),
+    conversations: from.integer('conversations', 1),
+    reached: from.integer('reached', 0),
+    upperBound: from.number('upperBound'),
+  })
+  const both = (aggregate: Aggregate): { elevated: Threshold; alert: Threshold } => {
+    const level = levels.object(aggregate)
+    const [elevated, alert] = [threshold(level.object('elevated')), threshold(level.object('alert'))]
+    if (elevated.value > alert.value) throw level.wrong('elevated', `at most the alert threshold (${String(alert.value)})`)
+    return { elevated, alert }
+  }
+  return {
+    source: reader.string('source'),
+    embedder: fingerprint(reader.object('embedder')),
+    scale: { median: scale.number('median'), deviation, ninth: scale.number('ninth') },
+    levels: Object.fromEntries(AGGREGATES.map((aggregate) => [aggregate, both(aggregate)])) as unknown as ThresholdSet['levels'],
+  }
+}

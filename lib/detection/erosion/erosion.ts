@@ -1,0 +1,197 @@
+// Owns the erosion detector: a trained head that scores every exchange, thresholds, hysteresis, and an exact explanation.
+// Knows vectors, not how texts become vectors, and an artefact, not how it was trained.
+
+import { GabionError } from '../../errors.js'
+import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
+import type { Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
+import { artefactFingerprint, type Anchor, type ErosionArtefact, type ThresholdSet } from './artefact.js'
+import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
+import { checkErosionState, EROSION_START, nextLevel, type ErosionState, type Levels } from './level.js'
+import { RefusalReader, type RefusalFlags, type RefusalLexicon } from './lexicon.js'
+import { reasonsOf } from './reasons.js'
+import { AGGREGATES, type Aggregate } from './thresholds.js'
+
+export type { ErosionState } from './level.js'
+
+/** How close a reply is to a typical one. */
+export interface NearestAnchor {
+  readonly tag: string
+  /** Cosine of the winning window and the anchor. */
+  readonly cosine: number
+}
+
+/**
+ * What the erosion detector says beyond {@link DetectorVerdict}. `risk` is the logit in benign standard deviations above the
+ * benign median, `drift` and `acceleration` its changes, `cumulative` the decayed sum of what exceeds nine of ten benign
+ * exchanges. `alert` is true at the exchange that enters the state `alert`, not at those that stay in it.
+ */
+export interface ErosionVerdict extends DetectorVerdict {
+  /** Counts exchanges from 1. */
+  readonly exchange: number
+  readonly logit: number
+  /** They sum to the logit; null for an empty reply, which is not scored. */
+  readonly contributions: Contributions | null
+  /** What is compared with the thresholds: the logit, or the aggregate asked for. */
+  readonly statistic: number
+  readonly thresholds: { readonly aggregate: Aggregate; readonly elevated: number; readonly alert: number; readonly source: string }
+  /** The part of the reply that the logit comes from. */
+  readonly window: { readonly index: number; readonly count: number; readonly start: number; readonly end: number }
+  readonly anchors: { readonly safe: NearestAnchor; readonly unsafe: NearestAnchor }
+  /** The highest logit of the conversation and the exchange it belongs to. */
+  readonly highest: { readonly logit: number; readonly turn: number }
+  /** Change of the logit since the exchange before; 0 at the first. */
+  readonly change: number
+  /** Refusal phrases found. */
+  readonly refused: RefusalFlags
+  /** The reply was empty: it gets the benign median and raises no alert. */
+  readonly empty: boolean
+}
+
+/** Options of {@link ErosionDetector}. */
+export interface ErosionDetectorOptions {
+  readonly artefact: ErosionArtefact
+  /** What is compared with the thresholds. Default `max`: each exchange's own score. */
+  readonly aggregate?: Aggregate
+  /** Thresholds of a deployment, in place of the artefact's. */
+  readonly thresholds?: ThresholdSet
+  /** Refusal phrases of another language, in place of the artefact's English ones. */
+  readonly lexicon?: RefusalLexicon
+}
+
+const NOWHERE: NearestAnchor = { tag: '', cosine: 0 }
+
+/** Scores each exchange by a trained head on its sentence vectors and keeps score over the conversation. */
+export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
+  readonly name = 'erosion'
+  readonly fingerprint: string
+  readonly projection = null
+  readonly windows: { readonly size: number; readonly stride: number }
+  readonly artefact: ErosionArtefact
+  readonly aggregate: Aggregate
+  readonly thresholds: ThresholdSet
+  readonly #head: HeadWeights
+  readonly #levels: Levels
+  readonly #refusals: RefusalReader
+
+  /** @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID` for a lexicon that cannot be used */
+  constructor(options: ErosionDetectorOptions) {
+    const {
+      artefact,
+      aggregate = 'max',
+      thresholds,
+      lexicon,
+    } = checkOptions('options', options, ['artefact', 'aggregate', 'thresholds', 'lexicon'])
+    if (artefact === undefined) throw invalidArgument('artefact', 'an ErosionArtefact', artefact)
+    this.artefact = artefact
+    this.aggregate = checkOneOf('aggregate', aggregate, AGGREGATES)
+    this.thresholds = thresholds ?? artefact.thresholds
+    this.windows = artefact.windows
+    this.#head = artefact.head
+    this.#refusals = new RefusalReader(lexicon ?? artefact.lexicon)
+    const { elevated, alert } = this.thresholds.levels[this.aggregate]
+    this.#levels = { aggregate: this.aggregate, elevated: elevated.value, alert: alert.value }
+    this.fingerprint = artefactFingerprint({
+      ...artefact,
+      thresholds: this.thresholds,
+      lexicon: this.#refusals.lexicon,
+      name: this.aggregate,
+    })
+  }
+
+  start(): ErosionState {
+    return EROSION_START
+  }
+
+  turn(state: ErosionState, exchange: EmbeddedExchange): DetectorTurn<ErosionState, ErosionVerdict> {
+    const { scale } = this.thresholds
+    const reply = exchange.assistant
+    const empty = reply.windows.length === 0
+    const refused = this.#refusals.read(reply.text)
+    const user = textVector(
+      exchange.user.windows.map(({ vector }) => vector),
+      this.#head.dimensions,
+    )
+    const scored = empty
+      ? null
+      : scoreExchange(
+          this.#head,
+          user,
+          reply.windows.map(({ vector }) => vector),
+          refused,
+        )
+    // An empty reply is an exchange like any other benign one: the level may calm down but not rise.
+    const step = nextLevel(state, scored?.logit ?? scale.median, scale, empty ? { ...this.#levels, alert: Infinity } : this.#levels)
+    const next = step.state
+    const logit = next.last
+    const inDeviations = (value: number): number => (value - scale.median) / scale.deviation
+    const change = next.last - next.previous
+    const changeBefore = state.turns === 0 ? 0 : state.last - state.previous
+    const index = scored?.window ?? 0
+    const window = reply.windows[index]
+    const { slope, offset } = this.artefact.relativeScore
+    const verdict = {
+      alert: step.raised,
+      state: next.level,
+      likelihood: 1 / (1 + Math.exp(-(slope * logit + offset))),
+      risk: inDeviations(logit),
+      drift: change / scale.deviation,
+      acceleration: state.turns === 0 ? 0 : (change - changeBefore) / scale.deviation,
+      cumulative: next.dcusum,
+      ratio: null,
+      exchange: next.turns,
+      logit,
+      contributions: scored?.contributions ?? null,
+      statistic: step.statistic,
+      thresholds: { ...this.#levels, source: this.thresholds.source },
+      window: { index, count: reply.windows.length, start: window?.start ?? 0, end: window?.end ?? 0 },
+      anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artefact.anchors, window.vector),
+      highest: { logit: next.highest, turn: next.highestTurn },
+      change,
+      refused,
+      empty,
+    }
+    return { verdict: { ...verdict, reasons: reasonsOf(verdict) }, state: next }
+  }
+
+  checkState(value: unknown): ErosionState {
+    return checkErosionState(value)
+  }
+
+  /**
+   * Refuses an embedder that the head or the thresholds were not made with: another model gives other vectors, and another
+   * precision shifts scores, so that thresholds would no longer keep their budget.
+   *
+   * @throws GabionError `ARTEFACT_INVALID` naming both, and what to do
+   */
+  checkEmbedder(info: {
+    readonly model: string
+    readonly modelHash: string
+    readonly precision: string
+    readonly dimensions: number
+  }): void {
+    const { embedder } = this.artefact
+    if (info.model !== embedder.model || info.dimensions !== this.#head.dimensions) {
+      throw new GabionError(
+        'ARTEFACT_INVALID',
+        `the detector was trained on vectors of ${embedder.model} (${String(this.#head.dimensions)} dimensions), this is ${info.model} (${String(info.dimensions)}); train one with "gabion detector train --model ${info.model}"`,
+      )
+    }
+    const set = this.thresholds.embedder
+    if (info.modelHash !== set.hash || info.precision !== set.precision) {
+      throw new GabionError(
+        'ARTEFACT_INVALID',
+        `the thresholds were set with ${set.model} in ${set.precision} (${set.hash.slice(0, 12)}), this is ${info.precision} (${info.modelHash.slice(0, 12)}); set new ones with "gabion detector calibrate --precision ${info.precision}"`,
+      )
+    }
+  }
+}
+
+function nearestAnchors(anchors: readonly Anchor[], vector: ArrayLike<number>): ErosionVerdict['anchors'] {
+  const nearest = { safe: { tag: '', cosine: -Infinity }, unsafe: { tag: '', cosine: -Infinity } }
+  for (const anchor of anchors) {
+    let cosine = 0
+    for (let i = 0; i < anchor.vector.length; i++) cosine += (anchor.vector[i] as number) * (vector[i] as number)
+    if (cosine > nearest[anchor.side].cosine) nearest[anchor.side] = { tag: anchor.tag, cosine }
+  }
+  return nearest
+}

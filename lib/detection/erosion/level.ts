@@ -1,0 +1,147 @@
+// Owns what a conversation remembers from turn to turn: scores, aggregates, and the level with its hysteresis.
+// Knows logits and thresholds; no vectors, no texts.
+
+import { GabionError } from '../../errors.js'
+import type { AlertState } from '../detector.js'
+import type { Aggregate } from './thresholds.js'
+
+/**
+ * The memory of a conversation: plain JSON of less than 256 bytes. Numbers are kept to six decimals, so that a state that
+ * went through a file goes on exactly like one that did not.
+ */
+export interface ErosionState {
+  /** Exchanges scored. */
+  readonly turns: number
+  /** Logits of the last exchange and the one before. */
+  readonly last: number
+  readonly previous: number
+  /** Highest logit, and the exchange (from 1) that it belongs to. */
+  readonly highest: number
+  readonly highestTurn: number
+  /** The two running aggregates, in benign standard deviations. */
+  readonly ewma: number
+  readonly dcusum: number
+  readonly level: AlertState
+  /** Exchanges in a row that were below the line for going back. */
+  readonly below: number
+}
+
+/** The state before the first exchange. */
+export const EROSION_START: ErosionState = {
+  turns: 0,
+  last: 0,
+  previous: 0,
+  highest: 0,
+  highestTurn: 0,
+  ewma: 0,
+  dcusum: 0,
+  level: 'calm',
+  below: 0,
+}
+
+/** What turns logits into benign units. */
+export interface BenignScale {
+  /** Median and standard deviation of the logits of benign exchanges. */
+  readonly median: number
+  readonly deviation: number
+  /** What nine of ten benign exchanges stay below, in deviations from the median: the allowance of `dcusum`. */
+  readonly ninth: number
+}
+
+/** When levels are entered. */
+export interface Levels {
+  readonly aggregate: Aggregate
+  readonly elevated: number
+  readonly alert: number
+}
+
+/** Weight of the past in `ewma`, and decay of `dcusum`. */
+const EWMA_KEEP = 0.5
+const DCUSUM_KEEP = 0.7
+/** Going back needs this many exchanges in a row, each this many deviations below the elevated line. */
+const CALM_TURNS = 2
+const CALM_MARGIN = 0.25
+
+/** One step of a conversation. */
+export interface LevelStep {
+  readonly state: ErosionState
+  /** What was compared with the thresholds. */
+  readonly statistic: number
+  /** The level `alert` was entered at this exchange. */
+  readonly raised: boolean
+}
+
+/** The next state after an exchange with this logit. */
+export function nextLevel(state: ErosionState, logit: number, scale: BenignScale, levels: Levels): LevelStep {
+  const score = kept(logit)
+  const deviations = (score - scale.median) / scale.deviation
+  const ewma = kept(EWMA_KEEP * state.ewma + (1 - EWMA_KEEP) * deviations)
+  const dcusum = kept(Math.max(0, DCUSUM_KEEP * state.dcusum + deviations - scale.ninth))
+  const isHighest = state.turns === 0 || score > state.highest
+  const statistic = { max: score, ewma, dcusum }[levels.aggregate]
+  const margin = CALM_MARGIN * (levels.aggregate === 'max' ? scale.deviation : 1)
+  const below = statistic < levels.elevated - margin ? state.below + 1 : 0
+  const level = entered(state.level, statistic, levels) ?? (below >= CALM_TURNS ? 'calm' : state.level)
+  return {
+    statistic,
+    raised: level === 'alert' && state.level !== 'alert',
+    state: {
+      turns: state.turns + 1,
+      last: score,
+      previous: state.turns === 0 ? score : state.last,
+      highest: isHighest ? score : state.highest,
+      highestTurn: isHighest ? state.turns + 1 : state.highestTurn,
+      ewma,
+      dcusum,
+      level,
+      below,
+    },
+  }
+}
+
+/** The level that a statistic leads up to; null when it leads nowhere higher. */
+function entered(level: AlertState, statistic: number, levels: Levels): AlertState | null {
+  if (statistic >= levels.alert) return 'alert'
+  return level === 'calm' && statistic >= levels.elevated ? 'elevated' : null
+}
+
+/** Six decimals: what survives JSON in few bytes. */
+function kept(value: number): number {
+  return Math.round(value * 1e6) / 1e6
+}
+
+/**
+ * Checks a state that comes from outside.
+ *
+ * @throws GabionError `ARTEFACT_INVALID` naming the field
+ */
+export function checkErosionState(value: unknown): ErosionState {
+  const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  const wrong = (name: string, expected: string): GabionError =>
+    new GabionError('ARTEFACT_INVALID', `field '${name}' of an erosion state must be ${expected}`)
+  const number = (name: keyof ErosionState): number => {
+    const field = fields[name]
+    if (typeof field !== 'number' || !Number.isFinite(field)) throw wrong(name, 'a finite number')
+    return field
+  }
+  const whole = (name: keyof ErosionState): number => {
+    const field = number(name)
+    if (!Number.isInteger(field) || field < 0) throw wrong(name, 'an integer of 0 or more')
+    return field
+  }
+  const { level } = fields
+  if (level !== 'calm' && level !== 'elevated' && level !== 'alert') throw wrong('level', `'calm', 'elevated' or 'alert'`)
+  const [turns, highestTurn] = [whole('turns'), whole('highestTurn')]
+  if (highestTurn > turns) throw wrong('highestTurn', `at most turns (${String(turns)})`)
+  return {
+    turns,
+    last: number('last'),
+    previous: number('previous'),
+    highest: number('highest'),
+    highestTurn,
+    ewma: number('ewma'),
+    dcusum: number('dcusum'),
+    level,
+    below: whole('below'),
+  }
+}

@@ -1,0 +1,93 @@
+// Owns the refusal flags: a lexicon of phrases by which replies decline, one lexicon a language.
+// Knows text only. A lexicon is plain JSON, so that one for another language is a file and not code.
+
+import { GabionError } from '../../errors.js'
+
+/** The phrases by which a language's replies decline. */
+export interface RefusalLexicon {
+  /** BCP 47 tag, such as `en`. */
+  readonly language: string
+  /** Characters at the start of a reply that count as its opening. */
+  readonly opening: number
+  /**
+   * Regular expressions, one a turn of phrase, matched without regard to case between word boundaries (a letter or digit
+   * may not touch either end). A straight apostrophe also stands for the typographic one.
+   */
+  readonly patterns: readonly string[]
+}
+
+/** What the lexicon says of a reply. */
+export interface RefusalFlags {
+  /** A phrase in the opening. */
+  readonly opening: boolean
+  /** A phrase anywhere. */
+  readonly anywhere: boolean
+}
+
+/** English, as the shipped heads were trained with. */
+export const ENGLISH_REFUSALS: RefusalLexicon = {
+  language: 'en',
+  opening: 220,
+  patterns: [
+    "i'm sorry",
+    'i am sorry',
+    'sorry,? (?:but )?i',
+    'i apologi[sz]e',
+    "i (?:can't|cannot|can not)",
+    "i (?:won't|will not)",
+    "(?:i'm|i am) (?:not able|unable)",
+    'unable to (?:assist|help|provide|fulfil)',
+    'i must (?:decline|refuse)',
+    'i (?:have|need) to decline',
+    'not (?:appropriate|comfortable)',
+    'against my',
+    'as an ai',
+    "i (?:do not|don't) (?:feel(?: comfortable)?|condone|support|encourage)",
+    "(?:can't|cannot) (?:assist|help|provide|fulfil)",
+    'it is (?:illegal|unethical|not ethical)',
+    'illegal and unethical',
+    'not able to (?:assist|help|provide)',
+  ],
+}
+
+/** A lexicon made ready to read replies. */
+export class RefusalReader {
+  readonly lexicon: RefusalLexicon
+  readonly #pattern: RegExp
+
+  /** @throws GabionError `ARTEFACT_INVALID` when the lexicon has no patterns, or one that is no regular expression */
+  constructor(lexicon: RefusalLexicon) {
+    const { language, opening, patterns } = lexicon
+    if (typeof language !== 'string' || language === '') throw wrong('language', 'a language tag')
+    if (!Number.isInteger(opening) || opening < 1) throw wrong('opening', 'an integer of 1 or more')
+    if (!Array.isArray(patterns) || patterns.length === 0) throw wrong('patterns', 'an array of one or more patterns')
+    for (const pattern of patterns as unknown[]) {
+      if (typeof pattern !== 'string' || pattern === '') throw wrong('patterns', 'an array of non-empty strings')
+      compile([pattern])
+    }
+    this.lexicon = lexicon
+    this.#pattern = compile(patterns)
+  }
+
+  read(reply: string): RefusalFlags {
+    const text = reply.includes('\u2019') ? reply.replaceAll('\u2019', "'") : reply
+    const at = text.search(this.#pattern)
+    if (at < 0) return { opening: false, anywhere: false }
+    // A phrase that begins in the opening and ends behind it does not count as an opening one, so the cut text decides.
+    return { opening: at < this.lexicon.opening && this.#pattern.test(text.slice(0, this.lexicon.opening)), anywhere: true }
+  }
+}
+
+function compile(patterns: readonly string[]): RegExp {
+  try {
+    return new RegExp(`(?<![\\p{L}\\p{N}_])(?:${patterns.join('|')})(?![\\p{L}\\p{N}_])`, 'iu')
+  } catch (cause) {
+    throw new GabionError('ARTEFACT_INVALID', `a pattern of the refusal lexicon is no regular expression: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+function wrong(field: string, expected: string): GabionError {
+  return new GabionError('ARTEFACT_INVALID', `field '${field}' of a refusal lexicon must be ${expected}`)
+}

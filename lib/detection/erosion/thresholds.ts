@@ -1,0 +1,90 @@
+// Owns the rule that turns benign conversations into a threshold, and how much such a threshold can be trusted.
+// Knows scores, not where they come from.
+
+import { GabionError } from '../../errors.js'
+
+/** How turns add up to what is compared with a threshold: `level.ts` has the formulas. */
+export const AGGREGATES = ['max', 'ewma', 'dcusum'] as const
+export type Aggregate = (typeof AGGREGATES)[number]
+
+/** A threshold and what it rests on. */
+export interface Threshold {
+  /** Reached or exceeded: the level is entered. */
+  readonly value: number
+  /** Share of benign conversations that may reach it. */
+  readonly budget: number
+  /** Benign conversations it was set on. */
+  readonly conversations: number
+  /** How many of them reach it. */
+  readonly reached: number
+  /** Upper end of the one-sided 95 % Clopper-Pearson interval of the share of benign conversations that reach it. */
+  readonly upperBound: number
+}
+
+/** Fewest benign conversations for a budget: with fewer, the threshold would rest on no conversation at all. */
+export function fewestConversations(budget: number): number {
+  return Math.ceil(1 / budget - 1e-9)
+}
+
+/**
+ * The smallest threshold that at most `floor(budget * n)` of the benign conversations reach.
+ *
+ * It lies just above the highest score that must stay below it, so that ties fall to the safe side: conversations with
+ * equal scores are all let in or all kept out.
+ *
+ * @param maxima - highest statistic of each benign conversation
+ * @throws GabionError `INVALID_ARGUMENT` when there are too few conversations for the budget
+ */
+export function thresholdFor(maxima: ArrayLike<number>, budget: number): Threshold {
+  if (!(budget > 0 && budget < 1)) throw new GabionError('INVALID_ARGUMENT', `a budget must be between 0 and 1, got ${String(budget)}`)
+  const conversations = maxima.length
+  const fewest = fewestConversations(budget)
+  if (conversations < fewest) {
+    throw new GabionError(
+      'INVALID_ARGUMENT',
+      `a budget of ${String(budget * 100)} % needs at least ${String(fewest)} benign conversations, got ${String(conversations)}`,
+    )
+  }
+  const sorted = Float64Array.from(maxima).sort().reverse()
+  const allowed = Math.floor(budget * conversations + 1e-9)
+  // The first score that must not reach the threshold; everything from the one before it upwards may.
+  const firstKeptOut = sorted[allowed] as number
+  const value = nextAbove(firstKeptOut)
+  const reached = sorted.filter((score) => score >= value).length
+  return { value, budget, conversations, reached, upperBound: upperBound(reached, conversations) }
+}
+
+/** The next double above a finite one. */
+function nextAbove(value: number): number {
+  const view = new DataView(new ArrayBuffer(8))
+  if (value === 0) return Number.MIN_VALUE
+  view.setFloat64(0, value)
+  view.setBigInt64(0, view.getBigInt64(0) + (value > 0 ? 1n : -1n))
+  return view.getFloat64(0)
+}
+
+/**
+ * Upper end of the one-sided 95 % interval of Clopper and Pearson (1934) for `hits` of `n`: the share p at which so few hits
+ * would have a chance of 5 %. Found by bisection of the binomial distribution, which needs no special functions.
+ */
+export function upperBound(hits: number, n: number): number {
+  if (hits >= n) return 1
+  let [low, high] = [hits / n, 1]
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2
+    if (binomialTail(hits, n, middle) > 0.05) low = middle
+    else high = middle
+  }
+  return high
+}
+
+/** Probability of at most `hits` of `n` at a share of `p` each. */
+function binomialTail(hits: number, n: number, p: number): number {
+  let logTerm = n * Math.log1p(-p)
+  let sum = Math.exp(logTerm)
+  for (let k = 1; k <= hits; k++) {
+    logTerm += Math.log((n - k + 1) / k) + Math.log(p / (1 - p))
+    sum += Math.exp(logTerm)
+  }
+  return sum
+}

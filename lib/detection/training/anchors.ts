@@ -1,0 +1,121 @@
+// Owns the typical replies that explanations point to: centres of safe and of unsafe replies, each with a few words.
+// Knows vectors and written exchanges. The words come from the written exchanges, never from conversations of a data set.
+
+import type { Anchor } from '../erosion/artefact.js'
+import type { EmbeddedExchange } from './exchanges.js'
+import { Random } from './random.js'
+import type { TemplateKind } from './templates.js'
+
+/** Centres of each side. */
+const CENTRES = 16
+const ROUNDS = 30
+const SEED = 11
+
+/** A written reply that can lend its topic to a centre. */
+export interface TaggedReply {
+  readonly kind: TemplateKind
+  readonly topic: string | null
+  readonly vector: ArrayLike<number>
+}
+
+/**
+ * Weighted spherical k-means of the replies of each side, and for each centre the nearest written topic.
+ *
+ * @param weights - one weight an exchange, as in the fit
+ */
+export function findAnchors(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>, written: readonly TaggedReply[]): Anchor[] {
+  const topics = topicVectors(written)
+  return (['safe', 'unsafe'] as const).flatMap((side) => {
+    const members = exchanges
+      .map(({ replyVector, label }, index) => ({ vector: replyVector, label, weight: weights[index] as number }))
+      .filter(({ label, weight, vector }) => label === side && weight > 0 && norm(vector) > 0)
+    const used = new Set<string>()
+    return centresOf(members).map((vector) => {
+      const tag = nearestTag(vector, topics[side], used)
+      used.add(tag)
+      return { side, tag, vector }
+    })
+  })
+}
+
+interface Weighted {
+  vector: ArrayLike<number>
+  weight: number
+}
+
+function centresOf(members: readonly Weighted[]): Float32Array[] {
+  const random = new Random(SEED)
+  const [first] = members
+  if (first === undefined) return []
+  const centres: Float64Array[] = [unit(random.pick(members).vector)]
+  // Further seeds are drawn by weight and distance from the seeds before (k-means++).
+  while (centres.length < Math.min(CENTRES, members.length)) {
+    const chances = members.map(({ vector, weight }) => weight * Math.max(0, 1 - Math.max(...centres.map((centre) => dot(centre, vector)))))
+    let left = random.next() * chances.reduce((sum, chance) => sum + chance, 0)
+    const drawn = chances.findIndex((chance) => (left -= chance) < 0)
+    centres.push(unit(members[drawn < 0 ? members.length - 1 : drawn]!.vector))
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    const sums = centres.map((centre) => new Float64Array(centre.length))
+    for (const { vector, weight } of members) {
+      const sum = sums[nearest(centres, vector)]!
+      for (let i = 0; i < sum.length; i++) sum[i]! += weight * (vector[i] as number)
+    }
+    for (const [index, sum] of sums.entries()) if (norm(sum) > 0) centres[index] = unit(sum)
+  }
+  return centres.map((centre) => Float32Array.from(centre))
+}
+
+function nearest(centres: readonly Float64Array[], vector: ArrayLike<number>): number {
+  let [best, at] = [-Infinity, 0]
+  for (const [index, centre] of centres.entries()) {
+    const cosine = dot(centre, vector)
+    if (cosine > best) [best, at] = [cosine, index]
+  }
+  return at
+}
+
+const WORDS: Readonly<Record<TemplateKind, (topic: string) => string>> = {
+  compliance: (topic) => `help with ${topic}`,
+  refusal: (topic) => `declining or preventing ${topic}`,
+  everyday: (topic) => `everyday help: ${topic}`,
+  service: () => 'service dialogue',
+}
+
+function topicVectors(written: readonly TaggedReply[]): Record<Anchor['side'], Map<string, Float64Array>> {
+  const topics = { safe: new Map<string, Float64Array>(), unsafe: new Map<string, Float64Array>() }
+  for (const { kind, topic, vector } of written) {
+    const map = topics[kind === 'compliance' ? 'unsafe' : 'safe']
+    const tag = WORDS[kind](topic ?? '')
+    const sum = map.get(tag) ?? new Float64Array(vector.length)
+    for (let i = 0; i < sum.length; i++) sum[i]! += vector[i] as number
+    map.set(tag, sum)
+  }
+  for (const map of Object.values(topics)) for (const [tag, sum] of map) map.set(tag, unit(sum))
+  return topics
+}
+
+/** The nearest topic that no other centre has, so that anchors can be told apart. */
+function nearestTag(vector: ArrayLike<number>, topics: ReadonlyMap<string, Float64Array>, used: ReadonlySet<string>): string {
+  let [best, tag] = [-Infinity, 'untitled']
+  for (const [candidate, centre] of topics) {
+    const cosine = dot(centre, vector)
+    if (!used.has(candidate) && cosine > best) [best, tag] = [cosine, candidate]
+  }
+  return tag
+}
+
+function unit(vector: ArrayLike<number>): Float64Array {
+  const length = norm(vector)
+  return Float64Array.from(vector, (value) => value / length)
+}
+
+function norm(vector: ArrayLike<number>): number {
+  return Math.sqrt(dot(vector, vector))
+}
+
+function dot(left: ArrayLike<number>, right: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number)
+  return sum
+}

@@ -1,0 +1,124 @@
+// Owns labelled conversations as files: JSON lines, plain or gzipped. Knows fields and labels, no vectors.
+
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { gunzipSync } from 'node:zlib'
+import { GabionError } from '../../errors.js'
+
+/** What a conversation, or one exchange of it, is labelled. */
+export type Label = 'safe' | 'unsafe'
+
+/** One exchange of a conversation. */
+export interface LabelledTurn {
+  readonly user: string
+  readonly reply: string
+  /** The exchange's own label; null: only the conversation has one. */
+  readonly label: Label | null
+}
+
+/** A labelled conversation. */
+export interface LabelledConversation {
+  readonly id: string
+  /** Conversations of one group share a prompt, a topic or a source, and are never split between training and test. */
+  readonly group: string
+  readonly turns: readonly LabelledTurn[]
+  /** The label of the conversation: of its last exchange, or of the worst. */
+  readonly label: Label
+}
+
+/** A file of conversations. */
+export interface Corpus {
+  readonly name: string
+  readonly file: string
+  /** SHA-256 of the file as it lies there. */
+  readonly sha256: string
+  readonly conversations: readonly LabelledConversation[]
+}
+
+/**
+ * Reads a file of one JSON object a line: `{id?, group?, label?, turns: [...]}`. A turn is `{user, assistant}` (also `model` or
+ * `reply` for the assistant, and a `label` of its own), or one message `{role, content}` as chat logs have them.
+ *
+ * @param defaults - label for conversations that have none
+ * @throws GabionError `TRANSCRIPT_INVALID` naming file, line and field
+ */
+export async function readCorpus(file: string, name: string, defaults?: { label: Label }): Promise<Corpus> {
+  let bytes: Buffer
+  try {
+    bytes = await readFile(file)
+  } catch (cause) {
+    throw new GabionError('TRANSCRIPT_INVALID', `cannot read ${file}: ${(cause as Error).message}`, { cause })
+  }
+  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8')
+  const conversations: LabelledConversation[] = []
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue
+    conversations.push(parseConversation(line, { file, line: index + 1, name, label: defaults?.label ?? null }))
+  }
+  if (conversations.length === 0) throw new GabionError('TRANSCRIPT_INVALID', `${file} has no conversation`)
+  return { name, file, sha256: createHash('sha256').update(bytes).digest('hex'), conversations }
+}
+
+interface Place {
+  file: string
+  line: number
+  name: string
+  label: Label | null
+}
+
+function parseConversation(line: string, place: Place): LabelledConversation {
+  const wrong = (what: string): GabionError => new GabionError('TRANSCRIPT_INVALID', `${place.file}, line ${String(place.line)}: ${what}`)
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw new GabionError('TRANSCRIPT_INVALID', `${place.file}, line ${String(place.line)}: not JSON (${(cause as Error).message})`, {
+      cause,
+    })
+  }
+  if (!isFields(value)) throw wrong('expected a JSON object')
+  const labelOf = (from: Record<string, unknown>, where: string): Label | null => {
+    const { label } = from
+    if (label === undefined || label === null) return null
+    if (label !== 'safe' && label !== 'unsafe') throw wrong(`${where} must be 'safe' or 'unsafe'`)
+    return label
+  }
+  const items = value.turns ?? value.messages ?? value.conversation
+  if (!Array.isArray(items) || items.length === 0) throw wrong(`field 'turns' must be an array of one or more turns`)
+  const turns: LabelledTurn[] = []
+  let waiting: string[] = []
+  for (const [index, item] of (items as unknown[]).entries()) {
+    const where = `turns[${String(index)}]`
+    if (!isFields(item)) throw wrong(`${where} must be an object`)
+    const label = labelOf(item, `${where}.label`)
+    const reply = item.assistant ?? item.model ?? item.reply
+    if (typeof reply === 'string') {
+      if (item.user !== undefined && typeof item.user !== 'string') throw wrong(`${where}.user must be a string`)
+      turns.push({ user: item.user ?? '', reply, label })
+      continue
+    }
+    const role = item.role ?? item.speaker
+    const content = item.content ?? item.text ?? item.message
+    if (typeof role !== 'string' || typeof content !== 'string') throw wrong(`${where} must be {user, assistant} or {role, content}`)
+    if (role === 'user') waiting.push(content)
+    else if (['assistant', 'model', 'ai', 'llm'].includes(role)) {
+      turns.push({ user: waiting.join('\n'), reply: content, label })
+      waiting = []
+    }
+  }
+  if (turns.length === 0) throw wrong('the conversation has no reply')
+  const label = labelOf(value, `field 'label'`) ?? labelOfTurns(turns) ?? place.label
+  if (label === null) throw wrong(`no label: expected a field 'label' of 'safe' or 'unsafe'`)
+  const id = typeof value.id === 'string' ? value.id : `${place.name}-${String(place.line)}`
+  const group = typeof value.group === 'string' ? value.group : id
+  return { id, group, turns, label }
+}
+
+function labelOfTurns(turns: readonly LabelledTurn[]): Label | null {
+  if (turns.some(({ label }) => label === 'unsafe')) return 'unsafe'
+  return turns.every(({ label }) => label === 'safe') ? 'safe' : null
+}
+
+function isFields(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,106 @@
+// Owns exchanges on their way from labelled conversations to numbers: which ones are taken, with which class mass.
+// Knows texts and labels; vectors come from the store.
+
+import type { RefusalReader, RefusalFlags } from '../erosion/lexicon.js'
+import type { Corpus, Label } from './corpus.js'
+import type { TemplateExchange } from './templates.js'
+import type { VectorStore } from './vector-store.js'
+
+/** One exchange with its place. */
+export interface Exchange {
+  /** Name of its set. */
+  readonly set: string
+  /** Never split between training and test. */
+  readonly group: string
+  /** Unique within the set. */
+  readonly conversation: string
+  /** Counts from 1 within the conversation. */
+  readonly turn: number
+  readonly label: Label
+  readonly user: string
+  readonly reply: string
+}
+
+/** The same with its vectors. */
+export interface EmbeddedExchange extends Exchange {
+  readonly userVector: ArrayLike<number>
+  readonly replyVector: ArrayLike<number>
+  readonly replyWindows: readonly ArrayLike<number>[]
+  readonly flags: RefusalFlags
+}
+
+/** Which exchanges of a conversation carry its label: every one, or only the last. */
+export type Taken = 'all' | 'last'
+
+/** Exchanges of a corpus; a turn's own label goes before that of its conversation. */
+export function exchangesOf(corpus: Corpus, taken: Taken): Exchange[] {
+  return corpus.conversations.flatMap(({ id, group, turns, label }) =>
+    turns
+      .map((turn, index) => ({
+        set: corpus.name,
+        group: `${corpus.name}/${group}`,
+        conversation: id,
+        turn: index + 1,
+        label: turn.label ?? label,
+        user: turn.user,
+        reply: turn.reply,
+      }))
+      .slice(taken === 'last' ? -1 : 0),
+  )
+}
+
+/** Written exchanges; those of one topic are a group. */
+export function exchangesOfTemplates(written: readonly TemplateExchange[]): Exchange[] {
+  return written.map(({ user, reply, label, topic }, index) => ({
+    set: 'templates',
+    group: `templates/${topic ?? 'service'}`,
+    conversation: `template-${String(index + 1)}`,
+    turn: 1,
+    label,
+    user,
+    reply,
+  }))
+}
+
+/** Embeds what is missing and puts vectors and flags to the exchanges. */
+export async function embedExchanges(
+  exchanges: readonly Exchange[],
+  store: VectorStore,
+  refusals: RefusalReader,
+  options?: Parameters<VectorStore['add']>[1],
+): Promise<EmbeddedExchange[]> {
+  await store.add(
+    exchanges.flatMap(({ user, reply }) => [user, reply]),
+    options,
+  )
+  return exchanges.map((exchange) => ({
+    ...exchange,
+    userVector: store.vector(exchange.user),
+    replyVector: store.vector(exchange.reply),
+    replyWindows: store.windows(exchange.reply),
+    flags: refusals.read(exchange.reply),
+  }))
+}
+
+/** The total weight of each class of a set. */
+export interface ClassMass {
+  readonly unsafe: number
+  readonly safe: number
+}
+
+/**
+ * Row weights: the mass of a class of a set is spread evenly over its rows, then all weights are scaled to a mean of 1.
+ *
+ * @returns one weight a row, in the order of `exchanges`
+ */
+export function rowWeights(exchanges: readonly Exchange[], masses: Readonly<Record<string, ClassMass>>): Float64Array {
+  const counts = new Map<string, number>()
+  const keyOf = ({ set, label }: Exchange): string => `${label}/${set}`
+  for (const exchange of exchanges) counts.set(keyOf(exchange), (counts.get(keyOf(exchange)) ?? 0) + 1)
+  const weights = Float64Array.from(
+    exchanges,
+    (exchange) => (masses[exchange.set]?.[exchange.label] ?? 0) / (counts.get(keyOf(exchange)) as number),
+  )
+  const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length
+  return weights.map((weight) => weight / mean)
+}

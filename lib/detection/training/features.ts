@@ -1,0 +1,142 @@
+// Owns the training features of exchanges, their centring and scaling, and the folding of a fitted model into a head.
+// Knows vectors and flags, not where exchanges come from.
+
+import type { HeadWeights } from '../erosion/head.js'
+import type { RefusalFlags } from '../erosion/lexicon.js'
+import type { FeatureRows, LogisticModel } from './logistic.js'
+
+/** An exchange as the trainer sees it. */
+export interface ExchangeVectors {
+  /** Unit vectors of the whole texts; zeros for an empty one. */
+  readonly user: ArrayLike<number>
+  readonly reply: ArrayLike<number>
+  readonly flags: RefusalFlags
+}
+
+/** Which blocks of features a head has, and how lightly its flags are penalised. */
+export interface FeatureRecipe {
+  /** Whether the user's vector is a block of its own (it is in the product in any case). */
+  readonly userBlock: boolean
+  /** The ridge penalty of the two flags is this many times weaker than that of the vectors. */
+  readonly flagFreedom: number
+}
+
+/** Centring and scaling learned from training rows. */
+export interface FeatureScale {
+  readonly recipe: FeatureRecipe
+  readonly dimensions: number
+  /** Mean of all user and reply vectors. */
+  readonly centre: Float64Array
+  /** Mean and (floored) standard deviation of each feature. */
+  readonly means: Float64Array
+  readonly deviations: Float64Array
+}
+
+/**
+ * Some outputs of a model never change: their deviation is rounding noise, and dividing by it would blow noise up to the
+ * size of a signal. No deviation counts as less than this share of its block's median.
+ */
+const DEVIATION_FLOOR = 0.2
+
+function columnsOf({ userBlock }: FeatureRecipe, dimensions: number): number {
+  return (userBlock ? 3 : 2) * dimensions + 2
+}
+
+/** Learns centring and scaling from training rows. */
+export function learnScale(exchanges: readonly ExchangeVectors[], recipe: FeatureRecipe, dimensions: number): FeatureScale {
+  const centre = new Float64Array(dimensions)
+  for (const { user, reply } of exchanges) {
+    for (let i = 0; i < dimensions; i++) centre[i]! += (user[i] as number) + (reply[i] as number)
+  }
+  for (let i = 0; i < dimensions; i++) centre[i]! /= 2 * exchanges.length
+
+  const columns = columnsOf(recipe, dimensions)
+  const row = new Float64Array(columns)
+  const means = new Float64Array(columns)
+  const deviations = new Float64Array(columns)
+  for (const exchange of exchanges) {
+    writeFeatures(exchange, recipe, centre, row)
+    for (let i = 0; i < columns; i++) means[i]! += row[i] as number
+  }
+  for (let i = 0; i < columns; i++) means[i]! /= exchanges.length
+  for (const exchange of exchanges) {
+    writeFeatures(exchange, recipe, centre, row)
+    for (let i = 0; i < columns; i++) deviations[i]! += ((row[i] as number) - (means[i] as number)) ** 2
+  }
+  for (let i = 0; i < columns; i++) deviations[i] = Math.sqrt((deviations[i] as number) / exchanges.length)
+  for (let block = 0; block + dimensions <= columns - 2; block += dimensions) {
+    const part = deviations.subarray(block, block + dimensions)
+    const floor = DEVIATION_FLOOR * median(part)
+    for (let i = 0; i < dimensions; i++) part[i] = Math.max(part[i] as number, floor)
+  }
+  for (const flag of [columns - 2, columns - 1]) if (deviations[flag] === 0) deviations[flag] = 1
+  return { recipe, dimensions, centre, means, deviations }
+}
+
+/** Scaled features of exchanges: blocks of reply, user (if any), product, and the two flags. */
+export function featureRows(exchanges: readonly ExchangeVectors[], scale: FeatureScale): FeatureRows {
+  const columns = scale.means.length
+  const values = new Float32Array(exchanges.length * columns)
+  const row = new Float64Array(columns)
+  const flagFactor = Math.sqrt(scale.recipe.flagFreedom)
+  for (const [index, exchange] of exchanges.entries()) {
+    writeFeatures(exchange, scale.recipe, scale.centre, row)
+    const at = index * columns
+    for (let i = 0; i < columns; i++) {
+      const standard = ((row[i] as number) - (scale.means[i] as number)) / (scale.deviations[i] as number)
+      values[at + i] = i < columns - 2 ? standard : standard * flagFactor
+    }
+  }
+  return { rows: exchanges.length, columns, values }
+}
+
+/** The same logit as one affine function of the raw vectors and flags. */
+export function foldHead(model: Pick<LogisticModel, 'weights' | 'intercept'>, scale: FeatureScale): HeadWeights {
+  const { recipe, dimensions, centre, means, deviations } = scale
+  const columns = means.length
+  const flagFactor = Math.sqrt(recipe.flagFreedom)
+  const root = Math.sqrt(dimensions)
+  let intercept = model.intercept
+  const slopes = new Float64Array(columns)
+  for (let i = 0; i < columns; i++) {
+    slopes[i] = ((model.weights[i] as number) * (i < columns - 2 ? 1 : flagFactor)) / (deviations[i] as number)
+    intercept -= (slopes[i] as number) * (means[i] as number)
+  }
+  const reply = new Float64Array(dimensions)
+  const user = new Float64Array(dimensions)
+  const product = new Float64Array(dimensions)
+  const productBlock = recipe.userBlock ? 2 * dimensions : dimensions
+  for (let i = 0; i < dimensions; i++) {
+    const mean = centre[i] as number
+    const onReply = root * (slopes[i] as number)
+    const onUser = recipe.userBlock ? root * (slopes[dimensions + i] as number) : 0
+    const onProduct = root * root * (slopes[productBlock + i] as number)
+    // onProduct * (r - mean) * (u - mean) leaves linear terms in r and u and a constant
+    reply[i] = onReply - onProduct * mean
+    user[i] = onUser - onProduct * mean
+    product[i] = onProduct
+    intercept += onProduct * mean * mean - (onReply + onUser) * mean
+  }
+  return { dimensions, reply, user, product, flags: [slopes[columns - 2] as number, slopes[columns - 1] as number], intercept }
+}
+
+function writeFeatures({ user, reply, flags }: ExchangeVectors, recipe: FeatureRecipe, centre: Float64Array, row: Float64Array): void {
+  const dimensions = centre.length
+  const root = Math.sqrt(dimensions)
+  const productBlock = recipe.userBlock ? 2 * dimensions : dimensions
+  for (let i = 0; i < dimensions; i++) {
+    const fromReply = root * ((reply[i] as number) - (centre[i] as number))
+    const fromUser = root * ((user[i] as number) - (centre[i] as number))
+    row[i] = fromReply
+    if (recipe.userBlock) row[dimensions + i] = fromUser
+    row[productBlock + i] = fromReply * fromUser
+  }
+  row[row.length - 2] = flags.opening ? 1 : 0
+  row[row.length - 1] = flags.anywhere ? 1 : 0
+}
+
+function median(values: Float64Array): number {
+  const sorted = values.slice().sort()
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+}

@@ -1,0 +1,87 @@
+// Owns the leave-one-set-out table: every set is measured by a scorer that was fitted on the other sets.
+// Knows scorers and exchanges, nothing of files.
+
+import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
+import { auroc, averagePrecision, withinGroups } from './ranking.js'
+import type { Scorer } from './scorers.js'
+import { bootstrapInterval } from './splits.js'
+
+/** How well a scorer does on a set that it has not seen. */
+export interface SetMeasure {
+  readonly set: string
+  readonly exchanges: number
+  readonly auroc: number
+  /** 95 % bootstrap interval by group. */
+  readonly interval: readonly [number, number]
+  readonly averagePrecision: number
+  /** The same chance among exchanges of one group (one behaviour, one prompt); null when no group has both classes. */
+  readonly withinGroup: number | null
+  /** Among replies without a refusal in their opening: what is left once refusals are set aside. Null without both classes. */
+  readonly withoutRefusal: number | null
+}
+
+/** A scorer's row of the table. */
+export interface ScorerMeasure {
+  readonly scorer: string
+  readonly sets: readonly SetMeasure[]
+  /** Mean AUROC over the sets. */
+  readonly mean: number
+}
+
+/** What the table is made from. */
+export interface LeaveOutPlan {
+  /** Exchanges that may be trained on. */
+  readonly training: readonly EmbeddedExchange[]
+  readonly masses: Readonly<Record<string, ClassMass>>
+  /** Sets of `training` to leave out in turn. */
+  readonly leaveOut: readonly string[]
+  /** Sets that are only measured, with a scorer fitted on all of `training`. */
+  readonly measured: Readonly<Record<string, readonly EmbeddedExchange[]>>
+  readonly bootstrapDraws?: number
+}
+
+/** One scorer over all sets. */
+export function measureScorer(scorer: Scorer, plan: LeaveOutPlan, onSet?: (set: string) => void): ScorerMeasure {
+  const sets = plan.leaveOut.map((set) => {
+    const rest = plan.training.filter((exchange) => exchange.set !== set)
+    const measure = measureSet(
+      set,
+      scorer.fit(rest, rowWeights(rest, plan.masses)),
+      plan.training.filter((exchange) => exchange.set === set),
+      plan,
+    )
+    onSet?.(set)
+    return measure
+  })
+  const measured = Object.entries(plan.measured)
+  if (measured.length > 0) {
+    const score = scorer.fit(plan.training, rowWeights(plan.training, plan.masses))
+    for (const [set, exchanges] of measured) sets.push(measureSet(set, score, exchanges, plan))
+    onSet?.('all')
+  }
+  return { scorer: scorer.name, sets, mean: sets.reduce((sum, { auroc: area }) => sum + area, 0) / sets.length }
+}
+
+function measureSet(
+  set: string,
+  score: (exchanges: readonly EmbeddedExchange[]) => Float64Array,
+  exchanges: readonly EmbeddedExchange[],
+  plan: LeaveOutPlan,
+): SetMeasure {
+  const scores = score(exchanges)
+  const labels = exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0))
+  const groups = exchanges.map(({ group }) => group)
+  const part = (rows: readonly number[]): number =>
+    auroc({ scores: rows.map((row) => scores[row]!), labels: rows.map((row) => labels[row]!) })
+  const within = withinGroups({ scores, labels }, groups)
+  const open = part(exchanges.flatMap(({ flags }, row) => (flags.opening ? [] : [row])))
+  return {
+    set,
+    exchanges: exchanges.length,
+    auroc: auroc({ scores, labels }),
+    interval: bootstrapInterval(groups, part, { draws: plan.bootstrapDraws ?? 200 }),
+    averagePrecision: averagePrecision({ scores, labels }),
+    withinGroup: within.pairs === 0 ? null : within.area,
+    withoutRefusal: Number.isNaN(open) ? null : open,
+  }
+}

@@ -1,0 +1,166 @@
+// Owns the fit of a logistic regression: row weights, a ridge penalty that may pull towards a prior, L-BFGS.
+// Knows numbers only. Everything is in double precision and in a fixed order, so equal input gives equal bits.
+
+/** Rows of features, row-major. */
+export interface FeatureRows {
+  readonly rows: number
+  readonly columns: number
+  /** rows × columns. */
+  readonly values: Float32Array
+}
+
+/** Weights of features, and the intercept. */
+export interface Weights {
+  readonly weights: Float64Array
+  readonly intercept: number
+}
+
+/** What a fit is asked for. */
+export interface LogisticProblem {
+  readonly features: FeatureRows
+  /** 1 or 0 a row. */
+  readonly targets: ArrayLike<number>
+  /** Weight of each row; their mean should be 1. */
+  readonly weights: ArrayLike<number>
+  /** Inverse strength of the penalty: `|w - prior|² / (2C)` is added to the weighted sum of log losses. */
+  readonly c: number
+  /** Weights that the penalty pulls towards; default zeros. The intercept is never penalised. */
+  readonly prior?: Weights
+  /** Where the search begins, when something near the end is known; default: the prior. */
+  readonly start?: Weights
+  readonly signal?: AbortSignal
+}
+
+/** A fitted model: `logit = intercept + weights · features`. */
+export interface LogisticModel extends Weights {
+  readonly iterations: number
+}
+
+/** Steps kept for the approximation of the curvature. */
+const MEMORY = 12
+const MAX_ITERATIONS = 500
+/**
+ * The fit has converged when no element of the gradient, divided by the number of rows, exceeds this. With a penalty of
+ * C = 0.001 and 10,000 rows, weights are then within 1e-5 of their end.
+ */
+const TOLERANCE = 1e-6
+
+/**
+ * Minimises the penalised weighted log loss by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with
+ * backtracking; the problem is convex, so the end does not depend on the path.
+ */
+export function fitLogistic(problem: LogisticProblem): LogisticModel {
+  const { features } = problem
+  const size = features.columns + 1
+  const point = new Float64Array(size)
+  const start = problem.start ?? problem.prior
+  if (start !== undefined) {
+    point.set(start.weights)
+    point[size - 1] = start.intercept
+  }
+  let { loss, gradient } = evaluate(problem, point)
+  const steps: { moved: Float64Array; turned: Float64Array; scale: number }[] = []
+  let iterations = 0
+  while (iterations < MAX_ITERATIONS && largest(gradient) / features.rows > TOLERANCE) {
+    problem.signal?.throwIfAborted()
+    iterations++
+    const direction = descent(gradient, steps)
+    const slope = dot(direction, gradient)
+    let length = steps.length === 0 ? 1 / Math.max(1, Math.sqrt(dot(gradient, gradient))) : 1
+    let next = advance(point, direction, length)
+    let found = evaluate(problem, next)
+    while (found.loss > loss + 1e-4 * length * slope && length > 1e-12) {
+      length /= 2
+      next = advance(point, direction, length)
+      found = evaluate(problem, next)
+    }
+    if (!(found.loss < loss)) break
+    const moved = next.map((value, i) => value - (point[i] as number))
+    const turned = found.gradient.map((value, i) => value - (gradient[i] as number))
+    const curvature = dot(moved, turned)
+    if (curvature > 0) {
+      steps.push({ moved, turned, scale: 1 / curvature })
+      if (steps.length > MEMORY) steps.shift()
+    }
+    point.set(next)
+    ;({ loss, gradient } = found)
+  }
+  return { weights: point.slice(0, size - 1), intercept: point[size - 1] as number, iterations }
+}
+
+/** `intercept + weights · row` of every row. */
+export function logitsOf(features: FeatureRows, weights: ArrayLike<number>, intercept: number): Float64Array {
+  const { rows, columns, values } = features
+  const logits = new Float64Array(rows)
+  for (let row = 0, at = 0; row < rows; row++, at += columns) {
+    let sum = 0
+    for (let i = 0; i < columns; i++) sum += (values[at + i] as number) * (weights[i] as number)
+    logits[row] = sum + intercept
+  }
+  return logits
+}
+
+function evaluate(problem: LogisticProblem, point: Float64Array): { loss: number; gradient: Float64Array } {
+  const { features, targets, weights, c, prior } = problem
+  const { rows, columns, values } = features
+  const logits = logitsOf(features, point, point[columns] as number)
+  const gradient = new Float64Array(columns + 1)
+  let loss = 0
+  for (let row = 0, at = 0; row < rows; row++, at += columns) {
+    const logit = logits[row] as number
+    const weight = weights[row] as number
+    const target = targets[row] as number
+    // log(1 + exp(logit)) without overflow
+    loss += weight * (Math.max(logit, 0) + Math.log1p(Math.exp(-Math.abs(logit))) - target * logit)
+    const pull = weight * (1 / (1 + Math.exp(-logit)) - target)
+    if (pull === 0) continue
+    for (let i = 0; i < columns; i++) gradient[i]! += pull * (values[at + i] as number)
+    gradient[columns]! += pull
+  }
+  for (let i = 0; i < columns; i++) {
+    const away = (point[i] as number) - (prior?.weights[i] ?? 0)
+    loss += (away * away) / (2 * c)
+    gradient[i]! += away / c
+  }
+  return { loss, gradient }
+}
+
+/** The two-loop recursion: minus the gradient, bent by the curvature of the last steps. */
+function descent(gradient: Float64Array, steps: readonly { moved: Float64Array; turned: Float64Array; scale: number }[]): Float64Array {
+  const direction = gradient.map((value) => -value)
+  const alphas: number[] = []
+  for (const { moved, turned, scale } of steps.toReversed()) {
+    const alpha = scale * dot(moved, direction)
+    alphas.unshift(alpha)
+    add(direction, turned, -alpha)
+  }
+  const last = steps.at(-1)
+  if (last !== undefined) {
+    const factor = 1 / (last.scale * dot(last.turned, last.turned))
+    for (let i = 0; i < direction.length; i++) direction[i]! *= factor
+  }
+  for (const [index, { moved, turned, scale }] of steps.entries()) {
+    add(direction, moved, (alphas[index] as number) - scale * dot(turned, direction))
+  }
+  return direction
+}
+
+function dot(left: Float64Array, right: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number)
+  return sum
+}
+
+function add(to: Float64Array, values: Float64Array, factor: number): void {
+  for (let i = 0; i < to.length; i++) to[i]! += factor * (values[i] as number)
+}
+
+function advance(point: Float64Array, direction: Float64Array, length: number): Float64Array {
+  return point.map((value, i) => value + length * (direction[i] as number))
+}
+
+function largest(values: Float64Array): number {
+  let most = 0
+  for (const value of values) most = Math.max(most, Math.abs(value))
+  return most
+}

@@ -1,0 +1,56 @@
+// Owns the recipe of the shipped heads: the sets, their class masses, the switches of the two variants, the seeds.
+
+import type { Taken, ClassMass } from './exchanges.js'
+import type { FeatureRecipe } from './features.js'
+
+/** A set of the recipe. */
+export interface RecipeSet {
+  readonly name: string
+  /** File name in the folder of the sets. */
+  readonly file: string
+  readonly taken: Taken
+  readonly mass: ClassMass
+  /** Share of groups that are trained on; the others set thresholds. */
+  readonly trained: number
+}
+
+/** The conversations that heads are trained on; the templates come on top. */
+export const RECIPE_SETS: readonly RecipeSet[] = [
+  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  { name: 'xstest', file: 'xstest.jsonl.gz', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  // The labels are weak: many rejected replies are harmless. Both classes come from the same attackers on the same topics.
+  { name: 'hh-rlhf-harmless', file: 'hh-rlhf-harmless.jsonl.gz', taken: 'last', mass: { unsafe: 0.35, safe: 0.65 }, trained: 1 },
+  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
+]
+
+/** Written exchanges. */
+export const TEMPLATE_FILE = 'detector-templates.json'
+export const TEMPLATE_MASS: ClassMass = { unsafe: 1, safe: 1 }
+
+/** Sets that are measured on and never trained on. */
+export const MEASURED_SETS = [
+  { name: 'diasafety-test', file: 'diasafety-test.jsonl.gz' },
+  { name: 'sgd-test', file: 'sgd-test.jsonl.gz' },
+] as const
+
+/** The masses by set name. */
+export const RECIPE_MASSES: Readonly<Record<string, ClassMass>> = {
+  templates: TEMPLATE_MASS,
+  ...Object.fromEntries(RECIPE_SETS.map(({ name, mass }) => [name, mass])),
+}
+
+/** The two heads that are shipped. */
+export const VARIANTS = {
+  default: { userBlock: true, flagFreedom: 17 },
+  noUser: { userBlock: false, flagFreedom: 101 },
+} as const satisfies Record<string, FeatureRecipe>
+export type Variant = keyof typeof VARIANTS
+
+/** Inverse strength of the ridge penalty. */
+export const RIDGE_C = 0.001
+/** Draws the conversations of a set that are kept aside. */
+export const SPLIT_SEED = 5
+/** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */
+export const WINDOWS = { size: 254, stride: 200 } as const
+/** Share of benign conversations that may reach each level. */
+export const BUDGETS = { elevated: 0.05, alert: 0.01 } as const

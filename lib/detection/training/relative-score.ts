@@ -1,0 +1,61 @@
+// Owns the relative score shown to people: a logistic curve through out-of-fold logits. Not a probability of harm.
+
+import type { ErosionArtefact } from '../erosion/artefact.js'
+import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
+import { fitLogistic } from './logistic.js'
+import { auroc } from './ranking.js'
+import { dealFolds } from './splits.js'
+import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
+
+const FOLDS = 5
+const FOLD_SEED = 7
+/** So weak a penalty that it does not count. */
+const FREE = 1e6
+
+/** Out-of-fold logits of all exchanges: each group is scored by a head that was fitted without it. */
+export function outOfFoldLogits(
+  exchanges: readonly EmbeddedExchange[],
+  masses: Readonly<Record<string, ClassMass>>,
+  fit: HeadFit,
+  onFold?: () => void,
+): Float64Array {
+  const folds = dealFolds(
+    exchanges.map(({ group }) => group),
+    FOLDS,
+    FOLD_SEED,
+  )
+  const logits = new Float64Array(exchanges.length)
+  for (let fold = 0; fold < FOLDS; fold++) {
+    const inside = exchanges.filter(({ group }) => folds.get(group) !== fold)
+    const rows = exchanges.flatMap(({ group }, row) => (folds.get(group) === fold ? [row] : []))
+    const { head } = fitHead(inside, rowWeights(inside, masses), fit)
+    const found = logitsAtRunTime(
+      head,
+      rows.map((row) => exchanges[row]!),
+    )
+    for (const [index, row] of rows.entries()) logits[row] = found[index]!
+    onFold?.()
+  }
+  return logits
+}
+
+/** Cross-validated AUROC of each set that has both classes. */
+export function crossValidated(exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): { set: string; auroc: number }[] {
+  return [...new Set(exchanges.map(({ set }) => set))].flatMap((set) => {
+    const rows = exchanges.flatMap((exchange, row) => (exchange.set === set ? [row] : []))
+    const area = auroc({ scores: rows.map((row) => logits[row]!), labels: rows.map((row) => (exchanges[row]!.label === 'unsafe' ? 1 : 0)) })
+    return Number.isNaN(area) ? [] : [{ set, auroc: area }]
+  })
+}
+
+/** The curve: one half of each set's weight is unsafe, one half safe. */
+export function fitRelativeScore(exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): ErosionArtefact['relativeScore'] {
+  const masses = Object.fromEntries(exchanges.map(({ set }) => [set, { unsafe: 0.5, safe: 0.5 }]))
+  const { weights, intercept } = fitLogistic({
+    features: { rows: exchanges.length, columns: 1, values: Float32Array.from(logits) },
+    targets: exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0)),
+    weights: rowWeights(exchanges, masses),
+    c: FREE,
+  })
+  return { slope: weights[0]!, offset: intercept }
+}

@@ -1,0 +1,153 @@
+// Owns what is measured side by side: heads, and the simple scores that a head must beat to be worth anything.
+// Knows exchanges with vectors; sets and tables are elsewhere.
+
+import type { EmbeddedExchange } from './exchanges.js'
+import type { FeatureRecipe } from './features.js'
+import { fitLogistic, logitsOf, type FeatureRows, type Weights } from './logistic.js'
+import { Random } from './random.js'
+import { fitTermModel } from './term-model.js'
+import { fitHead, logitsAtRunTime } from './train-head.js'
+
+/** Scores exchanges; higher is less safe. */
+export type Score = (exchanges: readonly EmbeddedExchange[]) => Float64Array
+
+/** Something that learns to score. */
+export interface Scorer {
+  readonly name: string
+  /** @param weights - one weight an exchange, of mean 1 */
+  fit(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>): Score
+}
+
+/** What scorers that fit need. */
+export interface ScorerSettings {
+  readonly c: number
+  readonly dimensions: number
+  readonly signal?: AbortSignal
+}
+
+/** A head of a recipe, scored as at run time. */
+export function headScorer(name: string, recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+  let start: Weights | undefined
+  return {
+    name,
+    fit: (exchanges, weights) => {
+      const { head, model } = fitHead(exchanges, weights, { recipe, ...settings, ...(start !== undefined && { start }) })
+      start = model
+      return (test) => logitsAtRunTime(head, test)
+    },
+  }
+}
+
+/** The controls: what is left when vectors, replies, words or labels are taken away. */
+export function controlScorers(recipe: FeatureRecipe, settings: ScorerSettings): Scorer[] {
+  return [
+    {
+      name: 'refusal flags alone',
+      fit: () => (test) => Float64Array.from(test, ({ flags }) => -2 * Number(flags.opening) - Number(flags.anywhere)),
+    },
+    userOnly(settings),
+    { name: 'reply length', fit: () => (test) => Float64Array.from(test, ({ reply }) => reply.length) },
+    { name: 'turn count', fit: () => (test) => Float64Array.from(test, ({ turn }) => turn) },
+    shuffledLabels(recipe, settings),
+    shuffledUsers(recipe, settings),
+    { name: 'TF-IDF words', fit: (exchanges, weights) => fitTermModel(exchanges, weights, settings.signal) },
+  ]
+}
+
+/** The user's text and nothing of the reply: what the topic alone gives away. */
+function userOnly(settings: ScorerSettings): Scorer {
+  return {
+    name: 'user text alone',
+    fit: (exchanges, weights) => {
+      const scale = columnScale(exchanges.map(({ userVector }) => userVector))
+      const model = fitLogistic({
+        features: scaledColumns(
+          exchanges.map(({ userVector }) => userVector),
+          scale,
+        ),
+        targets: targetsOf(exchanges),
+        weights,
+        c: settings.c,
+        ...(settings.signal !== undefined && { signal: settings.signal }),
+      })
+      return (test) =>
+        logitsOf(
+          scaledColumns(
+            test.map(({ userVector }) => userVector),
+            scale,
+          ),
+          model.weights,
+          model.intercept,
+        )
+    },
+  }
+}
+
+/** Labels dealt out anew within each set: whatever is above one half is a fault of the measurement. */
+function shuffledLabels(recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+  return {
+    name: 'shuffled labels',
+    fit: (exchanges, weights) => {
+      const random = new Random(23)
+      const dealt = exchanges.map(({ label }) => label)
+      const rowsOf = new Map<string, number[]>()
+      for (const [row, { set }] of exchanges.entries()) rowsOf.set(set, [...(rowsOf.get(set) ?? []), row])
+      for (const rows of rowsOf.values()) {
+        const labels = random.shuffled(rows.map((row) => exchanges[row]!.label))
+        for (const [index, row] of rows.entries()) dealt[row] = labels[index]!
+      }
+      const { head } = fitHead(
+        exchanges.map((exchange, row) => ({ ...exchange, label: dealt[row]! })),
+        weights,
+        { recipe, ...settings },
+      )
+      return (test) => logitsAtRunTime(head, test)
+    },
+  }
+}
+
+/** Every reply is scored beside another exchange's user text: what the pairing of both is worth. */
+function shuffledUsers(recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+  return {
+    name: 'shuffled turns',
+    fit: (exchanges, weights) => {
+      const { head } = fitHead(exchanges, weights, { recipe, ...settings })
+      return (test) => {
+        const users = new Random(29).shuffled(test.map(({ userVector }) => userVector))
+        return logitsAtRunTime(
+          head,
+          test.map((exchange, row) => ({ ...exchange, userVector: users[row]! })),
+        )
+      }
+    },
+  }
+}
+
+function targetsOf(exchanges: readonly EmbeddedExchange[]): number[] {
+  return exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0))
+}
+
+interface ColumnScale {
+  means: Float64Array
+  deviations: Float64Array
+}
+
+function columnScale(vectors: readonly ArrayLike<number>[]): ColumnScale {
+  const columns = vectors[0]?.length ?? 0
+  const means = new Float64Array(columns)
+  const deviations = new Float64Array(columns)
+  for (const vector of vectors) for (let i = 0; i < columns; i++) means[i]! += (vector[i] as number) / vectors.length
+  for (const vector of vectors)
+    for (let i = 0; i < columns; i++) deviations[i]! += ((vector[i] as number) - means[i]!) ** 2 / vectors.length
+  const floor = 0.2 * (deviations.slice().sort()[columns >> 1] ?? 1)
+  return { means, deviations: deviations.map((variance) => Math.sqrt(Math.max(variance, floor, Number.MIN_VALUE))) }
+}
+
+function scaledColumns(vectors: readonly ArrayLike<number>[], { means, deviations }: ColumnScale): FeatureRows {
+  const columns = means.length
+  const values = new Float32Array(vectors.length * columns)
+  for (const [row, vector] of vectors.entries()) {
+    for (let i = 0; i < columns; i++) values[row * columns + i] = ((vector[i] as number) - means[i]!) / deviations[i]!
+  }
+  return { rows: vectors.length, columns, values }
+}

@@ -1,0 +1,54 @@
+// Owns the fit of one head on embedded exchanges. Knows nothing of sets, files and thresholds.
+
+import { scoreExchange, type HeadWeights } from '../erosion/head.js'
+import type { EmbeddedExchange } from './exchanges.js'
+import { featureRows, foldHead, learnScale, type FeatureRecipe, type FeatureScale } from './features.js'
+import { fitLogistic, type LogisticModel, type Weights } from './logistic.js'
+
+/** What a head is fitted with. */
+export interface HeadFit {
+  readonly recipe: FeatureRecipe
+  readonly c: number
+  readonly dimensions: number
+  /** A model of nearly the same rows, to begin from; saves time and changes nothing beyond the tolerance of the fit. */
+  readonly start?: Weights
+  readonly signal?: AbortSignal
+}
+
+/** A fitted head, folded and unfolded. */
+export interface FittedHead {
+  readonly head: HeadWeights
+  readonly scale: FeatureScale
+  readonly model: LogisticModel
+}
+
+/** Fits a head; `weights` has one value an exchange. */
+export function fitHead(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>, fit: HeadFit): FittedHead {
+  const rows = exchanges.map(trainingVectors)
+  const scale = learnScale(rows, fit.recipe, fit.dimensions)
+  const model = fitLogistic({
+    features: featureRows(rows, scale),
+    targets: exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0)),
+    weights,
+    c: fit.c,
+    ...(fit.start !== undefined && { start: fit.start }),
+    ...(fit.signal !== undefined && { signal: fit.signal }),
+  })
+  return { head: foldHead(model, scale), scale, model }
+}
+
+/** Training sees a reply as the mean of its windows. */
+export function trainingVectors({ userVector, replyVector, flags }: EmbeddedExchange): {
+  user: ArrayLike<number>
+  reply: ArrayLike<number>
+  flags: EmbeddedExchange['flags']
+} {
+  return { user: userVector, reply: replyVector, flags }
+}
+
+/** Logits as they are at run time: the worst window of each reply. An empty reply has `empty`. */
+export function logitsAtRunTime(head: HeadWeights, exchanges: readonly EmbeddedExchange[], empty = head.intercept): Float64Array {
+  return Float64Array.from(exchanges, ({ userVector, replyWindows, flags }) =>
+    replyWindows.length === 0 ? empty : scoreExchange(head, userVector, replyWindows, flags).logit,
+  )
+}

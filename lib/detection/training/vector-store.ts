@@ -1,0 +1,153 @@
+// Owns the vectors of many texts on disk, so that a second training embeds nothing. Append-only: a run that was stopped
+// leaves what it had finished. Knows texts and windows, nothing of labels.
+
+import { createHash } from 'node:crypto'
+import { open, mkdir, readFile, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Embedder } from '../../embedding/embedder.js'
+import type { WindowRule } from '../../embedding/window-batch.js'
+import { GabionError } from '../../errors.js'
+import { textVector } from '../erosion/head.js'
+
+/** Texts embedded between two writes. */
+const PART = 512
+
+interface StoreFiles {
+  keys: string
+  vectors: string
+}
+
+/** Vectors of texts, window by window. */
+export class VectorStore {
+  readonly dimensions: number
+  readonly #embedder: Pick<Embedder, 'embedWindows'>
+  readonly #rule: WindowRule
+  readonly #files: StoreFiles | null
+  readonly #windows = new Map<string, Float32Array[]>()
+
+  private constructor(embedder: Pick<Embedder, 'embedWindows' | 'dimensions'>, rule: WindowRule, files: StoreFiles | null) {
+    this.#embedder = embedder
+    this.dimensions = embedder.dimensions
+    this.#rule = rule
+    this.#files = files
+  }
+
+  /**
+   * Opens the store of an embedder in a folder, which is made if need be; without a folder it lives in memory.
+   *
+   * @throws GabionError `INVALID_ARGUMENT` when the folder cannot be used
+   */
+  static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
+    if (folder === null) return new VectorStore(embedder, rule, null)
+    const { modelHash, precision } = embedder.info
+    const name = `${modelHash.slice(0, 16)}-${precision}-${String(rule.size)}-${String(rule.stride)}`
+    const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
+    const store = new VectorStore(embedder, rule, files)
+    try {
+      await mkdir(folder, { recursive: true })
+      await store.#read()
+    } catch (cause) {
+      throw new GabionError('INVALID_ARGUMENT', `cannot use the vector cache ${folder}: ${(cause as Error).message}`, { cause })
+    }
+    return store
+  }
+
+  /** Embeds the texts that are not there yet. */
+  async add(
+    texts: Iterable<string>,
+    options: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void } = {},
+  ): Promise<void> {
+    const missing = new Map<string, string>()
+    for (const text of texts) {
+      const key = keyOf(text)
+      if (!this.#windows.has(key)) missing.set(key, text)
+    }
+    const all = [...missing]
+    const { signal, onProgress } = options
+    for (let first = 0; first < all.length; first += PART) {
+      const part = all.slice(first, first + PART)
+      const batch = await this.#embedder.embedWindows(
+        part.map(([, text]) => text),
+        this.#rule,
+        signal === undefined ? {} : { signal },
+      )
+      const rows = part.map(([key], index) => ({ key, windows: batch.windows(index).map(({ vector }) => vector) }))
+      await this.#append(rows)
+      for (const { key, windows } of rows) this.#windows.set(key, windows)
+      onProgress?.({ done: Math.min(first + PART, all.length), total: all.length })
+    }
+  }
+
+  /**
+   * The windows' vectors of a text that was added.
+   *
+   * @throws GabionError `INTERNAL` for one that was not
+   */
+  windows(text: string): readonly Float32Array[] {
+    const windows = this.#windows.get(keyOf(text))
+    if (windows === undefined) throw new GabionError('INTERNAL', 'a text was asked for that was not embedded before')
+    return windows
+  }
+
+  /** The unit vector of a text: the mean over its windows; zeros for a text without words. */
+  vector(text: string): ArrayLike<number> {
+    return textVector(this.windows(text), this.dimensions)
+  }
+
+  async #read(): Promise<void> {
+    const files = this.#files
+    if (files === null) return
+    const keys = await readIfPresent(files.keys)
+    const bytes = await readIfPresent(files.vectors)
+    const width = this.dimensions * 4
+    const stored = Math.floor(bytes.length / width)
+    const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + stored * width))
+    let row = 0
+    let kept = 0
+    // A line that was cut short, or vectors that its write did not reach, end what can be used.
+    for (const line of keys.toString('utf8').split('\n').slice(0, -1)) {
+      const [key = '', count = ''] = line.split(' ')
+      const windows = Number(count)
+      if (!/^[0-9a-f]{64}$/.test(key) || !Number.isInteger(windows) || row + windows > stored) break
+      const list = Array.from({ length: windows }, (_, i) => values.subarray((row + i) * this.dimensions, (row + i + 1) * this.dimensions))
+      this.#windows.set(key, list)
+      row += windows
+      kept += line.length + 1
+    }
+    if (kept < keys.length) await truncate(files.keys, kept)
+    if (row * width < bytes.length) await truncate(files.vectors, row * width)
+  }
+
+  async #append(rows: readonly { key: string; windows: readonly Float32Array[] }[]): Promise<void> {
+    const files = this.#files
+    if (files === null) return
+    const bytes = rows.flatMap(({ windows }) =>
+      windows.map((vector) => new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)),
+    )
+    // Vectors first: keys without vectors would be worse than vectors without keys.
+    await append(files.vectors, Buffer.concat(bytes))
+    await append(files.keys, Buffer.from(rows.map(({ key, windows }) => `${key} ${String(windows.length)}\n`).join('')))
+  }
+}
+
+function keyOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+async function readIfPresent(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
+    throw error
+  }
+}
+
+async function append(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, 'a')
+  try {
+    await handle.appendFile(bytes)
+  } finally {
+    await handle.close()
+  }
+}
