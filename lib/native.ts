@@ -88,7 +88,21 @@ export interface NativeAddon {
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeWindowsResult) => void,
   ): number
   cancel(run: number): void
-  embedSync(model: NativeModel, texts: readonly string[], projection: NativeProjection | null): NativeResult
+  /**
+   * Embeds one text on this thread, into the caller's arrays.
+   *
+   * @param vector as many values as the model has dimensions
+   * @param point  as many values as the projection has components; null without a projection
+   * @param notes  gets five numbers: milliseconds of tokenizing, encoding and projecting; tokens kept, tokens of the whole text
+   */
+  embedSync(
+    model: NativeModel,
+    text: string,
+    projection: NativeProjection | null,
+    vector: Float32Array,
+    point: Float32Array | null,
+    notes: Float64Array,
+  ): void
   tokenize(model: NativeModel, text: string): { ids: Int32Array; total: number }
   runtime(): { version: string; library: string }
   machine(): { instructionSet: string; defaultThreads: number }

@@ -23,10 +23,10 @@ export function watchNativeTimes() {
   const addon = nativeAddon()
   const { embed, embedSync } = addon
   let last = null
-  addon.embedSync = (model, texts, projection) => {
-    const result = embedSync(model, texts, projection)
-    last = result.times
-    return result
+  addon.embedSync = (...args) => {
+    embedSync(...args)
+    const [tokenizeMs, encodeMs] = args.at(-1)
+    last = [tokenizeMs, 0, encodeMs]
   }
   addon.embed = (model, texts, projection, done) =>
     embed(model, texts, projection, (code, message, result) => {

@@ -71,6 +71,8 @@ export class Embedder {
   readonly #cache: VectorCache
   readonly #onTruncated: CheckedEmbedderOptions['onTruncated']
   readonly #projections = new WeakMap<Projection, NativeProjection>()
+  // Written by each synchronous call and read before the next one.
+  readonly #syncNotes = new Float64Array(5)
   #disposed = false
 
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
@@ -134,7 +136,7 @@ export class Embedder {
     if (!this.#cache.enabled) {
       this.#cache.countMiss()
       const result = await runNative(this.#model, [text], native, signal)
-      this.#reportTruncation(text, result)
+      this.#reportTruncation(text, result.tokens[0], result.tokens[1])
       return result.projected ?? result.vectors
     }
     const key = cacheKey(text, projection)
@@ -152,7 +154,7 @@ export class Embedder {
     })
     this.#cache.announce([key], run)
     const result = await run
-    this.#reportTruncation(text, result)
+    this.#reportTruncation(text, result.tokens[0], result.tokens[1])
     return result.projected?.slice() ?? result.vectors.slice()
   }
 
@@ -171,16 +173,19 @@ export class Embedder {
     const record = this.#cache.enabled ? this.#cache.find(key) : undefined
     if (record !== undefined) return (record.point ?? record.vector).slice()
     this.#cache.countMiss()
-    let result: NativeResult
+    const vector = new Float32Array(this.dimensions)
+    const point = projection === undefined ? null : new Float32Array(projection.components)
+    const notes = this.#syncNotes
     try {
-      result = nativeAddon().embedSync(this.#model, [text], native)
+      nativeAddon().embedSync(this.#model, text, native, vector, point, notes)
     } catch (error) {
       throw fromNative(error)
     }
-    this.#reportTruncation(text, result)
-    if (!this.#cache.enabled) return result.projected ?? result.vectors
-    this.#cache.keep(key, toRecord(result))
-    return (result.projected ?? result.vectors).slice()
+    const [kept, total] = [notes[3] ?? 0, notes[4] ?? 0]
+    this.#reportTruncation(text, kept, total)
+    if (!this.#cache.enabled) return point ?? vector
+    this.#cache.keep(key, { vector, point, kept, total })
+    return (point ?? vector).slice()
   }
 
   /**
@@ -325,9 +330,7 @@ export class Embedder {
     }
   }
 
-  #reportTruncation(text: string, result: NativeResult): void {
-    const kept = result.tokens[0] ?? 0
-    const tokens = result.tokens[1] ?? 0
+  #reportTruncation(text: string, kept = 0, tokens = 0): void {
     if (tokens <= kept) return
     if (this.#onTruncated !== undefined) this.#onTruncated({ text, tokens, kept })
     else if (!warnedOfTruncation) {

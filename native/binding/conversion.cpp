@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 namespace gabion::binding {
 namespace {
 
 constexpr size_t kMaximumTexts = 1U << 20U;
-constexpr double kNanosecondsPerMillisecond = 1e6;
 
 [[noreturn]] void Refuse(const char* name, const char* expected) {
   throw Error(Code::kInvalidArgument, std::string(name) + " must be " + expected);
@@ -55,12 +55,22 @@ void SetWindows(Napi::Env env, const Request& request, Napi::Object result) {
   result.Set("counts", Copy<Napi::Int32Array>(env, counts));
 }
 
-void SetVectors(Napi::Env env, const Request& request, Napi::Object result) {
-  result.Set("vectors", Copy<Napi::Float32Array>(env, request.vectors()));
-  result.Set("projected", request.projected().empty()
-                              ? env.Null()
-                              : Napi::Value(Copy<Napi::Float32Array>(env, request.projected())));
-  result.Set("tokens", Copy<Napi::Int32Array>(env, request.tokens()));
+/// Makes an array, hangs it on `result`, and says where its elements lie.
+template <typename Array>
+auto* Attach(Napi::Env env, Napi::Object result, const char* name, size_t length) {
+  Array array = Array::New(env, length);
+  result.Set(name, array);
+  return length == 0 ? nullptr : array.Data();
+}
+
+constexpr size_t kTimes = 4;
+
+std::array<double, kTimes> Milliseconds(const Request& request) {
+  const EncodeTimes& times = request.times();
+  return {static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond,
+          static_cast<double>(request.queue_ns()) / kNanosecondsPerMillisecond,
+          static_cast<double>(times.encode_ns) / kNanosecondsPerMillisecond,
+          static_cast<double>(times.project_ns) / kNanosecondsPerMillisecond};
 }
 
 }  // namespace
@@ -117,6 +127,23 @@ std::vector<double> ToDoubles(const Napi::Value& value, const char* name) {
   return length == 0 ? std::vector<double>() : std::vector<double>(array.Data(), array.Data() + length);
 }
 
+template <typename Element>
+Element* ToRoom(const Napi::Value& value, size_t length, const char* name) {
+  using Array = Napi::TypedArrayOf<Element>;
+  constexpr auto kType = std::is_same_v<Element, float> ? napi_float32_array : napi_float64_array;
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == kType) {
+    auto array = value.As<Array>();
+    if (array.ElementLength() == length) {
+      return array.Data();
+    }
+  }
+  throw Error(Code::kInvalidArgument, std::string(name) + " must be a " +
+                                          (kType == napi_float32_array ? "Float32Array" : "Float64Array") + " of " +
+                                          std::to_string(length));
+}
+template float* ToRoom<float>(const Napi::Value& value, size_t length, const char* name);
+template double* ToRoom<double>(const Napi::Value& value, size_t length, const char* name);
+
 size_t ToSize(const Napi::Value& value, const char* name) {
   if (!value.IsNumber()) {
     Refuse(name, "a whole number of 0 or more");
@@ -144,19 +171,34 @@ Napi::Function ToFunction(const Napi::Value& value, const char* name) {
 }
 
 Napi::Object ToResult(Napi::Env env, const Request& request) {
-  Napi::Object result = Napi::Object::New(env);
-  if (request.by_windows()) {
-    SetWindows(env, request, result);
-  } else {
-    SetVectors(env, request, result);
+  if (!request.by_windows()) {
+    return PreparedResult(env, request).Take(request);
   }
-  const EncodeTimes& times = request.times();
-  const std::array<double, 4> milliseconds{static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond,
-                                           static_cast<double>(request.queue_ns()) / kNanosecondsPerMillisecond,
-                                           static_cast<double>(times.encode_ns) / kNanosecondsPerMillisecond,
-                                           static_cast<double>(times.project_ns) / kNanosecondsPerMillisecond};
-  result.Set("times", Copy<Napi::Float64Array>(env, milliseconds));
+  const Napi::Object result = Napi::Object::New(env);
+  SetWindows(env, request, result);
+  result.Set("times", Copy<Napi::Float64Array>(env, Milliseconds(request)));
   return result;
+}
+
+PreparedResult::PreparedResult(Napi::Env env, const Request& request) {
+  const Napi::Object result = Napi::Object::New(env);
+  vectors_ = Attach<Napi::Float32Array>(env, result, "vectors", request.vectors().size());
+  if (request.projected().empty()) {
+    result.Set("projected", env.Null());
+  } else {
+    projected_ = Attach<Napi::Float32Array>(env, result, "projected", request.projected().size());
+  }
+  tokens_ = Attach<Napi::Int32Array>(env, result, "tokens", request.tokens().size());
+  times_ = Attach<Napi::Float64Array>(env, result, "times", kTimes);
+  result_ = Napi::Persistent(result);
+}
+
+Napi::Object PreparedResult::Take(const Request& request) {
+  std::copy(request.vectors().begin(), request.vectors().end(), vectors_);
+  std::copy(request.projected().begin(), request.projected().end(), projected_);
+  std::copy(request.tokens().begin(), request.tokens().end(), tokens_);
+  std::ranges::copy(Milliseconds(request), times_);
+  return result_.Value();
 }
 
 }  // namespace gabion::binding

@@ -59,20 +59,35 @@ uint32_t Environment::Start(Napi::Env env, std::shared_ptr<const Model> model,
                                              }
                                            });
   // Listed before it is submitted: it may be settled before Submit returns.
-  runs_.emplace(id, Run{request, Napi::Persistent(done)});
+  Run& run = runs_.emplace(id, Run{request, Napi::Persistent(done), std::nullopt}).first->second;
   if (runs_.size() == 1) {
     napi_ref_threadsafe_function(env, wake_);
   }
   try {
     Scheduler::Process().Submit(request);
   } catch (...) {
-    runs_.erase(id);
-    if (runs_.empty()) {
-      napi_unref_threadsafe_function(env, wake_);
-    }
+    Forget(env, id);
     throw;
   }
+  if (!request->by_windows()) {
+    // Made only now, while encoder threads work: this thread has nothing else to do for the call. Nobody but this
+    // thread takes runs off the list, so `run` is still there.
+    try {
+      run.result.emplace(env, *request);
+    } catch (...) {
+      Scheduler::Process().Cancel(request, Error(Code::kInternal, "there is no room for the result"));
+      Forget(env, id);
+      throw;
+    }
+  }
   return id;
+}
+
+void Environment::Forget(Napi::Env env, uint32_t id) {
+  runs_.erase(id);
+  if (runs_.empty()) {
+    napi_unref_threadsafe_function(env, wake_);
+  }
 }
 
 void Environment::Cancel(uint32_t id) {
@@ -106,16 +121,14 @@ void Environment::Drain(Napi::Env env) {
       continue;
     }
     const Napi::HandleScope scope(env);
-    const Napi::FunctionReference done = std::move(place->second.done);
-    runs_.erase(place);
-    if (runs_.empty()) {
-      napi_unref_threadsafe_function(env, wake_);
-    }
+    Run run = std::move(place->second);
+    Forget(env, item.id);
     try {
       if (const auto& failure = item.request->failure()) {
-        done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
+        run.done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
       } else {
-        done.Call({env.Null(), env.Null(), ToResult(env, *item.request)});
+        run.done.Call(
+            {env.Null(), env.Null(), run.result ? run.result->Take(*item.request) : ToResult(env, *item.request)});
       }
     } catch (const Napi::Error& error) {
       // No JavaScript is below us on the stack: what the callback threw becomes an uncaught exception, as from a timer.

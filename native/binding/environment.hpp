@@ -14,9 +14,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "conversion.hpp"
 #include "scheduler.hpp"
 
 namespace gabion::binding {
@@ -39,12 +41,14 @@ class Environment : public std::enable_shared_from_this<Environment> {
   struct Run {
     std::shared_ptr<Request> request;
     Napi::FunctionReference done;
+    std::optional<PreparedResult> result;  ///< none by windows, whose sizes are not known yet
   };
   struct Settled {
     uint32_t id;
     std::shared_ptr<Request> request;
   };
 
+  void Forget(Napi::Env env, uint32_t id);
   void Post(uint32_t id, const std::shared_ptr<Request>& request);
   void Drain(Napi::Env env);
   void Close();

@@ -68,12 +68,6 @@ void Request::EmbedText(size_t index, Scratch& scratch, EncodeTimes& times) {
                 &tokens_[2 * index], &tokens_[2 * index + 1], times);
 }
 
-void Request::RunHere(Scratch& scratch) {
-  for (size_t index = 0; index < texts_.size(); ++index) {
-    EmbedText(index, scratch, times_);
-  }
-}
-
 Scheduler& Scheduler::Process() {
   static auto* scheduler = new Scheduler();  // never freed, see the head of scheduler.hpp
   return *scheduler;

@@ -51,9 +51,6 @@ class Request {
   const EncodeTimes& times() const noexcept { return times_; }
   int64_t queue_ns() const noexcept { return queue_ns_; }  ///< from submission to the first text's start
 
-  /// Embeds all texts on the calling thread, in order. Throws what Model::Embed throws.
-  void RunHere(Scratch& scratch);
-
  private:
   friend class Scheduler;
   void EmbedText(size_t index, Scratch& scratch, EncodeTimes& times);

@@ -14,6 +14,8 @@ const loose = addon as unknown as Loose
 let options: NativeModelOptions
 let model: NativeModel
 let projection: NativeProjection
+const vector = new Float32Array(384)
+const notes = new Float64Array(5)
 
 function open(wish: unknown): Promise<NativeModel> {
   return new Promise((resolve, reject) => {
@@ -103,6 +105,7 @@ describe('native functions', () => {
       'createProjection',
       'embed',
       'embedSync',
+      'embedWindows',
       'machine',
       'openModel',
       'runtime',
@@ -118,7 +121,8 @@ describe('native functions', () => {
         createProjection: [new Float64Array(2), new Float64Array(1)],
         embed: [model, ['text'], null, () => undefined],
         cancel: [4294967295],
-        embedSync: [model, ['text'], null],
+        embedSync: [model, 'text', projection, vector, new Float32Array(2), notes],
+        embedWindows: [model, ['text'], null, 64, 32, () => undefined],
         tokenize: [model, 'text'],
       }
       const good = valid[name] ?? []
@@ -148,10 +152,32 @@ describe('native functions', () => {
   test('handles of another kind are refused', () => {
     for (const wrong of [projection, Object.create(model), { ...model }]) {
       assert.throws(() => loose.tokenize(wrong, 'text'), { code: 'INVALID_ARGUMENT' })
-      assert.throws(() => loose.embedSync(wrong, ['text'], null), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.embedSync(wrong, 'text', null, vector, null, notes), { code: 'INVALID_ARGUMENT' })
       assert.throws(() => loose.closeModel(wrong), { code: 'INVALID_ARGUMENT' })
     }
-    assert.throws(() => loose.embedSync(model, ['text'], model), { code: 'INVALID_ARGUMENT' })
+    assert.throws(() => loose.embedSync(model, 'text', model, vector, null, notes), { code: 'INVALID_ARGUMENT' })
+  })
+
+  test('room for results of another type or size is refused, and nothing is written', () => {
+    const point = new Float32Array(2)
+    const moved = new Float32Array(384)
+    structuredClone(moved, { transfer: [moved.buffer] })
+    for (const wrong of [new Float32Array(383), new Float32Array(385), new Float64Array(384), new Int32Array(384), moved, null]) {
+      assert.throws(() => loose.embedSync(model, 'text', projection, wrong, point, notes), { code: 'INVALID_ARGUMENT' })
+    }
+    for (const wrong of [new Float32Array(1), new Float32Array(3), new Float64Array(2), null]) {
+      assert.throws(() => loose.embedSync(model, 'text', projection, vector, wrong, notes), { code: 'INVALID_ARGUMENT' })
+    }
+    const whole = new Float32Array(3 * 384).fill(7)
+    for (const wrong of [new Float64Array(4), new Float32Array(5), null]) {
+      assert.throws(() => loose.embedSync(model, 'text', null, whole.subarray(0, 384), null, wrong), { code: 'INVALID_ARGUMENT' })
+    }
+    assert.ok(whole.every((value) => value === 7))
+
+    addon.embedSync(model, 'text', null, whole.subarray(384, 768), null, notes)
+    assert.ok(whole.subarray(0, 384).every((value) => value === 7) && whole.subarray(768).every((value) => value === 7))
+    assert.ok(Math.abs(Math.hypot(...whole.subarray(384, 768)) - 1) < 1e-6)
+    assert.deepEqual([...notes.subarray(3)], [3, 3])
   })
 
   test('random arguments never crash', () => {
@@ -187,8 +213,8 @@ describe('re-entrance', () => {
         return 'read after closing'
       },
     })
-    assert.throws(() => addon.embedSync(own, texts, null), { code: 'DISPOSED' })
     assert.throws(() => addon.embed(own, texts, null, () => undefined), { code: 'DISPOSED' })
+    assert.throws(() => addon.embedSync(own, 'closed by now', null, vector, null, notes), { code: 'DISPOSED' })
   })
 
   test('a getter that shrinks the array', () => {
@@ -199,7 +225,7 @@ describe('re-entrance', () => {
         return 'first'
       },
     })
-    assert.throws(() => addon.embedSync(model, texts, null), { code: 'INVALID_ARGUMENT' })
+    assert.throws(() => addon.embed(model, texts, null, () => undefined), { code: 'INVALID_ARGUMENT' })
   })
 
   test('a getter that throws: its own error arrives', () => {
@@ -209,14 +235,15 @@ describe('re-entrance', () => {
         throw new RangeError('from the getter')
       },
     })
-    assert.throws(() => addon.embedSync(model, texts, null), RangeError)
+    assert.throws(() => addon.embed(model, texts, null, () => undefined), RangeError)
   })
 
   test('options whose getters embed', async () => {
     const tricky = { ...options }
     Object.defineProperty(tricky, 'dimensions', {
       get() {
-        return addon.embedSync(model, ['inside'], null).vectors.length
+        addon.embedSync(model, 'inside', null, vector, null, notes)
+        return vector.length
       },
     })
     addon.closeModel(await open(tricky))
