@@ -9,17 +9,21 @@ import {
   GRAPH_MANIFEST,
   GRAPH_MANIFEST_FORMAT,
   GRAPH_PRECISIONS,
+  type FileRecord,
   type GraphManifest,
   type GraphPrecision,
   type GraphRecord,
 } from '../models/graph-manifest.js'
+import type { Pooling } from '../models/pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
 import { Checkpoint } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
+import { canFuse, fusedGraph } from './fused-graph.js'
 import { makeFolder } from './new-folder.js'
 import { headLayout, type PoolingHead } from './pooling-head.js'
+import type { StoredTensor } from './safetensors-header.js'
 import { writeSafetensors } from './safetensors-writer.js'
 import { tokenizerFor } from './tokenizer-file.js'
 import { encoderLayout, WEIGHT_LAYOUT_VERSION, type LayoutTensor } from './weight-layout.js'
@@ -73,6 +77,8 @@ function checkConvertOptions(given: ConvertOptions): Required<Pick<ConvertOption
 interface Convertible {
   config: EncoderConfig
   head: PoolingHead | null
+  pooling: Pooling
+  normalize: boolean
   layout: readonly LayoutTensor[]
 }
 
@@ -80,15 +86,16 @@ async function readConvertible(source: string, model: SentenceTransformer, check
   const config = await readEncoderConfig(join(source, model.transformerPath))
   const head = model.needsPoolingGraph ? model.modules : null
   const ofHead = head === null ? [] : await headLayout(source, head)
-  return { config, head, layout: [...encoderLayout(config, checkpoint), ...ofHead] }
+  return { config, head, pooling: model.pooling, normalize: model.normalize, layout: [...encoderLayout(config, checkpoint), ...ofHead] }
 }
 
 async function writeGraph(
   folder: string,
-  { config, head, layout }: Convertible,
+  convertible: Convertible,
   precision: GraphPrecision,
   onBytes: (written: number, total: number) => void,
 ): Promise<GraphRecord> {
+  const { config, head, layout } = convertible
   const [file, weightsFile] = [`model_${precision}.onnx`, `weights_${precision}.safetensors`]
   const metadata = { format: 'gabion', layout: String(WEIGHT_LAYOUT_VERSION), model_type: config.modelType, precision }
   const weights = await writeSafetensors(join(folder, weightsFile), inPrecision(layout, precision), metadata, onBytes)
@@ -101,8 +108,24 @@ async function writeGraph(
     bytes: graph.length,
     sha256: await sha256OfFiles([join(folder, file)]),
     weights: { file: weightsFile, bytes: weights.bytes, sha256: weights.sha256 },
+    fused: await writeFused(folder, convertible, precision, weights.tensors, weightsFile),
     parity: null,
   }
+}
+
+/** Writes the graph of gabion's own operator beside the one of standard operators; null where the operator does not compute it. */
+async function writeFused(
+  folder: string,
+  { config, head, pooling, normalize }: Convertible,
+  precision: GraphPrecision,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  weightsFile: string,
+): Promise<FileRecord | null> {
+  if (head !== null || !canFuse(config) || (precision !== 'fp32' && precision !== 'bf16')) return null
+  const file = `model_${precision}_fused.onnx`
+  const graph = fusedGraph({ config, pooling, normalize, tensors, weightsFile, version: CONVERTER_VERSION })
+  await writeFile(join(folder, file), graph, { flag: 'wx' })
+  return { file, bytes: graph.length, sha256: await sha256OfFiles([join(folder, file)]) }
 }
 
 /** For a read that the signal ends: the abort is told in our own words. */

@@ -4,3 +4,4 @@ export { convertModel, CONVERTER_VERSION, writeGraphManifest, type ConversionPro
 export { GRAPH_INPUT, GRAPH_OUTPUT } from './encoder-graph.js'
 export { WEIGHT_LAYOUT_VERSION } from './weight-layout.js'
 export { makeFolder } from './new-folder.js'
+export { conversionCache, prepareModel, type PreparationOptions, type PreparationProgress } from './prepared-model.js'

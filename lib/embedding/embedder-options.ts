@@ -1,6 +1,7 @@
 // What can be asked of an embedder, checked by name before anything is loaded.
 
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
+import type { PreparationProgress } from '../convert/prepared-model.js'
 import { Projection } from '../projection/projection.js'
 
 /** Precision of the weights; part of the identity of every vector. */
@@ -27,9 +28,12 @@ export interface Truncation {
 
 /** Options of `Embedder.load`. */
 export interface EmbedderOptions {
-  /** A known model's name or a model folder; default: the bundled `all-MiniLM-L6-v2`. */
+  /**
+   * A known model's name, a repository of the hub (`owner/name`), either with `@revision` or without, or a model folder; default:
+   * the bundled `all-MiniLM-L6-v2`. What is not on this machine is downloaded, and what has no graph is converted, once.
+   */
   model?: string
-  /** Default `auto`: the best that the folder holds for everyday use (bf16 weights, else fp32, else int8). */
+  /** Default `auto`: the best that the folder holds for everyday use (bf16 weights, else fp32, else int8; fp16 first for cuda). */
   precision?: Precision
   /** An ordered wish; the first that works is used and `info` says why others were passed over. Default `['cpu']`. */
   providers?: readonly Provider[]
@@ -39,6 +43,10 @@ export interface EmbedderOptions {
   cache?: false | { maxBytes?: number }
   /** Called for each text that was cut. Without it, `embed` warns once a process through `process.emitWarning`. */
   onTruncated?: (truncation: Truncation) => void
+  /** Called while a model is downloaded or converted. */
+  onProgress?: (progress: PreparationProgress) => void
+  /** Ends a download or conversion. */
+  signal?: AbortSignal
 }
 
 /** Options of `embed` and `embedSync`. */
@@ -64,6 +72,8 @@ export interface CheckedEmbedderOptions {
   threads: number | undefined
   cacheBytes: number
   onTruncated: ((truncation: Truncation) => void) | undefined
+  onProgress: ((progress: PreparationProgress) => void) | undefined
+  signal: AbortSignal | undefined
 }
 
 const MAX_THREADS = 1024
@@ -77,8 +87,10 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'threads',
     'cache',
     'onTruncated',
+    'onProgress',
+    'signal',
   ])
-  const { model, precision = 'auto', providers = ['cpu'], threads, cache, onTruncated } = options
+  const { model, precision = 'auto', providers = ['cpu'], threads, cache, onTruncated, onProgress, signal } = options
   if (!Array.isArray(providers) || providers.length === 0)
     throw invalidArgument('providers', 'an array with at least one provider', providers)
   return {
@@ -88,6 +100,8 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     threads: threads === undefined ? undefined : checkInteger('threads', threads, 1, MAX_THREADS),
     cacheBytes: checkCache(cache),
     onTruncated: onTruncated === undefined ? undefined : checkFunction('onTruncated', onTruncated),
+    onProgress: onProgress === undefined ? undefined : checkFunction('onProgress', onProgress),
+    signal: signal === undefined ? undefined : checkSignal('signal', signal),
   }
 }
 

@@ -88,7 +88,7 @@ export class Embedder {
       precision: graph.precision,
       provider: native.provider,
       providersPassedOver: native.providersPassedOver,
-      instructionSet: nativeAddon().machine().instructionSet,
+      instructionSet: native.encoderInstructionSet === '' ? nativeAddon().machine().instructionSet : native.encoderInstructionSet,
       threads: native.threads,
       dimensions: description.dimensions,
       maxSequenceLength: description.maxSequenceLength,

@@ -49,6 +49,8 @@ export interface GraphRecord extends FileRecord {
   /** The kind of device that the graph was written for. */
   target: GraphTarget
   weights: FileRecord
+  /** A graph over the same weights whose encoder is gabion's own operator; null where there is none. */
+  fused: FileRecord | null
   /** Null until it has been measured. */
   parity: Parity | null
 }
@@ -103,6 +105,7 @@ function readGraph(entry: ConfigFile): GraphRecord {
     target,
     ...readFileRecord(entry),
     weights: readFileRecord(entry.object('weights')),
+    fused: entry.has('fused') ? readFileRecord(entry.object('fused')) : null,
     parity: entry.has('parity') ? readParity(entry.object('parity')) : null,
   }
 }

@@ -14,6 +14,8 @@ export interface GraphDescription {
   precision: GraphPrecision
   /** Absolute path of the `.onnx` file; its weights may lie beside it. */
   file: string
+  /** Absolute path of the same graph made of gabion's own encoder operator; null where there is none. */
+  fusedFile: string | null
   /** Hex SHA-256 of the weights: the identity of the model in caches and artefacts. */
   weightsHash: string
   /** Hex SHA-256 of the `.onnx` file. */
@@ -66,18 +68,19 @@ async function findConvertedGraphs(folder: string): Promise<GraphDescription[] |
   if (manifest === null) return null
   const list = join(folder, GRAPH_FOLDER, GRAPH_MANIFEST)
   return Promise.all(
-    manifest.graphs.map(async ({ precision, weights, ...graph }) => {
-      for (const { file, bytes } of [graph, weights]) {
+    manifest.graphs.map(async ({ precision, weights, fused, ...graph }) => {
+      for (const { file, bytes } of fused === null ? [graph, weights] : [graph, weights, fused]) {
         const size = await sizeOf(join(folder, GRAPH_FOLDER, file))
         if (size === null) throw new GabionError('MODEL_NOT_FOUND', `${list} lists ${file}, which does not exist`)
         if (size !== bytes) throw new GabionError('MODEL_INVALID', `${list} gives ${file} ${String(bytes)} bytes, it has ${String(size)}`)
       }
-      return { precision, file: join(folder, GRAPH_FOLDER, graph.file), weightsHash: weights.sha256, sha256: graph.sha256 }
+      const fusedFile = fused === null ? null : join(folder, GRAPH_FOLDER, fused.file)
+      return { precision, file: join(folder, GRAPH_FOLDER, graph.file), fusedFile, weightsHash: weights.sha256, sha256: graph.sha256 }
     }),
   )
 }
 
-async function findForeignGraphs(folder: string, model: SentenceTransformer): Promise<GraphDescription[]> {
+async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
   const found: GraphDescription[] = []
   for (const { precision, file: name } of FOREIGN_GRAPHS) {
     const file = join(folder, name)
@@ -85,14 +88,19 @@ async function findForeignGraphs(folder: string, model: SentenceTransformer): Pr
     const external = `${file}_data`
     const sha256 = await sha256OfFiles([file])
     const weightsHash = (await sizeOf(external)) === null ? sha256 : await sha256OfFiles([file, external])
-    found.push({ precision, file, sha256, weightsHash })
-  }
-  const graph = found[0]
-  if (graph !== undefined && (model.needsPoolingGraph || model.lowersText)) {
-    const what = model.lowersText ? 'do_lower_case' : `what modules.json lists after the encoder (${describeModules(model)})`
-    throw new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: gabion model convert ${folder}`)
+    found.push({ precision, file, fusedFile: null, sha256, weightsHash })
   }
   return found
+}
+
+/** Why a folder has no graph that gives the model's vectors, and how to make one; null if it has. */
+function whatLacks(folder: string, model: SentenceTransformer, graphs: readonly GraphDescription[], isConverted: boolean): GabionError | null {
+  const remedy = `gabion model convert ${folder}`
+  const graph = graphs[0]
+  if (graph === undefined) return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ONNX graph; make one with: ${remedy}`)
+  if (isConverted || !(model.needsPoolingGraph || model.lowersText)) return null
+  const what = model.lowersText ? 'do_lower_case' : `what modules.json lists after the encoder (${describeModules(model)})`
+  return new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: ${remedy}`)
 }
 
 function describeModules({ modules }: SentenceTransformer): string {
@@ -106,25 +114,30 @@ async function licenceOfModelCard(folder: string): Promise<string | null> {
   return (header === undefined ? undefined : /^license:[ \t]*(\S+)/m.exec(header)?.[1]) ?? null
 }
 
+/** A model folder, with or without graphs. */
+export interface InspectedFolder {
+  description: ModelDescription
+  /** Why it cannot be loaded as it is, though its checkpoint may be converted; null if it can. */
+  lacks: GabionError | null
+}
+
 /**
  * Reads and checks a model folder: its configuration files, its manifest if it has one, and which graphs it holds.
  * Hashes come from the manifest; {@link verifyModel} compares them with the files. A folder with an ordinary ONNX export
  * and no manifest has them computed here.
  *
  * @param folder a path; relative ones are taken from the working directory
- * @throws GabionError `MODEL_NOT_FOUND` for a missing folder, file or graph, `MODEL_INVALID` for a file that does not say
+ * @throws GabionError `MODEL_NOT_FOUND` for a missing folder or file, `MODEL_INVALID` for a file that does not say
  * what it should (the message names file and field), `MODEL_UNSUPPORTED` for what gabion does not do (it names the module)
  */
-export async function readModelFolder(folder: string): Promise<ModelDescription> {
+export async function inspectModelFolder(folder: string): Promise<InspectedFolder> {
   const path = resolve(folder)
   const model = await readSentenceTransformer(path)
-  const graphs = (await findConvertedGraphs(path)) ?? (await findForeignGraphs(path, model))
-  if (graphs.length === 0) {
-    throw new GabionError('MODEL_NOT_FOUND', `the model folder ${path} has no ONNX graph; make one with: gabion model convert ${path}`)
-  }
+  const own = await findConvertedGraphs(path)
+  const graphs = own ?? (await findForeignGraphs(path))
   const manifest = await readModelManifest(path)
   const ownTokenizer = join(path, GRAPH_FOLDER, 'tokenizer.json')
-  return {
+  const description: ModelDescription = {
     name: manifest?.name ?? basename(path),
     folder: path,
     revision: manifest?.revision ?? null,
@@ -141,4 +154,17 @@ export async function readModelFolder(folder: string): Promise<ModelDescription>
     graphs,
     selfTest: await readSelfTest(path, model.dimensions),
   }
+  return { description, lacks: whatLacks(path, model, graphs, own !== null) }
+}
+
+/**
+ * Reads a model folder that can be loaded.
+ *
+ * @throws GabionError as {@link inspectModelFolder}; `MODEL_NOT_FOUND` or `MODEL_UNSUPPORTED` if it has no graph that gives the
+ * model's vectors
+ */
+export async function readModelFolder(folder: string): Promise<ModelDescription> {
+  const { description, lacks } = await inspectModelFolder(folder)
+  if (lacks !== null) throw lacks
+  return description
 }

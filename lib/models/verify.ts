@@ -54,7 +54,7 @@ export async function verifyModel(
     throw new GabionError('MODEL_NOT_FOUND', `the model folder ${path} has no manifest.json and no ${GRAPH_FOLDER}/manifest.json to check it by`)
   }
   const records = new Map<string, FileRecord>()
-  for (const record of graphs?.graphs.flatMap((graph) => [graph, graph.weights]) ?? []) {
+  for (const record of graphs?.graphs.flatMap((graph) => [graph, graph.weights, ...(graph.fused === null ? [] : [graph.fused])]) ?? []) {
     const file = join(GRAPH_FOLDER, record.file)
     records.set(file, { ...record, file })
   }
