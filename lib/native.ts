@@ -26,6 +26,8 @@ export interface NativeModelOptions {
   /** Rows of the embedding table; the tokenizer may not give an id beyond it. */
   vocabularySize: number
   dimensions: number
+  /** What gabion's own encoder computes with; graphs of standard operators have a precision of their own. */
+  encoderPrecision: 'fp32' | 'bf16' | 'int8'
   /** Wished execution providers, best first. */
   providers: string[]
   /** Texts of this model that may run at once; without it the machine decides. */
@@ -36,6 +38,8 @@ export interface NativeModelOptions {
 export interface NativeModelDescription {
   provider: string
   providersPassedOver: { provider: string; reason: string }[]
+  /** What gabion's own encoder runs with; empty if the graph is made of standard operators. */
+  encoderInstructionSet: string
   threads: number
 }
 
@@ -105,7 +109,8 @@ export interface NativeAddon {
   ): void
   tokenize(model: NativeModel, text: string): { ids: Int32Array; total: number }
   runtime(): { version: string; library: string }
-  machine(): { instructionSet: string; defaultThreads: number }
+  /** `encoderInstructionSet` is empty where gabion's own encoder cannot run. */
+  machine(): { instructionSet: string; encoderInstructionSet: string; defaultThreads: number }
 }
 
 // One level up from lib/ and from dist/ alike.

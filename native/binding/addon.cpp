@@ -8,6 +8,7 @@
 
 #include "conversion.hpp"
 #include "cpu.hpp"
+#include "encoder_operator.hpp"
 #include "environment.hpp"
 #include "handle.hpp"
 #include "open_model.hpp"
@@ -142,12 +143,14 @@ Napi::Value DescribeRuntime(const Napi::CallbackInfo& info) {
   });
 }
 
-// machine(): {instructionSet, defaultThreads}
+// machine(): {instructionSet, encoderInstructionSet, defaultThreads}
 Napi::Value DescribeMachine(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
     Napi::Object result = Napi::Object::New(env);
     result.Set("instructionSet", InstructionSet());
+    const kernels::Variant* variant = EncoderVariant();
+    result.Set("encoderInstructionSet", variant == nullptr ? "" : variant->name);
     result.Set("defaultThreads", static_cast<double>(DefaultThreadCount()));
     return result;
   });

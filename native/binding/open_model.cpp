@@ -20,6 +20,13 @@ Pooling ToPooling(const std::string& name) {
   throw Error(Code::kModelUnsupported, "there is no pooling mode '" + name + "'");
 }
 
+kernels::Precision ToPrecision(const std::string& name) {
+  if (name == "fp32") return kernels::Precision::kFp32;
+  if (name == "bf16") return kernels::Precision::kBf16;
+  if (name == "int8") return kernels::Precision::kInt8;
+  throw Error(Code::kInvalidArgument, "there is no encoder precision '" + name + "'");
+}
+
 ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   if (!value.IsObject()) {
     throw Error(Code::kInvalidArgument, "options must be an object");
@@ -30,6 +37,7 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   options.graph_file = text("graphFile");
   options.tokenizer_file = text("tokenizerFile");
   options.pooling = ToPooling(text("pooling"));
+  options.precision = ToPrecision(text("encoderPrecision"));
   options.normalize = ToBoolean(object.Get("normalize"), "normalize");
   options.maximum_tokens = ToSize(object.Get("maximumTokens"), "maximumTokens");
   options.vocabulary_size = ToSize(object.Get("vocabularySize"), "vocabularySize");
@@ -75,6 +83,7 @@ class Loader : public Napi::AsyncWorker {
       passed_over.Set(passed_over.Length(), item);
     }
     description.Set("providersPassedOver", passed_over);
+    description.Set("encoderInstructionSet", session.encoder_instruction_set());
     description.Set("threads", static_cast<double>(threads_));
     Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
   }

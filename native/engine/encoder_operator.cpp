@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "pooling.hpp"
+#include "status.hpp"
 
 namespace gabion {
 namespace {
@@ -302,6 +303,14 @@ OrtStatus* RunKernel(void* kernel, OrtKernelContext* context) {
 void DropKernel(void* kernel) { delete static_cast<KernelWithApi*>(kernel); }
 
 }  // namespace
+
+const kernels::Variant* EncoderVariant() {
+  try {
+    return kernels::ChosenVariant();
+  } catch (const std::invalid_argument& error) {
+    throw Error(Code::kInvalidArgument, error.what());
+  }
+}
 
 EncoderLoanScope::EncoderLoanScope(EncoderLoan& loan) noexcept { current_loan = &loan; }
 EncoderLoanScope::~EncoderLoanScope() { current_loan = nullptr; }

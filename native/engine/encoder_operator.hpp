@@ -36,6 +36,10 @@ class EncoderLoanScope {
   EncoderLoanScope& operator=(const EncoderLoanScope&) = delete;
 };
 
+/// The kernels that this process uses: the best that the processor runs, or what GABION_ISA names; null without any.
+/// Throws kInvalidArgument if GABION_ISA names none that runs here.
+const kernels::Variant* EncoderVariant();
+
 class EncoderOperator : public OrtCustomOp {
  public:
   static constexpr const char* kDomain = "gabion";

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <filesystem>
-#include <stdexcept>
 
 namespace gabion {
 namespace {
@@ -20,14 +19,6 @@ std::string TakeName(const Runtime& runtime, OrtStatus* status, OrtAllocator* al
   std::string copy = name;
   runtime.Check(runtime.api().AllocatorFree(allocator, name), Code::kInternal, "AllocatorFree");
   return copy;
-}
-
-const kernels::Variant* EncoderVariant() {
-  try {
-    return kernels::ChosenVariant();
-  } catch (const std::invalid_argument& error) {
-    throw Error(Code::kInvalidArgument, error.what());
-  }
 }
 
 }  // namespace

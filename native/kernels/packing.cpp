@@ -12,6 +12,8 @@ namespace {
 
 constexpr size_t kWidestPanel = 32;
 constexpr size_t kWidestSlice = 512;
+// Weights below this are zero in integers: the inverse of their scale would not be finite.
+constexpr double kTiny = 1e-35;
 constexpr double kLargestSum = 2147483647.0;
 
 /// Values of K that one dot instruction takes from each column.
@@ -98,7 +100,7 @@ void ScalesOfGroup(Format format, const PanelRow& greatest, const PanelRow& tota
       // Rounding adds at most half a unit to each of 1024 weights.
       scale = std::max(scale, static_cast<double>(total[column]) / (kLargestSum / kInt16Limit - 512));
     }
-    scales[column] = static_cast<float>(scale);
+    scales[column] = scale < kTiny ? 0 : static_cast<float>(scale);
   }
 }
 

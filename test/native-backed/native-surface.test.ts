@@ -36,6 +36,7 @@ before(async () => {
     maximumTokens: description.maxSequenceLength,
     vocabularySize: description.vocabularySize,
     dimensions: description.dimensions,
+    encoderPrecision: 'bf16' as const,
     providers: ['cpu'],
     threads: 2,
   }

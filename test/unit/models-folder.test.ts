@@ -63,7 +63,9 @@ describe('a model folder', () => {
       selfTest: null,
     })
     const sha256 = createHash('sha256').update('graph').digest('hex')
-    assert.deepEqual(graphs, [{ precision: 'fp32', file: join(folder, 'onnx', 'model.onnx'), sha256, weightsHash: sha256 }])
+    assert.deepEqual(graphs, [
+      { precision: 'fp32', file: join(folder, 'onnx', 'model.onnx'), fusedFile: null, sha256, weightsHash: sha256 },
+    ])
   })
 
   test('counts external weights of an export to its identity', async () => {

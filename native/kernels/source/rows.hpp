@@ -65,6 +65,9 @@ GABION_INLINE void NormalizeRow(const float* row, size_t n, const float* weight,
   }
 }
 
+/// Rows below this are zero in integers: the inverse of their scale would not be finite.
+constexpr float kTiny = 1e-33F;
+
 /// Rounds a row to integers of at most ±limit and returns the scale that undoes it; NaN if the row is not finite.
 GABION_INLINE float RowToInt16(const float* row, size_t n, int limit, int16_t* to) {
   Floats greatest = Splat(0);
@@ -75,7 +78,7 @@ GABION_INLINE float RowToInt16(const float* row, size_t n, int limit, int16_t* t
     poison = MultiplyAdd(v, Splat(0), poison);
   }
   const float top = GreatestOf(greatest);
-  const Floats factor = Splat(top > 0 ? static_cast<float>(limit) / top : 0);
+  const Floats factor = Splat(top > kTiny ? static_cast<float>(limit) / top : 0);
   for (size_t i = 0; i < n; i += kLanes) {
     StoreInt16(to + i, Multiply(Load(row + i), factor));
   }
@@ -95,7 +98,7 @@ GABION_INLINE void GroupToUint8(const float* row, size_t n, uint8_t* to, float* 
   }
   const float bottom = GreatestOf(least);  // as a positive number
   const float range = GreatestOf(greatest) + bottom;
-  const float factor = range > 0 ? 255.0F / range : 0;
+  const float factor = range > kTiny ? 255.0F / range : 0;
   const float shift = __builtin_rintf(bottom * factor);
   for (size_t i = 0; i < n; i += kLanes) {
     StoreUint8(to + i, MultiplyAdd(Load(row + i), Splat(factor), Splat(shift)));

@@ -1,0 +1,201 @@
+// A text encoder in double precision, written as plainly as its definition, for tests of the kernels; and random weights.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "../kernels/encoder.hpp"
+
+namespace gabion::test {
+
+using Doubles = std::vector<double>;
+
+inline float FromBfloat16(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16U;
+  float value = 0;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+inline uint16_t ToBfloat16(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U);
+}
+
+/// Normally distributed values that bf16 holds exactly, so that both forms of a weight are the same numbers.
+class RandomMatrix {
+ public:
+  RandomMatrix(size_t count, double deviation, std::mt19937& random, double mean = 0) {
+    std::normal_distribution<double> normal(mean, deviation);
+    for (size_t i = 0; i < count; ++i) {
+      narrow_.push_back(ToBfloat16(static_cast<float>(normal(random))));
+      wide_.push_back(FromBfloat16(narrow_.back()));
+    }
+  }
+  const float* floats() const { return wide_.data(); }
+  float* floats() { return wide_.data(); }
+  kernels::StoredMatrix Stored(bool bfloat16) const {
+    return bfloat16 ? kernels::StoredMatrix{narrow_.data(), true} : kernels::StoredMatrix{wide_.data(), false};
+  }
+  double operator[](size_t at) const { return static_cast<double>(wide_[at]); }
+
+ private:
+  std::vector<uint16_t> narrow_;
+  std::vector<float> wide_;
+};
+
+/// y [rows, outputs] = x [rows, inputs] · weight [inputs, outputs] + bias.
+inline Doubles ReferenceLinear(const Doubles& x, size_t rows, const RandomMatrix& weight, const RandomMatrix& bias,
+                               size_t inputs, size_t outputs) {
+  Doubles y(rows * outputs);
+  for (size_t row = 0; row < rows; ++row) {
+    double* to = &y[row * outputs];
+    for (size_t j = 0; j < outputs; ++j) {
+      to[j] = bias[j];
+    }
+    for (size_t k = 0; k < inputs; ++k) {
+      const double value = x[row * inputs + k];
+      for (size_t j = 0; j < outputs; ++j) {
+        to[j] += value * weight[k * outputs + j];
+      }
+    }
+  }
+  return y;
+}
+
+inline double ReferenceGelu(double x) { return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0))); }
+
+inline void ReferenceNorm(Doubles& rows, size_t width, const RandomMatrix& weight, const RandomMatrix& bias,
+                          double epsilon) {
+  for (size_t at = 0; at < rows.size(); at += width) {
+    double mean = 0;
+    double variance = 0;
+    for (size_t i = 0; i < width; ++i) mean += rows[at + i] / static_cast<double>(width);
+    for (size_t i = 0; i < width; ++i) variance += std::pow(rows[at + i] - mean, 2) / static_cast<double>(width);
+    for (size_t i = 0; i < width; ++i) {
+      rows[at + i] = (rows[at + i] - mean) / std::sqrt(variance + epsilon) * weight[i] + bias[i];
+    }
+  }
+}
+
+/// A whole encoder with random weights of the sizes that trained ones have.
+class RandomEncoder {
+ public:
+  static constexpr size_t kVocabulary = 64;
+  static constexpr size_t kPositions = 512;
+
+  RandomEncoder(const kernels::EncoderShape& shape, uint32_t seed)
+      : shape_(shape),
+        random_(seed),
+        words_(kVocabulary * shape.hidden, 0.05, random_),
+        positions_(kPositions * shape.hidden, 0.02, random_),
+        norm_weight_(shape.hidden, 0.1, random_, 1),
+        norm_bias_(shape.hidden, 0.1, random_) {
+    const size_t hidden = shape.hidden;
+    for (size_t i = 0; i < shape.layers; ++i) {
+      layers_.push_back({Make(hidden, 3 * hidden), Make(hidden, hidden), Make(hidden, shape.intermediate),
+                         Make(shape.intermediate, hidden), RandomMatrix(hidden, 0.1, random_, 1),
+                         RandomMatrix(hidden, 0.1, random_), RandomMatrix(hidden, 0.1, random_, 1),
+                         RandomMatrix(hidden, 0.1, random_)});
+    }
+  }
+
+  kernels::StoredEncoder Stored(bool bfloat16) const {
+    kernels::StoredEncoder stored{words_.Stored(bfloat16), positions_.floats(), {norm_weight_.floats(), norm_bias_.floats()}, {}};
+    for (const Layer& layer : layers_) {
+      const auto linear = [&](const Linear& of) {
+        return kernels::StoredLinear{of.weight.Stored(bfloat16), of.bias.floats()};
+      };
+      stored.layers.push_back({linear(layer.qkv), linear(layer.output),
+                               {layer.norm_weight.floats(), layer.norm_bias.floats()}, linear(layer.up),
+                               linear(layer.down), {layer.last_weight.floats(), layer.last_bias.floats()}});
+    }
+    return stored;
+  }
+
+  /// The last hidden state, [tokens, hidden].
+  Doubles Run(const std::vector<int64_t>& ids) const {
+    const size_t hidden = shape_.hidden;
+    const size_t tokens = ids.size();
+    Doubles state;
+    for (size_t row = 0; row < tokens; ++row) {
+      for (size_t i = 0; i < hidden; ++i) {
+        state.push_back(words_[static_cast<size_t>(ids[row]) * hidden + i] + positions_[row * hidden + i]);
+      }
+    }
+    const auto epsilon = static_cast<double>(shape_.epsilon);
+    ReferenceNorm(state, hidden, norm_weight_, norm_bias_, epsilon);
+    for (const Layer& layer : layers_) {
+      const Doubles context = Attend(ReferenceLinear(state, tokens, layer.qkv.weight, layer.qkv.bias, hidden, 3 * hidden), tokens);
+      const Doubles out = ReferenceLinear(context, tokens, layer.output.weight, layer.output.bias, hidden, hidden);
+      for (size_t i = 0; i < state.size(); ++i) state[i] += out[i];
+      ReferenceNorm(state, hidden, layer.norm_weight, layer.norm_bias, epsilon);
+      Doubles wide = ReferenceLinear(state, tokens, layer.up.weight, layer.up.bias, hidden, shape_.intermediate);
+      for (double& value : wide) value = ReferenceGelu(value);
+      const Doubles back = ReferenceLinear(wide, tokens, layer.down.weight, layer.down.bias, shape_.intermediate, hidden);
+      for (size_t i = 0; i < state.size(); ++i) state[i] += back[i];
+      ReferenceNorm(state, hidden, layer.last_weight, layer.last_bias, epsilon);
+    }
+    return state;
+  }
+
+  /// To spoil: one weight of the first layer.
+  float& SomeWeight() { return layers_[0].up.weight.floats()[7]; }
+  float& SomeBias() { return layers_[0].up.bias.floats()[7]; }
+
+ private:
+  struct Linear {
+    RandomMatrix weight;
+    RandomMatrix bias;
+  };
+  struct Layer {
+    Linear qkv, output, up, down;
+    RandomMatrix norm_weight, norm_bias, last_weight, last_bias;
+  };
+
+  Linear Make(size_t inputs, size_t outputs) {
+    RandomMatrix weight(inputs * outputs, 1.0 / std::sqrt(static_cast<double>(inputs)), random_);
+    return {std::move(weight), RandomMatrix(outputs, 0.1, random_)};
+  }
+
+  Doubles Attend(const Doubles& qkv, size_t tokens) const {
+    const size_t hidden = shape_.hidden;
+    const size_t width = hidden / shape_.heads;
+    Doubles context(tokens * hidden);
+    for (size_t head = 0; head < shape_.heads; ++head) {
+      for (size_t row = 0; row < tokens; ++row) {
+        Doubles weights(tokens);
+        double sum = 0;
+        for (size_t key = 0; key < tokens; ++key) {
+          double score = 0;
+          for (size_t i = 0; i < width; ++i) {
+            score += qkv[row * 3 * hidden + head * width + i] * qkv[key * 3 * hidden + hidden + head * width + i];
+          }
+          weights[key] = std::exp(score / std::sqrt(static_cast<double>(width)));
+          sum += weights[key];
+        }
+        for (size_t key = 0; key < tokens; ++key) {
+          for (size_t i = 0; i < width; ++i) {
+            context[row * hidden + head * width + i] +=
+                weights[key] / sum * qkv[key * 3 * hidden + 2 * hidden + head * width + i];
+          }
+        }
+      }
+    }
+    return context;
+  }
+
+  kernels::EncoderShape shape_;
+  std::mt19937 random_;
+  RandomMatrix words_;
+  RandomMatrix positions_;
+  RandomMatrix norm_weight_;
+  RandomMatrix norm_bias_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace gabion::test

@@ -1,0 +1,310 @@
+// The kernels of every instruction set that this processor runs, against plain double precision.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <stdexcept>
+
+#include "kernel_reference.hpp"
+
+namespace gabion {
+namespace {
+
+using kernels::Encoder;
+using kernels::EncoderShape;
+using kernels::Format;
+using kernels::PackingJob;
+using kernels::Precision;
+using kernels::Variant;
+
+constexpr Format kAllFormats[] = {Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
+                                  Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+/// Root mean square of the error over that of the exact values, for normally distributed values.
+double ErrorOf(Format format) {
+  switch (format) {
+    case Format::kFloat32:
+    case Format::kBfloat16Wide:
+      return 1e-6;
+    case Format::kInt16:
+      return 1e-3;
+    case Format::kBfloat16Dot:
+      return 4e-3;
+    case Format::kInt8Wide:
+      return 1e-2;
+    case Format::kInt8Dot:
+      break;
+  }
+  return 1.5e-2;
+}
+
+double RelativeError(const std::vector<float>& got, const test::Doubles& exact) {
+  double error = 0;
+  double size = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    error += std::pow(static_cast<double>(got[i]) - exact[i], 2);
+    size += exact[i] * exact[i];
+  }
+  return std::sqrt(error / size);
+}
+
+class Kernels : public testing::TestWithParam<const Variant*> {
+ protected:
+  const Variant& variant() const { return *GetParam(); }
+
+  /// Packs and multiplies; throws what SizeOf throws.
+  std::vector<float> Multiply(Format format, const std::vector<float>& x, size_t rows, const test::RandomMatrix& weight,
+                              const test::RandomMatrix& bias, size_t inputs, size_t outputs, size_t slices) const {
+    PackingJob job{weight.Stored(format == Format::kBfloat16Wide), inputs, outputs, slices, {}};
+    for (size_t at = 0; at < outputs; at += variant().panel_columns) {
+      job.panel_columns.push_back(at);
+    }
+    const kernels::PackedSize size = SizeOf(job, format, variant().panel_columns);
+    const kernels::AlignedBytes panels(size.panel_bytes);
+    std::vector<float> scales(size.scale_count);
+    for (size_t number = 0; number < PanelsOf(job); ++number) {
+      EXPECT_TRUE(PackPanel(job, format, variant().panel_columns, number, panels.get(), scales.data()));
+    }
+    const kernels::PackedLinear linear{panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs,
+                                       size.depth,   slices,                                   size.group};
+    const kernels::AlignedBytes workspace(rows * (size.depth + 64) * sizeof(float) + 4096);
+    std::vector<float> y(rows * outputs);
+    variant().linear(format, linear, x.data(), rows, workspace.get(), y.data());
+    return y;
+  }
+};
+
+TEST_P(Kernels, MultiplyLikeTheReference) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  const size_t heights[] = {1, 2, 3, 5, 6, 7, 11, 12, 13, 25, 97, 512};
+  for (const Format format : kAllFormats) {
+    for (const size_t rows : heights) {
+      const size_t inputs = 32 * (1 + random() % 12);
+      const size_t outputs = 32 * (1 + random() % 4);
+      const size_t slices = 1 + random() % 2;
+      const test::RandomMatrix weight(inputs * slices * outputs, 0.05, random);
+      const test::RandomMatrix bias(outputs, 0.05, random);
+      std::vector<float> x(rows * inputs * slices);
+      std::generate(x.begin(), x.end(), [&] { return normal(random); });
+      const auto y = Multiply(format, x, rows, weight, bias, inputs * slices, outputs, slices);
+      const auto exact =
+          test::ReferenceLinear(test::Doubles(x.begin(), x.end()), rows, weight, bias, inputs * slices, outputs);
+      EXPECT_LT(RelativeError(y, exact), ErrorOf(format))
+          << "format " << static_cast<int>(format) << ", " << rows << " rows, " << inputs << " x " << outputs;
+    }
+  }
+}
+
+TEST_P(Kernels, SumsOfTheLargestValuesDoNotOverflow) {
+  std::mt19937 random(2);
+  constexpr size_t kInputs = 1024;
+  const test::RandomMatrix weight(kInputs * 32, 0, random, 3);
+  const test::RandomMatrix bias(32, 0, random);
+  for (const Format format : kAllFormats) {
+    for (const float value : {1.0F, -1.0F, 1e30F, 1e-30F}) {
+      const std::vector<float> x(7 * kInputs, value);
+      const auto y = Multiply(format, x, 7, weight, bias, kInputs, 32, 1);
+      const double exact = 3.0 * kInputs * static_cast<double>(value);
+      for (const float got : y) {
+        ASSERT_NEAR(static_cast<double>(got) / exact, 1, 0.01) << "format " << static_cast<int>(format);
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, ZerosAndDenormalsStayFinite) {
+  std::mt19937 random(3);
+  const test::RandomMatrix weight(64 * 32, 0.05, random);
+  const test::RandomMatrix nothing(64 * 32, 0, random);
+  const test::RandomMatrix bias(32, 0.05, random);
+  for (const Format format : kAllFormats) {
+    for (const float value : {0.0F, 1e-40F, -1e-45F}) {
+      const std::vector<float> x(5 * 64, value);
+      for (const test::RandomMatrix* of : {&weight, &nothing}) {
+        const auto y = Multiply(format, x, 5, *of, bias, 64, 32, 1);
+        for (size_t i = 0; i < y.size(); ++i) {
+          ASSERT_NEAR(static_cast<double>(y[i]), bias[i % 32], 1e-6) << "format " << static_cast<int>(format);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, NanInARowComesOutOfThatRowOnly) {
+  std::mt19937 random(4);
+  const test::RandomMatrix weight(64 * 32, 0.05, random);
+  const test::RandomMatrix bias(32, 0.05, random);
+  for (const Format format : kAllFormats) {
+    for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
+      std::vector<float> x(3 * 64, 1.0F);
+      x[64 + 5] = bad;
+      const auto y = Multiply(format, x, 3, weight, bias, 64, 32, 1);
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(std::isfinite(y[i]), i / 32 != 1) << "format " << static_cast<int>(format) << " at " << i;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, PackingSeesWeightsThatAreNotFinite) {
+  for (const Format format : kAllFormats) {
+    for (const float bad : {kNan, -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> weight(64 * 32, 0.5F);
+      weight[40 * 32 + 3] = bad;
+      PackingJob job{{weight.data(), false}, 64, 32, 1, {}};
+      for (size_t at = 0; at < 32; at += variant().panel_columns) job.panel_columns.push_back(at);
+      const auto size = SizeOf(job, format, variant().panel_columns);
+      const kernels::AlignedBytes panels(size.panel_bytes);
+      std::vector<float> scales(size.scale_count);
+      EXPECT_FALSE(PackPanel(job, format, variant().panel_columns, 0, panels.get(), scales.data()));
+    }
+  }
+}
+
+TEST_P(Kernels, GeluIsAccurateToFloat) {
+  std::vector<float> x;
+  for (int i = -80000; i < 80000; ++i) x.push_back(static_cast<float>(i) * 1e-4F);
+  for (const float value : {1e-40F, -1e-40F, 1e4F, -1e4F, 3e38F, -3e38F, 0.0F, -0.0F}) x.push_back(value);
+  x.resize((x.size() + 15) / 16 * 16);
+  std::vector<float> y = x;
+  variant().gelu(y.data(), y.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double exact = test::ReferenceGelu(static_cast<double>(x[i]));
+    ASSERT_NEAR(static_cast<double>(y[i]), exact, 1e-6 * std::max(1.0, std::fabs(exact))) << "at " << x[i];
+  }
+  std::vector<float> bad(16, kNan);
+  variant().gelu(bad.data(), bad.size());
+  EXPECT_TRUE(std::all_of(bad.begin(), bad.end(), [](float value) { return std::isnan(value); }));
+}
+
+TEST_P(Kernels, LayerNormIsAccurate) {
+  std::mt19937 random(5);
+  for (const size_t width : {32, 96, 384, 1024}) {
+    const test::RandomMatrix weight(width, 0.3, random, 1);
+    const test::RandomMatrix bias(width, 0.3, random);
+    for (const double offset : {0.0, 30.0}) {
+      const test::RandomMatrix row(width, 2, random, offset);
+      std::vector<float> got(row.floats(), row.floats() + width);
+      variant().layer_norm(got.data(), width, weight.floats(), bias.floats(), 1e-12F);
+      test::Doubles exact;
+      for (size_t i = 0; i < width; ++i) exact.push_back(row[i]);
+      test::ReferenceNorm(exact, width, weight, bias, 1e-12);
+      EXPECT_LT(RelativeError(got, exact), 2e-6);
+    }
+    std::vector<float> constant(width, 0.25F);  // no variance at all: only the bias is left
+    variant().layer_norm(constant.data(), width, weight.floats(), bias.floats(), 1e-12F);
+    for (size_t i = 0; i < width; ++i) {
+      ASSERT_NEAR(static_cast<double>(constant[i]), bias[i], 1e-6);
+    }
+  }
+}
+
+struct EncoderCase {
+  EncoderShape shape;
+  std::vector<size_t> tokens;
+};
+
+std::vector<float> HiddenState(const Encoder& encoder, const std::vector<int64_t>& ids, size_t hidden,
+                               kernels::Workspace& workspace) {
+  const std::atomic<bool> stop{false};
+  std::vector<float> state(ids.size() * hidden);
+  EXPECT_TRUE(encoder.Run(ids.data(), ids.size(), workspace, stop, state.data()));
+  return state;
+}
+
+std::vector<int64_t> RandomIds(size_t count, std::mt19937& random) {
+  std::vector<int64_t> ids(count);
+  std::generate(ids.begin(), ids.end(), [&] { return random() % test::RandomEncoder::kVocabulary; });
+  return ids;
+}
+
+TEST_P(Kernels, EncodeLikeTheReference) {
+  const EncoderCase cases[] = {
+      {{2, 2, 64, 96, 1e-12F}, {1, 2, 6, 7, 33, 100, 512}}, {{1, 1, 32, 32, 1e-5F}, {3, 16, 17}},
+      {{2, 12, 384, 1536, 1e-12F}, {1, 13, 97}},            {{1, 12, 768, 3072, 1e-12F}, {19}},
+      {{1, 16, 1024, 4096, 1e-12F}, {9}},
+  };
+  std::mt19937 random(6);
+  kernels::Workspace workspace;
+  for (const auto& [shape, lengths] : cases) {
+    const test::RandomEncoder reference(shape, 7);
+    for (const bool bfloat16 : {false, true}) {
+      const Encoder exact(shape, reference.Stored(bfloat16), Precision::kFp32, variant());
+      const Encoder narrow(shape, reference.Stored(bfloat16), Precision::kBf16, variant());
+      const Encoder integer(shape, reference.Stored(bfloat16), Precision::kInt8, variant());
+      for (const size_t tokens : lengths) {
+        const auto ids = RandomIds(tokens, random);
+        const auto expected = reference.Run(ids);
+        const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
+        EXPECT_LT(RelativeError(HiddenState(exact, ids, shape.hidden, workspace), expected), 5e-6) << where;
+        EXPECT_LT(RelativeError(HiddenState(narrow, ids, shape.hidden, workspace), expected), 2e-2) << where;
+        EXPECT_LT(RelativeError(HiddenState(integer, ids, shape.hidden, workspace), expected), 4e-2) << where;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, ATextsBitsDoNotDependOnWhatRanBefore) {
+  const EncoderShape shape{2, 2, 64, 96, 1e-12F};
+  const test::RandomEncoder reference(shape, 8);
+  std::mt19937 random(9);
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    const Encoder encoder(shape, reference.Stored(true), precision, variant());
+    const auto ids = RandomIds(21, random);
+    kernels::Workspace fresh;
+    kernels::Workspace used;
+    HiddenState(encoder, RandomIds(300, random), shape.hidden, used);
+    HiddenState(encoder, RandomIds(5, random), shape.hidden, used);
+    EXPECT_EQ(HiddenState(encoder, ids, shape.hidden, fresh), HiddenState(encoder, ids, shape.hidden, used));
+  }
+}
+
+TEST_P(Kernels, NanInTheModelIsNeverHidden) {
+  const EncoderShape shape{1, 2, 64, 96, 1e-12F};
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    test::RandomEncoder reference(shape, 10);
+    reference.SomeBias() = kNan;
+    const Encoder encoder(shape, reference.Stored(false), precision, variant());
+    kernels::Workspace workspace;
+    const auto state = HiddenState(encoder, {1, 2, 3}, shape.hidden, workspace);
+    EXPECT_TRUE(std::any_of(state.begin(), state.end(), [](float value) { return std::isnan(value); }));
+
+    reference.SomeWeight() = kNan;
+    EXPECT_THROW(Encoder(shape, reference.Stored(false), precision, variant()), std::invalid_argument);
+  }
+}
+
+TEST_P(Kernels, StopBetweenLayers) {
+  const EncoderShape shape{2, 2, 64, 96, 1e-12F};
+  const test::RandomEncoder reference(shape, 11);
+  const Encoder encoder(shape, reference.Stored(true), Precision::kFp32, variant());
+  kernels::Workspace workspace;
+  const std::atomic<bool> stop{true};
+  const std::vector<int64_t> ids{1, 2};
+  std::vector<float> state(128);
+  EXPECT_FALSE(encoder.Run(ids.data(), ids.size(), workspace, stop, state.data()));
+}
+
+TEST_P(Kernels, RefuseSizesTheyCannotCut) {
+  const EncoderShape narrow_heads{1, 8, 64, 96, 1e-12F};
+  const EncoderShape too_wide{1, 32, 2048, 96, 1e-12F};
+  for (const EncoderShape& shape : {narrow_heads, too_wide}) {
+    const test::RandomEncoder reference(shape, 12);
+    EXPECT_THROW(Encoder(shape, reference.Stored(true), Precision::kFp32, variant()), std::invalid_argument);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Kernels, testing::ValuesIn(kernels::UsableVariants()), [](const auto& each) {
+  std::string name = each.param->name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Kernels);
+
+}  // namespace
+}  // namespace gabion
