@@ -2,14 +2,17 @@
 //! values; the work is in `text_tokenizer`, the handling of failures in `failure`.
 
 mod failure;
+mod hugging_face;
 mod text_tokenizer;
+mod wordpiece;
 
 #[cfg(test)]
 mod tests;
 
 use failure::{guard, with_last_error, Failure, Status};
 use std::ffi::{c_char, c_int, c_void};
-use text_tokenizer::{TextTokenizer, Tokens};
+use std::mem::MaybeUninit;
+use text_tokenizer::TextTokenizer;
 
 /// Loads a tokenizer.json; see the header.
 ///
@@ -52,20 +55,20 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
         let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
         require(written, "written")?;
         require(total, "total")?;
-        if capacity > 0 {
-            require(ids, "ids")?;
-        }
         // SAFETY: the caller's promise.
-        let text = unsafe { utf8(text, len) }?;
+        let (ids, text) = unsafe { (places(ids, capacity)?, utf8(text, len)?) };
 
-        let tokens = tokenizer.encode(text, max_tokens)?;
+        let counts = tokenizer.encode(text, max_tokens, ids)?;
         // SAFETY: both are not null, and writable by the caller's promise.
         unsafe {
-            written.write(tokens.ids.len());
-            total.write(tokens.total);
+            written.write(counts.written);
+            total.write(counts.total);
         }
-        // SAFETY: the caller's promise; `ids` is not null unless `capacity` is 0.
-        unsafe { hand_over(&tokens, ids, capacity) }
+        if counts.written > capacity {
+            let reason = format!("the buffer holds {capacity} ids, the text has {}", counts.written);
+            return Err(Failure::new(Status::BufferTooSmall, reason));
+        }
+        Ok(())
     });
     status as c_int
 }
@@ -208,19 +211,19 @@ unsafe fn utf8<'a>(pointer: *const u8, len: usize) -> Result<&'a str, Failure> {
     })
 }
 
-/// Writes the ids into the caller's buffer, all or none.
+/// A caller's buffer, of which nothing is read. Null is fine for no ids.
 ///
 /// # Safety
-/// `buffer` must point to `capacity` writable ids; it may be null if `capacity` is 0.
-unsafe fn hand_over(tokens: &Tokens, buffer: *mut i64, capacity: usize) -> Result<(), Failure> {
-    let count = tokens.ids.len();
-    if count > capacity {
-        let reason = format!("the buffer holds {capacity} ids, the text has {count}");
-        return Err(Failure::new(Status::BufferTooSmall, reason));
+/// `pointer` must point to `capacity` ids that nobody else touches during `'a`, or be null.
+unsafe fn places<'a>(pointer: *mut i64, capacity: usize) -> Result<&'a mut [MaybeUninit<i64>], Failure> {
+    if capacity == 0 {
+        return Ok(&mut []);
     }
-    for (index, &id) in tokens.ids.iter().enumerate() {
-        // SAFETY: `index` is below `capacity`.
-        unsafe { buffer.add(index).write(i64::from(id)) };
+    require(pointer, "ids")?;
+    if capacity > isize::MAX as usize / size_of::<i64>() {
+        let reason = format!("ids cannot hold {capacity} ids");
+        return Err(Failure::new(Status::InvalidArgument, reason));
     }
-    Ok(())
+    // SAFETY: not null, not longer than an object can be, and the caller's alone by its promise.
+    Ok(unsafe { std::slice::from_raw_parts_mut(pointer.cast(), capacity) })
 }

@@ -3,29 +3,19 @@
 
 use super::*;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 #[test]
 fn equals_the_python_package() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let fixture = std::fs::File::open(root.join("test/fixtures/tokens.golden.jsonl.gz")).expect("the fixture is there");
-    let mut lines = BufReader::new(flate2::read::GzDecoder::new(fixture))
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(&line.expect("the fixture unpacks")).expect("a line is JSON"));
+    let mut lines = fixture_lines();
     let head = lines.next().expect("the fixture has a head");
-    let definition = std::fs::read(root.join(head["tokenizer"].as_str().expect("the head names the definition")));
-    let tokenizer = Handle::load(&definition.expect("the definition is there")).expect("the definition loads");
+    let tokenizer = Handle::load(&bundled_definition()).expect("the definition loads");
     let limit = head["max_tokens"].as_u64().unwrap() as usize;
 
     let mut texts = 0;
     for line in lines {
-        let text = match line["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => line["repeat"]
-                .as_str()
-                .unwrap()
-                .repeat(line["times"].as_u64().unwrap() as usize),
-        };
+        let text = text_of(&line);
         let golden: Vec<i64> = serde_json::from_value(line["ids"].clone()).unwrap();
         let total = line["total"].as_u64().unwrap() as usize;
         assert_eq!(
@@ -42,6 +32,47 @@ fn equals_the_python_package() {
         texts += 1;
     }
     assert_eq!(Some(texts), head["texts"].as_u64());
+}
+
+/// The definition that the fixture was made with.
+pub fn bundled_definition() -> Vec<u8> {
+    let head = fixture_lines().next().expect("the fixture has a head");
+    let name = head["tokenizer"].as_str().expect("the head names the definition");
+    std::fs::read(root().join(name)).expect("the definition is there")
+}
+
+/// The texts of the fixture, without the nine that are a megabyte long.
+pub fn golden_texts() -> &'static [String] {
+    static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
+    TEXTS.get_or_init(|| {
+        let lines = fixture_lines().skip(1);
+        lines
+            .filter(|line| line["repeat"].is_null())
+            .map(|line| text_of(&line))
+            .collect()
+    })
+}
+
+fn fixture_lines() -> impl Iterator<Item = Value> {
+    let file = root().join("test/fixtures/tokens.golden.jsonl.gz");
+    let fixture = std::fs::File::open(file).expect("the fixture is there");
+    BufReader::new(flate2::read::GzDecoder::new(fixture))
+        .lines()
+        .map(|line| serde_json::from_str(&line.expect("the fixture unpacks")).expect("a line is JSON"))
+}
+
+fn text_of(line: &Value) -> String {
+    match line["text"].as_str() {
+        Some(text) => text.to_owned(),
+        None => {
+            let times = line["times"].as_u64().expect("a text or a repeated piece");
+            line["repeat"].as_str().unwrap().repeat(times as usize)
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn sha256(bytes: &[u8]) -> String {

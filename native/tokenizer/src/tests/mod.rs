@@ -1,7 +1,11 @@
-//! What the tests share: a tiny tokenizer.json and a caller that goes through the C interface as C++ does.
+//! What the tests share: definitions, the golden texts, random numbers, and a caller that goes through the C interface as C++ does.
 
+mod differential;
 mod golden;
 mod interface;
+mod random_texts;
+mod recognition;
+mod speed;
 mod untrusted;
 
 use crate::failure::Status;
@@ -46,6 +50,24 @@ pub fn tiny_definition() -> Value {
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
                   "max_input_chars_per_word": 100, "vocab": vocabulary}
     })
+}
+
+/// A small generator with a fixed seed (Steele, Lea and Flood's SplitMix64), so that a failure can be run again.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number from 0 to `limit` − 1.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+    }
+
+    /// One of several.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
 }
 
 /// A handle that ends itself.

@@ -1,0 +1,95 @@
+//! Text to token ids with the library, for every tokenizer.json that it can read. Safe Rust; knows nothing of the C interface's
+//! pointers.
+
+use crate::text_tokenizer::Window;
+use std::ops::Range;
+use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::{Encoding, Result, Token, Tokenizer};
+
+/// A loaded tokenizer. Never changes, so threads share it without a lock.
+pub struct HuggingFace {
+    tokenizer: Tokenizer,
+    special_tokens: usize,
+    max_id: u32,
+}
+
+impl HuggingFace {
+    /// Reads a tokenizer.json and switches off the padding and truncation that it asks for. Panics on some broken definitions.
+    pub fn read(json: &[u8]) -> Result<Self> {
+        let mut tokenizer = Tokenizer::from_bytes(json)?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None)?;
+        let max_id = tokenizer.get_vocab(true).into_values().max();
+
+        // A trial run, because a post-processor that names an unknown special token panics only when it is used.
+        let ids_around = |tokens: Vec<Token>| -> Result<usize> {
+            let bare = Encoding::from_tokens(tokens, 0);
+            Ok(tokenizer.post_process(bare, None, true)?.len())
+        };
+        let special_tokens = ids_around(vec![])?;
+        if ids_around(vec![Token::new(0, String::new(), (0, 0))])? != special_tokens + 1 {
+            return Err("its post-processor does not give the text's tokens once".into());
+        }
+        Ok(Self {
+            special_tokens,
+            max_id: max_id.ok_or("its vocabulary is empty")?,
+            tokenizer,
+        })
+    }
+
+    /// How many ids stand around the tokens of every text.
+    pub fn special_tokens(&self) -> usize {
+        self.special_tokens
+    }
+
+    /// The largest id that it can give.
+    pub fn max_id(&self) -> u32 {
+        self.max_id
+    }
+
+    /// Gives at most `max_tokens` ids, special tokens included, and how many there are without the limit, which must be at least the
+    /// number of special tokens.
+    ///
+    /// Cuts by hand, because the crate's own truncation subtracts the number of special tokens from the limit without a check.
+    pub fn encode(&self, text: &str, max_tokens: usize) -> Result<(Encoding, usize)> {
+        let room = max_tokens - self.special_tokens;
+        let mut encoding = self.tokenizer.encode_fast(text, false)?;
+        let total = encoding.len() + self.special_tokens;
+        if encoding.len() > room {
+            encoding.truncate(room, 0, TruncationDirection::Right);
+            // What was cut off stays attached as further encodings, which would be post-processed too.
+            encoding.take_overflowing();
+        }
+        Ok((self.tokenizer.post_process(encoding, None, true)?, total))
+    }
+
+    /// The windows of a text, as `TextTokenizer::windows` describes them; `stride` is from 1 to `size`.
+    ///
+    /// A text that fits into one window is encoded without offsets, which is faster; most texts do.
+    pub fn windows(&self, text: &str, size: usize, stride: usize) -> Result<Vec<Window>> {
+        let whole = self.tokenizer.encode_fast(text, false)?;
+        if whole.is_empty() {
+            return Ok(vec![]);
+        }
+        let finish = |window: Encoding, bytes: Range<usize>| {
+            let ids = self.tokenizer.post_process(window, None, true)?.get_ids().to_vec();
+            Ok(Window { ids, bytes })
+        };
+        if whole.len() <= size {
+            return Ok(vec![finish(whole, 0..text.len())?]);
+        }
+
+        let mut first = self.tokenizer.encode(text, false)?;
+        first.truncate(size, size - stride, TruncationDirection::Right);
+        let later = first.take_overflowing();
+        std::iter::once(first)
+            .chain(later)
+            .map(|window| {
+                let offsets = window.get_offsets();
+                let start = offsets.iter().map(|offset| offset.0).min().unwrap_or(0);
+                let end = offsets.iter().map(|offset| offset.1).max().unwrap_or(0);
+                finish(window, start..end)
+            })
+            .collect()
+    }
+}
