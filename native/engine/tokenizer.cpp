@@ -5,7 +5,8 @@
 #include <array>
 #include <exception>
 #include <fstream>
-#include <iterator>
+#include <sstream>
+#include <utility>
 
 #include "status.hpp"
 
@@ -43,7 +44,9 @@ Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenize
   if (!stream) {
     throw Error(Code::kModelNotFound, "tokenizer file " + file + " cannot be opened");
   }
-  const std::string json{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::ostringstream contents;
+  contents << stream.rdbuf();
+  const std::string json = std::move(contents).str();
   gabion_tokenizer* handle = nullptr;
   if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), &handle) != 0) {
     throw Error(Code::kModelInvalid, "tokenizer file " + file + " cannot be used: " + LastError());
