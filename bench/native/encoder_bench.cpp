@@ -1,10 +1,10 @@
 // How fast is one graph against another, and how near are their vectors to given ones? Texts are token ids, one thread.
 //
 // usage: encoder_bench [--seconds S] [--vectors IDS VECTORS] GRAPH[:PRECISION]…
-//   Graphs run in turn, call by call, so that whatever else the machine does hits all of them; times are processor time of
-//   the thread, ratios are to the first.
-//   IDS: little-endian int32: texts, then for each its length and ids. VECTORS: float32, one unit vector a text.
-//   PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default bf16. GABION_ISA forces an instruction set.
+//   Graphs run in turn, call by call, so that whatever else the machine does hits all of them; times are processor time
+//   of the thread, ratios are to the first. IDS: little-endian int32: texts, then for each its length and ids. VECTORS:
+//   float32, one unit vector a text. PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default bf16.
+//   GABION_ISA forces an instruction set.
 
 #include <time.h>
 
@@ -100,7 +100,8 @@ void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const
   size_t at = 1;
   for (int32_t text = 0; text < ids[0]; ++text) {
     const auto tokens = static_cast<size_t>(ids[at++]);
-    scratch.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at), ids.begin() + static_cast<std::ptrdiff_t>(at + tokens));
+    scratch.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
+                       ids.begin() + static_cast<std::ptrdiff_t>(at + tokens));
     at += tokens;
     Vector(*contender.session, tokens, scratch, vector);
     const float* other = expected.data() + static_cast<size_t>(text) * vector.size();

@@ -114,7 +114,8 @@ class NodeReader : public Caller {
     }
     const bool narrow = element == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
     if (!fits || (!narrow && element != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)) {
-      throw std::runtime_error("input " + std::to_string(input) + " has not the shape or type that the attributes ask for");
+      throw std::runtime_error("input " + std::to_string(input) +
+                               " has not the shape or type that the attributes ask for");
     }
     const void* data = nullptr;
     Check(api().GetTensorData(value, &data));

@@ -5,8 +5,8 @@
 // Attributes: layers, heads, hidden, intermediate (int), epsilon (float), pooling, activation, architecture (string),
 // normalize (int). Pooling has the names of 1_Pooling/config.json; activation is `gelu`, architecture `bert`.
 //
-// Lifetime: the operator object belongs to a session and outlives it. ONNX Runtime makes one kernel for the node, which packs
-// the weights; the originals stay mapped from the file and are handed back to the system's page cache.
+// Lifetime: the operator object belongs to a session and outlives it. ONNX Runtime makes one kernel for the node, which
+// packs the weights; the originals stay mapped from the file and are handed back to the system's page cache.
 #pragma once
 
 #include <onnxruntime_c_api.h>
@@ -19,8 +19,8 @@
 
 namespace gabion {
 
-/// What a running thread lends to the operator: ONNX Runtime runs the node on the thread that called it, so the operator
-/// finds this through a thread-local pointer.
+/// What a running thread lends to the operator: ONNX Runtime runs the node on the thread that called it, so the
+/// operator finds this through a thread-local pointer.
 struct EncoderLoan {
   const std::atomic<bool>* stop = nullptr;
   kernels::Workspace workspace;

@@ -220,10 +220,10 @@ void Session::Run(size_t tokens, Scratch& scratch) const {
                                    : inputs_[i] == InputKind::kMask ? scratch.ones_
                                                                     : scratch.zeros_;
     OrtValue* value = nullptr;
-    runtime_.Check(api.CreateTensorWithDataAsOrtValue(memory_.get(), source.data(), tokens * sizeof(int64_t),
-                                                      input_shape.data(), input_shape.size(),
-                                                      ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &value),
-                   Code::kInferenceFailed, "input tensor");
+    runtime_.Check(
+        api.CreateTensorWithDataAsOrtValue(memory_.get(), source.data(), tokens * sizeof(int64_t), input_shape.data(),
+                                           input_shape.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &value),
+        Code::kInferenceFailed, "input tensor");
     owned[i].reset(value);
     values_in[i] = value;
     names[i] = input_names_[i].c_str();

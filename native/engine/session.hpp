@@ -52,7 +52,8 @@ class Session {
   /// `precision` is what gabion's own encoder computes with; graphs of standard operators have one of their own.
   Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision);
 
-  /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed, kAborted.
+  /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed,
+  /// kAborted.
   void Run(size_t tokens, Scratch& scratch) const;
 
   /// True when the graph pools by itself: the result is [width] instead of [tokens, width].

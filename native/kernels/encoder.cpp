@@ -161,14 +161,15 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
       biases_.insert(biases_.end(), from, from + panel);
     }
   }
-  packed_ = {format,        shape.layers,     shape.heads,        shape.hidden,     shape.intermediate, shape.epsilon,
-             stored.words,  stored.positions, stored.norm.weight, stored.norm.bias, layers_.data()};
+  packed_ = {format,       shape.layers,     shape.heads,        shape.hidden,     shape.intermediate, shape.epsilon,
+             stored.words, stored.positions, stored.norm.weight, stored.norm.bias, layers_.data()};
 }
 
 bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
                   float* hidden) const {
   const StopQuestion question{
-      [](const void* who) { return static_cast<const std::atomic<bool>*>(who)->load(std::memory_order_relaxed); }, &stop};
+      [](const void* who) { return static_cast<const std::atomic<bool>*>(who)->load(std::memory_order_relaxed); },
+      &stop};
   void* memory = workspace.OfSize(variant_.workspace_bytes(packed_, tokens));
   return variant_.encode(packed_, ids, tokens, memory, question, hidden);
 }

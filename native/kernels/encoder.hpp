@@ -1,5 +1,5 @@
-// A text encoder on the processor: packs a model's weights once, then runs token ids through it. Knows neither ONNX Runtime
-// nor texts.
+// A text encoder on the processor: packs a model's weights once, then runs token ids through it. Knows neither ONNX
+// Runtime nor texts.
 //
 // Immutable after construction: any thread may run it, each with a Workspace of its own.
 #pragma once
@@ -45,8 +45,8 @@ struct StoredLayer {
 
 /// Views; the encoder copies the linear weights and keeps pointers to everything else, which must outlive it.
 struct StoredEncoder {
-  StoredMatrix words;       ///< [vocabulary, hidden]
-  const float* positions;   ///< [positions, hidden]
+  StoredMatrix words;      ///< [vocabulary, hidden]
+  const float* positions;  ///< [positions, hidden]
   StoredNorm norm;
   std::vector<StoredLayer> layers;
 };
@@ -78,14 +78,13 @@ class Workspace {
 
 class Encoder {
  public:
-  /// Packs the weights on a few threads. Throws std::invalid_argument for sizes that the variant cannot compute with and
-  /// for weights that are not finite.
+  /// Packs the weights on a few threads. Throws std::invalid_argument for sizes that the variant cannot compute with
+  /// and for weights that are not finite.
   Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant);
 
   /// Writes the last hidden state, [tokens, hidden]. Ids and their number must be within the tables. False when `stop`
   /// was set meanwhile.
-  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
-           float* hidden) const;
+  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop, float* hidden) const;
 
   Format format() const noexcept { return packed_.format; }
   const Variant& variant() const noexcept { return variant_; }

@@ -1,5 +1,5 @@
-// The encoder as the compiled variants see it: plain structs over packed weights. Shared by the packer, which fills them,
-// and by source/, which is compiled once an instruction set; so nothing here may have code.
+// The encoder as the compiled variants see it: plain structs over packed weights. Shared by the packer, which fills
+// them, and by source/, which is compiled once an instruction set; so nothing here may have code.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,12 @@ namespace gabion::kernels {
 
 /// How a linear weight is stored in its panels and how products with it are computed.
 enum class Format : uint8_t {
-  kFloat32,         ///< float weights, float arithmetic
-  kBfloat16Wide,    ///< bf16 weights, widened in registers: exact float arithmetic on them
-  kBfloat16Dot,     ///< bf16 weights and activations, float sums
-  kInt16,           ///< 16-bit integers on both sides, a scale a column and a row
-  kInt8Wide,        ///< 8-bit weights with scale groups along K, 16-bit activations
-  kInt8Dot,         ///< 8-bit weights and activations, both with scale groups along K
+  kFloat32,       ///< float weights, float arithmetic
+  kBfloat16Wide,  ///< bf16 weights, widened in registers: exact float arithmetic on them
+  kBfloat16Dot,   ///< bf16 weights and activations, float sums
+  kInt16,         ///< 16-bit integers on both sides, a scale a column and a row
+  kInt8Wide,      ///< 8-bit weights with scale groups along K, 16-bit activations
+  kInt8Dot,       ///< 8-bit weights and activations, both with scale groups along K
 };
 constexpr size_t kFormats = 6;
 
@@ -32,8 +32,8 @@ struct StoredMatrix {
 /// [slice][panel][depth / step][column][step], a step being as many values of K as one dot instruction takes.
 struct PackedLinear {
   const void* panels;
-  /// [slice][panel][group][column]; for kInt8Dot each group has the scales and then the sums of a column's weights times
-  /// its scale. Null for float formats.
+  /// [slice][panel][group][column]; for kInt8Dot each group has the scales and then the sums of a column's weights
+  /// times its scale. Null for float formats.
   const float* scales;
   const float* bias;
   size_t outputs;
@@ -80,7 +80,8 @@ struct Variant {
 
   /// Bytes that Encode needs for so many tokens.
   size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens);
-  /// The last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is aligned to 64.
+  /// The last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is aligned
+  /// to 64.
   bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
                  float* hidden);
 

@@ -22,8 +22,8 @@ struct PackingJob {
 struct PackedSize {
   size_t depth;
   size_t group;
-  size_t panel_bytes;   ///< of all panels
-  size_t scale_count;   ///< floats of all scales
+  size_t panel_bytes;  ///< of all panels
+  size_t scale_count;  ///< floats of all scales
 };
 
 /// `panel` is the number of columns of a panel. Throws std::invalid_argument for sizes that cannot be packed.

@@ -56,7 +56,8 @@ TEST_F(EncoderOperatorTest, GivesTheVectorsOfTheStandardOperators) {
   const struct {
     kernels::Precision precision;
     double cosine;
-  } cases[] = {{kernels::Precision::kFp32, 0.9999999}, {kernels::Precision::kBf16, 0.9999}, {kernels::Precision::kInt8, 0.998}};
+  } cases[] = {
+      {kernels::Precision::kFp32, 0.9999999}, {kernels::Precision::kBf16, 0.9999}, {kernels::Precision::kInt8, 0.998}};
   Scratch scratch(Runtime::Get());
   for (const auto& [precision, cosine] : cases) {
     const Model fused(FusedOptions(precision));

@@ -1,4 +1,5 @@
-// A text encoder in double precision, written as plainly as its definition, for tests of the kernels; and random weights.
+// A text encoder in double precision, written as plainly as its definition, for tests of the kernels; and random
+// weights.
 #pragma once
 
 #include <cmath>
@@ -105,14 +106,18 @@ class RandomEncoder {
   }
 
   kernels::StoredEncoder Stored(bool bfloat16) const {
-    kernels::StoredEncoder stored{words_.Stored(bfloat16), positions_.floats(), {norm_weight_.floats(), norm_bias_.floats()}, {}};
+    kernels::StoredEncoder stored{
+        words_.Stored(bfloat16), positions_.floats(), {norm_weight_.floats(), norm_bias_.floats()}, {}};
     for (const Layer& layer : layers_) {
       const auto linear = [&](const Linear& of) {
         return kernels::StoredLinear{of.weight.Stored(bfloat16), of.bias.floats()};
       };
-      stored.layers.push_back({linear(layer.qkv), linear(layer.output),
-                               {layer.norm_weight.floats(), layer.norm_bias.floats()}, linear(layer.up),
-                               linear(layer.down), {layer.last_weight.floats(), layer.last_bias.floats()}});
+      stored.layers.push_back({linear(layer.qkv),
+                               linear(layer.output),
+                               {layer.norm_weight.floats(), layer.norm_bias.floats()},
+                               linear(layer.up),
+                               linear(layer.down),
+                               {layer.last_weight.floats(), layer.last_bias.floats()}});
     }
     return stored;
   }
@@ -130,13 +135,15 @@ class RandomEncoder {
     const auto epsilon = static_cast<double>(shape_.epsilon);
     ReferenceNorm(state, hidden, norm_weight_, norm_bias_, epsilon);
     for (const Layer& layer : layers_) {
-      const Doubles context = Attend(ReferenceLinear(state, tokens, layer.qkv.weight, layer.qkv.bias, hidden, 3 * hidden), tokens);
+      const Doubles context =
+          Attend(ReferenceLinear(state, tokens, layer.qkv.weight, layer.qkv.bias, hidden, 3 * hidden), tokens);
       const Doubles out = ReferenceLinear(context, tokens, layer.output.weight, layer.output.bias, hidden, hidden);
       for (size_t i = 0; i < state.size(); ++i) state[i] += out[i];
       ReferenceNorm(state, hidden, layer.norm_weight, layer.norm_bias, epsilon);
       Doubles wide = ReferenceLinear(state, tokens, layer.up.weight, layer.up.bias, hidden, shape_.intermediate);
       for (double& value : wide) value = ReferenceGelu(value);
-      const Doubles back = ReferenceLinear(wide, tokens, layer.down.weight, layer.down.bias, shape_.intermediate, hidden);
+      const Doubles back =
+          ReferenceLinear(wide, tokens, layer.down.weight, layer.down.bias, shape_.intermediate, hidden);
       for (size_t i = 0; i < state.size(); ++i) state[i] += back[i];
       ReferenceNorm(state, hidden, layer.last_weight, layer.last_bias, epsilon);
     }

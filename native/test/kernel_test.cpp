@@ -69,8 +69,8 @@ class Kernels : public testing::TestWithParam<const Variant*> {
     for (size_t number = 0; number < PanelsOf(job); ++number) {
       EXPECT_TRUE(PackPanel(job, format, variant().panel_columns, number, panels.get(), scales.data()));
     }
-    const kernels::PackedLinear linear{panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs,
-                                       size.depth,   slices,                                   size.group};
+    const kernels::PackedLinear linear{
+        panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs, size.depth, slices, size.group};
     const kernels::AlignedBytes workspace(rows * (size.depth + 64) * sizeof(float) + 4096);
     std::vector<float> y(rows * outputs);
     variant().linear(format, linear, x.data(), rows, workspace.get(), y.data());
@@ -225,8 +225,10 @@ std::vector<int64_t> RandomIds(size_t count, std::mt19937& random) {
 
 TEST_P(Kernels, EncodeLikeTheReference) {
   const EncoderCase cases[] = {
-      {{2, 2, 64, 96, 1e-12F}, {1, 2, 6, 7, 33, 100, 512}}, {{1, 1, 32, 32, 1e-5F}, {3, 16, 17}},
-      {{2, 12, 384, 1536, 1e-12F}, {1, 13, 97}},            {{1, 12, 768, 3072, 1e-12F}, {19}},
+      {{2, 2, 64, 96, 1e-12F}, {1, 2, 6, 7, 33, 100, 512}},
+      {{1, 1, 32, 32, 1e-5F}, {3, 16, 17}},
+      {{2, 12, 384, 1536, 1e-12F}, {1, 13, 97}},
+      {{1, 12, 768, 3072, 1e-12F}, {19}},
       {{1, 16, 1024, 4096, 1e-12F}, {9}},
   };
   std::mt19937 random(6);

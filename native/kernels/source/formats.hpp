@@ -1,7 +1,8 @@
 // The register tile of every number format: up to kTileRows rows of activations times one panel of kPanel columns.
 //
-// The loops over rows are unrolled by Repeat and each row's accumulators pass through Hold, an empty assembly statement. It
-// keeps compilers from moving the loads of all rows to the top of the loop, where there are not enough registers for them.
+// The loops over rows are unrolled by Repeat and each row's accumulators pass through Hold, an empty assembly
+// statement. It keeps compilers from moving the loads of all rows to the top of the loop, where there are not enough
+// registers for them.
 #pragma once
 
 #include "../packed.hpp"
@@ -16,8 +17,8 @@ constexpr size_t kPanel = 2 * kLanes;
 /// Rows of activations in a format's own numbers.
 struct Operand {
   const void* values;
-  size_t stride;         ///< in values
-  const float* scales;   ///< kInt16, kInt8Wide: one a row; kInt8Dot: pairs of scale and zero, one a group
+  size_t stride;        ///< in values
+  const float* scales;  ///< kInt16, kInt8Wide: one a row; kInt8Dot: pairs of scale and zero, one a group
   size_t scale_stride;
 };
 

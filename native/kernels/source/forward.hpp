@@ -107,7 +107,8 @@ GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* rows, s
 template <typename F>
 GABION_INLINE Operand RowsFrom(const Operand& all, size_t first) {
   const auto* values = static_cast<const typename F::Activation*>(all.values) + first * all.stride;
-  return {values, all.stride, all.scales == nullptr ? nullptr : all.scales + first * all.scale_stride, all.scale_stride};
+  return {values, all.stride, all.scales == nullptr ? nullptr : all.scales + first * all.scale_stride,
+          all.scale_stride};
 }
 
 /// The product of rows with one panel of a slice; `use(first row, rows)` finds it in `tile`.
@@ -174,32 +175,33 @@ GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& 
       const size_t panel = head * 3 * panels + part;
       const float* bias = layer.qkv.bias + panel * kPanel;
       const size_t at = part % panels * kPanel;  // within the head's width
-      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile, [&](size_t tile_row, size_t height) {
-        const Floats b0 = Load(bias);
-        const Floats b1 = Load(bias + kLanes);
-        for (size_t i = 0; i < height; ++i) {
-          const size_t token = first + tile_row + i;
-          float* from = arrays.tile + i * kPanel;
-          const Floats v0 = Add(Load(from), b0);
-          const Floats v1 = Add(Load(from + kLanes), b1);
-          if (part < panels) {
-            float* to = arrays.queries + token * arrays.query_stride + at;
-            Store(to, Multiply(v0, Splat(query_scale)));
-            Store(to + kLanes, Multiply(v1, Splat(query_scale)));
-          } else if (part < 2 * panels) {
-            Store(from, v0);
-            Store(from + kLanes, v1);
-            float* to = arrays.keys + token / kPanel * kPanel * width + at * kPanel + token % kPanel;
-            for (size_t column = 0; column < kPanel; ++column) {
-              to[column * kPanel] = from[column];
-            }
-          } else {
-            float* to = arrays.values + at * padded + token * kPanel;
-            Store(to, v0);
-            Store(to + kLanes, v1);
-          }
-        }
-      });
+      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile,
+                 [&](size_t tile_row, size_t height) {
+                   const Floats b0 = Load(bias);
+                   const Floats b1 = Load(bias + kLanes);
+                   for (size_t i = 0; i < height; ++i) {
+                     const size_t token = first + tile_row + i;
+                     float* from = arrays.tile + i * kPanel;
+                     const Floats v0 = Add(Load(from), b0);
+                     const Floats v1 = Add(Load(from + kLanes), b1);
+                     if (part < panels) {
+                       float* to = arrays.queries + token * arrays.query_stride + at;
+                       Store(to, Multiply(v0, Splat(query_scale)));
+                       Store(to + kLanes, Multiply(v1, Splat(query_scale)));
+                     } else if (part < 2 * panels) {
+                       Store(from, v0);
+                       Store(from + kLanes, v1);
+                       float* to = arrays.keys + token / kPanel * kPanel * width + at * kPanel + token % kPanel;
+                       for (size_t column = 0; column < kPanel; ++column) {
+                         to[column * kPanel] = from[column];
+                       }
+                     } else {
+                       float* to = arrays.values + at * padded + token * kPanel;
+                       Store(to, v0);
+                       Store(to + kLanes, v1);
+                     }
+                   }
+                 });
     }
   }
 }
@@ -248,8 +250,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, const PackedLayer& l
         }
       });
     }
-    const Operand wide = AsOperand<F>(layer.down, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide,
-                                      arrays.narrow_wide_scales);
+    const Operand wide =
+        AsOperand<F>(layer.down, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide, arrays.narrow_wide_scales);
     for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
       const size_t at = panel * kPanel;
       Product<F>(layer.down, slice, panel, wide, count, arrays.tile, [&](size_t row, size_t height) {

@@ -30,9 +30,7 @@ GABION_INLINE Floats MultiplySubtractFrom(Floats a, Floats b, Floats c) { return
 GABION_INLINE Floats Lesser(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 GABION_INLINE Floats Greater(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 GABION_INLINE Floats Magnitude(Floats v) { return _mm256_andnot_ps(Splat(-0.0F), v); }
-GABION_INLINE Floats ToNearest(Floats v) {
-  return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
+GABION_INLINE Floats ToNearest(Floats v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /// 2^n for whole n from -126 to 127.
 GABION_INLINE Floats PowerOfTwo(Floats n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));

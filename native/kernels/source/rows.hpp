@@ -24,8 +24,8 @@ GABION_INLINE Floats PowerOf2(Floats x) {
 
 /// x · (1 + erf(x / sqrt 2)) / 2, absolute error below 1e-6 for |x| < 6, and x or 0 outside.
 GABION_INLINE Floats Gelu(Floats x) {
-  // erf(x / sqrt 2) = x · P(x²) / Q(x²): rational minimax approximation on |x| < 3.95 · sqrt 2 for the absolute error of
-  // erf, which is 2e-8; outside erf is 1 in float.
+  // erf(x / sqrt 2) = x · P(x²) / Q(x²): rational minimax approximation on |x| < 3.95 · sqrt 2 for the absolute error
+  // of erf, which is 2e-8; outside erf is 1 in float.
   constexpr float kBound = 5.5861435F;
   const Floats inside = Lesser(Splat(kBound), Greater(Splat(-kBound), x));
   const Floats square = Multiply(inside, inside);

@@ -1,7 +1,7 @@
 // Loops that are unrolled before the optimizer sees them, so that arrays of vectors become registers in every compiler.
 //
-// Everything under source/ is compiled once an instruction set, inside a namespace of its own, and uses no function of the
-// standard library: an inline one would be merged by the linker over all sets, and the widest could win.
+// Everything under source/ is compiled once an instruction set, inside a namespace of its own, and uses no function of
+// the standard library: an inline one would be merged by the linker over all sets, and the widest could win.
 #pragma once
 
 #include <cstddef>

@@ -27,7 +27,8 @@ GABION_INLINE auto WithFormat(Format format, const Body& body) {
 }
 
 inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens) {
-  return WithFormat(encoder.format, [&](auto format) { return Arrays<decltype(format)>(encoder, tokens, nullptr).used; });
+  return WithFormat(encoder.format,
+                    [&](auto format) { return Arrays<decltype(format)>(encoder, tokens, nullptr).used; });
 }
 
 inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
