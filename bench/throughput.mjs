@@ -1,9 +1,9 @@
 // Asks: how many texts a second, with one thread and with two, beside ONNX Runtime one text at a time?
 
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { runBench } from './rig/command.mjs'
 import { loadGabion } from './rig/gabion.mjs'
+import { standardGraph } from './rig/model-copies.mjs'
 import { assertSameVector, loadTokenizer, openSession, textEncoder } from './rig/onnxruntime.mjs'
 import { quantile } from './rig/statistics.mjs'
 import { mixedTexts } from './rig/texts.mjs'
@@ -26,7 +26,7 @@ async function measure({ quick, say }) {
     const embedder = await loadGabion({ threads })
     ;({ info } = embedder)
     chosen ??= mixedTexts(embedder, quick ? 20 : 1000, 2)
-    const session = await openSession(join(info.folder, 'onnx', `model_${info.precision}.onnx`), threads)
+    const session = await openSession(standardGraph(info.folder), threads)
     const encode = textEncoder(session, loadTokenizer(info.folder), info.dimensions)
     const oneAtATime = (embed) => async (texts) => {
       for (const text of texts) await embed(text)
@@ -68,7 +68,7 @@ function tableOf(measurements, { texts, tokens }) {
 
 function notesOf({ model, precision }, { texts, tokens }, rounds) {
   return [
-    `${model}, the bundled ${precision} graph for all; gabion's cache is off.`,
+    `${model}, ${precision} weights for all; gabion's cache is off.`,
     `${texts.length} different texts from MT-Bench-101, ${(tokens / texts.length).toFixed(0)} tokens on average, none longer than the model reads; ${rounds} rounds, the contenders taking turns.`,
     'onnxruntime-node: that many intra-op threads, each text at its own length without padding, @huggingface/tokenizers, mean pooling and normalising in JavaScript.',
   ]

@@ -1,11 +1,11 @@
 // The bundled encoder as other runtimes want it: many texts at once, padded, with an attention mask. Same weights file, same
 // fused operators as gabion's own graph, so that no rival is slowed by its graph.
 
-import { copyFile, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CONTRIB_DOMAIN, ONNX_TYPE, OnnxGraph } from '../../dist/convert/onnx-graph.js'
 import { SafetensorsReader } from '../../dist/convert/safetensors-reader.js'
+import { linkOrCopy, temporaryFolder } from './model-copies.mjs'
 
 const INT32 = 6
 const COPIED = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
@@ -55,15 +55,15 @@ function batchedGraph(config, tensors, weightsFile) {
  * @returns {Promise<{ parent: string, name: string, graphFile: string, remove: () => Promise<void> }>}
  */
 export async function makeBatchedModel(modelFolder) {
-  const parent = await mkdtemp(join(tmpdir(), 'gabion-bench-'))
+  const parent = await temporaryFolder()
   const name = 'batched'
   const onnx = join(parent, name, 'onnx')
   await mkdir(onnx, { recursive: true })
   for (const file of COPIED) await copyFile(join(modelFolder, file), join(parent, name, file))
   const weights = 'weights_bf16.safetensors'
   const source = join(modelFolder, 'onnx', weights)
-  // ONNX Runtime wants weights inside the graph's folder; a second name for the file saves the copy where it can be had.
-  await link(source, join(onnx, weights)).catch(() => copyFile(source, join(onnx, weights)))
+  // ONNX Runtime wants the weights inside the graph's folder.
+  await linkOrCopy(source, join(onnx, weights))
   const reader = await SafetensorsReader.open(source)
   const config = JSON.parse(await readFile(join(modelFolder, 'config.json'), 'utf8'))
   const graphFile = join(onnx, 'model.onnx')

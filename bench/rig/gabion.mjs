@@ -25,8 +25,8 @@ export function watchNativeTimes() {
   let last = null
   addon.embedSync = (...args) => {
     embedSync(...args)
-    const [tokenizeMs, encodeMs] = args.at(-1)
-    last = [tokenizeMs, 0, encodeMs]
+    const notes = args[5]
+    last = [notes[0], 0, notes[1]]
   }
   addon.embed = (model, texts, projection, done) =>
     embed(model, texts, projection, (code, message, result) => {

@@ -66,3 +66,21 @@ export async function takeTurns({ contenders, inputs, turns, callsPerTurn }) {
   }
   return times
 }
+
+/**
+ * The difference of two contenders' medians, turn by turn: drift from turn to turn cancels out.
+ *
+ * @param {Float64Array} a times of `takeTurns`
+ * @param {Float64Array} b of the same run
+ * @param {number} callsPerTurn
+ * @returns {{ median: number, low: number, high: number }} with the bounds of a 95 % interval (order statistics of the sign test)
+ */
+export function differenceByTurns(a, b, callsPerTurn) {
+  const turns = a.length / callsPerTurn
+  const ofTurn = (values, turn) => quantile(values.subarray(turn * callsPerTurn, (turn + 1) * callsPerTurn), 0.5)
+  const differences = Float64Array.from({ length: turns }, (_, turn) => ofTurn(a, turn) - ofTurn(b, turn)).sort()
+  const reach = Math.ceil(0.98 * Math.sqrt(turns))
+  const at = (index) => differences[Math.min(turns - 1, Math.max(0, index))]
+  const middle = (turns - 1) / 2
+  return { median: quantile(differences, 0.5), low: at(Math.floor(middle) - reach), high: at(Math.ceil(middle) + reach) }
+}

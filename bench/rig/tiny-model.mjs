@@ -1,16 +1,17 @@
 // A model whose run takes microseconds: one layer of width 32 with random weights, on the bundled model's tokenizer, made by
 // gabion's own converter. With so little to compute, what a call costs beside its run can be seen.
 
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { convertModel } from '../../dist/convert/index.js'
 import { writeSafetensors } from '../../dist/convert/safetensors-writer.js'
+import { temporaryFolder } from './model-copies.mjs'
 
 const BUNDLED = fileURLToPath(new URL('../../models/all-MiniLM-L6-v2', import.meta.url))
 const COPIED = ['modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', 'tokenizer.json', 'tokenizer_config.json']
-const [HIDDEN, INTERMEDIATE] = [32, 64]
+// Heads of a width that gabion's own operator does not take: the graph is one that ONNX Runtime can run alone.
+const [HIDDEN, HEADS, INTERMEDIATE] = [32, 2, 64]
 
 /** Names and shapes of a BERT checkpoint with one layer. */
 function shapes({ vocab_size: vocabulary, max_position_embeddings: positions, type_vocab_size: types }) {
@@ -49,7 +50,7 @@ function values(shape) {
  * @returns {Promise<{ folder: string, graphFile: string, remove: () => Promise<void> }>}
  */
 export async function makeTinyModel() {
-  const place = await mkdtemp(join(tmpdir(), 'gabion-bench-'))
+  const place = await temporaryFolder()
   const [source, folder] = [join(place, 'checkpoint'), join(place, 'tiny')]
   for (const name of COPIED) {
     await mkdir(dirname(join(source, name)), { recursive: true })
@@ -58,7 +59,7 @@ export async function makeTinyModel() {
   const pooling = JSON.parse(await readFile(join(BUNDLED, '1_Pooling/config.json'), 'utf8'))
   await writeFile(join(source, '1_Pooling/config.json'), JSON.stringify({ ...pooling, word_embedding_dimension: HIDDEN }))
   const config = JSON.parse(await readFile(join(BUNDLED, 'config.json'), 'utf8'))
-  const tiny = { ...config, num_hidden_layers: 1, hidden_size: HIDDEN, intermediate_size: INTERMEDIATE, num_attention_heads: 2 }
+  const tiny = { ...config, num_hidden_layers: 1, hidden_size: HIDDEN, intermediate_size: INTERMEDIATE, num_attention_heads: HEADS }
   await writeFile(join(source, 'config.json'), JSON.stringify(tiny))
   const tensors = shapes(tiny).map(([name, shape]) => ({ name, type: 'F32', shape, chunks: () => [values(shape)] }))
   await writeSafetensors(join(source, 'model.safetensors'), tensors, { format: 'pt' })
