@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { benchCommand } from './bench.js'
+import { detectorCommand } from './detector.js'
 import { doctorCommand } from './doctor.js'
 import { embedCommand } from './embed.js'
 import { EXIT_USAGE, reportFailure } from './failure.js'
@@ -30,7 +31,15 @@ export function buildProgram(): Command {
     .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
     .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
-  for (const command of [monitorCommand(), embedCommand(), pcaCommand(), modelCommand(), doctorCommand(), benchCommand()])
+  for (const command of [
+    monitorCommand(),
+    embedCommand(),
+    pcaCommand(),
+    detectorCommand(),
+    modelCommand(),
+    doctorCommand(),
+    benchCommand(),
+  ])
     program.addCommand(command)
   for (const command of everyCommand(program)) {
     command.exitOverride()

@@ -92,10 +92,18 @@ export function fitLogistic(problem: LogisticProblem): LogisticModel {
 export function logitsOf(features: FeatureRows, weights: ArrayLike<number>, intercept: number): Float64Array {
   const { rows, columns, values } = features
   const logits = new Float64Array(rows)
+  // Four sums side by side: each addition would otherwise wait for the one before.
+  const whole = columns - (columns % 4)
   for (let row = 0, at = 0; row < rows; row++, at += columns) {
-    let sum = 0
-    for (let i = 0; i < columns; i++) sum += (values[at + i] as number) * (weights[i] as number)
-    logits[row] = sum + intercept
+    let [first, second, third, fourth] = [0, 0, 0, 0]
+    for (let i = 0; i < whole; i += 4) {
+      first += (values[at + i] as number) * (weights[i] as number)
+      second += (values[at + i + 1] as number) * (weights[i + 1] as number)
+      third += (values[at + i + 2] as number) * (weights[i + 2] as number)
+      fourth += (values[at + i + 3] as number) * (weights[i + 3] as number)
+    }
+    for (let i = whole; i < columns; i++) first += (values[at + i] as number) * (weights[i] as number)
+    logits[row] = first + second + (third + fourth) + intercept
   }
   return logits
 }

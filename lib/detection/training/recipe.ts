@@ -3,11 +3,13 @@
 import type { Taken, ClassMass } from './exchanges.js'
 import type { FeatureRecipe } from './features.js'
 
-/** A set of the recipe. */
+/** A set that heads are trained on. */
 export interface RecipeSet {
   readonly name: string
-  /** File name in the folder of the sets. */
+  /** Its file; in {@link RECIPE_SETS} the name in the folder of the sets, else a path. */
   readonly file: string
+  /** As its manifest says; `own` for somebody's own conversations. */
+  readonly licence: string
   readonly taken: Taken
   readonly mass: ClassMass
   /** Share of groups that are trained on; the others set thresholds. */
@@ -16,11 +18,18 @@ export interface RecipeSet {
 
 /** The conversations that heads are trained on; the templates come on top. */
 export const RECIPE_SETS: readonly RecipeSet[] = [
-  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
-  { name: 'xstest', file: 'xstest.jsonl.gz', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', licence: 'MIT', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  { name: 'xstest', file: 'xstest.jsonl.gz', licence: 'CC-BY-4.0', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
   // The labels are weak: many rejected replies are harmless. Both classes come from the same attackers on the same topics.
-  { name: 'hh-rlhf-harmless', file: 'hh-rlhf-harmless.jsonl.gz', taken: 'last', mass: { unsafe: 0.35, safe: 0.65 }, trained: 1 },
-  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
+  {
+    name: 'hh-rlhf-harmless',
+    file: 'hh-rlhf-harmless.jsonl.gz',
+    licence: 'MIT',
+    taken: 'last',
+    mass: { unsafe: 0.35, safe: 0.65 },
+    trained: 1,
+  },
+  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', licence: 'Apache-2.0', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
 ]
 
 /** Written exchanges. */
@@ -33,11 +42,10 @@ export const MEASURED_SETS = [
   { name: 'sgd-test', file: 'sgd-test.jsonl.gz' },
 ] as const
 
-/** The masses by set name. */
-export const RECIPE_MASSES: Readonly<Record<string, ClassMass>> = {
-  templates: TEMPLATE_MASS,
-  ...Object.fromEntries(RECIPE_SETS.map(({ name, mass }) => [name, mass])),
-}
+/** Name of the written exchanges among the sets. */
+export const TEMPLATE_SET = 'templates'
+/** The relative score is fitted on these sets, which people or judges labelled reply by reply; on all others where they are missing. */
+export const CURVE_SETS: readonly string[] = ['jailbreakbench', 'xstest']
 
 /** The two heads that are shipped. */
 export const VARIANTS = {

@@ -83,24 +83,14 @@ function userOnly(settings: ScorerSettings): Scorer {
   }
 }
 
-/** Labels dealt out anew within each set: whatever is above one half is a fault of the measurement. */
+/** Labels dealt out anew among all exchanges: whatever is far from one half is a fault of the measurement. */
 function shuffledLabels(recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
   return {
     name: 'shuffled labels',
     fit: (exchanges, weights) => {
-      const random = new Random(23)
-      const dealt = exchanges.map(({ label }) => label)
-      const rowsOf = new Map<string, number[]>()
-      for (const [row, { set }] of exchanges.entries()) rowsOf.set(set, [...(rowsOf.get(set) ?? []), row])
-      for (const rows of rowsOf.values()) {
-        const labels = random.shuffled(rows.map((row) => exchanges[row]!.label))
-        for (const [index, row] of rows.entries()) dealt[row] = labels[index]!
-      }
-      const { head } = fitHead(
-        exchanges.map((exchange, row) => ({ ...exchange, label: dealt[row]! })),
-        weights,
-        { recipe, ...settings },
-      )
+      const labels = new Random(23).shuffled(exchanges.map(({ label }) => label))
+      const dealt = exchanges.map((exchange, row) => ({ ...exchange, label: labels[row]! }))
+      const { head } = fitHead(dealt, weights, { recipe, ...settings })
       return (test) => logitsAtRunTime(head, test)
     },
   }

@@ -1,0 +1,85 @@
+// Owns how measurements of detectors look as text. Knows their numbers, not how they came about.
+
+import Table from 'cli-table3'
+import type { Evaluation, AtThreshold } from '../detection/training/evaluate.js'
+import type { ScorerMeasure } from '../detection/training/leave-out.js'
+
+/** A table of AUROCs: a scorer a row, a set a column. */
+export function leaveOutTable(rows: readonly ScorerMeasure[]): string {
+  const [first] = rows
+  if (first === undefined) return ''
+  const table = plainTable(['left out, then measured on', ...first.sets.map(({ set }) => set), 'mean'])
+  for (const { scorer, sets, mean } of rows) {
+    table.push([scorer, ...sets.map(({ auroc, interval }) => `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`), three(mean)])
+  }
+  const inside = plainTable(['within one group / without refusals', ...first.sets.map(({ set }) => set)])
+  for (const { scorer, sets } of rows) {
+    inside.push([scorer, ...sets.map(({ withinGroup, withoutRefusal }) => `${three(withinGroup)} / ${three(withoutRefusal)}`)])
+  }
+  return `AUROC (95 % bootstrap interval by group)\n${table.toString()}\n\nAUROC within one group (one behaviour, one prompt) / of replies without a refusal in their opening\n${inside.toString()}`
+}
+
+/** All about one set. */
+export function evaluationTable(evaluation: Evaluation): string {
+  const { exchanges, conversations, shipped, own, leadTime } = evaluation
+  const table = plainTable([evaluation.set, 'exchanges', 'conversations'])
+  table.push(
+    ['items (unsafe)', ...[exchanges, conversations].map(({ items, unsafe }) => `${items} (${unsafe})`)],
+    ['AUROC', ...[exchanges, conversations].map(({ auroc, interval }) => `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`)],
+    ['AUPRC', three(exchanges.averagePrecision), three(conversations.averagePrecision)],
+    ['AUROC within one group', three(evaluation.withinGroup), ''],
+    ['AUROC without refusals', three(evaluation.withoutRefusal), ''],
+    ['expected calibration error', three(evaluation.calibration.error), ''],
+    ['alert line: false alarms, recall', '', outcome(shipped.alert)],
+    ['elevated line: false alarms, recall', '', outcome(shipped.elevated)],
+    [`at this set's own ${percent(shipped.alert.budget)}`, '', own.alert === null ? 'too few benign conversations' : outcome(own.alert)],
+    [
+      `at this set's own ${percent(shipped.elevated.budget)}`,
+      '',
+      own.elevated === null ? 'too few benign conversations' : outcome(own.elevated),
+    ],
+    ['alerts a 1,000 benign exchanges', Number.isNaN(evaluation.alertsPer1000) ? '–' : evaluation.alertsPer1000.toFixed(1), ''],
+    [
+      'lead: before, at, after the first unsafe exchange',
+      '',
+      leadTime.alerted === 0
+        ? '–'
+        : `${percent(leadTime.before)}, ${percent(leadTime.at)}, ${percent(leadTime.after)} of ${leadTime.alerted} alerted`,
+    ],
+  )
+  return table.toString()
+}
+
+function outcome({ falseAlarms, recall }: AtThreshold): string {
+  return `${percent(falseAlarms)}, ${percent(recall)}`
+}
+
+function plainTable(head: string[]): InstanceType<typeof Table> {
+  const none = ''
+  const chars = {
+    top: none,
+    'top-mid': none,
+    'top-left': none,
+    'top-right': none,
+    bottom: none,
+    'bottom-mid': none,
+    'bottom-left': none,
+    'bottom-right': none,
+    left: none,
+    'left-mid': none,
+    mid: none,
+    'mid-mid': none,
+    right: none,
+    'right-mid': none,
+    middle: '  ',
+  }
+  return new Table({ head, chars, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } })
+}
+
+function three(value: number | null): string {
+  return value === null || Number.isNaN(value) ? '–' : value.toFixed(3)
+}
+
+function percent(share: number): string {
+  return Number.isNaN(share) ? '–' : `${(100 * share).toFixed(1)} %`
+}

@@ -1,0 +1,98 @@
+// Owns thresholds that follow a deployment's traffic: a window of presumed-benign conversations, bounded moves, a way back.
+// Knows scores of finished conversations only.
+
+import { GabionError } from '../../errors.js'
+import { checkInteger, checkNumber, checkOptions } from '../../options.js'
+import type { ThresholdSet } from './artefact.js'
+import { fewestConversations, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
+
+/** Options of {@link LiveCalibration}. */
+export interface LiveCalibrationOptions {
+  /** Most recent conversations that count. Default 2,000. */
+  window?: number
+  /**
+   * How far, in benign standard deviations, a threshold may ever move up from where it started. Default 0.5. It is what an
+   * attacker gains at most who floods the stream with conversations that score high.
+   */
+  maxRise?: number
+  /** The same downwards. Default 1: more alarms are a nuisance, not a hole. */
+  maxFall?: number
+}
+
+/** What can be kept and taken up again. */
+export interface SavedLiveCalibration {
+  readonly base: ThresholdSet
+  readonly maxima: readonly number[]
+  readonly aggregate: Aggregate
+}
+
+/**
+ * Follows the highest scores of finished, presumed-benign conversations. Every conversation counts, those with alerts too:
+ * leaving them out would let thresholds sink without end. Moves are bounded for good by the options, and {@link revert} goes
+ * back to the start.
+ */
+export class LiveCalibration {
+  readonly base: ThresholdSet
+  readonly aggregate: Aggregate
+  readonly #window: number
+  readonly #maxRise: number
+  readonly #maxFall: number
+  #maxima: number[] = []
+
+  /** @throws GabionError `INVALID_ARGUMENT` */
+  constructor(base: ThresholdSet, aggregate: Aggregate = 'max', options?: LiveCalibrationOptions) {
+    const { window = 2000, maxRise = 0.5, maxFall = 1 } = checkOptions('options', options, ['window', 'maxRise', 'maxFall'])
+    this.base = base
+    this.aggregate = aggregate
+    const fewest = fewestConversations(base.levels[aggregate].alert.budget)
+    this.#window = checkInteger('window', window, fewest)
+    for (const [name, value] of [
+      ['maxRise', maxRise],
+      ['maxFall', maxFall],
+    ] as const) {
+      if (checkNumber(name, value) < 0) throw new GabionError('INVALID_ARGUMENT', `${name} must be 0 or more, got ${String(value)}`)
+    }
+    this.#maxRise = maxRise
+    this.#maxFall = maxFall
+  }
+
+  /** Conversations that count now. */
+  get conversations(): number {
+    return this.#maxima.length
+  }
+
+  /** Takes the highest statistic of a conversation that has ended. */
+  add(highest: number): void {
+    this.#maxima.push(checkNumber('highest', highest))
+    if (this.#maxima.length > this.#window) this.#maxima.shift()
+  }
+
+  /** The thresholds in force: those of the start until there are enough conversations for both budgets. */
+  thresholds(): ThresholdSet {
+    const { aggregate, base } = this
+    const before = base.levels[aggregate]
+    if (this.#maxima.length < fewestConversations(Math.min(before.alert.budget, before.elevated.budget))) return base
+    const levels = { elevated: this.#moved(before.elevated), alert: this.#moved(before.alert) }
+    return {
+      ...base,
+      source: `${base.source}; followed on ${String(this.#maxima.length)} conversations`,
+      levels: { ...base.levels, [aggregate]: levels },
+    }
+  }
+
+  /** Forgets all traffic: the thresholds of the start are in force again. */
+  revert(): void {
+    this.#maxima = []
+  }
+
+  toJSON(): SavedLiveCalibration {
+    return { base: this.base, maxima: [...this.#maxima], aggregate: this.aggregate }
+  }
+
+  #moved(before: Threshold): Threshold {
+    const unit = this.aggregate === 'max' ? this.base.scale.deviation : 1
+    const found = thresholdFor(this.#maxima, before.budget)
+    const value = Math.min(before.value + this.#maxRise * unit, Math.max(before.value - this.#maxFall * unit, found.value))
+    return { ...found, value, reached: this.#maxima.filter((highest) => highest >= value).length }
+  }
+}

@@ -1,0 +1,110 @@
+// Owns the way of the sets into memory: read, split, embedded. Knows which sets there are; what is fitted on them is elsewhere.
+
+import { basename, join } from 'node:path'
+import type { Embedder } from '../../embedding/embedder.js'
+import type { EmbedderFingerprint, TrainingSet } from '../erosion/artefact.js'
+import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
+import { readCorpus } from './corpus.js'
+import { embedExchanges, exchangesOf, exchangesOfTemplates, type ClassMass, type EmbeddedExchange, type Exchange } from './exchanges.js'
+import { MEASURED_SETS, RECIPE_SETS, SPLIT_SEED, TEMPLATE_FILE, TEMPLATE_MASS, TEMPLATE_SET, WINDOWS, type RecipeSet } from './recipe.js'
+import { splitGroups } from './splits.js'
+import { expandTemplates, readTemplates, type TemplateExchange } from './templates.js'
+import { VectorStore } from './vector-store.js'
+
+/** The sets of a plan, embedded. */
+export interface PreparedSets {
+  readonly training: readonly EmbeddedExchange[]
+  /** Benign conversations that thresholds are set on. */
+  readonly keptAside: readonly EmbeddedExchange[]
+  readonly measured: Readonly<Record<string, readonly EmbeddedExchange[]>>
+  readonly written: readonly TemplateExchange[]
+  readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
+  readonly masses: Readonly<Record<string, ClassMass>>
+  readonly embedder: EmbedderFingerprint
+  readonly dimensions: number
+}
+
+/** How a training tells what it is doing. */
+export interface TrainingProgress {
+  (step: { readonly doing: string; readonly done: number; readonly total: number }): void
+}
+
+/** What is trained on. */
+export interface TrainingPlan {
+  readonly sets: readonly RecipeSet[]
+  /** File of the templates; null trains without written exchanges. */
+  readonly templates: string | null
+  /** Sets that are measured and not trained on. */
+  readonly measured: readonly { readonly name: string; readonly file: string }[]
+  /** Folder that keeps vectors between trainings; null keeps none. */
+  readonly cache: string | null
+}
+
+/** The plan of the shipped heads, with the sets in a folder. */
+export function shippedPlan(folder: string, cache: string | null): TrainingPlan {
+  const inFolder = <T extends { readonly file: string }>(set: T): T => ({ ...set, file: join(folder, set.file) })
+  return { sets: RECIPE_SETS.map(inFolder), templates: join(folder, TEMPLATE_FILE), measured: MEASURED_SETS.map(inFolder), cache }
+}
+
+/**
+ * Reads and embeds all sets of a plan.
+ *
+ * @throws GabionError `TRANSCRIPT_INVALID` or `ARTEFACT_INVALID` naming the file, and what embedding throws
+ */
+export async function prepareSets(
+  embedder: Embedder,
+  plan: TrainingPlan,
+  options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
+): Promise<PreparedSets> {
+  const store = await VectorStore.open(embedder, WINDOWS, plan.cache)
+  const training: Exchange[] = []
+  const keptAside: Exchange[] = []
+  const sources: PreparedSets['sources'][number][] = []
+  const masses: Record<string, ClassMass> = {}
+  let written: TemplateExchange[] = []
+  if (plan.templates !== null) {
+    const { lists, sha256 } = await readTemplates(plan.templates)
+    written = expandTemplates(lists)
+    training.push(...exchangesOfTemplates(written))
+    sources.push({ name: TEMPLATE_SET, file: basename(plan.templates), sha256, licence: 'Apache-2.0' })
+    masses[TEMPLATE_SET] = TEMPLATE_MASS
+  }
+  for (const { name, file, taken, trained, mass, licence } of plan.sets) {
+    const corpus = await readCorpus(file, name)
+    sources.push({ name, file: basename(file), sha256: corpus.sha256, licence })
+    masses[name] = mass
+    const exchanges = exchangesOf(corpus, taken)
+    const { second } = splitGroups(
+      exchanges.map(({ group }) => group),
+      trained,
+      SPLIT_SEED,
+    )
+    for (const exchange of exchanges) (second.has(exchange.group) ? keptAside : training).push(exchange)
+  }
+  const measured: Record<string, Exchange[]> = {}
+  for (const { name, file } of plan.measured) measured[name] = exchangesOf(await readCorpus(file, name), 'all')
+
+  const { signal, onProgress } = options
+  const all = [...training, ...keptAside, ...Object.values(measured).flat()]
+  const embedded = await embedExchanges(all, store, new RefusalReader(ENGLISH_REFUSALS), {
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && {
+      onProgress: (progress) => {
+        onProgress({ doing: 'embedding texts', ...progress })
+      },
+    }),
+  })
+  let at = 0
+  const take = (count: number): EmbeddedExchange[] => embedded.slice(at, (at += count))
+  const { model, modelHash, precision } = embedder.info
+  return {
+    training: take(training.length),
+    keptAside: take(keptAside.length),
+    measured: Object.fromEntries(Object.entries(measured).map(([name, exchanges]) => [name, take(exchanges.length)])),
+    written,
+    sources,
+    masses,
+    embedder: { model, hash: modelHash, precision },
+    dimensions: embedder.dimensions,
+  }
+}
