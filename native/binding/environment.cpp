@@ -41,9 +41,7 @@ void Environment::Create(Napi::Env env) {
       new Shared(environment));
 }
 
-Environment& Environment::Of(Napi::Env env) {
-  return **env.GetInstanceData<Shared>();
-}
+Environment& Environment::Of(Napi::Env env) { return **env.GetInstanceData<Shared>(); }
 
 uint32_t Environment::Start(Napi::Env env, std::shared_ptr<const Model> model,
                             std::shared_ptr<const Projection> projection, std::vector<std::string> texts,

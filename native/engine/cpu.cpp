@@ -78,8 +78,8 @@ double CgroupQuota() {
         limits >> allowed >> period;
         quota = std::min(quota, QuotaOf(allowed, period));
       } else {
-        quota = std::min(quota,
-                         QuotaOf(ReadLine(folder + "/cpu.cfs_quota_us"), ReadLine(folder + "/cpu.cfs_period_us")));
+        quota =
+            std::min(quota, QuotaOf(ReadLine(folder + "/cpu.cfs_quota_us"), ReadLine(folder + "/cpu.cfs_period_us")));
       }
       if (group.empty() || group == "/") {
         break;

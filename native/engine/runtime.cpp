@@ -56,10 +56,9 @@ Runtime::Runtime() {
   version_ = base->GetVersionString();
   api_ = base->GetApi(ORT_API_VERSION);
   if (api_ == nullptr) {
-    throw Error(Code::kRuntimeIncompatible, library_path_ + " is ONNX Runtime " + version_ +
-                                                ", which does not serve API version " +
-                                                std::to_string(ORT_API_VERSION) + "; 1." +
-                                                std::to_string(ORT_API_VERSION) + " or newer is needed");
+    throw Error(Code::kRuntimeIncompatible,
+                library_path_ + " is ONNX Runtime " + version_ + ", which does not serve API version " +
+                    std::to_string(ORT_API_VERSION) + "; 1." + std::to_string(ORT_API_VERSION) + " or newer is needed");
   }
   Check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "gabion", &environment_), Code::kRuntimeIncompatible,
         "ONNX Runtime did not start");

@@ -49,7 +49,8 @@ TEST(Model, AVectorDoesNotDependOnWhatRanBefore) {
   std::vector<float> between(384);
   std::vector<float> after(384);
   model.Embed("a short text", nullptr, scratch, before.data(), nullptr, &kept, &total, times);
-  model.Embed(std::string(3000, 'x') + " and a long one", nullptr, scratch, between.data(), nullptr, &kept, &total, times);
+  model.Embed(std::string(3000, 'x') + " and a long one", nullptr, scratch, between.data(), nullptr, &kept, &total,
+              times);
   model.Embed("a short text", nullptr, scratch, after.data(), nullptr, &kept, &total, times);
   EXPECT_EQ(before, after);
   EXPECT_GT(times.tokenize_ns, 0);
@@ -87,9 +88,7 @@ TEST(Model, StopsBeforeTheGraphRuns) {
   int32_t total = 0;
   EncodeTimes times;
   const Model& model = *test::BundledModel();
-  const auto embed = [&] {
-    model.Embed("never", nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
-  };
+  const auto embed = [&] { model.Embed("never", nullptr, scratch, vector.data(), nullptr, &kept, &total, times); };
   EXPECT_EQ(test::CodeOf(embed), Code::kAborted);
   scratch.Rearm();
   EXPECT_NO_THROW(embed());

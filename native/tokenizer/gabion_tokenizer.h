@@ -56,19 +56,20 @@ int gabion_tokenizer_load(const uint8_t* json, size_t len, gabion_tokenizer** ou
 int gabion_tokenizer_encode(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t max_tokens,
                             int64_t* ids, size_t capacity, size_t* written, size_t* total);
 
-// Receives one window of a text: its ids, special tokens included, and the bytes [start, end) of the text that they stand for. The
-// ids go when it returns. It must not throw and must not jump.
+// Receives one window of a text: its ids, special tokens included, and the bytes [start, end) of the text that they
+// stand for. The ids go when it returns. It must not throw and must not jump.
 typedef void (*gabion_tokenizer_each_window)(void* context, const int64_t* ids, size_t count, size_t start, size_t end);
 
 // Cuts one text into windows that overlap, and hands each to `each` in reading order, on the calling thread.
 //
 // text, len   as above. A text without any token has no window.
 // size        the most tokens of a window, special tokens not counted.
-// stride      tokens from the start of a window to the start of the next, from 1 to `size`, else INVALID_ARGUMENT. The first window
+// stride      tokens from the start of a window to the start of the next, from 1 to `size`, else INVALID_ARGUMENT. The
+// first window
 //             that reaches the end of the text is the last one, and may be shorter. A single window covers all bytes.
 // context     goes to `each` as it is.
-int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t size, size_t stride,
-                             gabion_tokenizer_each_window each, void* context);
+int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t size,
+                             size_t stride, gabion_tokenizer_each_window each, void* context);
 
 // The largest id that the tokenizer can give, added tokens included: it must be below the model's number of word rows.
 int gabion_tokenizer_max_id(const gabion_tokenizer* tokenizer, uint32_t* out);
