@@ -63,7 +63,7 @@ std::shared_ptr<Request> MakeRequest(std::vector<std::string> texts, size_t para
 
 TEST(Scheduler, AVectorIsTheSameAtEveryThreadCountAndInEveryBatch) {
   const auto texts = SomeTexts(24);
-  const auto model = test::BundledModel();
+  const auto& model = test::BundledModel();
   std::vector<float> vectors(texts.size() * model->dimensions());
   std::vector<int32_t> tokens(texts.size() * 2);
   Scratch scratch(Runtime::Get());

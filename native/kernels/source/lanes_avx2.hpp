@@ -61,7 +61,7 @@ GABION_INLINE Floats ToFloats(Ints v) { return _mm256_cvtepi32_ps(v); }
 GABION_INLINE Floats AsFloats(Ints v) { return _mm256_castsi256_ps(v); }
 /// Four bytes in every lane.
 GABION_INLINE Ints SplatWord(const void* from) {
-  int word;
+  int word = 0;
   __builtin_memcpy(&word, from, sizeof word);
   return _mm256_set1_epi32(word);
 }

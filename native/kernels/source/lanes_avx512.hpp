@@ -51,7 +51,7 @@ GABION_INLINE Ints LoadInts(const void* from) { return _mm512_loadu_si512(from);
 GABION_INLINE Floats ToFloats(Ints v) { return _mm512_cvtepi32_ps(v); }
 /// Four bytes in every lane.
 GABION_INLINE Ints SplatWord(const void* from) {
-  int word;
+  int word = 0;
   __builtin_memcpy(&word, from, sizeof word);
   return _mm512_set1_epi32(word);
 }
