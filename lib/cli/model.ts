@@ -1,23 +1,21 @@
-// Owns `gabion model`: which models there are, converting one, checking files, licences.
+// Owns `gabion model`: converting one, checking files, licences; listing and pulling lie in files of their own.
 
 import { readFile } from 'node:fs/promises'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import {
-  bundledFolder,
   bundledModelLicences,
-  GRAPH_PRECISIONS,
-  KNOWN_MODELS,
-  readGraphManifest,
+  readModelFolder,
   readModelLicence,
   requireVerified,
-  resolveModelFolder,
   verifyModel,
   type GraphPrecision,
-  type GraphRecord,
-  type KnownModel,
   type ModelLicence,
 } from '../models/index.js'
-import { finishCommand, type CommonOptions, type Context } from './command.js'
+import { finishCommand, openEmbedder, type CommonOptions, type Context } from './command.js'
+import { listCommand } from './model-list.js'
+import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
+import { pullCommand } from './model-pull.js'
+import { PendingFile } from './pending-file.js'
 import { Progress } from './progress.js'
 
 interface ConvertFlags extends CommonOptions {
@@ -28,24 +26,19 @@ interface ConvertFlags extends CommonOptions {
 
 interface LicenceFlags extends CommonOptions {
   full?: boolean
+  out?: string
 }
 
 /** The command `model` with its subcommands. */
 export function modelCommand(): Command {
   return new Command('model')
-    .summary('list, convert and verify models, and their licences')
-    .description('Known and local models: what there is, conversion to ONNX, checksums, licences.')
+    .summary('list, pull, convert and verify models, and their licences')
+    .description('Known and local models: what there is, download from the hub, conversion to ONNX, checksums, licences.')
     .addCommand(listCommand())
+    .addCommand(pullCommand())
     .addCommand(convertCommand())
     .addCommand(verifyCommand())
     .addCommand(licencesCommand())
-}
-
-function listCommand(): Command {
-  const command = new Command('list')
-    .summary('the models that have a name')
-    .description('Lists the models that gabion knows by name. Any other model is used by its folder: --model FOLDER.')
-  return finishCommand<CommonOptions>(command, ['gabion model list', 'gabion model list --json'], list)
 }
 
 function convertCommand(): Command {
@@ -54,7 +47,7 @@ function convertCommand(): Command {
     .description('Converts the checkpoint of a folder in the sentence-transformers layout to ONNX graphs, without Python.')
     .argument('<folder>', 'folder with config.json, modules.json, tokenizer.json and model.safetensors')
     .option('-o, --out <folder>', 'make a new model folder (default: add onnx/ to the given one)')
-    .option('--precision <list>', `comma-separated, of ${GRAPH_PRECISIONS.join(', ')}`, parsePrecisions, ['bf16'])
+    .option('--precision <list>', PRECISION_LIST, parsePrecisions, ['bf16'])
     .option('--overwrite', 'replace what is there already')
   return finishCommand<ConvertFlags>(
     command,
@@ -65,8 +58,11 @@ function convertCommand(): Command {
 
 function verifyCommand(): Command {
   const command = new Command('verify')
-    .summary('compare the files of a model with their checksums')
-    .description('Compares every file of a model folder with the SHA-256 in its manifests. Exit code 2 if one is missing or differs.')
+    .summary('compare the files of a model with their checksums, and its vector of a known text')
+    .description(
+      'Compares every file of a model folder with the SHA-256 in its manifests, then loads it: the vector of a known text, where the ' +
+        'folder has one, must be the stored one. Exit code 2 if a file is missing or differs.',
+    )
     .argument('[name|folder]', 'a known model or a model folder', 'all-MiniLM-L6-v2')
   return finishCommand<CommonOptions>(command, ['gabion model verify', 'gabion model verify ./my-model --json'], verify)
 }
@@ -77,39 +73,9 @@ function licencesCommand(): Command {
     .description('Shows under which terms gabion, its parts and its models may be used, and whom to name.')
     .argument('[name|folder...]', 'models (default: those that come with gabion)')
     .option('--full', 'with the whole licence texts')
-  return finishCommand<LicenceFlags>(command, ['gabion model licences', 'gabion model licences ./my-model --full'], licences)
-}
-
-function parsePrecisions(value: string): GraphPrecision[] {
-  return value.split(',').map((part) => {
-    const found = GRAPH_PRECISIONS.find((name) => name === part.trim())
-    if (found === undefined) throw new InvalidArgumentError(`Expected a comma-separated list of ${GRAPH_PRECISIONS.join(', ')}.`)
-    return found
-  })
-}
-
-async function list({ output }: Context): Promise<undefined> {
-  const { bold, dim } = output.colors
-  for (const model of KNOWN_MODELS) {
-    const folder = model.bundled ? bundledFolder(model) : null
-    const graphs = folder === null ? [] : ((await readGraphManifest(folder))?.graphs ?? [])
-    if (output.json) await output.jsonLine({ ...model, folder, graphs: graphs.map(({ precision, parity }) => ({ precision, parity })) })
-    else {
-      const { name, architecture, layers, dimensions, maxSequenceLength, languages, licence } = model
-      await output.line(`${bold(name.padEnd(38))} ${whereabouts(model, graphs)}`)
-      const tokens = maxSequenceLength === null ? '128 or 256' : String(maxSequenceLength)
-      await output.line(
-        dim(`  ${architecture}, ${String(layers)} layers, ${String(dimensions)} dimensions, ${tokens} tokens, ${languages}, ${licence}`),
-      )
-    }
-  }
-  if (!output.json) output.note('A model that is not bundled is used by its folder: --model FOLDER, after "gabion model convert FOLDER".')
-  return undefined
-}
-
-function whereabouts(model: KnownModel, graphs: readonly GraphRecord[]): string {
-  if (model.bundled) return `bundled: ${graphs.map((graph) => graph.precision).join(', ')}`
-  return model.convertible ? 'by folder' : 'by folder, as an ONNX export'
+    .option('-o, --out <file>', 'write them to a file for a delivery: everything, whole')
+  const examples = ['gabion model licences', 'gabion model licences all-mpnet-base-v2 --out NOTICE.txt']
+  return finishCommand<LicenceFlags>(command, examples, licences)
 }
 
 async function convert({ output, signal }: Context, flags: ConvertFlags, [source = '']: string[]): Promise<undefined> {
@@ -141,28 +107,56 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
   return undefined
 }
 
+/** A model that is here, also one that was pulled or converted earlier. */
+async function locate(model: string | undefined): Promise<string> {
+  const { locateModel } = await import('../convert/index.js')
+  return locateModel(model)
+}
+
 async function verify({ output, signal }: Context, _flags: CommonOptions, [model]: string[]): Promise<undefined> {
-  const verification = await verifyModel(await resolveModelFolder(model), { signal })
-  if (output.json) await output.jsonLine(verification)
+  const verification = await verifyModel(await locate(model), { signal })
+  const loads = verification.ok ? await tryToLoad(verification.folder) : null
+  if (output.json) await output.jsonLine({ ...verification, ...loads })
   else {
     const { green, red } = output.colors
     await output.line(verification.folder)
     for (const { file, state } of verification.files) await output.line(`  ${(state === 'ok' ? green : red)(state.padEnd(7))}  ${file}`)
   }
   requireVerified(verification)
+  if (loads !== null && !output.json) {
+    await output.line(
+      loads.selfTest ? `  loads as ${loads.precision}, and its vector of the known text is right` : `  loads as ${loads.precision}`,
+    )
+  }
   return undefined
+}
+
+/** Loads a model, which compares its vector of a known text. */
+async function tryToLoad(folder: string): Promise<{ precision: string; selfTest: boolean }> {
+  using embedder = await openEmbedder({ model: folder, threads: 1 })
+  const { selfTest } = await readModelFolder(folder)
+  return { precision: embedder.info.precision, selfTest: selfTest !== null }
 }
 
 async function licences({ output }: Context, flags: LicenceFlags, models: string[]): Promise<undefined> {
   const found =
     models.length === 0
       ? await bundledModelLicences()
-      : await Promise.all(models.map(async (model) => readModelLicence(await resolveModelFolder(model))))
+      : await Promise.all(models.map(async (model) => readModelLicence(await locate(model))))
   if (output.json) {
     for (const { text, ...rest } of found) await output.jsonLine(flags.full === true ? { ...rest, text } : rest)
     return undefined
   }
-  if (models.length === 0) await output.line((await readFile(new URL('../../NOTICE', import.meta.url), 'utf8')).trimEnd())
+  const ours = (await readFile(new URL('../../NOTICE', import.meta.url), 'utf8')).trimEnd()
+  if (flags.out !== undefined) {
+    const file = await PendingFile.create(flags.out)
+    const parts = [ours, ...found.map((licence) => `${licence.name}\n${'='.repeat(licence.name.length)}\n${termsOf(licence, true)}`)]
+    await file.append(`${parts.join('\n\n')}\n`)
+    await file.complete()
+    output.note(`${flags.out}: gabion, its parts, ${found.map(({ name }) => name).join(', ')}`)
+    return undefined
+  }
+  if (models.length === 0) await output.line(ours)
   for (const licence of found) await output.line(`\n${output.colors.bold(licence.name)}\n${termsOf(licence, flags.full === true)}`)
   return undefined
 }

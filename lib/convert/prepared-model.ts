@@ -97,7 +97,7 @@ async function canConvert(folder: string): Promise<boolean> {
 }
 
 /** `all-mpnet-base-v2` for the publisher's repository, as it is named without a hub. */
-function displayName(id: string): string {
+export function displayName(id: string): string {
   return id.replace(/^sentence-transformers\//, '')
 }
 

@@ -32,7 +32,7 @@ function chooseFused(description: ModelDescription, options: CheckedEmbedderOpti
   const orders = { auto: ['bf16', 'fp32'], bf16: ['bf16'], fp32: ['fp32'], int8: ['bf16', 'fp32'], fp16: [] } as const
   for (const wished of orders[options.precision]) {
     const graph = description.graphs.find((candidate) => candidate.precision === wished && candidate.fusedFile !== null)
-    if (graph?.fusedFile == null) continue
+    if (graph === undefined || graph.fusedFile === null) continue
     const precision = options.precision === 'int8' ? 'int8' : wished
     return { ...graph, file: graph.fusedFile, precision, encoderPrecision: precision }
   }

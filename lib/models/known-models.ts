@@ -13,10 +13,14 @@ export interface KnownModel {
   languages: 'English' | 'multilingual'
   /** SPDX identifier. */
   licence: string
+  /** Weights of the published checkpoint, in millions. */
+  parametersInMillions: number
+  /** What it is the right choice for. */
+  bestFor: string
+  /** What a machine needs to run it well. */
+  hardware: { memoryGigabytes: number; cores: number }
   /** Whether it comes with the package. */
   bundled: boolean
-  /** Whether {@link convertModel} can make its graphs. */
-  convertible: boolean
 }
 
 const publisher = 'sentence-transformers'
@@ -32,8 +36,10 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     maxSequenceLength: 256,
     languages: 'English',
     licence: 'Apache-2.0',
+    parametersInMillions: 22.7,
+    bestFor: 'speed: live conversations, small machines',
+    hardware: { memoryGigabytes: 1, cores: 1 },
     bundled: true,
-    convertible: true,
   },
   {
     name: 'all-MiniLM-L12-v2',
@@ -44,8 +50,10 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     maxSequenceLength: null,
     languages: 'English',
     licence: 'Apache-2.0',
+    parametersInMillions: 33.4,
+    bestFor: 'a little more accuracy at half the speed',
+    hardware: { memoryGigabytes: 1, cores: 2 },
     bundled: false,
-    convertible: true,
   },
   {
     name: 'all-mpnet-base-v2',
@@ -56,8 +64,10 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     maxSequenceLength: 384,
     languages: 'English',
     licence: 'Apache-2.0',
+    parametersInMillions: 109.5,
+    bestFor: 'the best English vectors of the four, where latency matters less',
+    hardware: { memoryGigabytes: 2, cores: 4 },
     bundled: false,
-    convertible: false,
   },
   {
     name: 'paraphrase-multilingual-mpnet-base-v2',
@@ -68,8 +78,10 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     maxSequenceLength: 128,
     languages: 'multilingual',
     licence: 'Apache-2.0',
+    parametersInMillions: 278,
+    bestFor: 'conversations in other languages than English, or in several',
+    hardware: { memoryGigabytes: 4, cores: 4 },
     bundled: false,
-    convertible: false,
   },
 ]
 

@@ -2,9 +2,12 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { KNOWN_MODELS } from './known-models.js'
-import { readModelFolder } from './model-folder.js'
+import { inspectModelFolder } from './model-folder.js'
 import { bundledFolder } from './resolve.js'
+
+const PACKAGE_FOLDER = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Under which terms a model may be used, and whom to name. */
 export interface ModelLicence {
@@ -14,7 +17,7 @@ export interface ModelLicence {
   licence: string
   /** The folder's NOTICE, or null. */
   notice: string | null
-  /** The folder's licence text, or null. */
+  /** The licence text: the folder's, else that of a licence by this name; null if neither is known. */
   text: string | null
 }
 
@@ -29,16 +32,19 @@ async function readFirst(folder: string, names: readonly string[]): Promise<stri
 /**
  * Reads a model folder's licence and notice.
  *
- * @throws as {@link readModelFolder}
+ * @throws as {@link inspectModelFolder}
  */
 export async function readModelLicence(folder: string): Promise<ModelLicence> {
-  const { name, folder: path, licence } = await readModelFolder(folder)
+  const { description } = await inspectModelFolder(folder)
+  const { name, folder: path, licence } = description
+  // Publishers name the licence and often leave its text out; this one asks for a copy, and we have it.
+  const known = /^apache-2\.0$/i.test(licence) ? await readFirst(PACKAGE_FOLDER, ['LICENSE']) : null
   return {
     name,
     folder: path,
     licence,
     notice: await readFirst(path, ['NOTICE', 'NOTICE.txt', 'NOTICE.md']),
-    text: await readFirst(path, ['LICENSE', 'LICENSE.txt', 'LICENSE.md', 'LICENCE']),
+    text: (await readFirst(path, ['LICENSE', 'LICENSE.txt', 'LICENSE.md', 'LICENCE'])) ?? known,
   }
 }
 

@@ -12,6 +12,7 @@ const LEAVES = [
   ['pca', 'apply'],
   ['pca', 'inspect'],
   ['model', 'list'],
+  ['model', 'pull'],
   ['model', 'convert'],
   ['model', 'verify'],
   ['model', 'licences'],

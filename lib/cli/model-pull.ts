@@ -1,0 +1,91 @@
+// Owns `gabion model pull`: a model from the hub onto this machine, with its graphs made, so that it then loads without a network.
+
+import { Command } from 'commander'
+import type { PreparationProgress } from '../convert/index.js'
+import type { GraphPrecision } from '../models/index.js'
+import { finishCommand, type CommonOptions, type Context } from './command.js'
+import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
+import { Progress } from './progress.js'
+
+interface PullFlags extends CommonOptions {
+  precision: GraphPrecision[]
+  convert: boolean
+}
+
+/** The subcommand `pull`. */
+export function pullCommand(): Command {
+  const command = new Command('pull')
+    .summary('download a model from the hub and make its graphs')
+    .description(
+      "Downloads a model into Hugging Face's own cache (HF_HOME, HF_HUB_CACHE), where its other tools find it too, and converts it. " +
+        'HF_ENDPOINT names another hub, HF_TOKEN gives permission; HTTPS_PROXY and NO_PROXY are followed. A download that was cut goes on.',
+    )
+    .argument('<name[@revision]>', 'a known model, or owner/name; @revision is a branch, tag or commit')
+    .option('--precision <list>', `graphs to make, ${PRECISION_LIST}`, parsePrecisions, ['bf16'])
+    .option('--no-convert', 'only download')
+  const examples = [
+    'gabion model pull all-mpnet-base-v2',
+    'gabion model pull sentence-transformers/all-MiniLM-L12-v2@main --precision bf16,fp32',
+  ]
+  return finishCommand<PullFlags>(command, examples, pull)
+}
+
+/** Shows each stage with a bar of its own. */
+class Stages {
+  readonly #output: Context['output']
+  #stage = ''
+  #bar: Progress | null = null
+
+  constructor(output: Context['output']) {
+    this.#output = output
+  }
+
+  update(progress: PreparationProgress): void {
+    const isDownload = progress.stage === 'download'
+    const [done, total] = isDownload ? [progress.bytes, progress.totalBytes] : [progress.bytesWritten, progress.bytesOfPrecision]
+    if (progress.stage !== this.#stage) {
+      this.stop()
+      this.#stage = progress.stage
+      this.#bar = new Progress(this.#output, isDownload ? 'downloading' : 'converting', 'MB', total)
+    }
+    this.#bar?.update(done, Math.round(done / 1e6))
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+    this.#stage = ''
+  }
+}
+
+async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: string[]): Promise<undefined> {
+  const { pullModel } = await import('../models/index.js')
+  const { prepareModel } = await import('../convert/index.js')
+  const stages = new Stages(output)
+  const onProgress = (progress: PreparationProgress): void => {
+    stages.update(progress)
+  }
+  try {
+    const pulled = await pullModel(name, { signal, onProgress: (progress) => onProgress({ stage: 'download', ...progress }) })
+    const folders: { precision: GraphPrecision; folder: string }[] = []
+    for (const precision of flags.convert ? flags.precision : []) {
+      const { folder } = await prepareModel(`${pulled.id}@${pulled.commit}`, {
+        accepts: ({ graphs }) => graphs.some((graph) => graph.precision === precision),
+        make: [precision],
+        onProgress,
+        signal,
+      })
+      folders.push({ precision, folder })
+    }
+    stages.stop()
+    const { id, revision, commit, folder } = pulled
+    if (output.json) await output.jsonLine({ id, revision, commit, folder, converted: folders })
+    else {
+      await output.line(`${id}@${revision} is ${commit}`)
+      await output.line(`  downloaded: ${folder}`)
+      for (const made of folders) await output.line(`  ${made.precision.padEnd(10)}: ${made.folder}`)
+    }
+  } finally {
+    stages.stop()
+  }
+  return undefined
+}
