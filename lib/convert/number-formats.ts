@@ -43,7 +43,7 @@ export function float16FromFloat32(values: Float32Array): Uint16Array {
       // Subnormal: 1/2 has the spacing that these numbers have, so the addition itself rounds.
       sumBits[0] = magnitude
       sum[0] = (sum[0] as number) + 0.5
-      return sign | ((sumBits[0]) - 0x3f000000)
+      return sign | (sumBits[0] - 0x3f000000)
     }
     return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13)
   })
