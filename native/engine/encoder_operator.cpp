@@ -1,14 +1,12 @@
 #include "encoder_operator.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <array>
 #include <cmath>
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
 
+#include "file_pages.hpp"
 #include "pooling.hpp"
 #include "status.hpp"
 
@@ -142,18 +140,6 @@ Pooling PoolingOf(const std::string& name) {
   throw std::runtime_error("there is no pooling mode '" + name + "'");
 }
 
-/// Lets the system take back the pages of a weight that was copied. A hint: whatever is read again is there again.
-void HandBack([[maybe_unused]] const void* values, [[maybe_unused]] size_t bytes) {
-#ifdef MADV_PAGEOUT
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(values) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(values) + bytes) / page * page;
-  if (end > first) {
-    madvise(reinterpret_cast<void*>(first), end - first, MADV_PAGEOUT);
-  }
-#endif
-}
-
 /// The node: one model's packed weights.
 class EncoderKernel {
  public:
@@ -246,14 +232,17 @@ class EncoderKernel {
     return stored;
   }
 
+  /// The copied weights stay mapped from their file, but need no memory of this process.
   static void HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) {
     const size_t width = stored.layers[0].qkv.weight.bfloat16 ? 2 : 4;
+    std::vector<MemoryRange> copied;
     for (const kernels::StoredLayer& layer : stored.layers) {
-      HandBack(layer.qkv.weight.values, shape.hidden * 3 * shape.hidden * width);
-      HandBack(layer.output.weight.values, shape.hidden * shape.hidden * width);
-      HandBack(layer.up.weight.values, shape.hidden * shape.intermediate * width);
-      HandBack(layer.down.weight.values, shape.hidden * shape.intermediate * width);
+      copied.push_back({layer.qkv.weight.values, shape.hidden * 3 * shape.hidden * width});
+      copied.push_back({layer.output.weight.values, shape.hidden * shape.hidden * width});
+      copied.push_back({layer.up.weight.values, shape.hidden * shape.intermediate * width});
+      copied.push_back({layer.down.weight.values, shape.hidden * shape.intermediate * width});
     }
+    ReleaseFilePages(copied);
   }
 
   void Encode(const int64_t* ids, size_t tokens, EncoderLoan& loan, float* result) const {

@@ -1,5 +1,7 @@
 #include "encoder.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <new>
@@ -11,6 +13,7 @@ namespace gabion::kernels {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+constexpr size_t kLargePage = size_t{2} << 20U;
 // Packing copies memory; more threads than this only wait for it.
 constexpr size_t kPackingThreads = 8;
 
@@ -82,10 +85,19 @@ bool PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char*
 
 }  // namespace
 
-AlignedBytes::AlignedBytes(size_t size) : bytes_(std::aligned_alloc(kCacheLine, RoundedUp(size))), size_(size) {
+AlignedBytes::AlignedBytes(size_t size) : size_(size) {
+  // Weights are read from end to end for every text: with small pages each 4 KB would cost a search of the page tables.
+  const size_t alignment = size < kLargePage ? kCacheLine : kLargePage;
+  const size_t rounded = (size + alignment - 1) / alignment * alignment;
+  bytes_.reset(std::aligned_alloc(alignment, rounded));
   if (bytes_ == nullptr) {
     throw std::bad_alloc();
   }
+#ifdef MADV_HUGEPAGE
+  if (alignment == kLargePage) {
+    madvise(bytes_.get(), rounded, MADV_HUGEPAGE);  // a wish; without it everything works as well
+  }
+#endif
 }
 
 void AlignedBytes::Free::operator()(void* bytes) const noexcept {
