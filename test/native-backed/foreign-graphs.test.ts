@@ -1,0 +1,56 @@
+// Exports that are broken or reach outside their folder: each a coded error, never a crash.
+
+import assert from 'node:assert/strict'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { convertModel } from '../../lib/convert/index.js'
+import { Embedder } from '../../lib/embedding/embedder.js'
+
+const source = fileURLToPath(new URL('../fixtures/family/bert', import.meta.url))
+const WEIGHTS = 'weights_fp32.safetensors'
+
+describe('an ONNX export', () => {
+  let folder: string
+  let model: string
+  let graph: Buffer
+  const load = async (content: Buffer): Promise<void> => {
+    await writeFile(join(model, 'onnx', 'model.onnx'), content)
+    using embedder = await Embedder.load(model)
+    assert.equal(embedder.info.precision, 'fp32')
+  }
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gabion-foreign-'))
+    model = join(folder, 'a', 'b', 'model')
+    await mkdir(join(folder, 'a', 'b'), { recursive: true })
+    await convertModel({ source, out: model, precisions: ['fp32'] })
+    graph = await readFile(join(model, 'onnx', 'model_fp32.onnx'))
+    await rm(join(model, 'onnx', 'manifest.json'))
+    await copyFile(join(model, 'onnx', WEIGHTS), join(folder, 'a', 'outside.weights'))
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  /** The graph with its weights under another path of the same length. */
+  const pointingAt = (path: string): Buffer => {
+    assert.equal(path.length, WEIGHTS.length)
+    return Buffer.from(graph.toString('latin1').replaceAll(WEIGHTS, path), 'latin1')
+  }
+
+  test('runs', () => load(graph))
+
+  test('with weights outside its folder is refused', async () => {
+    await assert.rejects(load(pointingAt('../../../outside.weights')), { code: 'MODEL_INVALID', message: /escapes model directory/ })
+  })
+
+  test('without its weights is refused', async () => {
+    await assert.rejects(load(pointingAt('weights_fp99.safetensors')), { code: 'MODEL_INVALID', message: /does not exist/ })
+  })
+
+  test('cut anywhere or of noise is refused', async () => {
+    for (const length of [0, 1, 100, 1000, graph.length - 1])
+      await assert.rejects(load(graph.subarray(0, length)), { code: /^MODEL_(INVALID|UNSUPPORTED)$/ })
+    await assert.rejects(load(Buffer.from('noise'.repeat(100))), { code: 'MODEL_INVALID' })
+  })
+})
