@@ -78,10 +78,10 @@ function tablesOf(measurements, count) {
   return [
     {
       title: `While ${count} texts are embedded, milliseconds`,
-      head: ['contender, threads', 'longest timer gap', 'longest, by Node', 'p99, by Node', 'loop busy', 'embedding took'],
+      head: ['contender, threads', 'longest stall', 'longest, by Node', 'p99, by Node', 'loop busy', 'embedding took'],
       rows: measurements.map(({ name, threads, runs }) => [
         name === 'idle' ? 'idle: nothing is embedded' : `${name}, ${threads}`,
-        ...['longestGapMs', 'monitorMaxMs', 'monitorP99Ms'].map((key) => worst(runs, key).toFixed(1)),
+        ...['longestStallMs', 'monitorMaxMs', 'monitorP99Ms'].map((key) => worst(runs, key).toFixed(1)),
         `${(100 * mean(runs, 'utilization')).toFixed(0)} %`,
         mean(runs, 'totalMs').toFixed(0),
       ]),
@@ -90,15 +90,15 @@ function tablesOf(measurements, count) {
 }
 
 function marksOf(measurements) {
-  const value = Math.max(...measurements.filter(({ name }) => name === 'gabion').map(({ runs }) => worst(runs, 'longestGapMs')))
-  return [{ what: 'gabion, longest timer gap at any thread count', value, limit: MARK_MS, unit: 'ms', met: value < MARK_MS }]
+  const value = Math.max(...measurements.filter(({ name }) => name === 'gabion').map(({ runs }) => worst(runs, 'longestStallMs')))
+  return [{ what: 'gabion, longest stall at any thread count', value, limit: MARK_MS, unit: 'ms', met: value < MARK_MS }]
 }
 
 function notesOf(count, rounds) {
   return [
-    `Longest of ${rounds} rounds, the contenders taking turns, each in a process of its own; a round before them is not counted. A timer of 1 ms ticks meanwhile: its gaps include that millisecond. "By Node" is perf_hooks.monitorEventLoopDelay at resolution 1.`,
+    `Longest of ${rounds} rounds, the contenders taking turns, each in a process of its own; a round before them is not counted. A stall is how much longer than its millisecond a timer of 1 ms takes to tick. "By Node" is perf_hooks.monitorEventLoopDelay at resolution 1, which counts that millisecond too.`,
     `${count} different texts from MT-Bench-101, sorted by length; one call of embedBatch, against batches of 32 with padding and mask, which is how the others are fast. Same weights, same fused operators, same threads for all.`,
-    'onnxruntime-node and transformers.js run the model on the event loop itself.',
+    "onnxruntime-node and transformers.js run the model on the event loop itself. gabion does nothing there; what is left is the time until the system lets the event loop have a processor on which an encoder thread runs, when there are as many of them as processors: a tick of the system's clock at most (4 ms at 250 Hz).",
   ]
 }
 
