@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Builds the native parts. Without options: the addon, put into build/Release with the runtime library beside it.
-// --tests and --sanitize build the engine's own tests without Node (build/native-test, build/native-asan).
+// --tests adds the engine's tests to that build; --sanitize builds them under sanitizers and without Node, in a folder of their own.
 // Other arguments are ignored: node-gyp's callers pass theirs.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,9 +13,12 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const jobs = String(availableParallelism())
 
-/** What the engine's test builds are called, where they lie and how they are configured. */
+/**
+ * What the engine's test builds are called, where they lie and how they are configured. The ordinary one joins the addon's:
+ * the kernels alone take minutes to compile.
+ */
 export const testBuilds = {
-  tests: { folder: 'build/native-test', log: 'native-test', definitions: ['CMAKE_BUILD_TYPE=Release'] },
+  tests: { folder: 'build/native', log: 'native-test', definitions: ['CMAKE_BUILD_TYPE=Release'] },
   sanitize: {
     folder: 'build/native-asan',
     log: 'native-asan',
@@ -32,7 +35,7 @@ export async function buildAddon({ echo = false } = {}) {
   const cmakeJs = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
   const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, ...definitions.map((definition) => `--CD${definition}`)]
   for (const command of ['configure', 'build']) {
-    await run(process.execPath, [cmakeJs, command, ...common], { log: 'native', env, echo })
+    await run(process.execPath, [cmakeJs, command, ...common, '--target', 'gabion'], { log: 'native', env, echo })
   }
   installAddon()
 }
@@ -49,7 +52,7 @@ export function installAddon(release = join(root, 'build', 'Release')) {
   }
 }
 
-/** Builds one of `testBuilds`; no Node headers are involved. */
+/** Builds the tests of one of `testBuilds`; `tests` wants the addon's build first. */
 export async function buildTests(kind, { echo = false } = {}) {
   const { found, env } = await toolsFor('test')
   const definitions = [...(await commonDefinitions(found)), 'GABION_TESTS=ON', ...testBuilds[kind].definitions]
@@ -57,7 +60,7 @@ export async function buildTests(kind, { echo = false } = {}) {
   forgetOtherTools(join(root, folder), found)
   const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...definitions.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
-  await run(found.cmake.path, ['--build', folder, '--parallel', jobs], { log, env, echo })
+  await run(found.cmake.path, ['--build', folder, '--target', 'gabion_tests', '--parallel', jobs], { log, env, echo })
 }
 
 async function commonDefinitions(found) {

@@ -95,12 +95,9 @@ async function clangTidy() {
   const database = join(root, 'build', 'lint')
   const clean = join(database, 'clean')
   mkdirSync(clean, { recursive: true })
-  const commands = ['build/native', 'build/native-test'].flatMap((folder) => {
-    const file = join(root, folder, 'compile_commands.json')
-    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
-  })
+  const commands = JSON.parse(readFileSync(join(root, 'build', 'native', 'compile_commands.json'), 'utf8'))
   const own = commands.filter(({ file }) => file.startsWith(join(root, 'native')))
-  // A flag that only GCC knows; the same file of both builds is looked at once.
+  // A flag that only GCC knows.
   const byFile = new Map(own.map((entry) => [entry.file, { ...entry, command: entry.command.replaceAll(' -fno-gnu-unique', '') }]))
   writeFileSync(join(database, 'compile_commands.json'), JSON.stringify([...byFile.values()]))
   const around = hashInputs({ files: ['.clang-tidy', 'scripts/lint-requirements.txt', ...nativeFiles(/\.(hpp|h)$/)] })

@@ -93,7 +93,7 @@ export const steps = [
     title: 'Native tests',
     purposes: ['test', 'lint'],
     hash: (context) => hashInputs({ files: [...engineSources, 'native/test'], texts: nativeTools(context) }),
-    outputs: ['build/native-test/build.ninja'],
+    outputs: ['build/native/native/test/gabion_tests'],
     work: (context) => buildTests('tests', { echo: context.verbose }),
   },
   {
