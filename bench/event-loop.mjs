@@ -98,7 +98,7 @@ function notesOf(count, rounds) {
   return [
     `Longest of ${rounds} rounds, the contenders taking turns, each in a process of its own; a round before them is not counted. A stall is how much longer than its millisecond a timer of 1 ms takes to tick. "By Node" is perf_hooks.monitorEventLoopDelay at resolution 1, which counts that millisecond too.`,
     `${count} different texts from MT-Bench-101, sorted by length; one call of embedBatch, against batches of 32 with padding and mask, which is how the others are fast. Same weights, same fused operators, same threads for all.`,
-    "onnxruntime-node and transformers.js run the model on the event loop itself. gabion does nothing there; what is left is the time until the system lets the event loop have a processor on which an encoder thread runs, when there are as many of them as processors: a tick of the system's clock at most (4 ms at 250 Hz).",
+    'onnxruntime-node and transformers.js run the model on the event loop itself. gabion only hands texts over there and takes vectors in; what is left, where there are as many encoder threads as processors, is the time until the system takes a processor from one of them: about a tick of its clock at worst (4 ms at 250 Hz).',
   ]
 }
 
