@@ -125,13 +125,15 @@ function tablesOf(measurements) {
   ]
 }
 
-/** The worst length counts. */
+/** The worst length counts. A difference of runs is precise enough to be judged for the tiny model alone. */
 function marksOf(measurements) {
-  return ['tiny', 'bundled'].flatMap((model) =>
-    Object.entries(LIMITS_US).map(([name, limit]) => {
-      const value = Math.max(...measurements.filter((one) => one.model === model).map(({ ours }) => ours[name].rest.p50))
-      return { what: `${name}, the rest of a call of the ${model} model, p50`, value, limit, unit: 'µs', met: value <= limit }
-    }),
+  const worst = (model, valueOf) => Math.max(...measurements.filter((one) => one.model === model).map(({ ours }) => valueOf(ours)))
+  return Object.entries(LIMITS_US).flatMap(([name, limit]) =>
+    [
+      { what: `${name}, beyond the bare run, tiny model`, value: worst('tiny', (ours) => ours[name].beyondBare.median) },
+      { what: `${name}, the rest of a call, tiny model, p50`, value: worst('tiny', (ours) => ours[name].rest.p50) },
+      { what: `${name}, the rest of a call, bundled model, p50`, value: worst('bundled', (ours) => ours[name].rest.p50) },
+    ].map((mark) => ({ ...mark, limit, unit: 'µs', met: mark.value <= limit })),
   )
 }
 
