@@ -63,7 +63,8 @@ export function checkSignal(name: string, value: unknown): AbortSignal {
  */
 export function checkOptions<T extends object>(name: string, value: T | undefined, keys: readonly (keyof T & string)[]): Partial<T> {
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidArgument(name, 'an object', value)
+  const given: unknown = value
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw invalidArgument(name, 'an object', given)
   for (const key of Object.keys(value)) {
     if (!(keys as readonly string[]).includes(key)) {
       throw new GabionError('INVALID_ARGUMENT', `${name} has no option '${key}'; known options: ${keys.join(', ')}`)

@@ -192,7 +192,9 @@ describe('projection', () => {
     )
     await assert.rejects(embedder.embed('text', { projection: narrow }), { code: 'PROJECTION_MISMATCH' })
     const plane = somePlane()
-    const foreign = Projection.fromParts({ ...plane, model: { name: 'another-model', hash: 'ff', precision: 'bf16' } })
+    const { components, dimensions, mean, axes, explainedVariance, explainedVarianceRatio, fit } = plane
+    const parts = { components, dimensions, mean, axes, explainedVariance, explainedVarianceRatio, fit }
+    const foreign = Projection.fromParts({ ...parts, model: { name: 'another-model', hash: 'ff', precision: 'bf16' } })
     await assert.rejects(embedder.embedBatch(['text'], { projection: foreign }), { code: 'PROJECTION_MISMATCH' })
   })
 })

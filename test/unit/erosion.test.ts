@@ -91,7 +91,7 @@ describe('the head', () => {
     for (const { verdicts } of [judge(new ErosionDetector({ artefact }), someExchanges(50))]) {
       for (const { contributions, logit } of verdicts) {
         assert.ok(contributions !== null)
-        const sum = Object.values(contributions).reduce((total, part) => total + part, 0)
+        const sum = Object.values(contributions as unknown as Record<string, number>).reduce((total, part) => total + part, 0)
         assert.ok(Math.abs(sum - logit) < 1e-5, `${String(sum)} is not ${String(logit)}`)
       }
     }
@@ -192,7 +192,7 @@ describe('the level', () => {
 
   test('ewma halves the past and dcusum forgets it', () => {
     const state = [4, 0, 0].reduce((before, logit) => nextLevel(before, logit, scale, levels).state, EROSION_START)
-    assert.deepEqual([state.ewma, state.dcusum], [0.5, 0.7 * (0.7 * 3 - 1) - 1 > 0 ? 0.7 * (0.7 * 3 - 1) - 1 : 0])
+    assert.deepEqual([state.ewma, state.dcusum], [0.5, 0])
     assert.equal(trace([3, 3, 3], { ...levels, aggregate: 'ewma' }), 'c e e')
     assert.equal(trace([3, 3, 3], { ...levels, aggregate: 'dcusum' }), 'e a! a')
   })

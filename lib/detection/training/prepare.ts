@@ -25,9 +25,7 @@ export interface PreparedSets {
 }
 
 /** How a training tells what it is doing. */
-export interface TrainingProgress {
-  (step: { readonly doing: string; readonly done: number; readonly total: number }): void
-}
+export type TrainingProgress = (step: { readonly doing: string; readonly done: number; readonly total: number }) => void
 
 /** What is trained on. */
 export interface TrainingPlan {

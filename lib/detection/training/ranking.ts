@@ -32,14 +32,13 @@ export function auroc({ scores, labels }: Scored): number {
 /** Average precision: the area under the precision-recall curve as a sum over its steps. NaN without unsafe items. */
 export function averagePrecision({ scores, labels }: Scored): number {
   const order = ascending(scores).reverse()
-  let [hits, seen, area, recallBefore] = [0, 0, 0, 0]
+  let [hits, area, recallBefore] = [0, 0, 0]
   const unsafe = Array.from(labels).reduce((sum, label) => sum + label, 0)
   for (let first = 0; first < order.length;) {
     let last = first
     while (last + 1 < order.length && scores[order[last + 1] as number] === scores[order[first] as number]) last++
     for (let i = first; i <= last; i++) hits += labels[order[i] as number] === 1 ? 1 : 0
-    seen = last + 1
-    area += (hits / seen) * (hits / unsafe - recallBefore)
+    area += (hits / (last + 1)) * (hits / unsafe - recallBefore)
     recallBefore = hits / unsafe
     first = last + 1
   }
