@@ -12,7 +12,7 @@ process.on('uncaughtException', (error) => {
 const description = await resolveModel()
 const { pooling, tokenizerFile, vocabularySize, dimensions, maxSequenceLength } = description
 const shared = { pooling, tokenizerFile, vocabularySize, dimensions, normalize: true, maximumTokens: maxSequenceLength }
-const options = { ...shared, graphFile: description.graphs[0].file, providers: ['cpu'] }
+const options = { ...shared, graphFile: description.graphs[0].file, providers: ['cpu'], encoderPrecision: 'bf16' }
 const thrower = () => {
   throw new Error('from the callback')
 }
