@@ -31,6 +31,9 @@ export {
   type ClassicVerdict,
 } from './detection/classic.js'
 export type { ClassicAccumulation, ClassicQuantities, ClassicState, ClassicWeights } from './detection/classic-formulas.js'
+export type { ErosionOptions } from './detection/erosion/open-erosion.js'
+export type { ErosionState } from './detection/erosion/level.js'
+export type { ErosionVerdict } from './detection/erosion/erosion.js'
 export { DEPLOYMENT_SAFE_TEXT, openClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artefact.js'
 export { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export {
