@@ -14,11 +14,12 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const results = join(root, 'build', 'test-results')
 
-/** The Node tests by folder. Lifecycle tests count threads and time out children, so nothing runs beside them. */
+/** The Node tests by folder, and the optional tool without which a folder is left out. Lifecycle tests count threads and time out children, so nothing runs beside them. */
 const groups = [
   { name: 'unit', concurrency: 2 },
   { name: 'native-backed', concurrency: 2 },
   { name: 'parity', concurrency: 1 },
+  { name: 'browser', concurrency: 1, tool: 'chromium' },
   { name: 'lifecycle', concurrency: 1 },
   { name: 'package', concurrency: 1 },
 ]
@@ -36,7 +37,7 @@ async function main(args) {
   rmSync(results, { recursive: true, force: true })
   mkdirSync(results, { recursive: true })
 
-  const runners = asan ? [sanitizedRunner(found)] : [...nativeRunners(found), ...nodeRunners(filters)]
+  const runners = asan ? [sanitizedRunner(found)] : [...nativeRunners(found), ...nodeRunners(filters, found)]
   const named = (name) => asan || filters.length === 0 || filters.includes(name)
   const wanted = runners.filter((runner) => runner.files !== undefined || named(runner.name))
   const rows = []
@@ -95,20 +96,31 @@ function ctestRunner(name, folder, found) {
   return { name, command: found.cmake.path.replace(/cmake$/, 'ctest'), args, count: () => countJunit(junit) }
 }
 
-function nodeRunners(filters) {
-  return groups.flatMap(({ name, concurrency }) => {
+function nodeRunners(filters, found) {
+  return groups.flatMap(({ name, concurrency, tool }) => {
     const files = testFiles(join(root, 'test', name)).filter(
       (file) => filters.length === 0 || filters.some((filter) => file.includes(filter)),
     )
     if (files.length === 0) return []
+    if (tool !== undefined && found[tool] === undefined) {
+      console.log(`\n${name}: left out, since there is no ${tool} here`)
+      return []
+    }
     const tap = join(results, `${name}.tap`)
     const reporters = ['spec', 'tap'].flatMap((reporter, i) => [
       `--test-reporter=${reporter}`,
       `--test-reporter-destination=${['stdout', tap][i]}`,
     ])
     const options = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${hangMs}`, ...reporters]
-    return [{ name, files, command: process.execPath, args: [...options, ...files], count: () => countTap(tap) }]
+    return [
+      { name, files, command: process.execPath, args: [...options, ...files], env: browserEnvironment(found), count: () => countTap(tap) },
+    ]
   })
+}
+
+/** Tests of pages read from here which browser to start. */
+function browserEnvironment({ chromium }) {
+  return chromium === undefined ? {} : { CHROMIUM: chromium.path }
 }
 
 function testFiles(folder) {

@@ -12,6 +12,7 @@ const packagesOfTool = {
   pip: ['python3-pip'],
   certificates: ['ca-certificates'],
   gtest: ['libgtest-dev'],
+  chromium: ['chromium', 'fonts-dejavu-core'],
 }
 
 const oldestRust = '1.85'
@@ -24,8 +25,8 @@ const byRelease = {
   noble: { rust: ['rustc-1.85', 'cargo-1.85'], compiler: 'g++' },
 }
 
-/** Installs the packages of the missing tools; a user who is not root gets the exact command instead (StepFailed with exit code 2). */
-export async function installMissing(missing, env) {
+/** Installs the packages of the missing tools, and of optional ones where apt has them; a user who is not root gets the exact command instead (StepFailed with exit code 2). */
+export async function installMissing(missing, env, optional = []) {
   const names = missing.map((tool) => tool.name)
   const lines = missing.map((tool) => {
     const seen = tool.seen?.length > 0 ? `, but ${tool.seen.join(', ')}` : ''
@@ -44,9 +45,19 @@ export async function installMissing(missing, env) {
   }
   const aptEnv = { ...env, DEBIAN_FRONTEND: 'noninteractive' }
   await run('apt-get', ['update'], { log: 'toolchain', env: aptEnv })
+  for (const tool of optional) if (await isInstallable(tool)) names.push(tool.name)
   const packages = await choosePackages(names)
+  if (packages.length === 0) return []
   await run('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { log: 'toolchain', env: aptEnv })
   return packages
+}
+
+/** Whether the package of an optional tool can be installed from here: root, apt, and more than a stub that fetches a snap. */
+export async function isInstallable({ name }) {
+  if (!existsSync('/usr/bin/apt-get') || process.getuid() !== 0) return false
+  const [main] = packagesOfTool[name]
+  const version = (await candidateVersions([main])).get(main)
+  return version !== undefined && !version.includes('snap')
 }
 
 async function choosePackages(names) {

@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { buildAddon, buildTests } from '../build-native.mjs'
 import { prebuild } from '../prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
-import { installMissing } from './apt.mjs'
+import { installMissing, isInstallable } from './apt.mjs'
 import { installedDifference } from './npm-packages.mjs'
 import { StepFailed, root, run } from './run.mjs'
 import { fileMark, hashInputs } from './stamps.mjs'
 import { buildEnvironment, findTools } from './toolchain.mjs'
 
 const engineSources = ['CMakeLists.txt', 'native/engine', 'native/kernels', 'native/tokenizer', 'scripts/build-native.mjs']
-const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']
+const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle-echarts.mjs']
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
 const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
 
@@ -33,12 +33,14 @@ export const steps = [
     purposes,
     isDone: async (context) => {
       context.tools = await findTools(context.purpose, { fresh: context.force })
-      return context.tools.missing.length === 0
+      const { missing, absent } = context.tools
+      const installable = await Promise.all(absent.map(isInstallable))
+      return missing.length === 0 && !installable.includes(true)
     },
     work: async (context) => {
-      const { missing } = (context.tools = await findTools(context.purpose, { fresh: true }))
-      if (missing.length === 0) return null
-      const packages = await installMissing(missing, process.env)
+      const { missing, absent } = (context.tools = await findTools(context.purpose, { fresh: true }))
+      if (missing.length + absent.length === 0) return null
+      const packages = await installMissing(missing, process.env, absent)
       context.tools = await findTools(context.purpose, { fresh: true })
       const still = context.tools.missing.map((tool) => tool.what)
       if (still.length > 0)
@@ -84,6 +86,7 @@ export const steps = [
       const fresh = join(root, 'build', 'dist')
       rmSync(fresh, { recursive: true, force: true })
       await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
+      await node(context, ['scripts/bundle-echarts.mjs', fresh], 'echarts')
       rmSync(join(root, 'dist'), { recursive: true, force: true })
       renameSync(fresh, join(root, 'dist'))
     },
@@ -117,7 +120,8 @@ export const steps = [
 
 /** What of the tools changes a native build's result, for its stamp. */
 function nativeTools(context) {
-  return [JSON.stringify(context.tools.found), fileMark(join(root, sdkLibrary))]
+  const native = Object.entries(context.tools.found).filter(([name]) => name !== 'chromium')
+  return [JSON.stringify(Object.fromEntries(native)), fileMark(join(root, sdkLibrary))]
 }
 
 async function node(context, args, log) {

@@ -11,7 +11,7 @@ const searchPath = () => [...new Set([...(process.env.PATH ?? '').split(delimite
 
 /**
  * A tool is searched under the name the user set in the environment, then under its plain names, then under versioned ones (newest first).
- * `packages` is the key of its packages in apt.mjs; `probe` proves more than a version could.
+ * `purposes` are those of steps.mjs that need it, by default all; an `optional` tool is installed where apt has it, and done without elsewhere.
  */
 const tools = [
   {
@@ -31,28 +31,48 @@ const tools = [
   { name: 'python3', what: 'Python', names: ['python3'], minimum: '3.8' },
   { name: 'pip', what: "Python's pip", names: ['python3'], args: ['-m', 'pip', '--version'], minimum: '20.3' },
   { name: 'certificates', what: 'CA certificates', file: () => process.env.SSL_CERT_FILE ?? '/etc/ssl/certs/ca-certificates.crt' },
-  { name: 'gtest', what: 'GoogleTest', file: findGoogleTest, notFor: 'start' },
+  { name: 'gtest', what: 'GoogleTest', file: findGoogleTest, purposes: ['test', 'package', 'lint', 'tools'] },
+  {
+    name: 'chromium',
+    what: 'Chromium, for the tests of pages',
+    variable: 'CHROMIUM',
+    names: ['chromium', 'google-chrome', 'google-chrome-stable'],
+    minimum: '110',
+    purposes: ['test', 'tools'],
+    // Ubuntu has it as a snap only, which a container cannot install: the tests of pages are then left out, and say so.
+    optional: true,
+  },
 ]
 
 /**
  * Finds every tool that `purpose` (see steps.mjs) needs.
- * Returns { found: {name: {path, version}}, missing: [{name, what, minimum, seen}] }; a full result is kept until one of the tools changes.
+ * Returns { found: {name: {path, version}}, missing: [{name, what, minimum, seen}], absent: [the same, of optional tools] }; a full result is
+ * kept until one of the tools changes.
  */
 export async function findTools(purpose, { fresh = false } = {}) {
-  const wanted = tools.filter((tool) => tool.notFor !== purpose)
-  const key = JSON.stringify([process.env.PATH, process.env.CXX, process.env.RUSTC, process.env.CARGO, process.env.SSL_CERT_FILE])
+  const wanted = tools.filter((tool) => tool.purposes?.includes(purpose) ?? true)
+  const key = JSON.stringify([
+    process.env.PATH,
+    process.env.CXX,
+    process.env.RUSTC,
+    process.env.CARGO,
+    process.env.SSL_CERT_FILE,
+    process.env.CHROMIUM,
+  ])
   const stamp = readStamp(`tools-${purpose}`)
   if (!fresh && stamp?.key === key && stamp.marks.every((mark, i) => fileMark(Object.values(stamp.found)[i].path) === mark)) {
-    return { found: stamp.found, missing: [] }
+    return { found: stamp.found, missing: [], absent: [] }
   }
   const results = await Promise.all(wanted.map(look))
   const found = Object.fromEntries(results.filter((tool) => tool.path !== null).map(({ name, path, version }) => [name, { path, version }]))
-  const missing = results.filter((tool) => tool.path === null)
-  if (missing.length === 0) {
+  const lacking = results.filter((tool) => tool.path === null)
+  const isOptional = ({ name }) => tools.find((tool) => tool.name === name).optional === true
+  const missing = lacking.filter((tool) => !isOptional(tool))
+  if (lacking.length === 0) {
     const marks = Object.values(found).map(({ path }) => fileMark(path))
     writeStamp(`tools-${purpose}`, { key, found, marks })
   }
-  return { found, missing }
+  return { found, missing, absent: lacking.filter(isOptional) }
 }
 
 /** The environment in which build commands run: the tools found, under the names that CMake and cargo read. */

@@ -1,0 +1,45 @@
+// Owns the making of HTML from values: what is not markup already is escaped. Knows no page and no content.
+
+/** Markup that may stand in a page as it is; made by {@link html} or, for markup from elsewhere, by {@link trusted}. */
+export class Html {
+  readonly text: string
+
+  /** Use {@link html} or {@link trusted}. */
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** What may stand in a template: texts and numbers are escaped, lists are joined, null and false vanish. */
+export type HtmlValue = Html | string | number | null | false | readonly HtmlValue[]
+
+/** A template whose values are escaped. */
+export function html(markup: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
+  return new Html(markup.reduce((text, part, index) => `${text}${render(values[index - 1] ?? null)}${part}`))
+}
+
+/** Markup from a source that escapes for itself. */
+export function trusted(markup: string): Html {
+  return new Html(markup)
+}
+
+/** A text as it stands in markup and in quoted attributes. Control characters, which HTML forbids, become U+FFFD. */
+export function escapeHtml(text: string): string {
+  return (
+    text
+      // eslint-disable-next-line no-control-regex -- these are what is looked for
+      .replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '\ufffd')
+      .replaceAll('&', '&amp;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('>', '&gt;')
+      .replaceAll('"', '&quot;')
+      .replaceAll("'", '&#39;')
+  )
+}
+
+function render(value: HtmlValue): string {
+  if (value === null || value === false) return ''
+  if (value instanceof Html) return value.text
+  if (typeof value === 'object') return value.map(render).join('')
+  return escapeHtml(String(value))
+}
