@@ -43,6 +43,22 @@ export const ERROR_CODES = {
   TRANSCRIPT_INVALID: { exitCode: 2 },
   /** A saved projection, detector or threshold file cannot be read. */
   ARTEFACT_INVALID: { exitCode: 2 },
+  /** What a request names does not exist: a conversation, a projection, a route. */
+  NOT_FOUND: { exitCode: 2 },
+  /** A request's body, number of texts or length of a text is over the service's limit. */
+  TOO_LARGE: { exitCode: 2 },
+  /** A request has no valid API key, or comes by a host name that is not served. */
+  UNAUTHENTICATED: { exitCode: 2 },
+  /** A turn contradicts what is kept of its conversation: another turn is due, or others write at once. */
+  CONFLICT: { exitCode: 1 },
+  /** A request was not answered within the time that it gave. */
+  DEADLINE_EXCEEDED: { exitCode: 1 },
+  /** Something that a service needs is not there at the moment: it is shutting down, or its Redis does not answer. */
+  UNAVAILABLE: { exitCode: 1 },
+  /** The service behind the proxy could not be reached or broke its answer off. */
+  UPSTREAM_FAILED: { exitCode: 1 },
+  /** A conversation was ended by the proxy's policy after an alert. */
+  CONVERSATION_ENDED: { exitCode: 1 },
   /** A fault of gabion itself. */
   INTERNAL: { exitCode: 1 },
 } as const

@@ -20,6 +20,7 @@ const groups = [
   { name: 'native-backed', concurrency: 2 },
   { name: 'parity', concurrency: 1 },
   { name: 'browser', concurrency: 1, tool: 'chromium' },
+  { name: 'service', concurrency: 2 },
   { name: 'lifecycle', concurrency: 1 },
   { name: 'package', concurrency: 1 },
 ]

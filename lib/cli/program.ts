@@ -10,6 +10,7 @@ import { EXIT_USAGE, reportFailure } from './failure.js'
 import { modelCommand } from './model.js'
 import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
+import { serveCommand } from './serve.js'
 
 const EXAMPLES = `
 Examples:
@@ -37,6 +38,7 @@ export function buildProgram(): Command {
     pcaCommand(),
     detectorCommand(),
     modelCommand(),
+    serveCommand(),
     doctorCommand(),
     benchCommand(),
   ])

@@ -13,6 +13,7 @@ const packagesOfTool = {
   certificates: ['ca-certificates'],
   gtest: ['libgtest-dev'],
   chromium: ['chromium', 'fonts-dejavu-core'],
+  redis: ['redis-server'],
 }
 
 const oldestRust = '1.85'

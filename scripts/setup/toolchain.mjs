@@ -42,6 +42,13 @@ const tools = [
     // Ubuntu has it as a snap only, which a container cannot install: the tests of pages are then left out, and say so.
     optional: true,
   },
+  {
+    name: 'redis',
+    what: 'Redis or Valkey server, for the tests of the service',
+    names: ['redis-server', 'valkey-server'],
+    minimum: '6.2',
+    purposes: ['test', 'tools'],
+  },
 ]
 
 /**

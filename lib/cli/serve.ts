@@ -1,0 +1,114 @@
+// Owns `gabion serve`: the service as a process, from its flags to its orderly end.
+
+import { Command } from 'commander'
+import { GabionError } from '../errors.js'
+import { DEFAULT_LIMITS } from '../server/limits.js'
+import { finishCommand, openEmbedder, parseCount, type Context } from './command.js'
+import {
+  addServerOptions,
+  cacheOf,
+  openLog,
+  openServerMonitor,
+  openStore,
+  parsePort,
+  untilInterrupted,
+  type ServerFlags,
+} from './server-options.js'
+
+interface ServeFlags extends ServerFlags {
+  host: string
+  port: number
+  grpcPort: number
+  grpc: boolean
+  apiKeys?: string
+  tlsCert?: string
+  tlsKey?: string
+  projection?: string
+  maxPending: number
+  maxTexts: number
+  maxTextLength: number
+  maxBodyKib: number
+  timeoutMs: number
+  drainSeconds: number
+}
+
+/** The command `serve`. */
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .summary('HTTP and gRPC service with a dashboard')
+    .description(
+      'Embeds texts and watches conversations for any language, over HTTP (OpenAI and TEI forms) and gRPC, with a live dashboard.',
+    )
+    .option('--host <address>', 'address to listen on; one that others can reach needs API keys', '127.0.0.1')
+    .option('-p, --port <n>', 'port of HTTP, 0 for a free one', parsePort, 8080)
+    .option('--grpc-port <n>', 'port of gRPC, 0 for a free one', parsePort, 50_051)
+    .option('--no-grpc', 'HTTP only')
+    .option('--api-keys <file>', 'API keys, one a line (also: environment GABION_API_KEYS, separated by commas)')
+    .option('--tls-cert <file>', 'certificate chain in PEM form, for both protocols')
+    .option('--tls-key <file>', 'its private key')
+    .option('--projection <file>', 'what /v1/project applies, saved by "gabion pca fit"')
+    .option('--max-pending <n>', 'texts admitted and not yet answered; more are refused at once', parseCount, DEFAULT_LIMITS.pendingTexts)
+    .option('--max-texts <n>', 'texts of one request', parseCount, DEFAULT_LIMITS.texts)
+    .option('--max-text-length <n>', 'characters of one text', parseCount, DEFAULT_LIMITS.textLength)
+    .option('--max-body-kib <n>', 'size of one request', parseCount, DEFAULT_LIMITS.bodyBytes / 1024)
+    .option('--timeout-ms <n>', 'most time of one request', parseCount, DEFAULT_LIMITS.requestMs)
+    .option('--drain-seconds <n>', 'time for requests under way when the service ends', parseCount, 20)
+  return finishCommand<ServeFlags>(
+    addServerOptions(command),
+    [
+      'gabion serve                             http://127.0.0.1:8080, for this machine only',
+      'GABION_API_KEYS=$(openssl rand -hex 32) gabion serve --host 0.0.0.0',
+      'gabion serve --redis redis://127.0.0.1:6379   any instance can take any turn',
+    ],
+    run,
+  )
+}
+
+async function run({ output, signal }: Context, flags: ServeFlags): Promise<undefined> {
+  if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined)) {
+    throw new GabionError('INVALID_ARGUMENT', '--tls-cert and --tls-key go together: one of them is missing')
+  }
+  const [{ serve }, { ApiKeys, refuseOpenAddress }, { Projection }] = await Promise.all([
+    import('../server/serve.js'),
+    import('../server/api-keys.js'),
+    import('../projection/projection.js'),
+  ])
+  const keys = await ApiKeys.read(flags.apiKeys)
+  refuseOpenAddress(flags.host, keys)
+  const logger = openLog(flags)
+  const projection = flags.projection === undefined ? null : await Projection.load(flags.projection)
+  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
+  const monitor = await openServerMonitor(embedder, flags)
+  const store = await openStore(flags, logger)
+  const running = await serve({
+    embedder,
+    monitor,
+    store,
+    keys,
+    logger,
+    projection,
+    host: flags.host,
+    port: flags.port,
+    grpcPort: flags.grpc ? flags.grpcPort : null,
+    ...(flags.tlsCert !== undefined && flags.tlsKey !== undefined && { tls: { cert: flags.tlsCert, key: flags.tlsKey } }),
+    limits: {
+      pendingTexts: flags.maxPending,
+      texts: flags.maxTexts,
+      textLength: flags.maxTextLength,
+      bodyBytes: flags.maxBodyKib * 1024,
+      requestMs: flags.timeoutMs,
+    },
+  })
+  const { url, grpcPort } = running
+  if (output.json) await output.jsonLine({ url, port: running.port, grpcPort, store: store.kind, pid: process.pid })
+  else {
+    output.note(
+      `serving ${embedder.info.model} and detector ${monitor.detector.name} at ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}`,
+    )
+    output.note(keys.size === 0 ? 'no API keys: open to everybody on this machine' : `${keys.size} API key(s)`)
+  }
+  await untilInterrupted(signal)
+  output.note('stopping: finishing what was admitted')
+  await running.stop(flags.drainSeconds * 1000)
+  return undefined
+}

@@ -1,0 +1,90 @@
+// Owns what the commands that run long have in common: flags of detector and store, the log, opening them.
+
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { pino, type Logger } from 'pino'
+import type { Embedder } from '../embedding/embedder.js'
+import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName } from '../monitor/monitor.js'
+import type { ConversationStore } from '../server/conversations/store.js'
+import { addEmbedderOptions, parseCount, type EmbedderFlags } from './command.js'
+
+/** Flags of `serve`, `worker` and `proxy`. */
+export interface ServerFlags extends EmbedderFlags {
+  detector?: DetectorName
+  artefact?: string
+  cacheMib?: number
+  redis?: string
+  redisPrefix: string
+  ttlHours: number
+  logLevel: string
+}
+
+/** Adds the flags. */
+export function addServerOptions(command: Command): Command {
+  return addEmbedderOptions(command)
+    .addOption(new Option('-d, --detector <name>', 'which detector judges').choices(DETECTORS).default(DEFAULT_DETECTOR))
+    .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
+    .option('--redis <url>', 'keep conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
+    .option('--redis-prefix <name>', 'what the names of all keys there begin with', 'gabion')
+    .option('--ttl-hours <n>', 'forget a conversation so long after its last turn', parseCount, 24)
+    .addOption(
+      new Option('--log-level <level>', 'least level of the log on stderr (JSON lines, never with texts)')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+}
+
+/** The log: JSON lines on stderr. */
+export function openLog(flags: ServerFlags): Logger {
+  const level = flags.quiet === true && flags.logLevel === 'info' ? 'warn' : flags.logLevel
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: false }))
+}
+
+/** What the flags say about the cache, for `openEmbedder`. */
+export function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: number } } {
+  if (cacheMib === undefined) return {}
+  return { cache: cacheMib === 0 ? false : { maxBytes: cacheMib * 1024 * 1024 } }
+}
+
+/** The monitor that the flags ask for. */
+export async function openServerMonitor(embedder: Embedder, { detector, artefact }: ServerFlags): Promise<Monitor> {
+  return await Monitor.open({
+    embedder,
+    ...(detector !== undefined && { detector }),
+    ...(artefact !== undefined && { erosion: { artefact } }),
+  })
+}
+
+// A conversation's record is some ten kilobytes; this holds thousands of long ones.
+const STORE_BYTES = 256 * 1024 * 1024
+
+/** Where conversations are kept: Redis if there is a URL, else this process. */
+export async function openStore({ redis, redisPrefix, ttlHours }: ServerFlags, logger: Logger): Promise<ConversationStore> {
+  const ttlMs = ttlHours * 3_600_000
+  if (redis === undefined) {
+    const { MemoryStore } = await import('../server/conversations/memory-store.js')
+    return new MemoryStore({ maxBytes: STORE_BYTES, ttlMs })
+  }
+  const { RedisStore } = await import('../server/conversations/redis-store.js')
+  return await RedisStore.open({ url: redis, prefix: redisPrefix, ttlMs, logger })
+}
+
+/** Resolves when the signal fires. */
+export async function untilInterrupted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
+
+/** For commander: a whole number of 0 or more. */
+export function parseNumber(value: string): number {
+  const number = Number(value)
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number)) throw new InvalidArgumentError('Expected a whole number of 0 or more.')
+  return number
+}
+
+/** For commander: a port. */
+export function parsePort(value: string): number {
+  const port = parseNumber(value)
+  if (port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')
+  return port
+}

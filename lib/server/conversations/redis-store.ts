@@ -1,0 +1,88 @@
+// Keeps conversations in Redis or Valkey, so that any instance can take any turn. A turn is answered after Redis has it.
+
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { RedisConnection } from '../redis/connection.js'
+import { Keys } from '../redis/keys.js'
+import { FORGET, LIST, SAVE_TURN } from '../redis/scripts.js'
+import type { ConversationBrief, ConversationRecord } from './record.js'
+import { changeOf, type ConversationChange, type ConversationStore, type Kept } from './store.js'
+
+/** Where and how long. */
+export interface RedisStoreOptions {
+  readonly url: string
+  /** What the names of all keys begin with. */
+  readonly prefix: string
+  /** Milliseconds after its last turn at which a conversation is forgotten. */
+  readonly ttlMs: number
+  readonly logger: Logger
+}
+
+/** Conversations of many instances. */
+export class RedisStore implements ConversationStore {
+  readonly kind = 'redis'
+  readonly #redis: RedisConnection
+  readonly #keys: Keys
+  readonly #ttlMs: number
+  readonly #listeners: ((change: ConversationChange) => void)[] = []
+  #unsubscribe: () => Promise<void> = () => Promise.resolve()
+
+  private constructor(redis: RedisConnection, keys: Keys, ttlMs: number) {
+    this.#redis = redis
+    this.#keys = keys
+    this.#ttlMs = ttlMs
+  }
+
+  /** @throws GabionError `INVALID_ARGUMENT` for a wrong URL, `UNAVAILABLE` when nobody answers there */
+  static async open({ url, prefix, ttlMs, logger }: RedisStoreOptions): Promise<RedisStore> {
+    const keys = new Keys(prefix)
+    const store = new RedisStore(await RedisConnection.open(url, logger), keys, ttlMs)
+    store.#unsubscribe = await store.#redis.subscribe(keys.changes, (message) => {
+      const change = JSON.parse(message) as ConversationChange
+      for (const listener of store.#listeners) listener(change)
+    })
+    return store
+  }
+
+  async load(id: string): Promise<Kept | null> {
+    const [revision, json] = (await this.#redis.command('HMGET', this.#keys.conversation(id), 'revision', 'record')) as (string | null)[]
+    if (typeof revision !== 'string' || typeof json !== 'string') return null
+    return { record: JSON.parse(json) as ConversationRecord, revision }
+  }
+
+  async save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
+    return (
+      (await this.#redis.run(SAVE_TURN, [this.#keys.conversation(id), this.#keys.recent], this.saveArguments(id, record, revision))) === 1
+    )
+  }
+
+  /** The arguments of a script that saves; see {@link SAVE_TURN}. */
+  saveArguments(id: string, record: ConversationRecord, revision: string | null): (string | number)[] {
+    const [json, brief, change] = [record, record.brief, changeOf(record)].map((part) => JSON.stringify(part)) as [string, string, string]
+    return [id, revision ?? '', randomUUID(), json, brief, change, this.#ttlMs, Date.now(), this.#keys.changes]
+  }
+
+  async delete(id: string): Promise<boolean> {
+    const change: ConversationChange = { kind: 'deleted', conversation: id }
+    const args = [id, JSON.stringify(change), this.#keys.changes]
+    return (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
+  }
+
+  async list(limit: number): Promise<ConversationBrief[]> {
+    const briefs = (await this.#redis.run(LIST, [this.#keys.recent], [limit, this.#keys.conversationPrefix])) as string[]
+    return briefs.map((brief) => JSON.parse(brief) as ConversationBrief)
+  }
+
+  onChange(listener: (change: ConversationChange) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  async check(): Promise<void> {
+    await this.#redis.command('PING')
+  }
+
+  async close(): Promise<void> {
+    await this.#unsubscribe()
+    await this.#redis.close()
+  }
+}

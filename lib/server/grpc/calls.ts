@@ -1,0 +1,101 @@
+// Owns what every gRPC call has: an id, its deadline, an end when its client cancels, its key checked, its failure coded.
+
+import { randomUUID } from 'node:crypto'
+import { Metadata, type ServerErrorResponse, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
+import type { Logger } from 'pino'
+import type { ApiKeys } from '../api-keys.js'
+import { RequestContext } from '../request-context.js'
+import type { Service } from '../service.js'
+import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
+
+/** What unary and streaming calls have in common. */
+export interface AnyCall {
+  readonly metadata: Metadata
+  readonly cancelled: boolean
+  getDeadline(): Date | number
+  on(event: 'cancelled', listener: () => void): unknown
+  sendMetadata(metadata: Metadata): void
+}
+
+/** Runs handlers with all of that around them. */
+export class Calls {
+  readonly #service: Service
+  readonly #keys: ApiKeys
+  readonly #logger: Logger
+
+  constructor(service: Service, keys: ApiKeys, logger: Logger) {
+    this.#service = service
+    this.#keys = keys
+    this.#logger = logger
+  }
+
+  /** A handler of one request and one answer. */
+  unary<Request, Response>(
+    route: string,
+    handle: (request: Request, context: RequestContext, carrier: object) => Promise<Response>,
+  ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+    return (call, callback) => {
+      const started = performance.now()
+      const context = this.open(call)
+      const done = (code: string): void => {
+        context.end()
+        this.count(route, code, started)
+      }
+      this.#run(call, () => handle(call.request, context, call.metadata.getMap())).then(
+        (response) => {
+          done('OK')
+          callback(null, response)
+        },
+        (error: unknown) => {
+          const failure = this.failure(error, context)
+          done(String(failure.metadata?.get('gabion-code')[0] ?? 'INTERNAL'))
+          callback(failure)
+        },
+      )
+    }
+  }
+
+  /** The context of a call; its answer's first metadata carries the request id. */
+  open(call: AnyCall, unbounded = false): RequestContext {
+    const given = call.metadata.get('x-request-id')[0]
+    const id = typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
+    const most = this.#service.limits.requestMs
+    const left = Number(call.getDeadline()) - Date.now()
+    const context = new RequestContext(id, unbounded ? 2 ** 31 - 1 : Math.max(0, Math.min(left, most)))
+    call.on('cancelled', () => context.leave())
+    const metadata = new Metadata()
+    metadata.set('x-request-id', id)
+    call.sendMetadata(metadata)
+    return context
+  }
+
+  /** @throws GabionError `UNAUTHENTICATED` */
+  check({ metadata }: AnyCall): void {
+    const [authorization] = metadata.get('authorization')
+    const [bare] = metadata.get('x-api-key')
+    this.#keys.check(authorization?.toString(), bare?.toString())
+  }
+
+  /** An error as gRPC sends it. */
+  failure(error: unknown, context: RequestContext): Partial<ServerErrorResponse> & { code: number; details: string } {
+    const { code, message, grpc } = toPublicFailure(error)
+    if (code === 'INTERNAL') this.#logger.error({ err: error, code, requestId: context.id }, 'failed')
+    const metadata = new Metadata()
+    metadata.set('gabion-code', code)
+    metadata.set('x-request-id', context.id)
+    if (isWorthRetrying(code)) metadata.set('retry-after', String(RETRY_AFTER_SECONDS))
+    return { code: grpc, details: message, metadata }
+  }
+
+  /** A call was answered. */
+  count(route: string, code: string, started: number): void {
+    const seconds = (performance.now() - started) / 1000
+    this.#service.metrics.answered('grpc', route, code, seconds)
+    this.#logger.info({ method: 'grpc', route, status: code, ms: Math.round(seconds * 1e5) / 100 }, 'answered')
+  }
+
+  async #run<T>(call: AnyCall, handle: () => Promise<T>): Promise<T> {
+    this.check(call)
+    return await handle()
+  }
+}

@@ -1,0 +1,73 @@
+// EmbeddingService of gabion.proto.
+
+import type { ServerDuplexStream, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { GabionError } from '../../errors.js'
+import type { RequestContext } from '../request-context.js'
+import type { Service } from '../service.js'
+import type { Calls } from './calls.js'
+import { toEmbedResponse, type EmbedRequest } from './messages.js'
+
+// Requests of one stream that may be under way: enough to keep the encoder busy, few enough that a stream does not crowd out others.
+const UNDER_WAY_A_STREAM = 16
+
+/** The implementation. */
+export function embeddingService(service: Service, calls: Calls): UntypedServiceImplementation {
+  const { model } = service.embedder.info
+
+  const embed = async ({ texts, promptName, project }: EmbedRequest, context: RequestContext, carrier: object): Promise<object> => {
+    service.admission.refuseIfFull()
+    if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name do not go together')
+    const batch = project
+      ? await service.project(texts, context, carrier)
+      : await service.embed({ texts, prompt: promptName }, context, carrier)
+    return toEmbedResponse(batch, model)
+  }
+
+  return {
+    embed: calls.unary('Embed', embed),
+
+    embedStream(call: ServerDuplexStream<EmbedRequest, object>) {
+      const started = performance.now()
+      const context = calls.open(call, true)
+      let last: Promise<void> = Promise.resolve()
+      let underWay = 0
+      let over = false
+      const end = (code: string, error?: unknown): void => {
+        if (over) return
+        over = true
+        context.end()
+        calls.count('EmbedStream', code, started)
+        if (error === undefined) call.end()
+        else call.emit('error', calls.failure(error, context))
+      }
+      try {
+        calls.check(call)
+      } catch (error) {
+        end('UNAUTHENTICATED', error)
+        return
+      }
+      call.on('data', (request: EmbedRequest) => {
+        if (++underWay >= UNDER_WAY_A_STREAM) call.pause()
+        const answer = embed(request, context, call.metadata.getMap())
+        answer.catch(() => undefined)
+        last = last.then(async () => {
+          const response = await answer
+          if (over) return
+          call.write(response)
+          if (--underWay < UNDER_WAY_A_STREAM) call.resume()
+        })
+        last.catch((error: unknown) => {
+          context.leave()
+          end('failed', error)
+        })
+      })
+      call.on('end', () => {
+        last.then(
+          () => end('OK'),
+          () => undefined,
+        )
+      })
+      call.on('error', () => end('CANCELLED'))
+    },
+  }
+}

@@ -1,0 +1,56 @@
+// MonitorService of gabion.proto.
+
+import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { GabionError } from '../../errors.js'
+import type { NumberedChange } from '../events.js'
+import type { Service } from '../service.js'
+import type { Calls } from './calls.js'
+import { toConversation, toTurn, type AddTurnRequest, type ConversationRequest } from './messages.js'
+
+// What a slow reader may leave unread.
+const MOST_UNREAD_MESSAGES = 4096
+
+/** The implementation. */
+export function monitorService(service: Service, calls: Calls): UntypedServiceImplementation {
+  return {
+    addTurn: calls.unary('AddTurn', async ({ turnId, turn, ...rest }: AddTurnRequest, context, carrier) => {
+      service.admission.refuseIfFull()
+      const { judged } = await service.addTurn({ ...rest, turnId: turnId ?? null, turn: turn ?? null }, context, carrier)
+      return toTurn(judged)
+    }),
+
+    getConversation: calls.unary('GetConversation', async ({ conversation }: ConversationRequest) =>
+      toConversation(await service.conversation(conversation)),
+    ),
+
+    watch(call: ServerWritableStream<ConversationRequest, object>) {
+      const started = performance.now()
+      const context = calls.open(call, true)
+      let unwatch = (): void => undefined
+      let over = false
+      const end = (code: string, error?: unknown): void => {
+        if (over) return
+        over = true
+        unwatch()
+        context.end()
+        calls.count('Watch', code, started)
+        if (error !== undefined) call.emit('error', calls.failure(error, context))
+      }
+      const send = ({ change }: NumberedChange): void => {
+        const { conversation } = change
+        call.write(change.kind === 'turn' ? { conversation, turn: toTurn(change.turn) } : { conversation, deleted: true })
+        if (call.writableLength > MOST_UNREAD_MESSAGES) end('OVERLOADED', new GabionError('OVERLOADED', 'the events were not read'))
+      }
+      try {
+        calls.check(call)
+        const { conversation } = call.request
+        const stopped = (): void => end('UNAVAILABLE', new GabionError('UNAVAILABLE', 'the service is stopping'))
+        unwatch = service.watch(conversation === '' ? null : conversation, null, send, stopped)
+      } catch (error) {
+        end('failed', error)
+        return
+      }
+      call.on('cancelled', () => end('CANCELLED'))
+    },
+  }
+}

@@ -1,0 +1,72 @@
+// Puts the gRPC side together: the services of gabion.proto, health, reflection, TLS. Knows the use cases only through Service.
+
+import { fileURLToPath } from 'node:url'
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import type { Logger } from 'pino'
+import { GabionError } from '../../errors.js'
+import type { ApiKeys } from '../api-keys.js'
+import type { Service } from '../service.js'
+import { Calls } from './calls.js'
+import { embeddingService } from './embedding-service.js'
+import { monitorService } from './monitor-service.js'
+
+/** The definition, seen from `lib/server/grpc` and from `dist/server/grpc`. */
+export const PROTO_FILE = fileURLToPath(new URL('../../../protocol/gabion/v1/gabion.proto', import.meta.url))
+
+const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService'] as const
+
+/** What the gRPC side needs besides the service. */
+export interface GrpcOptions {
+  readonly keys: ApiKeys
+  readonly logger: Logger
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null
+}
+
+/** The gRPC side while it runs. */
+export interface GrpcSide {
+  readonly port: number
+  /** New calls are refused, those under way end; after `patienceMs` they are cut off. */
+  stop(patienceMs: number): Promise<void>
+}
+
+/** Starts to listen. */
+export async function startGrpc(service: Service, host: string, port: number, { keys, logger, tls }: GrpcOptions): Promise<GrpcSide> {
+  const definition = loadSync(PROTO_FILE, { longs: Number, enums: String, defaults: true, arrays: true, oneofs: true })
+  const server = new Server({
+    'grpc.max_receive_message_length': service.limits.bodyBytes,
+    'grpc.max_send_message_length': -1,
+  })
+  const calls = new Calls(service, keys, logger)
+  const add = (name: (typeof SERVICES)[number], implementation: UntypedServiceImplementation): void => {
+    server.addService(definition[name] as ServiceDefinition, implementation)
+  }
+  add(SERVICES[0], embeddingService(service, calls))
+  add(SERVICES[1], monitorService(service, calls))
+  const health = new HealthImplementation(Object.fromEntries(['', ...SERVICES].map((name) => [name, 'SERVING'])))
+  health.addToServer(server)
+  new ReflectionService(definition, { services: [...SERVICES] }).addToServer(server)
+
+  const credentials =
+    tls === null ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${port}`, credentials, (error, boundPort) => {
+      if (error === null) resolve(boundPort)
+      else reject(new GabionError('UNAVAILABLE', `gRPC cannot listen on ${host}:${port}: ${error.message}`, { cause: error }))
+    })
+  })
+  return {
+    port: bound,
+    stop: (patienceMs) =>
+      new Promise((resolve) => {
+        for (const name of ['', ...SERVICES]) health.setStatus(name, 'NOT_SERVING')
+        const cut = setTimeout(() => server.forceShutdown(), patienceMs)
+        server.tryShutdown(() => {
+          clearTimeout(cut)
+          resolve()
+        })
+      }),
+  }
+}

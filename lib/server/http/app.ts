@@ -1,0 +1,88 @@
+// Puts the HTTP side together: Fastify, its validation, the routes. Knows the use cases only through Service.
+
+import type { ServerOptions as TlsOptions } from 'node:https'
+import type { Socket } from 'node:net'
+import swagger from '@fastify/swagger'
+import { Ajv } from 'ajv'
+import fastify, { LogController, type FastifyInstance, type FastifySchemaCompiler } from 'fastify'
+import type { Logger } from 'pino'
+import { GabionError } from '../../errors.js'
+import type { ApiKeys } from '../api-keys.js'
+import type { Service } from '../service.js'
+import { addConversationRoutes } from './conversation-routes.js'
+import { addEmbeddingRoutes } from './embedding-routes.js'
+import { addEventRoutes } from './event-routes.js'
+import { answerFailure, handleFailures } from './failures.js'
+import { addOperationRoutes } from './operation-routes.js'
+import { manageRequests, requestIdOf } from './request-life.js'
+import { NAMED_SCHEMAS } from './schemas.js'
+
+/** What the HTTP side needs besides the service. */
+export interface HttpOptions {
+  readonly keys: ApiKeys
+  readonly logger: Logger
+  /** Certificate and key; null for plain HTTP. */
+  readonly tls: Pick<TlsOptions, 'cert' | 'key'> | null
+}
+
+/** The app, ready to listen. */
+export async function buildHttpApp(service: Service, { keys, logger, tls }: HttpOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: service.limits.bodyBytes,
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    routerOptions: { maxParamLength: 1024 },
+    ...(tls !== null && { https: tls }),
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, request, reply) => {
+      void answerFailure(error, request, reply)
+    },
+  }) as unknown as FastifyInstance
+  for (const schema of NAMED_SCHEMAS) app.addSchema(schema)
+  app.setValidatorCompiler(validatorCompiler())
+  handleFailures(app)
+  manageRequests(app, service, keys)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'gabion',
+        description: 'Sentence embeddings and conversations watched for eroding guardrails',
+        version: service.version,
+      },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: keys.size === 0 ? [] : [{ key: [] }],
+    },
+    refResolver: { buildLocalReference: (json, _, __, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`) },
+  })
+  await app.register((routes, _, done) => {
+    addEmbeddingRoutes(routes, service)
+    addConversationRoutes(routes, service)
+    addEventRoutes(routes, service)
+    addOperationRoutes(routes, service)
+    done()
+  })
+  return app
+}
+
+/** Bodies are taken as they are; what stands in an address is text and may be read as a number. */
+function validatorCompiler(): FastifySchemaCompiler<object> {
+  const common = { useDefaults: true, allErrors: false, strict: false } as const
+  const strict = new Ajv({ ...common, coerceTypes: false })
+  const lenient = new Ajv({ ...common, coerceTypes: true })
+  for (const ajv of [strict, lenient]) for (const schema of NAMED_SCHEMAS) ajv.addSchema(schema)
+  return ({ schema, httpPart }) => (httpPart === 'body' ? strict : lenient).compile(schema)
+}
+
+/** What is no HTTP request gets a coded answer too, as far as it can be given. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const failure = new GabionError(tooLarge ? 'TOO_LARGE' : 'INVALID_ARGUMENT', 'this is not an HTTP request that the service understands')
+  const body = JSON.stringify({ error: { code: failure.code, message: failure.message, type: 'invalid_request_error', requestId: '' } })
+  const line = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,76 @@
+// Streams of server-sent events: one conversation's, or all. A reader that does not read is let go.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { GabionError } from '../../errors.js'
+import type { NumberedChange } from '../events.js'
+import type { Service } from '../service.js'
+import { describe } from './documents.js'
+import * as form from './schemas.js'
+
+// Proxies close connections on which nothing comes for a minute or so.
+const HEARTBEAT_MS = 15_000
+
+// What a slow reader may leave unread.
+const MOST_UNREAD_BYTES = 1024 * 1024
+
+/** Adds the routes. */
+export function addEventRoutes(app: FastifyInstance, service: Service): void {
+  const stream = (operationId: string, summary: string, params: Parameters<typeof describe>[2]) => {
+    const { schema } = describe(operationId, summary, params)
+    const ok = { description: 'A stream of events', content: { 'text/event-stream': { schema: { type: 'string' } } } }
+    return { schema: { ...schema, response: { ...(schema.response as object), 200: ok } } }
+  }
+
+  app.get('/v1/events', stream('watchAll', 'Events of all conversations', {}), (request, reply) => {
+    sendEvents(service, request, reply, null)
+  })
+
+  app.get<{ Params: form.ConversationParams }>(
+    '/v1/conversations/:id/events',
+    stream('watchConversation', 'Events of one conversation, which need not have begun', { params: form.ConversationParams }),
+    (request, reply) => {
+      sendEvents(service, request, reply, request.params.id)
+    },
+  )
+}
+
+function sendEvents(service: Service, request: FastifyRequest, reply: FastifyReply, conversation: string | null): void {
+  const { raw } = reply
+  const missed: NumberedChange[] = []
+  let send = (numbered: NumberedChange): void => {
+    missed.push(numbered)
+  }
+  // Before anything is written: a refusal is an ordinary answer.
+  const unwatch = service.watch(
+    conversation,
+    lastEventOf(request.headers['last-event-id']),
+    (numbered) => send(numbered),
+    () => raw.end(),
+  )
+  // A stream has no deadline of its own.
+  request.context?.end()
+  reply.hijack()
+  raw.writeHead(200, {
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'text/event-stream; charset=utf-8',
+    'x-accel-buffering': 'no',
+  })
+  raw.write(': watching\n\n')
+  send = ({ id, change }) => {
+    raw.write(`id: ${id}\nevent: ${change.kind}\ndata: ${JSON.stringify(change)}\n\n`)
+    if (raw.writableLength > MOST_UNREAD_BYTES) raw.destroy()
+  }
+  missed.forEach(send)
+  const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS)
+  raw.once('close', () => {
+    clearInterval(heartbeat)
+    unwatch()
+  })
+}
+
+function lastEventOf(header: string | string[] | undefined): number | null {
+  if (header === undefined || header === '') return null
+  const id = Number(header)
+  if (!Number.isSafeInteger(id) || id < 0) throw new GabionError('INVALID_ARGUMENT', 'Last-Event-ID must be the number of an event')
+  return id
+}

@@ -1,0 +1,61 @@
+// Turns every failure of an HTTP request into one form of answer. The table of statuses is status.ts.
+
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { GabionError, isGabionError } from '../../errors.js'
+import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
+
+/** Answers a failure: the coded form, and `Retry-After` where asking again may help. */
+export function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, status?: number): FastifyReply {
+  const { code, message, ...protocol } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
+  const http = status ?? protocol.http
+  if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') request.log.error({ err: error, code }, 'failed')
+  if (isWorthRetrying(code)) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  if (http === 401) reply.header('www-authenticate', 'Bearer')
+  return reply
+    .code(http)
+    .type('application/json; charset=utf-8')
+    .send(JSON.stringify({ error: { code, message, type: typeOf(http), requestId: request.id } }))
+}
+
+/** Sets the handlers of the app; before its routes, since it has to hear of them. */
+export function handleFailures(app: FastifyInstance): void {
+  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const route = routes.get(url) ?? { pattern: new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`), methods: new Set() }
+    routes.set(url, route)
+    for (const one of [method].flat()) route.methods.add(one)
+  })
+  app.setErrorHandler(answerFailure)
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url)
+    const asked = `${request.method} ${path}`
+    const methods = [...routes.values()].filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods])
+    if (methods.length === 0)
+      return answerFailure(new GabionError('NOT_FOUND', `there is no ${asked}; see GET /openapi.json`), request, reply)
+    reply.header('allow', methods.join(', '))
+    return answerFailure(new GabionError('NOT_FOUND', `there is no ${asked}, but ${methods.join(', ')} there`), request, reply, 405)
+  })
+}
+
+/** What Fastify and its parsers refuse, in our codes; anything else is a fault of ours. */
+function ofFramework(error: unknown): unknown {
+  const { statusCode, message, validation, code } = error as Partial<FastifyError>
+  if (statusCode === undefined || statusCode < 400 || statusCode > 499) return error
+  if (statusCode === 413) return new GabionError('TOO_LARGE', 'the body is larger than this service takes')
+  if (validation !== undefined) return new GabionError('INVALID_ARGUMENT', `the request is not as it should be: ${message ?? ''}`)
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new GabionError('INVALID_ARGUMENT', 'the body must be of content type application/json')
+  return new GabionError('INVALID_ARGUMENT', message ?? STATUS_CODES[statusCode] ?? 'the request is not understood')
+}
+
+/** The name by which OpenAI's clients tell failures apart. */
+function typeOf(http: number): string {
+  if (http === 401) return 'authentication_error'
+  if (http === 429) return 'rate_limit_error'
+  return http < 500 ? 'invalid_request_error' : 'server_error'
+}
+
+function pathOf(url: string): string {
+  return (url.split('?')[0] ?? '').slice(0, 100)
+}

@@ -1,0 +1,43 @@
+// The routes for those who run the service: is it alive, is it ready, what is it, its metrics, its description.
+
+import type { FastifyInstance } from 'fastify'
+import type { Service } from '../service.js'
+import { describe } from './documents.js'
+import * as form from './schemas.js'
+
+/** Adds the routes. */
+export function addOperationRoutes(app: FastifyInstance, service: Service): void {
+  const open = { config: { open: true } }
+  const { embedder, monitor, limits, metrics, store, version } = service
+
+  app.get('/health', { ...open, ...describe('health', 'The process lives', { ok: form.Health }) }, () => ({ status: 'ok' }))
+
+  app.get('/ready', { ...open, ...describe('ready', 'Requests are welcome', { ok: form.Health }) }, async () => {
+    await service.checkReady()
+    return { status: 'ready' }
+  })
+
+  app.get('/info', describe('info', 'What runs here', { ok: form.Info }), () => {
+    const { model, modelHash, revision, precision, provider, instructionSet, dimensions, threads, licence, runtimeVersion } = embedder.info
+    return {
+      version,
+      model_id: model,
+      model_sha: revision,
+      model_dtype: precision,
+      max_input_length: embedder.info.maxSequenceLength,
+      max_client_batch_size: limits.texts,
+      model: { name: model, hash: modelHash, precision, provider, instructionSet, dimensions, threads, licence, runtimeVersion },
+      detector: { name: monitor.detector.name, fingerprint: monitor.detector.fingerprint },
+      store: store.kind,
+      cache: embedder.cacheStats,
+    }
+  })
+
+  const { schema } = describe('metrics', "Metrics in Prometheus' form", {})
+  const text = { description: 'Done', content: { 'text/plain': { schema: { type: 'string' } } } }
+  app.get('/metrics', { schema: { ...schema, response: { ...(schema.response as object), 200: text } } }, async (_, reply) =>
+    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  )
+
+  app.get('/openapi.json', { ...open, schema: { hide: true } }, () => app.swagger())
+}

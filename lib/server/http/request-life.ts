@@ -1,0 +1,88 @@
+// Owns what every HTTP request has: an id, a deadline, an end when its client leaves, its key checked, its time counted.
+
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { GabionError } from '../../errors.js'
+import { checkHost, type ApiKeys } from '../api-keys.js'
+import { RequestContext } from '../request-context.js'
+import type { Service } from '../service.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    context: RequestContext | null
+  }
+  interface FastifyContextConfig {
+    /** May be asked for without a key. */
+    open?: boolean
+    /** Asks the encoder for work: refused before its body is read when too much waits already. */
+    encodes?: boolean
+  }
+}
+
+/** A request's own id if it is a harmless one, else a new one. */
+export function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
+}
+
+/** The context of a request; there from the first hook on. */
+export function contextOf(request: FastifyRequest): RequestContext {
+  if (request.context === null) throw new GabionError('INTERNAL', 'a request without a context')
+  return request.context
+}
+
+/** Adds the hooks. */
+export function manageRequests(app: FastifyInstance, service: Service, keys: ApiKeys): void {
+  app.decorateRequest('context', null)
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers, routeOptions } = request
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+    })
+    const context = new RequestContext(request.id, deadlineOf(headers['x-request-timeout-ms'], service.limits.requestMs))
+    request.context = context
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) context.leave()
+      context.end()
+    })
+    if (keys.size === 0) checkHost(headers.host)
+    if (routeOptions.config.open !== true) keys.check(headers.authorization, headerOf(headers['x-api-key']))
+    if (routeOptions.config.encodes === true) service.admission.refuseIfFull()
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unknown'
+    const seconds = reply.elapsedTime / 1000
+    service.metrics.answered('http', route, String(reply.statusCode), seconds)
+    if (routeIsWorthALine(route)) {
+      request.log.info({ method: request.method, route, status: reply.statusCode, ms: round(reply.elapsedTime) }, 'answered')
+    }
+    done()
+  })
+}
+
+/** Milliseconds that a request may take: what it asks for, but not more than the service gives. */
+function deadlineOf(asked: string | string[] | undefined, most: number): number {
+  if (asked === undefined) return most
+  const milliseconds = Number(headerOf(asked))
+  if (!Number.isInteger(milliseconds) || milliseconds < 1) {
+    throw new GabionError('INVALID_ARGUMENT', 'X-Request-Timeout-Ms must be an integer of 1 or more')
+  }
+  return Math.min(milliseconds, most)
+}
+
+/** Probes and scrapes come every few seconds and say nothing. */
+function routeIsWorthALine(route: string): boolean {
+  return route !== '/health' && route !== '/ready' && route !== '/metrics'
+}
+
+function headerOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100
+}

@@ -1,0 +1,211 @@
+// The forms of requests and answers: what validates them, what the OpenAPI document says, and their TypeScript types.
+
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import { ERROR_CODES } from '../../errors.js'
+import { MAX_ID_LENGTH } from '../conversations/record.js'
+
+const closed = { additionalProperties: false }
+
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+const Texts = Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], { description: 'One text or several' })
+
+/** OpenAI's form. Fields that it has and gabion has no use for are ignored. */
+export const EmbeddingsRequest = Type.Object(
+  {
+    input: Texts,
+    model: Type.Optional(Type.String({ description: 'Ignored: the service has one model and names it in its answer' })),
+    encoding_format: Type.Optional(Type.Union([Type.Literal('float'), Type.Literal('base64')], { default: 'float' })),
+    dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Keep the first values only, scaled to unit length again' })),
+    prompt_name: Type.Optional(Type.String({ description: "One of the model's own prompts" })),
+    user: Type.Optional(Type.String({ description: 'Ignored' })),
+  },
+  { $id: 'EmbeddingsRequest', additionalProperties: true },
+)
+export type EmbeddingsRequest = Static<typeof EmbeddingsRequest>
+
+export const EmbeddingsAnswer = Type.Object(
+  {
+    object: Type.Literal('list'),
+    data: Type.Array(
+      Type.Object({
+        object: Type.Literal('embedding'),
+        index: Type.Integer(),
+        embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'Little-endian float32 in base64' })]),
+      }),
+    ),
+    model: Type.String(),
+    usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+    truncated: Type.Array(Type.Integer(), { description: 'Indices of texts that were longer than the model reads and were cut' }),
+  },
+  { $id: 'EmbeddingsAnswer' },
+)
+
+/** text-embeddings-inference's form. */
+export const EmbedRequest = Type.Object(
+  {
+    inputs: Texts,
+    normalize: Type.Optional(Type.Boolean({ default: true, description: 'Vectors are always of unit length: false is refused' })),
+    truncate: Type.Optional(nullable(Type.Boolean({ description: 'Cut texts that are too long instead of refusing them' }))),
+    truncation_direction: Type.Optional(Type.Literal('Right', { description: 'Texts are cut at their end' })),
+    prompt_name: Type.Optional(nullable(Type.String({ description: "One of the model's own prompts" }))),
+    dimensions: Type.Optional(nullable(Type.Integer({ minimum: 1 }))),
+  },
+  { $id: 'EmbedRequest', additionalProperties: true },
+)
+export type EmbedRequest = Static<typeof EmbedRequest>
+
+export const EmbedAnswer = Type.Array(Type.Array(Type.Number()), { $id: 'EmbedAnswer' })
+
+export const ProjectRequest = Type.Object({ input: Texts }, { $id: 'ProjectRequest', ...closed })
+export type ProjectRequest = Static<typeof ProjectRequest>
+
+export const ProjectAnswer = Type.Object(
+  {
+    data: Type.Array(Type.Object({ index: Type.Integer(), point: Type.Array(Type.Number()) })),
+    model: Type.String(),
+    components: Type.Integer(),
+    truncated: Type.Array(Type.Integer()),
+  },
+  { $id: 'ProjectAnswer' },
+)
+
+export const TurnRequest = Type.Object(
+  {
+    user: Type.String({ description: 'What the user wrote; may be empty' }),
+    assistant: Type.String({ description: 'The reply to it; may be empty' }),
+    turnId: Type.Optional(
+      nullable(
+        Type.String({
+          minLength: 1,
+          maxLength: MAX_ID_LENGTH,
+          description: 'Your own name of the turn: sent again, it gets the verdict it got, and counts once',
+        }),
+      ),
+    ),
+    turn: Type.Optional(
+      nullable(Type.Integer({ minimum: 1, description: 'Which exchange this is, from 1; another one due is a conflict' })),
+    ),
+  },
+  { $id: 'TurnRequest', ...closed },
+)
+export type TurnRequest = Static<typeof TurnRequest>
+
+const State = Type.Union([Type.Literal('calm'), Type.Literal('elevated'), Type.Literal('alert')])
+
+export const Turn = Type.Object(
+  {
+    conversation: Type.String(),
+    turn: Type.Integer({ description: 'Counts exchanges from 1' }),
+    turnId: nullable(Type.String()),
+    alert: Type.Boolean({ description: "The detector's decision" }),
+    state: State,
+    likelihood: Type.Number({ description: "The detector's score from 0 to 1: relative, not a probability of harm" }),
+    risk: Type.Number(),
+    drift: Type.Number(),
+    acceleration: Type.Number(),
+    cumulative: Type.Number(),
+    ratio: nullable(Type.Number()),
+    reasons: Type.Array(Type.String()),
+    truncated: Type.Boolean(),
+    timings: Type.Object({
+      tokenizeMs: Type.Number(),
+      queueMs: Type.Number(),
+      encodeMs: Type.Number(),
+      projectMs: Type.Number(),
+      detectMs: Type.Number(),
+      totalMs: Type.Number(),
+    }),
+    at: Type.String({ description: 'ISO 8601' }),
+  },
+  { $id: 'Turn' },
+)
+
+const briefFields = {
+  conversation: Type.String(),
+  turns: Type.Integer(),
+  state: State,
+  likelihood: Type.Number(),
+  alerts: Type.Integer(),
+  firstAlert: nullable(Type.Integer()),
+  updatedAt: Type.String(),
+}
+
+export const Brief = Type.Object(briefFields, { $id: 'ConversationBrief' })
+export const Briefs = Type.Object({ conversations: Type.Array(Type.Ref('ConversationBrief')) }, { $id: 'Conversations' })
+
+export const ConversationAnswer = Type.Object(
+  { ...briefFields, history: Type.Array(Type.Ref('Turn'), { description: 'The last turns, at most 256' }) },
+  { $id: 'Conversation' },
+)
+
+export const Failure = Type.Object(
+  {
+    error: Type.Object({
+      code: Type.Union(Object.keys(ERROR_CODES).map((code) => Type.Literal(code))),
+      message: Type.String(),
+      type: Type.String({ description: "For OpenAI's clients" }),
+      requestId: Type.String(),
+    }),
+  },
+  { $id: 'Failure' },
+)
+
+export const Info = Type.Object(
+  {
+    version: Type.String(),
+    model_id: Type.String({ description: 'As in the form of text-embeddings-inference' }),
+    model_sha: nullable(Type.String()),
+    model_dtype: Type.String(),
+    max_input_length: Type.Integer(),
+    max_client_batch_size: Type.Integer(),
+    model: Type.Object({
+      name: Type.String(),
+      hash: Type.String(),
+      precision: Type.String(),
+      provider: Type.String(),
+      instructionSet: Type.String(),
+      dimensions: Type.Integer(),
+      threads: Type.Integer(),
+      licence: Type.String(),
+      runtimeVersion: Type.String(),
+    }),
+    detector: Type.Object({ name: Type.String(), fingerprint: Type.String() }),
+    store: Type.String(),
+    cache: Type.Object({
+      hits: Type.Integer(),
+      misses: Type.Integer(),
+      entries: Type.Integer(),
+      bytes: Type.Integer(),
+      maxBytes: Type.Integer(),
+    }),
+  },
+  { $id: 'Info' },
+)
+
+export const Health = Type.Object({ status: Type.String() }, { $id: 'Health' })
+
+/** A conversation's name in a path. */
+export const ConversationParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: MAX_ID_LENGTH }) })
+export type ConversationParams = Static<typeof ConversationParams>
+
+export const ListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) })
+export type ListQuery = Static<typeof ListQuery>
+
+/** Everything that has a name of its own in the document. */
+export const NAMED_SCHEMAS = [
+  EmbeddingsRequest,
+  EmbeddingsAnswer,
+  EmbedRequest,
+  EmbedAnswer,
+  ProjectRequest,
+  ProjectAnswer,
+  TurnRequest,
+  Turn,
+  Brief,
+  Briefs,
+  ConversationAnswer,
+  Failure,
+  Info,
+  Health,
+]

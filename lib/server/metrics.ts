@@ -1,0 +1,97 @@
+// What the service counts and times, in Prometheus' form. Labels are routes, codes and stages: never a text, an id or a key.
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
+import type { CacheStats } from '../embedding/vector-cache.js'
+import type { JudgedTurn } from './conversations/record.js'
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Gauges that are read when somebody asks. */
+export interface MetricSources {
+  readonly cache: () => CacheStats
+  readonly pendingTexts: () => number
+  readonly pendingLength: () => number
+  readonly refused: () => number
+  readonly watchers: () => number
+}
+
+/** The metrics of one service. */
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #requests: Histogram<'protocol' | 'route' | 'code'>
+  readonly #stages: Histogram<'stage'>
+  readonly #texts: Counter
+  readonly #tokens: Counter
+  readonly #turns: Counter<'state'>
+  readonly #alerts: Counter
+
+  constructor(info: Readonly<Record<string, string>>, sources: MetricSources) {
+    const registers = [this.registry]
+    collectDefaultMetrics({ register: this.registry })
+    this.#requests = new Histogram({
+      name: 'gabion_request_seconds',
+      help: 'Time from a request to its answer',
+      labelNames: ['protocol', 'route', 'code'],
+      buckets: SECONDS,
+      registers,
+    })
+    this.#stages = new Histogram({
+      name: 'gabion_stage_seconds',
+      help: 'Time of the stages of an answer',
+      labelNames: ['stage'],
+      buckets: SECONDS,
+      registers,
+    })
+    this.#texts = new Counter({ name: 'gabion_texts_total', help: 'Texts embedded', registers })
+    this.#tokens = new Counter({ name: 'gabion_tokens_total', help: 'Tokens of embedded texts', registers })
+    this.#turns = new Counter({ name: 'gabion_turns_total', help: 'Turns judged', labelNames: ['state'], registers })
+    this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
+    const read = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(value())
+        },
+      })
+    }
+    read('gabion_pending_texts', 'Texts admitted and not yet answered', sources.pendingTexts)
+    read('gabion_pending_characters', 'Characters of those texts', sources.pendingLength)
+    read('gabion_refused', 'Requests refused for overload since the start', sources.refused)
+    read('gabion_event_streams', 'Open streams of events', sources.watchers)
+    read('gabion_cache_hits', 'Texts found in the vector cache since the start', () => sources.cache().hits)
+    read('gabion_cache_misses', 'Texts not found in the vector cache since the start', () => sources.cache().misses)
+    read('gabion_cache_bytes', 'Bytes of the vector cache', () => sources.cache().bytes)
+    const about = new Gauge({ name: 'gabion_info', help: 'What runs here', labelNames: Object.keys(info), registers })
+    about.set(info, 1)
+  }
+
+  /** A request was answered. */
+  answered(protocol: 'http' | 'grpc', route: string, code: string, seconds: number): void {
+    this.#requests.labels(protocol, route, code).observe(seconds)
+  }
+
+  /** Texts were embedded. */
+  embedded(batch: EmbeddingBatch): void {
+    this.#texts.inc(batch.rows)
+    this.#tokens.inc(batch.keptCounts.reduce((sum, kept) => sum + kept, 0))
+    this.#stagesOf(batch.timings)
+  }
+
+  /** A turn was judged. */
+  judged({ state, alert, timings }: JudgedTurn): void {
+    this.#turns.labels(state).inc()
+    if (alert) this.#alerts.inc()
+    this.#stagesOf(timings)
+    this.#stages.labels('detect').observe(timings.detectMs / 1000)
+  }
+
+  #stagesOf({ tokenizeMs, queueMs, encodeMs, projectMs }: Omit<EmbedTimings, 'totalMs'>): void {
+    this.#stages.labels('tokenize').observe(tokenizeMs / 1000)
+    this.#stages.labels('queue').observe(queueMs / 1000)
+    this.#stages.labels('encode').observe(encodeMs / 1000)
+    if (projectMs > 0) this.#stages.labels('project').observe(projectMs / 1000)
+  }
+}

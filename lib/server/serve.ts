@@ -1,0 +1,103 @@
+// Owns the running service: opens what it is made of, listens on both protocols, and ends in order.
+
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Embedder } from '../embedding/embedder.js'
+import { GabionError } from '../errors.js'
+import type { Monitor } from '../monitor/monitor.js'
+import type { Projection } from '../projection/projection.js'
+import { isLoopback, refuseOpenAddress, type ApiKeys } from './api-keys.js'
+import type { ConversationStore } from './conversations/store.js'
+import { startGrpc, type GrpcSide } from './grpc/server.js'
+import { buildHttpApp } from './http/app.js'
+import { IdleConnections } from './http/idle-connections.js'
+import { DEFAULT_LIMITS, type Limits } from './limits.js'
+import { Service } from './service.js'
+
+/** What a service is started with. Embedder and monitor stay the caller's; the store is closed with the service. */
+export interface ServeOptions {
+  readonly embedder: Embedder
+  readonly monitor: Monitor
+  readonly store: ConversationStore
+  readonly keys: ApiKeys
+  readonly logger: Logger
+  readonly projection?: Projection | null
+  readonly limits?: Partial<Limits>
+  /** Default `127.0.0.1`. */
+  readonly host?: string
+  /** Default 8080; 0 takes a free one. */
+  readonly port?: number
+  /** Default 50051; 0 takes a free one, null leaves gRPC out. */
+  readonly grpcPort?: number | null
+  /** Files in PEM form, for both protocols. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+}
+
+/** A service that runs. */
+export interface RunningService {
+  readonly service: Service
+  readonly http: FastifyInstance
+  readonly url: string
+  readonly port: number
+  /** Null without gRPC. */
+  readonly grpcPort: number | null
+  /** Refuses what is new, finishes what was admitted, waits for it at most so long. */
+  stop(patienceMs?: number): Promise<void>
+}
+
+/** Milliseconds that requests under way get to end. */
+const PATIENCE_MS = 20_000
+
+/** This package's version. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+}
+
+/**
+ * Starts to serve.
+ *
+ * @throws GabionError `INVALID_ARGUMENT` for an address that would be open to all, `UNAVAILABLE` for one that is taken
+ */
+export async function serve(options: ServeOptions): Promise<RunningService> {
+  const { embedder, monitor, store, keys, logger, projection = null, host = '127.0.0.1', port = 8080, grpcPort = 50051 } = options
+  refuseOpenAddress(host, keys)
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const tls = options.tls === undefined ? null : { cert: await readFile(options.tls.cert), key: await readFile(options.tls.key) }
+  if (tls === null && !isLoopback(host)) logger.warn({ host }, 'without TLS keys and texts cross the network in the open')
+  await store.check()
+  const service = new Service({ embedder, monitor, store, limits, projection, version: packageVersion() })
+  const http = await buildHttpApp(service, { keys, logger, tls })
+  const idle = new IdleConnections(http.server)
+  try {
+    await http.listen({ host, port })
+  } catch (cause) {
+    await http.close()
+    throw new GabionError('UNAVAILABLE', `cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause })
+  }
+  let grpc: GrpcSide | null = null
+  try {
+    if (grpcPort !== null) grpc = await startGrpc(service, host, grpcPort, { keys, logger, tls })
+  } catch (error) {
+    await http.close()
+    throw error
+  }
+  const bound = (http.server.address() as AddressInfo).port
+  const url = `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${bound}`
+  return {
+    service,
+    http,
+    url,
+    port: bound,
+    grpcPort: grpc?.port ?? null,
+    stop: async (patienceMs = PATIENCE_MS) => {
+      service.stop()
+      const done = idle.close(patienceMs)
+      await Promise.all([http.close(), grpc?.stop(patienceMs)])
+      done()
+      await store.close()
+    },
+  }
+}

@@ -1,0 +1,175 @@
+// The use cases: embed, project, judge a turn, look at conversations, watch. One set of them under every protocol.
+
+import type { Embedder } from '../embedding/embedder.js'
+import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
+import { GabionError } from '../errors.js'
+import type { Monitor } from '../monitor/monitor.js'
+import type { Projection } from '../projection/projection.js'
+import { checkId, type ConversationBrief, type ConversationRecord } from './conversations/record.js'
+import type { ConversationStore } from './conversations/store.js'
+import { Lanes, takeTurn, type NewTurn, type TurnOutcome } from './conversations/turns.js'
+import { Events, type Watcher } from './events.js'
+import { Admission, checkTexts, type Limits } from './limits.js'
+import { Metrics } from './metrics.js'
+import type { RequestContext } from './request-context.js'
+import { Telemetry } from './telemetry.js'
+
+/** What a service is made of; all of it stays its owner's to close. */
+export interface ServiceParts {
+  readonly embedder: Embedder
+  readonly monitor: Monitor
+  readonly store: ConversationStore
+  readonly limits: Limits
+  /** What `project` applies; null where there is none. */
+  readonly projection: Projection | null
+  readonly version: string
+}
+
+/** How texts shall be embedded. */
+export interface EmbedRequest {
+  readonly texts: readonly string[]
+  /** One of the model's prompts; undefined for the model's own default. */
+  readonly prompt?: string | undefined
+}
+
+/** The service without its protocols. */
+export class Service {
+  readonly embedder: Embedder
+  readonly monitor: Monitor
+  readonly store: ConversationStore
+  readonly limits: Limits
+  readonly projection: Projection | null
+  readonly version: string
+  readonly admission: Admission
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly telemetry: Telemetry
+  readonly #lanes = new Lanes()
+  #stopping = false
+
+  constructor(parts: ServiceParts) {
+    const { embedder, monitor, store, limits, projection, version } = parts
+    this.embedder = embedder
+    this.monitor = monitor
+    this.store = store
+    this.limits = limits
+    this.projection = projection
+    this.version = version
+    this.admission = new Admission(limits)
+    this.events = new Events(limits.eventStreams)
+    const { model, precision, provider, instructionSet } = embedder.info
+    this.metrics = new Metrics(
+      { version, model, precision, provider, instruction_set: instructionSet },
+      {
+        cache: () => embedder.cacheStats,
+        pendingTexts: () => this.admission.texts,
+        pendingLength: () => this.admission.length,
+        refused: () => this.admission.refused,
+        watchers: () => this.events.size,
+      },
+    )
+    this.telemetry = new Telemetry(model)
+    store.onChange((change) => this.events.publish(change))
+  }
+
+  /** The vectors of texts. */
+  async embed({ texts, prompt }: EmbedRequest, request: RequestContext, carrier: unknown): Promise<EmbeddingBatch> {
+    return await this.#embed(texts, request, carrier, { ...(prompt !== undefined && { prompt }) })
+  }
+
+  /**
+   * The points of texts under the service's projection.
+   *
+   * @throws GabionError `NOT_FOUND` when the service has none
+   */
+  async project(texts: readonly string[], request: RequestContext, carrier: unknown): Promise<EmbeddingBatch> {
+    const { projection } = this
+    if (projection === null) throw new GabionError('NOT_FOUND', 'this service has no projection; start it with --projection FILE')
+    return await this.#embed(texts, request, carrier, { projection })
+  }
+
+  /** Judges the next turn of a conversation, which begins with its first one. */
+  async addTurn(turn: NewTurn, request: RequestContext, carrier: unknown): Promise<TurnOutcome> {
+    const id = checkId('the conversation', turn.conversation)
+    if (turn.turnId !== null) checkId('turnId', turn.turnId)
+    const length = checkTexts([turn.user, turn.assistant], this.limits)
+    return await this.#admitted(2, length, () =>
+      this.telemetry.run('gabion.turn', carrier, async (facts) => {
+        const outcome = await this.#lanes.run(id, request.signal, () => takeTurn(this.monitor, this.store, turn, request.signal))
+        const { judged, repeated } = outcome
+        if (!repeated) this.metrics.judged(judged)
+        facts({ 'gabion.turn': judged.turn, 'gabion.state': judged.state, 'gabion.likelihood': judged.likelihood })
+        return outcome
+      }),
+    )
+  }
+
+  /** @throws GabionError `NOT_FOUND` */
+  async conversation(id: string): Promise<ConversationRecord> {
+    const kept = await this.store.load(checkId('the conversation', id))
+    if (kept === null) throw notFound(id)
+    return kept.record
+  }
+
+  /** The most recently used first. */
+  async conversations(limit: number): Promise<ConversationBrief[]> {
+    return await this.store.list(limit)
+  }
+
+  /** @throws GabionError `NOT_FOUND` */
+  async forget(id: string, request: RequestContext): Promise<void> {
+    const there = await this.#lanes.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
+    if (!there) throw notFound(id)
+  }
+
+  /** See {@link Events.watch}. */
+  watch(conversation: string | null, after: number | null, watcher: Watcher, ended: () => void): () => void {
+    if (conversation !== null) checkId('the conversation', conversation)
+    return this.events.watch(conversation, after, watcher, ended)
+  }
+
+  /** @throws GabionError `UNAVAILABLE` when it should get no new requests */
+  async checkReady(): Promise<void> {
+    if (this.#stopping) throw new GabionError('UNAVAILABLE', 'the service is stopping')
+    await this.store.check()
+  }
+
+  /** From now on it is not ready, and nobody watches; requests under way go on. */
+  stop(): void {
+    this.#stopping = true
+    this.events.close()
+  }
+
+  async #embed(
+    texts: readonly string[],
+    request: RequestContext,
+    carrier: unknown,
+    options: Parameters<Embedder['embedBatch']>[1],
+  ): Promise<EmbeddingBatch> {
+    const length = checkTexts(texts, this.limits)
+    return await this.#admitted(texts.length, length, () =>
+      this.telemetry.run('embeddings', carrier, async (facts) => {
+        const batch = await this.embedder.embedBatch(texts, { ...options, signal: request.signal })
+        this.metrics.embedded(batch)
+        facts({ 'gen_ai.usage.input_tokens': batch.keptCounts.reduce((sum, kept) => sum + kept, 0) })
+        return batch
+      }),
+    )
+  }
+
+  async #admitted<T>(texts: number, length: number, work: () => Promise<T>): Promise<T> {
+    const release = this.admission.admit(texts, length)
+    try {
+      return await work()
+    } finally {
+      release()
+    }
+  }
+}
+
+function notFound(id: string): GabionError {
+  return new GabionError(
+    'NOT_FOUND',
+    `there is no conversation ${JSON.stringify(id)}; it begins with its first turn, and ends when unused for long`,
+  )
+}

@@ -1,0 +1,69 @@
+// The one table that turns error codes into HTTP statuses and gRPC codes, and any error into what a client may be told.
+
+import { status as Grpc } from '@grpc/grpc-js'
+import { GabionError, isGabionError, type GabionErrorCode } from '../errors.js'
+
+/** How a protocol names a failure. */
+interface ProtocolStatus {
+  readonly http: number
+  readonly grpc: Grpc
+}
+
+const CLIENT_FAULT: ProtocolStatus = { http: 400, grpc: Grpc.INVALID_ARGUMENT }
+const OWN_FAULT: ProtocolStatus = { http: 500, grpc: Grpc.INTERNAL }
+
+/** Every code's status in both protocols. */
+export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> = {
+  INVALID_ARGUMENT: CLIENT_FAULT,
+  TRANSCRIPT_INVALID: CLIENT_FAULT,
+  PROJECTION_MISMATCH: CLIENT_FAULT,
+  TOKENIZER_FAILED: { http: 422, grpc: Grpc.INVALID_ARGUMENT },
+  TOO_LARGE: { http: 413, grpc: Grpc.INVALID_ARGUMENT },
+  UNAUTHENTICATED: { http: 401, grpc: Grpc.UNAUTHENTICATED },
+  NOT_FOUND: { http: 404, grpc: Grpc.NOT_FOUND },
+  CONFLICT: { http: 409, grpc: Grpc.ABORTED },
+  CONVERSATION_ENDED: { http: 403, grpc: Grpc.FAILED_PRECONDITION },
+  OVERLOADED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED },
+  // What a proxy would log for a client that went away; nobody is there to read it.
+  ABORTED: { http: 499, grpc: Grpc.CANCELLED },
+  DEADLINE_EXCEEDED: { http: 504, grpc: Grpc.DEADLINE_EXCEEDED },
+  UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE },
+  DISPOSED: { http: 503, grpc: Grpc.UNAVAILABLE },
+  UPSTREAM_FAILED: { http: 502, grpc: Grpc.UNAVAILABLE },
+  MODEL_NOT_FOUND: OWN_FAULT,
+  MODEL_INVALID: OWN_FAULT,
+  MODEL_UNSUPPORTED: OWN_FAULT,
+  CHECKSUM_MISMATCH: OWN_FAULT,
+  HUB_UNREACHABLE: OWN_FAULT,
+  HUB_REFUSED: OWN_FAULT,
+  STORAGE_FAILED: OWN_FAULT,
+  RUNTIME_MISSING: OWN_FAULT,
+  RUNTIME_INCOMPATIBLE: OWN_FAULT,
+  PROVIDER_UNAVAILABLE: OWN_FAULT,
+  INFERENCE_FAILED: OWN_FAULT,
+  ARTEFACT_INVALID: OWN_FAULT,
+  INTERNAL: OWN_FAULT,
+}
+
+/** A failure as a client sees it. */
+export interface PublicFailure extends ProtocolStatus {
+  readonly code: GabionErrorCode
+  readonly message: string
+}
+
+/** Seconds after which an overloaded or unavailable service is worth asking again. */
+export const RETRY_AFTER_SECONDS = 1
+
+/** Codes that go by themselves: asking again later may do. */
+export function isWorthRetrying(code: GabionErrorCode): boolean {
+  return code === 'OVERLOADED' || code === 'UNAVAILABLE'
+}
+
+/** What a client is told of an error. A fault without a code keeps its message to itself: it may hold anything. */
+export function toPublicFailure(error: unknown): PublicFailure {
+  const coded = isGabionError(error) ? error : new GabionError('INTERNAL', 'an unexpected fault; the log has it under this request id')
+  const reason: unknown = coded.code === 'ABORTED' ? coded.cause : undefined
+  // An abort with a coded reason (a deadline, a shutdown) is that reason.
+  const { code, message } = isGabionError(reason) ? reason : coded
+  return { code, message, ...PROTOCOL_STATUS[code] }
+}

@@ -1,0 +1,67 @@
+// Spans and metrics for OpenTelemetry, by the conventions for generative AI. Does nothing unless the process has a provider.
+
+import {
+  SpanKind,
+  SpanStatusCode,
+  context,
+  metrics,
+  propagation,
+  trace,
+  type Attributes,
+  type Histogram,
+  type Span,
+} from '@opentelemetry/api'
+import { isGabionError } from '../errors.js'
+
+const NAME = 'gabion'
+const PROVIDER = 'gabion'
+
+/** What a span is told at its end. */
+export type SpanFacts = (attributes: Attributes) => void
+
+/** Opens spans and records durations of one model's operations. */
+export class Telemetry {
+  readonly #tracer = trace.getTracer(NAME)
+  readonly #model: string
+  readonly #duration: Histogram
+  readonly #tokens: Histogram
+
+  constructor(model: string) {
+    this.#model = model
+    const meter = metrics.getMeter(NAME)
+    this.#duration = meter.createHistogram('gen_ai.server.request.duration', { unit: 's', description: 'Time of an operation' })
+    this.#tokens = meter.createHistogram('gen_ai.client.token.usage', { unit: '{token}', description: 'Tokens used by an operation' })
+  }
+
+  /**
+   * Runs an operation in a span of its own, which is a child of the caller's if `carrier` names one.
+   *
+   * @param operation - `embeddings`, or `gabion.turn` for a judged turn
+   * @param carrier - headers of the request
+   */
+  async run<T>(operation: string, carrier: unknown, work: (facts: SpanFacts) => Promise<T>): Promise<T> {
+    const common = { 'gen_ai.operation.name': operation, 'gen_ai.provider.name': PROVIDER, 'gen_ai.request.model': this.#model }
+    const parent = propagation.extract(context.active(), carrier)
+    const started = performance.now()
+    const span = this.#tracer.startSpan(`${operation} ${this.#model}`, { kind: SpanKind.SERVER, attributes: common }, parent)
+    let failure: string | undefined
+    try {
+      return await context.with(trace.setSpan(parent, span), () => work((facts) => this.#note(span, common, facts)))
+    } catch (error) {
+      failure = isGabionError(error) ? error.code : 'INTERNAL'
+      span.setAttribute('error.type', failure)
+      span.setStatus({ code: SpanStatusCode.ERROR, message: failure })
+      throw error
+    } finally {
+      const seconds = (performance.now() - started) / 1000
+      this.#duration.record(seconds, { ...common, ...(failure !== undefined && { 'error.type': failure }) })
+      span.end()
+    }
+  }
+
+  #note(span: Span, common: Attributes, facts: Attributes): void {
+    span.setAttributes(facts)
+    const tokens = facts['gen_ai.usage.input_tokens']
+    if (typeof tokens === 'number') this.#tokens.record(tokens, { ...common, 'gen_ai.token.type': 'input' })
+  }
+}
