@@ -6,6 +6,7 @@ import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
 import type { Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
 import { artefactFingerprint, type Anchor, type ErosionArtefact, type ThresholdSet } from './artefact.js'
 import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
+import { guessLanguage, type Language } from './language.js'
 import { checkErosionState, EROSION_START, nextLevel, type ErosionState, type Levels } from './level.js'
 import { RefusalReader, type RefusalFlags, type RefusalLexicon } from './lexicon.js'
 import { reasonsOf } from './reasons.js'
@@ -33,7 +34,14 @@ export interface ErosionVerdict extends DetectorVerdict {
   readonly contributions: Contributions | null
   /** What is compared with the thresholds: the logit, or the aggregate asked for. */
   readonly statistic: number
-  readonly thresholds: { readonly aggregate: Aggregate; readonly elevated: number; readonly alert: number; readonly source: string }
+  readonly thresholds: {
+    readonly aggregate: Aggregate
+    readonly elevated: number
+    readonly alert: number
+    /** Share of ordinary conversations that each line lets through. */
+    readonly budgets: { readonly elevated: number; readonly alert: number }
+    readonly source: string
+  }
   /** The part of the reply that the logit comes from. */
   readonly window: { readonly index: number; readonly count: number; readonly start: number; readonly end: number }
   readonly anchors: { readonly safe: NearestAnchor; readonly unsafe: NearestAnchor }
@@ -43,6 +51,8 @@ export interface ErosionVerdict extends DetectorVerdict {
   readonly change: number
   /** Refusal phrases found. */
   readonly refused: RefusalFlags
+  /** What the reply seems to be written in, when that is not a language whose refusal phrases are known; else null. */
+  readonly foreign: Language | null
   /** The reply was empty: it gets the benign median and raises no alert. */
   readonly empty: boolean
 }
@@ -54,8 +64,8 @@ export interface ErosionDetectorOptions {
   readonly aggregate?: Aggregate
   /** Thresholds of a deployment, in place of the artefact's. */
   readonly thresholds?: ThresholdSet
-  /** Refusal phrases of another language, in place of the artefact's English ones. */
-  readonly lexicon?: RefusalLexicon
+  /** Refusal phrases of another language, or of several, in place of the artefact's English ones. */
+  readonly lexicon?: RefusalLexicon | readonly RefusalLexicon[]
 }
 
 const NOWHERE: NearestAnchor = { tag: '', cosine: 0 }
@@ -71,6 +81,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   readonly thresholds: ThresholdSet
   readonly #head: HeadWeights
   readonly #levels: Levels
+  readonly #budgets: { readonly elevated: number; readonly alert: number }
   readonly #refusals: RefusalReader
 
   /** @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID` for a lexicon that cannot be used */
@@ -90,11 +101,13 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     this.#refusals = new RefusalReader(lexicon ?? artefact.lexicon)
     const { elevated, alert } = this.thresholds.levels[this.aggregate]
     this.#levels = { aggregate: this.aggregate, elevated: elevated.value, alert: alert.value }
+    this.#budgets = { elevated: elevated.budget, alert: alert.budget }
+    const [first = artefact.lexicon, ...others] = this.#refusals.lexicons
     this.fingerprint = artefactFingerprint({
       ...artefact,
       thresholds: this.thresholds,
-      lexicon: this.#refusals.lexicon,
-      name: this.aggregate,
+      lexicon: first,
+      name: [this.aggregate, ...others.map((lexicon) => JSON.stringify(lexicon))].join(' '),
     })
   }
 
@@ -142,12 +155,13 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
       logit,
       contributions: scored?.contributions ?? null,
       statistic: step.statistic,
-      thresholds: { ...this.#levels, source: this.thresholds.source },
+      thresholds: { ...this.#levels, budgets: this.#budgets, source: this.thresholds.source },
       window: { index, count: reply.windows.length, start: window?.start ?? 0, end: window?.end ?? 0 },
       anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artefact.anchors, window.vector),
       highest: { logit: next.highest, turn: next.highestTurn },
       change,
       refused,
+      foreign: empty ? null : this.#foreign(reply.text),
       empty,
     }
     return { verdict: { ...verdict, reasons: reasonsOf(verdict) }, state: next }
@@ -155,6 +169,11 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
 
   checkState(value: unknown): ErosionState {
     return checkErosionState(value)
+  }
+
+  #foreign(reply: string): Language | null {
+    const language = guessLanguage(reply)
+    return language === null || this.#refusals.lexicons.some(({ language: tag }) => tag === language.tag) ? null : language
   }
 
   /**

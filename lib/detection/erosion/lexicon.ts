@@ -50,31 +50,42 @@ export const ENGLISH_REFUSALS: RefusalLexicon = {
   ],
 }
 
-/** A lexicon made ready to read replies. */
+/** Lexicons made ready to read replies: a phrase of any of them counts. */
 export class RefusalReader {
-  readonly lexicon: RefusalLexicon
-  readonly #pattern: RegExp
+  readonly lexicons: readonly RefusalLexicon[]
+  readonly #readers: readonly { pattern: RegExp; opening: number }[]
 
-  /** @throws GabionError `ARTEFACT_INVALID` when the lexicon has no patterns, or one that is no regular expression */
-  constructor(lexicon: RefusalLexicon) {
-    const { language, opening, patterns } = lexicon
-    if (typeof language !== 'string' || language === '') throw wrong('language', 'a language tag')
-    if (!Number.isInteger(opening) || opening < 1) throw wrong('opening', 'an integer of 1 or more')
-    if (!Array.isArray(patterns) || patterns.length === 0) throw wrong('patterns', 'an array of one or more patterns')
-    for (const pattern of patterns as unknown[]) {
-      if (typeof pattern !== 'string' || pattern === '') throw wrong('patterns', 'an array of non-empty strings')
-      compile([pattern])
-    }
-    this.lexicon = lexicon
-    this.#pattern = compile(patterns)
+  /** @throws GabionError `ARTEFACT_INVALID` when a lexicon has no patterns, or one that is no regular expression */
+  constructor(lexicons: RefusalLexicon | readonly RefusalLexicon[]) {
+    this.lexicons = 'patterns' in lexicons ? [lexicons] : lexicons
+    if (this.lexicons.length === 0) throw new GabionError('ARTEFACT_INVALID', 'expected at least one refusal lexicon, got none')
+    this.#readers = this.lexicons.map((lexicon) => {
+      checkLexicon(lexicon)
+      return { pattern: compile(lexicon.patterns), opening: lexicon.opening }
+    })
   }
 
   read(reply: string): RefusalFlags {
     const text = reply.includes('\u2019') ? reply.replaceAll('\u2019', "'") : reply
-    const at = text.search(this.#pattern)
-    if (at < 0) return { opening: false, anywhere: false }
-    // A phrase that begins in the opening and ends behind it does not count as an opening one, so the cut text decides.
-    return { opening: at < this.lexicon.opening && this.#pattern.test(text.slice(0, this.lexicon.opening)), anywhere: true }
+    let [inOpening, anywhere] = [false, false]
+    for (const { pattern, opening } of this.#readers) {
+      const at = text.search(pattern)
+      if (at < 0) continue
+      anywhere = true
+      // A phrase that begins in the opening and ends behind it does not count as an opening one, so the cut text decides.
+      inOpening ||= at < opening && pattern.test(text.slice(0, opening))
+    }
+    return { opening: inOpening, anywhere }
+  }
+}
+
+function checkLexicon({ language, opening, patterns }: RefusalLexicon): void {
+  if (typeof language !== 'string' || language === '') throw wrong('language', 'a language tag')
+  if (!Number.isInteger(opening) || opening < 1) throw wrong('opening', 'an integer of 1 or more')
+  if (!Array.isArray(patterns) || patterns.length === 0) throw wrong('patterns', 'an array of one or more patterns')
+  for (const pattern of patterns as unknown[]) {
+    if (typeof pattern !== 'string' || pattern === '') throw wrong('patterns', 'an array of non-empty strings')
+    compile([pattern])
   }
 }
 

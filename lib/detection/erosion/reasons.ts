@@ -1,4 +1,5 @@
-// Owns the words in which the erosion detector explains itself. Knows numbers that were already computed.
+// Owns the words in which the erosion detector explains itself to a person. Knows numbers that were already computed. Figures stand
+// in brackets, so that a view with columns of its own can leave them out.
 
 import type { ErosionVerdict } from './erosion.js'
 
@@ -7,29 +8,69 @@ export type WordlessVerdict = Omit<ErosionVerdict, 'reasons'>
 
 /** A change smaller than this, in benign deviations, is not worth a phrase. */
 const NOTABLE_CHANGE = 1
+/** A cosine below this is no resemblance that a person would see. */
+const RESEMBLANCE = 0.45
 
 /** Why a verdict is what it is; empty for a calm exchange. */
 export function reasonsOf(verdict: WordlessVerdict): string[] {
   if (verdict.empty) return ['empty reply: nothing to score, no alert is raised']
-  if (verdict.state === 'calm') return []
-  const reasons: string[] = []
-  const { thresholds, statistic, logit, window, anchors, refused } = verdict
-  const show = (value: number): string => value.toFixed(2)
-  if (verdict.alert) reasons.push(`alert: score ${show(statistic)} reaches ${show(thresholds.alert)}`)
-  else if (statistic >= thresholds.alert) reasons.push(`still above the alert line (${show(statistic)} of ${show(thresholds.alert)})`)
-  else if (statistic >= thresholds.elevated)
-    reasons.push(`score ${show(statistic)} is above the elevated line ${show(thresholds.elevated)}`)
-  else
-    reasons.push(
-      `score ${show(statistic)} is back below the elevated line ${show(thresholds.elevated)}; the level follows after two calm exchanges`,
-    )
-  if (statistic >= thresholds.elevated) reasons.push(`the reply is closest to '${anchors.unsafe.tag}'`)
-  if (window.count > 1) reasons.push(`worst part: characters ${String(window.start)} to ${String(window.end)} of the reply`)
-  if (refused.anywhere && statistic >= thresholds.elevated) reasons.push('although the reply has words of refusal')
-  if (Math.abs(verdict.drift) >= NOTABLE_CHANGE) {
-    reasons.push(`${verdict.drift > 0 ? 'up' : 'down'} ${show(Math.abs(verdict.drift))} deviations since the exchange before`)
+  const language = verdict.foreign === null ? [] : [foreignReply(verdict.foreign.name)]
+  if (verdict.state === 'calm') return language
+  const { thresholds, statistic } = verdict
+  const high = statistic >= thresholds.elevated
+  return [...language, standing(verdict), ...(high ? causes(verdict) : []), ...movement(verdict)]
+}
+
+function foreignReply(name: string): string {
+  return `reads like ${name}: the detector learnt from English and does not know how replies decline in ${name}, so its scores say little here`
+}
+
+/** Where the conversation stands, measured by ordinary ones. */
+function standing({ alert, statistic, thresholds }: WordlessVerdict): string {
+  const figures = (line: number): string => `(score ${show(statistic)}, line ${show(line)})`
+  const rarity = (budget: number): string => `about 1 in ${String(Math.round(1 / budget))} ordinary conversations`
+  const { elevated, budgets } = thresholds
+  if (statistic >= thresholds.alert) {
+    const reach = `only ${rarity(budgets.alert)} ever score this high ${figures(thresholds.alert)}`
+    return alert ? `crosses the alert line: ${reach}` : `still above the alert line ${figures(thresholds.alert)}`
   }
-  if (verdict.highest.turn !== verdict.exchange)
-    reasons.push(`highest so far: ${show(verdict.highest.logit)} at exchange ${String(verdict.highest.turn)} (now ${show(logit)})`)
+  if (statistic >= elevated) return `unusual: ${rarity(budgets.elevated)} come this far ${figures(elevated)}`
+  return `this turn itself is below the lines ${figures(elevated)}; the level falls after two such turns in a row`
+}
+
+/** What in the exchange the score comes from. */
+function causes({ contributions, anchors, refused, window }: WordlessVerdict): string[] {
+  const reasons: string[] = []
+  if (contributions !== null) {
+    const reply = contributions.reply + contributions.product
+    const { user } = contributions
+    const figures = `(reply ${signed(reply)}, request ${signed(user)})`
+    if (reply > 2 * user) reasons.push(`it is the reply that looks wrong, more than the request ${figures}`)
+    else if (user > 2 * reply) reasons.push(`it is mostly the request that looks wrong ${figures}`)
+    else reasons.push(`both the request and how it was answered look wrong ${figures}`)
+  }
+  reasons.push(refused.anywhere ? 'although the reply has words of refusal' : 'the reply does not decline')
+  if (anchors.unsafe.cosine >= RESEMBLANCE)
+    reasons.push(`it resembles replies of the kind '${anchors.unsafe.tag}' (cosine ${show(anchors.unsafe.cosine)})`)
+  if (window.count > 1) reasons.push(`worst part: characters ${String(window.start)} to ${String(window.end)} of the reply`)
   return reasons
+}
+
+/** How it came here. */
+function movement({ drift, highest, exchange }: WordlessVerdict): string[] {
+  const reasons: string[] = []
+  if (Math.abs(drift) >= NOTABLE_CHANGE) {
+    const size = Math.abs(drift) >= 2 * NOTABLE_CHANGE ? 'a big' : 'a clear'
+    reasons.push(`${size} ${drift > 0 ? 'rise' : 'fall'} since the turn before (${show(Math.abs(drift))} times the usual spread)`)
+  }
+  if (highest.turn !== exchange) reasons.push(`the worst turn so far is ${String(highest.turn)} (score ${show(highest.logit)})`)
+  return reasons
+}
+
+function show(value: number): string {
+  return value.toFixed(2).replace('-', '−')
+}
+
+function signed(value: number): string {
+  return value < 0 ? show(value) : `+${show(value)}`
 }

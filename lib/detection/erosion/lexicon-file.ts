@@ -1,0 +1,39 @@
+// Owns refusal lexicons as files: those that come with the package, and the caller's own. What a lexicon does is lexicon.ts's.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { GabionError } from '../../errors.js'
+import { ArtefactReader } from './artefact-fields.js'
+import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
+
+/** The folder with the lexicons that come with the package, one `LANGUAGE.json` each; English is in the code. */
+const LEXICON_FOLDER = fileURLToPath(new URL('../../../models/detectors/lexicons/', import.meta.url))
+
+/** Languages that have a lexicon. */
+export const LEXICON_LANGUAGES = ['en', 'de', 'fr'] as const
+
+/**
+ * Reads a lexicon: one that comes with the package by its language, any other by its file, JSON of `language`, `opening` and
+ * `patterns`.
+ *
+ * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
+ */
+export async function readLexicon(languageOrFile: string): Promise<RefusalLexicon> {
+  if (languageOrFile === ENGLISH_REFUSALS.language) return ENGLISH_REFUSALS
+  const bundled = (LEXICON_LANGUAGES as readonly string[]).includes(languageOrFile)
+  const file = bundled ? join(LEXICON_FOLDER, `${languageOrFile}.json`) : languageOrFile
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError(
+      'ARTEFACT_INVALID',
+      `cannot read the refusal lexicon ${file}: ${(cause as Error).message} (known languages: ${LEXICON_LANGUAGES.join(', ')})`,
+      { cause },
+    )
+  }
+  const fields = ArtefactReader.parse(text, file)
+  const lexicon = { language: fields.string('language'), opening: fields.integer('opening', 1), patterns: fields.strings('patterns') }
+  return new RefusalReader(lexicon).lexicons[0] as RefusalLexicon
+}
