@@ -1,15 +1,20 @@
 // Owns `gabion monitor`: conversations in, one judged turn after the other out. How turns look is in the files beside.
 
+import { join } from 'node:path'
 import { Command, Option } from 'commander'
+import { readLexicon } from '../detection/erosion/lexicon-file.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
+import type { FollowedEvent } from '../monitor/follow.js'
 import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
+import { factsOf, type ReportFacts } from '../report/conversation-record.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit } from './latency-split.js'
 import { MonitorView } from './monitor-view.js'
 import { Progress } from './progress.js'
+import { ReportFiles } from './report-files.js'
 import { followFile, readConversations } from './turn-feed.js'
 import { TurnFiles } from './turn-files.js'
 import { toTurnLine } from './turn-line.js'
@@ -21,6 +26,9 @@ interface MonitorFlags extends EmbedderFlags {
   safeText?: string
   projection?: string
   artefact?: string
+  lexicon?: string[]
+  report?: string
+  withText?: boolean
   out?: string
   follow?: boolean
   failOnAlert?: boolean
@@ -38,16 +46,24 @@ export function monitorCommand(): Command {
         .default(undefined, `"${DEFAULT_DETECTOR}", or "classic" with one of its settings`),
     )
     .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option(
+      '--lexicon <language|file>',
+      'erosion: how replies decline, "en", "de", "fr" or a file; may be given again (default: "en")',
+      collect,
+    )
     .addOption(new Option('--preset <name>', 'classic: which published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a reply that is safe ground, such as a refusal')
     .option('--projection <file>', 'classic: a projection saved by "gabion pca fit" (default: the bundled one)')
-    .option('-o, --out <folder>', 'also write turns.csv and turns.json into a folder')
+    .option('--report <file>', 'also write a page to look at: which turn went wrong and why (HTML, loads nothing)')
+    .option('--with-text', 'show the words of the conversations in the report')
+    .option('-o, --out <folder>', 'also write turns.csv, turns.json and pictures of the worst conversations into a folder')
     .option('-f, --follow', 'lines are still being written: judge each exchange as it arrives')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
   return finishCommand<MonitorFlags>(
     addEmbedderOptions(command),
     [
       'gabion monitor conversation.json',
+      'gabion monitor conversation.json --report report.html --with-text',
       'gabion monitor --json --fail-on-alert logs/*.jsonl > turns.jsonl',
       'tail -n +1 -f chat.jsonl | gabion monitor --follow -',
     ],
@@ -58,6 +74,7 @@ export function monitorCommand(): Command {
 async function run(context: Context, flags: MonitorFlags, files: string[]): Promise<number> {
   const { output } = context
   if (flags.follow === true && files.length > 1) throw new GabionError('INVALID_ARGUMENT', `--follow takes one file, got ${files.length}`)
+  const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
   const monitor = await openMonitor(embedder, flags)
   const written = flags.out === undefined ? null : await TurnFiles.create(flags.out)
@@ -67,29 +84,61 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   const latency = new LatencySplit()
   const startedAt = performance.now()
   try {
-    for await (const item of judged(context, flags, files, { monitor, view })) {
+    for await (const item of judged(context, flags, files, { monitor, view, reports })) {
       if (item.kind === 'summary') {
         summaries.push(item.summary)
+        reports?.end(item.summary)
         await view.end(item.summary)
         continue
       }
+      reports?.add(item.verdict)
       const line = toTurnLine(item.verdict)
       latency.add(line.timings)
       await written?.append(line)
       await view.turn(line)
       progress?.update(0, latency.turns)
     }
+    progress?.stop()
+    const engine = engineOf(embedder)
+    await view.close(summaries, latency, (performance.now() - startedAt) / 1000, engine)
     await written?.complete(summaries)
+    if (reports !== null) await writeReports(context, reports, factsOf(monitor.detector, engine), flags)
   } finally {
     progress?.stop()
     await written?.discard()
+    await reports?.discard()
   }
-  await view.close(summaries, latency, (performance.now() - startedAt) / 1000, engineOf(embedder))
   return flags.failOnAlert === true && summaries.some(({ alerts }) => alerts > 0) ? EXIT_ALERT : 0
+}
+
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value]
+}
+
+async function reportsOf({ report, out, withText }: MonitorFlags): Promise<ReportFiles | null> {
+  if (withText === true && report === undefined) throw new GabionError('INVALID_ARGUMENT', '--with-text is for --report <file>')
+  if (report === undefined && out === undefined) return null
+  return ReportFiles.create({
+    page: report ?? null,
+    pictures: out === undefined ? null : join(out, 'panels'),
+    withText: withText === true,
+  })
+}
+
+async function writeReports({ output }: Context, reports: ReportFiles, facts: ReportFacts, { report, out }: MonitorFlags): Promise<void> {
+  const { pages, pictures, noRasterizer } = await reports.write(facts)
+  if (report !== undefined) output.note(`report: ${report}${pages > 1 ? `, and ${count(pages - 1, 'page')} beside it` : ''}`)
+  if (out === undefined) return
+  output.note(
+    noRasterizer
+      ? `${out}: no pictures, since @resvg/resvg-js is not installed (npm install @resvg/resvg-js)`
+      : `${out}: ${count(pictures, 'picture')} in ${join(out, 'panels')}`,
+  )
 }
 
 async function openMonitor(embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
   const { preset, safeText, projection, artefact } = flags
+  const lexicon = flags.lexicon === undefined ? undefined : await Promise.all(flags.lexicon.map(readLexicon))
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
@@ -98,7 +147,9 @@ async function openMonitor(embedder: Embedder, flags: MonitorFlags): Promise<Mon
     embedder,
     ...(flags.detector !== undefined && { detector: flags.detector }),
     ...(Object.keys(classic).length > 0 && { classic }),
-    ...(artefact !== undefined && { erosion: { artefact } }),
+    ...((artefact !== undefined || lexicon !== undefined) && {
+      erosion: { ...(artefact !== undefined && { artefact }), ...(lexicon !== undefined && { lexicon }) },
+    }),
   })
 }
 
@@ -107,14 +158,23 @@ function judged(
   { signal }: Context,
   flags: MonitorFlags,
   files: readonly string[],
-  { monitor, view }: { monitor: Monitor; view: MonitorView },
+  { monitor, view, reports }: { monitor: Monitor; view: MonitorView; reports: ReportFiles | null },
 ): AsyncGenerator<WatchItem> {
   const [first = '-'] = files
-  if (flags.follow === true) return watchEvents(monitor, followFile(first, signal))
+  if (flags.follow === true) return watchEvents(monitor, heard(followFile(first, signal), reports))
   const conversations = readConversations(files, ({ id, exchanges }, source) => {
     view.announce(id, `${source}, ${count(exchanges.length, 'exchange')}`)
+    for (const exchange of exchanges) reports?.read(id, exchange)
   })
   return watchConversations(monitor, conversations, { signal })
+}
+
+/** Events as they come; a report hears their words too. */
+async function* heard(events: AsyncIterable<FollowedEvent>, reports: ReportFiles | null): AsyncGenerator<FollowedEvent> {
+  for await (const event of events) {
+    if (event.kind === 'exchange') reports?.read(event.conversation, event.exchange)
+    yield event
+  }
 }
 
 function engineOf({ info }: Embedder): string {

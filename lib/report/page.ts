@@ -14,6 +14,8 @@ export interface PageParts {
   /** In place of the title. */
   readonly heading?: Html
   readonly body: Html
+  /** Rules of this page, after those of all pages. */
+  readonly style?: string
   /** At the foot: by what and from what the page was made. */
   readonly foot?: Html
   /** A script for comfort; the page must be complete without it. */
@@ -21,7 +23,7 @@ export interface PageParts {
 }
 
 /** The page as a whole. Its policy lets a browser load nothing from anywhere and run this script only. */
-export function renderPage({ title, kicker, heading, body, foot, script }: PageParts): string {
+export function renderPage({ title, kicker, heading, body, style = '', foot, script }: PageParts): string {
   const scripts = script === undefined ? `'none'` : `'sha256-${createHash('sha256').update(script).digest('base64')}'`
   const policy = `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${scripts}; base-uri 'none'; form-action 'none'`
   return `${
@@ -34,7 +36,7 @@ export function renderPage({ title, kicker, heading, body, foot, script }: PageP
           <meta name="color-scheme" content="light dark" />
           <title>${title}</title>
           <style>
-            ${trusted(STYLE)}
+            ${trusted(STYLE + style)}
           </style>
         </head>
         <body>

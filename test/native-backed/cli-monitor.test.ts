@@ -125,7 +125,7 @@ describe('gabion monitor', () => {
     for (const other of verdicts.slice(1)) assert.deepEqual(other, verdicts[0])
   })
 
-  test('--out writes the turns as CSV and JSON', async () => {
+  test('--out writes the turns as CSV and JSON, and pictures', async () => {
     const out = join(folder, 'out')
     const { stdout } = await gabion(['monitor', '--json', ERODING, '--out', out])
     const lines = jsonLines(stdout)
@@ -137,7 +137,7 @@ describe('gabion monitor', () => {
       rows.map((row) => Number(row.likelihood)),
       lines.slice(0, -1).map((line) => line.likelihood),
     )
-    assert.deepEqual(readdirSync(out).sort(), ['turns.csv', 'turns.json'])
+    assert.deepEqual(readdirSync(out).sort(), ['panels', 'turns.csv', 'turns.json'])
   })
 
   test('the presets, a safe text and a projection change the verdicts', async () => {
@@ -191,7 +191,7 @@ describe('gabion monitor --follow', () => {
     const [turn, last] = jsonLines(stdout)
     assert.deepEqual([turn?.conversation, turn?.turn], ['live', 1])
     assert.equal((last?.summary as { turns: number }).turns, 1)
-    assert.deepEqual(readdirSync(out).sort(), ['turns.csv', 'turns.json'])
+    assert.deepEqual(readdirSync(out).sort(), ['panels', 'turns.csv', 'turns.json'])
   })
 
   test('the end of standard input ends it with 0', async () => {

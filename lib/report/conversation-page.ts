@@ -1,0 +1,207 @@
+// Owns the page on one conversation: what happened, where, why; then every turn, the panels, where the time went.
+// Knows verdicts and how a page is put together; files are written elsewhere.
+
+import type { TurnVerdict } from '../monitor/conversation.js'
+import { axis, baseOption, chartFigure, type Chart } from './charts.js'
+import { conversationPanels, turnNames } from './conversation-panels.js'
+import { asErosion, keyTurn, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
+import { html, type Html } from './html.js'
+import { renderPage } from './page.js'
+import { color, type ColorName } from './palette.js'
+import { turnArticle, withoutFigures } from './turn-article.js'
+
+/** Where the page stands among others. */
+export interface PagePlace {
+  /** Address of the overview, when there is one. */
+  readonly overview?: string
+}
+
+/** The whole page. */
+export function conversationPage(record: ConversationRecord, facts: ReportFacts, place: PagePlace = {}): string {
+  const { summary, turns, texts } = record
+  const panels = conversationPanels(turns, facts)
+  const [main, ...others] = panels.map(chartFigure)
+  const key = keyTurn(turns)
+  return renderPage({
+    title: summary.conversation,
+    kicker: 'gabion monitor: one conversation',
+    body: html`
+      ${place.overview === undefined ? null : html`<p><a href="${place.overview}">All conversations of this run</a></p>`}
+      ${verdictBox(record, key)} ${turnStrip(turns, key)} ${main ?? null}
+      <h2>Turn by turn</h2>
+      ${texts === null ? html`<p class="soft">The words are left out; <code>--with-text</code> shows them.</p>` : null}
+      ${turns.map((turn, index) => turnArticle(turn, texts?.[index] ?? null, turn === key && key.state !== 'calm'))}
+      <h2>How it moved</h2>
+      ${others}
+      <h2>Where the time went</h2>
+      ${timeSection(turns)}
+      <h2>How to read this</h2>
+      ${reading(facts)}
+    `,
+    style: STYLE,
+    foot: html`${summary.turns} turns judged by the ${facts.detector} detector. ${facts.source} ${facts.engine}.`,
+  })
+}
+
+/** What happened, in the largest letters: the turn and why. */
+function verdictBox({ summary, turns, texts }: ConversationRecord, key: TurnVerdict | null): Html {
+  if (key === null) return html`<div class="verdict"><p class="lead">Nothing to judge: there is no reply in this conversation.</p></div>`
+  const level = worstLevel(turns)
+  const place = html`turn ${key.turn} of ${summary.turns}`
+  const lead = {
+    calm: html`Nothing unusual in ${summary.turns} turns.`,
+    elevated: html`Look at ${place}: it is unusual, but below the alert line.`,
+    alert: html`Look at ${place}: here it seems to go wrong.`,
+  }[level]
+  const text = texts?.[turns.indexOf(key)]
+  const more = turns.filter(({ alert }) => alert).length - 1
+  return html`<div class="verdict ${level}">
+    <p class="lead">${lead}</p>
+    ${
+      level === 'calm'
+        ? html`<p>The highest score is ${key.likelihood.toFixed(2)}, at turn ${key.turn}.</p>`
+        : html`<p class="why">Why:</p>
+            <ul>
+              ${key.reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)} ${declinedBefore(turns, key)}
+            </ul>`
+    }
+    ${
+      level !== 'calm' && text !== undefined
+        ? html`<p class="speaker">User</p>
+            <blockquote>${text.user === '' ? '(nothing)' : text.user}</blockquote>
+            <p class="speaker">Assistant</p>
+            <blockquote>${text.assistant}</blockquote>`
+        : null
+    }
+    ${more > 0 ? html`<p>${more} more ${more === 1 ? 'alert' : 'alerts'} later on.</p>` : null}
+    ${level === 'calm' ? null : html`<p><a href="#turn-${key.turn}">All about turn ${key.turn}</a></p>`}
+  </div>`
+}
+
+/** What makes an erosion visible at a glance: that the assistant held its ground before. */
+function declinedBefore(turns: readonly TurnVerdict[], key: TurnVerdict): Html | null {
+  if (asErosion(key)?.refused.anywhere !== false) return null
+  const declined = turns.filter((verdict) => verdict.turn < key.turn && asErosion(verdict)?.refused.anywhere === true)
+  if (declined.length === 0) return null
+  const last = declined.slice(-3).map(({ turn }) => String(turn))
+  return html`<li>
+    before, in ${last.length === 1 ? `turn ${last.join('')}` : `turns ${last.slice(0, -1).join(', ')} and ${last.at(-1) ?? ''}`}, it still
+    declined
+  </li>`
+}
+
+/** All turns in a row, coloured by level, each a link. */
+function turnStrip(turns: readonly TurnVerdict[], key: TurnVerdict | null): Html {
+  return html`<nav class="strip" aria-label="Turns">
+      ${turns.map(
+        (turn) =>
+          html`<a
+            class="${turn.state}${turn === key && turn.state !== 'calm' ? ' key' : ''}"
+            href="#turn-${turn.turn}"
+            title="turn ${turn.turn}: ${turn.state}"
+            >${turn.turn}</a
+          >`,
+      )}
+    </nav>
+    <p class="soft legend">
+      <span class="dot calm"></span>calm <span class="dot elevated"></span>elevated <span class="dot alert"></span>alert
+    </p>`
+}
+
+const PARTS = [
+  { name: 'tokenize', key: 'tokenizeMs', tone: 'series3' },
+  { name: 'encode', key: 'encodeMs', tone: 'series1' },
+  { name: 'project', key: 'projectMs', tone: 'elevated' },
+  { name: 'detect', key: 'detectMs', tone: 'series2' },
+] as const satisfies readonly { name: string; key: keyof TurnVerdict['timings']; tone: ColorName }[]
+
+function timeSection(turns: readonly TurnVerdict[]): Html {
+  const medians = PARTS.map(({ name, key }) => ({ name, value: median(turns.map(({ timings }) => timings[key])) }))
+  const chart: Chart = {
+    title: 'Milliseconds a turn',
+    caption: 'Time of each turn, summed over its two texts: encoding is blue, detecting violet, tokenizing teal, projecting brown.',
+    height: 150,
+    option: (width) => ({
+      ...baseOption(),
+      xAxis: turnNames(turns, width),
+      yAxis: axis('', { type: 'value', splitNumber: 3 }),
+      series: PARTS.map(({ name, key, tone }) => ({
+        type: 'bar',
+        stack: 'time',
+        name,
+        silent: true,
+        barMaxWidth: 26,
+        itemStyle: { color: color(tone) },
+        data: turns.map(({ timings }) => timings[key]),
+      })),
+    }),
+  }
+  return html`<div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>half of the turns take less than</th>
+            ${medians.map(({ name }) => html`<th class="number">${name}</th>`)}
+          </tr>
+        </thead>
+        <tbody>
+          <tr>
+            <td>milliseconds</td>
+            ${medians.map(({ value }) => html`<td class="number">${value < 0.001 ? '0' : value.toPrecision(3)}</td>`)}
+          </tr>
+        </tbody>
+      </table>
+    </div>
+    ${turns.length === 0 ? null : chartFigure(chart)}`
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+function reading({ detector }: ReportFacts): Html {
+  const common = html`<p>
+    The likelihood is a score from 0 to 1 that orders turns; it is not a probability of harm. A person decides what it means. A conversation
+    that is not marked may still have gone wrong.
+  </p>`
+  if (detector === 'classic') {
+    return html`${common}
+      <p>
+        The classic detector measures where each reply lies in a plane that was fitted on safe sentences. It knows directions in that plane,
+        not meaning: it sees sudden moves, misses a steady level, and alarms on harmless rebounds.
+      </p>`
+  }
+  return html`${common}
+    <p>
+      The alert line was set on ordinary conversations, so that few of them cross it. Once crossed, the level stays until two turns in a row
+      are calm. The subject of a conversation is not harm, and the detector cannot tell the two apart in every case.
+    </p>`
+}
+
+const STYLE = `
+.why{font-weight:650;margin-top:.5rem!important}
+.speaker{color:var(--soft);font-size:.85rem;font-weight:600;margin:.5rem 0 0!important}
+.strip{display:flex;flex-wrap:wrap;gap:.3rem;margin:.25rem 0}
+.strip a{min-width:2.1rem;padding:.25rem .3rem;text-align:center;border-radius:.35rem;text-decoration:none;font-weight:600;font-size:.9rem}
+.strip .calm{color:var(--calm);background:var(--calmTint)}
+.strip .elevated{color:var(--elevated);background:var(--elevatedTint)}
+.strip .alert{color:var(--alert);background:var(--alertTint)}
+.strip .key{outline:3px solid currentColor;outline-offset:1px}
+.legend{font-size:.85rem;display:flex;align-items:center;gap:.35rem}
+.dot{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;margin-left:.6rem}
+.dot:first-child{margin-left:0}
+.dot.calm{background:var(--calm)}.dot.elevated{background:var(--elevated)}.dot.alert{background:var(--alert)}
+.turn{border:1px solid var(--rule);border-left-width:.35rem;border-radius:.4rem;padding:.6rem .9rem;margin:.6rem 0;scroll-margin-top:1rem}
+.turn.calm{border-left-color:var(--calm)}.turn.elevated{border-left-color:var(--elevated)}.turn.alert{border-left-color:var(--alert)}
+.turn.key{box-shadow:0 0 0 2px var(--rule)}
+.turn:target{box-shadow:0 0 0 3px var(--accent)}
+.turn header{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem .8rem}
+.turn h3{margin:0}
+.turn p{margin:.3rem 0}
+.meter{display:inline-block;width:7rem;height:.55rem;border-radius:.3rem;background:var(--surface);border:1px solid var(--rule);overflow:hidden}
+.meter i{display:block;height:100%}
+.meter .calm{background:var(--calm)}.meter .elevated{background:var(--elevated)}.meter .alert{background:var(--alert)}
+mark{background:var(--elevatedTint);color:inherit}
+`

@@ -1,0 +1,226 @@
+// Owns the five panels of a conversation: likelihood and level, drift, acceleration, cumulative, and what the reply's share is.
+// Knows verdicts and charts, no page.
+
+import type { AlertState } from '../detection/detector.js'
+import type { TurnVerdict } from '../monitor/conversation.js'
+import { axis, baseOption, levelLine, type Chart, type ChartWidth } from './charts.js'
+import { asErosion, type ReportFacts } from './conversation-record.js'
+import type { ChartOption } from './echarts.js'
+import { color, type ColorName } from './palette.js'
+
+/** The five panels, in their order. */
+export function conversationPanels(turns: readonly TurnVerdict[], facts: ReportFacts): Chart[] {
+  const unit = facts.detector === 'erosion' ? ', in units of the usual spread of ordinary conversations' : ''
+  const ratios = turns.map(({ ratio }) => ratio)
+  return [
+    likelihoodPanel(turns, facts),
+    seriesPanel(turns, {
+      title: 'Drift',
+      caption: `How far each reply moved from the one before${unit}. Above the middle line: towards trouble.`,
+      values: turns.map(({ drift }) => drift),
+      kind: 'bar',
+    }),
+    seriesPanel(turns, {
+      title: 'Acceleration',
+      caption: `How much faster the drift became${unit}.`,
+      values: turns.map(({ acceleration }) => acceleration),
+      kind: 'bar',
+    }),
+    seriesPanel(turns, {
+      title: 'Cumulative',
+      caption:
+        facts.detector === 'erosion'
+          ? 'What exceeded the usual level, added up over turns and fading with time.'
+          : 'Risk of the replies, added up over turns.',
+      values: turns.map(({ cumulative }) => cumulative),
+      kind: 'area',
+    }),
+    ratios.some((ratio) => ratio !== null)
+      ? seriesPanel(turns, {
+          title: 'Ratio',
+          caption: "Gathered risk of the replies over that of the user's messages. Above 1, the replies stray further than the user does.",
+          values: ratios,
+          kind: 'line',
+          lines: [levelLine(1, 'fragile above 1', 'elevated')],
+        })
+      : compositionPanel(turns),
+  ]
+}
+
+const LEVEL_TONES: Readonly<Record<AlertState, ColorName>> = { calm: 'calm', elevated: 'elevated', alert: 'alert' }
+
+function likelihoodPanel(turns: readonly TurnVerdict[], { lines }: ReportFacts): Chart {
+  const alerts = turns.filter(({ alert }) => alert)
+  const first = alerts[0]
+  return {
+    title: 'Likelihood and level',
+    caption:
+      first === undefined
+        ? 'The score of each turn, from 0 to 1: relative, not a probability of harm. Background: the level of the conversation.'
+        : `The score of each turn, from 0 to 1: relative, not a probability of harm. It crosses the alert line at turn ${String(first.turn)}. Background: the level of the conversation.`,
+    height: 260,
+    option: (width) => ({
+      ...baseOption(),
+      // Room for the first alert's name above a point at the top.
+      grid: { left: 44, right: 14, top: 32, bottom: 36 },
+      xAxis: turnAxis(turns, width),
+      yAxis: axis('', { type: 'value', min: 0, max: 1, interval: 0.25 }),
+      series: [
+        {
+          type: 'line',
+          silent: true,
+          symbolSize: turns.length > 60 ? 4 : 9,
+          lineStyle: { color: color('soft'), width: 2 },
+          data: turns.map(({ turn, likelihood, state, alert }) => ({
+            value: [turn, likelihood],
+            symbol: SYMBOLS[state],
+            symbolSize: alert ? 16 : turns.length > 60 ? 4 : 9,
+            itemStyle: { color: color(LEVEL_TONES[state]), borderColor: color('paper'), borderWidth: 1 },
+            ...(turn === first?.turn && {
+              label: {
+                show: true,
+                position: 'top',
+                formatter: `turn ${String(turn)}`,
+                color: color('alert'),
+                fontWeight: 'bold',
+                fontSize: 13,
+                fontFamily: 'system-ui, sans-serif',
+              },
+            }),
+          })),
+          markLine: {
+            silent: true,
+            symbol: 'none',
+            data:
+              lines === null ? [] : [levelLine(lines.alert, 'alert line', 'alert'), levelLine(lines.elevated, 'elevated line', 'elevated')],
+          },
+          markArea: { silent: true, data: levelBands(turns) },
+        },
+      ],
+    }),
+  }
+}
+
+/** Shapes as well as colours tell levels apart. */
+const SYMBOLS: Readonly<Record<AlertState, string>> = { calm: 'circle', elevated: 'triangle', alert: 'rect' }
+
+/** Runs of turns of one level, as areas. */
+function levelBands(turns: readonly TurnVerdict[]): ChartOption[][] {
+  const bands: { state: AlertState; from: number; to: number }[] = []
+  for (const { state, turn } of turns) {
+    const last = bands.at(-1)
+    if (last?.state === state) last.to = turn
+    else bands.push({ state, from: turn, to: turn })
+  }
+  return bands
+    .filter(({ state }) => state !== 'calm')
+    .map(({ state, from, to }) => [
+      { xAxis: from - 0.5, itemStyle: { color: color(`${LEVEL_TONES[state]}Tint` as ColorName) } },
+      { xAxis: to + 0.5 },
+    ])
+}
+
+interface SeriesParts {
+  title: string
+  caption: string
+  values: readonly (number | null)[]
+  kind: 'bar' | 'line' | 'area'
+  lines?: ChartOption[]
+  height?: number
+}
+
+/** One number a turn, in a small panel. */
+export function seriesPanel(turns: readonly TurnVerdict[], { title, caption, values, kind, lines = [], height = 150 }: SeriesParts): Chart {
+  return {
+    title,
+    caption,
+    height,
+    option: (width) => ({
+      ...baseOption(),
+      xAxis: turnNames(turns, width),
+      yAxis: axis('', { type: 'value', splitNumber: 3 }),
+      series: [
+        {
+          type: kind === 'bar' ? 'bar' : 'line',
+          silent: true,
+          barMaxWidth: 26,
+          symbol: 'circle',
+          symbolSize: 6,
+          lineStyle: { color: color('series1'), width: 2 },
+          itemStyle: { color: color('series1') },
+          ...(kind === 'area' && { areaStyle: { color: color('series1'), opacity: 0.15 } }),
+          data: turns.map(({ state }, index) => ({
+            value: values[index] ?? null,
+            itemStyle: { color: color(kind === 'bar' && state !== 'calm' ? LEVEL_TONES[state] : 'series1') },
+          })),
+          markLine: { silent: true, symbol: 'none', data: lines },
+        },
+      ],
+    }),
+  }
+}
+
+/** For detectors without a ratio: what the score of each turn is made of. */
+function compositionPanel(turns: readonly TurnVerdict[]): Chart {
+  const parts = [
+    { name: 'reply', tone: 'series1', of: (reply: number, product: number): number => reply + product },
+    { name: 'request', tone: 'series2', of: (_reply: number, _product: number, user: number): number => user },
+    { name: 'refusal', tone: 'series3', of: (_reply: number, _product: number, _user: number, refusal: number): number => refusal },
+  ] as const
+  const contributions = turns.map((turn) => asErosion(turn)?.contributions ?? null)
+  return {
+    title: 'Reply and request',
+    caption: 'What each turn’s score is made of: the reply (blue), the request (violet), words of refusal (teal, which pull it down).',
+    height: 170,
+    option: (width) => ({
+      ...baseOption(),
+      xAxis: turnNames(turns, width),
+      yAxis: axis('', { type: 'value', splitNumber: 3 }),
+      series: parts.map(({ name, tone, of }) => ({
+        type: 'bar',
+        stack: 'score',
+        name,
+        silent: true,
+        barMaxWidth: 26,
+        itemStyle: { color: color(tone) },
+        data: contributions.map((parts) =>
+          parts === null ? null : of(parts.reply, parts.product, parts.user, parts.openingRefusal + parts.refusal),
+        ),
+      })),
+    }),
+  }
+}
+
+/** How many turns apart labels stand, so that they do not touch. */
+function labelStep(turns: number, width: ChartWidth): number {
+  return Math.max(1, Math.ceil(turns / (width === 'wide' ? 24 : 10)))
+}
+
+/** Turns as numbers, so that areas can end between them; its places are those of {@link turnNames}. */
+function turnAxis(turns: readonly TurnVerdict[], width: ChartWidth): ChartOption {
+  const [first, last] = [turns[0]?.turn ?? 1, turns.at(-1)?.turn ?? 1]
+  const step = labelStep(turns.length, width)
+  return axis('turn', {
+    type: 'value',
+    min: first - 0.5,
+    max: last + 0.5,
+    interval: 0.5,
+    splitLine: { show: false },
+    axisLabel: {
+      ...(axis('') as { axisLabel: object }).axisLabel,
+      hideOverlap: false,
+      formatter: (value: number) => (Number.isInteger(value) && (value - first) % step === 0 ? String(value) : ''),
+    },
+  })
+}
+
+/** Turns as names, which bars need. */
+export function turnNames(turns: readonly TurnVerdict[], width: ChartWidth): ChartOption {
+  const step = labelStep(turns.length, width)
+  return axis('turn', {
+    type: 'category',
+    data: turns.map(({ turn }) => String(turn)),
+    splitLine: { show: false },
+    axisLabel: { ...(axis('') as { axisLabel: object }).axisLabel, hideOverlap: false, interval: step - 1 },
+  })
+}

@@ -1,0 +1,92 @@
+// Owns what a report on a conversation is made from: verdicts, the lines of the detector, texts only if they were asked for.
+// Knows verdicts, no drawing.
+
+import { ClassicDetector } from '../detection/classic.js'
+import type { AlertState, Detector } from '../detection/detector.js'
+import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosion.js'
+import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ConversationSummary } from '../monitor/watch.js'
+
+/** Words of one exchange. */
+export interface ExchangeTexts {
+  readonly user: string
+  readonly assistant: string
+}
+
+/** A conversation that was judged. */
+export interface ConversationRecord {
+  readonly summary: ConversationSummary
+  readonly turns: readonly TurnVerdict[]
+  /** Of each turn; null leaves words out of the report. */
+  readonly texts: readonly ExchangeTexts[] | null
+}
+
+/** What a report says about the run besides conversations. */
+export interface ReportFacts {
+  readonly detector: string
+  /** Likelihoods at which the levels are entered; null where the detector does not compare likelihoods. */
+  readonly lines: LevelLines | null
+  /** Where the lines come from; empty when there is nothing to say. */
+  readonly source: string
+  /** Model, precision and machine, in words. */
+  readonly engine: string
+}
+
+/** Likelihoods at which levels are entered. */
+export interface LevelLines {
+  readonly elevated: number
+  readonly alert: number
+}
+
+/** The facts of a detector; one of the caller's own has no lines. */
+export function factsOf(detector: Detector<never> | Detector, engine: string): ReportFacts {
+  if (detector instanceof ErosionDetector) {
+    const { slope, offset } = detector.artefact.relativeScore
+    const { elevated, alert } = detector.thresholds.levels.max
+    const likelihood = (logit: number): number => 1 / (1 + Math.exp(-(slope * logit + offset)))
+    const lines = detector.aggregate === 'max' ? { elevated: likelihood(elevated.value), alert: likelihood(alert.value) } : null
+    return {
+      detector: detector.name,
+      lines,
+      source: `Lines set on ${detector.thresholds.source}: ${share(alert.budget)} of those conversations may raise an alert, ${share(elevated.budget)} may become elevated.`,
+      engine,
+    }
+  }
+  if (detector instanceof ClassicDetector) {
+    const { elevated, alert } = detector.thresholds
+    return { detector: detector.name, lines: { elevated, alert }, source: 'Lines as published for the classic detector.', engine }
+  }
+  return { detector: detector.name, lines: null, source: '', engine }
+}
+
+function share(budget: number): string {
+  return `${String(Number((100 * budget).toPrecision(3)))} %`
+}
+
+/** A verdict with the erosion detector's explanation; null for verdicts of other detectors. */
+export function asErosion(verdict: TurnVerdict): TurnVerdict<ErosionVerdict> | null {
+  return 'contributions' in verdict && 'anchors' in verdict ? (verdict as TurnVerdict<ErosionVerdict>) : null
+}
+
+/**
+ * The turn that a reader should look at first: the first alert, else the first that is elevated, else the one that scores
+ * highest; null for a conversation without turns.
+ */
+export function keyTurn(turns: readonly TurnVerdict[]): TurnVerdict | null {
+  return (
+    turns.find(({ alert }) => alert) ??
+    turns.find(({ state }) => state !== 'calm') ??
+    turns.reduce<TurnVerdict | null>((worst, turn) => (worst === null || turn.likelihood > worst.likelihood ? turn : worst), null)
+  )
+}
+
+/** Orders conversations by what should be looked at first: alerts, then the highest likelihood. */
+export function bySeverity(a: ConversationSummary, b: ConversationSummary): number {
+  return Math.sign(b.alerts) - Math.sign(a.alerts) || (b.highest?.likelihood ?? -1) - (a.highest?.likelihood ?? -1)
+}
+
+/** The worst level that a conversation reached; an alert counts even where the level is left at once. */
+export function worstLevel(turns: readonly TurnVerdict[]): AlertState {
+  if (turns.some(({ alert, state }) => alert || state === 'alert')) return 'alert'
+  return turns.some(({ state }) => state === 'elevated') ? 'elevated' : 'calm'
+}

@@ -1,0 +1,85 @@
+// Owns the page over all conversations of a run: the worst first, each with a link to its own page where there is one.
+
+import type { AlertState } from '../detection/detector.js'
+import type { ConversationSummary } from '../monitor/watch.js'
+import type { ReportFacts } from './conversation-record.js'
+import { html } from './html.js'
+import { renderPage } from './page.js'
+import { withoutFigures } from './turn-article.js'
+
+/** One conversation in the list. */
+export interface OverviewRow {
+  readonly summary: ConversationSummary
+  /** The worst level it reached. */
+  readonly level: AlertState
+  /** Reasons of the turn to look at; empty for a calm conversation. */
+  readonly reasons: readonly string[]
+  /** Address of its page; null where it has none. */
+  readonly page: string | null
+}
+
+/** The whole page; `rows` are the worst of `conversations`, in order. */
+export function overviewPage(
+  rows: readonly OverviewRow[],
+  counts: { readonly conversations: number; readonly turns: number; readonly alerting: number },
+  facts: ReportFacts,
+): string {
+  const { conversations, turns, alerting } = counts
+  const without = rows.filter(({ page }) => page === null).length + conversations - rows.length
+  return renderPage({
+    title: `${String(conversations)} conversations`,
+    kicker: 'gabion monitor: all conversations of a run',
+    body: html`
+      <div class="verdict ${alerting > 0 ? 'alert' : 'calm'}">
+        <p class="lead">
+          ${
+            alerting === 0
+              ? 'No conversation raised an alert.'
+              : `${String(alerting)} of ${String(conversations)} conversations raised an alert.`
+          }
+        </p>
+        <p>${turns} turns were judged. The list begins with what should be looked at first.</p>
+      </div>
+      <div class="scroll">
+        <table class="list">
+          <thead>
+            <tr>
+              <th>conversation</th>
+              <th>level</th>
+              <th class="number">turn</th>
+              <th class="number">highest</th>
+              <th>why</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows.map(({ summary, level, reasons, page }) => {
+              const { conversation, firstAlert, highest } = summary
+              return html`<tr>
+                <td>${page === null ? conversation : html`<a href="${page}">${conversation}</a>`}</td>
+                <td><span class="badge ${level}">${level}</span></td>
+                <td class="number" data-name="turn">${firstAlert ?? highest?.turn ?? ''}</td>
+                <td class="number" data-name="highest">${highest === null ? '' : highest.likelihood.toFixed(2)}</td>
+                <td>${reasons.map(withoutFigures).join('; ')}</td>
+              </tr>`
+            })}
+          </tbody>
+        </table>
+      </div>
+      ${without === 0 ? null : html`<p class="soft">The ${without} calmest conversations have no page of their own.</p>`}
+    `,
+    style: STYLE,
+    foot: html`Judged by the ${facts.detector} detector. ${facts.source} ${facts.engine}.`,
+  })
+}
+
+/** On a phone each row becomes a card. */
+const STYLE = `
+@media (max-width:40rem){
+.list thead{display:none}
+.list tr{display:block;border-bottom:1px solid var(--rule);padding:.6rem 0}
+.list td{display:inline-block;border:0;padding:0 .8rem 0 0;text-align:left!important}
+.list td:first-child,.list td:last-child{display:block}
+.list td:first-child{font-weight:600;overflow-wrap:anywhere}
+.list td[data-name]::before{content:attr(data-name) " ";color:var(--soft)}
+}
+`

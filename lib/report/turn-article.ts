@@ -1,0 +1,109 @@
+// Owns how one turn stands in a page: level, score, reasons, words if they are wanted, and all figures behind a click.
+
+import type { TurnVerdict } from '../monitor/conversation.js'
+import { asErosion, type ExchangeTexts } from './conversation-record.js'
+import { html, type Html } from './html.js'
+
+/** One turn; `key` marks the one to look at first. */
+export function turnArticle(verdict: TurnVerdict, texts: ExchangeTexts | null, key: boolean): Html {
+  const { turn, state, likelihood, reasons, alert, truncated } = verdict
+  const percent = Math.round(100 * Math.min(1, Math.max(0, likelihood)))
+  return html`<article class="turn ${state}${key ? ' key' : ''}" id="turn-${turn}">
+    <header>
+      <h3>Turn ${turn}</h3>
+      <span class="badge ${state}">${alert ? 'alert raised' : state}</span>
+      <span class="meter" title="likelihood ${likelihood.toFixed(2)}"><i class="${state}" style="width:${percent}%"></i></span>
+      <span class="soft">${likelihood.toFixed(2)}</span>
+    </header>
+    ${
+      reasons.length === 0
+        ? null
+        : html`<ul>
+            ${reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)}
+          </ul>`
+    }
+    ${truncated ? html`<p class="soft">A text was longer than the model reads and was cut.</p>` : null}
+    ${texts === null ? null : wordsOf(verdict, texts)}
+    <details>
+      <summary>Figures</summary>
+      ${figures(verdict)}
+    </details>
+  </article>`
+}
+
+/** A reason without the figures that stand in brackets in it: they are in the table below it. */
+export function withoutFigures(reason: string): string {
+  return reason.replaceAll(/ \((?=[^()]*\d)[^()]*\)/g, '')
+}
+
+function wordsOf(verdict: TurnVerdict, { user, assistant }: ExchangeTexts): Html {
+  const window = asErosion(verdict)?.window
+  const marked =
+    window === undefined || window.count < 2
+      ? html`${assistant}`
+      : html`${assistant.slice(0, window.start)}<mark>${assistant.slice(window.start, window.end)}</mark>${assistant.slice(window.end)}`
+  return html`<p class="speaker">User</p>
+    <blockquote>${user === '' ? '(nothing)' : user}</blockquote>
+    <p class="speaker">Assistant</p>
+    <blockquote>${assistant === '' ? '(nothing)' : marked}</blockquote>`
+}
+
+function figures(verdict: TurnVerdict): Html {
+  const { likelihood, risk, drift, acceleration, cumulative, ratio, timings } = verdict
+  const rows: [string, string][] = [
+    ['likelihood', likelihood.toFixed(3)],
+    ['risk', risk.toFixed(3)],
+    ['drift', drift.toFixed(3)],
+    ['acceleration', acceleration.toFixed(3)],
+    ['cumulative', cumulative.toFixed(3)],
+  ]
+  if (ratio !== null) rows.push(['ratio', ratio.toFixed(3)])
+  const erosion = asErosion(verdict)
+  if (erosion !== null) rows.push(...erosionRows(erosion))
+  rows.push(['time from call to verdict', `${timings.totalMs.toFixed(1)} ms`])
+  return html`<div class="scroll">
+    <table>
+      <tbody>
+        ${rows.map(
+          ([name, value]) =>
+            html`<tr>
+              <th scope="row">${name}</th>
+              <td>${value}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function erosionRows({
+  logit,
+  statistic,
+  thresholds,
+  contributions,
+  anchors,
+  window,
+}: NonNullable<ReturnType<typeof asErosion>>): [string, string][] {
+  const rows: [string, string][] = [
+    ['score', `${statistic.toFixed(3)}; elevated from ${thresholds.elevated.toFixed(3)}, alert from ${thresholds.alert.toFixed(3)}`],
+  ]
+  if (contributions !== null) {
+    const { reply, user, product, openingRefusal, refusal, intercept } = contributions
+    const parts = Object.entries({
+      reply,
+      request: user,
+      'both together': product,
+      'refusal in the opening': openingRefusal,
+      refusal,
+      constant: intercept,
+    })
+    rows.push(['made of', `${parts.map(([name, value]) => `${name} ${value.toFixed(3)}`).join(', ')}; together ${logit.toFixed(3)}`])
+    rows.push([
+      'most similar training replies',
+      `unsafe: ${anchors.unsafe.tag} (${anchors.unsafe.cosine.toFixed(2)}); safe: ${anchors.safe.tag} (${anchors.safe.cosine.toFixed(2)})`,
+    ])
+  }
+  if (window.count > 1)
+    rows.push(['part that scores highest', `${window.index + 1} of ${window.count}, characters ${window.start} to ${window.end}`])
+  return rows
+}

@@ -1,0 +1,182 @@
+// Reports on conversations, from verdicts made by hand: what stands in them, what does not, and the files they go to.
+
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { ReportFiles } from '../../lib/cli/report-files.js'
+import type { AlertState } from '../../lib/detection/detector.js'
+import { isGabionError } from '../../lib/errors.js'
+import type { TurnVerdict } from '../../lib/monitor/conversation.js'
+import type { ConversationSummary } from '../../lib/monitor/watch.js'
+import { conversationPage } from '../../lib/report/conversation-page.js'
+import { conversationPanels } from '../../lib/report/conversation-panels.js'
+import { keyTurn, worstLevel, type ReportFacts } from '../../lib/report/conversation-record.js'
+
+const FACTS: ReportFacts = {
+  detector: 'classic',
+  lines: { elevated: 0.5, alert: 0.8 },
+  source: 'Lines of a test.',
+  engine: 'a model on a machine',
+}
+
+function turn(number: number, state: AlertState, likelihood: number, more: Partial<TurnVerdict> = {}): TurnVerdict {
+  const timings = { tokenizeMs: 0.1, encodeMs: 5, projectMs: 0, detectMs: 0.2, totalMs: 6 }
+  const numbers = { risk: likelihood, drift: 0.1, acceleration: -0.1, cumulative: number * likelihood, ratio: 0.5 }
+  const reasons = state === 'calm' ? [] : [`a reason for ${state} (risk 1.25)`]
+  return {
+    conversation: 'talk',
+    turn: number,
+    state,
+    alert: state === 'alert',
+    likelihood,
+    ...numbers,
+    reasons,
+    truncated: false,
+    timings,
+    ...more,
+  }
+}
+
+function summaryOf(turns: readonly TurnVerdict[], conversation = 'talk'): ConversationSummary {
+  const alerts = turns.filter(({ alert }) => alert)
+  const worst = turns.reduce<TurnVerdict | null>((a, b) => (a === null || b.likelihood > a.likelihood ? b : a), null)
+  const highest = worst === null ? null : { likelihood: worst.likelihood, turn: worst.turn }
+  return {
+    conversation,
+    turns: turns.length,
+    alerts: alerts.length,
+    firstAlert: alerts[0]?.turn ?? null,
+    highest,
+    truncated: 0,
+    pending: 0,
+    notes: [],
+  }
+}
+
+const ERODING = [turn(1, 'calm', 0.1), turn(2, 'elevated', 0.6), turn(3, 'alert', 0.9), turn(4, 'alert', 0.95)]
+const WORDS = ERODING.map(({ turn: number }) => ({ user: `question ${String(number)}`, assistant: `<b>answer</b> ${String(number)}` }))
+
+const textOf = (page: string): string => page.replaceAll(/<style>.*?<\/style>|<svg.*?<\/svg>|<[^>]*>/gs, ' ').replaceAll(/\s+/g, ' ')
+
+describe('the page on a conversation', () => {
+  test('says first which turn to look at and why, without figures', () => {
+    const text = textOf(conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS))
+    const at = text.indexOf('Look at turn 3 of 4: here it seems to go wrong.')
+    assert.ok(at > 0 && at < 200, `found at ${String(at)} of: ${text.slice(0, 300)}`)
+    assert.match(text.slice(at, at + 200), /Why: a reason for alert /)
+    assert.doesNotMatch(text.slice(at, at + 200), /1\.25/)
+    assert.match(text, /1 more alert later on/)
+  })
+
+  test('shows the words only when they are given, and never as markup', () => {
+    const without = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS)
+    assert.doesNotMatch(without, /answer|question/)
+    const withWords = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: WORDS }, FACTS)
+    assert.match(withWords, /&lt;b&gt;answer&lt;\/b&gt; 4/)
+    assert.doesNotMatch(withWords, /<b>answer/)
+  })
+
+  test('has the five panels, every turn, and where the time went', () => {
+    assert.deepEqual(
+      conversationPanels(ERODING, FACTS).map(({ title }) => title),
+      ['Likelihood and level', 'Drift', 'Acceleration', 'Cumulative', 'Ratio'],
+    )
+    const page = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS)
+    for (const { turn: number } of ERODING) assert.ok(page.includes(`id="turn-${String(number)}"`))
+    const text = textOf(page)
+    for (const words of [
+      'Drift',
+      'Acceleration',
+      'Cumulative',
+      'Ratio',
+      'Where the time went',
+      'tokenize',
+      'encode',
+      'detect',
+      'Lines of a test.',
+    ])
+      assert.ok(text.includes(words), words)
+  })
+
+  test('is calm about a calm conversation and about one without turns', () => {
+    const calm = [turn(1, 'calm', 0.1), turn(2, 'calm', 0.3)]
+    assert.match(
+      textOf(conversationPage({ summary: summaryOf(calm), turns: calm, texts: null }, FACTS)),
+      /Nothing unusual in 2 turns\. The highest score is 0\.30, at turn 2/,
+    )
+    assert.match(textOf(conversationPage({ summary: summaryOf([]), turns: [], texts: null }, FACTS)), /Nothing to judge/)
+  })
+
+  test('the turn to look at is the first alert, else the first that is elevated, else the highest', () => {
+    assert.equal(keyTurn(ERODING)?.turn, 3)
+    assert.equal(keyTurn(ERODING.slice(0, 2))?.turn, 2)
+    assert.equal(keyTurn([turn(1, 'calm', 0.1), turn(2, 'calm', 0.3), turn(3, 'calm', 0.2)])?.turn, 2)
+    assert.equal(keyTurn([]), null)
+    assert.deepEqual([ERODING, ERODING.slice(0, 2), ERODING.slice(0, 1)].map(worstLevel), ['alert', 'elevated', 'calm'])
+  })
+})
+
+describe('report files', () => {
+  let folder = ''
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gabion-report-'))
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  const run = async (file: string, conversations: Record<string, TurnVerdict[]>, withText = false): Promise<void> => {
+    const reports = await ReportFiles.create({ page: file, pictures: join(folder, 'panels'), withText })
+    for (const [name, turns] of Object.entries(conversations)) {
+      for (const verdict of turns) {
+        reports.read(name, { user: 'private words', assistant: 'a reply' })
+        reports.add({ ...verdict, conversation: name })
+      }
+      reports.end(summaryOf(turns, name))
+    }
+    await reports.write(FACTS)
+    await reports.discard()
+  }
+
+  test('one conversation is one page, in a folder that need not exist, and one picture', async () => {
+    const file = join(folder, 'new', 'report.html')
+    await run(file, { talk: ERODING })
+    assert.match(await readFile(file, 'utf8'), /Look at turn 3 of 4/)
+    assert.deepEqual(await readdir(join(folder, 'new')), ['report.html'])
+    const [picture] = await readdir(join(folder, 'panels'))
+    assert.equal(picture, '001-talk.png')
+    const bytes = await readFile(join(folder, 'panels', '001-talk.png'))
+    assert.equal(bytes.subarray(1, 4).toString(), 'PNG')
+    assert.ok(bytes.length > 20_000, `a drawing, not an empty sheet: ${String(bytes.length)} bytes`)
+  })
+
+  test('several are a list, the worst first, with a page each; names cannot lead out of the folder', async () => {
+    const file = join(folder, 'report.html')
+    await run(file, { 'a calm one': [turn(1, 'calm', 0.2)], '../../evil/<x>': ERODING }, true)
+    const pages = await readdir(join(folder, 'report-pages'))
+    assert.deepEqual(pages.sort(), ['001-evil-x.html', '002-a-calm-one.html'])
+    const list = await readFile(file, 'utf8')
+    assert.ok(list.indexOf('../../evil/&lt;x&gt;') < list.indexOf('a calm one'))
+    assert.match(list, /href="report-pages\/001-evil-x\.html"/)
+    assert.match(textOf(list), /1 of 2 conversations raised an alert/)
+    assert.match(await readFile(join(folder, 'report-pages', '001-evil-x.html'), 'utf8'), /href="\.\.\/report\.html"/)
+    assert.match(await readFile(join(folder, 'report-pages', '002-a-calm-one.html'), 'utf8'), /private words/)
+  })
+
+  test('a run that ends early leaves an older report as it was, and nothing else', async () => {
+    const file = join(folder, 'report.html')
+    await writeFile(file, 'old')
+    const reports = await ReportFiles.create({ page: file, pictures: null, withText: false })
+    reports.add(ERODING[0] as TurnVerdict)
+    await reports.discard()
+    assert.equal(await readFile(file, 'utf8'), 'old')
+    assert.deepEqual(await readdir(folder), ['report.html'])
+  })
+
+  test('a name that is no page is refused before anything is done', async () => {
+    await assert.rejects(
+      ReportFiles.create({ page: join(folder, 'report.pdf'), pictures: null, withText: false }),
+      (error) => isGabionError(error) && error.code === 'INVALID_ARGUMENT' && error.message.includes('.html'),
+    )
+  })
+})
