@@ -11,6 +11,7 @@ import { modelCommand } from './model.js'
 import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
 import { serveCommand } from './serve.js'
+import { workerCommand } from './worker.js'
 
 const EXAMPLES = `
 Examples:
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
     detectorCommand(),
     modelCommand(),
     serveCommand(),
+    workerCommand(),
     doctorCommand(),
     benchCommand(),
   ])

@@ -39,3 +39,73 @@ for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)) do
 end
 return briefs
 `)
+
+/**
+ * Takes entries for a consumer and notes their order a conversation, so that they are judged in it whoever took them.
+ * Keys: turns. Arguments: group, consumer, most entries, order prefix, time to live of the notes. Entries as XREADGROUP gives them.
+ */
+export const TAKE = new Script(`
+local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
+if not reply then return {} end
+local entries = reply[1][2]
+for _, entry in ipairs(entries) do
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'conversation' then
+      local order = ARGV[4] .. entry[2][i + 1]
+      redis.call('RPUSH', order, entry[1])
+      redis.call('PEXPIRE', order, ARGV[5])
+      break
+    end
+  end
+end
+return entries
+`)
+
+/** As a part of scripts: whether an entry still has to be judged (`TURN`), waits for an earlier one (`WAIT`), or was (`GONE`). */
+const PLACE = `
+local function place(stream, order, group, id)
+  if #redis.call('XPENDING', stream, group, id, id, 1) == 0 then return 'GONE' end
+  while true do
+    local first = redis.call('LINDEX', order, 0)
+    if not first or first == id then return 'TURN' end
+    if #redis.call('XPENDING', stream, group, first, first, 1) > 0 then return 'WAIT' end
+    redis.call('LPOP', order)
+  end
+end
+`
+
+/** Keys: turns, order. Arguments: group, entry. */
+export const ASK_PLACE = new Script(`${PLACE}\nreturn place(KEYS[1], KEYS[2], ARGV[1], ARGV[2])`)
+
+const FINISH = `
+local function finish(stream, order, verdicts, group, id, most, verdict)
+  redis.call('XADD', verdicts, 'MAXLEN', '~', most, '*', unpack(verdict))
+  redis.call('XACK', stream, group, id)
+  redis.call('LREM', order, 1, id)
+end
+`
+
+/**
+ * Saves a judged entry's conversation, writes its verdict and acknowledges it, all or nothing.
+ * Keys: conversation, recent, turns, order, verdicts. Arguments: group, entry, most verdicts, verdict as JSON, then those of {@link SAVE}.
+ * `DONE`, `STALE` when the conversation has moved on, else as {@link ASK_PLACE}.
+ */
+export const COMMIT_ENTRY = new Script(`${SAVE}${PLACE}${FINISH}
+local there = place(KEYS[3], KEYS[4], ARGV[1], ARGV[2])
+if there ~= 'TURN' then return there end
+local a = {}
+for i = 5, #ARGV do a[i - 4] = ARGV[i] end
+if save(KEYS[1], KEYS[2], a) == 0 then return 'STALE' end
+finish(KEYS[3], KEYS[4], KEYS[5], ARGV[1], ARGV[2], ARGV[3], {'entry', ARGV[2], 'conversation', a[1], 'verdict', ARGV[4]})
+return 'DONE'
+`)
+
+/**
+ * Writes what became of an entry that changes no conversation (judged before, or refused) and acknowledges it.
+ * Keys: turns, order, verdicts. Arguments: group, entry, most verdicts, conversation, field name, its value.
+ */
+export const SETTLE_ENTRY = new Script(`${FINISH}
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 'GONE' end
+finish(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], {'entry', ARGV[2], 'conversation', ARGV[4], ARGV[5], ARGV[6]})
+return 'DONE'
+`)

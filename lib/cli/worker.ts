@@ -1,0 +1,72 @@
+// Owns `gabion worker`: the monitor as a consumer of a Redis stream.
+
+import { Command } from 'commander'
+import { GabionError } from '../errors.js'
+import { finishCommand, openEmbedder, parseCount, type Context } from './command.js'
+import { addServerOptions, cacheOf, openLog, openServerMonitor, parsePort, untilInterrupted, type ServerFlags } from './server-options.js'
+
+interface WorkerFlags extends ServerFlags {
+  group: string
+  consumer?: string
+  concurrency?: number
+  claimAfterMs: number
+  keepVerdicts: number
+  host: string
+  metricsPort?: number
+}
+
+// Enough that a thread finds the next text while another turn waits for Redis.
+const TURNS_A_THREAD = 4
+
+/** The command `worker`. */
+export function workerCommand(): Command {
+  const command = new Command('worker')
+    .summary('judge turns of a Redis stream')
+    .description(
+      'Judges the turns of stream {PREFIX}:turns (fields conversation, user, assistant, turnId) and writes verdicts to {PREFIX}:verdicts. ' +
+        'Start as many as needed: they share the work, and what one leaves behind others take over.',
+    )
+    .option('--group <name>', 'consumer group', 'gabion')
+    .option('--consumer <name>', "this worker's name in it (default: the machine's name and a random part)")
+    .option('--concurrency <n>', `turns under way at once (default: ${TURNS_A_THREAD} a thread)`, parseCount)
+    .option('--claim-after-ms <n>', 'take over entries of workers that have been silent for so long', parseCount, 30_000)
+    .option('--keep-verdicts <n>', 'verdicts to keep in their stream, about', parseCount, 100_000)
+    .option('--host <address>', 'address of the metrics', '127.0.0.1')
+    .option('--metrics-port <n>', 'serve /metrics, /health and /ready', parsePort)
+  return finishCommand<WorkerFlags>(
+    addServerOptions(command),
+    [
+      'gabion worker --redis redis://127.0.0.1:6379 --metrics-port 9464',
+      "redis-cli XADD '{gabion}:turns' '*' conversation c1 user 'Hello' assistant 'Hi there'",
+      "redis-cli XREAD COUNT 10 STREAMS '{gabion}:verdicts' 0",
+    ],
+    run,
+  )
+}
+
+async function run({ output, signal }: Context, flags: WorkerFlags): Promise<undefined> {
+  if (flags.redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its turns there')
+  const { startWorker } = await import('../server/worker/start.js')
+  const logger = openLog(flags)
+  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
+  const running = await startWorker({
+    monitor: await openServerMonitor(embedder, flags),
+    logger,
+    url: flags.redis,
+    prefix: flags.redisPrefix,
+    ttlMs: flags.ttlHours * 3_600_000,
+    group: flags.group,
+    ...(flags.consumer !== undefined && { consumer: flags.consumer }),
+    concurrency: flags.concurrency ?? TURNS_A_THREAD * embedder.info.threads,
+    claimAfterMs: flags.claimAfterMs,
+    mostVerdicts: flags.keepVerdicts,
+    host: flags.host,
+    metricsPort: flags.metricsPort ?? null,
+  })
+  if (output.json) await output.jsonLine({ consumer: running.consumer, metricsPort: running.metricsPort, pid: process.pid })
+  else output.note(`worker ${running.consumer} of group ${flags.group} waits for turns`)
+  await untilInterrupted(signal)
+  output.note('stopping: finishing what was taken')
+  await running.stop()
+  return undefined
+}

@@ -1,0 +1,140 @@
+// Puts a worker together: its connections, its stream, its metrics on a port.
+
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { AddressInfo } from 'node:net'
+import fastify, { LogController } from 'fastify'
+import type { Logger } from 'pino'
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Monitor } from '../../monitor/monitor.js'
+import { RedisStore } from '../conversations/redis-store.js'
+import { DEFAULT_LIMITS } from '../limits.js'
+import { RedisConnection } from '../redis/connection.js'
+import { Keys } from '../redis/keys.js'
+import { TurnStream } from './turn-stream.js'
+import { Worker } from './worker.js'
+
+/** How a worker is started. */
+export interface StartWorkerOptions {
+  readonly monitor: Monitor
+  readonly logger: Logger
+  readonly url: string
+  readonly prefix: string
+  readonly ttlMs: number
+  readonly group: string
+  /** Default: this machine's name and a random part. */
+  readonly consumer?: string
+  readonly concurrency: number
+  readonly claimAfterMs: number
+  readonly mostVerdicts: number
+  readonly host: string
+  /** Of `/metrics`, `/health` and `/ready`; null for none. */
+  readonly metricsPort: number | null
+}
+
+/** A worker that runs. */
+export interface RunningWorker {
+  readonly consumer: string
+  readonly metricsPort: number | null
+  /** Takes nothing new and resolves when what was taken is done. */
+  stop(): Promise<void>
+}
+
+/** Starts a worker. */
+export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
+  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, mostVerdicts } = options
+  const consumer = options.consumer ?? `${hostname()}-${randomUUID().slice(0, 8)}`
+  const keys = new Keys(prefix)
+  const store = await RedisStore.open({ url, prefix, ttlMs, logger })
+  const redis = await RedisConnection.open(url, logger)
+  const waiting = await RedisConnection.open(url, logger)
+  const stream = new TurnStream({ redis, waiting, store, keys, group, consumer, mostVerdicts })
+  await stream.prepare()
+  const metrics = new WorkerMetrics()
+  const limits = DEFAULT_LIMITS
+  const worker = new Worker({
+    monitor,
+    store,
+    stream,
+    logger,
+    limits,
+    concurrency,
+    claimAfterMs,
+    onJudged: (judged) => metrics.judged(judged),
+  })
+  metrics.read(stream, worker)
+  const port = options.metricsPort === null ? null : await metrics.listen(options.host, options.metricsPort, logger, store)
+  const run = worker.run()
+  return {
+    consumer,
+    metricsPort: port,
+    stop: async () => {
+      worker.stop()
+      await run
+      await metrics.close()
+      await Promise.all([waiting.close(), redis.close(), store.close()])
+    },
+  }
+}
+
+/** What a worker counts, and where it is asked for it. */
+class WorkerMetrics {
+  readonly #registry = new Registry()
+  readonly #turns: Counter<'state'>
+  readonly #alerts: Counter
+  readonly #seconds: Histogram
+  readonly #app = fastify({ logController: new LogController({ disableRequestLogging: true }) })
+
+  constructor() {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.#turns = new Counter({ name: 'gabion_turns_total', help: 'Turns judged', labelNames: ['state'], registers })
+    this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
+    this.#seconds = new Histogram({ name: 'gabion_turn_seconds', help: 'Time of judging a turn', registers })
+  }
+
+  judged({ state, alert, timings }: { state: string; alert: boolean; timings: { totalMs: number } }): void {
+    this.#turns.labels(state).inc()
+    if (alert) this.#alerts.inc()
+    this.#seconds.observe(timings.totalMs / 1000)
+  }
+
+  read(stream: TurnStream, worker: Worker): void {
+    const registers = [this.#registry]
+    const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        async collect() {
+          this.set(await value())
+        },
+      })
+    }
+    gauge('gabion_stream_lag', 'Turns of the stream that no worker has taken', async () => (await stream.lag()).waiting)
+    gauge('gabion_stream_pending', 'Turns that a worker has taken and not finished', async () => (await stream.lag()).pending)
+    gauge('gabion_worker_under_way', 'Turns under way in this worker', () => worker.underWay)
+  }
+
+  async listen(host: string, port: number, logger: Logger, store: RedisStore): Promise<number> {
+    this.#app.get('/metrics', async (_, reply) => reply.type(this.#registry.contentType).send(await this.#registry.metrics()))
+    this.#app.get('/health', () => ({ status: 'ok' }))
+    this.#app.get('/ready', async (_, reply) => {
+      try {
+        await store.check()
+        return { status: 'ready' }
+      } catch {
+        return await reply.code(503).send({ status: 'unavailable' })
+      }
+    })
+    await this.#app.listen({ host, port })
+    const bound = (this.#app.server.address() as AddressInfo).port
+    logger.info({ port: bound }, 'metrics')
+    return bound
+  }
+
+  async close(): Promise<void> {
+    this.#app.server.closeAllConnections()
+    await this.#app.close()
+  }
+}

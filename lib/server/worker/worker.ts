@@ -1,0 +1,156 @@
+// Owns the worker: turns of a Redis stream are judged, each once in effect, in order a conversation, as many at once as the encoder takes.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { GabionError, isGabionError } from '../../errors.js'
+import type { Monitor } from '../../monitor/monitor.js'
+import type { JudgedTurn } from '../conversations/record.js'
+import type { RedisStore } from '../conversations/redis-store.js'
+import { Lanes, takeTurn, type TurnKeeper } from '../conversations/turns.js'
+import { checkTexts, type Limits } from '../limits.js'
+import { readTurn, type StreamEntry, type TurnStream } from './turn-stream.js'
+
+/** What a worker is made of. */
+export interface WorkerOptions {
+  readonly monitor: Monitor
+  readonly store: RedisStore
+  readonly stream: TurnStream
+  readonly logger: Logger
+  readonly limits: Limits
+  /** Turns under way at once; no more are taken, so that other workers get them. */
+  readonly concurrency: number
+  /** Milliseconds without a sign after which another consumer's entries are taken over. */
+  readonly claimAfterMs: number
+  readonly onJudged: (judged: JudgedTurn) => void
+}
+
+const WAIT_MS = 1000
+const PLACE_POLL_MS = 15
+const TROUBLE_PAUSE_MS = 500
+
+/** A consumer that runs until it is told to stop. */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #lanes = new Lanes()
+  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #stop = new AbortController()
+  #done = 0
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  /** Entries being judged. */
+  get underWay(): number {
+    return this.#underWay.size
+  }
+
+  /** Entries finished since the start. */
+  get done(): number {
+    return this.#done
+  }
+
+  /** Runs until {@link stop}. Redis that is away is waited for. */
+  async run(): Promise<void> {
+    const claiming = this.#claimFromTheDead()
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#round()
+      } catch (error) {
+        await this.#pause(error)
+      }
+    }
+    await claiming
+    await Promise.all(this.#underWay.values())
+    await this.#options.stream.leave().catch(() => undefined)
+  }
+
+  /** Takes nothing new; `run` resolves when what was taken is done. */
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  async #round(): Promise<void> {
+    const { stream, concurrency } = this.#options
+    const free = concurrency - this.#underWay.size
+    if (free <= 0) {
+      await Promise.race(this.#underWay.values())
+      return
+    }
+    const entries = await stream.take(free)
+    for (const entry of entries) this.#begin(entry)
+    if (entries.length === 0) await stream.waitForMore(WAIT_MS)
+  }
+
+  // Besides the limit: what a dead worker held may be what all of those under way wait for.
+  async #claimFromTheDead(): Promise<void> {
+    const { stream, claimAfterMs, concurrency, logger } = this.#options
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        const entries = await stream.claim(claimAfterMs, concurrency)
+        const foreign = entries.filter(({ id }) => !this.#underWay.has(id))
+        if (foreign.length > 0) logger.info({ entries: foreign.length }, 'took over entries of a worker that is gone')
+        for (const entry of foreign) this.#begin(entry)
+      } catch (error) {
+        logger.debug({ reason: (error as Error).message }, 'could not look for entries to take over')
+      }
+      await sleep(Math.max(20, claimAfterMs / 4), undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  #begin(entry: StreamEntry): void {
+    const lane = entry.fields.conversation ?? ''
+    const forever = new AbortController().signal
+    const run = this.#lanes
+      .run(lane, forever, () => this.#finish(entry))
+      .catch((error: unknown) => {
+        // It stays pending, and is claimed again, here or elsewhere.
+        this.#options.logger.warn({ entry: entry.id, reason: (error as Error).message }, 'an entry has to be tried again')
+      })
+      .finally(() => this.#underWay.delete(entry.id))
+    this.#underWay.set(entry.id, run)
+  }
+
+  async #finish(entry: StreamEntry): Promise<void> {
+    const { stream, monitor, store, limits, onJudged } = this.#options
+    for (;;) {
+      const place = await stream.place(entry)
+      if (place === 'GONE') return
+      if (place === 'TURN') break
+      await sleep(PLACE_POLL_MS)
+    }
+    const keeper: TurnKeeper = {
+      load: (id) => store.load(id),
+      save: async (_, record, revision) => {
+        const outcome = await stream.commit(entry, record, revision)
+        if (outcome === 'DONE') return true
+        if (outcome === 'STALE') return false
+        throw new GabionError('CONFLICT', 'another worker took the entry over')
+      },
+    }
+    try {
+      const turn = readTurn(entry)
+      checkTexts([turn.user, turn.assistant], limits)
+      const { judged, repeated } = await takeTurn(monitor, keeper, turn, AbortSignal.timeout(limits.requestMs))
+      if (repeated) await stream.settle(entry, { verdict: judged })
+      else onJudged(judged)
+    } catch (error) {
+      if (!isGabionError(error) || !isHopeless(error)) throw error
+      await stream.settle(entry, { error })
+    }
+    this.#done++
+  }
+
+  async #pause(error: unknown): Promise<void> {
+    this.#options.logger.warn({ reason: (error as Error).message }, 'trouble with the stream; going on in a moment')
+    await sleep(TROUBLE_PAUSE_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+    // The group is gone where Redis came back empty.
+    await this.#options.stream.prepare().catch(() => undefined)
+  }
+}
+
+/** Whether trying again would end the same way. */
+function isHopeless({ code }: GabionError): boolean {
+  return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'TOKENIZER_FAILED' || code === 'ARTEFACT_INVALID'
+}

@@ -1,0 +1,135 @@
+// Conversations in a real Redis: any instance takes any turn, and nothing acknowledged is lost when one is killed, nor when Redis is.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { Monitor } from '../../lib/index.js'
+import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import { RedisStore } from '../../lib/server/conversations/redis-store.js'
+import type { RunningService } from '../../lib/server/serve.js'
+import { startGabion, type GabionProcess } from './gabion-process.js'
+import { RedisServer } from './redis-server.js'
+import { get, memoryLog, post, startService, testEmbedder } from './service-under-test.js'
+
+const EXCHANGES = Array.from({ length: 12 }, (_, i) => ({
+  user: `Could you tell me about delivery number ${i}?`,
+  assistant: `Delivery number ${i} left the house on day ${i} and will be with you soon.`,
+}))
+
+/** The verdicts of the library alone, without what differs from run to run. */
+async function expectedVerdicts(): Promise<object[]> {
+  const conversation = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+  const verdicts = []
+  for (const exchange of EXCHANGES) verdicts.push(coreOf(await conversation.addTurn(exchange)))
+  return verdicts
+}
+
+function coreOf({
+  turn,
+  alert,
+  state,
+  likelihood,
+  risk,
+  drift,
+  acceleration,
+  cumulative,
+}: Omit<JudgedTurn, 'turnId' | 'at' | 'timings'>): object {
+  return { turn, alert, state, likelihood, risk, drift, acceleration, cumulative }
+}
+
+describe('Conversations in Redis', () => {
+  let redis: RedisServer
+  const open = (ttlMs = 3_600_000): Promise<RedisStore> =>
+    RedisStore.open({ url: redis.url, prefix: 'test', ttlMs, logger: memoryLog().logger })
+  const instance = async (): Promise<RunningService> => startService({ store: await open(), grpcPort: null })
+  before(async () => {
+    redis = await RedisServer.start()
+  })
+  after(() => redis.remove())
+
+  it('go on at another instance, which also tells of it', async () => {
+    const [a, b] = [await instance(), await instance()]
+    const events = await fetch(`${b.url}/v1/conversations/shared/events`)
+    const verdicts: object[] = []
+    for (const [index, exchange] of EXCHANGES.entries()) {
+      const { url } = index % 2 === 0 ? a : b
+      verdicts.push(coreOf((await post<JudgedTurn>(`${url}/v1/conversations/shared/turns`, exchange)).body))
+    }
+    assert.deepEqual(verdicts, await expectedVerdicts())
+    const list = await get<{ conversations: { turns: number }[] }>(`${a.url}/v1/conversations`)
+    assert.equal(list.body.conversations[0]?.turns, EXCHANGES.length)
+    b.service.stop()
+    assert.equal((await events.text()).match(/event: turn/g)?.length, EXCHANGES.length)
+    assert.equal((await fetch(`${a.url}/v1/conversations/shared`, { method: 'DELETE' })).status, 200)
+    assert.equal(await redis.command('EXISTS', '{test}:conversation:shared'), 0)
+    await Promise.all([a.stop(), b.stop()])
+  })
+
+  it('keep their order and lose no turn when instances write at once; a turn id counts once', async () => {
+    const [a, b] = [await instance(), await instance()]
+    const sent = EXCHANGES.flatMap((exchange, i) =>
+      [a, b].map(({ url }) => post<JudgedTurn>(`${url}/v1/conversations/race/turns`, { ...exchange, turnId: `t${i}` })),
+    )
+    const answers = await Promise.all(sent)
+    assert.ok(answers.every(({ status }) => status === 200))
+    for (const [i] of EXCHANGES.entries()) assert.deepEqual(answers[2 * i]?.body, answers[2 * i + 1]?.body)
+    const { body } = await get<{ turns: number; history: JudgedTurn[] }>(`${a.url}/v1/conversations/race`)
+    assert.deepEqual(
+      body.history.map(({ turn }) => turn),
+      EXCHANGES.map((_, i) => i + 1),
+    )
+    await Promise.all([a.stop(), b.stop()])
+  })
+
+  it('are forgotten after their time', async () => {
+    const store = await open(150)
+    const service = await startService({ store, grpcPort: null })
+    await post(`${service.url}/v1/conversations/brief/turns`, EXCHANGES[0])
+    assert.ok(Number(await redis.command('PTTL', '{test}:conversation:brief')) <= 150)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    assert.equal((await get(`${service.url}/v1/conversations/brief`)).status, 404)
+    await service.stop()
+  })
+
+  it('lose nothing acknowledged when an instance is killed between two turns', async () => {
+    interface Ready {
+      url: string
+    }
+    const args = ['serve', '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'killed']
+    const first: GabionProcess<Ready> = await startGabion<Ready>(args)
+    const second = await startGabion<Ready>(args)
+    const verdicts: object[] = []
+    for (const [index, exchange] of EXCHANGES.entries()) {
+      if (index === 5) await first.stop('SIGKILL')
+      const { url } = (index < 5 ? first : second).ready
+      verdicts.push(coreOf((await post<JudgedTurn>(`${url}/v1/conversations/k/turns`, { ...exchange, turnId: String(index) })).body))
+    }
+    assert.deepEqual(verdicts, await expectedVerdicts())
+    await second.stop()
+  })
+
+  it('lose nothing acknowledged when Redis is killed, which is told as UNAVAILABLE until it is back', async () => {
+    const service = await instance()
+    const turns = `${service.url}/v1/conversations/restart/turns`
+    for (const exchange of EXCHANGES.slice(0, 4)) assert.equal((await post(turns, exchange)).status, 200)
+    await redis.kill()
+    const away = await post(turns, EXCHANGES[4])
+    assert.deepEqual([away.status, away.body.error.code, away.headers.get('retry-after')], [503, 'UNAVAILABLE', '1'])
+    assert.equal((await get(`${service.url}/ready`)).status, 503)
+    assert.equal((await get(`${service.url}/health`)).status, 200)
+    assert.equal((await post(`${service.url}/v1/embeddings`, { input: 'vectors need no Redis' })).status, 200)
+    await redis.start()
+    let answer = await post<JudgedTurn>(turns, EXCHANGES[4])
+    while (answer.status === 503) answer = await post<JudgedTurn>(turns, EXCHANGES[4])
+    assert.equal(answer.body.turn, 5)
+    assert.deepEqual(coreOf(answer.body), (await expectedVerdicts())[4])
+    await service.stop()
+  })
+
+  it('need a Redis that is there', async () => {
+    const nowhere = RedisStore.open({ url: 'redis://127.0.0.1:1', prefix: 'x', ttlMs: 1, logger: memoryLog().logger })
+    await assert.rejects(nowhere, { code: 'UNAVAILABLE', message: /127\.0\.0\.1:1/ })
+    await assert.rejects(RedisStore.open({ url: 'http://x', prefix: 'x', ttlMs: 1, logger: memoryLog().logger }), {
+      code: 'INVALID_ARGUMENT',
+    })
+  })
+})
