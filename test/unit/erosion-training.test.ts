@@ -78,7 +78,7 @@ describe('the fit', () => {
   test('gives the same bits twice, and nearly the same from another start', () => {
     const exchanges = madeUp(120, 4)
     const weights = rowWeights(exchanges, { 'made-up': { unsafe: 0.5, safe: 0.5 } })
-    const fit = { recipe: VARIANTS.default, c: 0.01, dimensions: D }
+    const fit = { recipe: { ...VARIANTS.default, c: 0.01 }, dimensions: D }
     const one = fitHead(exchanges, weights, fit)
     assert.deepEqual(fitHead(exchanges, weights, fit), one)
     const other = fitHead(exchanges, weights, { ...fit, start: { weights: one.model.weights.map((w) => w + 0.1), intercept: 1 } })

@@ -52,7 +52,7 @@ export interface TrainingSet {
 
 /** A trained erosion detector. */
 export interface ErosionArtefact {
-  /** `default`, `noUser`, or the name of the owner's own. */
+  /** The variant's (such as `default`), or the name of the owner's own. */
   readonly name: string
   readonly embedder: EmbedderFingerprint
   /** How texts are cut, in tokens. */

@@ -8,8 +8,13 @@ import { ErosionDetector, type ErosionDetectorOptions } from './erosion.js'
 /** The folder with the heads that come with the package. */
 export const EROSION_FOLDER = fileURLToPath(new URL('../../../models/detectors/erosion/', import.meta.url))
 
-/** The bundled heads: with a block for the user's text, and without one. */
-export const EROSION_ARTEFACTS = { default: `${EROSION_FOLDER}default.json`, noUser: `${EROSION_FOLDER}no-user.json` } as const
+/** The bundled heads: with a block for the user's text and without one, and the same two by the recipe that they are measured against. */
+export const EROSION_ARTEFACTS = {
+  default: `${EROSION_FOLDER}default.json`,
+  noUser: `${EROSION_FOLDER}no-user.json`,
+  reference: `${EROSION_FOLDER}reference.json`,
+  referenceNoUser: `${EROSION_FOLDER}reference-no-user.json`,
+} as const
 
 /** Options of {@link openErosionDetector}. */
 export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artefact'> {

@@ -19,6 +19,8 @@ export interface FeatureRecipe {
   readonly userBlock: boolean
   /** The ridge penalty of the two flags is this many times weaker than that of the vectors. */
   readonly flagFreedom: number
+  /** The product block's features are multiplied by this, so that below 1 they are penalised more than the others. */
+  readonly productScale: number
 }
 
 /** Centring and scaling learned from training rows. */
@@ -27,7 +29,7 @@ export interface FeatureScale {
   readonly dimensions: number
   /** Mean of all user and reply vectors. */
   readonly centre: Float64Array
-  /** Mean and (floored) standard deviation of each feature. */
+  /** Mean of each feature, and its (floored) standard deviation over the scale of its block. */
   readonly means: Float64Array
   readonly deviations: Float64Array
 }
@@ -64,10 +66,12 @@ export function learnScale(exchanges: readonly ExchangeVectors[], recipe: Featur
     for (let i = 0; i < columns; i++) deviations[i]! += ((row[i] as number) - (means[i] as number)) ** 2
   }
   for (let i = 0; i < columns; i++) deviations[i] = Math.sqrt((deviations[i] as number) / exchanges.length)
-  for (let block = 0; block + dimensions <= columns - 2; block += dimensions) {
+  const productBlock = columns - 2 - dimensions
+  for (let block = 0; block <= productBlock; block += dimensions) {
     const part = deviations.subarray(block, block + dimensions)
     const floor = DEVIATION_FLOOR * median(part)
-    for (let i = 0; i < dimensions; i++) part[i] = Math.max(part[i] as number, floor)
+    const factor = block === productBlock ? recipe.productScale : 1
+    for (let i = 0; i < dimensions; i++) part[i] = Math.max(part[i] as number, floor) / factor
   }
   for (const flag of [columns - 2, columns - 1]) if (deviations[flag] === 0) deviations[flag] = 1
   return { recipe, dimensions, centre, means, deviations }

@@ -15,6 +15,15 @@ export interface Weights {
   readonly intercept: number
 }
 
+/** Comparisons of rows: the first of each pair should score above the second. */
+export interface RowPairs {
+  /** Indices of rows, pair by pair. */
+  readonly higher: ArrayLike<number>
+  readonly lower: ArrayLike<number>
+  /** Weight of every pair. */
+  readonly weights: ArrayLike<number>
+}
+
 /** What a fit is asked for. */
 export interface LogisticProblem {
   readonly features: FeatureRows
@@ -22,6 +31,8 @@ export interface LogisticProblem {
   readonly targets: ArrayLike<number>
   /** Weight of each row; their mean should be 1. */
   readonly weights: ArrayLike<number>
+  /** Comparisons that the loss also counts: `log(1 + exp(-(higher's logit - lower's)))` each. */
+  readonly pairs?: RowPairs
   /** Inverse strength of the penalty: `|w - prior|² / (2C)` is added to the weighted sum of log losses. */
   readonly c: number
   /** Weights that the penalty pulls towards; default zeros. The intercept is never penalised. */
@@ -112,15 +123,17 @@ function evaluate(problem: LogisticProblem, point: Float64Array): { loss: number
   const { features, targets, weights, c, prior } = problem
   const { rows, columns, values } = features
   const logits = logitsOf(features, point, point[columns] as number)
-  const gradient = new Float64Array(columns + 1)
+  const pulls = new Float64Array(rows)
   let loss = 0
+  for (let row = 0; row < rows; row++) {
+    const [logit, weight, target] = [logits[row] as number, weights[row] as number, targets[row] as number]
+    loss += weight * (softplus(logit) - target * logit)
+    pulls[row] = weight * (1 / (1 + Math.exp(-logit)) - target)
+  }
+  if (problem.pairs !== undefined) loss += addPairs(problem.pairs, logits, pulls)
+  const gradient = new Float64Array(columns + 1)
   for (let row = 0, at = 0; row < rows; row++, at += columns) {
-    const logit = logits[row] as number
-    const weight = weights[row] as number
-    const target = targets[row] as number
-    // log(1 + exp(logit)) without overflow
-    loss += weight * (Math.max(logit, 0) + Math.log1p(Math.exp(-Math.abs(logit))) - target * logit)
-    const pull = weight * (1 / (1 + Math.exp(-logit)) - target)
+    const pull = pulls[row] as number
     if (pull === 0) continue
     for (let i = 0; i < columns; i++) gradient[i]! += pull * (values[at + i] as number)
     gradient[columns]! += pull
@@ -131,6 +144,25 @@ function evaluate(problem: LogisticProblem, point: Float64Array): { loss: number
     gradient[i]! += away / c
   }
   return { loss, gradient }
+}
+
+/** The loss of the comparisons; what they pull at their rows is added to `pulls`. */
+function addPairs({ higher, lower, weights }: RowPairs, logits: Float64Array, pulls: Float64Array): number {
+  let loss = 0
+  for (let pair = 0; pair < weights.length; pair++) {
+    const [above, below, weight] = [higher[pair] as number, lower[pair] as number, weights[pair] as number]
+    const difference = (logits[above] as number) - (logits[below] as number)
+    loss += weight * softplus(-difference)
+    const pull = weight / (1 + Math.exp(difference))
+    pulls[above]! -= pull
+    pulls[below]! += pull
+  }
+  return loss
+}
+
+/** log(1 + exp(value)) without overflow. */
+function softplus(value: number): number {
+  return Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)))
 }
 
 /** The two-loop recursion: minus the gradient, bent by the curvature of the last steps. */

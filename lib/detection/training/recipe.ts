@@ -47,15 +47,29 @@ export const TEMPLATE_SET = 'templates'
 /** The relative score is fitted on these sets, which people or judges labelled reply by reply; on all others where they are missing. */
 export const CURVE_SETS: readonly string[] = ['jailbreakbench', 'xstest']
 
-/** The two heads that are shipped. */
+/** How a head is fitted. */
+export interface HeadRecipe extends FeatureRecipe {
+  /** Inverse strength of the ridge penalty. */
+  readonly c: number
+  /**
+   * Weight of the comparisons within groups: those of one set weigh together this share of all rows. Comparing an unsafe reply with a
+   * safe one to the same prompt tells how they differ, whatever the topic. 0: none.
+   */
+  readonly pairShare: number
+}
+
+/**
+ * The heads that are shipped: `default` and, blind to topics, `noUser`; and beside them, as a yardstick, the two without comparisons
+ * and with one scale for all blocks.
+ */
 export const VARIANTS = {
-  default: { userBlock: true, flagFreedom: 17 },
-  noUser: { userBlock: false, flagFreedom: 101 },
-} as const satisfies Record<string, FeatureRecipe>
+  default: { userBlock: true, flagFreedom: 17, productScale: 0.5, c: 4e-4, pairShare: 0.3 },
+  noUser: { userBlock: false, flagFreedom: 101, productScale: 0.5, c: 4e-4, pairShare: 0.3 },
+  reference: { userBlock: true, flagFreedom: 17, productScale: 1, c: 1e-3, pairShare: 0 },
+  referenceNoUser: { userBlock: false, flagFreedom: 101, productScale: 1, c: 1e-3, pairShare: 0 },
+} as const satisfies Record<string, HeadRecipe>
 export type Variant = keyof typeof VARIANTS
 
-/** Inverse strength of the ridge penalty. */
-export const RIDGE_C = 0.001
 /** Draws the conversations of a set that are kept aside. */
 export const SPLIT_SEED = 5
 /** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */

@@ -2,9 +2,9 @@
 // Knows exchanges with vectors; sets and tables are elsewhere.
 
 import type { EmbeddedExchange } from './exchanges.js'
-import type { FeatureRecipe } from './features.js'
 import { fitLogistic, logitsOf, type FeatureRows, type Weights } from './logistic.js'
 import { Random } from './random.js'
+import type { HeadRecipe } from './recipe.js'
 import { fitTermModel } from './term-model.js'
 import { fitHead, logitsAtRunTime } from './train-head.js'
 
@@ -20,13 +20,12 @@ export interface Scorer {
 
 /** What scorers that fit need. */
 export interface ScorerSettings {
-  readonly c: number
   readonly dimensions: number
   readonly signal?: AbortSignal
 }
 
 /** A head of a recipe, scored as at run time. */
-export function headScorer(name: string, recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+export function headScorer(name: string, recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   let start: Weights | undefined
   return {
     name,
@@ -39,13 +38,13 @@ export function headScorer(name: string, recipe: FeatureRecipe, settings: Scorer
 }
 
 /** The controls: what is left when vectors, replies, words or labels are taken away. */
-export function controlScorers(recipe: FeatureRecipe, settings: ScorerSettings): Scorer[] {
+export function controlScorers(recipe: HeadRecipe, settings: ScorerSettings): Scorer[] {
   return [
     {
       name: 'refusal flags alone',
       fit: () => (test) => Float64Array.from(test, ({ flags }) => -2 * Number(flags.opening) - Number(flags.anywhere)),
     },
-    userOnly(settings),
+    userOnly(recipe.c, settings),
     { name: 'reply length', fit: () => (test) => Float64Array.from(test, ({ reply }) => reply.length) },
     { name: 'turn count', fit: () => (test) => Float64Array.from(test, ({ turn }) => turn) },
     shuffledLabels(recipe, settings),
@@ -55,7 +54,7 @@ export function controlScorers(recipe: FeatureRecipe, settings: ScorerSettings):
 }
 
 /** The user's text and nothing of the reply: what the topic alone gives away. */
-function userOnly(settings: ScorerSettings): Scorer {
+function userOnly(c: number, settings: ScorerSettings): Scorer {
   return {
     name: 'user text alone',
     fit: (exchanges, weights) => {
@@ -67,7 +66,7 @@ function userOnly(settings: ScorerSettings): Scorer {
         ),
         targets: targetsOf(exchanges),
         weights,
-        c: settings.c,
+        c,
         ...(settings.signal !== undefined && { signal: settings.signal }),
       })
       return (test) =>
@@ -84,7 +83,7 @@ function userOnly(settings: ScorerSettings): Scorer {
 }
 
 /** Labels dealt out anew among all exchanges: whatever is far from one half is a fault of the measurement. */
-function shuffledLabels(recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+function shuffledLabels(recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   return {
     name: 'shuffled labels',
     fit: (exchanges, weights) => {
@@ -97,7 +96,7 @@ function shuffledLabels(recipe: FeatureRecipe, settings: ScorerSettings): Scorer
 }
 
 /** Every reply is scored beside another exchange's user text: what the pairing of both is worth. */
-function shuffledUsers(recipe: FeatureRecipe, settings: ScorerSettings): Scorer {
+function shuffledUsers(recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   return {
     name: 'shuffled turns',
     fit: (exchanges, weights) => {

@@ -3,7 +3,7 @@
 import { controlScorers, headScorer } from './scorers.js'
 import { measureScorer, type LeaveOutPlan, type ScorerMeasure } from './leave-out.js'
 import type { PreparedSets, TrainingProgress } from './prepare.js'
-import { RIDGE_C, TEMPLATE_SET, VARIANTS, type Variant } from './recipe.js'
+import { TEMPLATE_SET, VARIANTS, type Variant } from './recipe.js'
 
 /** Yields a row of the table after the other: the variants asked for, then the controls. */
 export function* leaveOneSetOut(
@@ -12,7 +12,7 @@ export function* leaveOneSetOut(
   options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
 ): Generator<ScorerMeasure> {
   const { training, masses, measured, dimensions } = sets
-  const settings = { c: RIDGE_C, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
+  const settings = { dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
   const bothClasses = (exchanges: readonly { label: string }[]): boolean => new Set(exchanges.map(({ label }) => label)).size === 2
   const plan: LeaveOutPlan = {
     training,

@@ -2,13 +2,14 @@
 
 import { scoreExchange, type HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
-import { featureRows, foldHead, learnScale, type FeatureRecipe, type FeatureScale } from './features.js'
+import { featureRows, foldHead, learnScale, type FeatureScale } from './features.js'
+import { pairsWithinGroups } from './group-pairs.js'
 import { fitLogistic, type LogisticModel, type Weights } from './logistic.js'
+import type { HeadRecipe } from './recipe.js'
 
 /** What a head is fitted with. */
 export interface HeadFit {
-  readonly recipe: FeatureRecipe
-  readonly c: number
+  readonly recipe: HeadRecipe
   readonly dimensions: number
   /** A model of nearly the same rows, to begin from; saves time and changes nothing beyond the tolerance of the fit. */
   readonly start?: Weights
@@ -30,7 +31,8 @@ export function fitHead(exchanges: readonly EmbeddedExchange[], weights: ArrayLi
     features: featureRows(rows, scale),
     targets: exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0)),
     weights,
-    c: fit.c,
+    c: fit.recipe.c,
+    ...(fit.recipe.pairShare > 0 && { pairs: pairsWithinGroups(exchanges, fit.recipe.pairShare) }),
     ...(fit.start !== undefined && { start: fit.start }),
     ...(fit.signal !== undefined && { signal: fit.signal }),
   })

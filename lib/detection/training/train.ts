@@ -7,7 +7,7 @@ import { findAnchors } from './anchors.js'
 import { byConversation, thresholdsFrom } from './conversation-scores.js'
 import { rowWeights, type EmbeddedExchange } from './exchanges.js'
 import type { PreparedSets, TrainingProgress } from './prepare.js'
-import { BUDGETS, CURVE_SETS, RIDGE_C, SPLIT_SEED, VARIANTS, WINDOWS, type Variant } from './recipe.js'
+import { BUDGETS, CURVE_SETS, SPLIT_SEED, VARIANTS, WINDOWS, type Variant } from './recipe.js'
 import { crossValidated, fitRelativeScore, outOfFoldLogits } from './relative-score.js'
 import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 
@@ -25,7 +25,7 @@ export function trainVariant(
 ): TrainedVariant {
   const { training, keptAside, written, sources, masses, embedder, dimensions } = sets
   const recipe = VARIANTS[variant]
-  const fit: HeadFit = { recipe, c: RIDGE_C, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
+  const fit: HeadFit = { recipe, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
   let fits = 0
   const fitted = (): void => options.onProgress?.({ doing: `fitting ${variant}`, done: ++fits, total: 6 })
   const weights = rowWeights(training, masses)
@@ -54,7 +54,7 @@ export function trainVariant(
     ),
     anchors: findAnchors(training, weights, tagged),
     thresholds,
-    recipe: { variant, ...recipe, c: RIDGE_C, splitSeed: SPLIT_SEED, rows: training.length },
+    recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length },
     sets: sources.map((source) => ({ ...source, ...classesOf(source.name, sets) })),
   }
   return { artefact, crossValidated: crossValidated(training, logits) }

@@ -1,0 +1,61 @@
+// Owns the comparisons within groups: unsafe replies beside safe ones to the same prompt or on the same behaviour.
+// Knows exchanges and their groups, nothing of vectors.
+
+import type { Exchange } from './exchanges.js'
+import type { RowPairs } from './logistic.js'
+import { Random } from './random.js'
+import { TEMPLATE_SET } from './recipe.js'
+
+const PAIR_SEED = 19
+/** Most comparisons taken of one group and of one set: a group of a hundred replies has thousands, which say little more. */
+const MOST_OF_GROUP = 60
+const MOST_OF_SET = 4000
+
+/**
+ * Draws comparisons, set by set. The written exchanges are left out: there, a group is a topic of a handful of set phrases.
+ *
+ * @param share - weight of one set's comparisons together, as a share of the number of exchanges
+ */
+export function pairsWithinGroups(exchanges: readonly Exchange[], share: number): RowPairs {
+  const random = new Random(PAIR_SEED)
+  const higher: number[] = []
+  const lower: number[] = []
+  const weights: number[] = []
+  for (const groups of groupsOfSets(exchanges)) {
+    const pairs = [...groups.values()].flatMap(({ unsafe, safe }) => drawn(unsafe, safe, random))
+    const kept = pairs.length > MOST_OF_SET ? random.shuffled(pairs).slice(0, MOST_OF_SET) : pairs
+    for (const [above, below] of kept) {
+      higher.push(above)
+      lower.push(below)
+      weights.push((share * exchanges.length) / kept.length)
+    }
+  }
+  return { higher: Int32Array.from(higher), lower: Int32Array.from(lower), weights: Float64Array.from(weights) }
+}
+
+interface GroupRows {
+  readonly unsafe: number[]
+  readonly safe: number[]
+}
+
+function groupsOfSets(exchanges: readonly Exchange[]): Map<string, GroupRows>[] {
+  const sets = new Map<string, Map<string, GroupRows>>()
+  for (const [row, { set, group, label }] of exchanges.entries()) {
+    if (set === TEMPLATE_SET) continue
+    const groups = sets.get(set) ?? new Map<string, GroupRows>()
+    const members = groups.get(group) ?? { unsafe: [], safe: [] }
+    members[label].push(row)
+    groups.set(group, members)
+    sets.set(set, groups)
+  }
+  return [...sets.values()]
+}
+
+function drawn(unsafe: readonly number[], safe: readonly number[], random: Random): [above: number, below: number][] {
+  const all = unsafe.length * safe.length
+  const pairOf = (index: number): [number, number] => [unsafe[Math.floor(index / safe.length)]!, safe[index % safe.length]!]
+  if (all <= MOST_OF_GROUP) return Array.from({ length: all }, (_, index) => pairOf(index))
+  const indices = new Set<number>()
+  while (indices.size < MOST_OF_GROUP) indices.add(random.below(all))
+  return [...indices].map(pairOf)
+}

@@ -1,0 +1,46 @@
+// Writes the exchanges that the second stage is trained and measured on, one JSON object a line, with the logits of the first
+// stage beside them: those of heads that have not seen the exchange's set.
+//
+//   node --import tsx scripts/second-stage/export-rows.ts build/vectors build/second-stage/rows.jsonl
+
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { finished } from 'node:stream/promises'
+import { fileURLToPath } from 'node:url'
+import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/exchanges.js'
+import { prepareSets, shippedPlan } from '../../lib/detection/training/prepare.js'
+import { TEMPLATE_SET, VARIANTS } from '../../lib/detection/training/recipe.js'
+import { fitHead, logitsAtRunTime } from '../../lib/detection/training/train-head.js'
+import { Embedder } from '../../lib/embedding/embedder.js'
+
+const [cache, target] = process.argv.slice(2)
+if (cache === undefined || target === undefined) throw new Error('expected a folder of vectors and the file to write')
+using embedder = await Embedder.load()
+const sets = await prepareSets(embedder, shippedPlan(fileURLToPath(new URL('../../data/', import.meta.url)), cache))
+const { training, masses, dimensions, written } = sets
+const headWithout = (set: string | null): ReturnType<typeof fitHead>['head'] => {
+  const rows = training.filter((exchange) => exchange.set !== set)
+  return fitHead(rows, rowWeights(rows, masses), { recipe: VARIANTS.reference, dimensions }).head
+}
+
+await mkdir(dirname(target), { recursive: true })
+const out = createWriteStream(target)
+const write = (part: string, exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): void => {
+  for (const [index, exchange] of exchanges.entries()) {
+    const { set, group, conversation, turn, label, user, reply, flags } = exchange
+    const kind = set === TEMPLATE_SET ? written[index]!.kind : null
+    out.write(`${JSON.stringify({ part, set, group, conversation, turn, label, kind, user, reply, flags, head: logits[index] })}\n`)
+  }
+}
+const whole = headWithout(null)
+for (const set of new Set(training.map((exchange) => exchange.set))) {
+  const rows = training.filter((exchange) => exchange.set === set)
+  const bothClasses = new Set(rows.map(({ label }) => label)).size === 2 && set !== TEMPLATE_SET
+  // The written exchanges lie first in `training`, in the order in which they were written.
+  write('training', rows, logitsAtRunTime(bothClasses ? headWithout(set) : whole, rows))
+}
+write('keptAside', sets.keptAside, logitsAtRunTime(whole, sets.keptAside))
+for (const rows of Object.values(sets.measured)) write('measured', rows, logitsAtRunTime(whole, rows))
+out.end()
+await finished(out)
