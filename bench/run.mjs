@@ -13,7 +13,7 @@ import { performancePage } from './rig/markdown.mjs'
 import { print, printMachine, printResult } from './rig/terminal.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput']
+const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput', 'detector']
 const FORMAT = 'gabion-bench-1'
 const USAGE = `usage: npm run bench -- [options]
   --quick        a few calls of each, to see that everything runs; its numbers mean nothing

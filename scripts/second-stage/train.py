@@ -112,6 +112,16 @@ def score(model, rows, options):
     return {name: np.array([pool(values) for values in found]) for name, pool in POOLINGS.items()}
 
 
+def write_scores(options, name, *parts):
+    """Keeps every score, so that sums with other first stages can be looked at without training again."""
+    file = options.results.replace('results.jsonl', f'scores-{options.leave_out or "none"}-{name}-{options.seed}.jsonl')
+    with open(file, 'w') as out:
+        for rows, found in parts:
+            for index, row in enumerate(rows):
+                scores = {pooling: round(float(values[index]), 5) for pooling, values in found.items()}
+                out.write(json.dumps({'set': row.set, 'conversation': row.conversation, 'turn': row.turn, **scores}) + '\n')
+
+
 def main():
     options = arguments()
     torch.set_num_threads(options.threads)
@@ -136,6 +146,7 @@ def main():
     for name, members in tested.items():
         found = score(model, members, options)
         head = np.array([row.head for row in members])
+        write_scores(options, name, (benign, on_benign), (members, found))
         columns = {'first stage': (heads, head)}
         for pooling in POOLINGS:
             columns[pooling] = (on_benign[pooling], found[pooling])

@@ -14,7 +14,7 @@ import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/
 import { adaptHead } from '../../lib/detection/training/few-shot.js'
 import { featureRows, foldHead, learnScale } from '../../lib/detection/training/features.js'
 import { fitLogistic, logitsOf } from '../../lib/detection/training/logistic.js'
-import { auroc, averagePrecision, calibration, withinGroups } from '../../lib/detection/training/ranking.js'
+import { auroc, averagePrecision, calibration, rocCurve, withinGroups } from '../../lib/detection/training/ranking.js'
 import { Random } from '../../lib/detection/training/random.js'
 import { VARIANTS } from '../../lib/detection/training/recipe.js'
 import { bootstrapInterval, dealFolds, splitGroups } from '../../lib/detection/training/splits.js'
@@ -139,6 +139,28 @@ describe('measures', () => {
         )
       }),
     )
+  })
+
+  test('the area below the ROC curve is the AUROC', () => {
+    fc.assert(
+      fc.property(scored, (items) => {
+        const given = { scores: items.map(({ score }) => score), labels: items.map(({ label }) => label) }
+        const curve = rocCurve(given)
+        if (Number.isNaN(auroc(given))) assert.deepEqual(curve, [])
+        else {
+          let area = 0
+          let before = { falseAlarms: 0, recall: 0 }
+          for (const point of curve) {
+            area += ((point.falseAlarms - before.falseAlarms) * (point.recall + before.recall)) / 2
+            before = point
+          }
+          assert.ok(Math.abs(area - auroc(given)) < 1e-12)
+          assert.deepEqual([before.falseAlarms, before.recall], [1, 1])
+        }
+      }),
+    )
+    const long = rocCurve({ scores: Array.from({ length: 5000 }, (_, i) => i), labels: Array.from({ length: 5000 }, (_, i) => i % 2) })
+    assert.ok(long.length <= 201 && long.at(-1)!.recall === 1)
   })
 
   test('average precision sums precision over the steps of recall', () => {

@@ -6,7 +6,7 @@ import { EROSION_START, nextLevel, type ErosionState, type Levels } from '../ero
 import { fewestConversations, thresholdFor } from '../erosion/thresholds.js'
 import { byConversation } from './conversation-scores.js'
 import type { EmbeddedExchange } from './exchanges.js'
-import { auroc, averagePrecision, calibration, recallAt, withinGroups, type ReliabilityBin } from './ranking.js'
+import { auroc, averagePrecision, calibration, recallAt, rocCurve, withinGroups, type ReliabilityBin, type RocPoint } from './ranking.js'
 import { bootstrapInterval } from './splits.js'
 import { logitsAtRunTime } from './train-head.js'
 
@@ -18,6 +18,8 @@ export interface Separation {
   /** 95 % bootstrap interval by group. */
   readonly interval: readonly [number, number]
   readonly averagePrecision: number
+  /** For a plot; empty where a class is missing. */
+  readonly roc: readonly RocPoint[]
 }
 
 /** What a threshold does. */
@@ -175,6 +177,7 @@ function separation(scores: ArrayLike<number>, labels: readonly number[], groups
     auroc: auroc({ scores, labels }),
     interval: bootstrapInterval(groups, (rows) => areaOf(scores, labels, rows), { draws }),
     averagePrecision: averagePrecision({ scores, labels }),
+    roc: rocCurve({ scores, labels }),
   }
 }
 

@@ -29,6 +29,35 @@ export function auroc({ scores, labels }: Scored): number {
   return unsafe === 0 || safe === 0 ? NaN : (sum - (unsafe * (unsafe + 1)) / 2) / (unsafe * safe)
 }
 
+/** A line drawn somewhere: the share of safe items and of unsafe ones that reach it. */
+export interface RocPoint {
+  readonly threshold: number
+  readonly falseAlarms: number
+  readonly recall: number
+}
+
+/**
+ * The ROC curve from the strictest line to the loosest, thinned to about `most` points; items of equal score pass a line together.
+ * Empty without items of both classes.
+ */
+export function rocCurve({ scores, labels }: Scored, most = 200): RocPoint[] {
+  const order = ascending(scores).reverse()
+  const unsafe = Array.from(labels).reduce((sum, label) => sum + label, 0)
+  const safe = order.length - unsafe
+  if (unsafe === 0 || safe === 0) return []
+  let [hits, alarms] = [0, 0]
+  const points: RocPoint[] = []
+  for (const [index, item] of order.entries()) {
+    if (labels[item] === 1) hits++
+    else alarms++
+    const threshold = scores[item] as number
+    const next = order[index + 1]
+    if (next === undefined || scores[next] !== threshold) points.push({ threshold, falseAlarms: alarms / safe, recall: hits / unsafe })
+  }
+  const step = Math.ceil(points.length / most)
+  return points.filter((_, index) => index % step === 0 || index === points.length - 1)
+}
+
 /** Average precision: the area under the precision-recall curve as a sum over its steps. NaN without unsafe items. */
 export function averagePrecision({ scores, labels }: Scored): number {
   const order = ascending(scores).reverse()
