@@ -69,7 +69,7 @@ export interface NativeWindowsResult {
   times: Float64Array
 }
 
-/** The addon's functions. All throw errors with a `code`; none blocks, except for the two that say Sync or tokenize. */
+/** The addon's functions. All throw errors with a `code`; none blocks, except where it says so. */
 export interface NativeAddon {
   openModel(
     options: NativeModelOptions,
@@ -93,7 +93,7 @@ export interface NativeAddon {
   ): number
   cancel(run: number): void
   /**
-   * Embeds one text on this thread, into the caller's arrays.
+   * Embeds one text on this thread, blocking it, into the caller's arrays.
    *
    * @param vector as many values as the model has dimensions
    * @param point  as many values as the projection has components; null without a projection
@@ -107,7 +107,29 @@ export interface NativeAddon {
     point: Float32Array | null,
     notes: Float64Array,
   ): void
+  /** Blocks for some microseconds. */
   tokenize(model: NativeModel, text: string): { ids: Int32Array; total: number }
+  /**
+   * Adds Σ (x − shift)(x − shift)ᵀ and Σ (x − shift) over rows to sums, on all threads; blocks. The shift must be exact in the
+   * precision of the rows.
+   *
+   * @param products dimensions × dimensions
+   * @param sums     as many values as dimensions
+   */
+  addOuterProducts(
+    rows: Float32Array | Float64Array,
+    dimensions: number,
+    shift: Float64Array,
+    products: Float64Array,
+    sums: Float64Array,
+  ): void
+  /**
+   * Eigenvalues of a symmetric matrix, greatest first, and the unit eigenvectors of the first `count`; destroys the matrix, blocks.
+   *
+   * @param values  n values for a matrix of n × n
+   * @param vectors count × n
+   */
+  symmetricEigen(matrix: Float64Array, count: number, values: Float64Array, vectors: Float64Array): void
   runtime(): { version: string; library: string }
   /** `encoderInstructionSet` is empty where gabion's own encoder cannot run. */
   machine(): { instructionSet: string; encoderInstructionSet: string; defaultThreads: number }

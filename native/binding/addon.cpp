@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "algebra.hpp"
 #include "conversion.hpp"
 #include "cpu.hpp"
 #include "encoder_operator.hpp"
@@ -169,6 +170,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   add("cancel", Cancel);
   add("embedSync", EmbedSync);
   add("tokenize", Tokenize);
+  add("addOuterProducts", AddOuterProducts);
+  add("symmetricEigen", SymmetricEigen);
   add("runtime", DescribeRuntime);
   add("machine", DescribeMachine);
   return exports;

@@ -5,13 +5,21 @@ import { join } from 'node:path'
 import { buildAddon, buildTests } from '../build-native.mjs'
 import { prebuild } from '../prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
+import { installSklearn, isSklearnInstalled } from '../sklearn/install.mjs'
 import { installMissing, isInstallable } from './apt.mjs'
 import { installedDifference } from './npm-packages.mjs'
 import { StepFailed, root, run } from './run.mjs'
 import { fileMark, hashInputs } from './stamps.mjs'
 import { buildEnvironment, findTools } from './toolchain.mjs'
 
-const engineSources = ['CMakeLists.txt', 'native/engine', 'native/kernels', 'native/tokenizer', 'scripts/build-native.mjs']
+const engineSources = [
+  'CMakeLists.txt',
+  'native/algebra',
+  'native/engine',
+  'native/kernels',
+  'native/tokenizer',
+  'scripts/build-native.mjs',
+]
 const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle-echarts.mjs']
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
 const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
@@ -106,6 +114,13 @@ export const steps = [
     hash: () => hashInputs({ files: ['scripts/bundle-model.mjs', 'lib/convert', 'lib/models'] }),
     outputs: [`${referenceModel}/config.json`],
     work: (context) => node(context, ['scripts/bundle-model.mjs', '--out', referenceModel, '--precision', 'fp32,int8'], 'reference-models'),
+  },
+  {
+    id: 'sklearn',
+    title: 'scikit-learn',
+    purposes: ['test'],
+    isDone: isSklearnInstalled,
+    work: (context) => installSklearn({ echo: context.verbose }),
   },
   {
     id: 'prebuild',

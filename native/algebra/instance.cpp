@@ -1,0 +1,61 @@
+#include "instance.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace gabion::algebra {
+
+extern const Variant kPortable;
+#if defined(__x86_64__)
+extern const Variant kAvx2;
+extern const Variant kAvx512;
+#endif
+
+std::vector<const Variant*> UsableVariants() {
+  std::vector<const Variant*> usable;
+#if defined(__x86_64__)
+  // The builtins also ask whether the system saves the registers.
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+  if (avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0) {
+    usable.push_back(&kAvx512);
+  }
+  if (avx2) {
+    usable.push_back(&kAvx2);
+  }
+#endif
+  usable.push_back(&kPortable);
+  return usable;
+}
+
+const Variant& ChosenVariant() {
+  static const Variant& chosen = *UsableVariants().front();
+  return chosen;
+}
+
+void ForEach(size_t count, size_t threads, const std::function<void(size_t)>& work) {
+  std::atomic<size_t> next{0};
+  const auto run = [&] {
+    for (size_t i = next++; i < count; i = next++) {
+      work(i);
+    }
+  };
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < std::min(threads, count); ++i) {
+    try {
+      others.emplace_back(run);
+    } catch (const std::system_error&) {
+      break;  // no more threads to be had: those there are do the work
+    }
+  }
+  run();
+  for (std::thread& thread : others) {
+    thread.join();
+  }
+}
+
+}  // namespace gabion::algebra

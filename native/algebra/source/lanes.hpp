@@ -1,0 +1,27 @@
+// Vectors of kBytes bytes, as GCC and Clang have them on every processor. kBytes is set by the file that includes this.
+#pragma once
+
+#include <cstddef>
+
+namespace gabion::algebra {
+namespace {
+
+template <typename Value>
+struct LanesOf {
+  using Type __attribute__((vector_size(kBytes))) = Value;
+  using Unaligned __attribute__((vector_size(kBytes), aligned(alignof(Value)))) = Value;
+  static constexpr size_t kCount = kBytes / sizeof(Value);
+};
+
+template <typename Value>
+[[gnu::always_inline]] inline typename LanesOf<Value>::Type Load(const Value* from) {
+  return *reinterpret_cast<const typename LanesOf<Value>::Unaligned*>(from);
+}
+
+template <typename Value>
+[[gnu::always_inline]] inline void Store(Value* to, const typename LanesOf<Value>::Type& lanes) {
+  *reinterpret_cast<typename LanesOf<Value>::Unaligned*>(to) = lanes;
+}
+
+}  // namespace
+}  // namespace gabion::algebra

@@ -1,0 +1,66 @@
+#include "algebra.hpp"
+
+#include "conversion.hpp"
+#include "cpu.hpp"
+#include "outer_products.hpp"
+#include "symmetric_eigen.hpp"
+
+namespace gabion::binding {
+namespace {
+
+/// Beyond it, sizes below would overflow long before memory could hold them.
+constexpr size_t kMaximumDimensions = 1U << 16U;
+
+size_t ToDimensions(const Napi::Value& value, const char* name) {
+  const size_t dimensions = ToSize(value, name);
+  if (dimensions == 0 || dimensions > kMaximumDimensions) {
+    throw Error(Code::kInvalidArgument, std::string(name) + " must be from 1 to " + std::to_string(kMaximumDimensions) +
+                                            ", got " + std::to_string(dimensions));
+  }
+  return dimensions;
+}
+
+template <typename Value>
+void Add(const Napi::CallbackInfo& info, size_t length, size_t dimensions) {
+  const auto* rows = ToRoom<Value>(info[0], length, "rows");
+  const auto* shift = ToRoom<double>(info[2], dimensions, "shift");
+  auto* products = ToRoom<double>(info[3], dimensions * dimensions, "products");
+  auto* sums = ToRoom<double>(info[4], dimensions, "sums");
+  algebra::AddOuterProducts(rows, length / dimensions, dimensions, shift, products, sums, DefaultThreadCount());
+}
+
+}  // namespace
+
+void AddOuterProducts(const Napi::CallbackInfo& info) {
+  Guard(info.Env(), [&] {
+    const size_t dimensions = ToDimensions(info[1], "dimensions");
+    const size_t length = info[0].IsTypedArray() ? info[0].As<Napi::TypedArray>().ElementLength() : 0;
+    if (length == 0 || length % dimensions != 0) {
+      throw Error(Code::kInvalidArgument, "rows must be a typed array of whole rows");
+    }
+    if (info[0].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
+      Add<float>(info, length, dimensions);
+    } else {
+      Add<double>(info, length, dimensions);
+    }
+  });
+}
+
+void SymmetricEigen(const Napi::CallbackInfo& info) {
+  Guard(info.Env(), [&] {
+    const size_t length = info[2].IsTypedArray() ? info[2].As<Napi::TypedArray>().ElementLength() : 0;
+    const size_t n = ToDimensions(Napi::Number::New(info.Env(), static_cast<double>(length)), "length of values");
+    const size_t count = ToDimensions(info[1], "count");
+    if (count > n) {
+      throw Error(Code::kInvalidArgument, "count must be at most the size of the matrix");
+    }
+    auto* matrix = ToRoom<double>(info[0], n * n, "matrix");
+    auto* values = ToRoom<double>(info[2], n, "values");
+    auto* vectors = ToRoom<double>(info[3], count * n, "vectors");
+    if (!algebra::SymmetricEigen(matrix, n, count, values, vectors, DefaultThreadCount())) {
+      throw Error(Code::kInvalidArgument, "the matrix must hold finite numbers: its eigenvalues do not settle");
+    }
+  });
+}
+
+}  // namespace gabion::binding

@@ -1,0 +1,15 @@
+// The functions of the addon that fits are made with. They block the calling thread.
+#pragma once
+
+#include <napi.h>
+
+namespace gabion::binding {
+
+// addOuterProducts(rows: Float32Array | Float64Array, dimensions, shift: Float64Array, products: Float64Array, sums:
+// Float64Array)
+void AddOuterProducts(const Napi::CallbackInfo& info);
+
+// symmetricEigen(matrix: Float64Array, count, values: Float64Array, vectors: Float64Array): destroys the matrix
+void SymmetricEigen(const Napi::CallbackInfo& info);
+
+}  // namespace gabion::binding
