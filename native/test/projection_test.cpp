@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <vector>
 
 #include "test_model.hpp"
 
@@ -27,6 +29,31 @@ TEST(Projection, SumsInDouble) {
   float output = 0;
   projection.Apply(vector.data(), &output);
   EXPECT_FLOAT_EQ(output, 0.25F);
+}
+
+TEST(Projection, SumsEveryComponentInTheOrderOfTheDimensions) {
+  // Components are summed side by side; each must have the bits that it would have alone.
+  constexpr size_t kDimensions = 37;
+  std::array<float, kDimensions> vector{};
+  for (size_t i = 0; i < kDimensions; ++i) {
+    vector[i] = std::sin(static_cast<float>(i));
+  }
+  for (size_t components = 1; components <= 23; ++components) {
+    std::vector<double> matrix(components * kDimensions);
+    std::vector<double> offset(components);
+    for (size_t i = 0; i < matrix.size(); ++i) {
+      matrix[i] = std::cos(static_cast<double>(i * i));
+    }
+    std::vector<float> together(components);
+    Projection(matrix, offset).Apply(vector.data(), together.data());
+    for (size_t component = 0; component < components; ++component) {
+      double sum = 0;
+      for (size_t i = 0; i < kDimensions; ++i) {
+        sum += matrix[component * kDimensions + i] * static_cast<double>(vector[i]);
+      }
+      EXPECT_EQ(together[component], static_cast<float>(sum)) << component << " of " << components;
+    }
+  }
 }
 
 TEST(Projection, RefusesShapesThatDoNotFit) {
