@@ -7,6 +7,7 @@ export { EmbeddingBatch, type EmbeddingBatchParts, type EmbedTimings } from './e
 export { WindowBatch, type TextWindow, type WindowRule } from './embedding/window-batch.js'
 export type { CacheStats } from './embedding/vector-cache.js'
 export {
+  PcaAccumulator,
   Projection,
   type FitPcaOptions,
   type ProjectionFit,
@@ -14,6 +15,7 @@ export {
   type ProjectionParts,
   type VectorRows,
 } from './projection/projection.js'
+export { StandardScaler } from './projection/scaler.js'
 export type {
   AlertState,
   Detector,

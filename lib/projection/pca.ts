@@ -1,25 +1,29 @@
 // Owns the numerical part of fitting: principal components of the centred (optionally standardised) matrix of vectors.
 // Knows plain arrays of numbers only: no models, no files, no Projection.
 
-import { EVD, Matrix, SVD } from 'ml-matrix'
+import { Matrix, SVD } from 'ml-matrix'
 import { GabionError } from '../errors.js'
+import { fromNative, nativeAddon } from '../native.js'
 import { checkInteger, invalidArgument } from '../options.js'
+import { VectorMoments } from './moments.js'
+import { flooredScales } from './scaler.js'
+import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
 
-/** Vectors as one row-major array; an `EmbeddingBatch` fits. */
-export interface VectorRows {
-  /** Number of vectors. */
-  readonly rows: number
-  /** Values a vector. */
-  readonly dimensions: number
-  /** `rows * dimensions` values, row after row. */
-  readonly data: Float32Array | Float64Array
+/** What is to be found. */
+export interface ComponentsWish {
+  /** Number of components to keep. */
+  components: number
+  /** What each dimension is divided by first: nothing, its standard deviation with a floor, or what is given. */
+  scaling: 'none' | 'floored' | Float64Array
+  /** Divide each component by its standard deviation, so that all vary alike. */
+  whiten: boolean
 }
 
 /** What {@link fitPrincipalComponents} finds. Maps a vector x to `axes · (x − mean)`. */
 export interface PrincipalComponents {
   /** Column means, `dimensions` values. */
   readonly mean: Float64Array
-  /** `components * dimensions` values, one component a row; a standardising scale is already divided in. */
+  /** `components * dimensions` values, one component a row; a scale and a whitening are already divided in. */
   readonly axes: Float64Array
   /** Variance along each component (divisor rows − 1), largest first. */
   readonly explainedVariance: Float64Array
@@ -27,131 +31,161 @@ export interface PrincipalComponents {
   readonly explainedVarianceRatio: Float64Array
 }
 
-/** Smallest scale a dimension is divided by, as a share of the median scale; see {@link standardDeviations}. */
-const SCALE_FLOOR = 0.2
-/** From this many rows a dimension on, the covariance matrix is much smaller than the data and as accurate as single precision input. */
-const TALL = 10
-/** Rows put through one matrix product while the covariance is summed up. */
-const BLOCK_ROWS = 1024
+/**
+ * Up to this many multiplications the singular values of the matrix itself are found, which is the most exact way; beyond, the
+ * eigenvalues of its covariance matrix, as scikit-learn does, which is as exact as vectors of single precision are.
+ */
+const DIRECT_LIMIT = 1e8
 
 /**
  * Principal components by exact decomposition, with scikit-learn's conventions (`sklearn.decomposition.PCA`): variances
  * divide by rows − 1, ratios are of the total variance, and each component's largest absolute loading is positive.
  *
- * @param standardize divide each dimension by its standard deviation first (and fold the division into the axes)
  * @throws GabionError `INVALID_ARGUMENT` for fewer than 2 rows, a wrong length, a value that is not finite, too many
  *   components, or vectors that are all equal
  */
-export function fitPrincipalComponents(vectors: VectorRows, components: number, standardize: boolean): PrincipalComponents {
-  const { rows, dimensions } = checkRows(vectors)
-  const most = Math.min(rows, dimensions)
-  if (checkInteger('components', components, 1) > most) {
-    throw invalidArgument(
-      'components',
-      `at most ${String(most)}, the smaller of ${String(rows)} rows and ${String(dimensions)} dimensions`,
-      components,
-    )
+export function fitPrincipalComponents(vectors: VectorRows, wish: ComponentsWish): PrincipalComponents {
+  const { rows, dimensions } = checkShape(vectors, 2)
+  const least = Math.min(rows, dimensions)
+  checkComponents(wish.components, rows, dimensions)
+  if (rows * dimensions * least > DIRECT_LIMIT && rows >= dimensions) {
+    const moments = new VectorMoments(vectors)
+    moments.add(vectors)
+    return componentsOfMoments(moments, wish)
   }
+  checkFinite(vectors)
   const mean = columnMeans(vectors)
-  const scale = standardize ? standardDeviations(vectors, mean) : new Float64Array(dimensions).fill(1)
-  const { directions, variances } =
-    rows >= TALL * dimensions ? fromCovariance(vectors, mean, scale) : fromSingularValues(vectors, mean, scale)
-
-  const total = variances.reduce((sum, value) => sum + value, 0)
-  if (!(total > 0)) throw new GabionError('INVALID_ARGUMENT', `vectors must differ from each other, got ${String(rows)} equal rows`)
-
-  const axes = new Float64Array(components * dimensions)
-  for (let component = 0; component < components; component++) {
-    const direction = directions[component] as Float64Array
-    const sign = signOfLargest(direction)
-    for (let j = 0; j < dimensions; j++) axes[component * dimensions + j] = (sign * (direction[j] as number)) / (scale[j] as number)
-  }
-  const explainedVariance = Float64Array.from(variances.slice(0, components))
-  return { mean, axes, explainedVariance, explainedVarianceRatio: explainedVariance.map((value) => value / total) }
-}
-
-/** Checks the shape and that every value is finite. */
-function checkRows(vectors: VectorRows): VectorRows {
-  if (typeof vectors !== 'object' || (vectors as unknown) === null)
-    throw invalidArgument('vectors', 'an object with rows, dimensions and data', vectors)
-  const { data } = vectors
-  const rows = checkInteger('rows', vectors.rows, 2)
-  const dimensions = checkInteger('dimensions', vectors.dimensions, 1)
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) throw invalidArgument('data', 'a Float32Array or Float64Array', data)
-  if (data.length !== rows * dimensions) {
-    throw invalidArgument('data', `${String(rows)} * ${String(dimensions)} = ${String(rows * dimensions)} values long`, data.length)
-  }
-  const bad = data.findIndex((value: number) => !Number.isFinite(value))
-  if (bad >= 0) throw invalidArgument(`data[${String(bad)}] (row ${String(Math.floor(bad / dimensions))})`, 'a finite number', data[bad])
-  return vectors
-}
-
-function columnMeans({ rows, dimensions, data }: VectorRows): Float64Array {
-  const mean = new Float64Array(dimensions)
-  for (let i = 0; i < data.length; i++) mean[i % dimensions] = (mean[i % dimensions] as number) + (data[i] as number)
-  return mean.map((sum) => sum / rows)
+  const scale = scalesFor(wish, dimensions, () => columnVariances(vectors, mean))
+  const decomposition =
+    rows * dimensions * least > DIRECT_LIMIT
+      ? fromRowProducts(vectors, mean, scale, wish.components)
+      : fromSingularValues(vectors, mean, scale)
+  return assemble(decomposition, mean, scale, wish, rows)
 }
 
 /**
- * Population standard deviation of each dimension, no smaller than a fifth of the median one. Without the floor a
- * dimension that a model leaves constant (all-MiniLM-L6-v2 has three) would have its rounding noise blown up a million times.
+ * The same from sums over vectors that have passed by.
+ *
+ * @throws GabionError `INVALID_ARGUMENT` as {@link fitPrincipalComponents}
  */
-function standardDeviations({ rows, dimensions, data }: VectorRows, mean: Float64Array): Float64Array {
-  const sums = new Float64Array(dimensions)
-  for (let i = 0; i < data.length; i++) {
-    const j = i % dimensions
-    sums[j] = (sums[j] as number) + ((data[i] as number) - (mean[j] as number)) ** 2
-  }
-  const deviations = sums.map((sum) => Math.sqrt(sum / rows))
-  const sorted = deviations.toSorted()
-  const median = ((sorted[(dimensions - 1) >> 1] as number) + (sorted[dimensions >> 1] as number)) / 2
-  const floor = SCALE_FLOOR * median
-  return deviations.map((value) => Math.max(value, floor) || 1)
+export function componentsOfMoments(moments: VectorMoments, wish: ComponentsWish): PrincipalComponents {
+  const { rows, dimensions } = moments
+  checkInteger('rows', rows, 2)
+  checkComponents(wish.components, rows, dimensions)
+  const scale = scalesFor(wish, dimensions, () => moments.variances())
+  const { values, vectors } = symmetricEigen(moments.covariance(scale), dimensions, wish.components)
+  return assemble({ directions: vectors, variances: values }, moments.means(), scale, wish, rows)
 }
 
-/** Rows `from`…`to` (exclusive), centred and scaled. */
-function centred({ dimensions, data }: VectorRows, from: number, to: number, mean: Float64Array, scale: Float64Array): Matrix {
-  const matrix = new Matrix(to - from, dimensions)
-  for (let i = from; i < to; i++) {
-    for (let j = 0; j < dimensions; j++) {
-      matrix.set(i - from, j, ((data[i * dimensions + j] as number) - (mean[j] as number)) / (scale[j] as number))
-    }
-  }
-  return matrix
+function checkComponents(components: number, rows: number, dimensions: number): void {
+  const most = Math.min(rows, dimensions)
+  if (checkInteger('components', components, 1) <= most) return
+  throw invalidArgument(
+    'components',
+    `at most ${String(most)}, the smaller of ${String(rows)} rows and ${String(dimensions)} dimensions`,
+    components,
+  )
+}
+
+function scalesFor({ scaling }: ComponentsWish, dimensions: number, variances: () => Float64Array): Float64Array {
+  if (scaling === 'none') return new Float64Array(dimensions).fill(1)
+  if (scaling === 'floored') return flooredScales(variances())
+  if (scaling.length !== dimensions) throw invalidArgument('scaler', `one for ${String(dimensions)} dimensions`, scaling.length)
+  return scaling
 }
 
 interface Decomposition {
-  /** Unit vectors, largest variance first. */
-  directions: Float64Array[]
+  /** Unit vectors, row after row, largest variance first; as many as are kept or more. */
+  directions: Float64Array
   /** Variances of all directions, largest first. */
-  variances: number[]
+  variances: Float64Array
+}
+
+function assemble(
+  { directions, variances }: Decomposition,
+  mean: Float64Array,
+  scale: Float64Array,
+  { components, whiten }: ComponentsWish,
+  rows: number,
+): PrincipalComponents {
+  const dimensions = mean.length
+  // Rounding may leave a variance that is really zero a little below it.
+  const positive = variances.map((value) => Math.max(value, 0))
+  const total = positive.reduce((sum, value) => sum + value, 0)
+  if (!(total > 0)) throw new GabionError('INVALID_ARGUMENT', `vectors must differ from each other, got ${String(rows)} equal rows`)
+  const explainedVariance = positive.slice(0, components)
+  const axes = new Float64Array(components * dimensions)
+  for (let component = 0; component < components; component++) {
+    const direction = directions.subarray(component * dimensions, (component + 1) * dimensions)
+    const length = whiten ? whiteningScale(explainedVariance[component]!) : 1
+    const sign = signOfLargest(direction) / length
+    for (let j = 0; j < dimensions; j++) axes[component * dimensions + j] = (sign * direction[j]!) / scale[j]!
+  }
+  return { mean, axes, explainedVariance, explainedVarianceRatio: explainedVariance.map((value) => value / total) }
+}
+
+/** What whitening divides a component by; as in scikit-learn never less than the smallest step from 1. */
+export function whiteningScale(variance: number): number {
+  return Math.max(Math.sqrt(variance), Number.EPSILON)
+}
+
+/** Rows centred and scaled, row-major. */
+function centred({ rows, dimensions, data }: VectorRows, mean: Float64Array, scale: Float64Array): Float64Array {
+  const values = new Float64Array(rows * dimensions)
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let j = 0; j < dimensions; j++, at++) values[at] = (data[at]! - mean[j]!) / scale[j]!
+  }
+  return values
 }
 
 function fromSingularValues(vectors: VectorRows, mean: Float64Array, scale: Float64Array): Decomposition {
-  const { rows } = vectors
-  const svd = new SVD(centred(vectors, 0, rows, mean, scale), { computeLeftSingularVectors: false, autoTranspose: true })
-  const count = Math.min(rows, vectors.dimensions)
-  return {
-    directions: Array.from({ length: count }, (_, index) => Float64Array.from(svd.rightSingularVectors.getColumn(index))),
-    variances: svd.diagonal.slice(0, count).map((value) => value ** 2 / (rows - 1)),
-  }
+  const { rows, dimensions } = vectors
+  const values = centred(vectors, mean, scale)
+  const matrix = new Matrix(rows, dimensions)
+  for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < dimensions; j++, at++) matrix.set(row, j, values[at]!)
+  const svd = new SVD(matrix, { computeLeftSingularVectors: false, autoTranspose: true })
+  const count = Math.min(rows, dimensions)
+  const directions = new Float64Array(count * dimensions)
+  for (let index = 0; index < count; index++) directions.set(svd.rightSingularVectors.getColumn(index), index * dimensions)
+  return { directions, variances: Float64Array.from(svd.diagonal.slice(0, count), (value) => value ** 2 / (rows - 1)) }
 }
 
-function fromCovariance(vectors: VectorRows, mean: Float64Array, scale: Float64Array): Decomposition {
+/** For more dimensions than rows: the products of rows with each other make a smaller matrix with the same eigenvalues. */
+function fromRowProducts(vectors: VectorRows, mean: Float64Array, scale: Float64Array, components: number): Decomposition {
   const { rows, dimensions } = vectors
-  const covariance = Matrix.zeros(dimensions, dimensions)
-  for (let from = 0; from < rows; from += BLOCK_ROWS) {
-    const block = centred(vectors, from, Math.min(from + BLOCK_ROWS, rows), mean, scale)
-    covariance.add(block.transpose().mmul(block))
+  const values = centred(vectors, mean, scale)
+  const transposed = new Float64Array(values.length)
+  for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < dimensions; j++, at++) transposed[j * rows + row] = values[at]!
+  const products = new Float64Array(rows * rows)
+  try {
+    nativeAddon().addOuterProducts(transposed, rows, new Float64Array(rows), products, new Float64Array(rows))
+  } catch (error) {
+    throw fromNative(error)
   }
-  covariance.div(rows - 1)
-  const { eigenvectorMatrix, realEigenvalues } = new EVD(covariance, { assumeSymmetric: true })
-  const order = realEigenvalues.map((_, index) => index).sort((a, b) => (realEigenvalues[b] as number) - (realEigenvalues[a] as number))
-  return {
-    directions: order.map((index) => Float64Array.from(eigenvectorMatrix.getColumn(index))),
-    // Rounding may leave a variance that is really zero a little below it.
-    variances: order.map((index) => Math.max(realEigenvalues[index] as number, 0)),
+  const eigen = symmetricEigen(products, rows, components)
+  const directions = new Float64Array(components * dimensions)
+  for (let component = 0; component < components; component++) {
+    const direction = directions.subarray(component * dimensions, (component + 1) * dimensions)
+    for (let row = 0, at = 0; row < rows; row++) {
+      const factor = eigen.vectors[component * rows + row]!
+      for (let j = 0; j < dimensions; j++, at++) direction[j]! += factor * values[at]!
+    }
+    const length = Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0))
+    if (length > 0) for (let j = 0; j < dimensions; j++) direction[j]! /= length
   }
+  return { directions, variances: eigen.values.map((value) => value / (rows - 1)) }
+}
+
+/** Eigenvalues, largest first, and the first `count` eigenvectors as rows; the matrix is used up. */
+function symmetricEigen(matrix: Float64Array, n: number, count: number): { values: Float64Array; vectors: Float64Array } {
+  const values = new Float64Array(n)
+  const vectors = new Float64Array(count * n)
+  try {
+    nativeAddon().symmetricEigen(matrix, count, values, vectors)
+  } catch (error) {
+    throw fromNative(error)
+  }
+  return { values, vectors }
 }
 
 /** +1 or −1, the sign of the entry with the largest absolute value (the first one of equals). */

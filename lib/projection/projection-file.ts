@@ -24,6 +24,7 @@ export async function writeProjectionFile(file: string, parts: ProjectionParts, 
       explainedVarianceRatio: Array.from(parts.explainedVarianceRatio),
       mean: toBase64(parts.mean),
       axes: toBase64(parts.axes),
+      ...(parts.offset?.some((value) => value !== 0) === true && { offset: toBase64(parts.offset) }),
     },
     null,
     2,
@@ -75,6 +76,7 @@ function parseProjection(text: string, file: string): { parts: ProjectionParts; 
   const numbers = (field: string, length: number): Float64Array => {
     const value = fields[field]
     const expected = `an array of ${String(length)} finite numbers`
+    if (Array.isArray(value) && value.length === 0) return new Float64Array(0)
     if (!Array.isArray(value) || value.length !== length) throw wrong(field, expected)
     if (!value.every((item) => typeof item === 'number' && Number.isFinite(item))) throw wrong(field, expected)
     return Float64Array.from(value as number[])
@@ -101,7 +103,9 @@ function parseProjection(text: string, file: string): { parts: ProjectionParts; 
     if (!isRecord(fields.fit) || typeof fields.fit.standardized !== 'boolean') {
       throw wrong('fit', 'null or an object with rows and standardized')
     }
-    fit = { rows: count('rows', fields.fit), standardized: fields.fit.standardized }
+    const { standardized, whitened } = fields.fit
+    if (whitened !== undefined && typeof whitened !== 'boolean') throw wrong('whitened', 'true or false')
+    fit = { rows: count('rows', fields.fit), standardized, ...(whitened !== undefined && { whitened }) }
   }
   const parts: ProjectionParts = {
     components,
@@ -110,6 +114,7 @@ function parseProjection(text: string, file: string): { parts: ProjectionParts; 
     fit,
     mean: doubles('mean', dimensions),
     axes: doubles('axes', components * dimensions),
+    ...(fields.offset !== undefined && { offset: doubles('offset', components) }),
     explainedVariance: numbers('explainedVariance', components),
     explainedVarianceRatio: numbers('explainedVarianceRatio', components),
   }

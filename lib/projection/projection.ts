@@ -4,10 +4,13 @@
 import { createHash } from 'node:crypto'
 import { GabionError } from '../errors.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
-import { fitPrincipalComponents, type VectorRows } from './pca.js'
+import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
+import { VectorMoments } from './moments.js'
 import { readProjectionFile, writeProjectionFile } from './projection-file.js'
+import { StandardScaler } from './scaler.js'
+import type { VectorRows } from './vectors.js'
 
-export type { VectorRows } from './pca.js'
+export type { VectorRows } from './vectors.js'
 
 /** The model whose vectors a projection was fitted on. */
 export interface ProjectionModel {
@@ -25,6 +28,8 @@ export interface ProjectionFit {
   readonly rows: number
   /** Whether each dimension was divided by its standard deviation first. */
   readonly standardized: boolean
+  /** Whether each component was divided by its standard deviation; left out: no. */
+  readonly whitened?: boolean
 }
 
 /** Everything that a projection is made of. */
@@ -37,7 +42,9 @@ export interface ProjectionParts {
   readonly mean: Float64Array
   /** `components * dimensions` values, one component a row. */
   readonly axes: Float64Array
-  /** Variance along each component over the vectors of the fit. */
+  /** `components` values, added last; left out: nothing. */
+  readonly offset?: Float64Array
+  /** Variance along each component over the vectors of the fit (before whitening); no values where it is not known. */
   readonly explainedVariance: Float64Array
   /** The same as shares of the total variance. */
   readonly explainedVarianceRatio: Float64Array
@@ -58,10 +65,14 @@ export interface FitPcaOptions {
    * deviations below a fifth of the median one are raised to it, because models have nearly constant dimensions.
    */
   standardize?: boolean
+  /** Standardise by this scaler before the fit, as scikit-learn's pipeline of both does; excludes `standardize`. */
+  scaler?: StandardScaler
+  /** Divide each component by its standard deviation (scikit-learn's `whiten`; default false); folded into the axes. */
+  whiten?: boolean
 }
 
 /**
- * An affine map `y = axes · (x − mean)` from embedding vectors to points of a few components. Immutable.
+ * An affine map `y = axes · (x − mean) + offset` from embedding vectors to points of a few components. Immutable.
  *
  * Fitted by principal component analysis (conventions of `sklearn.decomposition.PCA`, equal to it within 1e-6 up to the
  * sign of a component; here the largest absolute loading is positive).
@@ -71,6 +82,7 @@ export class Projection implements ProjectionParts {
   readonly dimensions: number
   readonly mean: Float64Array
   readonly axes: Float64Array
+  readonly offset: Float64Array
   readonly explainedVariance: Float64Array
   readonly explainedVarianceRatio: Float64Array
   readonly model: ProjectionModel | null
@@ -83,11 +95,12 @@ export class Projection implements ProjectionParts {
     this.dimensions = parts.dimensions
     this.mean = parts.mean
     this.axes = parts.axes
+    this.offset = parts.offset ?? new Float64Array(parts.components)
     this.explainedVariance = parts.explainedVariance
     this.explainedVarianceRatio = parts.explainedVarianceRatio
     this.model = parts.model
     this.fit = parts.fit
-    this.id = contentHash(parts)
+    this.id = contentHash(this)
   }
 
   /**
@@ -103,32 +116,25 @@ export class Projection implements ProjectionParts {
       dimensions,
       mean: checkDoubles('mean', parts.mean, dimensions),
       axes: checkDoubles('axes', parts.axes, components * dimensions),
-      explainedVariance: checkDoubles('explainedVariance', parts.explainedVariance, components),
-      explainedVarianceRatio: checkDoubles('explainedVarianceRatio', parts.explainedVarianceRatio, components),
+      ...(parts.offset !== undefined && { offset: checkDoubles('offset', parts.offset, components) }),
+      explainedVariance: checkKnown('explainedVariance', parts.explainedVariance, components),
+      explainedVarianceRatio: checkKnown('explainedVarianceRatio', parts.explainedVarianceRatio, components),
       model: parts.model === null ? null : checkModel(parts.model),
-      fit: parts.fit === null ? null : { rows: parts.fit.rows, standardized: parts.fit.standardized },
+      fit: parts.fit === null ? null : { ...parts.fit },
     })
   }
 
   /**
-   * Fits a principal component analysis by exact decomposition.
+   * Fits a principal component analysis by exact decomposition. Vectors that do not fit into memory go through a
+   * {@link PcaAccumulator}.
    *
    * @param vectors an `EmbeddingBatch`, or any row-major array with its shape; at least 2 rows
    * @throws GabionError `INVALID_ARGUMENT` for more components than min(rows, dimensions), values that are not finite,
    *   or vectors that are all equal
    */
   static fitPca(vectors: VectorRows, options: FitPcaOptions): Projection {
-    const { components, model, standardize } = checkOptions('options', options, ['components', 'model', 'standardize'])
-    const standardized = standardize === undefined ? false : checkBoolean('standardize', standardize)
-    const kept = checkInteger('components', components, 1)
-    const found = fitPrincipalComponents(vectors, kept, standardized)
-    return new Projection({
-      components: kept,
-      dimensions: vectors.dimensions,
-      ...found,
-      model: model === undefined ? null : checkModel(model),
-      fit: { rows: vectors.rows, standardized },
-    })
+    const { wish, kept } = checkFitOptions(options)
+    return fitted(fitPrincipalComponents(vectors, wish), vectors.rows, kept)
   }
 
   /**
@@ -167,13 +173,13 @@ export class Projection implements ProjectionParts {
         `the projection takes vectors of ${String(this.dimensions)} dimensions, got ${String(vector.length)}`,
       )
     }
-    const { dimensions, mean, axes } = this
+    const { dimensions, mean, axes, offset } = this
     return Float32Array.from({ length: this.components }, (_, component) => {
       let sum = 0
       for (let j = 0; j < dimensions; j++) {
         sum += (axes[component * dimensions + j] as number) * ((vector[j] as number) - (mean[j] as number))
       }
-      return sum
+      return sum + (offset[component] as number)
     })
   }
 
@@ -181,12 +187,86 @@ export class Projection implements ProjectionParts {
   affine(): { matrix: Float64Array; offset: Float64Array } {
     const { dimensions, mean, axes } = this
     const offset = Float64Array.from({ length: this.components }, (_, component) => {
-      let sum = 0
+      let sum = this.offset[component] as number
       for (let j = 0; j < dimensions; j++) sum -= (axes[component * dimensions + j] as number) * (mean[j] as number)
       return sum
     })
     return { matrix: axes.slice(), offset }
   }
+}
+
+/**
+ * Fits a principal component analysis on vectors that come in parts and need not stay: memory holds sums only, about
+ * 16 · dimensions² bytes.
+ *
+ * ```ts
+ * const pca = new PcaAccumulator()
+ * for await (const batch of batches) pca.add(batch)
+ * const projection = pca.fit({ components: 64 })
+ * ```
+ */
+export class PcaAccumulator {
+  #moments: VectorMoments | null = null
+
+  /** Vectors added so far. */
+  get rows(): number {
+    return this.#moments?.rows ?? 0
+  }
+
+  /**
+   * Adds vectors.
+   *
+   * @throws GabionError `INVALID_ARGUMENT` for other dimensions than before, or values that are not finite
+   */
+  add(vectors: VectorRows): void {
+    if (vectors.rows === 0) return
+    this.#moments ??= new VectorMoments(vectors)
+    this.#moments.add(vectors)
+  }
+
+  /**
+   * The projection fitted on all vectors added so far; more may be added afterwards.
+   *
+   * @throws GabionError `INVALID_ARGUMENT` as `Projection.fitPca`
+   */
+  fit(options: FitPcaOptions): Projection {
+    const { wish, kept } = checkFitOptions(options)
+    if (this.#moments === null) throw invalidArgument('vectors', 'added before the fit', undefined)
+    return fitted(componentsOfMoments(this.#moments, wish), this.#moments.rows, kept)
+  }
+}
+
+interface KeptOptions {
+  model: ProjectionModel | null
+  standardized: boolean
+  whitened: boolean
+}
+
+function checkFitOptions(options: FitPcaOptions): { wish: ComponentsWish; kept: KeptOptions } {
+  const given = checkOptions('options', options, ['components', 'model', 'standardize', 'scaler', 'whiten'])
+  const { model, scaler } = given
+  const standardize = given.standardize === undefined ? false : checkBoolean('standardize', given.standardize)
+  if (scaler !== undefined && !(scaler instanceof StandardScaler)) throw invalidArgument('scaler', 'a StandardScaler', scaler)
+  if (scaler !== undefined && standardize) throw invalidArgument('standardize', 'left out beside scaler', standardize)
+  const whiten = given.whiten === undefined ? false : checkBoolean('whiten', given.whiten)
+  return {
+    wish: {
+      components: checkInteger('components', given.components, 1),
+      scaling: scaler?.scale ?? (standardize ? 'floored' : 'none'),
+      whiten,
+    },
+    kept: { model: model === undefined ? null : checkModel(model), standardized: standardize || scaler !== undefined, whitened: whiten },
+  }
+}
+
+function fitted(found: PrincipalComponents, rows: number, { model, standardized, whitened }: KeptOptions): Projection {
+  return Projection.fromParts({
+    components: found.explainedVariance.length,
+    dimensions: found.mean.length,
+    ...found,
+    model,
+    fit: { rows, standardized, ...(whitened && { whitened }) },
+  })
 }
 
 function checkModel(model: ProjectionModel): ProjectionModel {
@@ -205,11 +285,18 @@ function checkDoubles(name: string, values: Float64Array, length: number): Float
   return values.slice()
 }
 
-function contentHash({ components, dimensions, mean, axes }: ProjectionParts): string {
+/** As {@link checkDoubles}, but no values at all are right too. */
+function checkKnown(name: string, values: Float64Array, length: number): Float64Array {
+  return values instanceof Float64Array && values.length === 0 ? new Float64Array(0) : checkDoubles(name, values, length)
+}
+
+function contentHash({ components, dimensions, mean, axes, offset }: Projection): string {
   const bytes = (values: Float64Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  return createHash('sha256')
+  const hash = createHash('sha256')
     .update(`gabion-projection 1 ${String(components)} ${String(dimensions)}\n`)
     .update(bytes(mean))
     .update(bytes(axes))
-    .digest('hex')
+  // Most projections add nothing, and are the same whether that is said or not.
+  if (offset.some((value) => value !== 0)) hash.update(bytes(offset))
+  return hash.digest('hex')
 }

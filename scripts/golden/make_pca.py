@@ -27,20 +27,22 @@ def unit_rows(rng, rows, dimensions, rank):
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype("<f4")
 
 
-def case(name, vectors, components, standardize=False):
+def case(name, vectors, components, standardize=False, whiten=False):
     exact = vectors.astype("<f8")
     scaler = StandardScaler().fit(exact) if standardize else None
     prepared = scaler.transform(exact) if standardize else exact
-    pca = PCA(n_components=components, svd_solver="full").fit(prepared)
+    pca = PCA(n_components=components, svd_solver="full", whiten=whiten).fit(prepared)
+    scale = np.sqrt(pca.explained_variance_)[:, None] if whiten else 1.0
     return {
         "name": name,
         "rows": vectors.shape[0],
         "dimensions": vectors.shape[1],
         "components": components,
         "standardize": standardize,
+        "whiten": whiten,
         "vectors": encode(vectors),
         "mean": encode(scaler.mean_ if standardize else pca.mean_),
-        "axes": encode(pca.components_ / scaler.scale_ if standardize else pca.components_),
+        "axes": encode((pca.components_ / scaler.scale_ if standardize else pca.components_) / scale),
         "explainedVariance": pca.explained_variance_.tolist(),
         "explainedVarianceRatio": pca.explained_variance_ratio_.tolist(),
         "points": encode(pca.transform(prepared)),
@@ -58,6 +60,8 @@ def main():
         case("ten times more rows than dimensions", unit_rows(rng, 400, 12, 12), 4),
         case("far from the origin", (rng.normal(size=(50, 9)) + 1000).astype("<f4"), 3),
         case("standardised first", unit_rows(rng, 60, 24, 24), 3, standardize=True),
+        case("whitened", unit_rows(rng, 60, 24, 24), 5, whiten=True),
+        case("standardised first and whitened", unit_rows(rng, 60, 24, 24), 3, standardize=True, whiten=True),
     ]
     target = Path("test/fixtures/pca-sklearn.json")
     source = f"scikit-learn {sklearn.__version__}, scripts/golden/make_pca.py"

@@ -12,6 +12,7 @@ interface Golden {
   dimensions: number
   components: number
   standardize: boolean
+  whiten: boolean
   vectors: string
   mean: string
   axes: string
@@ -54,7 +55,7 @@ describe('fitPca equals scikit-learn', () => {
     test(golden.name, () => {
       const { rows, dimensions, components } = golden
       const data = floats(golden.vectors)
-      const pca = Projection.fitPca({ rows, dimensions, data }, { components, standardize: golden.standardize })
+      const pca = Projection.fitPca({ rows, dimensions, data }, { components, standardize: golden.standardize, whiten: golden.whiten })
       const axes = doubles(golden.axes)
       const points = doubles(golden.points)
       const flip = signs(pca.axes, axes, dimensions)

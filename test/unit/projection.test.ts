@@ -140,7 +140,7 @@ describe('refusals of fitPca', () => {
       () => Projection.fitPca({ rows: 2, dimensions: 2, data: Float32Array.of(1, Infinity, 3, 4) }, { components: 1 }),
       /data\[1\] \(row 0\)/,
     ],
-    ['an unknown option', () => Projection.fitPca(ramp(3, 4), { components: 1, whiten: true } as never), /no option 'whiten'/],
+    ['an unknown option', () => Projection.fitPca(ramp(3, 4), { components: 1, solver: 'full' } as never), /no option 'solver'/],
     ['no vectors', () => Projection.fitPca(null as never, { components: 1 }), /vectors must be an object/],
   ]
   for (const [name, call, message] of refused) {
