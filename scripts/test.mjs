@@ -75,6 +75,12 @@ function nativeRunners(found) {
       args: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json'],
       count: () => ({ passed: 0, failed: 0, skipped: 0 }),
     },
+    {
+      name: 'types of pages',
+      command: process.execPath,
+      args: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'lib/server/dashboard'],
+      count: () => ({ passed: 0, failed: 0, skipped: 0 }),
+    },
     ctestRunner('engine', testBuilds.tests.folder, found),
     {
       name: 'crate',

@@ -4,8 +4,12 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
 import type { CacheStats } from '../embedding/vector-cache.js'
 import type { JudgedTurn } from './conversations/record.js'
+import { RecentRequests } from './recent-requests.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Routes that ask the encoder for work. */
+const ENCODING_ROUTES = new Set(['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/:id/turns', 'Embed', 'AddTurn'])
 
 /** Gauges that are read when somebody asks. */
 export interface MetricSources {
@@ -19,12 +23,16 @@ export interface MetricSources {
 /** The metrics of one service. */
 export class Metrics {
   readonly registry = new Registry()
+  readonly recent = new RecentRequests()
   readonly #requests: Histogram<'protocol' | 'route' | 'code'>
   readonly #stages: Histogram<'stage'>
   readonly #texts: Counter
   readonly #tokens: Counter
   readonly #turns: Counter<'state'>
   readonly #alerts: Counter
+  /** Turns judged and alerts raised since the start. */
+  turns = 0
+  alerts = 0
 
   constructor(info: Readonly<Record<string, string>>, sources: MetricSources) {
     const registers = [this.registry]
@@ -68,9 +76,10 @@ export class Metrics {
     about.set(info, 1)
   }
 
-  /** A request was answered. */
+  /** A request was answered; probes, scrapes and looks at the dashboard do not count as recent activity. */
   answered(protocol: 'http' | 'grpc', route: string, code: string, seconds: number): void {
     this.#requests.labels(protocol, route, code).observe(seconds)
+    if (ENCODING_ROUTES.has(route)) this.recent.add(seconds * 1000)
   }
 
   /** Texts were embedded. */
@@ -83,7 +92,11 @@ export class Metrics {
   /** A turn was judged. */
   judged({ state, alert, timings }: JudgedTurn): void {
     this.#turns.labels(state).inc()
-    if (alert) this.#alerts.inc()
+    this.turns++
+    if (alert) {
+      this.#alerts.inc()
+      this.alerts++
+    }
     this.#stagesOf(timings)
     this.#stages.labels('detect').observe(timings.detectMs / 1000)
   }

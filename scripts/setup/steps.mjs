@@ -20,7 +20,14 @@ const engineSources = [
   'native/tokenizer',
   'scripts/build-native.mjs',
 ]
-const scriptSources = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/bundle-echarts.mjs']
+const scriptSources = [
+  'lib',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package-lock.json',
+  'scripts/bundle-echarts.mjs',
+  'scripts/build-dashboard.mjs',
+]
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
 const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
 
@@ -88,13 +95,14 @@ export const steps = [
     title: 'TypeScript',
     purposes: ['start', 'test', 'package'],
     hash: () => hashInputs({ files: scriptSources }),
-    outputs: ['dist/index.js', 'dist/cli/main.js'],
+    outputs: ['dist/index.js', 'dist/cli/main.js', 'dist/dashboard/dashboard.js'],
     work: async (context) => {
       // Swapped in whole: files of sources that are gone do not stay, and a build that fails leaves the last good one.
       const fresh = join(root, 'build', 'dist')
       rmSync(fresh, { recursive: true, force: true })
       await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
       await node(context, ['scripts/bundle-echarts.mjs', fresh], 'echarts')
+      await node(context, ['scripts/build-dashboard.mjs', fresh], 'dashboard')
       rmSync(join(root, 'dist'), { recursive: true, force: true })
       renameSync(fresh, join(root, 'dist'))
     },

@@ -10,6 +10,7 @@ import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
 import type { Service } from '../service.js'
 import { addConversationRoutes } from './conversation-routes.js'
+import { addDashboard } from './dashboard-routes.js'
 import { addEmbeddingRoutes } from './embedding-routes.js'
 import { addEventRoutes } from './event-routes.js'
 import { answerFailure, handleFailures } from './failures.js'
@@ -61,6 +62,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls }: Http
     addConversationRoutes(routes, service)
     addEventRoutes(routes, service)
     addOperationRoutes(routes, service)
+    addDashboard(routes)
     done()
   })
   return app

@@ -33,6 +33,19 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
     }
   })
 
+  app.get('/v1/stats', describe('stats', 'What goes on now, for the dashboard', { ok: form.Stats }), () => {
+    const { hits, misses } = embedder.cacheStats
+    return {
+      ...metrics.recent.activity(),
+      pendingTexts: service.admission.texts,
+      refused: service.admission.refused,
+      turns: metrics.turns,
+      alerts: metrics.alerts,
+      cacheHits: hits,
+      cacheMisses: misses,
+    }
+  })
+
   const { schema } = describe('metrics', "Metrics in Prometheus' form", {})
   const text = { description: 'Done', content: { 'text/plain': { schema: { type: 'string' } } } }
   app.get('/metrics', { schema: { ...schema, response: { ...(schema.response as object), 200: text } } }, async (_, reply) =>

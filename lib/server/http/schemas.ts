@@ -183,6 +183,21 @@ export const Info = Type.Object(
   { $id: 'Info' },
 )
 
+export const Stats = Type.Object(
+  {
+    perSecond: Type.Number({ description: 'Answers a second over the last ten seconds' }),
+    p50Ms: nullable(Type.Number()),
+    p99Ms: nullable(Type.Number()),
+    pendingTexts: Type.Integer(),
+    refused: Type.Integer(),
+    turns: Type.Integer(),
+    alerts: Type.Integer(),
+    cacheHits: Type.Integer(),
+    cacheMisses: Type.Integer(),
+  },
+  { $id: 'Stats', description: 'This instance, now and since its start' },
+)
+
 export const Health = Type.Object({ status: Type.String() }, { $id: 'Health' })
 
 /** A conversation's name in a path. */
@@ -207,5 +222,6 @@ export const NAMED_SCHEMAS = [
   ConversationAnswer,
   Failure,
   Info,
+  Stats,
   Health,
 ]

@@ -1,0 +1,90 @@
+// Asks the service: with the key where it wants one, and the stream of events that comes back by itself.
+
+import type { ConversationBrief, JudgedTurn } from '../conversations/record.js'
+import type { ConversationChange } from '../conversations/store.js'
+
+/** A conversation with its last turns. */
+export type ConversationView = ConversationBrief & { readonly history: readonly JudgedTurn[] }
+
+/** What `/v1/stats` says. */
+export interface Stats {
+  readonly perSecond: number
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+  readonly pendingTexts: number
+  readonly refused: number
+  readonly turns: number
+  readonly alerts: number
+  readonly cacheHits: number
+  readonly cacheMisses: number
+}
+
+const KEY_ITEM = 'gabion-key'
+const LONGEST_PAUSE_MS = 5000
+
+/** The service as this page sees it. */
+export class Api {
+  readonly #askForKey: () => Promise<string>
+  #asking: Promise<string> | null = null
+
+  constructor(askForKey: () => Promise<string>) {
+    this.#askForKey = askForKey
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await (await this.#fetch(path)).json()) as T
+  }
+
+  /** Calls `onChange` for every event, and `onState` when the connection comes and goes; never ends. */
+  async watch(onChange: (change: ConversationChange) => void, onState: (connected: boolean) => void): Promise<never> {
+    let last = ''
+    for (let tries = 0; ; tries++) {
+      try {
+        const response = await this.#fetch('v1/events', last === '' ? {} : { 'last-event-id': last })
+        onState(true)
+        tries = 0
+        for await (const { id, data } of events(response)) {
+          last = id
+          onChange(JSON.parse(data) as ConversationChange)
+        }
+      } catch {
+        // Told below, and tried again.
+      }
+      onState(false)
+      // An instance that was started anew numbers its events anew.
+      if (tries > 0) last = ''
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_PAUSE_MS, 200 * 2 ** tries)))
+    }
+  }
+
+  async #fetch(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    for (;;) {
+      const key = sessionStorage.getItem(KEY_ITEM)
+      const response = await fetch(path, { headers: { ...headers, ...(key !== null && { authorization: `Bearer ${key}` }) } })
+      if (response.ok) return response
+      if (response.status !== 401) throw new Error(`${path}: ${String(response.status)}`)
+      // Several requests may find out at once; the key is asked for once.
+      this.#asking ??= this.#askForKey().finally(() => (this.#asking = null))
+      sessionStorage.setItem(KEY_ITEM, await this.#asking)
+    }
+  }
+}
+
+async function* events(response: Response): AsyncGenerator<{ id: string; data: string }> {
+  if (response.body === null) return
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    text += value
+    const parts = text.split('\n\n')
+    text = parts.pop() ?? ''
+    for (const part of parts) {
+      const fields = Object.fromEntries(
+        part.split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
+      )
+      if (fields.data !== undefined) yield { id: fields.id ?? '', data: fields.data }
+    }
+  }
+}

@@ -1,0 +1,106 @@
+// The two charts of the page. Colours are CSS variables, so that light and dark need no drawing anew.
+
+import { LineChart } from 'echarts/charts'
+import { GridComponent, LegendComponent } from 'echarts/components'
+import { init, use, type EChartsType } from 'echarts/core'
+import { SVGRenderer } from 'echarts/renderers'
+import { color, type ColorName } from '../../report/palette.js'
+import type { JudgedTurn } from '../conversations/record.js'
+
+use([LineChart, GridComponent, LegendComponent, SVGRenderer])
+
+const text = { color: color('soft') }
+const axisLine = { lineStyle: { color: color('rule') } }
+const splitLine = { lineStyle: { color: color('rule') } }
+const grid = { left: 48, right: 48, top: 32, bottom: 28 }
+
+function chartIn(element: HTMLElement): EChartsType {
+  const chart = init(element, null, { renderer: 'svg' })
+  new ResizeObserver(() => chart.resize()).observe(element)
+  return chart
+}
+
+/** Likelihood over the turns of a conversation, each turn's mark in the colour of its state. */
+export class TurnChart {
+  readonly #element: HTMLElement
+  readonly #chart: EChartsType
+
+  constructor(element: HTMLElement) {
+    this.#element = element
+    this.#chart = chartIn(element)
+  }
+
+  show(name: string, turns: readonly JudgedTurn[]): void {
+    const last = turns.at(-1)
+    this.#element.setAttribute(
+      'aria-label',
+      last === undefined
+        ? `${name}: no turns`
+        : `Likelihood over ${turns.length} turns of ${name}, now ${last.likelihood.toFixed(2)}, ${last.state}`,
+    )
+    this.#chart.setOption({
+      animation: false,
+      grid,
+      xAxis: {
+        type: 'category',
+        data: turns.map(({ turn }) => String(turn)),
+        axisLabel: text,
+        axisLine,
+        name: 'turn',
+        nameTextStyle: text,
+      },
+      yAxis: { type: 'value', min: 0, max: 1, axisLabel: text, splitLine, name: 'likelihood', nameTextStyle: text },
+      series: [
+        {
+          type: 'line',
+          silent: true,
+          lineStyle: { color: color('series1') },
+          symbol: 'circle',
+          symbolSize: 9,
+          data: turns.map(({ likelihood, state }) => ({ value: likelihood, itemStyle: { color: color(state satisfies ColorName) } })),
+        },
+      ],
+    })
+  }
+}
+
+// Two minutes at one look every two seconds.
+const LOOKS = 60
+
+/** Requests a second and latency over the last two minutes. */
+export class LoadChart {
+  readonly #chart: EChartsType
+  readonly #perSecond: (number | null)[] = Array<null>(LOOKS).fill(null)
+  readonly #p99: (number | null)[] = Array<null>(LOOKS).fill(null)
+
+  constructor(element: HTMLElement) {
+    this.#chart = chartIn(element)
+  }
+
+  add(perSecond: number, p99Ms: number | null): void {
+    this.#perSecond.push(perSecond)
+    this.#p99.push(p99Ms)
+    this.#perSecond.shift()
+    this.#p99.shift()
+    const line = (name: string, data: (number | null)[], of: ColorName, yAxisIndex: number): object => ({
+      type: 'line',
+      silent: true,
+      showSymbol: false,
+      symbol: 'circle',
+      name,
+      data,
+      yAxisIndex,
+      lineStyle: { color: color(of) },
+      itemStyle: { color: color(of) },
+    })
+    const axis = (name: string): object => ({ type: 'value', min: 0, name, nameTextStyle: text, axisLabel: text, splitLine })
+    this.#chart.setOption({
+      animation: false,
+      grid,
+      legend: { textStyle: text, top: 0, selectedMode: false },
+      xAxis: { type: 'category', data: this.#perSecond.map((_, i) => `${(i + 1 - LOOKS) * 2} s`), axisLabel: text, axisLine },
+      yAxis: [axis('1/s'), { ...axis('ms'), splitLine: { show: false } }],
+      series: [line('requests a second', this.#perSecond, 'series1', 0), line('99 % within (ms)', this.#p99, 'series2', 1)],
+    })
+  }
+}

@@ -1,0 +1,186 @@
+// The page: what the service says, put into its places. Everything that comes from outside is set as text, never as markup.
+
+import type { ConversationBrief, JudgedTurn } from '../conversations/record.js'
+import type { ConversationChange } from '../conversations/store.js'
+import { Api, type ConversationView, type Stats } from './api.js'
+import { LoadChart, TurnChart } from './charts.js'
+
+const STATS_EVERY_MS = 2000
+const MOST_ALERTS = 50
+const MOST_TURNS = 256
+
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the page's own elements are known
+function element<T extends HTMLElement = HTMLElement>(id: string): T {
+  return document.getElementById(id) as T
+}
+
+function make<K extends keyof HTMLElementTagNameMap>(tag: K, text: string, className = ''): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag)
+  made.textContent = text
+  if (className !== '') made.className = className
+  return made
+}
+
+const api = new Api(askForKey)
+const briefs = new Map<string, ConversationBrief>()
+let chosen: string | null = null
+let history: JudgedTurn[] = []
+const turnChart = new TurnChart(element('turn-chart'))
+const loadChart = new LoadChart(element('load-chart'))
+
+function askForKey(): Promise<string> {
+  const dialog = element<HTMLDialogElement>('key-dialog')
+  const input = element<HTMLInputElement>('key')
+  dialog.showModal()
+  return new Promise((resolve) => {
+    dialog.addEventListener(
+      'close',
+      () => {
+        resolve(input.value.trim())
+        input.value = ''
+      },
+      { once: true },
+    )
+  })
+}
+
+function showList(): void {
+  const list = element('list')
+  const focused =
+    document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined
+  const latest = [...briefs.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+  list.replaceChildren(
+    ...latest.map(({ conversation, state, likelihood, turns }) => {
+      const button = make('button', '')
+      button.dataset.id = conversation
+      button.setAttribute('aria-current', String(conversation === chosen))
+      button.append(make('span', conversation, 'name'), make('span', state, `state ${state}`), make('span', likelihood.toFixed(2)))
+      button.title = `${conversation}: ${turns} turns`
+      button.addEventListener('click', () => void choose(conversation))
+      const item = document.createElement('li')
+      item.append(button)
+      return item
+    }),
+  )
+  element('no-conversations').hidden = briefs.size > 0
+  if (focused !== undefined) buttonOf(focused)?.focus()
+}
+
+function buttonOf(conversation: string): HTMLButtonElement | undefined {
+  return [...element('list').querySelectorAll('button')].find((button) => button.dataset.id === conversation)
+}
+
+function showConversation(): void {
+  element('conversation-title').textContent = chosen === null ? 'No conversation chosen' : `Conversation ${chosen}`
+  turnChart.show(chosen ?? 'no conversation', history)
+  element('turn-rows').replaceChildren(
+    ...history.toReversed().map(({ turn, state, likelihood, risk, at, reasons }) => {
+      const row = document.createElement('tr')
+      const badge = document.createElement('td')
+      badge.append(make('span', state, `state ${state}`))
+      const time = new Date(at).toLocaleTimeString()
+      row.append(make('td', String(turn)), badge, make('td', likelihood.toFixed(3)), make('td', risk.toFixed(2)), make('td', time))
+      row.append(make('td', reasons.join('; ')))
+      return row
+    }),
+  )
+}
+
+async function choose(conversation: string): Promise<void> {
+  chosen = conversation
+  history = []
+  showList()
+  showConversation()
+  const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`)
+  if (chosen !== conversation) return
+  history = [...view.history]
+  showConversation()
+}
+
+function showAlert({ conversation, turn, reasons, likelihood }: JudgedTurn): void {
+  const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
+  addAlert(`${conversation}, turn ${turn}, likelihood ${likelihood.toFixed(2)}${why}`)
+}
+
+function addAlert(text: string): void {
+  const list = element('alert-list')
+  list.prepend(make('li', text))
+  while (list.childElementCount > MOST_ALERTS) list.lastElementChild?.remove()
+  element('no-alerts').hidden = true
+}
+
+function onChange(change: ConversationChange): void {
+  if (change.kind === 'deleted') {
+    briefs.delete(change.conversation)
+  } else {
+    briefs.set(change.conversation, change.brief)
+    if (change.turn.alert) showAlert(change.turn)
+    if (change.conversation === chosen && change.turn.turn > (history.at(-1)?.turn ?? 0)) {
+      history = [...history, change.turn].slice(-MOST_TURNS)
+      showConversation()
+    }
+    if (chosen === null) void choose(change.conversation)
+  }
+  showList()
+}
+
+async function load(): Promise<void> {
+  const { conversations } = await api.get<{ conversations: ConversationBrief[] }>('v1/conversations?limit=200')
+  briefs.clear()
+  for (const brief of conversations) briefs.set(brief.conversation, brief)
+  showList()
+  if (element('alert-list').childElementCount === 0) {
+    for (const { conversation, firstAlert } of conversations.toReversed()) {
+      if (firstAlert !== null) addAlert(`${conversation}, first alert at turn ${firstAlert}`)
+    }
+  }
+  if (chosen === null && conversations[0] !== undefined) await choose(conversations[0].conversation)
+  else if (chosen !== null && briefs.has(chosen)) await choose(chosen)
+}
+
+async function showNumbers(): Promise<void> {
+  const stats = await api.get<Stats>('v1/stats')
+  const milliseconds = (value: number | null): string => (value === null ? '–' : `${value.toFixed(value < 10 ? 2 : 0)} ms`)
+  const looked = stats.cacheHits + stats.cacheMisses
+  const shown: Record<string, string> = {
+    'per-second': stats.perSecond.toFixed(1),
+    p50: milliseconds(stats.p50Ms),
+    p99: milliseconds(stats.p99Ms),
+    pending: String(stats.pendingTexts),
+    refused: String(stats.refused),
+    turns: String(stats.turns),
+    alerts: String(stats.alerts),
+    cache: looked === 0 ? '–' : `${((100 * stats.cacheHits) / looked).toFixed(0)} %`,
+  }
+  for (const [id, value] of Object.entries(shown)) element(id).textContent = value
+  loadChart.add(stats.perSecond, stats.p99Ms)
+}
+
+/** Arrow keys, Home and End move in the list, as in any list box. */
+element('list').addEventListener('keydown', (event) => {
+  const buttons = [...element('list').querySelectorAll('button')]
+  const at = buttons.indexOf(document.activeElement as HTMLButtonElement)
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
+  if (to === undefined || at < 0) return
+  event.preventDefault()
+  buttons[Math.min(buttons.length - 1, Math.max(0, to))]?.focus()
+})
+
+async function start(): Promise<void> {
+  const { model, detector, store } = await api.get<{
+    model: { name: string; precision: string }
+    detector: { name: string }
+    store: string
+  }>('info')
+  element('about').textContent = `${model.name} (${model.precision}), detector ${detector.name}, conversations in ${store}`
+  void api.watch(onChange, (connected) => {
+    element('connection').textContent = connected ? 'live' : 'connection lost, trying again …'
+    if (connected) void load().catch(() => undefined)
+  })
+  const look = (): void => void showNumbers().catch(() => undefined)
+  look()
+  setInterval(look, STATS_EVERY_MS)
+}
+
+showConversation()
+await start()

@@ -1,0 +1,45 @@
+// The last answers, for people who look now: how many a second, and how long they took. Prometheus keeps the long view.
+
+const REMEMBERED = 4096
+const WINDOW_MS = 10_000
+
+/** What went on in the last seconds. */
+export interface RecentActivity {
+  /** Answers a second over the last ten seconds. */
+  readonly perSecond: number
+  /** Milliseconds; null where there was no answer. */
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+}
+
+/** A ring of the last answers. */
+export class RecentRequests {
+  readonly #at = new Float64Array(REMEMBERED)
+  readonly #took = new Float64Array(REMEMBERED)
+  #next = 0
+
+  add(milliseconds: number): void {
+    const place = this.#next++ % REMEMBERED
+    this.#at[place] = performance.now()
+    this.#took[place] = milliseconds
+  }
+
+  activity(): RecentActivity {
+    const now = performance.now()
+    const count = Math.min(this.#next, REMEMBERED)
+    const took: number[] = []
+    let oldest = now
+    for (let place = 0; place < count; place++) {
+      const at = this.#at[place]!
+      if (now - at > WINDOW_MS) continue
+      took.push(this.#took[place]!)
+      oldest = Math.min(oldest, at)
+    }
+    took.sort((a, b) => a - b)
+    // A ring that is full covers less than the window.
+    const seconds = took.length === REMEMBERED ? Math.max(1e-3, (now - oldest) / 1000) : WINDOW_MS / 1000
+    const quantile = (share: number): number | null =>
+      took.length === 0 ? null : took[Math.min(took.length - 1, Math.floor(share * took.length))]!
+    return { perSecond: took.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99) }
+  }
+}
