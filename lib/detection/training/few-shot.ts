@@ -13,6 +13,9 @@ import { logitsAtRunTime, trainingVectors } from './train-head.js'
 const STRENGTHS = [1e-5, 1e-4, 1e-3, 1e-2] as const
 const FOLDS = 5
 const FOLD_SEED = 13
+/** Folds within what is not held back, where the strength is chosen. */
+const INNER_FOLDS = 4
+const INNER_SEED = 14
 /** Fewest conversations of each class. */
 const FEWEST = 5
 
@@ -21,7 +24,12 @@ export interface Adaptation {
   readonly head: HeadWeights
   /** Inverse strength of the pull, chosen in cross-validation; 0: the shipped head was best and is given back. */
   readonly c: number
-  /** Out-of-fold AUROC on the given conversations, which no fold's head has seen. */
+  /** Conversations given. */
+  readonly conversations: number
+  /**
+   * AUROC on held-back conversations, a fifth of the groups at a time: for each fifth, the strength is chosen and the head adapted on the
+   * others alone.
+   */
   readonly shipped: number
   readonly adapted: number
   /** 95 % bootstrap interval by group of the gain; a gain whose interval holds 0 is no gain. */
@@ -44,48 +52,62 @@ export function adaptHead(head: HeadWeights, exchanges: readonly EmbeddedExchang
     )
   }
   const groups = exchanges.map(({ group }) => group)
-  const folds = dealFolds(groups, Math.min(FOLDS, new Set(groups).size), FOLD_SEED)
-  if (new Set(folds.values()).size < 2) throw new GabionError('INVALID_ARGUMENT', 'adapting needs conversations of two groups or more')
-  const labels = exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0))
+  if (new Set(groups).size < 2) throw new GabionError('INVALID_ARGUMENT', 'adapting needs conversations of two groups or more')
+  const labels = targetsOf(exchanges)
   const shipped = logitsAtRunTime(head, exchanges)
-  const tried = STRENGTHS.map((c) => ({ c, logits: outOfFold(head, exchanges, groups, folds, c) }))
-  const area = (scores: ArrayLike<number>): number => auroc({ scores, labels })
-  const best = tried.reduce((a, b) => (area(b.logits) > area(a.logits) ? b : a))
+  const heldBack = outOfFold(exchanges, { count: FOLDS, seed: FOLD_SEED }, (rest) => adaptWith(chooseStrength(head, rest), head, rest))
+  const c = chooseStrength(head, exchanges)
   const part = (scores: ArrayLike<number>, rows: readonly number[]): number =>
     auroc({ scores: rows.map((row) => scores[row]!), labels: rows.map((row) => labels[row]!) })
-  const gain = bootstrapInterval(groups, (rows) => part(best.logits, rows) - part(shipped, rows))
-  const better = area(best.logits) > area(shipped)
   return {
-    head: better ? adapt(head, exchanges, best.c) : head,
-    c: better ? best.c : 0,
-    shipped: area(shipped),
-    adapted: better ? area(best.logits) : area(shipped),
-    gain: better ? gain : [0, 0],
+    head: adaptWith(c, head, exchanges),
+    c,
+    conversations: safe + unsafe,
+    shipped: auroc({ scores: shipped, labels }),
+    adapted: auroc({ scores: heldBack, labels }),
+    gain: bootstrapInterval(groups, (rows) => part(heldBack, rows) - part(shipped, rows)),
   }
 }
 
+/** The strength that does best out of fold; 0 when none beats the head as it is. */
+function chooseStrength(head: HeadWeights, exchanges: readonly EmbeddedExchange[]): number {
+  const labels = targetsOf(exchanges)
+  let [best, chosen] = [auroc({ scores: logitsAtRunTime(head, exchanges), labels }), 0]
+  for (const c of STRENGTHS) {
+    const logits = outOfFold(exchanges, { count: INNER_FOLDS, seed: INNER_SEED }, (rest) => adapt(head, rest, c))
+    const area = auroc({ scores: logits, labels })
+    if (area > best) [best, chosen] = [area, c]
+  }
+  return chosen
+}
+
+function adaptWith(c: number, head: HeadWeights, exchanges: readonly EmbeddedExchange[]): HeadWeights {
+  return c === 0 ? head : adapt(head, exchanges, c)
+}
+
+/** Logits of every exchange by a head that was made without its group. */
 function outOfFold(
-  head: HeadWeights,
   exchanges: readonly EmbeddedExchange[],
-  groups: readonly string[],
-  folds: ReadonlyMap<string, number>,
-  c: number,
+  folds: { count: number; seed: number },
+  make: (rest: readonly EmbeddedExchange[]) => HeadWeights,
 ): Float64Array {
+  const groups = exchanges.map(({ group }) => group)
+  const dealt = dealFolds(groups, Math.min(folds.count, new Set(groups).size), folds.seed)
   const logits = new Float64Array(exchanges.length)
-  for (const fold of new Set(folds.values())) {
-    const rows = groups.flatMap((group, row) => (folds.get(group) === fold ? [row] : []))
-    const adapted = adapt(
-      head,
-      exchanges.filter((_, row) => folds.get(groups[row]!) !== fold),
-      c,
-    )
+  for (const fold of new Set(dealt.values())) {
+    const rows = groups.flatMap((group, row) => (dealt.get(group) === fold ? [row] : []))
+    const made = make(exchanges.filter((_, row) => dealt.get(groups[row]!) !== fold))
     const found = logitsAtRunTime(
-      adapted,
+      made,
       rows.map((row) => exchanges[row]!),
     )
     for (const [index, row] of rows.entries()) logits[row] = found[index]!
   }
   return logits
+}
+
+function targetsOf(exchanges: readonly EmbeddedExchange[]): number[] {
+  return exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0))
 }
 
 /**
@@ -98,7 +120,7 @@ function adapt(head: HeadWeights, exchanges: readonly EmbeddedExchange[], c: num
   const weights = exchanges.map(({ label }) => exchanges.length / (2 * Math.max(1, counts[label])))
   const { weights: fitted } = fitLogistic({
     features: rawFeatures(exchanges, head.dimensions),
-    targets: exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0)),
+    targets: targetsOf(exchanges),
     weights,
     c,
     prior: toFeatures(head),

@@ -1,0 +1,34 @@
+// Owns `gabion detector evaluate`: a detector measured on labelled conversations.
+
+import { Command } from 'commander'
+import { readArtefact } from '../detection/erosion/artefact.js'
+import { EROSION_ARTEFACTS } from '../detection/erosion/open-erosion.js'
+import { evaluate as evaluateSet } from '../detection/training/evaluate.js'
+import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
+import { addCache, readSets } from './detector-sets.js'
+import { evaluationTable } from './detector-tables.js'
+
+interface EvaluateFlags extends EmbedderFlags {
+  artefact: string
+  cache?: string
+}
+
+/** The subcommand `evaluate`. */
+export function evaluateCommand(): Command {
+  const command = new Command('evaluate')
+    .summary('measure a detector on labelled conversations')
+    .description('Areas, recall at false-alarm budgets, alerts a 1,000 benign exchanges, lead time and calibration, a table a file.')
+    .argument('<file...>', 'labelled conversations, as for "train"')
+    .option('--artefact <file>', 'the detector to measure', EROSION_ARTEFACTS.default)
+  return finishCommand<EvaluateFlags>(addEmbedderOptions(addCache(command)), ['gabion detector evaluate labelled.jsonl --json'], evaluate)
+}
+
+async function evaluate(context: Context, flags: EvaluateFlags, files: string[]): Promise<undefined> {
+  using embedder = await openEmbedder(flags, { cache: false })
+  const artefact = await readArtefact(flags.artefact)
+  for (const { name, exchanges } of await readSets(context, embedder, flags, artefact, files)) {
+    const evaluation = evaluateSet(name, exchanges, artefact)
+    if (context.output.json) await context.output.jsonLine(evaluation)
+    else await context.output.line(`${evaluationTable(evaluation)}\n`)
+  }
+}

@@ -1,0 +1,93 @@
+// Owns what the subcommands of `gabion detector` share: reading labelled conversations into vectors, showing work in steps.
+
+import { basename } from 'node:path'
+import type { Command } from 'commander'
+import type { ErosionArtefact } from '../detection/erosion/artefact.js'
+import { RefusalReader } from '../detection/erosion/lexicon.js'
+import { readCorpus, type Label } from '../detection/training/corpus.js'
+import { embedExchanges, exchangesOf, type EmbeddedExchange } from '../detection/training/exchanges.js'
+import type { TrainingProgress } from '../detection/training/prepare.js'
+import { VectorStore } from '../detection/training/vector-store.js'
+import type { Embedder } from '../embedding/embedder.js'
+import { GabionError } from '../errors.js'
+import type { Context } from './command.js'
+import { Progress } from './progress.js'
+
+/** Adds the option that keeps vectors from run to run. */
+export function addCache(command: Command): Command {
+  return command.option('--cache <folder>', 'keep vectors here, so that a second run embeds nothing')
+}
+
+/** The exchanges of a file. */
+export interface EmbeddedSet {
+  name: string
+  exchanges: EmbeddedExchange[]
+}
+
+/**
+ * Reads files and embeds what they hold as a detector wants it.
+ *
+ * @param label - label for conversations that have none
+ * @throws GabionError `ARTEFACT_INVALID` when the detector belongs to another model, `TRANSCRIPT_INVALID` naming file, line and field
+ */
+export async function readSets(
+  context: Context,
+  embedder: Embedder,
+  flags: { cache?: string },
+  artefact: ErosionArtefact,
+  files: readonly string[],
+  label?: Label,
+): Promise<EmbeddedSet[]> {
+  if (embedder.info.model !== artefact.embedder.model) {
+    throw new GabionError(
+      'ARTEFACT_INVALID',
+      `the detector was trained on vectors of ${artefact.embedder.model}, this is ${embedder.info.model}`,
+    )
+  }
+  const store = await VectorStore.open(embedder, artefact.windows, flags.cache ?? null)
+  const steps = new Steps(context)
+  const sets: EmbeddedSet[] = []
+  for (const file of files) {
+    const corpus = await readCorpus(file, nameOf(file), label === undefined ? undefined : { label })
+    const exchanges = await embedExchanges(exchangesOf(corpus, 'all'), store, new RefusalReader(artefact.lexicon), {
+      signal: context.signal,
+      onProgress: (progress) => {
+        steps.report({ doing: 'embedding texts', ...progress })
+      },
+    })
+    sets.push({ name: corpus.name, exchanges })
+  }
+  steps.stop()
+  return sets
+}
+
+/** The progress bar of work in several steps. */
+export class Steps {
+  readonly #context: Context
+  #doing = ''
+  #bar: Progress | null = null
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  readonly report: TrainingProgress = ({ doing, done, total }) => {
+    if (doing !== this.#doing) {
+      this.stop()
+      this.#doing = doing
+      this.#bar = new Progress(this.#context.output, doing, 'done', total)
+    }
+    this.#bar?.update(done, done)
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+    this.#bar = null
+    this.#doing = ''
+  }
+}
+
+/** What a file's conversations are called. */
+export function nameOf(file: string): string {
+  return basename(file).replace(/\.jsonl?(\.gz)?$/, '')
+}
