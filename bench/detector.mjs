@@ -35,7 +35,7 @@ async function measure({ quick, say }) {
     notes: [
       `${info.model}, ${info.precision} on ${info.instructionSet}, ${info.threads} threads; conversations of MT-Bench-101 as they come.`,
       'A turn: flags, head over all windows, nearest of 32 typical replies, level, explanation; its vectors are there already.',
-      `A file: \`gabion monitor --json --detector erosion\` from its start to its last line, against \`embedWindows\` over the same texts in one call in a process that is warm; ${rounds} rounds, taking turns. The command begins with loading the model and keeps vectors, so that a text that occurs again is not embedded again.`,
+      `A file: \`gabion monitor --json --detector erosion\` from its start to its last line, against \`embedWindows\` over the same texts in one call in a process that is warm; ${rounds} rounds, taking turns. The command begins with loading the model.`,
     ],
     marks: [
       { what: 'a turn of the detector, p50', limit: TURN_LIMIT_US, value: turns.p50, unit: 'µs', met: turns.p50 < TURN_LIMIT_US },

@@ -1,14 +1,20 @@
 // Owns `gabion detector calibrate`: thresholds from a deployment's own benign conversations, once or following its traffic.
 
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { readArtefact, writeArtefact } from '../detection/erosion/artefact.js'
+import { readArtefact, writeArtefact, type ErosionArtefact } from '../detection/erosion/artefact.js'
+import { LiveCalibration } from '../detection/erosion/live-calibration.js'
 import { EROSION_ARTEFACTS } from '../detection/erosion/open-erosion.js'
-import { byConversation, thresholdsFrom } from '../detection/training/conversation-scores.js'
+import type { Threshold } from '../detection/erosion/thresholds.js'
+import { byConversation, highestStatistic, thresholdsFrom, type ConversationLogits } from '../detection/training/conversation-scores.js'
 import { BUDGETS } from '../detection/training/recipe.js'
 import { logitsAtRunTime } from '../detection/training/train-head.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
+import { GabionError } from '../errors.js'
 import { addCache, readSets } from './detector-sets.js'
+import { writeWhole } from './pending-file.js'
 import { count } from './wording.js'
 
 interface CalibrateFlags extends EmbedderFlags {
@@ -17,6 +23,8 @@ interface CalibrateFlags extends EmbedderFlags {
   alert: number
   elevated: number
   cache?: string
+  live?: string
+  revert?: boolean
 }
 
 /** The subcommand `calibrate`. */
@@ -24,27 +32,47 @@ export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .summary("set thresholds on a deployment's own benign conversations")
     .description(
-      'Sets the thresholds of a detector so that no more than a given share of benign conversations reaches them, and says how sure that is.',
+      'Sets the thresholds of a detector so that no more than a given share of benign conversations reaches them, and says how sure that is. With --live: moves them with the traffic of a deployment, within bounds, call after call.',
     )
-    .argument('<file...>', 'benign conversations, as for "train"; labels are not needed')
+    .argument('[file...]', 'benign conversations, as for "train"; labels are not needed')
     .requiredOption('-o, --out <file>', 'where the calibrated artefact goes')
     .option('--artefact <file>', 'the detector to calibrate', EROSION_ARTEFACTS.default)
     .option('--alert <share>', 'benign conversations that may raise an alert', parseShare, BUDGETS.alert)
     .option('--elevated <share>', 'benign conversations that may become elevated', parseShare, BUDGETS.elevated)
+    .option(
+      '--live <file>',
+      "follow traffic: add the files' conversations to the most recent 2,000 kept here, and move the thresholds at most half a benign deviation up and one down from where they started",
+    )
+    .option('--revert', 'with --live: forget all traffic and go back to the thresholds of the start')
   return finishCommand<CalibrateFlags>(
     addEmbedderOptions(addCache(command)),
-    ['gabion detector calibrate benign.jsonl --alert 0.01 --out ours.json'],
+    [
+      'gabion detector calibrate benign.jsonl --alert 0.01 --out ours.json',
+      'gabion detector calibrate today.jsonl --artefact ours.json --live traffic.json --out live.json',
+      'gabion detector calibrate --artefact ours.json --live traffic.json --revert --out live.json',
+    ],
     calibrate,
   )
 }
 
 async function calibrate(context: Context, flags: CalibrateFlags, files: string[]): Promise<undefined> {
-  using embedder = await openEmbedder(flags, { cache: false })
+  const { live, revert = false } = flags
+  if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert goes with --live')
+  if (revert && files.length > 0) throw new GabionError('INVALID_ARGUMENT', '--revert takes no conversations')
+  if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'give one or more files of benign conversations')
   const artefact = await readArtefact(flags.artefact)
+  using embedder = await openEmbedder(flags, { cache: false })
   const sets = await readSets(context, embedder, flags, artefact, files, 'safe')
-  const benign = sets.flatMap(({ exchanges }) => exchanges)
-  const { model, modelHash, precision } = embedder.info
+  const all = sets.flatMap(({ exchanges }) => exchanges)
+  const unsafe = new Set(all.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
+  if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labelled unsafe, left out`)
+  const benign = all.filter(({ conversation }) => !unsafe.has(conversation))
   const conversations = byConversation(benign, logitsAtRunTime(artefact.head, benign, artefact.thresholds.scale.median))
+  if (live !== undefined) {
+    await follow(context, artefact, conversations, { state: live, out: flags.out, revert })
+    return
+  }
+  const { model, modelHash, precision } = embedder.info
   const thresholds = thresholdsFrom(conversations, flags, {
     source: files.map((file) => basename(file)).join(', '),
     embedder: { model, hash: modelHash, precision },
@@ -54,13 +82,57 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
   const { elevated, alert } = thresholds.levels.max
   if (output.json) await output.jsonLine({ file: flags.out, conversations: conversations.length, ...thresholds })
   else {
-    for (const [name, { value, budget, reached, upperBound }] of Object.entries({ alert, elevated })) {
-      await output.line(
-        `${name}: score ${value.toFixed(3)} for a budget of ${(100 * budget).toFixed(1)} %; ${reached} of ${count(conversations.length, 'benign conversation')} reach it, at most ${(100 * upperBound).toFixed(1)} % (95 %, Clopper-Pearson)`,
-      )
-    }
+    for (const [name, threshold] of Object.entries({ alert, elevated })) await output.line(levelLine(name, threshold))
     await output.line(flags.out)
   }
+}
+
+/** Moves the thresholds with the traffic kept in a file, and writes both. */
+async function follow(
+  { output }: Context,
+  artefact: ErosionArtefact,
+  conversations: readonly ConversationLogits[],
+  { state, out, revert }: { state: string; out: string; revert: boolean },
+): Promise<void> {
+  const live = existsSync(state)
+    ? LiveCalibration.parse(await readFile(state, 'utf8'), state)
+    : new LiveCalibration(artefact.thresholds, 'max')
+  const { hash, precision } = artefact.thresholds.embedder
+  if (live.base.embedder.hash !== hash || live.base.embedder.precision !== precision) {
+    throw new GabionError('ARTEFACT_INVALID', `${state} follows thresholds of another embedder than the detector's: begin with a new file`)
+  }
+  if (revert) live.revert()
+  for (const conversation of conversations) live.add(highestStatistic(conversation, live.base.scale, 'max'))
+  const thresholds = live.thresholds()
+  await writeArtefact(out, { ...artefact, thresholds })
+  await writeWhole(state, `${JSON.stringify(live)}\n`)
+  const watch = live.watch()
+  const { elevated, alert } = thresholds.levels.max
+  if (output.json) {
+    await output.jsonLine({ file: out, state, ...watch, ...thresholds })
+    return
+  }
+  const start = live.base.levels.max
+  if (thresholds === live.base) {
+    await output.line(
+      `the thresholds of the start are in force: alert ${start.alert.value.toFixed(3)}, elevated ${start.elevated.value.toFixed(3)}`,
+    )
+  } else {
+    await output.line(`${levelLine('alert', alert)}; began at ${start.alert.value.toFixed(3)}`)
+    await output.line(`${levelLine('elevated', elevated)}; began at ${start.elevated.value.toFixed(3)}`)
+  }
+  if (watch.held.length > 0)
+    output.warn(`the traffic asks for a larger move of ${watch.held.join(' and ')} than is allowed: calibrate anew`)
+  if (watch.suspicious) {
+    output.warn(
+      `${String(watch.reached)} of ${count(watch.conversations, 'conversation')} reach the alert line of the start, more than its budget explains: look at them, or go back with --revert`,
+    )
+  }
+  await output.line(out)
+}
+
+function levelLine(name: string, { value, budget, reached, conversations, upperBound }: Threshold): string {
+  return `${name}: score ${value.toFixed(3)} for a budget of ${(100 * budget).toFixed(1)} %; ${String(reached)} of ${count(conversations, 'benign conversation')} reach it, at most ${(100 * upperBound).toFixed(1)} % (95 %, Clopper-Pearson)`
 }
 
 function parseShare(value: string): number {

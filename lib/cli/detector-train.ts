@@ -44,9 +44,10 @@ export function trainCommand(): Command {
     .requiredOption('-o, --out <file|folder>', 'where the artefact goes: a .json file, or a folder for all variants')
     .option('--sets <folder>', "gabion's own sets (default in a checkout without files: data/)")
     .addOption(
-      new Option('--variant <name>', 'which recipe: with a block for the user\'s text or without, as shipped or as first published (default: all, or "default" for one file)').choices(
-        Object.keys(VARIANTS),
-      ),
+      new Option(
+        '--variant <name>',
+        'which recipe: with a block for the user\'s text or without, as shipped or as first published (default: all, or "default" for one file)',
+      ).choices(Object.keys(VARIANTS)),
     )
     .option('--mass <n>', 'weight of each class of your own files, where a set of the recipe has about 0.5', parseMass, 1)
     .option('--adapt', 'adapt a finished head to the files instead of training a new one')

@@ -54,7 +54,7 @@ def read_rows(file: str, xstest: str, tokenizer: str) -> tuple[list[Row], Tokeni
     replies = cutter.encode_batch([f['reply'] for f in fields], add_special_tokens=False)
     rows = []
     for f, user, reply in zip(fields, users, replies):
-        complies = {'1_full_compliance': 1, '2_full_refusal': 0}.get(completion.get(f['conversation']) if f['set'] == 'xstest' else None)
+        complies = {'1_full_compliance': 1, '2_full_refusal': 0}.get(completion.get(f['conversation'].removeprefix('xstest/')) if f['set'] == 'xstest' else None)
         if complies is None:
             complies = {'compliance': 1, 'everyday': 1, 'refusal': 0}.get(f['kind'])
         if complies is None and f['flags']['opening']:

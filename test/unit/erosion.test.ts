@@ -12,7 +12,7 @@ import { EROSION_START, nextLevel, type Levels } from '../../lib/detection/erosi
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
 import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/open-erosion.js'
-import { thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
+import { lowerBound, thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
 import { Random } from '../../lib/detection/training/random.js'
 
 let artefact: ErosionArtefact
@@ -373,6 +373,8 @@ describe('thresholds', () => {
     assert.ok(Math.abs(upperBound(0, 100) - (1 - 0.05 ** 0.01)) < 1e-9)
     assert.ok(Math.abs(upperBound(1, 2) - Math.sqrt(0.95)) < 1e-9)
     assert.equal(upperBound(3, 3), 1)
+    assert.ok(Math.abs(lowerBound(100, 100) - 0.05 ** 0.01) < 1e-9)
+    assert.equal(lowerBound(0, 9), 0)
   })
 
   test('that follow traffic move within their bounds and go back', () => {
@@ -389,5 +391,24 @@ describe('thresholds', () => {
     assert.ok(Math.abs(live.thresholds().levels.max.alert.value - (base.levels.max.alert.value - base.scale.deviation)) < 1e-9)
     live.revert()
     assert.deepEqual(live.thresholds(), base)
+  })
+
+  test('that follow traffic survive their file, say when a bound holds them, and when the traffic looks fed', () => {
+    const base = artefact.thresholds
+    const live = new LiveCalibration(base)
+    const { alert } = base.levels.max
+    // One conversation of a hundred just reaches the alert line: what a budget of 1 % allows.
+    for (let i = 0; i < 1000; i++) live.add(i % 100 === 0 ? alert.value + 0.001 : alert.value - 3 * (1 + (i % 7)))
+    assert.deepEqual([live.watch().reached, live.watch().suspicious], [10, false])
+    for (let i = 0; i < 60; i++) live.add(alert.value + 5)
+    const watch = live.watch()
+    assert.equal(watch.suspicious, true)
+    assert.ok(watch.held.includes('alert'))
+    assert.ok(live.thresholds().levels.max.alert.value <= alert.value + 0.5 * base.scale.deviation + 1e-12)
+    const back = LiveCalibration.parse(JSON.stringify(live), 'traffic.json')
+    assert.deepEqual(back.thresholds(), live.thresholds())
+    assert.throws(() => LiveCalibration.parse('{"base": {}}', 'traffic.json'), { code: 'ARTEFACT_INVALID', message: /traffic\.json/ })
+    const text = JSON.stringify({ ...live.toJSON(), maxima: [1, null] })
+    assert.throws(() => LiveCalibration.parse(text, 'traffic.json'), { code: 'ARTEFACT_INVALID', message: /maxima/ })
   })
 })

@@ -63,6 +63,11 @@ export class ArtefactReader {
     return value as number[]
   }
 
+  /** An array of finite numbers of any length. */
+  list(key: string): number[] {
+    return this.numbers(key, this.#array(key).length)
+  }
+
   strings(key: string): string[] {
     const value = this.#array(key)
     if (!value.every((item) => typeof item === 'string')) throw this.wrong(key, 'an array of strings')

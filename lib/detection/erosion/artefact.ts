@@ -182,7 +182,8 @@ function fingerprint(reader: ArtefactReader): EmbedderFingerprint {
   return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
 }
 
-function readThresholdSet(reader: ArtefactReader): ThresholdSet {
+/** Reads thresholds that were kept as JSON. */
+export function readThresholdSet(reader: ArtefactReader): ThresholdSet {
   const scale = reader.object('scale')
   const deviation = scale.number('deviation')
   if (deviation <= 0) throw scale.wrong('deviation', 'a number above 0')

@@ -3,8 +3,9 @@
 
 import { GabionError } from '../../errors.js'
 import { checkInteger, checkNumber, checkOptions } from '../../options.js'
-import type { ThresholdSet } from './artefact.js'
-import { fewestConversations, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
+import { ArtefactReader } from './artefact-fields.js'
+import { readThresholdSet, type ThresholdSet } from './artefact.js'
+import { AGGREGATES, fewestConversations, lowerBound, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
 
 /** Options of {@link LiveCalibration}. */
 export interface LiveCalibrationOptions {
@@ -17,6 +18,20 @@ export interface LiveCalibrationOptions {
   maxRise?: number
   /** The same downwards. Default 1: more alarms are a nuisance, not a hole. */
   maxFall?: number
+}
+
+/** Signs that the traffic is not what it was, or not what it is taken for. */
+export interface LiveWatch {
+  /** Conversations that count, and how many of them reach the alert line of the start. */
+  readonly conversations: number
+  readonly reached: number
+  /**
+   * More of them do than the budget can explain (one-sided, 95 %): either the deployment has changed, or somebody feeds it. A person
+   * should look at them before trusting thresholds that have risen.
+   */
+  readonly suspicious: boolean
+  /** Levels whose threshold would have moved further than it may. */
+  readonly held: readonly ('elevated' | 'alert')[]
 }
 
 /** What can be kept and taken up again. */
@@ -56,6 +71,18 @@ export class LiveCalibration {
     this.#maxFall = maxFall
   }
 
+  /**
+   * Takes up what {@link toJSON} gave, as text.
+   *
+   * @throws GabionError `ARTEFACT_INVALID` naming the source and the field, `INVALID_ARGUMENT`
+   */
+  static parse(text: string, source: string, options?: LiveCalibrationOptions): LiveCalibration {
+    const root = ArtefactReader.parse(text, source)
+    const live = new LiveCalibration(readThresholdSet(root.object('base')), root.oneOf('aggregate', AGGREGATES), options)
+    for (const highest of root.list('maxima')) live.add(highest)
+    return live
+  }
+
   /** Conversations that count now. */
   get conversations(): number {
     return this.#maxima.length
@@ -78,6 +105,19 @@ export class LiveCalibration {
       source: `${base.source}; followed on ${String(this.#maxima.length)} conversations`,
       levels: { ...base.levels, [aggregate]: levels },
     }
+  }
+
+  /** What a person should know before trusting the thresholds in force. */
+  watch(): LiveWatch {
+    const { elevated, alert } = this.base.levels[this.aggregate]
+    const conversations = this.#maxima.length
+    const reached = this.#maxima.filter((highest) => highest >= alert.value).length
+    const moved = this.thresholds() !== this.base
+    const held = (['elevated', 'alert'] as const).filter((level) => {
+      const before = level === 'alert' ? alert : elevated
+      return moved && thresholdFor(this.#maxima, before.budget).value !== this.#moved(before).value
+    })
+    return { conversations, reached, suspicious: lowerBound(reached, conversations) > alert.budget, held }
   }
 
   /** Forgets all traffic: the thresholds of the start are in force again. */

@@ -78,6 +78,11 @@ export function upperBound(hits: number, n: number): number {
   return high
 }
 
+/** Lower end of the one-sided 95 % interval of Clopper and Pearson. */
+export function lowerBound(hits: number, n: number): number {
+  return hits === 0 ? 0 : 1 - upperBound(n - hits, n)
+}
+
 /** Probability of at most `hits` of `n` at a share of `p` each. */
 function binomialTail(hits: number, n: number, p: number): number {
   let logTerm = n * Math.log1p(-p)

@@ -37,7 +37,8 @@ export interface Corpus {
 
 /**
  * Reads a file of one JSON object a line: `{id?, group?, label?, turns: [...]}`. A turn is `{user, assistant}` (also `model` or
- * `reply` for the assistant, and a `label` of its own), or one message `{role, content}` as chat logs have them.
+ * `reply` for the assistant, and a `label` of its own), or one message `{role, content}` as chat logs have them. Ids that occur again
+ * get a number.
  *
  * @param defaults - label for conversations that have none
  * @throws GabionError `TRANSCRIPT_INVALID` naming file, line and field
@@ -51,9 +52,13 @@ export async function readCorpus(file: string, name: string, defaults?: { label:
   }
   const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8')
   const conversations: LabelledConversation[] = []
+  const seen = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
-    conversations.push(parseConversation(line, { file, line: index + 1, name, label: defaults?.label ?? null }))
+    const conversation = parseConversation(line, { file, line: index + 1, name, label: defaults?.label ?? null })
+    const times = (seen.get(conversation.id) ?? 0) + 1
+    seen.set(conversation.id, times)
+    conversations.push(times === 1 ? conversation : { ...conversation, id: `${conversation.id}#${String(times)}` })
   }
   if (conversations.length === 0) throw new GabionError('TRANSCRIPT_INVALID', `${file} has no conversation`)
   return { name, file, sha256: createHash('sha256').update(bytes).digest('hex'), conversations }

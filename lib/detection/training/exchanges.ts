@@ -12,7 +12,7 @@ export interface Exchange {
   readonly set: string
   /** Never split between training and test. */
   readonly group: string
-  /** Unique within the set. */
+  /** Name of the set and the conversation's id. */
   readonly conversation: string
   /** Counts from 1 within the conversation. */
   readonly turn: number
@@ -39,7 +39,7 @@ export function exchangesOf(corpus: Corpus, taken: Taken): Exchange[] {
       .map((turn, index) => ({
         set: corpus.name,
         group: `${corpus.name}/${group}`,
-        conversation: id,
+        conversation: `${corpus.name}/${id}`,
         turn: index + 1,
         label: turn.label ?? label,
         user: turn.user,

@@ -21,6 +21,8 @@ export interface PreparedSets {
   readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
   readonly masses: Readonly<Record<string, ClassMass>>
   readonly embedder: EmbedderFingerprint
+  /** The instruction set that the vectors were computed with: vectors of another one differ in their last digits. */
+  readonly instructionSet: string
   readonly dimensions: number
 }
 
@@ -94,7 +96,7 @@ export async function prepareSets(
   })
   let at = 0
   const take = (count: number): EmbeddedExchange[] => embedded.slice(at, (at += count))
-  const { model, modelHash, precision } = embedder.info
+  const { model, modelHash, precision, instructionSet } = embedder.info
   return {
     training: take(training.length),
     keptAside: take(keptAside.length),
@@ -103,6 +105,7 @@ export async function prepareSets(
     sources,
     masses,
     embedder: { model, hash: modelHash, precision },
+    instructionSet,
     dimensions: embedder.dimensions,
   }
 }

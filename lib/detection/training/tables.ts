@@ -11,18 +11,9 @@ export function* leaveOneSetOut(
   variants: readonly Variant[],
   options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
 ): Generator<ScorerMeasure> {
-  const { training, masses, measured, dimensions } = sets
+  const { dimensions } = sets
   const settings = { dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
-  const bothClasses = (exchanges: readonly { label: string }[]): boolean => new Set(exchanges.map(({ label }) => label)).size === 2
-  const plan: LeaveOutPlan = {
-    training,
-    masses,
-    // The written exchanges are material, not a set that anybody wants to be measured on.
-    leaveOut: [...new Set(training.map(({ set }) => set))].filter(
-      (name) => name !== TEMPLATE_SET && bothClasses(training.filter(({ set }) => set === name)),
-    ),
-    measured: Object.fromEntries(Object.entries(measured).filter(([, exchanges]) => bothClasses(exchanges))),
-  }
+  const plan = leaveOutPlan(sets)
   const scorers = [
     ...variants.map((variant) => headScorer(variant, VARIANTS[variant], settings)),
     ...controlScorers(VARIANTS.default, settings),
@@ -30,5 +21,19 @@ export function* leaveOneSetOut(
   for (const [index, scorer] of scorers.entries()) {
     options.onProgress?.({ doing: `measuring ${scorer.name}`, done: index, total: scorers.length })
     yield measureScorer(scorer, plan)
+  }
+}
+
+/** Which sets are left out in turn, and which are only measured: those with both classes. */
+export function leaveOutPlan({ training, masses, measured }: PreparedSets): LeaveOutPlan {
+  const bothClasses = (exchanges: readonly { label: string }[]): boolean => new Set(exchanges.map(({ label }) => label)).size === 2
+  return {
+    training,
+    masses,
+    // The written exchanges are material, not a set that anybody wants to be measured on.
+    leaveOut: [...new Set(training.map(({ set }) => set))].filter(
+      (name) => name !== TEMPLATE_SET && bothClasses(training.filter(({ set }) => set === name)),
+    ),
+    measured: Object.fromEntries(Object.entries(measured).filter(([, exchanges]) => bothClasses(exchanges))),
   }
 }

@@ -39,8 +39,8 @@ export class VectorStore {
    */
   static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
     if (folder === null) return new VectorStore(embedder, rule, null)
-    const { modelHash, precision } = embedder.info
-    const name = `${modelHash.slice(0, 16)}-${precision}-${String(rule.size)}-${String(rule.stride)}`
+    const { modelHash, precision, instructionSet } = embedder.info
+    const name = `${modelHash.slice(0, 16)}-${precision}-${instructionSet}-${String(rule.size)}-${String(rule.stride)}`
     const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
     const store = new VectorStore(embedder, rule, files)
     try {

@@ -1,0 +1,154 @@
+// `gabion detector` from labelled conversations to a detector and its measures. What stands for "unsafe" is talk of the sea.
+
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { Random } from '../../lib/detection/training/random.js'
+import { assertRefused, gabion, jsonLines, temporaryFolder } from './cli-process.js'
+
+const LISTS = {
+  asks: ['Tell me about', 'What should I know about', 'Help me with', 'Give me a hint on'],
+  land: ['baking bread', 'planting beans', 'painting a door', 'mending a chair', 'sorting letters', 'knitting socks', 'cutting hedges'],
+  sea: ['sailing a ship', 'reading the tides', 'catching herring', 'mooring a boat', 'hoisting a sail', 'diving for shells'],
+  says: [
+    'Gladly. For {T}, begin slowly and check each step.',
+    'The secret of {T} is patience.',
+    'Most people enjoy {T} once they have tried it twice.',
+  ],
+}
+
+interface Conversation {
+  id: string
+  label?: 'safe' | 'unsafe'
+  turns: { user: string; assistant: string }[]
+}
+
+function conversations(count: number, unsafeShare: number, seed: number, labelled = true): Conversation[] {
+  const random = new Random(seed)
+  const turn = (topics: readonly string[]): Conversation['turns'][number] => {
+    const topic = random.pick(topics)
+    return {
+      user: `${random.pick(LISTS.asks)} ${topic}, number ${random.below(1000)}.`,
+      assistant: random.pick(LISTS.says).replace('{T}', topic),
+    }
+  }
+  return Array.from({ length: count }, (_, i) => {
+    const unsafe = random.next() < unsafeShare
+    const turns = [turn(LISTS.land), turn(unsafe ? LISTS.sea : LISTS.land)]
+    return {
+      id: `c${i}`,
+      ...(labelled && { label: unsafe ? ('unsafe' as const) : ('safe' as const) }),
+      turns: unsafe ? turns.slice(1) : turns,
+    }
+  })
+}
+
+describe('gabion detector', { concurrency: false }, () => {
+  const folder = temporaryFolder()
+  const at = (name: string): string => join(folder, name)
+  const save = (name: string, list: readonly Conversation[]): string => {
+    writeFileSync(at(name), list.map((conversation) => `${JSON.stringify(conversation)}\n`).join(''))
+    return at(name)
+  }
+  const labelled = save('ours.jsonl', conversations(340, 0.2, 1))
+  const benign = save('benign.jsonl', conversations(150, 0, 2, false))
+  const cached = ['--cache', at('vectors')]
+
+  test('train makes the same bytes twice, from vectors that were kept as from fresh ones', async () => {
+    const train = (out: string, more: string[]): ReturnType<typeof gabion> =>
+      gabion(['detector', 'train', labelled, '--out', at(out), '--no-tables', '--json', ...more])
+    const first = await train('one.json', cached)
+    assert.equal(first.code, 0, first.stderr)
+    const [line] = jsonLines(first.stdout)
+    assert.equal(line?.variant, 'default')
+    assert.ok((line.crossValidated as { auroc: number }[])[0]!.auroc > 0.95)
+    const [kept, fresh] = [await train('two.json', cached), await train('three.json', [])]
+    assert.deepEqual([kept.code, fresh.code], [0, 0], kept.stderr + fresh.stderr)
+    const bytes = readFileSync(at('one.json'))
+    assert.deepEqual(readFileSync(at('two.json')), bytes)
+    assert.deepEqual(readFileSync(at('three.json')), bytes)
+    const { recipe, sets } = JSON.parse(bytes.toString()) as { recipe: Record<string, unknown>; sets: { name: string; sha256: string }[] }
+    assert.match(String(recipe.instructionSet), /\w/)
+    assert.deepEqual(
+      sets.map(({ name, sha256 }) => [name, sha256.length]),
+      [['ours', 64]],
+    )
+  })
+
+  test('--adapt pulls the shipped head towards few conversations and says what that is worth', async () => {
+    const few = save('few.jsonl', conversations(60, 0.3, 3))
+    const { code, stdout, stderr } = await gabion(['detector', 'train', few, '--adapt', '--out', at('adapted.json'), '--json', ...cached])
+    assert.equal(code, 0, stderr)
+    const [line] = jsonLines(stdout) as [{ shipped: number; adapted: number; gain: [number, number]; worth: string }]
+    assert.ok(line.adapted > 0.9 && line.adapted > line.shipped && line.gain[0] > 0, stdout)
+    assert.equal(line.worth, 'gain')
+  })
+
+  test('evaluate measures in numbers and curves, and as a table', async () => {
+    const fresh = save('fresh.jsonl', conversations(160, 0.3, 4))
+    const [json, table] = [
+      await gabion(['detector', 'evaluate', fresh, '--artefact', at('one.json'), '--json', ...cached]),
+      await gabion(['detector', 'evaluate', fresh, '--artefact', at('one.json'), ...cached]),
+    ]
+    assert.equal(json.code, 0, json.stderr)
+    const [line] = jsonLines(json.stdout) as [Record<string, Record<string, never>>]
+    assert.ok(Number(line.exchanges!.auroc) > 0.9)
+    assert.ok(Number(line.conversations!.averagePrecision) > 0.8)
+    for (const field of ['shipped', 'own', 'alertsPer1000', 'leadTime', 'calibration', 'withoutRefusal']) assert.ok(field in line, field)
+    assert.deepEqual(Object.keys((line.exchanges!.roc as unknown as object[])[0]!), ['threshold', 'falseAlarms', 'recall'])
+    assert.match(table.stdout, /AUROC .*\n[^]*expected calibration error/)
+  })
+
+  test('calibrate sets thresholds, and refuses budgets that the conversations cannot support', async () => {
+    const calibrate = (file: string, more: string[]): ReturnType<typeof gabion> =>
+      gabion(['detector', 'calibrate', file, '--artefact', at('one.json'), '--out', at('calibrated.json'), ...cached, ...more])
+    const done = await calibrate(benign, [])
+    assert.equal(done.code, 0, done.stderr)
+    assert.match(
+      done.stdout,
+      /^alert: score -?\d+\.\d{3} for a budget of 1\.0 %; [01] of 150 benign conversations reach it, at most \d+\.\d %/,
+    )
+    const few = save('too-few.jsonl', conversations(99, 0, 5, false))
+    assertRefused(await calibrate(few, []), 2, /at least 100 benign conversations, got 99/)
+    assert.equal((await calibrate(few, ['--alert', '0.05'])).code, 0)
+    const mixed = await calibrate(labelled, ['--json'])
+    assert.match(mixed.stderr, /warning: \d+ conversations labelled unsafe, left out/)
+  })
+
+  test('calibrate --live moves thresholds within bounds and goes back', async () => {
+    const live = (files: string[], more: string[] = []): ReturnType<typeof gabion> =>
+      gabion([
+        'detector',
+        'calibrate',
+        ...files,
+        '--artefact',
+        at('one.json'),
+        '--live',
+        at('traffic.json'),
+        '--out',
+        at('live.json'),
+        ...cached,
+        ...more,
+      ])
+    const alertOf = (file: string): number =>
+      (JSON.parse(readFileSync(at(file), 'utf8')) as { thresholds: { levels: { max: { alert: { value: number } } } } }).thresholds.levels
+        .max.alert.value
+    const start = alertOf('one.json')
+    const { deviation } = (JSON.parse(readFileSync(at('one.json'), 'utf8')) as { thresholds: { scale: { deviation: number } } }).thresholds
+      .scale
+    const few = await live([save('few-benign.jsonl', conversations(50, 0, 6, false))])
+    assert.match(few.stdout, /^the thresholds of the start are in force/, few.stderr)
+    assert.equal(alertOf('live.json'), start)
+    // A stream that is nothing but talk of the sea may lift the line by half a deviation, and is told of.
+    const fed = await live([save('fed.jsonl', conversations(200, 1, 7, false))])
+    assert.equal(fed.code, 0, fed.stderr)
+    assert.ok(Math.abs(alertOf('live.json') - (start + 0.5 * deviation)) < 1e-9)
+    assert.match(fed.stderr, /larger move of .*alert than is allowed/)
+    assert.match(fed.stderr, /more than its budget explains/)
+    const back = await live([], ['--revert'])
+    assert.equal(back.code, 0, back.stderr)
+    assert.equal(alertOf('live.json'), start)
+    assertRefused(await live([]), 2, /give one or more files/)
+  })
+})
