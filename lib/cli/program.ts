@@ -10,6 +10,7 @@ import { EXIT_USAGE, reportFailure } from './failure.js'
 import { modelCommand } from './model.js'
 import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
+import { proxyCommand } from './proxy.js'
 import { serveCommand } from './serve.js'
 import { workerCommand } from './worker.js'
 
@@ -41,6 +42,7 @@ export function buildProgram(): Command {
     modelCommand(),
     serveCommand(),
     workerCommand(),
+    proxyCommand(),
     doctorCommand(),
     benchCommand(),
   ])

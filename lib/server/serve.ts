@@ -12,7 +12,7 @@ import type { Projection } from '../projection/projection.js'
 import { isLoopback, refuseOpenAddress, type ApiKeys } from './api-keys.js'
 import type { ConversationStore } from './conversations/store.js'
 import { startGrpc, type GrpcSide } from './grpc/server.js'
-import { buildHttpApp } from './http/app.js'
+import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { IdleConnections } from './http/idle-connections.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
@@ -34,6 +34,8 @@ export interface ServeOptions {
   readonly grpcPort?: number | null
   /** Files in PEM form, for both protocols. */
   readonly tls?: { readonly cert: string; readonly key: string }
+  /** Stand in front of another service. */
+  readonly proxy?: ProxyOptions
 }
 
 /** A service that runs. */
@@ -69,7 +71,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   if (tls === null && !isLoopback(host)) logger.warn({ host }, 'without TLS keys and texts cross the network in the open')
   await store.check()
   const service = new Service({ embedder, monitor, store, limits, projection, version: packageVersion() })
-  const http = await buildHttpApp(service, { keys, logger, tls })
+  const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })
   const idle = new IdleConnections(http.server)
   try {
     await http.listen({ host, port })

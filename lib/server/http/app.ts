@@ -8,6 +8,9 @@ import fastify, { LogController, type FastifyInstance, type FastifySchemaCompile
 import type { Logger } from 'pino'
 import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
+import type { PolicyOptions } from '../proxy/chat-watch.js'
+import { addProxyRoutes } from '../proxy/proxy-routes.js'
+import type { Upstream } from '../proxy/upstream.js'
 import type { Service } from '../service.js'
 import { addConversationRoutes } from './conversation-routes.js'
 import { addDashboard } from './dashboard-routes.js'
@@ -24,10 +27,21 @@ export interface HttpOptions {
   readonly logger: Logger
   /** Certificate and key; null for plain HTTP. */
   readonly tls: Pick<TlsOptions, 'cert' | 'key'> | null
+  /** Stand in front of another service; null or left out for none. */
+  readonly proxy?: ProxyOptions | null
 }
 
+/** The service behind, and what is done on an alert. */
+export interface ProxyOptions {
+  readonly upstream: Upstream
+  readonly policy: PolicyOptions
+}
+
+/** Where gabion's own routes are in front of another service. */
+export const OWN_PREFIX = '/gabion'
+
 /** The app, ready to listen. */
-export async function buildHttpApp(service: Service, { keys, logger, tls }: HttpOptions): Promise<FastifyInstance> {
+export async function buildHttpApp(service: Service, { keys, logger, tls, proxy = null }: HttpOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -57,14 +71,23 @@ export async function buildHttpApp(service: Service, { keys, logger, tls }: Http
     },
     refResolver: { buildLocalReference: (json, _, __, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`) },
   })
+  // In front of another service gabion's own routes step aside, since that one has a /v1 too.
+  const own = { prefix: proxy === null ? '' : OWN_PREFIX }
   await app.register((routes, _, done) => {
-    addEmbeddingRoutes(routes, service)
+    if (proxy === null) addEmbeddingRoutes(routes, service)
     addConversationRoutes(routes, service)
     addEventRoutes(routes, service)
     addOperationRoutes(routes, service)
     addDashboard(routes)
     done()
-  })
+  }, own)
+  if (proxy !== null) {
+    await app.register((routes, _, done) => {
+      addProxyRoutes(routes, service, proxy.upstream, proxy.policy)
+      done()
+    })
+    app.addHook('onClose', () => proxy.upstream.close())
+  }
   return app
 }
 

@@ -16,8 +16,13 @@ declare module 'fastify' {
     open?: boolean
     /** Asks the encoder for work: refused before its body is read when too much waits already. */
     encodes?: boolean
+    /** Takes as long as it takes: a service behind answers. */
+    unbounded?: boolean
   }
 }
+
+// What a timer can hold.
+const LONGEST_MS = 2 ** 31 - 1
 
 /** A request's own id if it is a harmless one, else a new one. */
 export function requestIdOf(given: string | string[] | undefined): string {
@@ -42,7 +47,10 @@ export function manageRequests(app: FastifyInstance, service: Service, keys: Api
       'referrer-policy': 'no-referrer',
       'cross-origin-resource-policy': 'same-origin',
     })
-    const context = new RequestContext(request.id, deadlineOf(headers['x-request-timeout-ms'], service.limits.requestMs))
+    const context = new RequestContext(
+      request.id,
+      deadlineOf(headers['x-request-timeout-ms'], routeOptions.config.unbounded === true ? LONGEST_MS : service.limits.requestMs),
+    )
     request.context = context
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) context.leave()

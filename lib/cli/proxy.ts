@@ -1,0 +1,86 @@
+// Owns `gabion proxy`: a watcher in front of a chat service that nobody has to change.
+
+import { Command, Option } from 'commander'
+import { POLICIES, type Policy } from '../server/proxy/chat-watch.js'
+import { finishCommand, openEmbedder, type Context } from './command.js'
+import {
+  addServerOptions,
+  cacheOf,
+  openLog,
+  openServerMonitor,
+  openStore,
+  parsePort,
+  untilInterrupted,
+  type ServerFlags,
+} from './server-options.js'
+
+interface ProxyFlags extends ServerFlags {
+  upstream: string
+  host: string
+  port: number
+  apiKeys?: string
+  onAlert: Policy
+  failClosed?: boolean
+  heldWords: string
+}
+
+const HELD_WORDS = 'This reply was held back by a safety check.'
+
+/** The command `proxy`. */
+export function proxyCommand(): Command {
+  const command = new Command('proxy')
+    .summary('watch a chat service from in front of it')
+    .description(
+      "Stands in front of a service with OpenAI's chat form and watches each conversation, streamed or not; the dashboard and events are under " +
+        '/gabion/. A conversation is told by its beginning, or by the header X-Gabion-Conversation.',
+    )
+    .requiredOption('-u, --upstream <url>', 'the service behind, such as http://127.0.0.1:8000')
+    .option('--host <address>', 'address to listen on; one that others can reach needs API keys for /gabion/', '127.0.0.1')
+    .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
+    .option('--api-keys <file>', 'API keys of /gabion/, one a line (also: environment GABION_API_KEYS)')
+    .addOption(
+      new Option('--on-alert <policy>', 'observe: only tell; hold: hold the reply back; end: and end the conversation')
+        .choices(POLICIES)
+        .default('observe'),
+    )
+    .option('--fail-closed', 'with hold and end: also hold back replies that could not be judged')
+    .option('--held-words <text>', 'said in the place of a reply that is held back', HELD_WORDS)
+  return finishCommand<ProxyFlags>(
+    addServerOptions(command),
+    ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert hold'],
+    run,
+  )
+}
+
+async function run({ output, signal }: Context, flags: ProxyFlags): Promise<undefined> {
+  const [{ serve }, { ApiKeys, refuseOpenAddress }, { Upstream }] = await Promise.all([
+    import('../server/serve.js'),
+    import('../server/api-keys.js'),
+    import('../server/proxy/upstream.js'),
+  ])
+  const upstream = new Upstream(flags.upstream)
+  const keys = await ApiKeys.read(flags.apiKeys)
+  refuseOpenAddress(flags.host, keys)
+  const logger = openLog(flags)
+  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
+  const monitor = await openServerMonitor(embedder, flags)
+  const store = await openStore(flags, logger)
+  const running = await serve({
+    embedder,
+    monitor,
+    store,
+    keys,
+    logger,
+    host: flags.host,
+    port: flags.port,
+    grpcPort: null,
+    proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, heldWords: flags.heldWords } },
+  })
+  const { url, port } = running
+  if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
+  else output.note(`watching ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
+  await untilInterrupted(signal)
+  output.note('stopping: finishing what was admitted')
+  await running.stop()
+  return undefined
+}

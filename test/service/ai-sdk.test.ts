@@ -1,0 +1,131 @@
+// The middleware under the AI SDK's own generateText and streamText.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import type { LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import { generateText, simulateReadableStream, streamText, wrapLanguageModel, type ModelMessage } from 'ai'
+import { MockLanguageModelV3 } from 'ai/test'
+import { gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
+import { Monitor, parseTranscript, type TurnVerdict } from '../../lib/index.js'
+import { testEmbedder } from './service-under-test.js'
+
+const HELD = 'Held back.'
+const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
+const EXCHANGES = eroding!.exchanges
+const usage = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: undefined, cacheWrite: undefined },
+  outputTokens: { total: 1, text: 1, reasoning: undefined },
+}
+const finishReason = { unified: 'stop', raw: 'stop' } as const
+
+/** A model that answers the n-th user message with the n-th reply of the conversation. */
+function parrot(): MockLanguageModelV3 {
+  const replyTo = (prompt: readonly { role: string }[]): string =>
+    EXCHANGES[prompt.filter(({ role }) => role === 'user').length - 1]!.assistant
+  return new MockLanguageModelV3({
+    doGenerate: ({ prompt }) => Promise.resolve({ content: [{ type: 'text', text: replyTo(prompt) }], finishReason, usage, warnings: [] }),
+    doStream: ({ prompt }) => {
+      const chunks: LanguageModelV3StreamPart[] = [
+        { type: 'stream-start', warnings: [] },
+        { type: 'text-start', id: '1' },
+        ...replyTo(prompt)
+          .split(/(?= )/)
+          .map((delta) => ({ type: 'text-delta' as const, id: '1', delta })),
+        { type: 'text-end', id: '1' },
+        { type: 'finish', finishReason, usage },
+      ]
+      return Promise.resolve({ stream: simulateReadableStream({ chunks }) })
+    },
+  })
+}
+
+async function wrapped(
+  more: Partial<GabionMiddlewareOptions> = {},
+): Promise<{ model: ReturnType<typeof wrapLanguageModel>; verdicts: TurnVerdict[] }> {
+  const verdicts: TurnVerdict[] = []
+  const monitor = await Monitor.open({ embedder: await testEmbedder() })
+  const options = {
+    monitor: monitor as unknown as Monitor,
+    heldWords: HELD,
+    onVerdict: (verdict: TurnVerdict) => void verdicts.push(verdict),
+  }
+  return { model: wrapLanguageModel({ model: parrot(), middleware: gabionMiddleware({ ...options, ...more }) }), verdicts }
+}
+
+/** Plays the conversation until a reply is not what the model said. */
+async function play(ask: (messages: ModelMessage[]) => Promise<string>): Promise<string[]> {
+  const messages: ModelMessage[] = []
+  const said: string[] = []
+  for (const { user, assistant } of EXCHANGES) {
+    messages.push({ role: 'user', content: user })
+    const words = await ask(messages)
+    said.push(words)
+    if (words !== assistant) break
+    messages.push({ role: 'assistant', content: words })
+  }
+  return said
+}
+
+async function expected(): Promise<number[]> {
+  const control = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+  const likelihoods = []
+  for (const { user, assistant } of EXCHANGES) likelihoods.push((await control.addTurn({ user, assistant })).likelihood)
+  return likelihoods
+}
+
+describe('gabion/ai-sdk', () => {
+  it('observes generateText: words unchanged, a verdict a turn, also in the metadata', async () => {
+    const { model, verdicts } = await wrapped()
+    const said = await play(async (messages) => {
+      const { text, providerMetadata } = await generateText({ model, messages })
+      assert.equal(providerMetadata?.gabion?.turn, verdicts.at(-1)?.turn)
+      return text
+    })
+    assert.deepEqual(
+      said,
+      EXCHANGES.map(({ assistant }) => assistant),
+    )
+    assert.deepEqual(
+      verdicts.map(({ likelihood }) => likelihood),
+      await expected(),
+    )
+    assert.equal(new Set(verdicts.map(({ conversation }) => conversation)).size, 1)
+  })
+
+  it('observes streamText', async () => {
+    const { model, verdicts } = await wrapped({ conversation: () => 'named' })
+    await play(async (messages) => await streamText({ model, messages }).text)
+    assert.deepEqual(
+      verdicts.map(({ likelihood }) => likelihood),
+      await expected(),
+    )
+    assert.ok(verdicts.every(({ conversation }) => conversation === 'named'))
+  })
+
+  it('holds back the reply that raises the alert, whole and streamed', async () => {
+    for (const streamed of [false, true]) {
+      const { model, verdicts } = await wrapped({ onAlert: 'hold' })
+      const finishes: string[] = []
+      const said = await play(async (messages) => {
+        const result = streamed ? streamText({ model, messages }) : await generateText({ model, messages })
+        finishes.push(await result.finishReason)
+        return await result.text
+      })
+      assert.equal(said.at(-1), HELD)
+      assert.deepEqual([finishes.at(-1), finishes.at(-2)], ['content-filter', 'stop'])
+      assert.deepEqual([verdicts.at(-1)?.alert, verdicts.length], [true, said.length])
+    }
+  })
+
+  it('passes the reply on when judging fails, and tells', async () => {
+    const errors: unknown[] = []
+    const { model } = await wrapped({ conversation: () => assert.fail('no'), onError: (error) => void errors.push(error) })
+    assert.equal((await generateText({ model, prompt: 'Hello' })).text, EXCHANGES[0]?.assistant)
+    assert.equal(errors.length, 1)
+  })
+
+  it('checks its options by name', async () => {
+    await assert.rejects(wrapped({ onAlert: 'explode' as never }), { code: 'INVALID_ARGUMENT', message: /onAlert/ })
+  })
+})

@@ -1,0 +1,203 @@
+// The proxy between the official client and a chat service: nobody changes, and conversations are watched, held back or ended.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, it } from 'node:test'
+import OpenAI from 'openai'
+import { Monitor, parseTranscript } from '../../lib/index.js'
+import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import type { Policy } from '../../lib/server/proxy/chat-watch.js'
+import { Upstream } from '../../lib/server/proxy/upstream.js'
+import type { RunningService } from '../../lib/server/serve.js'
+import { ChatUpstream } from './chat-upstream.js'
+import { get, KEY, startService, testEmbedder } from './service-under-test.js'
+
+type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam
+
+const HELD = 'Held back.'
+const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
+const EXCHANGES = eroding!.exchanges
+
+describe('gabion proxy', () => {
+  let upstream: ChatUpstream
+  let alertTurn: number
+  const started: RunningService[] = []
+
+  before(async () => {
+    upstream = await ChatUpstream.start((turn) => EXCHANGES[turn - 1]!.assistant)
+    const control = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+    const verdicts = []
+    for (const exchange of EXCHANGES) verdicts.push(await control.addTurn({ user: exchange.user, assistant: exchange.assistant }))
+    alertTurn = verdicts.findIndex(({ alert }) => alert) + 1
+    assert.ok(alertTurn > 1)
+  })
+  after(async () => {
+    await Promise.all(started.map((running) => running.stop()))
+    await upstream.stop()
+  })
+
+  async function proxy(policy: Policy, more: object = {}): Promise<{ running: RunningService; client: OpenAI }> {
+    const options = { policy, failClosed: false, heldWords: HELD }
+    const running = await startService({
+      grpcPort: null,
+      proxy: { upstream: new Upstream(`${upstream.url}/v1`), policy: options },
+      ...more,
+    })
+    started.push(running)
+    return { running, client: new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'the key of the model', maxRetries: 0 }) }
+  }
+
+  /** Plays the conversation, sending all that was said each time, as clients do. */
+  async function* play(
+    client: OpenAI,
+    stream: boolean,
+    headers: Record<string, string> = {},
+  ): AsyncGenerator<{ words: string; finish: unknown; headers: Headers }> {
+    const messages: Message[] = [{ role: 'system', content: 'You are the assistant of a shop.' }]
+    for (const { user } of EXCHANGES) {
+      messages.push({ role: 'user', content: user })
+      let words = ''
+      let finish: unknown = null
+      let answerHeaders: Headers
+      if (stream) {
+        const { data, response } = await client.chat.completions
+          .create({ model: 'parrot', messages, stream: true }, { headers })
+          .withResponse()
+        answerHeaders = response.headers
+        for await (const { choices } of data) {
+          words += choices[0]?.delta.content ?? ''
+          finish = choices[0]?.finish_reason ?? finish
+        }
+      } else {
+        const { data, response } = await client.chat.completions.create({ model: 'parrot', messages }, { headers }).withResponse()
+        answerHeaders = response.headers
+        words = data.choices[0]?.message.content ?? ''
+        finish = data.choices[0]?.finish_reason
+      }
+      yield { words, finish, headers: answerHeaders }
+      messages.push({ role: 'assistant', content: words })
+    }
+  }
+
+  const conversations = async (running: RunningService): Promise<{ conversation: string; turns: number; firstAlert: number | null }[]> =>
+    (
+      await get<{ conversations: { conversation: string; turns: number; firstAlert: number | null }[] }>(
+        `${running.url}/gabion/v1/conversations`,
+      )
+    ).body.conversations
+
+  it('observes whole answers: they pass unchanged, with the verdict in headers', async () => {
+    const { running, client } = await proxy('observe')
+    let turn = 0
+    for await (const { words, finish, headers } of play(client, false)) {
+      assert.deepEqual([words, finish], [EXCHANGES[turn]?.assistant, 'stop'])
+      assert.equal(headers.get('x-gabion-turn'), String(++turn))
+      assert.equal(headers.get('x-gabion-alert'), String(turn === alertTurn))
+    }
+    const [one, ...others] = await conversations(running)
+    assert.deepEqual([one?.turns, one?.firstAlert, others.length], [EXCHANGES.length, alertTurn, 0])
+    assert.equal(upstream.requests.at(-1)?.headers.authorization, 'Bearer the key of the model')
+  })
+
+  it('observes streams: every word passes, the verdict is told by comment and event', async () => {
+    const { running, client } = await proxy('observe')
+    let turn = 0
+    for await (const { words, finish } of play(client, true, { 'x-gabion-conversation': 'named' })) {
+      assert.deepEqual([words, finish], [EXCHANGES[turn++]?.assistant, 'stop'])
+    }
+    const { body } = await get<{ history: JudgedTurn[] }>(`${running.url}/gabion/v1/conversations/named`)
+    assert.equal(body.history.findIndex(({ alert }) => alert) + 1, alertTurn)
+    const raw = await fetch(`${running.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'parrot', stream: true, messages: [{ role: 'user', content: EXCHANGES[0]?.user }] }),
+    })
+    assert.match(
+      await raw.text(),
+      /: gabion \{"x-gabion-conversation":"chat-[0-9a-f]{24}","x-gabion-turn":"1","x-gabion-state":"calm".*\}\n\ndata: \[DONE\]\n\n$/,
+    )
+  })
+
+  for (const stream of [false, true]) {
+    it(`holds back a reply that raises an alert, ${stream ? 'streamed' : 'whole'}`, async () => {
+      const { client } = await proxy('hold')
+      let turn = 0
+      for await (const { words, finish } of play(client, stream)) {
+        if (++turn === alertTurn) {
+          assert.deepEqual([words, finish], [HELD, 'content_filter'])
+          break
+        }
+        assert.deepEqual([words, finish], [EXCHANGES[turn - 1]?.assistant, 'stop'])
+      }
+      assert.equal(turn, alertTurn)
+    })
+  }
+
+  it('ends a conversation after its alert, and no other one', async () => {
+    const { client } = await proxy('end')
+    let turn = 0
+    const playing = play(client, false, { 'x-gabion-conversation': 'over' })
+    await assert.rejects(
+      async () => {
+        for await (const _ of playing) turn++
+      },
+      (error) => error instanceof OpenAI.PermissionDeniedError && error.code === 'CONVERSATION_ENDED',
+    )
+    assert.equal(turn, alertTurn)
+    const other = await client.chat.completions.create({ model: 'parrot', messages: [{ role: 'user', content: 'Hello' }] })
+    assert.equal(other.choices[0]?.message.content, EXCHANGES[0]?.assistant)
+  })
+
+  it('catches up with a conversation that began elsewhere, and keeps a changed history apart', async () => {
+    const { running, client } = await proxy('observe')
+    const said = (count: number): Message[] =>
+      EXCHANGES.slice(0, count).flatMap(({ user, assistant }) => [
+        { role: 'user' as const, content: user },
+        { role: 'assistant' as const, content: assistant },
+      ])
+    await client.chat.completions.create({ model: 'parrot', messages: [...said(3), { role: 'user', content: EXCHANGES[3]!.user }] })
+    assert.deepEqual(
+      (await conversations(running)).map(({ turns }) => turns),
+      [4],
+    )
+    const changed = said(3)
+    changed[3] = { role: 'assistant', content: 'Something else was said here.' }
+    await client.chat.completions.create({ model: 'parrot', messages: [...changed, { role: 'user', content: 'And now?' }] })
+    assert.deepEqual((await conversations(running)).map(({ turns }) => turns).sort(), [4, 4])
+  })
+
+  it('passes everything else through, and keeps its own pages to itself', async () => {
+    const { running, client } = await proxy('observe', { keyList: [KEY] })
+    assert.equal((await client.models.list()).data[0]?.id, 'parrot')
+    assert.equal((await fetch(`${running.url}/v1/nothing`)).status, 404)
+    assert.equal((await fetch(`${running.url}/gabion/v1/conversations`)).status, 401)
+    assert.equal((await fetch(`${running.url}/gabion/v1/conversations`, { headers: { 'x-api-key': KEY } })).status, 200)
+    assert.equal((await fetch(`${running.url}/gabion/`)).status, 200)
+    assert.ok(upstream.requests.every(({ headers }) => headers['x-api-key'] === undefined))
+  })
+
+  it('costs nobody an answer when judging fails, unless told to', async () => {
+    const tiny = { limits: { textLength: 3 } }
+    const open = await proxy('hold', tiny)
+    const ask = { model: 'parrot', messages: [{ role: 'user' as const, content: 'Hello' }] }
+    const { data, response } = await open.client.chat.completions.create(ask).withResponse()
+    assert.deepEqual([data.choices[0]?.message.content, response.headers.get('x-gabion-error')], [EXCHANGES[0]?.assistant, 'TOO_LARGE'])
+    const closed = await startService({
+      grpcPort: null,
+      ...tiny,
+      proxy: { upstream: new Upstream(upstream.url), policy: { policy: 'hold', failClosed: true, heldWords: HELD } },
+    })
+    started.push(closed)
+    const strict = new OpenAI({ baseURL: `${closed.url}/v1`, apiKey: 'k', maxRetries: 0 })
+    assert.equal((await strict.chat.completions.create(ask)).choices[0]?.message.content, HELD)
+  })
+
+  it('says when the service behind is away', async () => {
+    const options = { policy: 'observe' as const, failClosed: false, heldWords: HELD }
+    const running = await startService({ grpcPort: null, proxy: { upstream: new Upstream('http://127.0.0.1:1'), policy: options } })
+    started.push(running)
+    const { status, body } = await get(`${running.url}/v1/models`)
+    assert.deepEqual([status, body.error.code], [502, 'UPSTREAM_FAILED'])
+    assert.throws(() => new Upstream('nowhere'), { code: 'INVALID_ARGUMENT' })
+  })
+})
