@@ -56,3 +56,13 @@ export { pullModel, type HubModel, type LocalModel, type Patience, type PullOpti
 export { GRAPH_PRECISIONS, GRAPH_TARGETS } from './models/index.js'
 export type { FileRecord, GraphManifest, GraphPrecision, GraphRecord, GraphTarget, Parity } from './models/index.js'
 export { ERROR_CODES, GabionError, isGabionError, type GabionErrorCode } from './errors.js'
+export {
+  GuardedDetector,
+  type GuardedState,
+  type GuardedVerdict,
+  type GuardFindings,
+  type PolicyFinding,
+  type RoleFinding,
+} from './detection/policy/guarded-detector.js'
+export { openPolicies, type PolicyOptions } from './detection/policy/open-policies.js'
+export type { PolicySet, ReadyPolicy, RoleWatch } from './detection/policy/policy-set.js'

@@ -3,13 +3,15 @@
 import { Command } from 'commander'
 import { readArtefact } from '../detection/erosion/artefact.js'
 import { EROSION_ARTEFACTS } from '../detection/erosion/open-erosion.js'
-import { evaluate as evaluateSet } from '../detection/training/evaluate.js'
+import { evaluate as evaluateSet, type Evaluation } from '../detection/training/evaluate.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, readSets } from './detector-sets.js'
 import { evaluationTable } from './detector-tables.js'
+import { writeWhole } from './pending-file.js'
 
 interface EvaluateFlags extends EmbedderFlags {
   artefact: string
+  report?: string
   cache?: string
 }
 
@@ -20,15 +22,28 @@ export function evaluateCommand(): Command {
     .description('Areas, recall at false-alarm budgets, alerts a 1,000 benign exchanges, lead time and calibration, a table a file.')
     .argument('<file...>', 'labelled conversations, as for "train"')
     .option('--artefact <file>', 'the detector to measure', EROSION_ARTEFACTS.default)
-  return finishCommand<EvaluateFlags>(addEmbedderOptions(addCache(command)), ['gabion detector evaluate labelled.jsonl --json'], evaluate)
+    .option('--report <file>', 'also write a page with tables and plots (HTML, loads nothing)')
+  return finishCommand<EvaluateFlags>(
+    addEmbedderOptions(addCache(command)),
+    ['gabion detector evaluate labelled.jsonl --json', 'gabion detector evaluate labelled.jsonl --report evaluation.html'],
+    evaluate,
+  )
 }
 
 async function evaluate(context: Context, flags: EvaluateFlags, files: string[]): Promise<undefined> {
   using embedder = await openEmbedder(flags, { cache: false })
   const artefact = await readArtefact(flags.artefact)
+  const evaluations: Evaluation[] = []
   for (const { name, exchanges } of await readSets(context, embedder, flags, artefact, files)) {
     const evaluation = evaluateSet(name, exchanges, artefact)
+    evaluations.push(evaluation)
     if (context.output.json) await context.output.jsonLine(evaluation)
     else await context.output.line(`${evaluationTable(evaluation)}\n`)
   }
+  if (flags.report === undefined) return
+  const { evaluationPage } = await import('../report/evaluation-page.js')
+  const { model, precision } = embedder.info
+  const facts = { detector: artefact.name, thresholds: artefact.thresholds.source, engine: `${model} ${precision}` }
+  await writeWhole(flags.report, evaluationPage(evaluations, facts))
+  context.output.note(`report: ${flags.report}`)
 }

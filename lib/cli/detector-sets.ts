@@ -1,4 +1,4 @@
-// Owns what the subcommands of `gabion detector` share: reading labelled conversations into vectors, showing work in steps.
+// Owns what the subcommands of `gabion detector` share: reading labelled conversations into vectors.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
@@ -6,12 +6,11 @@ import type { ErosionArtefact } from '../detection/erosion/artefact.js'
 import { RefusalReader } from '../detection/erosion/lexicon.js'
 import { readCorpus, type Label } from '../detection/training/corpus.js'
 import { embedExchanges, exchangesOf, type EmbeddedExchange } from '../detection/training/exchanges.js'
-import type { TrainingProgress } from '../detection/training/prepare.js'
 import { VectorStore } from '../detection/training/vector-store.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import type { Context } from './command.js'
-import { Progress } from './progress.js'
+import { ProgressSteps } from './progress-steps.js'
 
 /** Adds the option that keeps vectors from run to run. */
 export function addCache(command: Command): Command {
@@ -45,7 +44,7 @@ export async function readSets(
     )
   }
   const store = await VectorStore.open(embedder, artefact.windows, flags.cache ?? null)
-  const steps = new Steps(context)
+  const steps = new ProgressSteps(context.output)
   const sets: EmbeddedSet[] = []
   for (const file of files) {
     const corpus = await readCorpus(file, nameOf(file), label === undefined ? undefined : { label })
@@ -59,32 +58,6 @@ export async function readSets(
   }
   steps.stop()
   return sets
-}
-
-/** The progress bar of work in several steps. */
-export class Steps {
-  readonly #context: Context
-  #doing = ''
-  #bar: Progress | null = null
-
-  constructor(context: Context) {
-    this.#context = context
-  }
-
-  readonly report: TrainingProgress = ({ doing, done, total }) => {
-    if (doing !== this.#doing) {
-      this.stop()
-      this.#doing = doing
-      this.#bar = new Progress(this.#context.output, doing, 'done', total)
-    }
-    this.#bar?.update(done, done)
-  }
-
-  stop(): void {
-    this.#bar?.stop()
-    this.#bar = null
-    this.#doing = ''
-  }
 }
 
 /** What a file's conversations are called. */

@@ -1,8 +1,8 @@
 // Owns how measurements of detectors look as text. Knows their numbers, not how they came about.
 
-import Table from 'cli-table3'
 import type { Evaluation, AtThreshold } from '../detection/training/evaluate.js'
 import type { ScorerMeasure } from '../detection/training/leave-out.js'
+import { plainTable } from './plain-table.js'
 
 /** A table of AUROCs: a scorer a row, a set a column. */
 export function leaveOutTable(rows: readonly ScorerMeasure[]): string {
@@ -52,28 +52,6 @@ export function evaluationTable(evaluation: Evaluation): string {
 
 function outcome({ falseAlarms, recall }: AtThreshold): string {
   return `${percent(falseAlarms)}, ${percent(recall)}`
-}
-
-function plainTable(head: string[]): InstanceType<typeof Table> {
-  const none = ''
-  const chars = {
-    top: none,
-    'top-mid': none,
-    'top-left': none,
-    'top-right': none,
-    bottom: none,
-    'bottom-mid': none,
-    'bottom-left': none,
-    'bottom-right': none,
-    left: none,
-    'left-mid': none,
-    mid: none,
-    'mid-mid': none,
-    right: none,
-    'right-mid': none,
-    middle: '  ',
-  }
-  return new Table({ head, chars, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } })
 }
 
 function three(value: number | null): string {

@@ -15,8 +15,9 @@ import { trainVariant } from '../detection/training/train.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
-import { addCache, nameOf, readSets, Steps } from './detector-sets.js'
+import { addCache, nameOf, readSets } from './detector-sets.js'
 import { leaveOutTable } from './detector-tables.js'
+import { ProgressSteps } from './progress-steps.js'
 import { count } from './wording.js'
 
 interface TrainFlags extends EmbedderFlags {
@@ -70,7 +71,7 @@ async function train(context: Context, flags: TrainFlags, files: string[]): Prom
     return
   }
   const { output, signal } = context
-  const steps = new Steps(context)
+  const steps = new ProgressSteps(context.output)
   const sets = await prepareSets(embedder, planOf(flags, files), { signal, onProgress: steps.report })
   const single = flags.out.endsWith('.json')
   const variants = flags.variant !== undefined ? [flags.variant] : single ? (['default'] as const) : (Object.keys(VARIANTS) as Variant[])

@@ -2,7 +2,9 @@
 
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
-import { readLexicon } from '../detection/erosion/lexicon-file.js'
+import { GuardedDetector } from '../detection/policy/guarded-detector.js'
+import { openPolicies } from '../detection/policy/open-policies.js'
+import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
@@ -13,12 +15,14 @@ import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type Emb
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit } from './latency-split.js'
 import { MonitorView } from './monitor-view.js'
+import { readLexicons } from './lexicons.js'
 import { Progress } from './progress.js'
+import { ProgressSteps } from './progress-steps.js'
 import { ReportFiles } from './report-files.js'
 import { followFile, readConversations } from './turn-feed.js'
 import { TurnFiles } from './turn-files.js'
 import { toTurnLine } from './turn-line.js'
-import { count } from './wording.js'
+import { collect, count } from './wording.js'
 
 interface MonitorFlags extends EmbedderFlags {
   detector?: DetectorName
@@ -27,6 +31,8 @@ interface MonitorFlags extends EmbedderFlags {
   projection?: string
   artefact?: string
   lexicon?: string[]
+  policy?: string
+  benign?: string
   report?: string
   withText?: boolean
   out?: string
@@ -54,6 +60,8 @@ export function monitorCommand(): Command {
     .addOption(new Option('--preset <name>', 'classic: which published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a reply that is safe ground, such as a refusal')
     .option('--projection <file>', 'classic: a projection saved by "gabion pca fit" (default: the bundled one)')
+    .option('--policy <file>', 'also judge by your own policies, a policy file or one built by "gabion policy build"')
+    .option('--benign <file>', 'with --policy: ordinary conversations, in place of those that the policy file names')
     .option('--report <file>', 'also write a page to look at: which turn went wrong and why (HTML, loads nothing)')
     .option('--with-text', 'show the words of the conversations in the report')
     .option('-o, --out <folder>', 'also write turns.csv, turns.json and pictures of the worst conversations into a folder')
@@ -76,7 +84,7 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   if (flags.follow === true && files.length > 1) throw new GabionError('INVALID_ARGUMENT', `--follow takes one file, got ${files.length}`)
   const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
-  const monitor = await openMonitor(embedder, flags)
+  const monitor = await openMonitor(context, embedder, flags)
   const written = flags.out === undefined ? null : await TurnFiles.create(flags.out)
   const view = new MonitorView(output)
   const progress = process.stdout.isTTY ? null : new Progress(output, 'judging', 'turns', null)
@@ -111,10 +119,6 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   return flags.failOnAlert === true && summaries.some(({ alerts }) => alerts > 0) ? EXIT_ALERT : 0
 }
 
-function collect(value: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), value]
-}
-
 async function reportsOf({ report, out, withText }: MonitorFlags): Promise<ReportFiles | null> {
   if (withText === true && report === undefined) throw new GabionError('INVALID_ARGUMENT', '--with-text is for --report <file>')
   if (report === undefined && out === undefined) return null
@@ -136,21 +140,35 @@ async function writeReports({ output }: Context, reports: ReportFiles, facts: Re
   )
 }
 
-async function openMonitor(embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
+async function openMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
   const { preset, safeText, projection, artefact } = flags
-  const lexicon = flags.lexicon === undefined ? undefined : await Promise.all(flags.lexicon.map(readLexicon))
+  const refusals = await readLexicons(flags.lexicon)
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
   if (projection !== undefined) classic.projection = projection
-  return Monitor.open({
+  const monitor = await Monitor.open({
     embedder,
     ...(flags.detector !== undefined && { detector: flags.detector }),
     ...(Object.keys(classic).length > 0 && { classic }),
-    ...((artefact !== undefined || lexicon !== undefined) && {
-      erosion: { ...(artefact !== undefined && { artefact }), ...(lexicon !== undefined && { lexicon }) },
+    ...((artefact !== undefined || refusals !== null) && {
+      erosion: { ...(artefact !== undefined && { artefact }), ...(refusals !== null && { lexicon: refusals.lexicons }) },
     }),
   })
+  if (flags.policy === undefined) return monitor
+  const steps = new ProgressSteps(output)
+  try {
+    const set = await openPolicies(embedder, flags.policy, {
+      signal,
+      onProgress: steps.report,
+      ...(flags.benign !== undefined && { benign: flags.benign }),
+      ...(refusals !== null && { refusals }),
+    })
+    const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
+    return await Monitor.open({ embedder, detector })
+  } finally {
+    steps.stop()
+  }
 }
 
 /** Verdicts and summaries of what is read or followed. Following ends with the interruption, so it is no failure there. */

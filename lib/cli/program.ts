@@ -11,6 +11,7 @@ import { modelCommand } from './model.js'
 import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
 import { proxyCommand } from './proxy.js'
+import { policyCommand } from './policy.js'
 import { serveCommand } from './serve.js'
 import { workerCommand } from './worker.js'
 
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
     embedCommand(),
     pcaCommand(),
     detectorCommand(),
+    policyCommand(),
     modelCommand(),
     serveCommand(),
     workerCommand(),

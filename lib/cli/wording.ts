@@ -27,3 +27,8 @@ export function wrap(text: string, width: number): string[] {
   }
   return lines
 }
+
+/** For commander: an option that may be given again. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value]
+}

@@ -3,7 +3,7 @@
 
 import type { TurnVerdict } from '../monitor/conversation.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
-import { conversationPanels, turnNames } from './conversation-panels.js'
+import { conversationPanels, guardPanels, turnNames } from './conversation-panels.js'
 import { asErosion, keyTurn, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { renderPage } from './page.js'
@@ -21,6 +21,7 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
   const { summary, turns, texts } = record
   const panels = conversationPanels(turns, facts)
   const [main, ...others] = panels.map(chartFigure)
+  const guards = guardPanels(turns)
   const key = keyTurn(turns)
   return renderPage({
     title: summary.conversation,
@@ -31,6 +32,12 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
       <h2>Turn by turn</h2>
       ${texts === null ? html`<p class="soft">The words are left out; <code>--with-text</code> shows them.</p>` : null}
       ${turns.map((turn, index) => turnArticle(turn, texts?.[index] ?? null, turn === key && key.state !== 'calm'))}
+      ${
+        guards.length === 0
+          ? null
+          : html`<h2>Your policies</h2>
+              ${guards.map(chartFigure)}`
+      }
       <h2>How it moved</h2>
       ${others}
       <h2>Where the time went</h2>

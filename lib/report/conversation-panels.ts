@@ -2,6 +2,7 @@
 // Knows verdicts and charts, no page.
 
 import type { AlertState } from '../detection/detector.js'
+import { hasFindings } from '../detection/policy/guarded-detector.js'
 import type { TurnVerdict } from '../monitor/conversation.js'
 import { axis, baseOption, levelLine, type Chart, type ChartWidth } from './charts.js'
 import { asErosion, type ReportFacts } from './conversation-record.js'
@@ -41,10 +42,38 @@ export function conversationPanels(turns: readonly TurnVerdict[], facts: ReportF
           caption: "Gathered risk of the replies over that of the user's messages. Above 1, the replies stray further than the user does.",
           values: ratios,
           kind: 'line',
-          lines: [levelLine(1, 'fragile above 1', 'elevated')],
+          line: { value: 1, label: 'fragile above 1', tone: 'elevated' },
         })
       : compositionPanel(turns),
   ]
+}
+
+/** Panels on a deployment's own policies, where there are any: those that were broken, and role drift. */
+export function guardPanels(turns: readonly TurnVerdict[]): Chart[] {
+  const guarded = turns.map((turn) => (hasFindings(turn) ? turn : null))
+  const names = guarded.flatMap((turn) => turn?.policies.filter(({ broken }) => broken).map(({ policy }) => policy) ?? [])
+  const panels = [...new Set(names)].map((name) => {
+    const found = guarded.map((turn) => turn?.policies.find(({ policy }) => policy === name) ?? null)
+    const statement = found.find((finding) => finding !== null)?.statement ?? ''
+    const threshold = found.find((finding) => finding !== null)?.threshold ?? 0
+    return seriesPanel(turns, {
+      title: `Policy ${name}`,
+      caption: `${statement} Broken above the line.`,
+      values: found.map((finding) => finding?.score ?? null),
+      kind: 'line',
+      line: { value: threshold, label: 'broken', tone: 'alert' },
+    })
+  })
+  const role = guarded.find((turn) => turn !== null && turn.role !== null)?.role ?? null
+  if (role === null) return panels
+  const drift = seriesPanel(turns, {
+    title: 'Role drift',
+    caption: 'How far the conversation is from what the assistant is there for and from how it began, smoothed over turns.',
+    values: guarded.map((turn) => turn?.role?.distance ?? null),
+    kind: 'line',
+    line: { value: role.threshold, label: 'drifted', tone: 'elevated' },
+  })
+  return [...panels, drift]
 }
 
 const LEVEL_TONES: Readonly<Record<AlertState, ColorName>> = { calm: 'calm', elevated: 'elevated', alert: 'alert' }
@@ -57,7 +86,7 @@ function likelihoodPanel(turns: readonly TurnVerdict[], { lines }: ReportFacts):
     caption:
       first === undefined
         ? 'The score of each turn, from 0 to 1: relative, not a probability of harm. Background: the level of the conversation.'
-        : `The score of each turn, from 0 to 1: relative, not a probability of harm. It crosses the alert line at turn ${String(first.turn)}. Background: the level of the conversation.`,
+        : `The score of each turn, from 0 to 1: relative, not a probability of harm. The first alert is at turn ${String(first.turn)}. Background: the level of the conversation.`,
     height: 260,
     option: (width) => ({
       ...baseOption(),
@@ -125,12 +154,15 @@ interface SeriesParts {
   caption: string
   values: readonly (number | null)[]
   kind: 'bar' | 'line' | 'area'
-  lines?: ChartOption[]
+  line?: { readonly value: number; readonly label: string; readonly tone: ColorName } | null
   height?: number
 }
 
 /** One number a turn, in a small panel. */
-export function seriesPanel(turns: readonly TurnVerdict[], { title, caption, values, kind, lines = [], height = 150 }: SeriesParts): Chart {
+export function seriesPanel(
+  turns: readonly TurnVerdict[],
+  { title, caption, values, kind, line = null, height = 150 }: SeriesParts,
+): Chart {
   return {
     title,
     caption,
@@ -138,7 +170,12 @@ export function seriesPanel(turns: readonly TurnVerdict[], { title, caption, val
     option: (width) => ({
       ...baseOption(),
       xAxis: turnNames(turns, width),
-      yAxis: axis('', { type: 'value', splitNumber: 3 }),
+      // Lines count as values, or one that is never reached would lie outside.
+      yAxis: axis('', {
+        type: 'value',
+        splitNumber: 3,
+        ...(line !== null && { max: ({ max }: { max: number }) => roundUp(Math.max(max, line.value)) }),
+      }),
       series: [
         {
           type: kind === 'bar' ? 'bar' : 'line',
@@ -153,11 +190,17 @@ export function seriesPanel(turns: readonly TurnVerdict[], { title, caption, val
             value: values[index] ?? null,
             itemStyle: { color: color(kind === 'bar' && state !== 'calm' ? LEVEL_TONES[state] : 'series1') },
           })),
-          markLine: { silent: true, symbol: 'none', data: lines },
+          markLine: { silent: true, symbol: 'none', data: line === null ? [] : [levelLine(line.value, line.label, line.tone)] },
         },
       ],
     }),
   }
+}
+
+/** The next value with one figure, so that an axis ends at a number that can be read. */
+function roundUp(value: number): number {
+  const unit = 10 ** Math.floor(Math.log10(Math.max(Math.abs(value), 1e-9)))
+  return (Math.floor(value / unit) + 1) * unit
 }
 
 /** For detectors without a ratio: what the score of each turn is made of. */

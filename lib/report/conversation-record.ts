@@ -3,6 +3,7 @@
 
 import { ClassicDetector } from '../detection/classic.js'
 import type { AlertState, Detector } from '../detection/detector.js'
+import { GuardedDetector } from '../detection/policy/guarded-detector.js'
 import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosion.js'
 import type { TurnVerdict } from '../monitor/conversation.js'
 import type { ConversationSummary } from '../monitor/watch.js'
@@ -40,6 +41,11 @@ export interface LevelLines {
 
 /** The facts of a detector; one of the caller's own has no lines. */
 export function factsOf(detector: Detector<never> | Detector, engine: string): ReportFacts {
+  if (detector instanceof GuardedDetector) {
+    const facts = factsOf(detector.base, engine)
+    const names = detector.set.policies.map(({ name }) => name).join(', ')
+    return { ...facts, source: `${facts.source} Policies: ${names}.` }
+  }
   if (detector instanceof ErosionDetector) {
     const { slope, offset } = detector.artefact.relativeScore
     const { elevated, alert } = detector.thresholds.levels.max

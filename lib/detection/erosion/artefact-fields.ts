@@ -33,6 +33,18 @@ export class ArtefactReader {
     return new GabionError('ARTEFACT_INVALID', `${this.#source}: field '${this.#path}${key}' of the detector must be ${expected}`)
   }
 
+  /** Whether there is such a field, other than null. */
+  has(key: string): boolean {
+    const { [key]: value } = this.#fields
+    return value !== undefined && value !== null
+  }
+
+  boolean(key: string): boolean {
+    const { [key]: value } = this.#fields
+    if (typeof value !== 'boolean') throw this.wrong(key, 'true or false')
+    return value
+  }
+
   string(key: string): string {
     const value = this.#fields[key]
     if (typeof value !== 'string') throw this.wrong(key, 'a string')

@@ -1,0 +1,140 @@
+// Owns `gabion policy`: examine a deployment's own policies, and build them for use. The work is in lib/detection/policy.
+
+import { Command } from 'commander'
+import { examinePolicies, overlaps, tryOnLog } from '../detection/policy/policy-check.js'
+import { preparePolicies, type PreparedPolicies } from '../detection/policy/open-policies.js'
+import { formatPolicySet } from '../detection/policy/policy-artefact.js'
+import { readLog } from '../detection/policy/policy-log.js'
+import { readLexicons } from './lexicons.js'
+import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
+import { logTable, overlapLines, policyTable } from './policy-tables.js'
+import { writeWhole } from './pending-file.js'
+import { ProgressSteps } from './progress-steps.js'
+import { collect, count } from './wording.js'
+
+interface PolicyFlags extends EmbedderFlags {
+  benign?: string
+  cache?: string
+  lexicon?: string[]
+}
+
+interface BuildFlags extends PolicyFlags {
+  out: string
+}
+
+/** The command `policy` with its subcommands. */
+export function policyCommand(): Command {
+  return new Command('policy')
+    .summary("examine and build a deployment's own policies")
+    .description('What this assistant must not be led into, in a file of yours: statements with examples, from which each policy learns.')
+    .addCommand(checkCommand())
+    .addCommand(buildCommand())
+}
+
+const addPolicyOptions = (command: Command): Command =>
+  command
+    .option('--benign <file>', 'ordinary conversations that thresholds are set on (default: those that the policy file names)')
+    .option('--lexicon <language|file>', 'how replies decline, "en", "de", "fr" or a file; may be given again (default: "en")', collect)
+    .option('--cache <folder>', 'keep vectors here, so that a second run embeds nothing')
+
+function checkCommand(): Command {
+  const command = new Command('check')
+    .summary('say what each policy would catch, miss and wrongly catch')
+    .description(
+      'Leaves every example out in turn, looks for policies that overlap and for those with too few examples. In a log it counts what each policy catches and wrongly catches: conversations as JSON lines, whose field "breaks" may list the policies that they break.',
+    )
+    .argument('<file>', 'a policy file (YAML)')
+    .argument('[log...]', 'conversations to try the policies on')
+  return finishCommand<PolicyFlags>(
+    addEmbedderOptions(addPolicyOptions(command)),
+    ['gabion policy check policies.yaml', 'gabion policy check policies.yaml --benign may.jsonl june.jsonl --json'],
+    check,
+  )
+}
+
+function buildCommand(): Command {
+  const command = new Command('build')
+    .summary('make policies ready, so that "monitor --policy" starts at once')
+    .description(
+      'Embeds the examples, fits the policies and sets their thresholds; the file holds vectors, and of the texts the first words of examples.',
+    )
+    .argument('<file>', 'a policy file (YAML)')
+    .requiredOption('-o, --out <file>', 'where the built policies go (JSON)')
+  return finishCommand<BuildFlags>(
+    addEmbedderOptions(addPolicyOptions(command)),
+    ['gabion policy build policies.yaml --out policies.json', 'gabion monitor --policy policies.json chat.json'],
+    build,
+  )
+}
+
+async function check(context: Context, flags: PolicyFlags, [file = '', ...logs]: string[]): Promise<undefined> {
+  const { output } = context
+  const steps = new ProgressSteps(output)
+  try {
+    using embedder = await openEmbedder(flags, { cache: false })
+    const { materials, set, ordinary, reading } = await prepare(context, embedder, flags, file, steps)
+    const examined = examinePolicies(materials, set, ordinary, embedder.dimensions, (done) => {
+      steps.report({ doing: 'leaving examples out', done, total: materials.length })
+    })
+    const common = overlaps(materials, set)
+    steps.stop()
+    if (output.json) {
+      for (const policy of examined) await output.jsonLine({ policy })
+      for (const overlap of common) await output.jsonLine({ overlap })
+      await output.jsonLine({ role: set.role === null ? null : { threshold: set.role.threshold, alert: set.role.alert } })
+    } else {
+      await output.line(`${policyTable(examined)}\n`)
+      for (const line of overlapLines(common, examined)) await output.line(line)
+      await output.line(
+        set.role === null
+          ? 'Role drift is not watched: too few of the ordinary conversations are long enough for the budget.'
+          : `Role drift from distance ${set.role.threshold.value.toFixed(2)}, measured from ${set.role.prompt === null ? 'the first turns' : 'the system prompt and the first turns'}; ${set.role.threshold.reached} of ${count(set.role.threshold.conversations, 'ordinary conversation')} reach it.`,
+      )
+    }
+    for (const log of logs) {
+      const conversations = await readLog(log, reading)
+      steps.stop()
+      const outcomes = tryOnLog(set, conversations)
+      if (output.json) for (const outcome of outcomes) await output.jsonLine({ log, outcome })
+      else await output.line(`\n${logTable(log, conversations.length, outcomes)}`)
+    }
+  } finally {
+    steps.stop()
+  }
+}
+
+async function build(context: Context, flags: BuildFlags, [file = '']: string[]): Promise<undefined> {
+  const { output } = context
+  const steps = new ProgressSteps(output)
+  try {
+    using embedder = await openEmbedder(flags, { cache: false })
+    const { set, ordinary } = await prepare(context, embedder, flags, file, steps)
+    await writeWhole(flags.out, formatPolicySet(set))
+    steps.stop()
+    const policies = set.policies.map(({ name }) => name)
+    if (output.json) await output.jsonLine({ file: flags.out, policies, conversations: ordinary.length })
+    else
+      await output.line(
+        `${flags.out}: ${count(policies.length, 'policy').replace('policys', 'policies')}, thresholds from ${count(ordinary.length, 'ordinary conversation')}`,
+      )
+  } finally {
+    steps.stop()
+  }
+}
+
+async function prepare(
+  { signal }: Context,
+  embedder: Awaited<ReturnType<typeof openEmbedder>>,
+  { benign, cache, lexicon }: PolicyFlags,
+  file: string,
+  steps: ProgressSteps,
+): Promise<PreparedPolicies> {
+  const refusals = await readLexicons(lexicon)
+  return preparePolicies(embedder, file, {
+    signal,
+    onProgress: steps.report,
+    ...(benign !== undefined && { benign }),
+    ...(cache !== undefined && { cache }),
+    ...(refusals !== null && { refusals }),
+  })
+}

@@ -1,0 +1,174 @@
+// Owns the detector that judges by a deployment's own policies beside another detector, and watches role drift. What a policy and
+// role drift are is elsewhere; this is how they become verdicts.
+
+import { createHash } from 'node:crypto'
+import { GabionError } from '../../errors.js'
+import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
+import { textVector } from '../erosion/head.js'
+import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
+import { formatPolicySet } from './policy-artefact.js'
+import { scorePolicy } from './policy-head.js'
+import type { PolicySet } from './policy-set.js'
+import { nextRole, ROLE_START, type RoleState } from './role-drift.js'
+
+/** What a policy says of an exchange. */
+export interface PolicyFinding {
+  readonly policy: string
+  readonly statement: string
+  readonly score: number
+  readonly threshold: number
+  /** The score reaches the threshold. */
+  readonly broken: boolean
+  /** The example that the exchange is closest to, in a few words. */
+  readonly nearest: string
+  readonly similarity: number
+}
+
+/** What role drift says of an exchange. */
+export interface RoleFinding {
+  /** Distance from the system prompt and the first turns, smoothed over turns; 0 to 2. */
+  readonly distance: number
+  readonly threshold: number
+  readonly drifted: boolean
+}
+
+/** What policies add to a verdict. */
+export interface GuardFindings {
+  /** Every policy, in the order of the file. */
+  readonly policies: readonly PolicyFinding[]
+  /** Null where role drift is not watched, or there is nothing to measure from yet. */
+  readonly role: RoleFinding | null
+}
+
+/** The verdict of the other detector, with level, alert and reasons after the policies have spoken. */
+export type GuardedVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & GuardFindings
+
+/** What a conversation remembers. */
+export interface GuardedState<State = unknown> {
+  readonly base: State
+  readonly role: RoleState
+  /** Indices of the policies that the last exchange broke: staying in it is no new alert. */
+  readonly broken: readonly number[]
+  readonly drifted: boolean
+}
+
+/** Judges by policies beside `base`. An alert is raised by either, and the reasons name the policy. */
+export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> implements Detector<
+  GuardedState<State>,
+  GuardedVerdict<Verdict>
+> {
+  readonly name: string
+  readonly fingerprint: string
+  readonly base: Detector<State, Verdict>
+  readonly set: PolicySet
+  readonly projection: Detector['projection']
+  readonly windows: { readonly size: number; readonly stride: number }
+  readonly #refusals: RefusalReader
+
+  constructor(base: Detector<State, Verdict>, set: PolicySet, refusals = new RefusalReader(ENGLISH_REFUSALS)) {
+    this.base = base
+    this.set = set
+    this.name = `${base.name} with policies`
+    this.projection = base.projection
+    this.windows = base.windows ?? set.windows
+    this.#refusals = refusals
+    this.fingerprint = createHash('sha256').update(base.fingerprint).update(formatPolicySet(set)).digest('hex')
+  }
+
+  start(): GuardedState<State> {
+    return { base: this.base.start(), role: ROLE_START, broken: [], drifted: false }
+  }
+
+  async turn(state: GuardedState<State>, exchange: EmbeddedExchange): Promise<DetectorTurn<GuardedState<State>, GuardedVerdict<Verdict>>> {
+    const { verdict, state: base } = await this.base.turn(state.base, exchange)
+    const windows = exchange.assistant.windows.map(({ vector }) => vector)
+    const [anyWindow] = windows
+    if (anyWindow === undefined) return { verdict: { ...verdict, policies: [], role: null }, state: { ...state, base } }
+    const dimensions = anyWindow.length
+    const user =
+      exchange.user.windows.length === 0
+        ? null
+        : textVector(
+            exchange.user.windows.map(({ vector }) => vector),
+            dimensions,
+          )
+    const flags = this.#refusals.read(exchange.assistant.text)
+    const policies = this.set.policies.map(({ name, statement, examples, head, threshold }): PolicyFinding => {
+      const { score, nearest, similarity } = scorePolicy(head, { user, windows, flags })
+      return {
+        policy: name,
+        statement,
+        score,
+        threshold: threshold.value,
+        broken: score >= threshold.value,
+        nearest: examples[nearest] ?? '',
+        similarity,
+      }
+    })
+    const step = this.set.role === null ? null : nextRole(state.role, this.set.role.prompt, user, textVector(windows, dimensions))
+    const role = this.#roleFinding(step)
+    const broken = policies.flatMap((finding, index) => (finding.broken ? [index] : []))
+    const newlyBroken = broken.some((index) => !state.broken.includes(index))
+    const drifted = role?.drifted ?? false
+    const driftAlert = drifted && !state.drifted && this.set.role?.alert === true
+    const level: AlertState =
+      broken.length > 0 || (drifted && this.set.role?.alert === true)
+        ? 'alert'
+        : drifted && verdict.state === 'calm'
+          ? 'elevated'
+          : verdict.state
+    return {
+      verdict: {
+        ...verdict,
+        alert: verdict.alert || newlyBroken || driftAlert,
+        state: level,
+        reasons: [...reasonsOf(policies, role), ...verdict.reasons],
+        policies,
+        role,
+      },
+      state: { base, role: step?.state ?? state.role, broken, drifted },
+    }
+  }
+
+  checkState(value: unknown): GuardedState<State> {
+    const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+    const wrong = (name: string, expected: string): GabionError =>
+      new GabionError('ARTEFACT_INVALID', `field '${name}' of a state with policies must be ${expected}`)
+    const { broken, drifted } = fields
+    if (!Array.isArray(broken) || !broken.every((index) => Number.isInteger(index))) throw wrong('broken', 'a list of whole numbers')
+    if (typeof drifted !== 'boolean') throw wrong('drifted', 'true or false')
+    const { turns, began, smoothed } = (fields.role ?? {}) as Record<string, unknown>
+    if (typeof turns !== 'number' || !Number.isInteger(turns) || turns < 0) throw wrong('role.turns', 'an integer of 0 or more')
+    if (typeof began !== 'string') throw wrong('role.began', 'a string')
+    if (typeof smoothed !== 'number' || !Number.isFinite(smoothed)) throw wrong('role.smoothed', 'a finite number')
+    return { base: this.base.checkState(fields.base), role: { turns, began, smoothed }, broken: broken as number[], drifted }
+  }
+
+  #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {
+    const watch = this.set.role
+    const distance = step?.distance ?? null
+    if (watch === null || step === null || distance === null) return null
+    return { distance: step.state.smoothed, threshold: watch.threshold.value, drifted: step.state.smoothed >= watch.threshold.value }
+  }
+}
+
+/** Whether a verdict comes with policies. */
+export function hasFindings<Verdict extends DetectorVerdict>(verdict: Verdict): verdict is GuardedVerdict<Verdict> {
+  return 'policies' in verdict && 'role' in verdict
+}
+
+/** Policies first: they are what this deployment cares about, in its own words. */
+function reasonsOf(policies: readonly PolicyFinding[], role: RoleFinding | null): string[] {
+  const broken = policies
+    .filter((finding) => finding.broken)
+    .sort((a, b) => b.score - b.threshold - (a.score - a.threshold))
+    .map(
+      ({ policy, statement, nearest, score, threshold }) =>
+        `breaks '${policy}': ${statement.replace(/\.$/, '')}; closest to the example “${nearest}” (score ${score.toFixed(2)}, line ${threshold.toFixed(2)})`,
+    )
+  if (role?.drifted !== true) return broken
+  return [
+    ...broken,
+    `role drift: the conversation has left what the assistant is there for (distance ${role.distance.toFixed(2)}, line ${role.threshold.toFixed(2)})`,
+  ]
+}

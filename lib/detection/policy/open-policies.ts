@@ -1,0 +1,97 @@
+// Owns the way from a file of policies to policies that can judge: written ones are embedded and fitted, built ones are read.
+
+import { readFile } from 'node:fs/promises'
+import type { Embedder } from '../../embedding/embedder.js'
+import { GabionError } from '../../errors.js'
+import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
+import { WINDOWS } from '../training/recipe.js'
+import { VectorStore } from '../training/vector-store.js'
+import { parsePolicySet } from './policy-artefact.js'
+import { parsePolicyFile, type PolicyFile } from './policy-file.js'
+import { readLog, type LogConversation, type LogReading } from './policy-log.js'
+import { embedPolicies, readyPolicies, type PolicyMaterial, type PolicySet } from './policy-set.js'
+
+/** Options of {@link openPolicies}. */
+export interface PolicyOptions {
+  /** Ordinary conversations, in place of those that the policy file names. */
+  readonly benign?: string
+  /** Folder that keeps vectors, so that a second run embeds nothing. */
+  readonly cache?: string
+  /** Refusal phrases; default English. */
+  readonly refusals?: RefusalReader
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: { doing: string; done: number; total: number }) => void
+}
+
+/** Policies with all that they were made from. */
+export interface PreparedPolicies {
+  readonly file: PolicyFile
+  readonly set: PolicySet
+  readonly materials: readonly PolicyMaterial[]
+  readonly ordinary: readonly LogConversation[]
+  readonly reading: LogReading
+}
+
+/**
+ * Policies for the vectors of an embedder, from a policy file (YAML) or a built one (JSON).
+ *
+ * @throws GabionError `ARTEFACT_INVALID` naming file and field, also when built policies belong to another embedder;
+ *   `INVALID_ARGUMENT` without ordinary conversations, or with too few for the budget
+ */
+export async function openPolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PolicySet> {
+  const text = await readText(file)
+  if (!text.trimStart().startsWith('{')) return (await preparePolicies(embedder, file, options)).set
+  const set = parsePolicySet(text, file)
+  const { model, modelHash, precision } = embedder.info
+  if (set.embedder.hash !== modelHash || set.embedder.precision !== precision) {
+    throw new GabionError(
+      'ARTEFACT_INVALID',
+      `${file} was built with ${set.embedder.model} in ${set.embedder.precision} (${set.embedder.hash.slice(0, 12)}), this is ${model} in ${precision} (${modelHash.slice(0, 12)}); build it again with "gabion policy build"`,
+    )
+  }
+  return set
+}
+
+/**
+ * Embeds and fits the policies of a policy file and keeps what they were made from.
+ *
+ * @throws GabionError as {@link openPolicies}
+ */
+export async function preparePolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PreparedPolicies> {
+  const policies = parsePolicyFile(await readText(file), file)
+  const benign = options.benign ?? policies.benign
+  if (benign === null) {
+    throw new GabionError(
+      'INVALID_ARGUMENT',
+      `${file} names no ordinary conversations to set thresholds on: add a field 'benign', or give --benign FILE`,
+    )
+  }
+  const { signal, onProgress } = options
+  const reading: LogReading = {
+    store: await VectorStore.open(embedder, WINDOWS, options.cache ?? null),
+    refusals: options.refusals ?? new RefusalReader(ENGLISH_REFUSALS),
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && {
+      onProgress: (progress) => {
+        onProgress({ doing: 'embedding texts', ...progress })
+      },
+    }),
+  }
+  const materials = await embedPolicies(policies, reading)
+  const ordinary = await readLog(benign, reading)
+  const { model, modelHash, precision } = embedder.info
+  const set = readyPolicies(policies, materials, ordinary, reading, {
+    embedder: { model, hash: modelHash, precision },
+    windows: WINDOWS,
+    onPolicy: (done) => onProgress?.({ doing: 'fitting policies', done, total: materials.length }),
+  })
+  return { file: policies, set, materials, ordinary, reading }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError('ARTEFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
+  }
+}

@@ -1,0 +1,124 @@
+// Owns the file of policies that are ready to judge: JSON, vectors as base64 of little-endian floats. It saves embedding and fitting at
+// every start. Knows the parts, not how they were made.
+
+import { readFile } from 'node:fs/promises'
+import { GabionError } from '../../errors.js'
+import { ArtefactReader, decodeFloats, encodeFloats } from '../erosion/artefact-fields.js'
+import type { Threshold } from '../erosion/thresholds.js'
+import type { ExampleVectors } from './policy-head.js'
+import type { PolicySet, ReadyPolicy } from './policy-set.js'
+
+const FORMAT = 'gabion-policy-set'
+const VERSION = 1
+
+/** The file's text: equal parts give equal bytes. */
+export function formatPolicySet({ embedder, windows, policies, role }: PolicySet): string {
+  const example = ({ user, reply, flags }: ExampleVectors): object => ({
+    ...(user !== null && { user: encodeFloats(user) }),
+    reply: encodeFloats(reply),
+    flags: Number(flags.opening) + 2 * Number(flags.anywhere),
+  })
+  const fields = {
+    format: FORMAT,
+    version: VERSION,
+    embedder,
+    windows,
+    role:
+      role === null
+        ? null
+        : { threshold: role.threshold, alert: role.alert, ...(role.prompt !== null && { prompt: encodeFloats(role.prompt) }) },
+    dimensions: policies[0]?.head.dimensions ?? 0,
+    policies: policies.map(({ name, statement, examples, threshold, head }) => ({
+      name,
+      statement,
+      examples,
+      threshold,
+      head: {
+        intercept: head.intercept,
+        lead: head.lead,
+        flags: head.flags,
+        reply: encodeFloats(head.reply),
+        user: encodeFloats(head.user),
+        breaks: head.breaks.map(example),
+        allowed: head.allowed.map(example),
+      },
+    })),
+  }
+  return `${JSON.stringify(fields, null, 1)}\n`
+}
+
+/** @throws GabionError `ARTEFACT_INVALID` naming the file and the field */
+export async function readPolicySet(file: string): Promise<PolicySet> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError('ARTEFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
+  }
+  return parsePolicySet(text, file)
+}
+
+/** @throws GabionError `ARTEFACT_INVALID` naming the source and the field */
+export function parsePolicySet(text: string, source: string): PolicySet {
+  const root = ArtefactReader.parse(text, source)
+  if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
+  if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  const dimensions = root.integer('dimensions', 1)
+  const [embedder, windows] = [root.object('embedder'), root.object('windows')]
+  return {
+    embedder: { model: embedder.string('model'), hash: embedder.string('hash'), precision: embedder.string('precision') },
+    windows: { size: windows.integer('size', 1), stride: windows.integer('stride', 1) },
+    policies: root.objects('policies').map((policy) => readPolicy(policy, dimensions)),
+    role: readRole(root, dimensions),
+  }
+}
+
+function readPolicy(policy: ArtefactReader, dimensions: number): ReadyPolicy {
+  const head = policy.object('head')
+  const flags = head.numbers('flags', 2)
+  const examples = (key: string): ExampleVectors[] =>
+    head.objects(key).map((example) => {
+      const bits = example.integer('flags', 0)
+      return {
+        user: example.has('user') ? decodeFloats(example, 'user', dimensions) : null,
+        reply: decodeFloats(example, 'reply', dimensions),
+        flags: { opening: (bits & 1) !== 0, anywhere: (bits & 2) !== 0 },
+      }
+    })
+  return {
+    name: policy.string('name'),
+    statement: policy.string('statement'),
+    examples: policy.strings('examples'),
+    threshold: readThreshold(policy.object('threshold')),
+    head: {
+      dimensions,
+      intercept: head.number('intercept'),
+      lead: head.number('lead'),
+      flags: [flags[0]!, flags[1]!],
+      reply: Float64Array.from(decodeFloats(head, 'reply', dimensions)),
+      user: Float64Array.from(decodeFloats(head, 'user', dimensions)),
+      breaks: examples('breaks'),
+      allowed: examples('allowed'),
+    },
+  }
+}
+
+function readRole(root: ArtefactReader, dimensions: number): PolicySet['role'] {
+  if (!root.has('role')) return null
+  const role = root.object('role')
+  return {
+    prompt: role.has('prompt') ? decodeFloats(role, 'prompt', dimensions) : null,
+    threshold: readThreshold(role.object('threshold')),
+    alert: role.boolean('alert'),
+  }
+}
+
+function readThreshold(from: ArtefactReader): Threshold {
+  return {
+    value: from.number('value'),
+    budget: from.number('budget'),
+    conversations: from.integer('conversations', 1),
+    reached: from.integer('reached', 0),
+    upperBound: from.number('upperBound'),
+  }
+}
