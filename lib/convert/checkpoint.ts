@@ -1,10 +1,11 @@
-// The weights of a folder, whichever files they lie in: one safetensors file or several with an index. Finds tensors by name;
-// knows no architecture.
+// The weights of a folder, whichever files they lie in: one safetensors file, several with an index, or an ONNX export. Finds
+// tensors by name; knows no architecture.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { findWeightFiles, WEIGHTS_INDEX } from '../models/weight-files.js'
+import { findExport, findWeightFiles, WEIGHTS_INDEX } from '../models/weight-files.js'
+import { OnnxCheckpoint } from './onnx-checkpoint.js'
 import type { StoredTensor } from './safetensors-header.js'
 import { SafetensorsReader } from './safetensors-reader.js'
 
@@ -27,10 +28,29 @@ export interface TensorSource {
   read(tensor: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array>
 }
 
-/** An open checkpoint. Close it. */
-export class Checkpoint implements TensorSource {
-  readonly file: string
+/** The open files of weights. Close it. */
+export interface WeightSource extends TensorSource {
   /** The files that hold the weights, absolute, in a fixed order. */
+  readonly files: readonly string[]
+  /** The size of all files, in bytes. */
+  size(): Promise<number>
+  close(): Promise<void>
+}
+
+/**
+ * Opens the weights of an encoder: safetensors where the folder has them, an ONNX export otherwise.
+ *
+ * @param folder that config.json lies in
+ * @throws GabionError as {@link findWeightFiles}, {@link Checkpoint.open} and {@link OnnxCheckpoint.open}
+ */
+export async function openWeights(folder: string): Promise<WeightSource> {
+  const exported = await findExport(folder)
+  return exported === null ? Checkpoint.open(folder) : OnnxCheckpoint.open(exported)
+}
+
+/** An open checkpoint in safetensors form. Close it. */
+export class Checkpoint implements WeightSource {
+  readonly file: string
   readonly files: readonly string[]
   readonly #readers: readonly SafetensorsReader[]
   readonly #owners = new Map<string, SafetensorsReader>()
@@ -78,7 +98,6 @@ export class Checkpoint implements TensorSource {
     return (this.#owners.get(tensor.name) as SafetensorsReader).read(tensor, rows)
   }
 
-  /** The size of all files, in bytes. */
   async size(): Promise<number> {
     const sizes = await Promise.all(this.files.map(async (file) => (await stat(file)).size))
     return sizes.reduce((sum, size) => sum + size, 0)

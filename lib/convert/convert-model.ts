@@ -1,4 +1,4 @@
-// Checkpoint folder in, folder with ONNX graphs out: weights files, graphs over them, the configuration files and a manifest.
+// Checkpoint or export folder in, folder with ONNX graphs out: weights files, graphs over them, the configuration files and a manifest.
 
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -17,7 +17,7 @@ import {
 import type { Pooling } from '../models/pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
-import { Checkpoint } from './checkpoint.js'
+import { openWeights, type WeightSource } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
 import { canFuse, fusedGraph } from './fused-graph.js'
@@ -45,7 +45,10 @@ export interface ConversionProgress {
 
 /** What {@link convertModel} is asked to do. */
 export interface ConvertOptions {
-  /** Folder in the sentence-transformers layout with `model.safetensors`, or several such files and their index. */
+  /**
+   * Folder in the sentence-transformers layout with `model.safetensors`, or several such files and their index, or an ONNX export
+   * (`onnx/model.onnx`) of PyTorch's exporter.
+   */
   source: string
   /** Folder to make. The source folder itself is allowed: then only `onnx/` is added to it. */
   out: string
@@ -82,7 +85,7 @@ interface Convertible {
   layout: readonly LayoutTensor[]
 }
 
-async function readConvertible(source: string, model: SentenceTransformer, checkpoint: Checkpoint): Promise<Convertible> {
+async function readConvertible(source: string, model: SentenceTransformer, checkpoint: WeightSource): Promise<Convertible> {
   const config = await readEncoderConfig(join(source, model.transformerPath))
   const head = model.needsPoolingGraph ? model.modules : null
   const ofHead = head === null ? [] : await headLayout(source, head)
@@ -163,7 +166,7 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
   }
   throwIfAborted()
 
-  const checkpoint = await Checkpoint.open(encoderFolder)
+  const checkpoint = await openWeights(encoderFolder)
   try {
     const convertible = await readConvertible(source, model, checkpoint)
     const tokenizer = await tokenizerFor(encoderFolder, model.lowersText)
@@ -195,6 +198,9 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
 
     const written: GraphManifest[] = []
     if (source === out) {
+      if (checkpoint.files.some((file) => dirname(file) === join(out, GRAPH_FOLDER))) {
+        throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is what is converted: give another folder to write to`)
+      }
       await makeFolder(join(out, GRAPH_FOLDER), overwrite, async (folder) => void written.push(await writeGraphs(folder)))
     } else {
       await makeFolder(out, overwrite, async (folder) => {

@@ -15,9 +15,10 @@ import { MODEL_MANIFEST, MODEL_MANIFEST_FORMAT } from '../models/model-manifest.
 import { resolveModelFolder } from '../models/resolve.js'
 import { readSentenceTransformer } from '../models/sentence-transformer.js'
 import { storageFailure } from '../models/storage.js'
-import { findWeightFiles } from '../models/weight-files.js'
+import { findExport, findWeightFiles } from '../models/weight-files.js'
 import { convertModel, CONVERTER_VERSION, type ConversionProgress } from './convert-model.js'
 import { makeFolder } from './new-folder.js'
+import { readOnnxFile } from './onnx-file.js'
 
 /** How far the way to a model that can be loaded is. */
 export type PreparationProgress = ({ stage: 'download' } & PullProgress) | ({ stage: 'convert' } & ConversionProgress)
@@ -90,10 +91,16 @@ async function withGraph(folder: string, name: string, commit: string | null, op
 
 async function canConvert(folder: string): Promise<boolean> {
   const { transformerPath } = await readSentenceTransformer(folder)
-  return findWeightFiles(join(folder, transformerPath)).then(
+  return weightFiles(join(folder, transformerPath)).then(
     () => true,
     () => false,
   )
+}
+
+/** The files that an encoder would be converted from. */
+async function weightFiles(folder: string): Promise<readonly string[]> {
+  const exported = await findExport(folder)
+  return exported === null ? findWeightFiles(folder) : (await readOnnxFile(exported)).files
 }
 
 /** `all-mpnet-base-v2` for the publisher's repository, as it is named without a hub. */
@@ -168,7 +175,7 @@ async function identityOf(folder: string): Promise<string> {
   for (const name of configFiles) hash.update(`${name}\n`).update(await readFile(join(folder, name)))
   const places = [transformerPath, ...modules.layers.flatMap((layer) => (layer.kind === 'normalize' ? [] : [layer.path]))]
   for (const place of places) {
-    for (const file of await findWeightFiles(join(folder, place))) {
+    for (const file of await weightFiles(join(folder, place))) {
       const { size, mtimeMs } = await stat(file)
       hash.update(`${await realpath(file)} ${String(size)} ${String(mtimeMs)}\n`)
     }

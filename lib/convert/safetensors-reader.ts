@@ -2,7 +2,7 @@
 
 import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import { float32FromBfloat16, float32FromFloat16 } from './number-formats.js'
+import { readFloats, readFully } from './float-reading.js'
 import { checkHeaderLength, parseHeader, type StoredTensor } from './safetensors-header.js'
 
 /** An open safetensors file. Close it, or hold it with `await using`. */
@@ -72,38 +72,10 @@ export class SafetensorsReader {
     const rowBytes = tensor.byteLength / (tensor.shape[0] ?? 1)
     const offset = tensor.offset + (rows?.first ?? 0) * rowBytes
     const byteLength = rows === undefined ? tensor.byteLength : rows.count * rowBytes
-    const bytes = await readFully(this.file, this.#handle, byteLength, offset)
-    const values = this.#widen(tensor, bytes.buffer)
-    for (const value of values) {
-      if (!Number.isFinite(value))
-        throw new GabionError('MODEL_INVALID', `${this.file}: tensor '${tensor.name}' holds a value that is not finite`)
-    }
-    return values
-  }
-
-  #widen(tensor: StoredTensor, buffer: ArrayBuffer): Float32Array {
-    if (tensor.type === 'F32') return new Float32Array(buffer)
-    if (tensor.type === 'BF16') return float32FromBfloat16(new Uint16Array(buffer))
-    if (tensor.type === 'F16') return float32FromFloat16(new Uint16Array(buffer))
-    throw new GabionError(
-      'MODEL_UNSUPPORTED',
-      `${this.file}: tensor '${tensor.name}' has the type ${tensor.type}; F32, F16 and BF16 are read`,
-    )
+    return readFloats(this.file, this.#handle, tensor, { offset, byteLength })
   }
 
   async close(): Promise<void> {
     await this.#handle.close()
   }
-}
-
-/** Reads exactly that many bytes into a buffer of their own, so that typed arrays over it are aligned. */
-async function readFully(file: string, handle: FileHandle, byteLength: number, offset: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(byteLength)
-  let filled = 0
-  while (filled < byteLength) {
-    const { bytesRead } = await handle.read(bytes, filled, byteLength - filled, offset + filled)
-    if (bytesRead === 0) throw new GabionError('MODEL_INVALID', `${file} ended at byte ${String(offset + filled)} while it was read`)
-    filled += bytesRead
-  }
-  return bytes
 }

@@ -14,6 +14,9 @@ const PICKLE =
   'a pickle, which can run any code while it is read. Take a revision that has model.safetensors, or, on a machine where you ' +
   'trust the file, load it in Python with SentenceTransformer and save it again, which writes safetensors'
 
+/** Where ONNX exports lie, relative to the folder of config.json. */
+export const EXPORTS = [join('onnx', 'model.onnx'), 'model.onnx']
+
 /** Other forms that weights are published in, with why they are not read. */
 export const REFUSED_WEIGHTS: readonly { file: string; reason: string }[] = [
   { file: 'pytorch_model.bin', reason: PICKLE },
@@ -49,6 +52,13 @@ export async function findWeightFiles(folder: string): Promise<string[]> {
       throw new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${file}: ${reason}`)
   }
   throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
+}
+
+/** The ONNX export of a folder that has no safetensors; null where it has them, or has neither. */
+export async function findExport(folder: string): Promise<string | null> {
+  for (const name of [WEIGHTS, WEIGHTS_INDEX]) if (await isFile(join(folder, name))) return null
+  for (const name of EXPORTS) if (await isFile(join(folder, name))) return join(folder, name)
+  return null
 }
 
 /** The files that an index names, each once, sorted. They lie beside the index and nowhere else. */

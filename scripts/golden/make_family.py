@@ -5,15 +5,12 @@
     test/fixtures/family/<case>/golden.json.gz the ids of each text; the vectors lie in golden.f32
     test/fixtures/family/texts.json.gz         the texts, 1 to 600 tokens, in eight scripts
 
-    build/golden/bin/pip install torch==2.15.0 sentence-transformers==6.2.0
     build/golden/bin/python scripts/golden/make_family.py
-    build/golden/bin/python scripts/golden/make_family.py --full mpnet --out build/family      a full-depth one, not committed
 
-The tokenizers are trained on the texts. Weights have several times the spread of an untrained model's, so that attention is
+The set-up for the tests makes that Python environment. The tokenizers are trained on the texts. Weights have several times the spread of an untrained model's, so that attention is
 far from even and every part counts. Each text runs alone (no padding), in float32, on one thread.
 """
 
-import argparse
 import gzip
 import json
 import random
@@ -34,8 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FAMILY = ROOT / "test" / "fixtures" / "family"
 TEXTS = 200
 TINY = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "num_hidden_layers": 2}
-FULL = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "num_hidden_layers": 12}
-MINI = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536, "num_hidden_layers": 12}
 
 SENTENCES = {
     "latin": "the quiet harbour woke before dawn and every boat left for deeper water while gulls argued over yesterday's bread",
@@ -50,8 +45,8 @@ SENTENCES = {
 }
 
 
-def make_texts() -> list[str]:
-    """One word to six hundred in every script, mixtures, and oddities."""
+def make_texts(counts: tuple[int, ...] = (1, 2, 5, 9, 17, 33, 65, 120, 180), longest: int = 10) -> list[str]:
+    """One word to six hundred in every script, mixtures, and oddities; `longest` of them have six hundred."""
     chance = random.Random(6)
     words = {name: list(text) if name in ("chinese", "japanese") else text.split() for name, text in SENTENCES.items()}
     texts = ["a", "<pad>", "x <pad> y </s> z <mask>", "[SEP] [PAD] [CLS]", "  two  spaces \n and a\ttab  ", "Straße ΜΕΓΆΛΟ İstanbul"]
@@ -59,7 +54,7 @@ def make_texts() -> list[str]:
     names = list(words)
     while len(texts) < TEXTS:
         name = names[len(texts) % len(names)]
-        count = chance.choice([1, 2, 5, 9, 17, 33, 65, 120, 180]) if len(texts) < TEXTS - 10 else 600
+        count = chance.choice(counts) if len(texts) < TEXTS - longest else 600
         glue = "" if name in ("chinese", "japanese") else " "
         text = glue.join(chance.choice(words[name]) for _ in range(count))
         texts.append(text.capitalize() + chance.choice(["", ".", "?", "!", " …"]))
@@ -105,13 +100,18 @@ def finish(tokenizer: Tokenizer, special: dict, length: int) -> transformers.Pre
     begin, end = special["begin"], special["end"]
     ids = [(token, tokenizer.token_to_id(token)) for token in (begin, end)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{begin} $A {end}", pair=f"{begin} $A {end} $B {end}", special_tokens=ids)
+    return fast_tokenizer(tokenizer, special, length)
+
+
+def fast_tokenizer(tokenizer: Tokenizer, special: dict, length: int) -> transformers.PreTrainedTokenizerFast:
+    begin, end = special["begin"], special["end"]
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=length, unk_token=special["unk"], cls_token=begin, sep_token=end,
         bos_token=begin, eos_token=end, pad_token=special["pad"], mask_token=special["mask"],
     )
 
 
-def architecture(kind: str, sizes: dict, vocabulary: int | None, activation: str):
+def architecture(kind: str, sizes: dict, activation: str):
     """The tokenizer and an untrained encoder of a kind."""
     special = BERT_TOKENS if kind == "bert" else ANGLE_TOKENS
     if kind == "xlm-roberta":
@@ -121,8 +121,7 @@ def architecture(kind: str, sizes: dict, vocabulary: int | None, activation: str
     else:
         tokenizer = word_piece(420, special, lower=True)
     fast = finish(tokenizer, special, 512)
-    rows = vocabulary or len(fast)
-    shared = {**sizes, "vocab_size": rows, "hidden_act": activation, "pad_token_id": fast.pad_token_id}
+    shared = {**sizes, "vocab_size": len(fast), "hidden_act": activation, "pad_token_id": fast.pad_token_id}
     if kind == "bert":
         encoder = transformers.BertModel(transformers.BertConfig(**shared, max_position_embeddings=512))
     elif kind == "mpnet":
@@ -160,17 +159,17 @@ CASES = {
 }
 
 
-def build(folder: Path, case: dict, sizes: dict, vocabulary: int | None) -> SentenceTransformer:
+def build(folder: Path, case: dict) -> SentenceTransformer:
     torch.manual_seed(6)
     shutil.rmtree(folder, ignore_errors=True)
-    fast, encoder = architecture(case["kind"], sizes, vocabulary, case.get("activation", "gelu"))
-    spread_weights(encoder, 1.6 / sizes["hidden_size"] ** 0.5)
+    fast, encoder = architecture(case["kind"], TINY, case.get("activation", "gelu"))
+    spread_weights(encoder, 1.6 / TINY["hidden_size"] ** 0.5)
     inner = folder.with_name(f".{folder.name}.encoder")
     encoder.save_pretrained(inner)
     fast.save_pretrained(inner)
     transformer = Transformer(str(inner), max_seq_length=case.get("length", 512))
     modes = case.get("poolings", ["mean"])
-    modules = [transformer, Pooling(sizes["hidden_size"], pooling_mode=modes[0] if len(modes) == 1 else tuple(modes))]
+    modules = [transformer, Pooling(TINY["hidden_size"], pooling_mode=modes[0] if len(modes) == 1 else tuple(modes))]
     for inputs, outputs, activation in case.get("dense", []):
         dense = Dense(inputs, outputs, activation_function=activation)
         spread_weights(dense, 0.4)
@@ -203,23 +202,13 @@ def write_lower_case(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", choices=["bert", "mpnet", "xlm-roberta"])
-    parser.add_argument("--out", type=Path, default=FAMILY)
-    parser.add_argument("--every", type=int, default=1, help="take only each n-th text, where time is short")
-    given = parser.parse_args()
     torch.set_num_threads(1)
-    texts = make_texts()[:: given.every]
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_packed(given.out / "texts.json.gz", texts)
-    cases = {given.full: CASES[given.full]} if given.full else CASES
-    for name, case in cases.items():
-        folder = given.out / name
-        sizes, vocabulary = TINY, None
-        if given.full:
-            sizes = MINI if given.full == "bert" else FULL
-            vocabulary = {"bert": 30522, "mpnet": 30527, "xlm-roberta": 250002}[given.full]
-        model = build(folder, case, sizes, vocabulary)
+    texts = make_texts()
+    FAMILY.mkdir(parents=True, exist_ok=True)
+    write_packed(FAMILY / "texts.json.gz", texts)
+    for name, case in CASES.items():
+        folder = FAMILY / name
+        model = build(folder, case)
         vectors = np.stack([model.encode(text, batch_size=1, convert_to_numpy=True, show_progress_bar=False) for text in texts])
         prompt = case.get("prompt", "")
         ids = [model.tokenizer(prompt + text, truncation=True, max_length=model.max_seq_length)["input_ids"] for text in texts]

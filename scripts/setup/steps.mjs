@@ -34,6 +34,20 @@ const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
 /** Where the models that only the tests need are made. */
 const referenceModel = 'build/models/all-MiniLM-L6-v2'
 
+const goldenScripts = [
+  'scripts/golden/requirements.txt',
+  ...[
+    'make_exports',
+    'make_family',
+    'make_full_depth',
+    'make_minilm',
+    'make_tokens',
+    'make_vectors',
+    'full_vocabularies',
+    'unicode_texts',
+  ].map((name) => `scripts/golden/${name}.py`),
+]
+
 /** What a set-up can be for; 'tools' installs compilers and tools and leaves the checkout alone. */
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
@@ -129,6 +143,40 @@ export const steps = [
     purposes: ['test'],
     isDone: isSklearnInstalled,
     work: (context) => installSklearn({ echo: context.verbose }),
+  },
+  {
+    id: 'golden-python',
+    title: 'Python with sentence-transformers',
+    purposes: ['test'],
+    hash: () => hashInputs({ files: ['scripts/golden/requirements.txt'] }),
+    outputs: ['build/golden/bin/python'],
+    // uv takes a quarter of pip's time for PyTorch's gigabytes, and needs no venv module of the system.
+    work: async () => {
+      const log = 'golden-python'
+      const uv = join(root, 'build', 'uv')
+      rmSync(uv, { recursive: true, force: true })
+      await run('python3', ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--target', uv, 'uv==0.13.9'], { log })
+      await run(join(uv, 'bin', 'uv'), ['venv', '--clear', '--python', 'python3', 'build/golden'], { log })
+      const requirements = ['--no-cache', '--python', 'build/golden', '--requirement', 'scripts/golden/requirements.txt']
+      await run(join(uv, 'bin', 'uv'), ['pip', 'install', ...requirements], { log })
+    },
+  },
+  {
+    id: 'golden-models',
+    title: 'Models and vectors by sentence-transformers',
+    purposes: ['test'],
+    hash: () => hashInputs({ files: [...goldenScripts, 'test/fixtures/family', 'models/all-MiniLM-L6-v2/tokenizer.json', 'data'] }),
+    outputs: ['build/full-depth/texts.json.gz', 'build/exports', 'build/minilm/sts.json'],
+    work: async (context) => {
+      await node(context, ['scripts/bundle-model.mjs', '--source-only'], 'golden-models')
+      // Each computes on one thread, so two go on side by side.
+      const make = (name) => run('build/golden/bin/python', [`scripts/golden/${name}.py`], { log: 'golden-models', echo: context.verbose })
+      const small = async () => {
+        await make('make_exports')
+        await make('make_minilm')
+      }
+      await Promise.all([make('make_full_depth'), small()])
+    },
   },
   {
     id: 'prebuild',

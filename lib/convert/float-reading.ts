@@ -1,0 +1,45 @@
+// Reads stretches of an open file as float32, whatever float type they have there. Knows no file format.
+
+import type { FileHandle } from 'node:fs/promises'
+import { GabionError } from '../errors.js'
+import { float32FromBfloat16, float32FromFloat16 } from './number-formats.js'
+import type { ElementType } from './safetensors-header.js'
+
+/** Reads exactly that many bytes into a buffer of their own, so that typed arrays over it are aligned. */
+export async function readFully(file: string, handle: FileHandle, byteLength: number, offset: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(byteLength)
+  let filled = 0
+  while (filled < byteLength) {
+    const { bytesRead } = await handle.read(bytes, filled, byteLength - filled, offset + filled)
+    if (bytesRead === 0) throw new GabionError('MODEL_INVALID', `${file} ended at byte ${String(offset + filled)} while it was read`)
+    filled += bytesRead
+  }
+  return bytes
+}
+
+/**
+ * Reads a stretch of a tensor.
+ *
+ * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16 and BF16; `MODEL_INVALID` if the file has shrunk
+ * or a value is not finite
+ */
+export async function readFloats(
+  file: string,
+  handle: FileHandle,
+  tensor: { name: string; type: ElementType },
+  { offset, byteLength }: { offset: number; byteLength: number },
+): Promise<Float32Array> {
+  const where = `${file}: tensor '${tensor.name}'`
+  if (!['F32', 'F16', 'BF16'].includes(tensor.type)) {
+    throw new GabionError('MODEL_UNSUPPORTED', `${where} has the type ${tensor.type}; F32, F16 and BF16 are read`)
+  }
+  const { buffer } = await readFully(file, handle, byteLength, offset)
+  let values: Float32Array
+  if (tensor.type === 'F32') values = new Float32Array(buffer)
+  else if (tensor.type === 'BF16') values = float32FromBfloat16(new Uint16Array(buffer))
+  else values = float32FromFloat16(new Uint16Array(buffer))
+  for (const value of values) {
+    if (!Number.isFinite(value)) throw new GabionError('MODEL_INVALID', `${where} holds a value that is not finite`)
+  }
+  return values
+}

@@ -1,0 +1,111 @@
+// Reads protobuf messages out of a file field by field, without taking large ones into memory. Knows no message type. The file may be
+// anyone's, so no length is believed before it is checked.
+
+import type { FileHandle } from 'node:fs/promises'
+import { GabionError } from '../errors.js'
+
+const WINDOW_BYTES = 1 << 16
+const VARINT = 0
+const FIXED_64 = 1
+const LENGTH_DELIMITED = 2
+const FIXED_32 = 5
+
+/** A stretch of a file, from its first byte up to and without its last. */
+export interface Stretch {
+  begin: number
+  end: number
+}
+
+/** A field of a message: its number and its value, or where its bytes lie. */
+export type ProtobufField = { field: number; kind: 'varint'; value: bigint } | ({ field: number; kind: 'fixed' | 'bytes' } & Stretch)
+
+/** A file of protobuf messages, read through one window. */
+export class ProtobufReader {
+  readonly file: string
+  readonly size: number
+  readonly #handle: FileHandle
+  #window: Buffer = Buffer.alloc(0)
+  #windowAt = 0
+
+  /** @param size of the file, in bytes */
+  constructor(file: string, handle: FileHandle, size: number) {
+    this.file = file
+    this.size = size
+    this.#handle = handle
+  }
+
+  /** The fields of the message that a stretch of the file is. */
+  async *fields({ begin, end }: Stretch): AsyncGenerator<ProtobufField> {
+    let at = begin
+    while (at < end) {
+      const tag = await this.#varint(at, end)
+      at = tag.next
+      const [field, wire] = [Number(tag.value >> 3n), Number(tag.value & 7n)]
+      if (field < 1 || field > 0x1fffffff) throw this.#broken(at, `field number ${String(field)}`)
+      if (wire === VARINT) {
+        const { value, next } = await this.#varint(at, end)
+        yield { field, kind: 'varint', value }
+        at = next
+        continue
+      }
+      let length = wire === FIXED_64 ? 8 : 4
+      if (wire === LENGTH_DELIMITED) {
+        const { value, next } = await this.#varint(at, end)
+        if (value > BigInt(end - next)) throw this.#broken(at, `a field of ${String(value)} bytes where ${String(end - next)} are left`)
+        ;[length, at] = [Number(value), next]
+      } else if (wire !== FIXED_64 && wire !== FIXED_32) throw this.#broken(at, `wire type ${String(wire)}`)
+      if (at + length > end) throw this.#broken(at, `a field of ${String(length)} bytes where ${String(end - at)} are left`)
+      yield { field, kind: wire === LENGTH_DELIMITED ? 'bytes' : 'fixed', begin: at, end: at + length }
+      at += length
+    }
+  }
+
+  /** The bytes of a stretch, which must be a short one. */
+  async bytes({ begin, end }: Stretch, longest: number): Promise<Buffer> {
+    if (end - begin > longest)
+      throw this.#broken(begin, `a field of ${String(end - begin)} bytes, more than the ${String(longest)} it may have`)
+    const bytes = Buffer.alloc(end - begin)
+    for (let filled = 0; filled < bytes.length;) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, begin + filled)
+      if (bytesRead === 0) throw this.#broken(begin + filled, 'the end of the file')
+      filled += bytesRead
+    }
+    return bytes
+  }
+
+  /** The integers of a repeated field that is packed into one stretch. */
+  async packed(stretch: Stretch): Promise<bigint[]> {
+    const values: bigint[] = []
+    for (let at = stretch.begin; at < stretch.end;) {
+      const { value, next } = await this.#varint(at, stretch.end)
+      values.push(value)
+      at = next
+    }
+    return values
+  }
+
+  async #varint(at: number, end: number): Promise<{ value: bigint; next: number }> {
+    let value = 0n
+    for (let index = 0; index < 10; index++) {
+      if (at + index >= end) throw this.#broken(at, 'a number that does not end')
+      const byte = await this.#byte(at + index)
+      value |= BigInt(byte & 0x7f) << BigInt(7 * index)
+      if (byte < 0x80) return { value: BigInt.asUintN(64, value), next: at + index + 1 }
+    }
+    throw this.#broken(at, 'a number of more than ten bytes')
+  }
+
+  async #byte(at: number): Promise<number> {
+    if (at < this.#windowAt || at >= this.#windowAt + this.#window.length) {
+      const window = Buffer.alloc(Math.min(WINDOW_BYTES, this.size - at))
+      const { bytesRead } = await this.#handle.read(window, 0, window.length, at)
+      if (bytesRead === 0) throw this.#broken(at, 'the end of the file')
+      ;[this.#window, this.#windowAt] = [window.subarray(0, bytesRead), at]
+    }
+    return this.#window[at - this.#windowAt] as number
+  }
+
+  #broken(at: number, what: string): GabionError {
+    return new GabionError('MODEL_INVALID', `${this.file} is not a readable ONNX file: ${what} at byte ${String(at)}`)
+  }
+}
