@@ -89,6 +89,7 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
       out,
       precisions: flags.precision,
       overwrite: flags.overwrite === true,
+      measure: true,
       signal,
       onProgress: ({ bytesWritten }) => {
         progress.update(0, Math.round(bytesWritten / 1e6))

@@ -21,6 +21,7 @@ import { openWeights, type WeightSource } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
 import { canFuse, fusedGraph } from './fused-graph.js'
+import { measureGraphs } from './measure-graphs.js'
 import { makeFolder } from './new-folder.js'
 import { headLayout, type PoolingHead } from './pooling-head.js'
 import type { StoredTensor } from './safetensors-header.js'
@@ -56,12 +57,19 @@ export interface ConvertOptions {
   precisions?: readonly GraphPrecision[]
   /** Replace what is there already; default false. */
   overwrite?: boolean
+  /**
+   * Run the graphs on a few texts, compare them with plain loops over the checkpoint, and keep figures and one text's vector beside
+   * them; default false. Takes some seconds for a large model.
+   */
+  measure?: boolean
   onProgress?: (progress: ConversionProgress) => void
   signal?: AbortSignal
 }
 
-function checkConvertOptions(given: ConvertOptions): Required<Pick<ConvertOptions, 'source' | 'out' | 'precisions' | 'overwrite'>> {
-  const options = checkOptions('options', given, ['source', 'out', 'precisions', 'overwrite', 'onProgress', 'signal'])
+function checkConvertOptions(
+  given: ConvertOptions,
+): Required<Pick<ConvertOptions, 'source' | 'out' | 'precisions' | 'overwrite' | 'measure'>> {
+  const options = checkOptions('options', given, ['source', 'out', 'precisions', 'overwrite', 'measure', 'onProgress', 'signal'])
   const precisions: unknown = options.precisions ?? ['bf16']
   if (!Array.isArray(precisions) || precisions.length === 0) throw invalidArgument('options.precisions', 'a list of precisions', precisions)
   const checked = precisions.map((precision) => checkOneOf('options.precisions', precision, GRAPH_PRECISIONS))
@@ -73,6 +81,7 @@ function checkConvertOptions(given: ConvertOptions): Required<Pick<ConvertOption
     out: resolve(checkString('options.out', options.out)),
     precisions: checked,
     overwrite: checkBoolean('options.overwrite', options.overwrite ?? false),
+    measure: checkBoolean('options.measure', options.measure ?? false),
   }
 }
 
@@ -131,6 +140,20 @@ async function writeFused(
   return { file, bytes: graph.length, sha256: await sha256OfFiles([join(folder, file)]) }
 }
 
+async function measureConverted(
+  folder: string,
+  graphs: readonly GraphRecord[],
+  model: SentenceTransformer,
+  { config, layout }: Convertible,
+  { file }: WeightSource,
+): Promise<GraphRecord[]> {
+  const { tokenizerFile, pooling, normalize, maxSequenceLength, vocabularySize, dimensions } = model
+  const opening = { tokenizerFile, pooling, normalize, maximumTokens: maxSequenceLength, vocabularySize, dimensions }
+  // An export ends before what its folder lists after pooling, so it is compared only where there is nothing of the kind.
+  const exported = file.endsWith('.onnx') && !model.needsPoolingGraph ? { file, opening } : null
+  return measureGraphs(folder, graphs, opening, { config, head: model.modules, normalize, layout }, exported)
+}
+
 /** For a read that the signal ends: the abort is told in our own words. */
 function abortedOr(throwIfAborted: () => void): (cause: unknown) => never {
   return (cause) => {
@@ -153,11 +176,11 @@ export async function writeGraphManifest(folder: string, manifest: GraphManifest
  *
  * @returns the manifest that was written
  * @throws GabionError `MODEL_UNSUPPORTED` for an architecture, activation, module or tensor that cannot be converted (the
- * message names it), `MODEL_INVALID` or `MODEL_NOT_FOUND` for bad input, `INVALID_ARGUMENT` for wrong options or an output
+ * message names it), `MODEL_INVALID` or `MODEL_NOT_FOUND` for bad input, `INFERENCE_FAILED` for a graph that was measured and is wrong, `INVALID_ARGUMENT` for wrong options or an output
  * folder that exists, `ABORTED` if the signal fires
  */
 export async function convertModel(options: ConvertOptions): Promise<GraphManifest> {
-  const { source, out, precisions, overwrite } = checkConvertOptions(options)
+  const { source, out, precisions, overwrite, measure } = checkConvertOptions(options)
   const model = await readSentenceTransformer(source)
   const encoderFolder = join(source, model.transformerPath)
   const throwIfAborted = (): void => {
@@ -180,6 +203,10 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
         })
         graphs.push(record)
       }
+      if (tokenizer !== null) await writeFile(join(folder, 'tokenizer.json'), tokenizer, { flag: 'wx' })
+      throwIfAborted()
+      const tokenizerFile = tokenizer === null ? model.tokenizerFile : join(folder, 'tokenizer.json')
+      const measured = measure ? await measureConverted(folder, graphs, { ...model, tokenizerFile }, convertible, checkpoint) : graphs
       const manifest: GraphManifest = {
         format: GRAPH_MANIFEST_FORMAT,
         converter: { name: 'gabion', version: CONVERTER_VERSION, weightLayout: WEIGHT_LAYOUT_VERSION },
@@ -188,10 +215,9 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
           bytes: await checkpoint.size(),
           sha256: await sha256OfFiles(checkpoint.files, options.signal).catch(abortedOr(throwIfAborted)),
         },
-        graphs,
+        graphs: measured,
       }
       await writeGraphManifest(folder, manifest)
-      if (tokenizer !== null) await writeFile(join(folder, 'tokenizer.json'), tokenizer, { flag: 'wx' })
       throwIfAborted()
       return manifest
     }

@@ -132,6 +132,7 @@ async function converted(
             out: folder,
             precisions: [precision],
             overwrite: true,
+            measure: true,
             ...(signal === undefined ? {} : { signal }),
             ...(onProgress === undefined
               ? {}

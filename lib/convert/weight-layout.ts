@@ -34,6 +34,8 @@ export interface LayoutTensor {
   kind: 'table' | 'linear' | 'small' | 'head'
   /** The values in float32, row-major, in pieces of whole rows. */
   rows: () => AsyncIterable<Float32Array>
+  /** One row, of a table that is too large to be read for a few. */
+  row?: (index: number) => Promise<Float32Array>
 }
 
 const ROWS_AT_A_TIME = 4096
@@ -136,6 +138,7 @@ export function encoderLayout(config: EncoderConfig, source: TensorSource): Layo
           yield await source.read(word, { first, count: Math.min(ROWS_AT_A_TIME, config.vocabulary - first) })
         }
       },
+      row: (index) => source.read(word, { first: index, count: 1 }),
     },
     {
       name: 'embeddings.position.weight',

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import { ConfigFile } from './config-file.js'
-import { readFileRecord, type FileRecord } from './graph-manifest.js'
+import { GRAPH_FOLDER, readFileRecord, type FileRecord } from './graph-manifest.js'
 
 /** Name of the manifest inside a model folder. */
 export const MODEL_MANIFEST = 'manifest.json'
@@ -11,6 +11,9 @@ export const MODEL_MANIFEST = 'manifest.json'
 export const MODEL_MANIFEST_FORMAT = 'gabion-model-1'
 /** Name of the self-test inside a model folder. */
 export const SELF_TEST = 'selftest.json'
+
+/** The cosines that a vector of converted graphs must reach to the checkpoint's: below them lies no rounding, but a fault. */
+export const SELF_TEST_MINIMUM = { fp32: 0.99999, bf16: 0.999, fp16: 0.9995, int8: 0.95 } as const
 
 /** Where a model came from and what belongs to it. */
 export interface ModelManifest {
@@ -51,20 +54,20 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
 }
 
 /**
- * Reads a folder's self-test.
+ * Reads a folder's self-test: the one that its maker put there, else the one that the converter left beside its graphs.
  *
  * @param dimensions length that its vector must have
  * @returns null if it has none
  * @throws GabionError `MODEL_INVALID`
  */
 export async function readSelfTest(folder: string, dimensions: number): Promise<SelfTest | null> {
-  const file = await ConfigFile.readIfPresent(folder, SELF_TEST)
+  const file = (await ConfigFile.readIfPresent(folder, SELF_TEST)) ?? (await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
   if (file === null) return null
   const bytes = Buffer.from(file.string('vector'), 'base64')
   if (bytes.length !== dimensions * 4) throw file.wrong('vector', `${String(dimensions)} float32 numbers in base64`)
   const vector = new Float32Array(Uint8Array.from(bytes).buffer)
   if (!vector.every(Number.isFinite))
-    throw new GabionError('MODEL_INVALID', `${join(folder, SELF_TEST)}: field 'vector' holds a value that is not finite`)
+    throw new GabionError('MODEL_INVALID', `${file.file}: field 'vector' holds a value that is not finite`)
   const bounds = file.object('minimumCosine')
   const minimumCosine: Record<string, number> = {}
   for (const precision of Object.keys(bounds.fields)) minimumCosine[precision] = bounds.positiveNumber(precision)

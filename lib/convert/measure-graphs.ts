@@ -1,0 +1,148 @@
+// Measures freshly written graphs: their vectors of a few known texts beside those of the plain loops over the checkpoint. The figures
+// go into the manifest; one text with its vector stays beside the graphs, as what every later load and `verify` compare with.
+
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GabionError } from '../errors.js'
+import { fromNative, nativeAddon, type NativeModel, type NativeModelOptions } from '../native.js'
+import type { GraphPrecision, GraphRecord, Parity } from '../models/graph-manifest.js'
+import { SELF_TEST, SELF_TEST_MINIMUM } from '../models/model-manifest.js'
+import { referenceVectors, type ReferenceModel } from './reference-encoder.js'
+
+/** What a graph is measured by. */
+export const PARITY_REFERENCE = 'plain loops in double precision over the checkpoint'
+
+// Short, as the plain loops are slow.
+const TEXTS = ['The assistant named the rule.', 'Das Büro öffnet um 9:30!'] as const
+
+/** What is opened besides a graph's file; see `NativeModelOptions`. */
+export type OpeningOptions = Pick<
+  NativeModelOptions,
+  'tokenizerFile' | 'pooling' | 'normalize' | 'maximumTokens' | 'vocabularySize' | 'dimensions'
+>
+
+/** An ONNX export that the weights came from, to be compared with as well. */
+export interface ExportedGraph {
+  file: string
+  opening: OpeningOptions
+}
+
+function openNative(
+  graphFile: string,
+  opening: OpeningOptions,
+  encoderPrecision: NativeModelOptions['encoderPrecision'],
+): Promise<NativeModel> {
+  return new Promise((resolve, reject) => {
+    const options: NativeModelOptions = { ...opening, graphFile, encoderPrecision, providers: ['cpu'], threads: 1 }
+    nativeAddon().openModel(options, (code, message, model) => {
+      if (model !== undefined) resolve(model)
+      else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the graph did not open'))
+    })
+  })
+}
+
+/** Opens a graph, does something with it, and frees it. */
+async function withGraph<T>(file: string, opening: OpeningOptions, precision: GraphPrecision, work: (model: NativeModel) => T): Promise<T> {
+  const model = await openNative(file, opening, precision === 'bf16' ? 'bf16' : 'fp32')
+  try {
+    return work(model)
+  } catch (error) {
+    throw fromNative(error)
+  } finally {
+    nativeAddon().closeModel(model)
+  }
+}
+
+function vectorsOf(model: NativeModel, dimensions: number): Float32Array[] {
+  return TEXTS.map((text) => {
+    const vector = new Float32Array(dimensions)
+    nativeAddon().embedSync(model, text, null, vector, null, new Float64Array(5))
+    return vector
+  })
+}
+
+function agreementOf(vectors: readonly Float32Array[], references: readonly Float64Array[]): Parity {
+  let [worstCosine, cosines, worstElement] = [1, 0, 0]
+  for (const [index, vector] of vectors.entries()) {
+    const reference = references[index] as Float64Array
+    let [dot, squares, referenceSquares, worst] = [0, 0, 0, 0]
+    for (const [at, value] of vector.entries()) {
+      const other = reference[at] as number
+      dot += value * other
+      squares += value * value
+      referenceSquares += other * other
+      worst = Math.max(worst, Math.abs(value - other))
+    }
+    const cosine = dot / Math.sqrt(squares * referenceSquares)
+    // Written so that a vector that is not finite is the worst one.
+    worstCosine = cosine >= worstCosine ? worstCosine : cosine
+    cosines += cosine
+    worstElement = Math.max(worstElement, worst / Math.sqrt(referenceSquares))
+  }
+  const rounded = (value: number): number => Number(value.toFixed(9))
+  return {
+    reference: PARITY_REFERENCE,
+    texts: vectors.length,
+    worstCosine: rounded(worstCosine),
+    meanCosine: rounded(cosines / vectors.length),
+    worstElement: Number(worstElement.toPrecision(3)),
+  }
+}
+
+/**
+ * Measures the graphs of a folder and keeps one text's vector there.
+ *
+ * @param folder that the graphs lie in
+ * @param exported the export that the weights were taken from; null for a checkpoint
+ * @returns the records with their figures; a graph with gabion's own operator is measured as well as the one of standard operators,
+ * where this processor runs it, and the worse figures stand
+ * @throws GabionError `INFERENCE_FAILED` if a graph is farther from the checkpoint than rounding explains; `MODEL_INVALID` if the
+ * export itself computes something else than its folder's configuration says
+ */
+export async function measureGraphs(
+  folder: string,
+  graphs: readonly GraphRecord[],
+  opening: OpeningOptions,
+  model: ReferenceModel,
+  exported: ExportedGraph | null,
+): Promise<GraphRecord[]> {
+  const first = graphs[0]
+  if (first === undefined) return []
+  const ids = await withGraph(join(folder, first.file), opening, first.precision, (native) =>
+    TEXTS.map((text) => nativeAddon().tokenize(native, text).ids),
+  )
+  const references = await referenceVectors(model, ids)
+  if (exported !== null) {
+    const vectors = await withGraph(exported.file, exported.opening, 'fp32', (native) => vectorsOf(native, opening.dimensions))
+    const { worstCosine } = agreementOf(vectors, references)
+    if (!(worstCosine >= SELF_TEST_MINIMUM.fp16)) {
+      throw new GabionError(
+        'MODEL_INVALID',
+        `${exported.file} computes something else than config.json and modules.json beside it say (cosine ${worstCosine.toFixed(6)})`,
+      )
+    }
+  }
+  const measured: GraphRecord[] = []
+  for (const graph of graphs) {
+    const files = [graph.file, ...(graph.fused === null || nativeAddon().machine().encoderInstructionSet === '' ? [] : [graph.fused.file])]
+    let parity: Parity | null = null
+    for (const file of files) {
+      const vectors = await withGraph(join(folder, file), opening, graph.precision, (native) => vectorsOf(native, opening.dimensions))
+      const found = agreementOf(vectors, references)
+      if (!(found.worstCosine >= SELF_TEST_MINIMUM[graph.precision])) {
+        throw new GabionError(
+          'INFERENCE_FAILED',
+          `the converted ${file} gives vectors of cosine ${found.worstCosine.toFixed(6)} to the checkpoint's, ` +
+            `${String(SELF_TEST_MINIMUM[graph.precision])} is needed: this build computes wrong on this machine`,
+        )
+      }
+      if (parity === null || found.worstCosine < parity.worstCosine) parity = found
+    }
+    measured.push({ ...graph, parity })
+  }
+  const [text, reference] = [TEXTS[0], references[0] as Float64Array]
+  const vector = Buffer.from(Float32Array.from(reference).buffer).toString('base64')
+  const content = { reference: PARITY_REFERENCE, text, minimumCosine: SELF_TEST_MINIMUM, vector }
+  await writeFile(join(folder, SELF_TEST), `${JSON.stringify(content, null, 2)}\n`, { flag: 'wx' })
+  return measured
+}
