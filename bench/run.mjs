@@ -10,10 +10,11 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { describeMachine } from './rig/machine.mjs'
 import { performancePage } from './rig/markdown.mjs'
+import { hasSentenceTransformers } from './rig/sentence-transformers.mjs'
 import { print, printMachine, printResult } from './rig/terminal.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput', 'detector']
+const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput', 'detector', 'models']
 const FORMAT = 'gabion-bench-1'
 const USAGE = `usage: npm run bench -- [options]
   --quick        a few calls of each, to see that everything runs; its numbers mean nothing
@@ -59,6 +60,10 @@ async function measureAll({ only, quick }) {
   const benches = {}
   printMachine(machine)
   for (const name of only.length === 0 ? BENCHES : BENCHES.filter((bench) => only.includes(bench))) {
+    if (name === 'models' && only.length === 0 && !hasSentenceTransformers()) {
+      print('\nmodels: left out, as it needs what `npm run setup -- --for test` makes')
+      continue
+    }
     process.stderr.write(`\n${name}\n`)
     benches[name] = await measure(name, quick)
     printResult(benches[name])
@@ -83,7 +88,7 @@ function save(file, results) {
 function writePage(results) {
   if (Object.values(results.benches).some(({ quick }) => quick))
     throw new Refused('--write: these are results of --quick, which mean nothing')
-  const missing = BENCHES.filter((name) => results.benches[name] === undefined)
+  const missing = BENCHES.filter((name) => results.benches[name] === undefined && (name !== 'models' || hasSentenceTransformers()))
   if (missing.length > 0) throw new Refused(`--write: the results lack ${missing.join(', ')}, and the page shows one run`)
   const page = join(here, '..', 'docs', 'performance.md')
   mkdirSync(dirname(page), { recursive: true })

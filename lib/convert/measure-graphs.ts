@@ -108,9 +108,10 @@ export async function measureGraphs(
 ): Promise<GraphRecord[]> {
   const first = graphs[0]
   if (first === undefined) return []
-  const ids = await withGraph(join(folder, first.file), opening, first.precision, (native) =>
-    TEXTS.map((text) => nativeAddon().tokenize(native, text).ids),
-  )
+  const { ids, vectors: ofFirst } = await withGraph(join(folder, first.file), opening, first.precision, (native) => ({
+    ids: TEXTS.map((text) => nativeAddon().tokenize(native, text).ids),
+    vectors: vectorsOf(native, opening.dimensions),
+  }))
   const references = await referenceVectors(model, ids)
   if (exported !== null) {
     const vectors = await withGraph(exported.file, exported.opening, 'fp32', (native) => vectorsOf(native, opening.dimensions))
@@ -127,7 +128,10 @@ export async function measureGraphs(
     const files = [graph.file, ...(graph.fused === null || nativeAddon().machine().encoderInstructionSet === '' ? [] : [graph.fused.file])]
     let parity: Parity | null = null
     for (const file of files) {
-      const vectors = await withGraph(join(folder, file), opening, graph.precision, (native) => vectorsOf(native, opening.dimensions))
+      const vectors =
+        file === first.file
+          ? ofFirst
+          : await withGraph(join(folder, file), opening, graph.precision, (native) => vectorsOf(native, opening.dimensions))
       const found = agreementOf(vectors, references)
       if (!(found.worstCosine >= SELF_TEST_MINIMUM[graph.precision])) {
         throw new GabionError(

@@ -3,6 +3,9 @@
 import { ConfigFile } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
 
+/** Of the word table's rows, how many the tokenizer must know at least. */
+const SMALLEST_SHARE = 0.97
+
 function isLowercase(normalizer: unknown): boolean {
   return typeof normalizer === 'object' && normalizer !== null && (normalizer as { type?: unknown }).type === 'Lowercase'
 }
@@ -31,6 +34,29 @@ function checkPaddingToken(config: ConfigFile, settings: ConfigFile | null, toke
   }
 }
 
+/** The ids of a vocabulary: the keys' values of a map, the places in a list; null for a kind that is not known here. */
+function highestId(tokenizer: ConfigFile): { count: number; highest: number } | null {
+  const vocabulary = tokenizer.has('model') ? tokenizer.object('model').fields.vocab : undefined
+  if (typeof vocabulary !== 'object' || vocabulary === null) return null
+  const ids = new Set<unknown>(Array.isArray(vocabulary) ? vocabulary.keys() : Object.values(vocabulary))
+  if (tokenizer.has('added_tokens'))
+    for (const entry of tokenizer.list('added_tokens')) ids.add(ConfigFile.of(tokenizer.file, entry).fields.id)
+  let highest = -1
+  for (const id of ids) if (typeof id === 'number' && id > highest) highest = id
+  return { count: ids.size, highest }
+}
+
+/** Throws unless the tokenizer's ids are those that the word table has rows for, or nearly: tables are made a little longer at times. */
+function checkVocabulary(config: ConfigFile, tokenizer: ConfigFile): void {
+  const rows = config.integer('vocab_size', 1)
+  const found = highestId(tokenizer)
+  if (found === null) return
+  const asks = '(is it the tokenizer of another model?)'
+  if (found.highest >= rows) throw config.wrong('vocab_size', `above ${String(found.highest)}, the highest id of tokenizer.json ${asks}`)
+  if (found.count < rows * SMALLEST_SHARE)
+    throw config.wrong('vocab_size', `near ${String(found.count)}, the tokens of tokenizer.json ${asks}`)
+}
+
 /**
  * Checks the tokenizer of an encoder's folder.
  *
@@ -42,6 +68,7 @@ function checkPaddingToken(config: ConfigFile, settings: ConfigFile | null, toke
 export async function tokenizerFor(folder: string, lowers: boolean): Promise<string | null> {
   const tokenizer = await ConfigFile.read(folder, 'tokenizer.json')
   const config = await ConfigFile.read(folder, 'config.json')
+  checkVocabulary(config, tokenizer)
   checkPaddingToken(config, await ConfigFile.readIfPresent(folder, 'tokenizer_config.json'), tokenizer)
   const changed = lowers ? withLowercase(tokenizer) : null
   return changed === null ? null : JSON.stringify(changed)
