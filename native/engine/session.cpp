@@ -1,7 +1,9 @@
 #include "session.hpp"
 
 #include <array>
+#include <atomic>
 #include <filesystem>
+#include <mutex>
 
 namespace gabion {
 namespace {
@@ -13,6 +15,23 @@ template <typename T>
 OrtOwned<T> Own(T* object, void (*release)(T*)) {
   return OrtOwned<T>(object, release);
 }
+
+/// The library looks whether a custom domain is known to the process and makes it known in two steps that are not one:
+/// of two first sessions at once, the second to get there fails. Sessions are made one by one until there is one.
+class FirstSession {
+ public:
+  FirstSession() : lock_(mutex_, std::defer_lock) {
+    if (!made_.load(std::memory_order_acquire)) {
+      lock_.lock();
+    }
+  }
+  static void Made() noexcept { made_.store(true, std::memory_order_release); }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline std::atomic<bool> made_{false};
+  std::unique_lock<std::mutex> lock_;
+};
 
 std::string TakeName(const Runtime& runtime, OrtStatus* status, OrtAllocator* allocator, char* name) {
   runtime.Check(status, Code::kModelInvalid, "a name in the graph could not be read");
@@ -117,8 +136,10 @@ void Session::Open(const std::string& graph_file, const std::string& provider) {
   }
 
   OrtSession* session = nullptr;
+  const FirstSession first;
   runtime_.Check(api.CreateSession(runtime_.environment(), graph_file.c_str(), raw, &session), Code::kModelInvalid,
                  "graph " + graph_file + " cannot be opened");
+  FirstSession::Made();
   session_.reset(session);
 }
 

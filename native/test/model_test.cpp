@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "test_model.hpp"
 
@@ -119,6 +121,20 @@ TEST(Model, RefusesAnotherWidthThanTheFolderSays) {
   auto options = test::BundledModelOptions();
   options.dimensions = 768;
   EXPECT_EQ(test::CodeOf([&] { Model model(options); }), Code::kModelInvalid);
+}
+
+// Each test has a process of its own, so these are its first sessions.
+TEST(Model, OpensSeveralAtOnceBeforeThereIsAny) {
+  std::vector<std::thread> threads;
+  std::atomic<int> opened{0};
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      const Model model(test::BundledModelOptions());
+      ++opened;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(opened, 8);
 }
 
 TEST(Model, PassesOverProvidersThatAreNotThere) {

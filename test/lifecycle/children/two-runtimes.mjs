@@ -27,5 +27,6 @@ const mean = new Float64Array(384)
 for (let i = 0; i < hidden.data.length; i++) mean[i % 384] += hidden.data[i]
 const length = Math.hypot(...mean)
 const cosine = mean.reduce((sum, value, i) => sum + (value / length) * vector[i], 0)
-if (!(cosine > 0.999999)) fail(`the two runtimes disagree: cosine ${cosine}`)
+// The bound of bf16 arithmetic, which ours computes with where the processor has it.
+if (!(cosine > 0.9999)) fail(`the two runtimes disagree: cosine ${cosine}`)
 console.log('done')
