@@ -31,7 +31,7 @@ async function measure({ quick, say }) {
     const bundled = copy?.folder ?? folder
     const models = [
       { name: 'tiny', folder: tiny.folder, graphFile: tiny.graphFile, lengths: [8, 64], turns: 600 },
-      { name: 'bundled', folder: bundled, graphFile: standardGraph(bundled), lengths: [8, 64, 256], turns: 60 },
+      { name: 'bundled', folder: bundled, graphFile: standardGraph(bundled), lengths: [8, 64, 256], turns: 24 },
     ]
     const measurements = []
     for (const { name: model, folder: modelFolder, graphFile, lengths, turns } of models) {

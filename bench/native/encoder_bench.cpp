@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "model.hpp"
 #include "pooling.hpp"
 #include "session.hpp"
 
@@ -75,7 +76,9 @@ Contender Open(const std::string& argument) {
                                             : gabion::kernels::Precision::kBf16;
   const auto start = Clock::now();
   Contender contender;
-  contender.session = std::make_unique<gabion::Session>(file, std::vector<std::string>{"cpu"}, wished);
+  const gabion::Tokenizer tokenizer(file.substr(0, file.rfind("/onnx/")) + "/tokenizer.json");
+  contender.session = std::make_unique<gabion::Session>(file, std::vector<std::string>{"cpu"}, wished,
+                                                        gabion::SamplesFor(tokenizer, 256, wished));
   contender.open_ms = Milliseconds(start);
   const std::string set = contender.session->encoder_instruction_set();
   contender.name = file.substr(file.rfind('/') + 1) + (set.empty() ? "" : " " + precision + " " + set);

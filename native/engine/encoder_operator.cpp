@@ -1,10 +1,12 @@
 #include "encoder_operator.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "file_pages.hpp"
 #include "pooling.hpp"
@@ -160,7 +162,7 @@ class EncoderKernel {
       throw std::runtime_error("the number of inputs does not belong to the number of layers");
     }
     const kernels::StoredEncoder stored = ReadWeights(node, shape);
-    encoder_ = std::make_unique<kernels::Encoder>(shape, stored, op.precision(), *op.variant());
+    encoder_ = std::make_unique<kernels::Encoder>(shape, stored, op.precision(), *op.variant(), Usable(op.samples()));
     HandBackLinears(stored, shape);
     op.set_used();
   }
@@ -230,6 +232,19 @@ class EncoderKernel {
       to.feed_forward_norm = norm();
     }
     return stored;
+  }
+
+  /// The samples that this model's tables can take.
+  TokenSamples Usable(const TokenSamples& samples) const {
+    TokenSamples usable;
+    for (const std::vector<int64_t>& ids : samples) {
+      const bool known = std::all_of(ids.begin(), ids.end(),
+                                     [&](int64_t id) { return id >= 0 && static_cast<uint64_t>(id) < vocabulary_; });
+      if (known && !ids.empty() && ids.size() <= positions_) {
+        usable.push_back(ids);
+      }
+    }
+    return usable;
   }
 
   /// The copied weights stay mapped from their file, but need no memory of this process.
@@ -305,8 +320,8 @@ const kernels::Variant* EncoderVariant() {
 EncoderLoanScope::EncoderLoanScope(EncoderLoan& loan) noexcept { current_loan = &loan; }
 EncoderLoanScope::~EncoderLoanScope() { current_loan = nullptr; }
 
-EncoderOperator::EncoderOperator(kernels::Precision precision, const kernels::Variant* variant)
-    : OrtCustomOp{}, precision_(precision), variant_(variant) {
+EncoderOperator::EncoderOperator(kernels::Precision precision, const kernels::Variant* variant, TokenSamples samples)
+    : OrtCustomOp{}, precision_(precision), variant_(variant), samples_(std::move(samples)) {
   version = ORT_API_VERSION;
   GetName = [](const OrtCustomOp*) { return "Encoder"; };
   GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };

@@ -40,15 +40,20 @@ class EncoderLoanScope {
 /// Throws kInvalidArgument if GABION_ISA names none that runs here.
 const kernels::Variant* EncoderVariant();
 
+/// The token ids of some texts.
+using TokenSamples = std::vector<std::vector<int64_t>>;
+
 class EncoderOperator : public OrtCustomOp {
  public:
   static constexpr const char* kDomain = "gabion";
 
-  /// `variant` may be null: then a graph with the operator cannot be opened, others can.
-  EncoderOperator(kernels::Precision precision, const kernels::Variant* variant);
+  /// `variant` may be null: then a graph with the operator cannot be opened, others can. `samples` are what int8 looks
+  /// at before it rounds weights: the ids of a few texts.
+  EncoderOperator(kernels::Precision precision, const kernels::Variant* variant, TokenSamples samples);
 
   kernels::Precision precision() const noexcept { return precision_; }
   const kernels::Variant* variant() const noexcept { return variant_; }
+  const TokenSamples& samples() const noexcept { return samples_; }
   /// Whether a graph with the operator was opened.
   bool used() const noexcept { return used_; }
   void set_used() const noexcept { used_ = true; }
@@ -56,6 +61,7 @@ class EncoderOperator : public OrtCustomOp {
  private:
   kernels::Precision precision_;
   const kernels::Variant* variant_;
+  TokenSamples samples_;
   mutable bool used_ = false;
 };
 

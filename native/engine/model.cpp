@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "sample_texts.hpp"
+
 namespace gabion {
 namespace {
 
@@ -30,10 +32,22 @@ size_t Utf16Units(std::string_view text) {
 
 }  // namespace
 
+TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kernels::Precision precision) {
+  TokenSamples samples;
+  if (precision == kernels::Precision::kInt8) {
+    for (const std::string_view text : kSampleTexts) {
+      std::vector<int64_t>& ids = samples.emplace_back();
+      ids.resize(tokenizer.Encode(text, maximum_tokens, ids).written);
+    }
+  }
+  return samples;
+}
+
 Model::Model(ModelOptions options)
     : options_(std::move(options)),
       tokenizer_(options_.tokenizer_file),
-      session_(options_.graph_file, options_.providers, options_.precision) {
+      session_(options_.graph_file, options_.providers, options_.precision,
+               SamplesFor(tokenizer_, options_.maximum_tokens, options_.precision)) {
   if (tokenizer_.max_id() >= options_.vocabulary_size) {
     throw Error(Code::kModelInvalid, "the tokenizer gives ids up to " + std::to_string(tokenizer_.max_id()) +
                                          " but the model has only " + std::to_string(options_.vocabulary_size) +

@@ -46,6 +46,9 @@ struct WindowedText {
   std::vector<int32_t> spans;    ///< pairs: first UTF-16 unit of the window, the one behind its last
 };
 
+/// The ids of kSampleTexts for a precision that asks for them.
+TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kernels::Precision precision);
+
 class Model {
  public:
   /// Throws what Tokenizer and Session throw, and kModelInvalid when tokenizer, graph and options contradict each

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <mutex>
+#include <utility>
 
 namespace gabion {
 namespace {
@@ -66,9 +67,10 @@ void Scratch::Rearm() noexcept {
   }
 }
 
-Session::Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision)
+Session::Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision,
+                 TokenSamples samples)
     : runtime_(Runtime::Get()),
-      encoder_(precision, EncoderVariant()),
+      encoder_(precision, EncoderVariant(), std::move(samples)),
       domain_(nullptr, runtime_.api().ReleaseCustomOpDomain),
       session_(nullptr, runtime_.api().ReleaseSession),
       memory_(nullptr, runtime_.api().ReleaseMemoryInfo) {

@@ -50,7 +50,9 @@ class Session {
   /// Opens the graph with the first provider of `providers` that works. Throws kModelNotFound, kModelInvalid,
   /// kModelUnsupported (inputs or outputs that are not an encoder's) or kProviderUnavailable (none works).
   /// `precision` is what gabion's own encoder computes with; graphs of standard operators have one of their own.
-  Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision);
+  /// `samples` are the ids of a few texts, which int8 looks at before it rounds weights.
+  Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision,
+          TokenSamples samples = {});
 
   /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed,
   /// kAborted.

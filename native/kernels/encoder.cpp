@@ -118,25 +118,46 @@ bool Encoder::Fits(const EncoderShape& shape, size_t panel) {
          shape.intermediate % 32 == 0 && SlicesOf(shape.intermediate, panel) > 0;
 }
 
-Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant)
+Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
+                 const std::vector<std::vector<int64_t>>& samples)
     : variant_(variant), layers_(shape.layers) {
-  const size_t panel = variant.panel_columns;
-  if (!Fits(shape, panel) || stored.layers.size() != shape.layers) {
+  if (!Fits(shape, variant.panel_columns) || stored.layers.size() != shape.layers) {
     throw std::invalid_argument("an encoder of " + std::to_string(shape.layers) + " layers, " +
                                 std::to_string(shape.heads) + " heads, width " + std::to_string(shape.hidden) +
                                 " and inner width " + std::to_string(shape.intermediate) +
                                 " does not fit the kernels for " + variant.name);
   }
-  const Format format = FormatFor(variant, precision, stored.layers[0].qkv.weight.bfloat16);
-  const size_t slices = SlicesOf(shape.intermediate, panel);
+  // The biases of query, key and value go the way of their columns.
+  const std::vector<size_t> columns = ByHead(shape, variant.panel_columns);
+  biases_.reserve(shape.layers * 3 * shape.hidden);
+  for (size_t i = 0; i < shape.layers; ++i) {
+    layers_[i].qkv.bias = biases_.data() + biases_.size();
+    for (const size_t column : columns) {
+      const float* from = stored.layers[i].qkv.bias + column;
+      biases_.insert(biases_.end(), from, from + variant.panel_columns);
+    }
+  }
+  const bool bfloat16 = stored.layers[0].qkv.weight.bfloat16;
+  const Format format = FormatFor(variant, precision, bfloat16);
+  if (IsInteger(format) && !samples.empty()) {
+    Pack(shape, stored, FormatFor(variant, Precision::kBf16, bfloat16));
+    ShareRanges(shape, stored, samples);
+  }
+  Pack(shape, stored, format);
+}
 
+void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Format format) {
+  const size_t panel = variant_.panel_columns;
+  const size_t slices = SlicesOf(shape.intermediate, panel);
   std::vector<Placed> jobs;
   size_t total = 0;
-  const auto place = [&](const StoredLinear& linear, PackedLinear& packed, size_t inputs, size_t outputs, size_t cuts,
-                         std::vector<size_t> columns) {
-    PackingJob job{linear.weight, inputs, outputs, cuts, std::move(columns)};
+  const float* factors = input_factors_.empty() ? nullptr : input_factors_.data();
+  const auto place = [&](const StoredLinear& linear, const float* bias, PackedLinear& packed, size_t inputs,
+                         size_t outputs, size_t cuts, std::vector<size_t> columns) {
+    PackingJob job{linear.weight, inputs, outputs, cuts, std::move(columns), factors};
     const PackedSize size = SizeOf(job, format, panel);
-    packed = {nullptr, nullptr, linear.bias, outputs, size.depth, cuts, size.group};
+    packed = {nullptr, nullptr, bias, outputs, size.depth, cuts, size.group, factors};
+    factors = factors == nullptr ? nullptr : factors + inputs;
     jobs.push_back({std::move(job), &packed, total, total + RoundedUp(size.panel_bytes)});
     // The last panel's pass prefetches one more panel, which is never read.
     total += RoundedUp(size.panel_bytes) + RoundedUp(size.scale_count * sizeof(float));
@@ -144,15 +165,16 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
   for (size_t i = 0; i < shape.layers; ++i) {
     const StoredLayer& from = stored.layers[i];
     PackedLayer& to = layers_[i];
-    place(from.qkv, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, panel));
-    place(from.output, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, panel));
-    place(from.up, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, panel));
-    place(from.down, to.down, shape.intermediate, shape.hidden, slices, InOrder(shape.hidden, panel));
+    place(from.qkv, to.qkv.bias, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, panel));
+    place(from.output, from.output.bias, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, panel));
+    place(from.up, from.up.bias, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, panel));
+    place(from.down, from.down.bias, to.down, shape.intermediate, shape.hidden, slices, InOrder(shape.hidden, panel));
     to.attention_norm_weight = from.attention_norm.weight;
     to.attention_norm_bias = from.attention_norm.bias;
     to.feed_forward_norm_weight = from.feed_forward_norm.weight;
     to.feed_forward_norm_bias = from.feed_forward_norm.bias;
   }
+  panels_ = AlignedBytes();  // frees before it allocates
   panels_ = AlignedBytes(total);
   auto* memory = static_cast<char*>(panels_.get());
   for (const Placed& placed : jobs) {
@@ -162,19 +184,39 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
   if (!PackAll(jobs, format, panel, memory)) {
     throw std::invalid_argument("the encoder's weights hold values that are not finite");
   }
-
-  // The biases of query, key and value go the way of their columns.
-  const std::vector<size_t> columns = ByHead(shape, panel);
-  biases_.reserve(shape.layers * 3 * shape.hidden);
-  for (size_t i = 0; i < shape.layers; ++i) {
-    layers_[i].qkv.bias = biases_.data() + biases_.size();
-    for (const size_t column : columns) {
-      const float* from = stored.layers[i].qkv.bias + column;
-      biases_.insert(biases_.end(), from, from + panel);
-    }
-  }
   packed_ = {format,       shape.layers,     shape.heads,        shape.hidden,     shape.intermediate, shape.epsilon,
-             stored.words, stored.positions, stored.norm.weight, stored.norm.bias, layers_.data()};
+             stored.words, stored.positions, stored.norm.weight, stored.norm.bias, layers_.data(),     nullptr};
+}
+
+// An input that reaches far is rounded coarsely, and so are its neighbours of the same scale; a weight's column
+// likewise. Inputs are multiplied by what makes both ranges equal, and the weights divided by it.
+void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored,
+                          const std::vector<std::vector<int64_t>>& samples) {
+  const size_t of_layer = InputsOfLayer(shape.hidden, shape.intermediate);
+  std::vector<float> greatest(shape.layers * of_layer);
+  PackedEncoder measured = packed_;
+  measured.greatest = greatest.data();
+  Workspace workspace;
+  std::vector<float> hidden;
+  for (const std::vector<int64_t>& ids : samples) {
+    hidden.resize(ids.size() * shape.hidden);
+    const StopQuestion never{[](const void*) { return false; }, nullptr};
+    void* memory = workspace.OfSize(variant_.workspace_bytes(measured, ids.size()));
+    variant_.encode(measured, ids.data(), ids.size(), memory, never, hidden.data());
+  }
+  std::vector<float> factors(greatest.size(), 1.0F);
+  size_t at = 0;
+  const auto share = [&](const StoredMatrix& weight, size_t inputs, size_t outputs) {
+    ShareRange(weight, inputs, outputs, greatest.data() + at, factors.data() + at);
+    at += inputs;
+  };
+  for (const StoredLayer& layer : stored.layers) {
+    share(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
+    share(layer.output.weight, shape.hidden, shape.hidden);
+    share(layer.up.weight, shape.hidden, shape.intermediate);
+    share(layer.down.weight, shape.intermediate, shape.hidden);
+  }
+  input_factors_ = std::move(factors);
 }
 
 bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,

@@ -80,7 +80,12 @@ class Encoder {
  public:
   /// Packs the weights on a few threads. Throws std::invalid_argument for sizes that the variant cannot compute with
   /// and for weights that are not finite.
-  Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant);
+  ///
+  /// Integer formats look at `samples` first, the ids of some texts: what the inputs of the linear parts reach on them
+  /// decides how each column's range is shared between inputs and weights (SmoothQuant, arXiv:2211.10438, with exponent
+  /// 1/2). Without samples nothing is shared, and vectors are further from those of exact arithmetic.
+  Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
+          const std::vector<std::vector<int64_t>>& samples = {});
 
   /// Writes the last hidden state, [tokens, hidden]. Ids and their number must be within the tables. False when `stop`
   /// was set meanwhile.
@@ -95,8 +100,13 @@ class Encoder {
   static bool Fits(const EncoderShape& shape, size_t panel);
 
  private:
+  void Pack(const EncoderShape& shape, const StoredEncoder& stored, Format format);
+  void ShareRanges(const EncoderShape& shape, const StoredEncoder& stored,
+                   const std::vector<std::vector<int64_t>>& samples);
+
   const Variant& variant_;
-  AlignedBytes panels_;  ///< of all layers, scales included
+  std::vector<float> input_factors_;  ///< [layers][InputsOfLayer]; empty where no ranges are shared
+  AlignedBytes panels_;               ///< of all layers, scales included
   std::vector<float> biases_;
   std::vector<PackedLayer> layers_;
   PackedEncoder packed_{};

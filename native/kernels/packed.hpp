@@ -40,6 +40,9 @@ struct PackedLinear {
   size_t depth;
   size_t slices;
   size_t group;  ///< values of K that share a scale; a divisor of depth
+  /// [slices · depth]: integer formats multiply inputs by these before they round them, and the packed weights are
+  /// divided by them. Null: nothing is.
+  const float* input_factors;
 };
 
 struct PackedLayer {
@@ -65,7 +68,12 @@ struct PackedEncoder {
   const float* norm_weight;
   const float* norm_bias;
   const PackedLayer* layer;
+  /// Null but for calibration: [layers][InputsOfLayer] greatest magnitudes of the inputs of all four linear parts.
+  float* greatest;
 };
+
+/// Inputs of a layer's linear parts, one behind the other: qkv, output, up, down.
+constexpr size_t InputsOfLayer(size_t hidden, size_t intermediate) { return 3 * hidden + intermediate; }
 
 /// Asks whether the run should end early; called between layers.
 struct StopQuestion {

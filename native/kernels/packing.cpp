@@ -47,16 +47,12 @@ size_t WeightBytesOf(Format format) {
   return 1;
 }
 
-bool IsInteger(Format format) {
-  return format == Format::kInt16 || format == Format::kInt8Wide || format == Format::kInt8Dot;
-}
-
 // 96 was measured to keep the bundled model's int8 vectors within their bounds; other widths take what divides them.
 size_t GroupOf(Format format, size_t depth) {
   if (format != Format::kInt8Wide && format != Format::kInt8Dot) {
     return depth;
   }
-  for (const size_t group : {size_t{96}, size_t{128}, size_t{64}}) {
+  for (const size_t group : {size_t{128}, size_t{96}, size_t{64}}) {
     if (depth % group == 0) {
       return group;
     }
@@ -82,11 +78,17 @@ void ReadRow(const PackingJob& job, size_t row, size_t column, size_t count, flo
   const size_t at = row * job.outputs + column;
   if (!job.source.bfloat16) {
     std::memcpy(to, static_cast<const float*>(job.source.values) + at, count * sizeof(float));
-    return;
+  } else {
+    const auto* from = static_cast<const uint16_t*>(job.source.values) + at;
+    for (size_t i = 0; i < count; ++i) {
+      to[i] = Widened(from[i]);
+    }
   }
-  const auto* from = static_cast<const uint16_t*>(job.source.values) + at;
-  for (size_t i = 0; i < count; ++i) {
-    to[i] = Widened(from[i]);
+  if (job.input_factors != nullptr) {
+    const float factor = 1.0F / job.input_factors[row];
+    for (size_t i = 0; i < count; ++i) {
+      to[i] *= factor;
+    }
   }
 }
 
@@ -177,6 +179,31 @@ bool PackFloats(const PackingJob& job, Format format, size_t first, size_t depth
 }
 
 }  // namespace
+
+bool IsInteger(Format format) {
+  return format == Format::kInt16 || format == Format::kInt8Wide || format == Format::kInt8Dot;
+}
+
+void ShareRange(const StoredMatrix& weight, size_t inputs, size_t outputs, const float* greatest, float* factors) {
+  // A few texts do not show all that an input can reach: none counts as smaller than this part of the mean.
+  constexpr float kLeastPart = 0.25F;
+  double total = 0;
+  for (size_t k = 0; k < inputs; ++k) {
+    total += static_cast<double>(greatest[k]);
+  }
+  const float least = kLeastPart * static_cast<float>(total / static_cast<double>(inputs));
+  const PackingJob job{weight, inputs, outputs, 1, {}};
+  std::vector<float> row(outputs);
+  for (size_t k = 0; k < inputs; ++k) {
+    ReadRow(job, k, 0, outputs, row.data());
+    float widest = 0;
+    for (const float value : row) {
+      widest = std::max(widest, std::fabs(value));
+    }
+    const float factor = std::sqrt(widest / std::max(greatest[k], least));
+    factors[k] = std::isfinite(factor) && factor > 1e-3F && factor < 1e3F ? factor : 1.0F;
+  }
+}
 
 PackedSize SizeOf(const PackingJob& job, Format format, size_t panel) {
   const size_t depth = job.slices == 0 ? 0 : job.inputs / job.slices;

@@ -16,6 +16,8 @@ struct PackingJob {
   size_t slices;  ///< parts of the inputs that are packed one after another
   /// The first column in the source of each panel, in the order of the panels.
   std::vector<size_t> panel_columns;
+  /// [inputs]: each of the source's rows is divided by its factor; null: none is.
+  const float* input_factors = nullptr;
 };
 
 /// Sizes that follow from a job.
@@ -35,6 +37,13 @@ inline size_t PanelsOf(const PackingJob& job) { return job.slices * job.panel_co
 /// Packs one panel of one job into its place in `panels` and `scales`. Any thread may pack any panel.
 /// Returns false if a weight is not finite.
 bool PackPanel(const PackingJob& job, Format format, size_t panel, size_t number, void* panels, float* scales);
+
+/// Whether a format rounds weights and inputs to integers.
+bool IsInteger(Format format);
+
+/// For each input of a weight matrix: the factor that makes the range of the input, `greatest`, and that of its weights
+/// equal. Inputs of which nothing is known take part with a share of the mean.
+void ShareRange(const StoredMatrix& weight, size_t inputs, size_t outputs, const float* greatest, float* factors);
 
 /// Equal parts of `intermediate` that a feed-forward is computed in: each at most 512 wide and a whole number of panels
 /// and scale groups.

@@ -42,6 +42,10 @@ class RandomMatrix {
   kernels::StoredMatrix Stored(bool bfloat16) const {
     return bfloat16 ? kernels::StoredMatrix{narrow_.data(), true} : kernels::StoredMatrix{wide_.data(), false};
   }
+  void Scale(size_t at, float factor) {
+    narrow_[at] = ToBfloat16(wide_[at] * factor);
+    wide_[at] = FromBfloat16(narrow_[at]);
+  }
   double operator[](size_t at) const { return static_cast<double>(wide_[at]); }
 
  private:
@@ -148,6 +152,16 @@ class RandomEncoder {
       ReferenceNorm(state, hidden, layer.last_weight, layer.last_bias, epsilon);
     }
     return state;
+  }
+
+  /// Makes some channels reach much further than their neighbours, as trained models have them.
+  void Stretch(float factor) {
+    for (Layer& layer : layers_) {
+      for (size_t i = 5; i < shape_.hidden; i += 41) {
+        layer.norm_weight.Scale(i, factor);
+        layer.last_weight.Scale(i, factor);
+      }
+    }
   }
 
   /// To spoil: one weight of the first layer.

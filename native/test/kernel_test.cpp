@@ -70,7 +70,8 @@ class Kernels : public testing::TestWithParam<const Variant*> {
       EXPECT_TRUE(PackPanel(job, format, variant().panel_columns, number, panels.get(), scales.data()));
     }
     const kernels::PackedLinear linear{
-        panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs, size.depth, slices, size.group};
+        panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs, size.depth, slices, size.group,
+        nullptr};
     const kernels::AlignedBytes workspace(rows * (size.depth + 64) * sizeof(float) + 4096);
     std::vector<float> y(rows * outputs);
     variant().linear(format, linear, x.data(), rows, workspace.get(), y.data());
@@ -249,6 +250,24 @@ TEST_P(Kernels, EncodeLikeTheReference) {
       }
     }
   }
+}
+
+TEST_P(Kernels, SamplesBringIntegersNearer) {
+  const EncoderShape shape{2, 12, 384, 1536, 1e-12F};
+  test::RandomEncoder reference(shape, 21);
+  reference.Stretch(12);
+  std::mt19937 random(22);
+  const std::vector<std::vector<int64_t>> samples{RandomIds(30, random), RandomIds(1, random), RandomIds(12, random)};
+  const Encoder plain(shape, reference.Stored(true), Precision::kInt8, variant());
+  const Encoder shared(shape, reference.Stored(true), Precision::kInt8, variant(), samples);
+  kernels::Workspace workspace;
+  const auto ids = RandomIds(25, random);
+  const auto expected = reference.Run(ids);
+  const double before = RelativeError(HiddenState(plain, ids, shape.hidden, workspace), expected);
+  const double after = RelativeError(HiddenState(shared, ids, shape.hidden, workspace), expected);
+  // Inputs of 16 bits are not what the error comes from.
+  const bool bytes = FormatFor(variant(), Precision::kInt8, true) == Format::kInt8Dot;
+  EXPECT_LT(after, (bytes ? 0.8 : 1.1) * before);
 }
 
 TEST_P(Kernels, ATextsBitsDoNotDependOnWhatRanBefore) {

@@ -54,6 +54,7 @@ GABION_INLINE void StoreTile(const TileWork& work, const Floats (&sum)[rows][2])
 
 struct Float32 {
   using Activation = float;
+  static constexpr int kRows = kTileRows;
   static constexpr size_t kWeightBytes = 4;
 
   template <int rows>
@@ -67,7 +68,7 @@ struct Float32 {
     for (size_t left = work.depth; left > 0; --left, ++x, w += kPanel) {
       const Floats w0 = Load(w);
       const Floats w1 = Load(w + kLanes);
-      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Prefetch<kPanel * sizeof(float), false>(reinterpret_cast<const char*>(w) + ahead);
       Repeat<rows>(GABION_EACH {
         constexpr int kRow = decltype(index)::value;
         const Floats a = Splat(x[kRow * stride]);
@@ -82,6 +83,7 @@ struct Float32 {
 
 struct Bfloat16Wide {
   using Activation = float;
+  static constexpr int kRows = kTileRows;
   static constexpr size_t kWeightBytes = 2;
 
   template <int rows>
@@ -96,7 +98,7 @@ struct Bfloat16Wide {
       const Ints both = LoadInts(w);
       const Floats w0 = LowBfloat16(both);
       const Floats w1 = HighBfloat16(both);
-      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Prefetch<kPanel * sizeof(uint16_t), false>(reinterpret_cast<const char*>(w) + ahead);
       Repeat<rows>(GABION_EACH {
         constexpr int kRow = decltype(index)::value;
         const Floats a = Splat(x[kRow * stride]);
@@ -111,6 +113,7 @@ struct Bfloat16Wide {
 
 struct Bfloat16Dot {
   using Activation = uint16_t;
+  static constexpr int kRows = kTileRows;
   static constexpr size_t kWeightBytes = 2;
 
   template <int rows>
@@ -124,7 +127,7 @@ struct Bfloat16Dot {
     for (size_t left = work.depth / 2; left > 0; --left, x += 2, w += 2 * kPanel) {
       const Ints w0 = LoadInts(w);
       const Ints w1 = LoadInts(w + kPanel);
-      Prefetch(reinterpret_cast<const char*>(w) + ahead);
+      Prefetch<2 * kPanel * sizeof(uint16_t), false>(reinterpret_cast<const char*>(w) + ahead);
       Repeat<rows>(GABION_EACH {
         constexpr int kRow = decltype(index)::value;
         const Ints a = SplatWord(x + kRow * stride);
@@ -136,7 +139,8 @@ struct Bfloat16Dot {
     StoreTile<rows>(work, sum);
   }
 
-  static GABION_INLINE void Narrow(const float* row, size_t n, size_t /*group*/, uint16_t* to, float* /*scales*/) {
+  static GABION_INLINE void Narrow(const float* row, const float* /*factors*/, size_t n, size_t /*group*/, uint16_t* to,
+                                   float* /*scales*/) {
     for (size_t i = 0; i < n; i += kLanes) {
       StoreBfloat16(to + i, Load(row + i));
     }
@@ -163,6 +167,7 @@ GABION_INLINE void AddGroup(const TileWork& work, const Ints (&sum)[rows][2], co
 template <typename Weight, int limit>
 struct Integer16 {
   using Activation = int16_t;
+  static constexpr int kRows = kTileRows;
   static constexpr size_t kWeightBytes = sizeof(Weight);
 
   template <int rows>
@@ -178,7 +183,7 @@ struct Integer16 {
       for (size_t left = work.group / 2; left > 0; --left, x += 2, w += 2 * kPanel) {
         const Ints w0 = LoadWeights(w);
         const Ints w1 = LoadWeights(w + kPanel);
-        Prefetch(reinterpret_cast<const char*>(w) + ahead);
+        Prefetch<2 * kPanel * sizeof(Weight), sizeof(Weight) == 1>(reinterpret_cast<const char*>(w) + ahead);
         Repeat<rows>(GABION_EACH {
           constexpr int kRow = decltype(index)::value;
           const Ints a = SplatWord(x + kRow * stride);
@@ -191,8 +196,9 @@ struct Integer16 {
     }
   }
 
-  static GABION_INLINE void Narrow(const float* row, size_t n, size_t /*group*/, int16_t* to, float* scales) {
-    *scales = RowToInt16(row, n, limit, to);
+  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t /*group*/, int16_t* to,
+                                   float* scales) {
+    *scales = RowToInt16(row, factors, n, limit, to);
   }
 
  private:
@@ -205,6 +211,14 @@ using Int8Wide = Integer16<int8_t, kInt8WideLimit>;
 struct Int8Dot {
   using Activation = uint8_t;
   static constexpr size_t kWeightBytes = 1;
+#if defined(__AVX512F__)
+  /// Half the rows of other formats: then integer sums and float sums are all registers.
+  static constexpr int kRows = kTileRows / 2;
+  static constexpr bool kSumsInRegisters = true;
+#else
+  static constexpr int kRows = kTileRows;
+  static constexpr bool kSumsInRegisters = false;
+#endif
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
@@ -214,13 +228,15 @@ struct Int8Dot {
     const float* row_scales = work.rows.scales;
     const size_t stride = work.rows.stride;
     const size_t ahead = work.ahead;
+    Floats total[rows][2];
+    Repeat<rows>(GABION_EACH { total[decltype(index)::value][0] = total[decltype(index)::value][1] = Splat(0); });
     for (size_t done = 0; done < work.depth; done += work.group, scales += 2 * kPanel, row_scales += 2) {
       Ints sum[rows][2];
       Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = NoInts(); });
       for (size_t left = work.group / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
         const Ints w0 = LoadInts(w);
         const Ints w1 = LoadInts(w + 2 * kPanel);
-        Prefetch(reinterpret_cast<const char*>(w) + ahead);
+        Prefetch<4 * kPanel, false>(reinterpret_cast<const char*>(w) + ahead);
         Repeat<rows>(GABION_EACH {
           constexpr int kRow = decltype(index)::value;
           const Ints a = SplatWord(x + kRow * stride);
@@ -229,36 +245,58 @@ struct Int8Dot {
           Hold(sum[kRow][0], sum[kRow][1]);
         });
       }
-      AddGroupWithZero<rows>(work, sum, scales, row_scales, done == 0);
-    }
-  }
-
-  static GABION_INLINE void Narrow(const float* row, size_t n, size_t group, uint8_t* to, float* scales) {
-    for (size_t at = 0; at < n; at += group, scales += 2) {
-      GroupToUint8(row + at, group, to + at, scales, scales + 1);
-    }
-  }
-
- private:
-  /// row scale · (column scale · sum - zero · scaled sum of the column's weights)
-  template <int rows>
-  static GABION_INLINE void AddGroupWithZero(const TileWork& work, const Ints (&sum)[rows][2], const float* scales,
-                                             const float* row_scales, bool first) {
-    Repeat<rows>(GABION_EACH {
-      constexpr int kRow = decltype(index)::value;
-      const float* of_row = row_scales + kRow * work.rows.scale_stride;
-      const Floats scale = Splat(of_row[0]);
-      const Floats zero = Splat(of_row[1]);
-      Repeat<2>([&](auto half) __attribute__((always_inline)) {
-        constexpr int kHalf = decltype(half)::value;
-        float* to = work.result + kRow * work.result_stride + kHalf * kLanes;
-        const Floats scaled = Multiply(ToFloats(sum[kRow][kHalf]), Load(scales + kHalf * kLanes));
-        const Floats value = MultiplySubtractFrom(zero, Load(scales + kPanel + kHalf * kLanes), scaled);
-        Store(to, MultiplyAdd(scale, value, first ? Splat(0) : Load(to)));
+      // row scale · (column scale · sum - zero · scaled sum of the column's weights)
+      const bool first = done == 0;
+      Repeat<rows>(GABION_EACH {
+        constexpr int kRow = decltype(index)::value;
+        const float* of_row = row_scales + kRow * work.rows.scale_stride;
+        const Floats scale = Splat(of_row[0]);
+        const Floats zero = Splat(of_row[1]);
+        Repeat<2>([&](auto half) __attribute__((always_inline)) {
+          constexpr int kHalf = decltype(half)::value;
+          const Floats scaled = Multiply(ToFloats(sum[kRow][kHalf]), Load(scales + kHalf * kLanes));
+          const Floats value = MultiplySubtractFrom(zero, Load(scales + kPanel + kHalf * kLanes), scaled);
+          if constexpr (kSumsInRegisters) {
+            total[kRow][kHalf] = MultiplyAdd(scale, value, total[kRow][kHalf]);
+          } else {
+            float* to = work.result + kRow * work.result_stride + kHalf * kLanes;
+            Store(to, MultiplyAdd(scale, value, first ? Splat(0) : Load(to)));
+          }
+        });
       });
-    });
+    }
+    if constexpr (kSumsInRegisters) {
+      StoreTile<rows>(work, total);
+    }
+  }
+
+  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t group, uint8_t* to,
+                                   float* scales) {
+    Floats poison = Splat(0);
+    float* first = scales;
+    for (size_t at = 0; at < n; at += group, scales += 2) {
+      GroupToUint8(row + at, factors == nullptr ? nullptr : factors + at, group, to + at, scales, scales + 1, poison);
+    }
+    *first += SumOf(poison);  // NaN if a value is not finite, else 0
   }
 };
+
+/// What attention computes its products with, for linear parts of a format. Where bf16 products are native, formats
+/// that round activations as coarsely use them here too.
+template <typename F>
+struct AttentionOf {
+  using Type = Float32;
+};
+#if defined(__AVX512BF16__)
+template <>
+struct AttentionOf<Bfloat16Dot> {
+  using Type = Bfloat16Dot;
+};
+template <>
+struct AttentionOf<Int8Dot> {
+  using Type = Bfloat16Dot;
+};
+#endif
 
 using TileFunction = void (*)(const TileWork&);
 
@@ -267,19 +305,18 @@ template <typename F, int... row>
 struct TileTable {
   static constexpr TileFunction kOf[] = {&F::template Tile<row>...};
 };
-#if defined(__AVX512F__)
+template <typename F, int rows, int... before>
+struct TilesUpTo : TilesUpTo<F, rows - 1, rows, before...> {};
+template <typename F, int... all>
+struct TilesUpTo<F, 0, all...> : TileTable<F, all...> {};
 template <typename F>
-using Tiles = TileTable<F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>;
-#else
-template <typename F>
-using Tiles = TileTable<F, 1, 2, 3, 4, 5, 6>;
-#endif
+using Tiles = TilesUpTo<F, F::kRows>;
 
 /// Runs one panel over all rows in tiles of nearly equal height and hands each to `use(first row, rows)`; `work.result`
 /// is reused by every tile, or moves on with the rows if `keep` is set.
 template <typename F, typename Use>
 GABION_INLINE void OverRows(TileWork work, size_t rows, size_t panel_bytes, bool keep, const Use& use) {
-  const size_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const size_t tiles = (rows + F::kRows - 1) / F::kRows;
   const size_t height = rows / tiles;
   const size_t taller = rows % tiles;
   const auto* values = static_cast<const typename F::Activation*>(work.rows.values);

@@ -42,6 +42,7 @@ GABION_INLINE size_t ScalesOfRow(const PackedLinear& linear) {
 template <typename F>
 struct Arrays {
   using Activation = typename F::Activation;
+  using Attended = typename AttentionOf<F>::Type::Activation;
   GABION_INLINE Arrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
     Cutter cutter(workspace);
     const size_t chunk = Smaller(tokens, kChunkRows);
@@ -55,10 +56,11 @@ struct Arrays {
     context = cutter.Take<float>(tokens * stride);
     sum = cutter.Take<float>(chunk * stride);
     wide = cutter.Take<float>(chunk * wide_stride);
-    queries = cutter.Take<float>(tokens * query_stride);
-    keys = cutter.Take<float>(padded * width);
-    values = cutter.Take<float>(padded * width);
+    queries = cutter.Take<Attended>(tokens * query_stride);
+    keys = cutter.Take<Attended>(padded * width);
+    values = cutter.Take<Attended>(padded * width);
     scores = cutter.Take<float>(kTileRows * (padded + kPanel));
+    shares = ShareRows<Attended>::Take(cutter, scores, kTileRows * (padded + kPanel));
     tile = cutter.Take<float>(kTileRows * kPanel);
     if constexpr (kNarrows<F>) {
       narrow = cutter.Take<Activation>(tokens * stride);
@@ -76,10 +78,11 @@ struct Arrays {
   float* context;  ///< [tokens, hidden]
   float* sum;      ///< [chunk, hidden]: before a normalisation
   float* wide;     ///< [chunk, a slice of the intermediate width]
-  float* queries;
-  float* keys;
-  float* values;
+  Attended* queries;
+  Attended* keys;
+  Attended* values;
   float* scores;
+  Attended* shares;  ///< the scores' softmax, where it is not written over them
   float* tile;
   Activation* narrow = nullptr;  ///< [tokens, hidden] in the format's numbers
   float* narrow_scales = nullptr;
@@ -90,12 +93,13 @@ struct Arrays {
 
 /// Rows of floats as the format's operand; narrowed into the given memory where the format needs it.
 template <typename F>
-GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* rows, size_t stride, size_t count,
-                                typename F::Activation* narrow, float* scales) {
+GABION_INLINE Operand AsOperand(const PackedLinear& linear, size_t slice, const float* rows, size_t stride,
+                                size_t count, typename F::Activation* narrow, float* scales) {
   if constexpr (kNarrows<F>) {
     const size_t of_row = ScalesOfRow<F>(linear);
+    const float* factors = linear.input_factors == nullptr ? nullptr : linear.input_factors + slice * linear.depth;
     for (size_t row = 0; row < count; ++row) {
-      F::Narrow(rows + row * stride, linear.depth, linear.group, narrow + row * stride, scales + row * of_row);
+      F::Narrow(rows + row * stride, factors, linear.depth, linear.group, narrow + row * stride, scales + row * of_row);
     }
     return {narrow, stride, scales, of_row};
   } else {
@@ -175,56 +179,79 @@ GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& 
       const size_t panel = head * 3 * panels + part;
       const float* bias = layer.qkv.bias + panel * kPanel;
       const size_t at = part % panels * kPanel;  // within the head's width
-      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile,
-                 [&](size_t tile_row, size_t height) {
-                   const Floats b0 = Load(bias);
-                   const Floats b1 = Load(bias + kLanes);
-                   for (size_t i = 0; i < height; ++i) {
-                     const size_t token = first + tile_row + i;
-                     float* from = arrays.tile + i * kPanel;
-                     const Floats v0 = Add(Load(from), b0);
-                     const Floats v1 = Add(Load(from + kLanes), b1);
-                     if (part < panels) {
-                       float* to = arrays.queries + token * arrays.query_stride + at;
-                       Store(to, Multiply(v0, Splat(query_scale)));
-                       Store(to + kLanes, Multiply(v1, Splat(query_scale)));
-                     } else if (part < 2 * panels) {
-                       Store(from, v0);
-                       Store(from + kLanes, v1);
-                       float* to = arrays.keys + token / kPanel * kPanel * width + at * kPanel + token % kPanel;
-                       for (size_t column = 0; column < kPanel; ++column) {
-                         to[column * kPanel] = from[column];
-                       }
-                     } else {
-                       float* to = arrays.values + at * padded + token * kPanel;
-                       Store(to, v0);
-                       Store(to + kLanes, v1);
-                     }
-                   }
-                 });
+      Product<F>(
+          layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile, [&](size_t tile_row, size_t height) {
+            const Floats b0 = Load(bias);
+            const Floats b1 = Load(bias + kLanes);
+            for (size_t i = 0; i < height; ++i) {
+              const size_t token = first + tile_row + i;
+              float* from = arrays.tile + i * kPanel;  // free for use once it is read
+              const Floats v0 = Add(Load(from), b0);
+              const Floats v1 = Add(Load(from + kLanes), b1);
+              if (part < panels) {
+                PutQuery(arrays.queries + token * arrays.query_stride + at, Multiply(v0, Splat(query_scale)),
+                         Multiply(v1, Splat(query_scale)));
+              } else if (part < 2 * panels) {
+                PutKey(arrays.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
+              } else {
+                PutValue(arrays.values + at * padded, token, v0, v1);
+              }
+            }
+          });
+    }
+  }
+}
+
+/// Gelu as exact as what follows: formats that round its results need no more.
+template <typename F>
+GABION_INLINE Floats GeluFor(Floats x) {
+  if constexpr (kNarrows<F> && !__is_same(F, Int16)) {
+    return RoughGelu(x);
+  } else {
+    return Gelu(x);
+  }
+}
+
+GABION_INLINE float* GreatestOfLayer(const PackedEncoder& encoder, size_t index) {
+  return encoder.greatest + index * InputsOfLayer(encoder.hidden, encoder.intermediate);
+}
+
+/// Keeps the greatest magnitude of each column at `greatest + at`; nothing where nobody asked for it.
+GABION_INLINE void NoteGreatest(float* greatest, size_t at, const float* rows, size_t stride, size_t count,
+                                size_t columns) {
+  if (greatest == nullptr) {
+    return;
+  }
+  for (size_t row = 0; row < count; ++row) {
+    for (size_t i = 0; i < columns; i += kLanes) {
+      float* to = greatest + at + i;
+      Store(to, Greater(Load(to), Magnitude(Load(rows + row * stride + i))));
     }
   }
 }
 
 /// Everything of a layer behind the attention, for some rows: output projection, feed-forward, both normalisations.
 template <typename F>
-GABION_INLINE void FinishRows(const PackedEncoder& encoder, const PackedLayer& layer, size_t first, size_t count,
+GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t first, size_t count,
                               const Arrays<F>& arrays) {
+  const PackedLayer& layer = encoder.layer[index];
   const size_t hidden = encoder.hidden;
   const size_t stride = arrays.stride;
   float* state = arrays.state + first * stride;
   const size_t narrow_at = kNarrows<F> ? first * stride : 0;
   const size_t scales_at = kNarrows<F> ? first * ScalesOfRow<F>(layer.qkv) : 0;
-  const auto operand = [&](const float* rows) {
-    return AsOperand<F>(layer.qkv, rows, stride, count, arrays.narrow + narrow_at, arrays.narrow_scales + scales_at);
+  const auto operand = [&](const PackedLinear& linear, const float* rows) {
+    return AsOperand<F>(linear, 0, rows, stride, count, arrays.narrow + narrow_at, arrays.narrow_scales + scales_at);
   };
+  float* greatest = encoder.greatest == nullptr ? nullptr : GreatestOfLayer(encoder, index);
   const auto normalize = [&](const float* weight, const float* bias) {
     for (size_t row = 0; row < count; ++row) {
       NormalizeRow(arrays.sum + row * stride, hidden, weight, bias, encoder.epsilon, state + row * stride);
     }
   };
 
-  const Operand attended = operand(arrays.context + first * stride);
+  NoteGreatest(greatest, hidden, arrays.context + first * stride, stride, count, hidden);
+  const Operand attended = operand(layer.output, arrays.context + first * stride);
   for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
     const size_t at = panel * kPanel;
     Product<F>(layer.output, 0, panel, attended, count, arrays.tile, [&](size_t row, size_t height) {
@@ -234,7 +261,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, const PackedLayer& l
   }
   normalize(layer.attention_norm_weight, layer.attention_norm_bias);
 
-  const Operand middle = operand(state);
+  NoteGreatest(greatest, 2 * hidden, state, stride, count, hidden);
+  const Operand middle = operand(layer.up, state);
   for (size_t slice = 0; slice < layer.down.slices; ++slice) {
     const size_t panels = layer.down.depth / kPanel;
     for (size_t panel = 0; panel < panels; ++panel) {
@@ -245,13 +273,15 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, const PackedLayer& l
         const Floats b1 = Load(bias + kLanes);
         for (size_t i = 0; i < height; ++i) {
           float* to = arrays.wide + (row + i) * arrays.wide_stride + at;
-          Store(to, Gelu(Add(Load(arrays.tile + i * kPanel), b0)));
-          Store(to + kLanes, Gelu(Add(Load(arrays.tile + i * kPanel + kLanes), b1)));
+          Store(to, GeluFor<F>(Add(Load(arrays.tile + i * kPanel), b0)));
+          Store(to + kLanes, GeluFor<F>(Add(Load(arrays.tile + i * kPanel + kLanes), b1)));
         }
       });
     }
-    const Operand wide =
-        AsOperand<F>(layer.down, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide, arrays.narrow_wide_scales);
+    NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, arrays.wide, arrays.wide_stride, count,
+                 layer.down.depth);
+    const Operand wide = AsOperand<F>(layer.down, slice, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide,
+                                      arrays.narrow_wide_scales);
     for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
       const size_t at = panel * kPanel;
       Product<F>(layer.down, slice, panel, wide, count, arrays.tile, [&](size_t row, size_t height) {
@@ -272,20 +302,24 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
   const size_t stride = arrays.stride;
   EmbedTokens(encoder, ids, tokens, arrays.state, stride);
   // Keys beyond the last token are computed with and then ignored; they must only be finite.
-  __builtin_memset(arrays.keys, 0, PaddedTokens(tokens) * width * sizeof(float));
+  __builtin_memset(arrays.keys, 0, PaddedTokens(tokens) * width * sizeof(*arrays.keys));
   for (size_t index = 0; index < encoder.layers; ++index) {
     if (stop.ask(stop.who)) {
       return false;
     }
     const PackedLayer& layer = encoder.layer[index];
-    const Operand rows = AsOperand<F>(layer.qkv, arrays.state, stride, tokens, arrays.narrow, arrays.narrow_scales);
+    if (encoder.greatest != nullptr) {
+      NoteGreatest(GreatestOfLayer(encoder, index), 0, arrays.state, stride, tokens, encoder.hidden);
+    }
+    const Operand rows = AsOperand<F>(layer.qkv, 0, arrays.state, stride, tokens, arrays.narrow, arrays.narrow_scales);
     for (size_t head = 0; head < encoder.heads; ++head) {
       ProjectHead<F>(encoder, layer, head, rows, tokens, arrays);
-      Attend({arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width}, tokens, arrays.scores,
-             arrays.context + head * width, stride);
+      Attend<typename AttentionOf<F>::Type>({arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width},
+                                            tokens, arrays.scores, arrays.shares, arrays.context + head * width,
+                                            stride);
     }
     for (size_t first = 0; first < tokens; first += kChunkRows) {
-      FinishRows<F>(encoder, layer, first, Smaller(kChunkRows, tokens - first), arrays);
+      FinishRows<F>(encoder, index, first, Smaller(kChunkRows, tokens - first), arrays);
     }
   }
   for (size_t row = 0; row < tokens; ++row) {

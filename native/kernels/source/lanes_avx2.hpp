@@ -54,6 +54,11 @@ GABION_INLINE float GreatestOf(Floats v) {
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+/// The greatest lanes of two vectors.
+GABION_INLINE void GreatestOfBoth(Floats a, Floats b, float* of_a, float* of_b) {
+  *of_a = GreatestOf(a);
+  *of_b = GreatestOf(b);
+}
 
 GABION_INLINE Ints NoInts() { return _mm256_setzero_si256(); }
 GABION_INLINE Ints LoadInts(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
@@ -105,6 +110,23 @@ GABION_INLINE void StoreBfloat16(uint16_t* to, Floats v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi32(low, _mm256_extracti128_si256(wide, 1)));
 }
 
+/// As bf16 into the low half of each of kLanes words; the other half becomes zero.
+GABION_INLINE void StoreLowHalves(uint16_t* to, Floats v) {
+  uint16_t narrow[kLanes];
+  StoreBfloat16(narrow, v);
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(narrow));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepu16_epi32(halves));
+}
+/// As bf16 into the high half of each of kLanes words; the other half stays.
+GABION_INLINE void StoreHighHalves(uint16_t* to, Floats v) {
+  uint16_t narrow[kLanes];
+  StoreBfloat16(narrow, v);
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(narrow));
+  const __m256i high = _mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16);
+  auto* at = reinterpret_cast<__m256i*>(to);
+  _mm256_storeu_si256(at, _mm256_or_si256(_mm256_loadu_si256(at), high));
+}
+
 /// In each 32-bit lane: sum + a0·b0 + a1·b1 of signed 16-bit values.
 GABION_INLINE Ints DotInt16(Ints sum, Ints a, Ints b) {
 #ifdef __AVXVNNI__
@@ -128,7 +150,14 @@ GABION_INLINE Ints DotBytes(Ints sum, Ints a, Ints b) {
 GABION_INLINE Floats DotBfloat16(Floats sum, Ints a, Ints b) {
   return MultiplyAdd(HighBfloat16(a), HighBfloat16(b), MultiplyAdd(LowBfloat16(a), LowBfloat16(b), sum));
 }
-GABION_INLINE void Prefetch(const void* at) { _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0); }
+/// Asks for the cache lines of the next `bytes`. Weights of one byte go to the first-level cache, wider ones to the
+/// second: two of their panels are more than the first holds.
+template <int bytes, bool near>
+GABION_INLINE void Prefetch(const void* at) {
+  for (int line = 0; line < bytes; line += 64) {
+    _mm_prefetch(static_cast<const char*>(at) + line, near ? _MM_HINT_T0 : _MM_HINT_T1);
+  }
+}
 
 }  // namespace GABION_VARIANT
 }  // namespace gabion::kernels

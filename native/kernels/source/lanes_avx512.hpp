@@ -45,6 +45,15 @@ GABION_INLINE Floats KeepFirst(Floats v, int count, Floats fill) {
 }
 GABION_INLINE float SumOf(Floats v) { return _mm512_reduce_add_ps(v); }
 GABION_INLINE float GreatestOf(Floats v) { return _mm512_reduce_max_ps(v); }
+/// The greatest lanes of two vectors, for little more than one costs.
+GABION_INLINE void GreatestOfBoth(Floats a, Floats b, float* of_a, float* of_b) {
+  const __m512 ends = _mm512_max_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  const __m512 halves = _mm512_max_ps(ends, _mm512_shuffle_f32x4(ends, ends, 0xb1));
+  const __m512 pairs = _mm512_max_ps(halves, _mm512_shuffle_ps(halves, halves, 0x4e));
+  const __m512 all = _mm512_max_ps(pairs, _mm512_shuffle_ps(pairs, pairs, 0xb1));
+  *of_a = _mm512_cvtss_f32(all);
+  *of_b = _mm_cvtss_f32(_mm512_extractf32x4_ps(all, 2));
+}
 
 GABION_INLINE Ints NoInts() { return _mm512_setzero_si512(); }
 GABION_INLINE Ints LoadInts(const void* from) { return _mm512_loadu_si512(from); }
@@ -94,6 +103,24 @@ GABION_INLINE void StoreBfloat16(uint16_t* to, Floats v) {
 #endif
 }
 
+/// As bf16 into the low half of each of kLanes words; the other half becomes zero.
+GABION_INLINE void StoreLowHalves(uint16_t* to, Floats v) {
+  uint16_t narrow[kLanes];
+  StoreBfloat16(narrow, v);
+  __m256i halves;
+  __builtin_memcpy(&halves, narrow, sizeof halves);
+  _mm512_storeu_si512(to, _mm512_cvtepu16_epi32(halves));
+}
+/// As bf16 into the high half of each of kLanes words; the other half stays.
+GABION_INLINE void StoreHighHalves(uint16_t* to, Floats v) {
+  uint16_t narrow[kLanes];
+  StoreBfloat16(narrow, v);
+  __m256i halves;
+  __builtin_memcpy(&halves, narrow, sizeof halves);
+  const __m512i high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16);
+  _mm512_storeu_si512(to, _mm512_or_si512(_mm512_loadu_si512(to), high));
+}
+
 /// In each 32-bit lane: sum + a0·b0 + a1·b1 of signed 16-bit values.
 GABION_INLINE Ints DotInt16(Ints sum, Ints a, Ints b) { return _mm512_dpwssd_epi32(sum, a, b); }
 /// In each 32-bit lane: sum + a0·b0 + … + a3·b3, a unsigned and b signed bytes, nothing saturates.
@@ -106,7 +133,14 @@ GABION_INLINE Floats DotBfloat16(Floats sum, Ints a, Ints b) {
   return MultiplyAdd(HighBfloat16(a), HighBfloat16(b), MultiplyAdd(LowBfloat16(a), LowBfloat16(b), sum));
 #endif
 }
-GABION_INLINE void Prefetch(const void* at) { _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0); }
+/// Asks for the cache lines of the next `bytes`. Weights of one byte go to the first-level cache, wider ones to the
+/// second: two of their panels are more than the first holds.
+template <int bytes, bool near>
+GABION_INLINE void Prefetch(const void* at) {
+  for (int line = 0; line < bytes; line += 64) {
+    _mm_prefetch(static_cast<const char*>(at) + line, near ? _MM_HINT_T0 : _MM_HINT_T1);
+  }
+}
 
 }  // namespace GABION_VARIANT
 }  // namespace gabion::kernels

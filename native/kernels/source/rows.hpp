@@ -44,6 +44,23 @@ GABION_INLINE Floats Gelu(Floats x) {
   return WhereAbove(x, Splat(-kBound), MultiplyAdd(half, erf, half));
 }
 
+/// For values that are rounded to bf16 or bytes right behind it: within 4e-5 · max(1, |x|).
+GABION_INLINE Floats RoughGelu(Floats x) {
+  // x · (1/2 + x · P(x²)): minimax polynomial of the normal distribution function on |x| < 4, weighted by max(|x|,
+  // 0.3); outside it stays what it is at 4.
+  constexpr float kBound = 4.0F;
+  const Floats inside = Lesser(Splat(kBound), Greater(Splat(-kBound), x));
+  const Floats square = Multiply(inside, inside);
+  Floats part = MultiplyAdd(square, Splat(-1.30129429e-09F), Splat(1.04196047e-07F));
+  part = MultiplyAdd(square, part, Splat(-3.65713322e-06F));
+  part = MultiplyAdd(square, part, Splat(7.48550519e-05F));
+  part = MultiplyAdd(square, part, Splat(-0.00100649055F));
+  part = MultiplyAdd(square, part, Splat(0.00950539857F));
+  part = MultiplyAdd(square, part, Splat(-0.0658878461F));
+  part = MultiplyAdd(square, part, Splat(0.398673385F));
+  return Multiply(x, MultiplyAdd(inside, part, Splat(0.5F)));
+}
+
 /// Normalises `row` into `to` (which may be the row). Two passes: mean, then variance about it.
 GABION_INLINE void NormalizeRow(const float* row, size_t n, const float* weight, const float* bias, float epsilon,
                                 float* to) {
@@ -68,42 +85,49 @@ GABION_INLINE void NormalizeRow(const float* row, size_t n, const float* weight,
 /// Rows below this are zero in integers: the inverse of their scale would not be finite.
 constexpr float kTiny = 1e-33F;
 
+/// kLanes values of a row, times their factors if there are any.
+GABION_INLINE Floats LoadScaled(const float* row, const float* factors, size_t i) {
+  return factors == nullptr ? Load(row + i) : Multiply(Load(row + i), Load(factors + i));
+}
+
 /// Rounds a row to integers of at most ±limit and returns the scale that undoes it; NaN if the row is not finite.
-GABION_INLINE float RowToInt16(const float* row, size_t n, int limit, int16_t* to) {
+GABION_INLINE float RowToInt16(const float* row, const float* factors, size_t n, int limit, int16_t* to) {
   Floats greatest = Splat(0);
   Floats poison = Splat(0);
   for (size_t i = 0; i < n; i += kLanes) {
-    const Floats v = Load(row + i);
+    const Floats v = LoadScaled(row, factors, i);
     greatest = Greater(greatest, Magnitude(v));
     poison = MultiplyAdd(v, Splat(0), poison);
   }
   const float top = GreatestOf(greatest);
   const Floats factor = Splat(top > kTiny ? static_cast<float>(limit) / top : 0);
   for (size_t i = 0; i < n; i += kLanes) {
-    StoreInt16(to + i, Multiply(Load(row + i), factor));
+    StoreInt16(to + i, Multiply(LoadScaled(row, factors, i), factor));
   }
   return top / static_cast<float>(limit) + SumOf(poison);
 }
 
-/// Rounds a group of a row to bytes 0…255: real = scale · (byte - zero). The scale is NaN if the group is not finite.
-GABION_INLINE void GroupToUint8(const float* row, size_t n, uint8_t* to, float* scale, float* zero) {
+/// Rounds a group of a row to bytes 0…255: real = scale · (byte - zero). Adds 0 · value to `poison` for every value.
+GABION_INLINE void GroupToUint8(const float* row, const float* factors, size_t n, uint8_t* to, float* scale,
+                                float* zero, Floats& poison) {
   Floats greatest = Splat(0);
   Floats least = Splat(0);
-  Floats poison = Splat(0);
   for (size_t i = 0; i < n; i += kLanes) {
-    const Floats v = Load(row + i);
+    const Floats v = LoadScaled(row, factors, i);
     greatest = Greater(greatest, v);
-    least = Greater(least, Subtract(Splat(0), v));
+    least = Lesser(least, v);
     poison = MultiplyAdd(v, Splat(0), poison);
   }
-  const float bottom = GreatestOf(least);  // as a positive number
-  const float range = GreatestOf(greatest) + bottom;
+  float top = 0;
+  float bottom = 0;
+  GreatestOfBoth(greatest, Subtract(Splat(0), least), &top, &bottom);
+  const float range = top + bottom;
   const float factor = range > kTiny ? 255.0F / range : 0;
   const float shift = __builtin_rintf(bottom * factor);
   for (size_t i = 0; i < n; i += kLanes) {
-    StoreUint8(to + i, MultiplyAdd(Load(row + i), Splat(factor), Splat(shift)));
+    StoreUint8(to + i, MultiplyAdd(LoadScaled(row, factors, i), Splat(factor), Splat(shift)));
   }
-  *scale = range / 255.0F + SumOf(poison);
+  *scale = range / 255.0F;
   *zero = shift;
 }
 

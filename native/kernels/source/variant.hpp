@@ -54,8 +54,9 @@ void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* wo
     if constexpr (kNarrows<F>) {
       operand = {narrow, linear.depth, scales, ScalesOfRow<F>(linear)};
       for (size_t row = 0; row < rows; ++row) {
-        F::Narrow(x + row * inputs + slice * linear.depth, linear.depth, linear.group, narrow + row * linear.depth,
-                  scales + row * ScalesOfRow<F>(linear));
+        const float* factors = linear.input_factors == nullptr ? nullptr : linear.input_factors + slice * linear.depth;
+        F::Narrow(x + row * inputs + slice * linear.depth, factors, linear.depth, linear.group,
+                  narrow + row * linear.depth, scales + row * ScalesOfRow<F>(linear));
       }
     }
     for (size_t panel = 0; panel < linear.outputs / kPanel; ++panel) {
