@@ -1,6 +1,7 @@
 // Owns the form of a judged turn outside the program: the object of a JSON line and the row of a CSV file.
 
 import type { AlertState } from '../detection/detector.js'
+import { hasFindings } from '../detection/policy/guarded-detector.js'
 import type { TurnTimings, TurnVerdict } from '../monitor/conversation.js'
 
 /** What `monitor --json` prints a turn. Field names are an interface: scripts rely on them. */
@@ -20,6 +21,10 @@ export interface TurnLine {
   /** Null where the detector has no such measure. */
   ratio: number | null
   reasons: readonly string[]
+  /** With policies only: the names of those that this turn breaks. */
+  policies?: readonly string[]
+  /** With policies only, once there is something to measure from: distance from the assistant's role, and whether it is too far. */
+  role?: { distance: number; drifted: boolean }
   /** A text was longer than the model takes. */
   truncated: boolean
   timings: TurnTimings
@@ -29,7 +34,11 @@ export interface TurnLine {
 export function toTurnLine(verdict: TurnVerdict): TurnLine {
   const { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings } =
     verdict
-  return { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings }
+  const line = { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings }
+  if (!hasFindings(verdict)) return line
+  const policies = verdict.policies.filter(({ broken }) => broken).map(({ policy }) => policy)
+  const role = verdict.role === null ? {} : { role: { distance: verdict.role.distance, drifted: verdict.role.drifted } }
+  return { ...line, policies, ...role }
 }
 
 const NUMBERS = ['likelihood', 'risk', 'drift', 'acceleration', 'cumulative', 'ratio'] as const
