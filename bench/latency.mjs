@@ -1,5 +1,7 @@
 // Asks: what does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?
 
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { runBench } from './rig/command.mjs'
 import { loadGabion } from './rig/gabion.mjs'
 import { standardGraph, withoutFusedGraphs } from './rig/model-copies.mjs'
@@ -11,6 +13,8 @@ const TITLE = 'Latency'
 const QUESTION = 'What does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?'
 
 const LENGTHS = [8, 16, 32, 64, 128, 256]
+/** A graph of ONNX Runtime's integer operators, made by the test set-up; left out where it is not there. */
+const INT8_GRAPH = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2/onnx/model_int8.onnx', import.meta.url))
 const CALLS_PER_TURN = 4
 const TEXTS = 64
 
@@ -19,7 +23,9 @@ const NAMES = {
   async: 'gabion embed',
   syncSame: 'gabion embedSync, graph of standard operators',
   asyncSame: 'gabion embed, graph of standard operators',
+  int8: 'gabion embedSync, int8',
   bare: 'onnxruntime-node, ids in, hidden states out',
+  bareInt8: 'onnxruntime-node, int8 graph, ids in',
   whole: 'onnxruntime-node, text in, vector out',
 }
 
@@ -36,6 +42,8 @@ async function measure({ quick, say }) {
   try {
     const standard = copy === null ? null : await loadGabion({ threads: 1, model: copy.folder })
     const session = await openSession(standardGraph(folder), 1)
+    const int8 = await loadGabion({ threads: 1, precision: 'int8' })
+    const int8Session = existsSync(INT8_GRAPH) ? await openSession(INT8_GRAPH, 1) : null
     const encode = textEncoder(session, loadTokenizer(folder), dimensions)
     const measurements = {}
     for (const tokens of quick ? [8, 64] : LENGTHS) {
@@ -53,6 +61,8 @@ async function measure({ quick, say }) {
               { name: NAMES.asyncSame, call: ({ text }) => standard.embed(text) },
             ]),
         { name: NAMES.bare, call: ({ feeds }) => session.run(feeds) },
+        { name: NAMES.int8, call: ({ text }) => int8.embedSync(text) },
+        ...(int8Session === null ? [] : [{ name: NAMES.bareInt8, call: ({ feeds }) => int8Session.run(feeds) }]),
         { name: NAMES.whole, call: ({ text }) => encode(text) },
       ]
       await takeTurns({ contenders, inputs, turns: warmUpTurns(tokens, quick), callsPerTurn: CALLS_PER_TURN })
@@ -88,7 +98,7 @@ function notesOf({ model, precision, instructionSet }, standard) {
   const graph =
     standard === null
       ? 'one graph file of standard operators for all'
-      : 'gabion with its own encoder operator, and with the graph file of standard operators that onnxruntime-node runs, over the same weights'
+      : 'gabion with its own encoder operator, and with the graph file of standard operators that onnxruntime-node runs, over the same weights; int8 rows: gabion rounds the same weights itself, onnxruntime-node runs the graph of integer operators that the converter makes'
   return [
     `${model}, ${precision} weights: ${graph}; ${instructionSet}; gabion's cache is off.`,
     `Contenders take turns of ${CALLS_PER_TURN} timed calls after one untimed one, all in one process; ${TEXTS} different texts a length, from MT-Bench-101, with exactly that many tokens.`,

@@ -4,11 +4,11 @@ import { Embedder } from '../../dist/index.js'
 import { nativeAddon } from '../../dist/native.js'
 
 /**
- * @param {{ threads: number, model?: string }} options
+ * @param {{ threads: number, model?: string, precision?: 'auto' | 'fp32' | 'bf16' | 'int8' }} options
  * @returns {Promise<Embedder>} without a cache: every call runs the model
  */
-export function loadGabion({ threads, model }) {
-  return Embedder.load({ threads, cache: false, ...(model === undefined ? {} : { model }) })
+export function loadGabion({ threads, model, precision = 'auto' }) {
+  return Embedder.load({ threads, cache: false, precision, ...(model === undefined ? {} : { model }) })
 }
 
 /** @typedef {{ tokenizeUs: number, queueUs: number, encodeUs: number }} NativeTimes */

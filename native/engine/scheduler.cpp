@@ -17,6 +17,17 @@ using Clock = std::chrono::steady_clock;
 // tokenizing of a huge text can take longer, and that touches nothing which exit takes down.
 constexpr auto kExitPatience = std::chrono::seconds(1);
 
+constexpr auto kWatch = std::chrono::microseconds(100);
+
+// Tells the processor that this thread only looks.
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 // Signals belong to the host's threads.
 class SignalsBlocked {
  public:
@@ -127,6 +138,7 @@ void Scheduler::Submit(const std::shared_ptr<Request>& request) {
   std::stable_sort(request->order_.begin(), request->order_.end(), [&](size_t left, size_t right) {
     return request->texts_[left].size() > request->texts_[right].size();
   });
+  bool watched = false;
   {
     const std::lock_guard lock(mutex_);
     if (exiting_) {
@@ -140,6 +152,11 @@ void Scheduler::Submit(const std::shared_ptr<Request>& request) {
     ++leases_;
     request->submitted_ = Clock::now();
     queue_.push_back(request);
+    ++arrivals_;
+    watched = watching_;
+  }
+  if (request->size() == 1 && watched) {
+    return;
   }
   if (request->size() == 1) {
     wake_.notify_one();
@@ -205,14 +222,34 @@ std::shared_ptr<Request> Scheduler::TakeText(size_t& index) {
   return request;
 }
 
+// Gives the lock back while it looks. With one processor it would only keep the caller from sending anything.
+void Scheduler::Watch(std::unique_lock<std::mutex>& lock) {
+  static const bool alone = std::thread::hardware_concurrency() < 2;
+  if (watching_ || stopping_ || alone) {
+    return;
+  }
+  watching_ = true;
+  const size_t seen = arrivals_;
+  lock.unlock();
+  const auto end = Clock::now() + kWatch;
+  while (arrivals_ == seen && Clock::now() < end) {
+    Pause();
+  }
+  lock.lock();
+  watching_ = false;
+}
+
 void Scheduler::Work(Slot& slot) {
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), "gabion-encoder");
 #endif
   std::unique_lock lock(mutex_);
-  for (;;) {
+  for (bool ran = false;; ran = true) {
     size_t index = 0;
     std::shared_ptr<Request> request;
+    if (ran && queue_.empty()) {
+      Watch(lock);
+    }
     wake_.wait(lock, [&] { return stopping_ || (request = TakeText(index)) != nullptr; });
     if (request == nullptr) {
       break;

@@ -9,6 +9,10 @@
 //   of its texts runs any more. It is called on an encoder thread or on the thread that cancelled, with no lock held.
 // - Threads live while anybody holds a lease (an open model, a request under way). The last lease lets them end; they
 //   are joined when the next one starts new ones, or at process exit, never by a thread that might be one of them.
+// - A thread that has run out of texts looks out for the next one for kWatch before it sleeps, and no more than one
+// thread
+//   does: a caller who waits for each text sends the next one within that time, and waking a sleeping processor costs
+//   more than a short text's whole run on some machines.
 // - The scheduler itself is never destroyed: an encoder thread may still look at it while the process exits.
 #pragma once
 
@@ -108,6 +112,7 @@ class Scheduler {
   Scheduler() = default;
   void Work(Slot& slot);
   std::shared_ptr<Request> TakeText(size_t& index);
+  void Watch(std::unique_lock<std::mutex>& lock);
   bool StopLocked(Request& request, const Error& reason);
   void StopAtExit() noexcept;
 
@@ -120,6 +125,8 @@ class Scheduler {
   std::condition_variable thread_ended_;
   std::deque<std::shared_ptr<Request>> queue_;
   size_t waiting_texts_ = 0;
+  bool watching_ = false;  ///< a thread looks at arrivals_ and needs no waking
+  std::atomic<size_t> arrivals_{0};
   size_t leases_ = 0;
   bool stopping_ = false;
   bool exiting_ = false;
