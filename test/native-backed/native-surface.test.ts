@@ -101,6 +101,7 @@ describe('native functions', () => {
 
   test('are the ones that lib/native.ts declares', () => {
     assert.deepEqual(Object.keys(addon).sort(), [
+      'addOuterProducts',
       'cancel',
       'closeModel',
       'createProjection',
@@ -110,6 +111,7 @@ describe('native functions', () => {
       'machine',
       'openModel',
       'runtime',
+      'symmetricEigen',
       'tokenize',
     ])
   })
@@ -125,7 +127,10 @@ describe('native functions', () => {
         embedSync: [model, 'text', projection, vector, new Float32Array(2), notes],
         embedWindows: [model, ['text'], null, 64, 32, () => undefined],
         tokenize: [model, 'text'],
+        addOuterProducts: [new Float32Array(6), 3, new Float64Array(3), new Float64Array(9), new Float64Array(3)],
+        symmetricEigen: [new Float64Array(9), 2, new Float64Array(3), new Float64Array(6)],
       }
+      assert.ok(name in valid, `no arguments are known for ${name}`)
       const good = valid[name] ?? []
       for (let place = 0; place < good.length; place++) {
         for (const oddity of oddities) {
