@@ -1,0 +1,68 @@
+// Sends requests at a rate, without waiting for answers (open loop): a service that is slow gets no mercy. Measures each from the moment it was due.
+
+import { Pool } from 'undici'
+import { freshText } from './texts.mjs'
+
+/** Requests for `seconds` at `perSecond`, at random times. Resolves with latencies of accepted ones and counts by status. */
+export async function openLoop({ url, path, bodyOf, perSecond, seconds, connections = 256 }) {
+  const pool = new Pool(url, { connections, pipelining: 1 })
+  const took = []
+  const statuses = {}
+  const running = new Set()
+  const begin = performance.now()
+  let due = begin
+  for (;;) {
+    due += (-Math.log(1 - Math.random()) * 1000) / perSecond
+    if (due - begin > seconds * 1000) break
+    const wait = due - performance.now()
+    if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait))
+    const at = due
+    const one = pool
+      .request({ path, method: 'POST', headers: { 'content-type': 'application/json' }, body: bodyOf(freshText()) })
+      .then(async ({ statusCode, body }) => {
+        await body.arrayBuffer()
+        statuses[statusCode] = (statuses[statusCode] ?? 0) + 1
+        if (statusCode === 200) took.push(performance.now() - at)
+      })
+      .catch((error) => {
+        statuses[error.code ?? 'error'] = (statuses[error.code ?? 'error'] ?? 0) + 1
+      })
+      .finally(() => running.delete(one))
+    running.add(one)
+  }
+  await Promise.all(running)
+  const elapsed = (performance.now() - begin) / 1000
+  await pool.close()
+  took.sort((a, b) => a - b)
+  return { accepted: took.length / elapsed, p50: quantile(took, 0.5), p99: quantile(took, 0.99), statuses }
+}
+
+/** As many requests at once as `connections`, each after the answer to the one before. Resolves with answers a second. */
+export async function closedLoop({ url, path, bodyOf, seconds, connections }) {
+  const pool = new Pool(url, { connections, pipelining: 1 })
+  const took = []
+  const begin = performance.now()
+  const worker = async () => {
+    while (performance.now() - begin < seconds * 1000) {
+      const at = performance.now()
+      const { statusCode, body } = await pool.request({
+        path,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: bodyOf(freshText()),
+      })
+      await body.arrayBuffer()
+      if (statusCode !== 200) throw new Error(`${path}: ${statusCode}`)
+      took.push(performance.now() - at)
+    }
+  }
+  await Promise.all(Array.from({ length: connections }, worker))
+  const elapsed = (performance.now() - begin) / 1000
+  await pool.close()
+  took.sort((a, b) => a - b)
+  return { perSecond: took.length / elapsed, p50: quantile(took, 0.5), p99: quantile(took, 0.99) }
+}
+
+function quantile(sorted, share) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
+}

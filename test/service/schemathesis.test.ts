@@ -1,0 +1,48 @@
+// Schemathesis over the OpenAPI document: no server error, and every answer is as the document says.
+// GABION_SCHEMATHESIS_EXAMPLES says how many requests an operation (the long form: npm run fuzz:service).
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { after, before, it } from 'node:test'
+import { promisify } from 'node:util'
+import type { RunningService } from '../../lib/server/serve.js'
+import { pythonPrograms } from './python-tools.js'
+import { startService } from './service-under-test.js'
+
+const EXAMPLES = process.env.GABION_SCHEMATHESIS_EXAMPLES ?? '15'
+
+let running: RunningService
+before(async () => {
+  running = await startService({ grpcPort: null, limits: { textLength: 4096, texts: 16 } })
+})
+after(() => running.stop())
+
+it('Schemathesis finds nothing', async () => {
+  const site = await pythonPrograms()
+  const checks =
+    'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance'
+  const options = [
+    '--checks',
+    checks,
+    '--max-examples',
+    EXAMPLES,
+    '--seed',
+    '1',
+    '--workers',
+    '2',
+    '--no-color',
+    '--suppress-health-check',
+    'all',
+  ]
+  // Streams of events never end, so they cannot be asked for here.
+  const all = ['-m', 'schemathesis.cli', 'run', `${running.url}/openapi.json`, ...options, '--exclude-path-regex', 'events$']
+  const run = promisify(execFile)('python3', all, {
+    env: { ...process.env, PYTHONPATH: site, PYTHONDONTWRITEBYTECODE: '1' },
+    maxBuffer: 1 << 26,
+  })
+  const output = await run.then(
+    ({ stdout }) => stdout,
+    (error: unknown) => assert.fail(String((error as { stdout?: string }).stdout ?? error).slice(-6000)),
+  )
+  assert.match(output, /No issues found|passed/i)
+})
