@@ -12,6 +12,12 @@ release=${DEBIAN_RELEASE:-bookworm}
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 storage=(--root "$folder/storage" --runroot "$folder/run")
 
+if [[ $EUID != 0 ]]; then exec sudo --preserve-env=PATH,SSL_CERT_FILE "$0" "$@"; fi
+if ! command -v buildah > /dev/null || ! command -v debootstrap > /dev/null; then
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends buildah debootstrap
+fi
+
 # Own mount namespace: what is mounted is gone when this ends.
 if [[ ${CONTAINER_CHECK_UNSHARED:-} != yes ]]; then
   CONTAINER_CHECK_UNSHARED=yes exec unshare --mount "$0" "$@"
@@ -49,7 +55,7 @@ done
 [[ -e $HOME/.npmrc ]] && install -D -m 600 "$HOME/.npmrc" "$build/root/.npmrc"
 image_of localhost/gabion-build "$build"
 
-buildah "${storage[@]}" bud --quiet --network host \
+buildah "${storage[@]}" bud --quiet --format docker --network host \
   --build-arg BASE_IMAGE=localhost/gabion-base --build-arg BUILD_IMAGE=localhost/gabion-build \
   --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt --tag localhost/gabion . > "$folder/build.log" 2>&1 ||
   { tail -50 "$folder/build.log"; exit 1; }

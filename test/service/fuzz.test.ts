@@ -9,7 +9,7 @@ import { ERROR_CODES } from '../../lib/index.js'
 import type { RunningService } from '../../lib/server/serve.js'
 import { get, startService } from './service-under-test.js'
 
-const BODIES = Number(process.env.GABION_FUZZ_BODIES ?? 1500)
+const BODIES = Number(process.env.GABION_FUZZ_BODIES ?? 600)
 const seed = Number(process.env.GABION_FUZZ_SEED ?? 20_260_101)
 const AT_ONCE = 16
 
@@ -37,7 +37,7 @@ const value = fc.oneof(
 )
 const object = fc.array(fc.tuple(fc.constantFrom(...FIELDS), value), { maxLength: 6 }).map((pairs) => {
   // Written out by hand, so that names such as __proto__ and names that stand twice arrive as they are.
-  return Buffer.from(`{${pairs.map(([name, one]) => `${JSON.stringify(name)}:${JSON.stringify(one) ?? 'null'}`).join()}}`)
+  return Buffer.from(`{${pairs.map(([name, one]) => `${JSON.stringify(name)}:${JSON.stringify(one)}`).join()}}`)
 })
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array))
 const cut = fc.tuple(object, fc.nat(100)).map(([whole, at]) => whole.subarray(0, Math.max(0, whole.length - at)))

@@ -5,15 +5,18 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { after, before, it } from 'node:test'
 import { promisify } from 'node:util'
+import { Projection } from '../../lib/index.js'
 import type { RunningService } from '../../lib/server/serve.js'
 import { pythonPrograms } from './python-tools.js'
-import { startService } from './service-under-test.js'
+import { startService, testEmbedder } from './service-under-test.js'
 
-const EXAMPLES = process.env.GABION_SCHEMATHESIS_EXAMPLES ?? '15'
+const EXAMPLES = process.env.GABION_SCHEMATHESIS_EXAMPLES ?? '12'
 
 let running: RunningService
 before(async () => {
-  running = await startService({ grpcPort: null, limits: { textLength: 4096, texts: 16 } })
+  const batch = await (await testEmbedder()).embedBatch(['one thing', 'another thing', 'quite a different matter'])
+  const projection = Projection.fitPca(batch, { components: 2 })
+  running = await startService({ grpcPort: null, projection, limits: { textLength: 4096, texts: 16 } })
 })
 after(() => running.stop())
 
@@ -34,8 +37,19 @@ it('Schemathesis finds nothing', async () => {
     '--suppress-health-check',
     'all',
   ]
+  // Not its phase 'coverage': on some releases of Python 3.11 that ends in a fault of the interpreter (ast.parse near the recursion limit).
   // Streams of events never end, so they cannot be asked for here.
-  const all = ['-m', 'schemathesis.cli', 'run', `${running.url}/openapi.json`, ...options, '--exclude-path-regex', 'events$']
+  const all = [
+    '-m',
+    'schemathesis.cli',
+    'run',
+    `${running.url}/openapi.json`,
+    ...options,
+    '--phases',
+    'examples,fuzzing,stateful',
+    '--exclude-path-regex',
+    'events$',
+  ]
   const run = promisify(execFile)('python3', all, {
     env: { ...process.env, PYTHONPATH: site, PYTHONDONTWRITEBYTECODE: '1' },
     maxBuffer: 1 << 26,
@@ -44,5 +58,6 @@ it('Schemathesis finds nothing', async () => {
     ({ stdout }) => stdout,
     (error: unknown) => assert.fail(String((error as { stdout?: string }).stdout ?? error).slice(-6000)),
   )
-  assert.match(output, /No issues found|passed/i)
+  assert.match(output, /(\d+) generated, \1 passed/)
+  assert.doesNotMatch(output, /Errors:|Failures:/)
 })

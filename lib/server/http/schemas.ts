@@ -201,7 +201,14 @@ export const Stats = Type.Object(
 export const Health = Type.Object({ status: Type.String() }, { $id: 'Health' })
 
 /** A conversation's name in a path. */
-export const ConversationParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: MAX_ID_LENGTH }) })
+export const ConversationParams = Type.Object({
+  id: Type.String({
+    minLength: 1,
+    maxLength: MAX_ID_LENGTH,
+    pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+    description: 'Without control characters',
+  }),
+})
 export type ConversationParams = Static<typeof ConversationParams>
 
 export const ListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) })
