@@ -26,8 +26,8 @@ export function listCommand(): Command {
       'Lists the models that gabion knows by name, with what each is best for and needs, and every other model kept here. ' +
         'Any repository of the hub or folder in the sentence-transformers layout works as well.',
     )
-    .option('--speed', 'estimate the time of a sentence on this machine (runs the bundled model for a moment)')
-  return finishCommand<ListFlags>(command, ['gabion model list', 'gabion model list --speed', 'gabion model list --json'], list)
+    .option('--no-speed', 'leave out the estimated time of a sentence on this machine (the bundled model runs for a moment for it)')
+  return finishCommand<ListFlags>(command, ['gabion model list', 'gabion model list --json'], list)
 }
 
 /** Where a model is on this machine. */
@@ -43,7 +43,7 @@ interface Row extends Whereabouts {
   known: KnownModel
   /** Of the weights in the default precision, once loaded. */
   memoryMegabytes: number
-  /** Of a sentence of 25 tokens on one thread; null where it was not asked for. */
+  /** Of a sentence of 25 tokens on one thread; null where it was not asked for, or the engine does not run. */
   estimatedMs: number | null
   fits: boolean
 }
@@ -96,7 +96,8 @@ function workOf({ layers, dimensions }: KnownModel): number {
 async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
   const { listKeptModels } = await import('../convert/index.js')
   const kept = await listKeptModels()
-  const bundledMs = flags.speed === true ? await timeBundled() : null
+  // A list is of use even where the engine cannot run.
+  const bundledMs = flags.speed === false ? null : await timeBundled().catch(() => null)
   const reference = KNOWN_MODELS.find((model) => model.bundled)
   const [memory, cores] = [totalmem() / 1e9, cpus().length]
   for (const known of KNOWN_MODELS) {
@@ -130,7 +131,8 @@ async function printRow(output: Context['output'], row: Row): Promise<void> {
   const { bold, dim, yellow } = output.colors
   const { known, state, precisions, bytes } = row
   const { name, architecture, layers, dimensions, maxSequenceLength, languages, licence, hardware } = known
-  const size = precisions.length === 0 ? '' : `: ${precisions.join(', ')}, ${megabytes(bytes)}`
+  const download = `: ${megabytes(known.downloadMegabytes * 1e6)} to download`
+  const size = precisions.length === 0 ? (state === 'not here' ? download : '') : `: ${precisions.join(', ')}, ${megabytes(bytes)}`
   await output.line(`${bold(name.padEnd(38))} ${state}${size}`)
   const tokens = maxSequenceLength === null ? '128 or 256' : String(maxSequenceLength)
   await output.line(

@@ -125,18 +125,28 @@ async function verify({ output, signal }: Context, _flags: CommonOptions, [model
   }
   requireVerified(verification)
   if (loads !== null && !output.json) {
-    await output.line(
-      loads.selfTest ? `  loads as ${loads.precision}, and its vector of the known text is right` : `  loads as ${loads.precision}`,
-    )
+    const sample =
+      loads.selfTestCosine === null ? '' : `; its vector of the known text has cosine ${loads.selfTestCosine.toFixed(7)} to the stored one`
+    await output.line(`  loads as ${loads.precision}${sample}`)
   }
   return undefined
 }
 
-/** Loads a model, which compares its vector of a known text. */
-async function tryToLoad(folder: string): Promise<{ precision: string; selfTest: boolean }> {
-  using embedder = await openEmbedder({ model: folder, threads: 1 })
+/** Loads a model, which compares its vector of a known text, and says how near that is. */
+async function tryToLoad(folder: string): Promise<{ precision: string; selfTestCosine: number | null }> {
+  using embedder = await openEmbedder({ model: folder, threads: 1 }, { cache: false })
   const { selfTest } = await readModelFolder(folder)
-  return { precision: embedder.info.precision, selfTest: selfTest !== null }
+  const { precision } = embedder.info
+  if (selfTest === null) return { precision, selfTestCosine: null }
+  const vector = await embedder.embed(selfTest.text, { prompt: '' })
+  let [dot, squares, storedSquares] = [0, 0, 0]
+  for (const [index, value] of vector.entries()) {
+    const stored = selfTest.vector[index] as number
+    dot += value * stored
+    squares += value * value
+    storedSquares += stored * stored
+  }
+  return { precision, selfTestCosine: Math.min(1, dot / Math.sqrt(squares * storedSquares)) }
 }
 
 async function licences({ output }: Context, flags: LicenceFlags, models: string[]): Promise<undefined> {

@@ -5,11 +5,12 @@
 // is guarded must be right even then (contents checked by hash, put in place by renaming), only done twice.
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GabionError } from '../errors.js'
+import { makeFolders } from './storage.js'
 
 const TOUCH_MS = 5000
 const FORGOTTEN_MS = 60_000
@@ -28,7 +29,7 @@ interface Owner {
  */
 export async function withFileLock<T>(file: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const key = randomUUID()
-  await mkdir(dirname(file), { recursive: true })
+  await makeFolders(dirname(file))
   while (!(await tryLock(file, key))) {
     if (signal?.aborted === true) throw new GabionError('ABORTED', `waiting for ${file} was aborted`, { cause: signal.reason })
     if (await isAbandoned(file)) await rename(file, `${file}.${key}`).then(() => rm(`${file}.${key}`, { force: true }), ignoreMissing)

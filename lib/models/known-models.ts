@@ -15,6 +15,8 @@ export interface KnownModel {
   licence: string
   /** Weights of the published checkpoint, in millions. */
   parametersInMillions: number
+  /** Of the published checkpoint, which is in float32. */
+  downloadMegabytes: number
   /** What it is the right choice for. */
   bestFor: string
   /** What a machine needs to run it well. */
@@ -37,6 +39,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     languages: 'English',
     licence: 'Apache-2.0',
     parametersInMillions: 22.7,
+    downloadMegabytes: 91,
     bestFor: 'speed: live conversations, small machines',
     hardware: { memoryGigabytes: 1, cores: 1 },
     bundled: true,
@@ -51,6 +54,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     languages: 'English',
     licence: 'Apache-2.0',
     parametersInMillions: 33.4,
+    downloadMegabytes: 133,
     bestFor: 'a little more accuracy at half the speed',
     hardware: { memoryGigabytes: 1, cores: 2 },
     bundled: false,
@@ -65,6 +69,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     languages: 'English',
     licence: 'Apache-2.0',
     parametersInMillions: 109.5,
+    downloadMegabytes: 438,
     bestFor: 'the best English vectors of the four, where latency matters less',
     hardware: { memoryGigabytes: 2, cores: 4 },
     bundled: false,
@@ -79,6 +84,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     languages: 'multilingual',
     licence: 'Apache-2.0',
     parametersInMillions: 278,
+    downloadMegabytes: 1112,
     bestFor: 'conversations in other languages than English, or in several',
     hardware: { memoryGigabytes: 4, cores: 4 },
     bundled: false,

@@ -1,5 +1,7 @@
 // File system failures in plain words, with what to do about each. Knows no model.
 
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { GabionError } from '../errors.js'
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -22,4 +24,22 @@ export function storageFailure(error: unknown, path: string, remedy: string): un
   const reason = code === undefined ? undefined : REASONS[code]
   if (error instanceof GabionError || reason === undefined) return error
   return new GabionError('STORAGE_FAILED', `cannot write ${path}: ${reason}. ${remedy}`, { cause: error })
+}
+
+/**
+ * Makes a folder and those above it. Unlike a recursive mkdir, which calls a read-only file system a missing path, it fails with the
+ * file system's own reason.
+ */
+export async function makeFolders(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    })
+  try {
+    await make()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolders(dirname(path))
+    await make()
+  }
 }

@@ -1,13 +1,13 @@
 // A model from the hub onto this machine, and where a model that came earlier lies.
 
-import { access, constants, mkdir, statfs } from 'node:fs/promises'
+import { access, constants, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { GabionError } from '../../errors.js'
 import { checkFunction, checkOptions, checkSignal, checkString } from '../../options.js'
 import { findKnownModel } from '../known-models.js'
 import { readSentenceTransformer } from '../sentence-transformer.js'
-import { storageFailure } from '../storage.js'
+import { makeFolders, storageFailure } from '../storage.js'
 import { findWeightFiles } from '../weight-files.js'
 import { RepositoryCache } from './cache.js'
 import { HubClient, type Patience } from './client.js'
@@ -133,7 +133,7 @@ async function pull(
   const files = neededFiles(repository)
   const cache = new RepositoryCache(client.settings, model.id)
   try {
-    await mkdir(cache.folder, { recursive: true })
+    await makeFolders(cache.folder)
     await requireRoom(cache, files)
     await downloadAll(client, cache, repository, files, onProgress, signal, stop)
     await cache.keepCommit(model.revision, repository.commit)
