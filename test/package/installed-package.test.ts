@@ -50,7 +50,16 @@ describe('the installed package', () => {
     const paths = files.map((file) => file.path)
     const binaries = ['gabion.node', 'libgabion_onnx.so.1', 'LICENSE.onnxruntime.txt', 'NOTICES.onnxruntime.txt', 'NOTICES.tokenizer.txt']
     const needed = [
-      ...['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'models/all-MiniLM-L6-v2/tokenizer.json', 'LICENSE', 'NOTICE'],
+      ...[
+        'dist/index.js',
+        'dist/index.d.ts',
+        'dist/cli/main.js',
+        'dist/report/echarts.js',
+        'models/detectors/lexicons/de.json',
+        'models/all-MiniLM-L6-v2/tokenizer.json',
+        'LICENSE',
+        'NOTICE',
+      ],
       ...binaries.map((name) => `prebuilds/${target}/${name}`),
     ]
     assert.deepEqual(

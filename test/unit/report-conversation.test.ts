@@ -141,7 +141,9 @@ describe('report files', () => {
   test('one conversation is one page, in a folder that need not exist, and one picture', async () => {
     const file = join(folder, 'new', 'report.html')
     await run(file, { talk: ERODING })
-    assert.match(await readFile(file, 'utf8'), /Look at turn 3 of 4/)
+    const page = await readFile(file, 'utf8')
+    assert.match(page, /Look at turn 3 of 4/)
+    assert.doesNotMatch(page, /private words/)
     assert.deepEqual(await readdir(join(folder, 'new')), ['report.html'])
     const [picture] = await readdir(join(folder, 'panels'))
     assert.equal(picture, '001-talk.png')
