@@ -130,7 +130,10 @@ async function reportsOf({ report, out, withText }: MonitorFlags): Promise<Repor
 }
 
 async function writeReports({ output }: Context, reports: ReportFiles, facts: ReportFacts, { report, out }: MonitorFlags): Promise<void> {
-  const { pages, pictures, noRasterizer } = await reports.write(facts)
+  const steps = new ProgressSteps(output)
+  const { pages, pictures, noRasterizer } = await reports.write(facts, steps.report).finally(() => {
+    steps.stop()
+  })
   if (report !== undefined) output.note(`report: ${report}${pages > 1 ? `, and ${count(pages - 1, 'page')} beside it` : ''}`)
   if (out === undefined) return
   output.note(

@@ -16,8 +16,9 @@ import {
 } from '../report/conversation-record.js'
 import { PendingFile, writeWhole } from './pending-file.js'
 
-/** Conversations with pages and pictures: the worst ones, since a run may have a hundred thousand. */
-const MOST_PAGES = 200
+/** Conversations with pages, and with pictures: the worst ones, since a run may have a hundred thousand and each takes time. */
+const MOST_PAGES = 100
+const MOST_PICTURES = 20
 /** Rows of the overview. */
 const MOST_ROWS = 1000
 
@@ -38,6 +39,9 @@ export interface WrittenReports {
   /** Pictures were asked for and the library for them is not installed. */
   readonly noRasterizer: boolean
 }
+
+/** How the writing gets on. */
+export type ReportProgress = (step: { readonly doing: string; readonly done: number; readonly total: number }) => void
 
 /** Collects what reports need while a run goes on. Holds the worst conversations only, so memory does not grow with the run. */
 export class ReportFiles {
@@ -94,11 +98,11 @@ export class ReportFiles {
   }
 
   /** Writes everything. */
-  async write(facts: ReportFacts): Promise<WrittenReports> {
+  async write(facts: ReportFacts, onProgress: ReportProgress = () => undefined): Promise<WrittenReports> {
     this.#forgetCalmest()
-    const pages = this.#places.page === null ? 0 : await this.#writePages(this.#places.page, facts)
+    const pages = this.#places.page === null ? 0 : await this.#writePages(this.#places.page, facts, onProgress)
     await this.#page?.complete()
-    const { pictures, noRasterizer } = await this.#writePictures(facts)
+    const { pictures, noRasterizer } = await this.#writePictures(facts, onProgress)
     return { pages, pictures, noRasterizer }
   }
 
@@ -112,7 +116,7 @@ export class ReportFiles {
     this.#kept = this.#kept.toSorted((a, b) => bySeverity(a.summary, b.summary)).slice(0, MOST_ROWS)
   }
 
-  async #writePages(file: string, facts: ReportFacts): Promise<number> {
+  async #writePages(file: string, facts: ReportFacts, onProgress: ReportProgress): Promise<number> {
     const { conversationPage } = await import('../report/conversation-page.js')
     const [only] = this.#kept
     if (this.#counts.conversations === 1 && only !== undefined) {
@@ -128,6 +132,7 @@ export class ReportFiles {
       const shown = this.#kept.slice(0, MOST_PAGES)
       const names = shown.map(({ summary }, index) => `${fileName(index, summary.conversation)}.html`)
       for (const [index, record] of shown.entries()) {
+        onProgress({ doing: 'writing pages', done: index, total: shown.length })
         await writeWhole(
           join(fresh, names[index] as string),
           conversationPage(record, facts, { overview: `../${encodeURIComponent(basename(file))}` }),
@@ -152,7 +157,7 @@ export class ReportFiles {
     }
   }
 
-  async #writePictures(facts: ReportFacts): Promise<{ pictures: number; noRasterizer: boolean }> {
+  async #writePictures(facts: ReportFacts, onProgress: ReportProgress): Promise<{ pictures: number; noRasterizer: boolean }> {
     const { pictures: folder } = this.#places
     if (folder === null) return { pictures: 0, noRasterizer: false }
     const { loadRasterizer, stackedSvg } = await import('../report/panels-png.js')
@@ -160,8 +165,9 @@ export class ReportFiles {
     const rasterize = await loadRasterizer()
     if (rasterize === null) return { pictures: 0, noRasterizer: true }
     await makeFolder(folder)
-    const shown = this.#kept.filter(({ turns }) => turns.length > 0).slice(0, MOST_PAGES)
+    const shown = this.#kept.filter(({ turns }) => turns.length > 0).slice(0, MOST_PICTURES)
     for (const [index, { summary, turns }] of shown.entries()) {
+      onProgress({ doing: 'drawing pictures', done: index, total: shown.length })
       const svg = stackedSvg(summary.conversation, conversationPanels(turns, facts))
       await writeWhole(join(folder, `${fileName(index, summary.conversation)}.png`), rasterize(svg))
     }
