@@ -13,10 +13,9 @@ import { EROSION_ARTEFACTS } from '../lib/detection/erosion/open-erosion.js'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
 import { measureScorer, type LeaveOutPlan } from '../lib/detection/training/leave-out.js'
 import { prepareSets, shippedPlan } from '../lib/detection/training/prepare.js'
-import { Random } from '../lib/detection/training/random.js'
 import { auroc } from '../lib/detection/training/ranking.js'
 import { VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
-import { headScorer } from '../lib/detection/training/scorers.js'
+import { dealLabels, headScorer } from '../lib/detection/training/scorers.js'
 import { leaveOutPlan } from '../lib/detection/training/tables.js'
 import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
 import { trainVariant } from '../lib/detection/training/train.js'
@@ -28,7 +27,7 @@ const TARGETS: Readonly<Partial<Record<Variant, Readonly<Record<string, number>>
   referenceNoUser: { jailbreakbench: 0.918, xstest: 0.91, 'diasafety-test': 0.65, 'hh-rlhf-harmless': 0.576 },
 }
 const TOLERANCE = 0.015
-const SHUFFLES = 5
+const SHUFFLES = 10
 const SHUFFLE_TOLERANCE = 0.03
 /** Logits of another arithmetic (other processors) may differ by this from those of the shipped file. */
 const OTHER_ARITHMETIC = 0.1
@@ -87,9 +86,8 @@ process.exitCode = faults === 0 ? 0 : 1
 /** Mean AUROC over the sets of a head that was trained on labels dealt out anew. */
 function shuffledArea(seed: number): number {
   const { training, masses, dimensions } = sets
-  const labels = new Random(seed).shuffled(training.map(({ label }) => label))
-  const dealt = training.map((exchange, row) => ({ ...exchange, label: labels[row]! }))
-  const { head } = fitHead(dealt, rowWeights(dealt, masses), { recipe: VARIANTS.reference, dimensions })
+  const dealt = dealLabels(training, rowWeights(training, masses), seed)
+  const { head } = fitHead(dealt.exchanges, dealt.weights, { recipe: VARIANTS.reference, dimensions })
   // Sets that the true labels could not have told anything about, since none were used.
   const tested: Record<string, readonly EmbeddedExchange[]> = { ...plan.measured }
   for (const set of plan.leaveOut) tested[set] = training.filter((exchange) => exchange.set === set)

@@ -82,16 +82,31 @@ function userOnly(c: number, settings: ScorerSettings): Scorer {
   }
 }
 
-/** Labels dealt out anew among all exchanges: whatever is far from one half is a fault of the measurement. */
+/**
+ * Labels dealt out anew among all exchanges, each with its weight (weights differ by set and label, and would tell the set):
+ * whatever is far from one half is a fault of the measurement.
+ */
 function shuffledLabels(recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   return {
     name: 'shuffled labels',
     fit: (exchanges, weights) => {
-      const labels = new Random(23).shuffled(exchanges.map(({ label }) => label))
-      const dealt = exchanges.map((exchange, row) => ({ ...exchange, label: labels[row]! }))
-      const { head } = fitHead(dealt, weights, { recipe, ...settings })
+      const dealt = dealLabels(exchanges, weights, 23)
+      const { head } = fitHead(dealt.exchanges, dealt.weights, { recipe, ...settings })
       return (test) => logitsAtRunTime(head, test)
     },
+  }
+}
+
+/** Labels and weights in a random order; the exchanges stay where they are. */
+export function dealLabels(
+  exchanges: readonly EmbeddedExchange[],
+  weights: ArrayLike<number>,
+  seed: number,
+): { exchanges: EmbeddedExchange[]; weights: Float64Array } {
+  const from = new Random(seed).shuffled(exchanges.map((_, row) => row))
+  return {
+    exchanges: exchanges.map((exchange, row) => ({ ...exchange, label: exchanges[from[row]!]!.label })),
+    weights: Float64Array.from(from, (row) => weights[row]!),
   }
 }
 

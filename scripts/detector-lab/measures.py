@@ -27,11 +27,11 @@ def within_groups(scores, labels, groups) -> float | None:
     return right / pairs if pairs else None
 
 
-def highest(rows, scores) -> np.ndarray:
-    """The highest score of each conversation."""
+def highest(conversations, scores) -> np.ndarray:
+    """The highest score of each conversation, named row by row."""
     found = {}
-    for row, score in zip(rows, scores):
-        found[row.conversation] = max(score, found.get(row.conversation, -np.inf))
+    for conversation, score in zip(conversations, scores):
+        found[conversation] = max(score, found.get(conversation, -np.inf))
     return np.array(list(found.values()))
 
 
@@ -42,7 +42,7 @@ def line_at(maxima, budget: float) -> float:
 
 def alarms(benign, benign_scores, others, scores) -> dict:
     """Shares of conversations beyond the lines of the benign ones; and of one half of those beyond the lines of the other half."""
-    quiet, maxima = highest(benign, benign_scores), highest(others, scores)
+    quiet, maxima = (highest([row.conversation for row in rows], found) for rows, found in ((benign, benign_scores), (others, scores)))
     share = lambda values, line: float((values > line).mean())  # noqa: E731
     dealt = np.random.default_rng(0).permutation(len(quiet))
     halves = [quiet[dealt[: len(quiet) // 2]], quiet[dealt[len(quiet) // 2 :]]]

@@ -1,7 +1,8 @@
-// Writes the exchanges that the second stage is trained and measured on, one JSON object a line, with the logits of the first
-// stage beside them: those of heads that have not seen the exchange's set.
+// Writes the exchanges that ideas and the second stage are trained and measured on: one JSON object a line, with the logits of the first
+// stage (by the reference recipe) from heads that have not seen the exchange's set; and in a file beside, their vectors as 32-bit
+// floats, for each exchange the user's and those of the reply's windows.
 //
-//   node --import tsx scripts/second-stage/export-rows.ts build/vectors build/second-stage/rows.jsonl
+//   node --import tsx scripts/detector-lab/export-rows.ts build/vectors build/detector-lab/rows.jsonl
 
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -26,11 +27,16 @@ const headWithout = (set: string | null): ReturnType<typeof fitHead>['head'] => 
 
 await mkdir(dirname(target), { recursive: true })
 const out = createWriteStream(target)
+const vectors = createWriteStream(target.replace(/\.jsonl$/, '.f32'))
 const write = (part: string, exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): void => {
   for (const [index, exchange] of exchanges.entries()) {
     const { set, group, conversation, turn, label, user, reply, flags } = exchange
     const kind = set === TEMPLATE_SET ? written[index]!.kind : null
-    out.write(`${JSON.stringify({ part, set, group, conversation, turn, label, kind, user, reply, flags, head: logits[index] })}\n`)
+    const windows = exchange.replyWindows.length
+    out.write(
+      `${JSON.stringify({ part, set, group, conversation, turn, label, kind, user, reply, flags, windows, head: logits[index] })}\n`,
+    )
+    for (const vector of [exchange.userVector, ...exchange.replyWindows]) vectors.write(Buffer.from(Float32Array.from(vector).buffer))
   }
 }
 const whole = headWithout(null)
@@ -42,5 +48,7 @@ for (const set of new Set(training.map((exchange) => exchange.set))) {
 }
 write('keptAside', sets.keptAside, logitsAtRunTime(whole, sets.keptAside))
 for (const rows of Object.values(sets.measured)) write('measured', rows, logitsAtRunTime(whole, rows))
-out.end()
-await finished(out)
+for (const stream of [out, vectors]) {
+  stream.end()
+  await finished(stream)
+}
