@@ -25,7 +25,12 @@ export function evaluationTable(evaluation: Evaluation): string {
   const table = plainTable([evaluation.set, 'exchanges', 'conversations'])
   table.push(
     ['items (unsafe)', ...[exchanges, conversations].map(({ items, unsafe }) => `${items} (${unsafe})`)],
-    ['AUROC', ...[exchanges, conversations].map(({ auroc, interval }) => `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`)],
+    [
+      'AUROC',
+      ...[exchanges, conversations].map(({ auroc, interval }) =>
+        Number.isNaN(auroc) ? '–' : `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`,
+      ),
+    ],
     ['AUPRC', three(exchanges.averagePrecision), three(conversations.averagePrecision)],
     ['AUROC within one group', three(evaluation.withinGroup), ''],
     ['AUROC without refusals', three(evaluation.withoutRefusal), ''],

@@ -13,6 +13,7 @@ import { readCorpus } from '../../lib/detection/training/corpus.js'
 import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/exchanges.js'
 import { adaptHead } from '../../lib/detection/training/few-shot.js'
 import { featureRows, foldHead, learnScale } from '../../lib/detection/training/features.js'
+import { pairsWithinGroups } from '../../lib/detection/training/group-pairs.js'
 import { fitLogistic, logitsOf } from '../../lib/detection/training/logistic.js'
 import { auroc, averagePrecision, calibration, rocCurve, withinGroups } from '../../lib/detection/training/ranking.js'
 import { Random } from '../../lib/detection/training/random.js'
@@ -61,8 +62,16 @@ describe('the fit', () => {
     const targets = Array.from({ length: rows }, (_, row) => (values[row * columns]! + random.next() - 0.5 > 0 ? 1 : 0))
     const weights = Float64Array.from({ length: rows }, () => 2 * random.next())
     const prior = { weights: Float64Array.from({ length: columns }, (_, i) => 0.2 * i), intercept: 0 }
-    for (const given of [undefined, prior]) {
-      const model = fitLogistic({ features: { rows, columns, values }, targets, weights, c, ...(given !== undefined && { prior: given }) })
+    const pairs = { higher: [1, 2, 3, 50], lower: [10, 20, 30, 50], weights: [4, 9, 1, 2] }
+    for (const [given, compared] of [[undefined], [prior], [undefined, pairs], [prior, pairs]] as const) {
+      const model = fitLogistic({
+        features: { rows, columns, values },
+        targets,
+        weights,
+        c,
+        ...(given !== undefined && { prior: given }),
+        ...(compared !== undefined && { pairs: compared }),
+      })
       const logits = logitsOf({ rows, columns, values }, model.weights, model.intercept)
       const gradient = Array.from({ length: columns + 1 }, () => 0)
       for (let row = 0; row < rows; row++) {
@@ -71,6 +80,11 @@ describe('the fit', () => {
         gradient[columns]! += pull
       }
       for (let i = 0; i < columns; i++) gradient[i]! += (model.weights[i]! - (given?.weights[i] ?? 0)) / c
+      for (const [index, weight] of (compared?.weights ?? []).entries()) {
+        const [high, low] = [compared!.higher[index]!, compared!.lower[index]!]
+        const pull = weight / (1 + Math.exp(logits[high]! - logits[low]!))
+        for (let i = 0; i < columns; i++) gradient[i]! -= pull * (values[high * columns + i]! - values[low * columns + i]!)
+      }
       for (const element of gradient) assert.ok(Math.abs(element) / rows < 2e-6, String(gradient))
     }
   })
@@ -85,7 +99,7 @@ describe('the fit', () => {
     for (const [i, weight] of one.model.weights.entries()) assert.ok(Math.abs(weight - other.model.weights[i]!) < 1e-4)
   })
 
-  for (const variant of ['default', 'noUser'] as const) {
+  for (const variant of ['default', 'noUser', 'reference', 'referenceNoUser'] as const) {
     test(`a folded head of ${variant} gives the logits of the unfolded one`, () => {
       const exchanges = madeUp(90, 6)
       const rows = exchanges.map(trainingVectors)
@@ -191,6 +205,39 @@ describe('splits and weights', () => {
     assert.notDeepEqual(splitGroups(groups, 0.6, 6).first, first)
     const sizes = [0, 1, 2, 3, 4].map((fold) => [...dealFolds(groups, 5, 1).values()].filter((value) => value === fold).length)
     assert.deepEqual(sizes.sort(), [7, 7, 7, 8, 8])
+  })
+
+  test('comparisons stay within a group, go from unsafe to safe, and weigh their share', () => {
+    const random = new Random(6)
+    const exchanges = Array.from({ length: 900 }, (_, i) => {
+      const set = ['one', 'two', 'templates', 'benign'][i % 4]!
+      const unsafe = set !== 'benign' && random.next() < 0.4
+      const [exchange] = madeUp(1, i)
+      return {
+        ...exchange!,
+        set,
+        group: `${set}/${random.below(set === 'one' ? 3 : 40)}`,
+        label: unsafe ? ('unsafe' as const) : ('safe' as const),
+      }
+    })
+    const { higher, lower, weights } = pairsWithinGroups(exchanges, 0.3)
+    assert.deepEqual(pairsWithinGroups(exchanges, 0.3), { higher, lower, weights })
+    const of = new Map<string, { pairs: Set<string>; weight: number }>()
+    for (let pair = 0; pair < weights.length; pair++) {
+      const [above, below] = [exchanges[higher[pair]!]!, exchanges[lower[pair]!]!]
+      assert.deepEqual([above.group, above.label, below.label], [below.group, 'unsafe', 'safe'])
+      const set = of.get(above.set) ?? { pairs: new Set<string>(), weight: 0 }
+      set.pairs.add(`${higher[pair]} ${lower[pair]}`)
+      set.weight += weights[pair]!
+      of.set(above.set, set)
+    }
+    assert.deepEqual([...of.keys()].sort(), ['one', 'two'])
+    assert.equal(of.get('one')!.pairs.size, 3 * 60)
+    for (const { weight } of of.values()) assert.ok(Math.abs(weight - 0.3 * 900) < 1e-9)
+    assert.equal(
+      [...of.values()].reduce((sum, { pairs }) => sum + pairs.size, 0),
+      weights.length,
+    )
   })
 
   test('the mass of a class is spread over its rows', () => {

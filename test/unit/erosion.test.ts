@@ -107,7 +107,7 @@ describe('the head', () => {
     assert.deepEqual(Array.from(textVector([], 3)), [0, 0, 0])
   })
 
-  for (const variant of ['default', 'noUser'] as const) {
+  for (const variant of ['default', 'noUser', 'reference', 'referenceNoUser'] as const) {
     test(`vectors off by a cosine of 0.9999 move a logit of ${variant} by 0.04 at most, 99 times of 100`, async () => {
       const { head } = await readArtefact(EROSION_ARTEFACTS[variant])
       const random = new Random(9)
