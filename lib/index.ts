@@ -16,6 +16,8 @@ export {
   type VectorRows,
 } from './projection/projection.js'
 export { StandardScaler } from './projection/scaler.js'
+export { LinearAdapter, type AdapterMethod, type AdapterOptions, type AdapterQuality } from './projection/adapter.js'
+export { importProjection, type ImportOptions } from './projection/import.js'
 export type {
   AlertState,
   Detector,

@@ -1,31 +1,22 @@
-// Owns NumPy's .npy files: float matrices in and out. The format is numpy.lib.format, version 1.0: the magic, a two-byte
-// length, a Python dictionary padded to 64 bytes, then the numbers. Own code, since the row count of a stream is known last.
+// Owns .npy files of 32-bit floats: matrices in and out, whole or row by row. The format is lib/projection/formats/npy.ts's.
 
-import { readFile } from 'node:fs/promises'
-import { GabionError } from '../errors.js'
+import { open, type FileHandle } from 'node:fs/promises'
+import { GabionError, isGabionError } from '../errors.js'
+import { npyHeader, parseNpyHeader, type NpyHeader } from '../projection/formats/npy.js'
 import { PendingFile } from './pending-file.js'
 
-const MAGIC = Buffer.from('\x93NUMPY', 'latin1')
 /** Room for every shape that can come: the header is written again when the rows have been counted. */
 const HEADER_BYTES = 128
+/** NumPy's longest header, and more. */
+const HEAD_BYTES = 1 << 16
+/** Bytes read at a time. */
+const CHUNK_BYTES = 16 * 1024 * 1024
 
 /** A matrix of 32-bit floats, row-major. */
 export interface Matrix {
   rows: number
   dimensions: number
   data: Float32Array
-}
-
-function header(rows: number, columns: number): Buffer {
-  const dictionary = `{'descr': '<f4', 'fortran_order': False, 'shape': (${String(rows)}, ${String(columns)}), }`
-  const bytes = Buffer.alloc(HEADER_BYTES, ' ')
-  MAGIC.copy(bytes)
-  bytes.writeUInt8(1, 6)
-  bytes.writeUInt8(0, 7)
-  bytes.writeUInt16LE(HEADER_BYTES - 10, 8)
-  bytes.write(dictionary, 10, 'latin1')
-  bytes.write('\n', HEADER_BYTES - 1)
-  return bytes
 }
 
 /** Writes a matrix of little-endian 32-bit floats row by row; the file appears when it is complete. */
@@ -42,7 +33,7 @@ export class NpyWriter {
   /** Starts a file of rows of `columns` numbers. */
   static async create(target: string, columns: number): Promise<NpyWriter> {
     const file = await PendingFile.create(target)
-    await file.append(header(0, columns))
+    await file.append(npyHeader('<f4', [0, columns], HEADER_BYTES))
     return new NpyWriter(file, columns)
   }
 
@@ -54,7 +45,7 @@ export class NpyWriter {
 
   /** Writes the final shape and gives the file its name. */
   async complete(): Promise<void> {
-    await this.#file.writeAt(header(this.#rows, this.#columns), 0)
+    await this.#file.writeAt(npyHeader('<f4', [this.#rows, this.#columns], HEADER_BYTES), 0)
     await this.#file.complete()
   }
 
@@ -69,23 +60,72 @@ export class NpyWriter {
  * @throws GabionError INVALID_ARGUMENT naming the file and what is wrong with it
  */
 export async function readNpy(file: string): Promise<Matrix> {
-  const bytes = await readFile(file)
+  const { rows, dimensions } = await npyShape(file)
+  const data = new Float32Array(rows * dimensions)
+  let at = 0
+  for await (const part of readNpyRows(file)) {
+    data.set(part.data, at)
+    at += part.data.length
+  }
+  return { rows, dimensions, data }
+}
+
+/**
+ * The shape of a matrix in a file.
+ * @throws GabionError INVALID_ARGUMENT as {@link readNpy}
+ */
+export async function npyShape(file: string): Promise<{ rows: number; dimensions: number }> {
+  const handle = await open(file)
+  try {
+    const { rows, dimensions } = await readHead(file, handle)
+    return { rows, dimensions }
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Reads a matrix as {@link readNpy}, some rows at a time, so that it may be larger than memory.
+ * @throws GabionError INVALID_ARGUMENT naming the file and what is wrong with it
+ */
+export async function* readNpyRows(file: string): AsyncGenerator<Matrix> {
+  const handle = await open(file)
+  try {
+    const { rows, dimensions, size, start } = await readHead(file, handle)
+    const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * size)))
+    const bytes = new Uint8Array(Math.min(rows, chunkRows) * dimensions * size)
+    for (let first = 0; first < rows; first += chunkRows) {
+      const count = Math.min(chunkRows, rows - first)
+      const length = count * dimensions * size
+      const { bytesRead } = await handle.read(bytes, 0, length, start + first * dimensions * size)
+      if (bytesRead < length) throw new GabionError('INVALID_ARGUMENT', `${file}: cut short while it was read`)
+      const data = new Float32Array(count * dimensions)
+      data.set(size === 4 ? new Float32Array(bytes.buffer, 0, data.length) : new Float64Array(bytes.buffer, 0, data.length))
+      yield { rows: count, dimensions, data }
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+async function readHead(file: string, handle: FileHandle): Promise<{ rows: number; dimensions: number; size: number; start: number }> {
   const fail = (what: string): GabionError => new GabionError('INVALID_ARGUMENT', `${file}: ${what}`)
-  if (bytes.length < 12 || !bytes.subarray(0, 6).equals(MAGIC)) throw fail('not a .npy file')
-  const wide = bytes.readUInt8(6) >= 2
-  const start = wide ? 12 : 10
-  const end = start + (wide ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8))
-  const dictionary = bytes.toString('latin1', start, end)
-  const type = /'descr': *'([^']*)'/.exec(dictionary)?.[1]
-  const size = type === '<f4' ? 4 : type === '<f8' ? 8 : null
-  if (size === null) throw fail(`numbers must be of type <f4 or <f8, the file has ${type ?? 'another header'}`)
-  if (!/'fortran_order': *False/.test(dictionary)) throw fail('rows must lie one after another (fortran_order False)')
-  const shape = (/'shape': *\(([^)]*)\)/.exec(dictionary)?.[1] ?? '').split(',').filter((part) => part.trim() !== '')
-  const [rows, dimensions] = shape.length === 1 ? [1, Number(shape[0])] : shape.map(Number)
-  if (shape.length > 2 || rows === undefined || dimensions === undefined) throw fail(`expected a matrix, the shape is (${shape.join(',')})`)
-  const expected = rows * dimensions * size
-  if (bytes.length - end !== expected)
-    throw fail(`cut short: ${String(expected)} bytes of numbers expected, ${String(bytes.length - end)} found`)
-  const body = bytes.buffer.slice(bytes.byteOffset + end, bytes.byteOffset + end + expected)
-  return { rows, dimensions, data: size === 4 ? new Float32Array(body) : Float32Array.from(new Float64Array(body)) }
+  const head = new Uint8Array(HEAD_BYTES)
+  const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0)
+  let header: NpyHeader
+  try {
+    header = parseNpyHeader(head.subarray(0, bytesRead))
+  } catch (error) {
+    throw isGabionError(error) ? fail(error.message) : error
+  }
+  const { descriptor, type, shape, fortranOrder, start } = header
+  if (type.kind !== 'f' || !type.littleEndian) throw fail(`numbers must be of type <f4 or <f8, the file has ${descriptor}`)
+  if (fortranOrder) throw fail('rows must lie one after another (fortran_order False)')
+  const [rows, dimensions]: readonly (number | undefined)[] = shape.length === 1 ? [1, shape[0]] : shape
+  if (shape.length > 2 || rows === undefined || dimensions === undefined)
+    throw fail(`expected a matrix, the shape is (${shape.join(', ')})`)
+  const expected = rows * dimensions * type.size
+  const found = (await handle.stat()).size - start
+  if (found !== expected) throw fail(`cut short: ${String(expected)} bytes of numbers expected, ${String(found)} found`)
+  return { rows, dimensions, size: type.size, start }
 }

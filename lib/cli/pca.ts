@@ -1,32 +1,32 @@
-// Owns `gabion pca`: fit a projection on texts or vectors, apply it, look at it.
+// Owns `gabion pca`: fit a projection on texts or vectors, apply it, look at it, bring one in and give one out.
 
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { GabionError } from '../errors.js'
-import { Projection, type ProjectionModel, type VectorRows } from '../projection/projection.js'
-import {
-  addEmbedderOptions,
-  finishCommand,
-  openEmbedder,
-  parseCount,
-  type CommonOptions,
-  type Context,
-  type EmbedderFlags,
-} from './command.js'
+import { importProjection } from '../projection/import.js'
+import { PcaAccumulator, Projection, type FitPcaOptions } from '../projection/projection.js'
+import { addEmbedderOptions, finishCommand, openEmbedder, parseCount, type CommonOptions, type Context } from './command.js'
 import { sourceSize } from './lines.js'
-import { NpyWriter, readNpy } from './npy.js'
+import { NpyWriter, npyShape, readNpyRows } from './npy.js'
 import { Progress } from './progress.js'
-import { readTexts, TEXT_FORMATS, type TextFormat } from './text-source.js'
+import { describeProjection, keptVariance, projectionShape, saveProjection, share } from './projection-file.js'
+import { readTexts } from './text-source.js'
+import { addVectorSource, allVectors, vectorParts, type VectorSourceFlags } from './vector-file.js'
 import { embedStream, floatsForJson } from './vector-stream.js'
 import { count } from './wording.js'
 
-interface VectorSourceFlags extends EmbedderFlags {
-  input?: string
-  format: TextFormat
-}
+/** A matrix of more bytes is not read into memory as a whole; its sums are gathered as it passes by. */
+const WHOLE_BYTES = 256 * 1024 * 1024
 
 interface FitFlags extends VectorSourceFlags {
   components: number
   standardize?: boolean
+  whiten?: boolean
+  out: string
+}
+
+interface ImportFlags extends CommonOptions {
+  scaler?: string
+  model?: string
   out: string
 }
 
@@ -38,30 +38,27 @@ interface ApplyFlags extends VectorSourceFlags {
 /** The command `pca` with its subcommands. */
 export function pcaCommand(): Command {
   return new Command('pca')
-    .summary('fit, apply and inspect projections to a few components')
-    .description('Principal component analysis of embedding vectors: fit a projection, apply it, look at it.')
+    .summary('fit, apply, inspect and import projections to a few components')
+    .description(
+      'Principal component analysis of embedding vectors: fit a projection, apply it, look at it, bring one in from scikit-learn.',
+    )
     .addCommand(fitCommand())
     .addCommand(applyCommand())
     .addCommand(inspectCommand())
-}
-
-function addVectorSource(command: Command): Command {
-  return command
-    .option('-i, --input <file>', 'texts (- for standard input), or vectors in a .npy file')
-    .addOption(
-      new Option('-f, --format <name>', 'lines of a text file: a text each, or JSON with the field "text"')
-        .choices(TEXT_FORMATS)
-        .default('auto'),
-    )
+    .addCommand(importCommand())
 }
 
 function fitCommand(): Command {
   const command = addVectorSource(new Command('fit'))
     .summary('fit a projection on texts or vectors')
-    .description('Fits a PCA on the vectors of texts (--input FILE) or on vectors (--input FILE.npy), and saves it as one JSON file.')
-    .requiredOption('-o, --out <file>', 'where to save the projection')
+    .description(
+      'Fits a PCA on the vectors of texts (--input FILE) or on vectors (--input FILE.npy), and saves it as one JSON file, or for NumPy as .npz. ' +
+        'Large .npy files stream: memory holds sums only.',
+    )
+    .requiredOption('-o, --out <file>', 'where to save the projection: .json, or .npz for NumPy')
     .option('-k, --components <k>', 'components to keep', parseCount, 2)
     .option('--standardize', 'divide each dimension by its standard deviation first')
+    .option('--whiten', 'divide each component by its standard deviation')
   return finishCommand<FitFlags>(
     addEmbedderOptions(command),
     [
@@ -96,51 +93,76 @@ function inspectCommand(): Command {
   return finishCommand<CommonOptions>(command, ['gabion pca inspect safe.pca.json'], inspect)
 }
 
-async function fit(context: Context, flags: FitFlags): Promise<undefined> {
-  const { output } = context
-  if (flags.input === undefined) throw new GabionError('INVALID_ARGUMENT', 'give texts or vectors with --input FILE')
-  const { vectors, model } = flags.input.endsWith('.npy')
-    ? { vectors: await readNpy(flags.input), model: null }
-    : await embedAll(context, flags, flags.input)
-  const projection = Projection.fitPca(vectors, {
-    components: flags.components,
-    ...(model !== null && { model }),
-    ...(flags.standardize === true && { standardize: true }),
-  })
-  await projection.save(flags.out)
-  if (output.json) await output.jsonLine({ file: flags.out, ...describe(projection) })
-  else {
-    await output.line(
-      `${flags.out}: ${shape(projection)}, fitted on ${count(vectors.rows, 'vector')}, ${share(sum(projection.explainedVarianceRatio))} of the variance kept`,
+function importCommand(): Command {
+  const command = new Command('import')
+    .summary("bring in scikit-learn's PCA, StandardScaler or Pipeline")
+    .description(
+      "Reads a scikit-learn PCA, StandardScaler or Pipeline of them from pickle, joblib, skops or .npz, or a projection of gabion's own, and saves it. " +
+        'Files are read as data and never run: a pickle that names anything else is refused.',
     )
+    .argument('<file>', 'what scikit-learn, joblib, skops, NumPy or gabion saved')
+    .requiredOption('-o, --out <file>', 'where to save the projection: .json, or .npz for NumPy')
+    .option('--scaler <file>', 'a StandardScaler that was saved apart and comes before the PCA')
+    .option('-m, --model <name|folder>', 'the model whose vectors it takes: kept, so that a mix-up is refused (default: not recorded)')
+  return finishCommand<ImportFlags>(
+    command,
+    [
+      'gabion pca import pca.joblib --out plane.pca.json',
+      'gabion pca import pca.pkl --scaler scaler.pkl --model all-MiniLM-L6-v2 --out plane.pca.json',
+      'gabion pca import plane.pca.json --out plane.npz',
+    ],
+    bringIn,
+  )
+}
+
+async function bringIn(context: Context, flags: ImportFlags, [file = '']: string[]): Promise<undefined> {
+  const { output } = context
+  const scaler = flags.scaler === undefined ? {} : { scaler: flags.scaler }
+  let projection = await importProjection(file, scaler)
+  if (flags.model !== undefined) {
+    using embedder = await openEmbedder({ model: flags.model })
+    const { model: name, modelHash: hash, precision } = embedder.info
+    projection = await importProjection(file, { ...scaler, model: { name, hash, precision } })
+    // Embedding nothing computes nothing, and refuses a projection of other vectors.
+    await embedder.embedBatch([], { projection })
   }
+  await saveProjection(projection, flags.out)
+  if (output.json) await output.jsonLine({ file: flags.out, source: file, ...describeProjection(projection) })
+  else await output.line(`${flags.out}: ${projectionShape(projection)}${keptVariance(projection)}, from ${file}`)
   return undefined
 }
 
-async function embedAll(context: Context, flags: FitFlags, file: string): Promise<{ vectors: VectorRows; model: ProjectionModel }> {
-  const total = await sourceSize(file)
-  using embedder = await openEmbedder(flags, { cache: false })
-  const progress = new Progress(context.output, 'embedding', 'texts', total)
-  const parts: Float32Array[] = []
-  let rows = 0
-  try {
-    const { signal } = context
-    const onProgress = progress.update.bind(progress)
-    for await (const { batch } of embedStream(embedder, readTexts(file, flags.format, signal), { signal, onProgress })) {
-      parts.push(batch.data)
-      rows += batch.rows
+async function fit(context: Context, flags: FitFlags): Promise<undefined> {
+  const { output } = context
+  if (flags.input === undefined) throw new GabionError('INVALID_ARGUMENT', 'give texts or vectors with --input FILE')
+  const options = {
+    components: flags.components,
+    ...(flags.standardize === true && { standardize: true }),
+    ...(flags.whiten === true && { whiten: true }),
+  }
+  const { projection, rows } = await fitOn(context, flags, flags.input, options)
+  await saveProjection(projection, flags.out)
+  if (output.json) await output.jsonLine({ file: flags.out, ...describeProjection(projection) })
+  else await output.line(`${flags.out}: ${projectionShape(projection)}, fitted on ${count(rows, 'vector')}${keptVariance(projection)}`)
+  return undefined
+}
+
+async function fitOn(
+  context: Context,
+  flags: FitFlags,
+  file: string,
+  options: FitPcaOptions,
+): Promise<{ projection: Projection; rows: number }> {
+  if (file.endsWith('.npy')) {
+    const { rows, dimensions } = await npyShape(file)
+    if (rows * dimensions * 4 > WHOLE_BYTES) {
+      const sums = new PcaAccumulator()
+      for await (const part of vectorParts(context, flags, file).parts) sums.add(part)
+      return { projection: sums.fit(options), rows }
     }
-  } finally {
-    progress.stop()
   }
-  const data = new Float32Array(rows * embedder.dimensions)
-  let at = 0
-  for (const part of parts) {
-    data.set(part, at)
-    at += part.length
-  }
-  const { model: name, modelHash: hash, precision } = embedder.info
-  return { vectors: { rows, dimensions: embedder.dimensions, data }, model: { name, hash, precision } }
+  const { vectors, model } = await allVectors(context, flags, file)
+  return { projection: Projection.fitPca(vectors, { ...options, ...(model !== null && { model }) }), rows: vectors.rows }
 }
 
 async function apply(context: Context, flags: ApplyFlags, operands: string[]): Promise<undefined> {
@@ -175,8 +197,9 @@ interface Point {
 async function* points(context: Context, flags: ApplyFlags, operands: readonly string[], projection: Projection): AsyncGenerator<Point> {
   const { input } = flags
   if (input?.endsWith('.npy') === true) {
-    const { rows, dimensions, data } = await readNpy(input)
-    for (let row = 0; row < rows; row++) yield { projected: projection.apply(data.subarray(row * dimensions, (row + 1) * dimensions)) }
+    for await (const { rows, dimensions, data } of readNpyRows(input)) {
+      for (let row = 0; row < rows; row++) yield { projected: projection.apply(data.subarray(row * dimensions, (row + 1) * dimensions)) }
+    }
     return
   }
   const total = input === undefined ? null : await sourceSize(input)
@@ -197,55 +220,32 @@ async function* points(context: Context, flags: ApplyFlags, operands: readonly s
 async function inspect({ output }: Context, _flags: CommonOptions, [file = '']: string[]): Promise<undefined> {
   const projection = await Projection.load(file)
   if (output.json) {
-    await output.jsonLine({ file, ...describe(projection) })
+    await output.jsonLine({ file, ...describeProjection(projection) })
     return undefined
   }
   const { bold, dim } = output.colors
   const { model, fit: fitted } = projection
   await output.line(bold(file))
-  await output.line(`  map         ${shape(projection)}`)
+  await output.line(`  map         ${projectionShape(projection)}`)
   await output.line(
     `  model       ${model === null ? 'not recorded' : `${model.name} ${model.precision}, weights ${model.hash.slice(0, 12)}…`}`,
   )
-  if (fitted !== null)
-    await output.line(`  fitted on   ${count(fitted.rows, 'vector')}${fitted.standardized ? ', each dimension standardised' : ''}`)
+  if (fitted !== null) {
+    const before = fitted.standardized ? ', each dimension standardised' : ''
+    await output.line(`  fitted on   ${count(fitted.rows, 'vector')}${before}${fitted.whitened === true ? ', whitened' : ''}`)
+  }
   await output.line(`  identity    ${projection.id.slice(0, 12)}…`)
-  await output.line(`  variance    ${share(sum(projection.explainedVarianceRatio))} kept`)
+  await output.line(`  variance    ${keptVariance(projection).slice(2) || 'not recorded'}`)
   let kept = 0
   for (const [index, ratio] of Array.from(projection.explainedVarianceRatio).slice(0, INSPECTED).entries()) {
     kept += ratio
     const bar = '█'.repeat(Math.round((ratio / (projection.explainedVarianceRatio[0] ?? 1)) * 24))
     await output.line(`    ${String(index + 1).padStart(4)}  ${share(ratio).padStart(6)}  ${dim(`Σ ${share(kept).padStart(6)}`)}  ${bar}`)
   }
-  if (projection.components > INSPECTED)
+  if (projection.explainedVarianceRatio.length > INSPECTED)
     await output.line(dim(`    … ${String(projection.components - INSPECTED)} more (--json shows all)`))
   return undefined
 }
 
 /** Components listed one by one. */
 const INSPECTED = 16
-
-function describe(projection: Projection): object {
-  const { components, dimensions, model, id, fit: fitted } = projection
-  return {
-    dimensions,
-    components,
-    model,
-    fit: fitted,
-    id,
-    explainedVariance: Array.from(projection.explainedVariance),
-    explainedVarianceRatio: Array.from(projection.explainedVarianceRatio),
-  }
-}
-
-function shape({ dimensions, components }: Projection): string {
-  return `${String(dimensions)} → ${String(components)} components`
-}
-
-function sum(values: Float64Array): number {
-  return values.reduce((total, value) => total + value, 0)
-}
-
-function share(ratio: number): string {
-  return `${(ratio * 100).toFixed(1)}%`
-}

@@ -3,8 +3,8 @@
 
 import { Matrix, SVD } from 'ml-matrix'
 import { GabionError } from '../errors.js'
-import { fromNative, nativeAddon } from '../native.js'
 import { checkInteger, invalidArgument } from '../options.js'
+import { symmetricEigen, transposed, transposeTimes } from './linear.js'
 import { VectorMoments } from './moments.js'
 import { flooredScales } from './scaler.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
@@ -73,8 +73,9 @@ export function componentsOfMoments(moments: VectorMoments, wish: ComponentsWish
   checkInteger('rows', rows, 2)
   checkComponents(wish.components, rows, dimensions)
   const scale = scalesFor(wish, dimensions, () => moments.variances())
-  const { values, vectors } = symmetricEigen(moments.covariance(scale), dimensions, wish.components)
-  return assemble({ directions: vectors, variances: values }, moments.means(), scale, wish, rows)
+  const covariance = { rows: dimensions, columns: dimensions, data: moments.covariance(scale) }
+  const { values, vectors } = symmetricEigen(covariance, wish.components)
+  return assemble({ directions: vectors.data, variances: values }, moments.means(), scale, wish, rows)
 }
 
 function checkComponents(components: number, rows: number, dimensions: number): void {
@@ -154,38 +155,19 @@ function fromSingularValues(vectors: VectorRows, mean: Float64Array, scale: Floa
 function fromRowProducts(vectors: VectorRows, mean: Float64Array, scale: Float64Array, components: number): Decomposition {
   const { rows, dimensions } = vectors
   const values = centred(vectors, mean, scale)
-  const transposed = new Float64Array(values.length)
-  for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < dimensions; j++, at++) transposed[j * rows + row] = values[at]!
-  const products = new Float64Array(rows * rows)
-  try {
-    nativeAddon().addOuterProducts(transposed, rows, new Float64Array(rows), products, new Float64Array(rows))
-  } catch (error) {
-    throw fromNative(error)
-  }
-  const eigen = symmetricEigen(products, rows, components)
+  const columns = transposed({ rows, columns: dimensions, data: values })
+  const eigen = symmetricEigen(transposeTimes(columns, columns), components)
   const directions = new Float64Array(components * dimensions)
   for (let component = 0; component < components; component++) {
     const direction = directions.subarray(component * dimensions, (component + 1) * dimensions)
     for (let row = 0, at = 0; row < rows; row++) {
-      const factor = eigen.vectors[component * rows + row]!
+      const factor = eigen.vectors.data[component * rows + row]!
       for (let j = 0; j < dimensions; j++, at++) direction[j]! += factor * values[at]!
     }
     const length = Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0))
     if (length > 0) for (let j = 0; j < dimensions; j++) direction[j]! /= length
   }
   return { directions, variances: eigen.values.map((value) => value / (rows - 1)) }
-}
-
-/** Eigenvalues, largest first, and the first `count` eigenvectors as rows; the matrix is used up. */
-function symmetricEigen(matrix: Float64Array, n: number, count: number): { values: Float64Array; vectors: Float64Array } {
-  const values = new Float64Array(n)
-  const vectors = new Float64Array(count * n)
-  try {
-    nativeAddon().symmetricEigen(matrix, count, values, vectors)
-  } catch (error) {
-    throw fromNative(error)
-  }
-  return { values, vectors }
 }
 
 /** +1 or −1, the sign of the entry with the largest absolute value (the first one of equals). */

@@ -9,59 +9,71 @@ import type { ProjectionParts } from './projection.js'
 const FORMAT = 'gabion-projection'
 const VERSION = 1
 
-/** Writes beside and renames, so that a reader never sees half a file. */
-export async function writeProjectionFile(file: string, parts: ProjectionParts, id: string): Promise<void> {
-  const text = JSON.stringify(
-    {
-      format: FORMAT,
-      version: VERSION,
-      id,
-      model: parts.model,
-      fit: parts.fit,
-      dimensions: parts.dimensions,
-      components: parts.components,
-      explainedVariance: Array.from(parts.explainedVariance),
-      explainedVarianceRatio: Array.from(parts.explainedVarianceRatio),
-      mean: toBase64(parts.mean),
-      axes: toBase64(parts.axes),
-      ...(parts.offset?.some((value) => value !== 0) === true && { offset: toBase64(parts.offset) }),
-    },
-    null,
-    2,
-  )
-  const beside = `${file}.${randomUUID()}.part`
-  try {
-    await writeFile(beside, `${text}\n`)
-    await rename(beside, file)
-  } catch (cause) {
-    await rm(beside, { force: true })
-    throw new GabionError('INVALID_ARGUMENT', `cannot write the projection to ${file}: ${(cause as Error).message}`, { cause })
+/** A projection as an object for JSON. */
+export function projectionFields(parts: ProjectionParts, id: string): object {
+  return {
+    format: FORMAT,
+    version: VERSION,
+    id,
+    model: parts.model,
+    fit: parts.fit,
+    dimensions: parts.dimensions,
+    components: parts.components,
+    explainedVariance: Array.from(parts.explainedVariance),
+    explainedVarianceRatio: Array.from(parts.explainedVarianceRatio),
+    mean: toBase64(parts.mean),
+    axes: toBase64(parts.axes),
+    ...(parts.offset?.some((value) => value !== 0) === true && { offset: toBase64(parts.offset) }),
   }
 }
 
-/** Reads and checks a file; the identifier in it is compared by the caller, who can compute it. */
-export async function readProjectionFile(file: string): Promise<{ parts: ProjectionParts; id: string }> {
+/** Writes beside and renames, so that a reader never sees half a file. */
+export async function writeArtefact(file: string, content: object, what: string): Promise<void> {
+  const beside = `${file}.${randomUUID()}.part`
+  try {
+    await writeFile(beside, `${JSON.stringify(content, null, 2)}\n`)
+    await rename(beside, file)
+  } catch (cause) {
+    await rm(beside, { force: true })
+    throw new GabionError('INVALID_ARGUMENT', `cannot write the ${what} to ${file}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/**
+ * Reads a file of JSON that holds an object.
+ *
+ * @throws GabionError `ARTEFACT_INVALID`
+ */
+export async function readArtefact(file: string, what: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the projection ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTEFACT_INVALID', `cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause })
   }
-  return parseProjection(text, file)
-}
-
-function parseProjection(text: string, file: string): { parts: ProjectionParts; id: string } {
-  const wrong = (field: string, expected: string): GabionError =>
-    new GabionError('ARTEFACT_INVALID', `${file}: field '${field}' of the projection must be ${expected}`)
-
   let root: unknown
   try {
     root = JSON.parse(text)
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `${file} is not a projection: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTEFACT_INVALID', `${file} is not a ${what}: ${(cause as Error).message}`, { cause })
   }
-  if (!isRecord(root)) throw new GabionError('ARTEFACT_INVALID', `${file} is not a projection: expected a JSON object`)
-  const fields = root
+  if (!isRecord(root)) throw new GabionError('ARTEFACT_INVALID', `${file} is not a ${what}: expected a JSON object`)
+  return root
+}
+
+/** Reads and checks a file; the identifier in it is compared by the caller, who can compute it. */
+export async function readProjectionFile(file: string): Promise<{ parts: ProjectionParts; id: string }> {
+  return parseProjection(await readArtefact(file, 'projection'), file)
+}
+
+/**
+ * Checks what {@link projectionFields} made.
+ *
+ * @throws GabionError `ARTEFACT_INVALID` naming file and field
+ */
+export function parseProjection(fields: Record<string, unknown>, file: string): { parts: ProjectionParts; id: string } {
+  const wrong = (field: string, expected: string): GabionError =>
+    new GabionError('ARTEFACT_INVALID', `${file}: field '${field}' of the projection must be ${expected}`)
 
   const count = (field: string, from: Record<string, unknown> = fields): number => {
     const value = from[field]
@@ -121,7 +133,8 @@ function parseProjection(text: string, file: string): { parts: ProjectionParts; 
   return { parts, id: string('id') }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether a value is an object with fields. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

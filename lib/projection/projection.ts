@@ -6,7 +6,7 @@ import { GabionError } from '../errors.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
-import { readProjectionFile, writeProjectionFile } from './projection-file.js'
+import { parseProjection, projectionFields, readProjectionFile, writeArtefact } from './projection-file.js'
 import { StandardScaler } from './scaler.js'
 import type { VectorRows } from './vectors.js'
 
@@ -143,7 +143,20 @@ export class Projection implements ProjectionParts {
    * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
    */
   static async load(file: string): Promise<Projection> {
-    const { parts, id } = await readProjectionFile(checkString('file', file))
+    return Projection.#checked(await readProjectionFile(checkString('file', file)), file)
+  }
+
+  /**
+   * Makes a projection of what {@link Projection.toJSON} gave.
+   *
+   * @param source for messages: where it comes from
+   * @throws GabionError `ARTEFACT_INVALID` naming the field
+   */
+  static fromJSON(fields: Record<string, unknown>, source: string): Projection {
+    return Projection.#checked(parseProjection(fields, source), source)
+  }
+
+  static #checked({ parts, id }: { parts: ProjectionParts; id: string }, file: string): Projection {
     const projection = new Projection(parts)
     if (projection.id !== id) {
       throw new GabionError('ARTEFACT_INVALID', `${file}: field 'id' is not the hash of the projection; the file was changed or damaged`)
@@ -157,7 +170,12 @@ export class Projection implements ProjectionParts {
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written
    */
   async save(file: string): Promise<void> {
-    await writeProjectionFile(checkString('file', file), this, this.id)
+    await writeArtefact(checkString('file', file), this.toJSON(), 'projection')
+  }
+
+  /** What {@link save} writes. */
+  toJSON(): object {
+    return projectionFields(this, this.id)
   }
 
   /**

@@ -11,6 +11,8 @@ const LONGEST_HEADER = 1 << 16
 
 /** What the head of a .npy file says. */
 export interface NpyHeader {
+  /** The type as the file has it, such as `<f4`. */
+  readonly descriptor: string
   readonly type: ElementType
   readonly shape: readonly number[]
   readonly fortranOrder: boolean
@@ -40,7 +42,7 @@ export function parseNpyHeader(bytes: Uint8Array): NpyHeader {
     .split(',')
     .filter((part) => part.trim() !== '')
     .map(Number)
-  return { type: parseElementType(descriptor), shape, fortranOrder: order === 'True', start: from + length }
+  return { descriptor, type: parseElementType(descriptor), shape, fortranOrder: order === 'True', start: from + length }
 }
 
 /**
