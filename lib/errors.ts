@@ -19,6 +19,10 @@ export const ERROR_CODES = {
   HUB_UNREACHABLE: { exitCode: 1 },
   /** The model hub answered, but does not give what was asked for: no permission, or too many requests. */
   HUB_REFUSED: { exitCode: 1 },
+  /** A cloud's embedding service did not answer. */
+  CLOUD_UNREACHABLE: { exitCode: 1 },
+  /** A cloud's embedding service answered, but without a vector: no permission, too many requests, a wrong model. */
+  CLOUD_REFUSED: { exitCode: 1 },
   /** A folder or file cannot be written: no permission, a read-only or full file system (the message says which). */
   STORAGE_FAILED: { exitCode: 1 },
   /** The native addon or the ONNX Runtime library beside it is missing. */

@@ -2,7 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { adapterCommand } from './adapter.js'
 import { benchCommand } from './bench.js'
+import { compareCommand } from './compare.js'
+import { costCommand } from './cost.js'
 import { detectorCommand } from './detector.js'
 import { doctorCommand } from './doctor.js'
 import { embedCommand } from './embed.js'
@@ -39,6 +42,9 @@ export function buildProgram(): Command {
     monitorCommand(),
     embedCommand(),
     pcaCommand(),
+    adapterCommand(),
+    compareCommand(),
+    costCommand(),
     detectorCommand(),
     policyCommand(),
     modelCommand(),

@@ -1,18 +1,6 @@
-// Owns order statistics of measured times.
+// Owns how measured times are told to people.
 
-/**
- * The q-quantile (0…1) of values, by linear interpolation between order statistics (Hyndman and Fan's type 7, as NumPy's
- * default). NaN for no values.
- */
-export function quantile(values: ArrayLike<number>, q: number): number {
-  const sorted = Float64Array.from(values).sort()
-  if (sorted.length === 0) return Number.NaN
-  const position = (sorted.length - 1) * q
-  const below = Math.floor(position)
-  const low = sorted[below] ?? Number.NaN
-  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN
-  return low + (high - low) * (position - below)
-}
+export { quantile } from '../quantile.js'
 
 /** Milliseconds for people: three significant digits or so, with the unit. */
 export function formatMs(milliseconds: number): string {

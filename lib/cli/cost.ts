@@ -1,0 +1,101 @@
+// Owns `gabion cost`: what a month of embeddings costs in a cloud and here, with every assumption in sight.
+
+import Table from 'cli-table3'
+import { Command, InvalidArgumentError } from 'commander'
+import { estimateCost, type CostAssumptions } from '../migration/cost.js'
+import { finishCommand, parseCount, type CommonOptions, type Context } from './command.js'
+
+interface CostFlags extends CommonOptions {
+  textsPerDay: number
+  tokensPerText: number
+  pricePerMillion: number
+  machinePrice: number
+  textsPerSecond: number
+  peak: number
+  days: number
+  currency: string
+}
+
+/** The command `cost`. */
+export function costCommand(): Command {
+  const command = new Command('cost')
+    .summary('what a month costs here and in the cloud')
+    .description(
+      'Compares the monthly cost of embeddings by a cloud with that of machines of your own, and says from how many texts a day on the machine is cheaper. Prices are what you give.',
+    )
+    .requiredOption('--texts-per-day <n>', 'texts embedded a day', parsePrice)
+    .requiredOption('--price-per-million <price>', "the cloud's price of a million tokens", parsePrice)
+    .requiredOption('--machine-price <price>', 'price of a machine a month', parsePrice)
+    .option('--tokens-per-text <n>', 'tokens of a text on average', parsePrice, 60)
+    .option('--texts-per-second <n>', 'texts that a machine embeds a second ("gabion bench" measures it)', parsePrice, 100)
+    .option('--peak <factor>', 'the busiest second, as a multiple of the mean', parsePrice, 10)
+    .option('--days <n>', 'days a month', parseCount, 30)
+    .option('--currency <name>', 'shown beside amounts', 'USD')
+  return finishCommand<CostFlags>(
+    command,
+    [
+      'gabion cost --texts-per-day 200000 --price-per-million 0.10 --machine-price 60',
+      'gabion cost --texts-per-day 5e6 --tokens-per-text 120 --price-per-million 0.02 --machine-price 60 --texts-per-second 150',
+    ],
+    run,
+  )
+}
+
+function parsePrice(value: string): number {
+  const number = Number(value)
+  if (value.trim() === '' || !Number.isFinite(number) || number < 0) throw new InvalidArgumentError('Expected a number of 0 or more.')
+  return number
+}
+
+async function run({ output }: Context, flags: CostFlags): Promise<undefined> {
+  const assumptions: CostAssumptions = {
+    textsPerDay: flags.textsPerDay,
+    tokensPerText: flags.tokensPerText,
+    pricePerMillionTokens: flags.pricePerMillion,
+    machinePerMonth: flags.machinePrice,
+    textsPerSecond: flags.textsPerSecond,
+    peakFactor: flags.peak,
+    daysPerMonth: flags.days,
+  }
+  const estimate = estimateCost(assumptions)
+  if (output.json) {
+    await output.jsonLine({ ...estimate, currency: flags.currency })
+    return undefined
+  }
+  const amount = (value: number): string =>
+    `${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })} ${flags.currency}`
+  const whole = (value: number): string => value.toLocaleString('en', { maximumFractionDigits: 0 })
+  const table = new Table({
+    head: ['a month', 'cloud', 'here'],
+    colAligns: ['left', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  const machines = estimate.machines === 1 ? '1 machine' : `${whole(estimate.machines)} machines`
+  table.push(
+    ['texts', whole(estimate.textsPerMonth), whole(estimate.textsPerMonth)],
+    ['paid by', `${whole(estimate.tokensPerMonth)} tokens`, machines],
+    ['cost', amount(estimate.cloudPerMonth), amount(estimate.localPerMonth)],
+  )
+  await output.line(table.toString())
+  const saving = estimate.savingPerMonth
+  await output.line(saving >= 0 ? `Here is cheaper by ${amount(saving)} a month.` : `The cloud is cheaper by ${amount(-saving)} a month.`)
+  await output.line(
+    estimate.breakEvenTextsPerDay === null
+      ? 'Break-even: none; at these prices the cloud is cheaper at any volume that one machine can do.'
+      : `Break-even: from ${whole(estimate.breakEvenTextsPerDay)} texts a day on, one machine is cheaper.`,
+  )
+  await output.line()
+  await output.line('Assumed:')
+  for (const [what, value] of [
+    ['texts a day', whole(flags.textsPerDay)],
+    ['tokens a text', String(flags.tokensPerText)],
+    ['price of a million tokens', amount(flags.pricePerMillion)],
+    ['price of a machine a month', amount(flags.machinePrice)],
+    ['texts a machine embeds a second', String(flags.textsPerSecond)],
+    ['busiest second, as a multiple of the mean', String(flags.peak)],
+    ['days a month', String(flags.days)],
+  ] as const)
+    await output.line(`  ${what}: ${value}`)
+  await output.line('Not counted: work to run the machines, traffic, discounts, storage of vectors.')
+  return undefined
+}

@@ -1,0 +1,220 @@
+// Owns the page of a comparison of two embedders: the verdict and its reasons, speed, likeness of the spaces, points, alerts. All
+// numbers come from the comparison; nothing is computed here but places to draw at.
+
+import type { ComparedSide, Comparison } from '../migration/comparison.js'
+import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
+import type { ChartOption } from './echarts.js'
+import { html, type Html, type HtmlValue } from './html.js'
+import { renderPage } from './page.js'
+import { color } from './palette.js'
+
+/** Disagreements listed one by one; the JSON has all. */
+const LISTED = 200
+
+/** A comparison as one self-contained page. */
+export function comparisonPage(comparison: Comparison, madeBy: string): string {
+  const { verdict, space, points, alerts } = comparison
+  return renderPage({
+    title: `${comparison.old.name} → ${comparison.new.name}`,
+    kicker: 'Comparison of two embedders',
+    body: html`<section class="verdict ${verdict.safe ? 'calm' : 'alert'}">
+        <p class="lead">${verdict.summary}</p>
+        <ul>
+          ${verdict.reasons.map((reason) => html`<li>${reason}</li>`)}
+        </ul>
+      </section>
+      <h2>The two</h2>
+      ${sidesTable(comparison)} ${latencyChart(comparison)}
+      ${
+        space === null
+          ? null
+          : html`<h2>The spaces</h2>
+              ${criteriaNote(comparison)}${chartFigure(cosineChart(space.examples))}`
+      }
+      ${
+        points === null
+          ? null
+          : html`<h2>The projected points</h2>
+              ${chartFigure(pointChart(points))}`
+      }
+      ${
+        alerts === null
+          ? null
+          : html`<h2>The alerts</h2>
+              ${alertSection(alerts)}`
+      }`,
+    foot: html`${madeBy}`,
+  })
+}
+
+function table(head: readonly string[], rows: readonly (readonly HtmlValue[])[]): Html {
+  const kind = (column: number): string => (column === 0 ? '' : 'number')
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          ${head.map((cell, column) => html`<th class="${kind(column)}">${cell}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          (row) =>
+            html`<tr>
+              ${row.map((cell, column) => html`<td class="${kind(column)}">${cell}</td>`)}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function sidesTable({ old, new: fresh, adapter }: Comparison): Html {
+  const ms = (value: number | undefined): string => (value === undefined ? '–' : `${value.toFixed(2)} ms`)
+  const row = (label: string, of: (side: ComparedSide) => string): string[] => [label, of(old), of(fresh)]
+  return html`${table(
+    ['', `old: ${old.name}`, `new: ${fresh.name}`],
+    [
+      row('dimensions', ({ dimensions }) => String(dimensions)),
+      row('one text, median', ({ latency }) => ms(latency?.p50)),
+      row('one text, p90', ({ latency }) => ms(latency?.p90)),
+      row('one text, p99', ({ latency }) => ms(latency?.p99)),
+      row('charged for this comparison', ({ cost }) => (cost === null ? '–' : cost.toPrecision(3))),
+    ],
+  )}
+  ${adapter === null ? null : html`<p>The new vectors were mapped into the old space by the adapter <code>${adapter}</code>.</p>`}`
+}
+
+function latencyChart({ old, new: fresh }: Comparison): Html | null {
+  const sides = [old, fresh].filter(({ latency }) => latency !== null)
+  if (sides.length === 0) return null
+  const quantiles = ['p50', 'p90', 'p99'] as const
+  return chartFigure({
+    title: 'Time a text takes',
+    caption: 'Median, and the times that one text in ten and one in a hundred takes longer than; milliseconds, on a logarithmic scale.',
+    height: 60 + 70 * sides.length,
+    option: () => ({
+      ...baseOption(),
+      grid: { left: 8, right: 60, top: 8, bottom: 36, containLabel: true },
+      xAxis: axis('milliseconds', { type: 'log', nameGap: 24 }),
+      yAxis: axis('', { type: 'category', data: quantiles, inverse: true }),
+      series: sides.map(({ name, latency }, index): ChartOption => ({
+        type: 'bar',
+        name,
+        data: quantiles.map((quantile) => latency?.[quantile] ?? 0),
+        itemStyle: { color: color(index === 0 ? 'series1' : 'series2') },
+        label: { show: true, position: 'right', formatter: `{c} ms`, color: color('soft') },
+      })),
+    }),
+  })
+}
+
+function criteriaNote({ verdict }: Comparison): Html {
+  const rows = verdict.criteria.map(({ what, value, limit, met, decides }) => [
+    what,
+    value.toFixed(3),
+    limit.toFixed(3),
+    html`<span class="badge ${met ? 'calm' : decides ? 'alert' : 'elevated'}">${met ? 'met' : 'below'}</span>`,
+  ])
+  return table(['', 'found', 'wanted', ''], rows)
+}
+
+function cosineChart(examples: readonly (readonly [number, number])[]): Chart {
+  return {
+    title: 'Likeness of pairs of texts',
+    caption:
+      'Each dot is a pair of texts: its cosine in the old space and in the new one. Along a rising line, both see the same likeness.',
+    height: 360,
+    option: () => ({
+      ...baseOption(),
+      xAxis: axis('cosine, old', { type: 'value', scale: true }),
+      yAxis: axis('cosine, new', { type: 'value', scale: true, nameGap: 30 }),
+      series: [
+        {
+          type: 'scatter',
+          data: examples.map(([a, b]) => [round(a), round(b)]),
+          symbolSize: 4,
+          itemStyle: { color: color('series1'), opacity: 0.5 },
+        },
+      ],
+    }),
+  }
+}
+
+function pointChart({ examples, relativeDistance }: NonNullable<Comparison['points']>): Chart {
+  return {
+    title: 'Points of the projection',
+    caption: `Where texts lie by the old embedder and by the new one. Half of the texts moved by less than ${(100 * relativeDistance).toFixed(1)}% of the spread.`,
+    height: 360,
+    option: () => ({
+      ...baseOption(),
+      xAxis: axis('first component', { type: 'value', scale: true }),
+      yAxis: axis('second component', { type: 'value', scale: true, nameGap: 30 }),
+      series: [
+        {
+          type: 'scatter',
+          name: 'old',
+          data: examples.map(([x, y]) => [round(x), round(y)]),
+          symbolSize: 6,
+          itemStyle: { color: color('series1'), opacity: 0.6 },
+        },
+        {
+          type: 'scatter',
+          name: 'new',
+          data: examples.map(([, , x, y]) => [round(x), round(y)]),
+          symbolSize: 4,
+          symbol: 'diamond',
+          itemStyle: { color: color('series2'), opacity: 0.8 },
+        },
+      ],
+    }),
+  }
+}
+
+function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
+  const { conversations, turns, agreeing, both, onlyOld, onlyNew, disagreements } = alerts
+  return html`<p>
+      ${turns} turns of ${conversations} conversations: the same decision on ${agreeing}; ${both} alerts by both, ${onlyOld} by the old one
+      only, ${onlyNew} by the new one only.
+    </p>
+    ${disagreements.length === 0 ? html`<p>They agree on every turn.</p>` : chartFigure(likelihoodChart(disagreements))}
+    ${
+      disagreements.length === 0
+        ? null
+        : table(
+            ['conversation', 'turn', 'old', 'new'],
+            disagreements.slice(0, LISTED).map((one) => [one.conversation, one.turn, decision(one.old), decision(one.new)]),
+          )
+    }
+    ${disagreements.length > LISTED ? html`<p class="soft">${disagreements.length - LISTED} more are in the JSON.</p>` : null}`
+}
+
+function decision({ alert, likelihood }: { alert: boolean; likelihood: number }): Html {
+  return html`<span class="badge ${alert ? 'alert' : 'calm'}">${alert ? 'alert' : 'no alert'}</span> ${likelihood.toFixed(3)}`
+}
+
+function likelihoodChart(disagreements: NonNullable<Comparison['alerts']>['disagreements']): Chart {
+  return {
+    title: 'Turns on which they disagree',
+    caption: "Each dot is a turn: the old detector's score and the new one's. Dots near the line y = x are close calls.",
+    height: 300,
+    option: () => ({
+      ...baseOption(),
+      xAxis: axis('score, old', { type: 'value', min: 0, max: 1 }),
+      yAxis: axis('score, new', { type: 'value', min: 0, max: 1, nameGap: 30 }),
+      series: [
+        {
+          type: 'scatter',
+          data: disagreements.slice(0, 1000).map((one) => [round(one.old.likelihood), round(one.new.likelihood)]),
+          symbolSize: 6,
+          itemStyle: { color: color('elevated'), opacity: 0.7 },
+          markLine: { symbol: 'none', silent: true, data: [levelLine(0.5, '0.5', 'soft')] },
+        },
+      ],
+    }),
+  }
+}
+
+/** Four digits are more than a drawing shows, and keep it small. */
+function round(value: number): number {
+  return Number(value.toPrecision(4))
+}
