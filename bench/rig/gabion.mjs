@@ -11,7 +11,7 @@ export function loadGabion({ threads, model, precision = 'auto' }) {
   return Embedder.load({ threads, cache: false, precision, ...(model === undefined ? {} : { model }) })
 }
 
-/** @typedef {{ tokenizeUs: number, queueUs: number, encodeUs: number }} NativeTimes */
+/** @typedef {{ tokenizeUs: number, queueUs: number, encodeUs: number, projectUs: number }} NativeTimes */
 
 /**
  * From now on remembers the times that native code reports with each result, for synchronous and asynchronous calls. The
@@ -26,12 +26,12 @@ export function watchNativeTimes() {
   addon.embedSync = (...args) => {
     embedSync(...args)
     const notes = args[5]
-    last = [notes[0], 0, notes[1]]
+    last = [notes[0], 0, notes[1], notes[2]]
   }
   addon.embed = (model, texts, projection, done) =>
     embed(model, texts, projection, (code, message, result) => {
       last = result?.times ?? null
       done(code, message, result)
     })
-  return () => ({ tokenizeUs: last[0] * 1000, queueUs: last[1] * 1000, encodeUs: last[2] * 1000 })
+  return () => ({ tokenizeUs: last[0] * 1000, queueUs: last[1] * 1000, encodeUs: last[2] * 1000, projectUs: last[3] * 1000 })
 }
