@@ -109,7 +109,7 @@ async function python(program) {
 }
 
 await service()
-if (values.python !== undefined) await python(values.python)
+if (values.python !== undefined) await python(values.python).catch((error) => note(`left out: ${error.message}`))
 
 const ms = (value) => `${value.toFixed(2)} ms`
 const rows = [
@@ -145,7 +145,7 @@ if (result.rss !== undefined) {
     `${((100 * (last - first)) / first).toFixed(1)} %`,
   ])
 }
-if (result.python !== undefined) {
+if (result.pythonHalf !== undefined) {
   rows.push([
     'FastAPI + sentence-transformers, requests/s',
     result.python.perSecond.toFixed(0),

@@ -37,8 +37,8 @@ describe('gabion worker', () => {
     assistant: `This is answer ${turn} in conversation ${conversation}: it is on its way.`,
   })
 
-  async function send(prefix: string, conversations: number, turns: number): Promise<void> {
-    for (let turn = 1; turn <= turns; turn++) {
+  async function send(prefix: string, conversations: number, turns: number, first = 1): Promise<void> {
+    for (let turn = first; turn < first + turns; turn++) {
       for (let conversation = 0; conversation < conversations; conversation++) {
         const { user, assistant } = exchange(conversation, turn)
         const fields = ['conversation', `c${conversation}`, 'user', user, 'assistant', assistant]
@@ -119,13 +119,17 @@ describe('gabion worker', () => {
   })
 
   it('takes over entries of a consumer that died before it did anything, before it goes on with later ones', async () => {
-    await redis.command('XGROUP', 'CREATE', '{dead}:turns', 'gabion', '0', 'MKSTREAM')
-    await send('dead', 2, 2)
-    // The first turns of both conversations lie with a consumer that is no more.
-    await redis.command('XREADGROUP', 'GROUP', 'gabion', 'ghost', 'COUNT', '2', 'STREAMS', '{dead}:turns', '>')
-    const entries = (await redis.command('XRANGE', '{dead}:turns', '-', '+')) as [string, string[]][]
-    for (const conversation of [0, 1]) await redis.command('RPUSH', `{dead}:order:c${conversation}`, entries[conversation]![0])
     const worker = await start('dead')
+    // The first turns of both conversations go, in one step with their coming, to a consumer that never does anything.
+    const taken = `
+      redis.call('XADD', KEYS[1], '*', 'conversation', ARGV[1], 'user', ARGV[2], 'assistant', ARGV[3])
+      local reply = redis.call('XREADGROUP', 'GROUP', 'gabion', 'ghost', 'COUNT', 1, 'STREAMS', KEYS[1], '>')
+      redis.call('RPUSH', KEYS[2], reply[1][2][1][1])`
+    for (const number of [0, 1]) {
+      const { user, assistant } = exchange(number, 1)
+      await redis.command('EVAL', taken, '2', '{dead}:turns', `{dead}:order:c${number}`, `c${number}`, user, assistant)
+    }
+    await send('dead', 2, 1, 2)
     await assertWhole(await verdicts('dead', 4), 2, 2)
     await worker.stop()
   })

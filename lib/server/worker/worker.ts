@@ -6,7 +6,7 @@ import { GabionError, isGabionError } from '../../errors.js'
 import type { Monitor } from '../../monitor/monitor.js'
 import type { JudgedTurn } from '../conversations/record.js'
 import type { RedisStore } from '../conversations/redis-store.js'
-import { Lanes, takeTurn, type TurnKeeper } from '../conversations/turns.js'
+import { takeTurn, type TurnKeeper } from '../conversations/turns.js'
 import { checkTexts, type Limits } from '../limits.js'
 import { readTurn, type StreamEntry, type TurnStream } from './turn-stream.js'
 
@@ -25,13 +25,12 @@ export interface WorkerOptions {
 }
 
 const WAIT_MS = 1000
-const PLACE_POLL_MS = 15
+const PLACE_POLL_MS = 5
 const TROUBLE_PAUSE_MS = 500
 
 /** A consumer that runs until it is told to stop. */
 export class Worker {
   readonly #options: WorkerOptions
-  readonly #lanes = new Lanes()
   readonly #underWay = new Map<string, Promise<void>>()
   readonly #stop = new AbortController()
   #done = 0
@@ -99,11 +98,9 @@ export class Worker {
     }
   }
 
+  // Every entry waits for its own place, also behind others of this worker: one that is taken over may come before those begun already.
   #begin(entry: StreamEntry): void {
-    const lane = entry.fields.conversation ?? ''
-    const forever = new AbortController().signal
-    const run = this.#lanes
-      .run(lane, forever, () => this.#finish(entry))
+    const run = this.#finish(entry)
       .catch((error: unknown) => {
         // It stays pending, and is claimed again, here or elsewhere.
         this.#options.logger.warn({ entry: entry.id, reason: (error as Error).message }, 'an entry has to be tried again')
