@@ -123,7 +123,7 @@ async function measure({ quick, say }) {
   const streamRows = quick ? 50_000 : 1_000_000
   const stream = await measureStream(streamRows)
   say('projection inside the call')
-  const projection = await measureProjection(quick ? 100 : 2000)
+  const projection = await measureProjection(quick ? 100 : 500)
   return {
     ...present({ rows, fits, streamRows, stream, projection }),
     measurements: { rows, streamRows, stream, projection, memory: fits.memory, times: Object.fromEntries(fits.times) },
