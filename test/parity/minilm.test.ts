@@ -16,11 +16,11 @@ import { agreementOf, assertSameIds, inWords, readGolden, readPacked } from './a
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const minilm = join(root, 'build', 'minilm')
 
-// Worst and mean cosine, and the largest difference of a component; int8's worst text is a little further off than it should be.
+// Worst and mean cosine, and the largest difference of a component.
 const BOUNDS = {
   fp32: { worstCosine: 0.999999, meanCosine: 0.999999, worstElement: 2e-5 },
   bf16: { worstCosine: 0.9999, meanCosine: 0.99998, worstElement: 0.01 },
-  int8: { worstCosine: 0.9975, meanCosine: 0.9995, worstElement: 0.03 },
+  int8: { worstCosine: 0.998, meanCosine: 0.9995, worstElement: 0.03 },
 } as const
 
 /** Ranks from 1, equal values sharing the mean of theirs. */
