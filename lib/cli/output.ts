@@ -3,14 +3,14 @@
 import pc from 'picocolors'
 
 type Colors = ReturnType<typeof pc.createColors>
-type Stream = NodeJS.WriteStream
 
 /** Whether to colour what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colours. */
-export function wantsColor(stream: Pick<Stream, 'isTTY'>, env: NodeJS.ProcessEnv): boolean {
+export function wantsColor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
   if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false
   const force = env.FORCE_COLOR
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
-  return stream.isTTY && env.TERM !== 'dumb'
+  // A pipe has no isTTY at all; undefined would leave the choice to the library, which colours wherever CI is set.
+  return stream.isTTY === true && env.TERM !== 'dumb'
 }
 
 /** How a command speaks: `--json` and `--quiet` as given by the user. */

@@ -15,6 +15,8 @@ describe('colours', () => {
     assert.equal(wantsColor(terminal, { TERM: 'dumb' }), false)
     assert.equal(wantsColor(pipe, {}), false)
     assert.equal(wantsColor(pipe, { CI: 'true' }), false)
+    // What Node gives for a pipe has no such field.
+    assert.equal(wantsColor({}, { CI: 'true' }), false)
   })
 
   test('NO_COLOR and FORCE_COLOR decide, the former first; empty they say nothing', () => {
