@@ -157,7 +157,8 @@ export const steps = [
       rmSync(uv, { recursive: true, force: true })
       await run('python3', ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--target', uv, 'uv==0.13.9'], { log })
       await run(join(uv, 'bin', 'uv'), ['venv', '--clear', '--python', 'python3', 'build/golden'], { log })
-      const requirements = ['--no-cache', '--python', 'build/golden', '--requirement', 'scripts/golden/requirements.txt']
+      // The system's certificates, as pip and npm use them: behind a proxy its own are not enough.
+      const requirements = ['--system-certs', '--no-cache', '--python', 'build/golden', '--requirement', 'scripts/golden/requirements.txt']
       await run(join(uv, 'bin', 'uv'), ['pip', 'install', ...requirements], { log })
     },
   },
