@@ -30,7 +30,7 @@ const NAMES = {
 }
 
 /** Calls of each contender: enough for a p99, in time that grows slower than the texts. */
-const turnsFor = (tokens, quick) => (quick ? 2 : tokens <= 64 ? 100 : 50)
+const turnsFor = (tokens, quick) => (quick ? 2 : tokens <= 32 ? 100 : Math.ceil(3840 / tokens))
 
 /** The first and shortest length also has to bring the JavaScript around the runs to its compiled form. */
 const warmUpTurns = (tokens, quick) => (quick ? 1 : tokens === LENGTHS[0] ? 100 : 5)

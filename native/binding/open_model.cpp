@@ -115,7 +115,8 @@ void OpenModel::Close() noexcept {
     const bool was_last = model_.use_count() == 1;
     model_.reset();
 #ifdef __GLIBC__
-    // A model is hundreds of blocks among others': without this, most of its memory stays with the process when it is closed.
+    // A model is hundreds of blocks among others': without this, most of its memory stays with the process when it is
+    // closed.
     if (was_last) {
       malloc_trim(0);
     }

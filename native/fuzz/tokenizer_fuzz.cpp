@@ -1,5 +1,5 @@
-// libFuzzer target: a tokenizer.json from anyone, and a text, through the tokenizer's C interface. What loads must also encode; nothing may
-// crash, hang or read beyond its buffers. Built and run by scripts/fuzz.mjs.
+// libFuzzer target: a tokenizer.json from anyone, and a text, through the tokenizer's C interface. What loads must also
+// encode; nothing may crash, hang or read beyond its buffers. Built and run by scripts/fuzz.mjs.
 //
 // An input is the definition, then a zero byte, then a text; without a zero byte a fixed text is taken.
 
@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kMaximumTokens = 64;
 constexpr std::string_view kText = "The first text, \xd1\x82\xd0\xb5\xd0\xba\xd1\x81\xd1\x82 9:30!";
 
-// A fault of the library comes back as a status, which callers tell as an error: only what leaves the interface's promises ends the run.
+// A fault of the library comes back as a status, which callers tell as an error: only what leaves the interface's
+// promises ends the run.
 void Encode(const gabion_tokenizer* tokenizer, std::string_view text) {
   std::vector<int64_t> ids(kMaximumTokens);
   size_t written = 0;
