@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { installSklearn, sklearnEnvironment } from '../scripts/sklearn/install.mjs'
 import { runBench } from './rig/command.mjs'
@@ -42,6 +43,9 @@ function startChild(command, args, env) {
   }
 }
 
+/** OpenBLAS keeps its threads spinning for some tens of milliseconds after a call: the next contender must not pay for that. */
+const SETTLE_MS = 250
+
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 const startGabion = () => startChild(process.execPath, [path('rig/pca-child.mjs')], process.env)
 const startSklearn = () => startChild('python3', [path('rig/pca_child.py')], sklearnEnvironment)
@@ -65,6 +69,7 @@ async function measureFits(rows, rounds, say) {
     for (let round = -1; round < rounds; round++) {
       say(`fit of ${rows} rows, round ${Math.max(0, round + 1)} of ${rounds}`)
       for (const [name, child, line] of contenders) {
+        await setTimeout(SETTLE_MS)
         const answer = await child.ask(line)
         results.set(name, answer)
         if (round >= 0) times.get(name).push(answer.seconds)
@@ -158,7 +163,7 @@ function present({ rows, fits, streamRows, stream, projection }) {
       },
     ],
     notes: [
-      'Both fit the same numbers: 32-bit floats with a spectrum that falls off; the variances found must agree within 1e-5. Contenders take turns.',
+      'Both fit the same numbers: 32-bit floats with a spectrum that falls off; the variances found must agree within 1e-5. Contenders take turns, with a quarter of a second between them in which the threads of the one before come to rest.',
       'scikit-learn chooses its solver itself (covariance_eigh for this shape) and runs on all processors, as gabion does.',
       `Memory of the fit: ${fits.memory.toFixed(2)} times the matrix, which is counted in. ${streamRows.toLocaleString('en')} rows in parts of 8,192: ${stream.seconds.toFixed(1)} s, making them included, at most ${megabytes.toFixed(0)} MiB in the whole process.`,
       'The projection runs right after the model, whose weights have gone through the caches.',
