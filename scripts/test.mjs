@@ -14,19 +14,19 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const results = join(root, 'build', 'test-results')
 
-/** The Node tests by folder, and the optional tool without which a folder is left out. Lifecycle tests count threads and time out children, so nothing runs beside them. */
+/**
+ * The Node tests by folder, and the optional tool without which a folder is left out; a file that takes longer than its `minutes` hangs,
+ * is killed and counts as failed. Lifecycle tests count threads and time out children, so nothing runs beside them.
+ */
 const groups = [
   { name: 'unit', concurrency: 2 },
   { name: 'native-backed', concurrency: 2 },
   { name: 'parity', concurrency: 1 },
-  { name: 'browser', concurrency: 1, tool: 'chromium' },
-  { name: 'service', concurrency: 2 },
+  { name: 'browser', concurrency: 1, minutes: 5, tool: 'chromium' },
+  { name: 'service', concurrency: 2, minutes: 5 },
   { name: 'lifecycle', concurrency: 1 },
   { name: 'package', concurrency: 1 },
 ]
-
-/** Longest time for one test: only a hang takes as long. */
-const hangMs = 10 * 60_000
 
 async function main(args) {
   const asan = args.includes('--asan')
@@ -104,7 +104,7 @@ function ctestRunner(name, folder, found) {
 }
 
 function nodeRunners(filters, found) {
-  return groups.flatMap(({ name, concurrency, tool }) => {
+  return groups.flatMap(({ name, concurrency, minutes = 10, tool }) => {
     const files = testFiles(join(root, 'test', name)).filter(
       (file) => filters.length === 0 || filters.some((filter) => file.includes(filter)),
     )
@@ -118,7 +118,7 @@ function nodeRunners(filters, found) {
       `--test-reporter=${reporter}`,
       `--test-reporter-destination=${['stdout', tap][i]}`,
     ])
-    const options = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${hangMs}`, ...reporters]
+    const options = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${minutes * 60_000}`, ...reporters]
     return [
       { name, files, command: process.execPath, args: [...options, ...files], env: browserEnvironment(found), count: () => countTap(tap) },
     ]

@@ -1,10 +1,13 @@
 // Starts the Chromium that the set-up found, for tests that look at pages.
 
 import { chromium, type Browser, type Page } from 'playwright-core'
+import { atEnd } from '../service/ending.js'
 
 /** Opens the browser; the test runner says where it is. */
-export function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+export async function openBrowser(): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+  atEnd(() => browser.close())
+  return browser
 }
 
 /** A page that keeps what went wrong in it and what it tried to load. */

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { atEnd } from './ending.js'
 
 /** A service that answers each request with the next of its replies. */
 export class ChatUpstream {
@@ -21,6 +22,7 @@ export class ChatUpstream {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const upstream = new ChatUpstream(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    atEnd(() => upstream.stop())
     server.on('request', (request, response) => {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -57,6 +59,7 @@ export class ChatUpstream {
   }
 
   async stop(): Promise<void> {
+    if (!this.#server.listening) return
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')

@@ -52,7 +52,10 @@ describe('Clients', () => {
   })
 
   it('openai, LangChain and huggingface_hub for Python', async () => {
-    const found = JSON.parse(await runPython('clients.py', [running.url, KEY, JSON.stringify(TEXTS)])) as Record<string, number[][]> & {
+    const found = JSON.parse(await runPython(['test/service/python/clients.py', running.url, KEY, JSON.stringify(TEXTS)])) as Record<
+      string,
+      number[][]
+    > & {
       errors: unknown
       dimensions: number
     }

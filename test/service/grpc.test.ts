@@ -7,6 +7,7 @@ import { credentials, loadPackageDefinition, Metadata, status, type Client, type
 import { loadSync } from '@grpc/proto-loader'
 import { PROTO_FILE } from '../../lib/server/grpc/server.js'
 import type { RunningService } from '../../lib/server/serve.js'
+import { until } from './ending.js'
 import { post, startService, testEmbedder } from './service-under-test.js'
 
 interface Message {
@@ -97,7 +98,7 @@ describe('gRPC', () => {
     const watch = (monitor.client.watch as (request: object) => AsyncIterable<{ turn: Record<string, unknown> }> & { cancel(): void })({
       conversation: 'both',
     })
-    while (running.service.events.size === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('somebody watches', () => running.service.events.size > 0)
     const first = await monitor.call('addTurn')({ conversation: 'both', user: 'hi', assistant: 'hello', turnId: 't1' })
     assert.deepEqual([first.turn, first.state, first.turnId], [1, 'STATE_CALM', 't1'])
     const { body } = await post<{ turn: number }>(`${running.url}/v1/conversations/both/turns`, { user: 'more', assistant: 'gladly' })
@@ -124,7 +125,7 @@ describe('gRPC', () => {
     const texts = Array.from({ length: 500 }, (_, i) => `${'deadline '.repeat(200)}${i}`)
     const call = embedding.call('embed')({ texts }, new Metadata(), { deadline: Date.now() + 50 })
     await assert.rejects(call, (error: ServiceError) => error.code === status.DEADLINE_EXCEEDED)
-    while (running.service.admission.texts > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('the request is dropped', () => running.service.admission.texts === 0)
   })
 
   it('reports its health and reflects its services', async () => {

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { Projection } from '../../lib/index.js'
 import type { JudgedTurn } from '../../lib/server/conversations/record.js'
 import type { RunningService } from '../../lib/server/serve.js'
+import { until } from './ending.js'
 import { get, memoryLog, post, startService, testEmbedder } from './service-under-test.js'
 
 interface Embeddings {
@@ -230,7 +231,7 @@ describe('HTTP', () => {
     }
     const one = stream('/v1/conversations/streamed/events', 2)
     const all = stream('/v1/events', 3)
-    while (running.service.events.size < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until('two watch', () => running.service.events.size === 2)
     for (const id of ['streamed', 'other', 'streamed'])
       await post(`${url}/v1/conversations/${id}/turns`, { user: 'hi', assistant: 'hello' })
     const events = await one

@@ -1,22 +1,20 @@
 // What happens when there is too much, when clients leave, and when the service ends.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { describe, it } from 'node:test'
+import { until } from './ending.js'
+import { startGabion } from './gabion-process.js'
 import { post, startService, testEmbedder } from './service-under-test.js'
 
 /** Texts that nobody has asked for before, so that the cache knows none. */
 let last = 0
 const fresh = (count: number): string[] => Array.from({ length: count }, () => `${'a rather long text of many words '.repeat(8)}${++last}`)
 
-const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2))
-
 describe('Too much', () => {
   it('is refused at once with Retry-After, and what was admitted is answered', async () => {
     const running = await startService({ limits: { pendingTexts: 64 } })
     const big = post<{ data: unknown[] }>(`${running.url}/v1/embeddings`, { input: fresh(64) })
-    while (running.service.admission.texts < 64) await soon()
+    await until('the big request is admitted', () => running.service.admission.texts === 64)
     const refused = await Promise.all(Array.from({ length: 20 }, () => post(`${running.url}/v1/embeddings`, { input: 'a text' })))
     assert.ok(running.service.admission.texts > 0, 'the big request was over before the refusals')
     for (const { status, headers, body } of refused) {
@@ -33,7 +31,7 @@ describe('Too much', () => {
   it('is counted in characters too, and one large request goes through an idle service', async () => {
     const running = await startService({ limits: { pendingTexts: 1000, pendingLength: 2000 } })
     const big = post<{ data: unknown[] }>(`${running.url}/v1/embeddings`, { input: fresh(40) })
-    while (running.service.admission.texts < 40) await soon()
+    await until('the big request is admitted', () => running.service.admission.texts === 40)
     assert.equal((await post(`${running.url}/v1/embeddings`, { input: 'a' })).status, 429)
     assert.equal((await big).body.data.length, 40)
     await running.stop()
@@ -51,10 +49,10 @@ describe('A client that leaves', () => {
       signal: stop.signal,
     })
     left.catch(() => undefined)
-    while (running.service.admission.texts === 0) await soon()
+    await until('the request is admitted', () => running.service.admission.texts > 0)
     const misses = (await testEmbedder()).cacheStats.entries
     stop.abort()
-    while (running.service.admission.texts > 0) await soon()
+    await until('the request is dropped', () => running.service.admission.texts === 0)
     // Whole, it would have left all of its thousand texts in the cache.
     assert.ok((await testEmbedder()).cacheStats.entries - misses < 900)
     await running.stop()
@@ -65,7 +63,7 @@ describe('The end', () => {
   it('finishes what was admitted, refuses what is new, and is not ready any more', async () => {
     const running = await startService()
     const admitted = post<{ data: unknown[] }>(`${running.url}/v1/embeddings`, { input: fresh(120) })
-    while (running.service.admission.texts === 0) await soon()
+    await until('the request is admitted', () => running.service.admission.texts > 0)
     const events = await fetch(`${running.url}/v1/events`)
     running.service.stop()
     assert.equal((await fetch(`${running.url}/ready`)).status, 503)
@@ -78,17 +76,14 @@ describe('The end', () => {
   })
 
   it('comes in the same order to the process that gets SIGTERM', async () => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', 'serve', '--port', '0', '--no-grpc', '--json'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    const [line] = (await once(child.stdout, 'data')) as [Buffer]
-    const { url } = JSON.parse(line.toString()) as { url: string }
+    const { ready, stop } = await startGabion<{ url: string }>(['serve', '--port', '0', '--no-grpc'])
+    const { url } = ready
     const admitted = post<{ data: unknown[] }>(`${url}/v1/embeddings`, { input: fresh(120) })
     const pending = async (): Promise<number> =>
       Number(/gabion_pending_texts (\d+)/.exec(await (await fetch(`${url}/metrics`)).text())?.[1] ?? 0)
-    while ((await pending()) === 0) await soon()
-    child.kill('SIGTERM')
+    await until('the request is admitted', async () => (await pending()) > 0)
+    const stopped = stop()
     assert.equal((await admitted).body.data.length, 120)
-    assert.deepEqual(await once(child, 'exit'), [143, null])
+    assert.equal(await stopped, 143)
   })
 })

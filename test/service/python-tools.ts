@@ -11,7 +11,7 @@ const execute = promisify(execFile)
 const REQUIREMENTS = 'test/service/python/requirements.txt'
 
 /** The folder of the environment's programs. Several test files may ask at once: the one that is done first wins. */
-export async function pythonPrograms(): Promise<string> {
+async function pythonPrograms(): Promise<string> {
   const mark = createHash('sha256')
     .update(await readFile(REQUIREMENTS))
     .digest('hex')
@@ -28,10 +28,10 @@ export async function pythonPrograms(): Promise<string> {
   return target
 }
 
-/** Runs a script of test/service/python; its standard output. */
-export async function runPython(script: string, args: readonly string[]): Promise<string> {
+/** Runs Python with the programs of the tests, in `cwd`; its standard output. It dies with the test. */
+export async function runPython(args: readonly string[], cwd = process.cwd()): Promise<string> {
   const site = await pythonPrograms()
   const env = { ...process.env, PYTHONPATH: site, PYTHONDONTWRITEBYTECODE: '1', HF_HUB_DISABLE_TELEMETRY: '1', DO_NOT_TRACK: '1' }
-  const { stdout } = await execute('python3', [join('test/service/python', script), ...args], { env, maxBuffer: 1 << 26 })
+  const { stdout } = await execute('setpriv', ['--pdeathsig', 'KILL', 'python3', ...args], { cwd, env, maxBuffer: 1 << 26 })
   return stdout
 }

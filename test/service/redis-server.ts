@@ -1,19 +1,19 @@
 // A real Redis (or Valkey) of a test's own: a free port, a folder of its own, append-only file written at every command.
 
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@redis/client'
+import { startProcess, until, type OwnProcess } from './ending.js'
 
 /** A server that can be killed and started again on its data. */
 export class RedisServer {
   readonly url: string
   readonly #folder: string
   readonly #port: number
-  #process: ChildProcess | undefined
+  #process: OwnProcess | undefined
 
   private constructor(folder: string, port: number) {
     this.#folder = folder
@@ -29,19 +29,16 @@ export class RedisServer {
 
   async start(): Promise<void> {
     const options = ['--dir', this.#folder, '--bind', '127.0.0.1', '--appendonly', 'yes', '--appendfsync', 'always', '--save', '']
-    this.#process = spawn('redis-server', ['--port', String(this.#port), ...options], { stdio: 'ignore' })
-    await once(this.#process, 'spawn')
-    for (;;) {
-      const answer = await this.command('PING').catch(() => null)
-      if (answer === 'PONG') return
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    const { child, stop } = startProcess('redis-server', ['--port', String(this.#port), ...options], 'ignore')
+    this.#process = { child, stop }
+    await until('Redis answers', async () => {
+      if (child.exitCode !== null) throw new Error(`redis-server on port ${this.#port} ended with ${child.exitCode}`)
+      return await this.command('PING').catch(() => null)
+    })
   }
 
   async kill(): Promise<void> {
-    const over = once(this.#process!, 'exit')
-    this.#process!.kill('SIGKILL')
-    await over
+    await this.#process?.stop('SIGKILL')
   }
 
   /** One command on a connection of its own. */

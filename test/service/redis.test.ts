@@ -6,6 +6,7 @@ import { Monitor } from '../../lib/index.js'
 import type { JudgedTurn } from '../../lib/server/conversations/record.js'
 import { RedisStore } from '../../lib/server/conversations/redis-store.js'
 import type { RunningService } from '../../lib/server/serve.js'
+import { until } from './ending.js'
 import { startGabion, type GabionProcess } from './gabion-process.js'
 import { RedisServer } from './redis-server.js'
 import { get, memoryLog, post, startService, testEmbedder } from './service-under-test.js'
@@ -118,8 +119,10 @@ describe('Conversations in Redis', () => {
     assert.equal((await get(`${service.url}/health`)).status, 200)
     assert.equal((await post(`${service.url}/v1/embeddings`, { input: 'vectors need no Redis' })).status, 200)
     await redis.start()
-    let answer = await post<JudgedTurn>(turns, EXCHANGES[4])
-    while (answer.status === 503) answer = await post<JudgedTurn>(turns, EXCHANGES[4])
+    const answer = await until('Redis is found again', async () => {
+      const one = await post<JudgedTurn>(turns, EXCHANGES[4])
+      return one.status === 503 ? null : one
+    })
     assert.equal(answer.body.turn, 5)
     assert.deepEqual(coreOf(answer.body), (await expectedVerdicts())[4])
     await service.stop()

@@ -2,13 +2,11 @@
 // GABION_SCHEMATHESIS_EXAMPLES says how many requests an operation (the long form: npm run fuzz:service).
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, it } from 'node:test'
-import { promisify } from 'node:util'
 import { Projection } from '../../lib/index.js'
 import type { RunningService } from '../../lib/server/serve.js'
-import { pythonPrograms } from './python-tools.js'
+import { runPython } from './python-tools.js'
 import { startService, testEmbedder } from './service-under-test.js'
 
 const EXAMPLES = process.env.GABION_SCHEMATHESIS_EXAMPLES ?? '12'
@@ -22,7 +20,6 @@ before(async () => {
 after(() => running.stop())
 
 it('Schemathesis finds nothing', async () => {
-  const site = await pythonPrograms()
   const checks =
     'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance'
   const options = [
@@ -51,14 +48,9 @@ it('Schemathesis finds nothing', async () => {
     '--exclude-path-regex',
     'events$',
   ]
-  const run = promisify(execFile)('python3', all, {
-    cwd: join(process.cwd(), 'build'), // it keeps a cache where it runs
-    env: { ...process.env, PYTHONPATH: site, PYTHONDONTWRITEBYTECODE: '1' },
-    maxBuffer: 1 << 26,
-  })
-  const output = await run.then(
-    ({ stdout }) => stdout,
-    (error: unknown) => assert.fail(String((error as { stdout?: string }).stdout ?? error).slice(-6000)),
+  // It keeps a cache where it runs.
+  const output = await runPython(all, join(process.cwd(), 'build')).catch((error: unknown) =>
+    assert.fail(String((error as { stdout?: string }).stdout ?? error).slice(-6000)),
   )
   assert.match(output, /(\d+) generated, \1 passed/)
   assert.doesNotMatch(output, /Errors:|Failures:/)

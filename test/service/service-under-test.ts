@@ -5,6 +5,7 @@ import { Embedder, Monitor } from '../../lib/index.js'
 import { ApiKeys } from '../../lib/server/api-keys.js'
 import { MemoryStore } from '../../lib/server/conversations/memory-store.js'
 import { serve, type RunningService, type ServeOptions } from '../../lib/server/serve.js'
+import { atEnd } from './ending.js'
 
 /** A key that tests use. */
 export const KEY = 'a-key-for-tests-only-0123456789'
@@ -23,11 +24,11 @@ export function memoryLog(): { logger: Logger; lines: string[] } {
   return { logger: pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) }), lines }
 }
 
-/** Starts a service; what a test does not say is as `gabion serve` has it, on free ports. */
+/** Starts a service; what a test does not say is as `gabion serve` has it, on free ports. It ends with the file, if not before. */
 export async function startService(options: Partial<ServeOptions> & { keyList?: string[] } = {}): Promise<RunningService> {
   const { keyList = [], ...rest } = options
   const loaded = await testEmbedder()
-  return await serve({
+  const running = await serve({
     embedder: loaded,
     monitor: await Monitor.open({ embedder: loaded }),
     store: new MemoryStore({ maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000 }),
@@ -37,6 +38,10 @@ export async function startService(options: Partial<ServeOptions> & { keyList?: 
     grpcPort: 0,
     ...rest,
   })
+  let stopped: Promise<void> | undefined
+  const stop = (patienceMs?: number): Promise<void> => (stopped ??= running.stop(patienceMs).finally(ended))
+  const ended = atEnd(() => stop(1000))
+  return { ...running, stop }
 }
 
 /** An answer with its body read. */

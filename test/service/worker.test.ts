@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Monitor } from '../../lib/index.js'
 import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import { until } from './ending.js'
 import { startGabion, type GabionProcess } from './gabion-process.js'
 import { RedisServer } from './redis-server.js'
 import { testEmbedder } from './service-under-test.js'
@@ -48,11 +49,11 @@ describe('gabion worker', () => {
   }
 
   async function verdicts(prefix: string, wanted: number): Promise<Verdict[]> {
-    for (;;) {
+    const ask = async (): Promise<Verdict[] | null> => {
       const entries = (await redis.command('XRANGE', `{${prefix}}:verdicts`, '-', '+')) as [string, string[]][]
-      if (entries.length >= wanted) return entries.map(([, fields]) => parse(fields))
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      return entries.length < wanted ? null : entries.map(([, fields]) => parse(fields))
     }
+    return await until(`${wanted} verdicts`, ask, 50)
   }
 
   function parse(list: string[]): Verdict {
