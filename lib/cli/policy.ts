@@ -1,6 +1,7 @@
 // Owns `gabion policy`: examine a deployment's own policies, and build them for use. The work is in lib/detection/policy.
 
 import { Command } from 'commander'
+import type { Embedder } from '../embedding/embedder.js'
 import { examinePolicies, overlaps, tryOnLog } from '../detection/policy/policy-check.js'
 import { preparePolicies, type PreparedPolicies } from '../detection/policy/open-policies.js'
 import { formatPolicySet } from '../detection/policy/policy-artefact.js'
@@ -69,11 +70,8 @@ function buildCommand(): Command {
 
 async function check(context: Context, flags: PolicyFlags, [file = '', ...logs]: string[]): Promise<undefined> {
   const { output } = context
-  const steps = new ProgressSteps(output)
-  try {
-    using embedder = await openEmbedder(flags, { cache: false })
-    const { materials, set, ordinary, reading } = await prepare(context, embedder, flags, file, steps)
-    const examined = examinePolicies(materials, set, ordinary, embedder.dimensions, (done) => {
+  await withPolicies(context, flags, file, async ({ materials, set, ordinary, reading }, { dimensions }, steps) => {
+    const examined = examinePolicies(materials, set, ordinary, dimensions, (done) => {
       steps.report({ doing: 'leaving examples out', done, total: materials.length })
     })
     const common = overlaps(materials, set)
@@ -98,17 +96,12 @@ async function check(context: Context, flags: PolicyFlags, [file = '', ...logs]:
       if (output.json) for (const outcome of outcomes) await output.jsonLine({ log, outcome })
       else await output.line(`\n${logTable(log, conversations.length, outcomes)}`)
     }
-  } finally {
-    steps.stop()
-  }
+  })
 }
 
 async function build(context: Context, flags: BuildFlags, [file = '']: string[]): Promise<undefined> {
   const { output } = context
-  const steps = new ProgressSteps(output)
-  try {
-    using embedder = await openEmbedder(flags, { cache: false })
-    const { set, ordinary } = await prepare(context, embedder, flags, file, steps)
+  await withPolicies(context, flags, file, async ({ set, ordinary }, _, steps) => {
     await writeWhole(flags.out, formatPolicySet(set))
     steps.stop()
     const policies = set.policies.map(({ name }) => name)
@@ -117,24 +110,30 @@ async function build(context: Context, flags: BuildFlags, [file = '']: string[])
       await output.line(
         `${flags.out}: ${count(policies.length, 'policy').replace('policys', 'policies')}, thresholds from ${count(ordinary.length, 'ordinary conversation')}`,
       )
+  })
+}
+
+/** Prepares the policies of a file, does something with them, and ends the display of progress. */
+async function withPolicies(
+  { output, signal }: Context,
+  flags: PolicyFlags,
+  file: string,
+  work: (prepared: PreparedPolicies, embedder: Embedder, steps: ProgressSteps) => Promise<void>,
+): Promise<void> {
+  const { benign, cache, lexicon } = flags
+  const steps = new ProgressSteps(output)
+  try {
+    using embedder = await openEmbedder(flags, { cache: false })
+    const refusals = await readLexicons(lexicon)
+    const prepared = await preparePolicies(embedder, file, {
+      signal,
+      onProgress: steps.report,
+      ...(benign !== undefined && { benign }),
+      ...(cache !== undefined && { cache }),
+      ...(refusals !== null && { refusals }),
+    })
+    await work(prepared, embedder, steps)
   } finally {
     steps.stop()
   }
-}
-
-async function prepare(
-  { signal }: Context,
-  embedder: Awaited<ReturnType<typeof openEmbedder>>,
-  { benign, cache, lexicon }: PolicyFlags,
-  file: string,
-  steps: ProgressSteps,
-): Promise<PreparedPolicies> {
-  const refusals = await readLexicons(lexicon)
-  return preparePolicies(embedder, file, {
-    signal,
-    onProgress: steps.report,
-    ...(benign !== undefined && { benign }),
-    ...(cache !== undefined && { cache }),
-    ...(refusals !== null && { refusals }),
-  })
 }

@@ -2,17 +2,8 @@
 
 import { Command, Option } from 'commander'
 import { POLICIES, type Policy } from '../server/proxy/chat-watch.js'
-import { finishCommand, openEmbedder, type Context } from './command.js'
-import {
-  addServerOptions,
-  cacheOf,
-  openLog,
-  openServerMonitor,
-  openStore,
-  parsePort,
-  untilInterrupted,
-  type ServerFlags,
-} from './server-options.js'
+import { finishCommand, type Context } from './command.js'
+import { addServerOptions, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface ProxyFlags extends ServerFlags {
   upstream: string
@@ -52,35 +43,24 @@ export function proxyCommand(): Command {
   )
 }
 
-async function run({ output, signal }: Context, flags: ProxyFlags): Promise<undefined> {
-  const [{ serve }, { ApiKeys, refuseOpenAddress }, { Upstream }] = await Promise.all([
-    import('../server/serve.js'),
-    import('../server/api-keys.js'),
-    import('../server/proxy/upstream.js'),
-  ])
+async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
+  const [{ serve }, { Upstream }] = await Promise.all([import('../server/serve.js'), import('../server/proxy/upstream.js')])
   const upstream = new Upstream(flags.upstream)
-  const keys = await ApiKeys.read(flags.apiKeys)
-  refuseOpenAddress(flags.host, keys)
-  const logger = openLog(flags)
-  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  const monitor = await openServerMonitor(embedder, flags)
-  const store = await openStore(flags, logger)
-  const running = await serve({
-    embedder,
-    monitor,
-    store,
-    keys,
-    logger,
-    host: flags.host,
-    port: flags.port,
-    grpcPort: null,
-    proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, heldWords: flags.heldWords } },
+  const keys = await openKeys(flags)
+  await runUntilInterrupted(context, flags, async (parts) => {
+    const running = await serve({
+      ...parts,
+      store: await openStore(flags, parts.logger),
+      keys,
+      host: flags.host,
+      port: flags.port,
+      grpcPort: null,
+      proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, heldWords: flags.heldWords } },
+    })
+    const { url, port } = running
+    const { output } = context
+    if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
+    else output.note(`watching ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
+    return () => running.stop()
   })
-  const { url, port } = running
-  if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
-  else output.note(`watching ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
-  await untilInterrupted(signal)
-  output.note('stopping: finishing what was admitted')
-  await running.stop()
-  return undefined
 }

@@ -3,17 +3,8 @@
 import { Command } from 'commander'
 import { GabionError } from '../errors.js'
 import { DEFAULT_LIMITS } from '../server/limits.js'
-import { finishCommand, openEmbedder, parseCount, type Context } from './command.js'
-import {
-  addServerOptions,
-  cacheOf,
-  openLog,
-  openServerMonitor,
-  openStore,
-  parsePort,
-  untilInterrupted,
-  type ServerFlags,
-} from './server-options.js'
+import { finishCommand, parseCount, type Context } from './command.js'
+import { addServerOptions, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface ServeFlags extends ServerFlags {
   host: string
@@ -64,51 +55,41 @@ export function serveCommand(): Command {
   )
 }
 
-async function run({ output, signal }: Context, flags: ServeFlags): Promise<undefined> {
+async function run(context: Context, flags: ServeFlags): Promise<undefined> {
   if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined)) {
     throw new GabionError('INVALID_ARGUMENT', '--tls-cert and --tls-key go together: one of them is missing')
   }
-  const [{ serve }, { ApiKeys, refuseOpenAddress }, { Projection }] = await Promise.all([
-    import('../server/serve.js'),
-    import('../server/api-keys.js'),
-    import('../projection/projection.js'),
-  ])
-  const keys = await ApiKeys.read(flags.apiKeys)
-  refuseOpenAddress(flags.host, keys)
-  const logger = openLog(flags)
+  const [{ serve }, { Projection }] = await Promise.all([import('../server/serve.js'), import('../projection/projection.js')])
+  const keys = await openKeys(flags)
   const projection = flags.projection === undefined ? null : await Projection.load(flags.projection)
-  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  const monitor = await openServerMonitor(embedder, flags)
-  const store = await openStore(flags, logger)
-  const running = await serve({
-    embedder,
-    monitor,
-    store,
-    keys,
-    logger,
-    projection,
-    host: flags.host,
-    port: flags.port,
-    grpcPort: flags.grpc ? flags.grpcPort : null,
-    ...(flags.tlsCert !== undefined && flags.tlsKey !== undefined && { tls: { cert: flags.tlsCert, key: flags.tlsKey } }),
-    limits: {
-      pendingTexts: flags.maxPending,
-      texts: flags.maxTexts,
-      textLength: flags.maxTextLength,
-      bodyBytes: flags.maxBodyKib * 1024,
-      requestMs: flags.timeoutMs,
-    },
+  await runUntilInterrupted(context, flags, async (parts) => {
+    const store = await openStore(flags, parts.logger)
+    const running = await serve({
+      ...parts,
+      store,
+      keys,
+      projection,
+      host: flags.host,
+      port: flags.port,
+      grpcPort: flags.grpc ? flags.grpcPort : null,
+      ...(flags.tlsCert !== undefined && flags.tlsKey !== undefined && { tls: { cert: flags.tlsCert, key: flags.tlsKey } }),
+      limits: {
+        pendingTexts: flags.maxPending,
+        texts: flags.maxTexts,
+        textLength: flags.maxTextLength,
+        bodyBytes: flags.maxBodyKib * 1024,
+        requestMs: flags.timeoutMs,
+      },
+    })
+    const { url, port, grpcPort } = running
+    const { output } = context
+    if (output.json) await output.jsonLine({ url, port, grpcPort, store: store.kind, pid: process.pid })
+    else {
+      const { info } = parts.embedder
+      const grpc = grpcPort === null ? '' : `, gRPC on port ${grpcPort}`
+      output.note(`serving ${info.model} and detector ${parts.monitor.detector.name} at ${url}${grpc}`)
+      output.note(keys.size === 0 ? 'no API keys: open to everybody on this machine' : `${keys.size} API key(s)`)
+    }
+    return () => running.stop(flags.drainSeconds * 1000)
   })
-  const { url, grpcPort } = running
-  if (output.json) await output.jsonLine({ url, port: running.port, grpcPort, store: store.kind, pid: process.pid })
-  else {
-    output.note(
-      `serving ${embedder.info.model} and detector ${monitor.detector.name} at ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}`,
-    )
-    output.note(keys.size === 0 ? 'no API keys: open to everybody on this machine' : `${keys.size} API key(s)`)
-  }
-  await untilInterrupted(signal)
-  output.note('stopping: finishing what was admitted')
-  await running.stop(flags.drainSeconds * 1000)
-  return undefined
 }

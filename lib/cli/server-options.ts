@@ -4,8 +4,9 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
 import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName } from '../monitor/monitor.js'
+import type { ApiKeys } from '../server/api-keys.js'
 import type { ConversationStore } from '../server/conversations/store.js'
-import { addEmbedderOptions, parseCount, type EmbedderFlags } from './command.js'
+import { addEmbedderOptions, openEmbedder, parseCount, type Context, type EmbedderFlags } from './command.js'
 
 /** Flags of `serve`, `worker` and `proxy`. */
 export interface ServerFlags extends EmbedderFlags {
@@ -34,25 +35,56 @@ export function addServerOptions(command: Command): Command {
     )
 }
 
+/** What `serve`, `proxy` and `worker` open before they do what is their own. */
+export interface ServerParts {
+  readonly logger: Logger
+  readonly embedder: Embedder
+  readonly monitor: Monitor
+}
+
+/**
+ * Opens log, model and monitor, starts what `start` starts with them, and at the first signal ends it in order.
+ *
+ * @param start - says that it is ready, and returns how it ends
+ */
+export async function runUntilInterrupted(
+  { output, signal }: Context,
+  flags: ServerFlags,
+  start: (parts: ServerParts) => Promise<() => Promise<void>>,
+): Promise<void> {
+  const logger = openLog(flags)
+  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
+  const stop = await start({ logger, embedder, monitor: await openServerMonitor(embedder, flags) })
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  output.note('stopping: finishing what is under way')
+  await stop()
+}
+
 /** The log: JSON lines on stderr. */
-export function openLog(flags: ServerFlags): Logger {
+function openLog(flags: ServerFlags): Logger {
   const level = flags.quiet === true && flags.logLevel === 'info' ? 'warn' : flags.logLevel
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: false }))
 }
 
-/** What the flags say about the cache, for `openEmbedder`. */
-export function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: number } } {
+function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: number } } {
   if (cacheMib === undefined) return {}
   return { cache: cacheMib === 0 ? false : { maxBytes: cacheMib * 1024 * 1024 } }
 }
 
-/** The monitor that the flags ask for. */
-export async function openServerMonitor(embedder: Embedder, { detector, artefact }: ServerFlags): Promise<Monitor> {
+async function openServerMonitor(embedder: Embedder, { detector, artefact }: ServerFlags): Promise<Monitor> {
   return await Monitor.open({
     embedder,
     ...(detector !== undefined && { detector }),
     ...(artefact !== undefined && { erosion: { artefact } }),
   })
+}
+
+/** The API keys that may ask, before anything is opened: an address that others can reach is refused without one. */
+export async function openKeys({ apiKeys, host }: { apiKeys?: string; host: string }): Promise<ApiKeys> {
+  const { ApiKeys, refuseOpenAddress } = await import('../server/api-keys.js')
+  const keys = await ApiKeys.read(apiKeys)
+  refuseOpenAddress(host, keys)
+  return keys
 }
 
 // A conversation's record is some ten kilobytes; this holds thousands of long ones.
@@ -67,12 +99,6 @@ export async function openStore({ redis, redisPrefix, ttlHours }: ServerFlags, l
   }
   const { RedisStore } = await import('../server/conversations/redis-store.js')
   return await RedisStore.open({ url: redis, prefix: redisPrefix, ttlMs, logger })
-}
-
-/** Resolves when the signal fires. */
-export async function untilInterrupted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
 /** For commander: a whole number of 0 or more. */

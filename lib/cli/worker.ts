@@ -2,8 +2,8 @@
 
 import { Command } from 'commander'
 import { GabionError } from '../errors.js'
-import { finishCommand, openEmbedder, parseCount, type Context } from './command.js'
-import { addServerOptions, cacheOf, openLog, openServerMonitor, parsePort, untilInterrupted, type ServerFlags } from './server-options.js'
+import { finishCommand, parseCount, type Context } from './command.js'
+import { addServerOptions, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface WorkerFlags extends ServerFlags {
   group: string
@@ -44,29 +44,28 @@ export function workerCommand(): Command {
   )
 }
 
-async function run({ output, signal }: Context, flags: WorkerFlags): Promise<undefined> {
-  if (flags.redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its turns there')
+async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
+  const { redis } = flags
+  if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its turns there')
   const { startWorker } = await import('../server/worker/start.js')
-  const logger = openLog(flags)
-  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  const running = await startWorker({
-    monitor: await openServerMonitor(embedder, flags),
-    logger,
-    url: flags.redis,
-    prefix: flags.redisPrefix,
-    ttlMs: flags.ttlHours * 3_600_000,
-    group: flags.group,
-    ...(flags.consumer !== undefined && { consumer: flags.consumer }),
-    concurrency: flags.concurrency ?? TURNS_A_THREAD * embedder.info.threads,
-    claimAfterMs: flags.claimAfterMs,
-    mostVerdicts: flags.keepVerdicts,
-    host: flags.host,
-    metricsPort: flags.metricsPort ?? null,
+  await runUntilInterrupted(context, flags, async ({ embedder, monitor, logger }) => {
+    const running = await startWorker({
+      monitor,
+      logger,
+      url: redis,
+      prefix: flags.redisPrefix,
+      ttlMs: flags.ttlHours * 3_600_000,
+      group: flags.group,
+      ...(flags.consumer !== undefined && { consumer: flags.consumer }),
+      concurrency: flags.concurrency ?? TURNS_A_THREAD * embedder.info.threads,
+      claimAfterMs: flags.claimAfterMs,
+      mostVerdicts: flags.keepVerdicts,
+      host: flags.host,
+      metricsPort: flags.metricsPort ?? null,
+    })
+    const { output } = context
+    if (output.json) await output.jsonLine({ consumer: running.consumer, metricsPort: running.metricsPort, pid: process.pid })
+    else output.note(`worker ${running.consumer} of group ${flags.group} waits for turns`)
+    return () => running.stop()
   })
-  if (output.json) await output.jsonLine({ consumer: running.consumer, metricsPort: running.metricsPort, pid: process.pid })
-  else output.note(`worker ${running.consumer} of group ${flags.group} waits for turns`)
-  await untilInterrupted(signal)
-  output.note('stopping: finishing what was taken')
-  await running.stop()
-  return undefined
 }

@@ -8,6 +8,7 @@ import { fromNative, nativeAddon, type NativeModel, type NativeModelOptions } fr
 import type { GraphPrecision, GraphRecord, Parity } from '../models/graph-manifest.js'
 import { SELF_TEST, SELF_TEST_MINIMUM } from '../models/model-manifest.js'
 import { referenceVectors, type ReferenceModel } from './reference-encoder.js'
+import { agreementOf } from './vector-agreement.js'
 
 /** What a graph is measured by. */
 export const PARITY_REFERENCE = 'plain loops in double precision over the checkpoint'
@@ -61,30 +62,15 @@ function vectorsOf(model: NativeModel, dimensions: number): Float32Array[] {
   })
 }
 
-function agreementOf(vectors: readonly Float32Array[], references: readonly Float64Array[]): Parity {
-  let [worstCosine, cosines, worstElement] = [1, 0, 0]
-  for (const [index, vector] of vectors.entries()) {
-    const reference = references[index] as Float64Array
-    let [dot, squares, referenceSquares, worst] = [0, 0, 0, 0]
-    for (const [at, value] of vector.entries()) {
-      const other = reference[at] as number
-      dot += value * other
-      squares += value * value
-      referenceSquares += other * other
-      worst = Math.max(worst, Math.abs(value - other))
-    }
-    const cosine = dot / Math.sqrt(squares * referenceSquares)
-    // Written so that a vector that is not finite is the worst one.
-    worstCosine = cosine >= worstCosine ? worstCosine : cosine
-    cosines += cosine
-    worstElement = Math.max(worstElement, worst / Math.sqrt(referenceSquares))
-  }
+/** The figures as a manifest has them. */
+function parityOf(vectors: readonly Float32Array[], references: readonly Float64Array[]): Parity {
+  const { worstCosine, meanCosine, worstElement } = agreementOf(vectors, references)
   const rounded = (value: number): number => Number(value.toFixed(9))
   return {
     reference: PARITY_REFERENCE,
     texts: vectors.length,
     worstCosine: rounded(worstCosine),
-    meanCosine: rounded(cosines / vectors.length),
+    meanCosine: rounded(meanCosine),
     worstElement: Number(worstElement.toPrecision(3)),
   }
 }
@@ -115,7 +101,7 @@ export async function measureGraphs(
   const references = await referenceVectors(model, ids)
   if (exported !== null) {
     const vectors = await withGraph(exported.file, exported.opening, 'fp32', (native) => vectorsOf(native, opening.dimensions))
-    const { worstCosine } = agreementOf(vectors, references)
+    const { worstCosine } = parityOf(vectors, references)
     if (!(worstCosine >= SELF_TEST_MINIMUM.fp16)) {
       throw new GabionError(
         'MODEL_INVALID',
@@ -132,7 +118,7 @@ export async function measureGraphs(
         file === first.file
           ? ofFirst
           : await withGraph(join(folder, file), opening, graph.precision, (native) => vectorsOf(native, opening.dimensions))
-      const found = agreementOf(vectors, references)
+      const found = parityOf(vectors, references)
       if (!(found.worstCosine >= SELF_TEST_MINIMUM[graph.precision])) {
         throw new GabionError(
           'INFERENCE_FAILED',

@@ -5,7 +5,7 @@ import type { AtThreshold, Evaluation, LeadTime } from '../detection/training/ev
 import type { ReliabilityBin } from '../detection/training/ranking.js'
 import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
 import { html, type Html } from './html.js'
-import { renderPage } from './page.js'
+import { renderPage, valueTable } from './page.js'
 import { color } from './palette.js'
 
 /** What was measured, in words. */
@@ -87,20 +87,8 @@ function setSection(evaluation: Evaluation): Html {
   ]
   return html`<section id="${anchor(set)}">
     <h2>${set}</h2>
-    <div class="scroll">
-      <table>
-        <tbody>
-          ${rows.map(
-            ([name, value]) =>
-              html`<tr>
-                <th scope="row">${name}</th>
-                <td>${value}</td>
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>
-    ${evaluationCharts(evaluation).map(chartFigure)} ${leadTime.conversations === 0 ? null : html`<p>${leadWords(leadTime)}</p>`}
+    ${valueTable(rows)} ${evaluationCharts(evaluation).map(chartFigure)}
+    ${leadTime.conversations === 0 ? null : html`<p>${leadWords(leadTime)}</p>`}
   </section>`
 }
 

@@ -53,6 +53,23 @@ export function renderPage({ title, kicker, heading, body, style = '', foot, scr
   }\n`
 }
 
+/** A table of names and their values. */
+export function valueTable(rows: readonly (readonly [name: string, value: string])[]): Html {
+  return html`<div class="scroll">
+    <table>
+      <tbody>
+        ${rows.map(
+          ([name, value]) =>
+            html`<tr>
+              <th scope="row">${name}</th>
+              <td>${value}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
 const STYLE = `
 :root{color-scheme:light dark;${declarations('light')}}
 @media (prefers-color-scheme:dark){:root{${declarations('dark')}}}

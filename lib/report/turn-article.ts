@@ -3,6 +3,7 @@
 import type { TurnVerdict } from '../monitor/conversation.js'
 import { asErosion, type ExchangeTexts } from './conversation-record.js'
 import { html, type Html } from './html.js'
+import { valueTable } from './page.js'
 
 /** One turn; `key` marks the one to look at first. */
 export function turnArticle(verdict: TurnVerdict, texts: ExchangeTexts | null, key: boolean): Html {
@@ -61,19 +62,7 @@ function figures(verdict: TurnVerdict): Html {
   const erosion = asErosion(verdict)
   if (erosion !== null) rows.push(...erosionRows(erosion))
   rows.push(['time from call to verdict', `${timings.totalMs.toFixed(1)} ms`])
-  return html`<div class="scroll">
-    <table>
-      <tbody>
-        ${rows.map(
-          ([name, value]) =>
-            html`<tr>
-              <th scope="row">${name}</th>
-              <td>${value}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
+  return valueTable(rows)
 }
 
 function erosionRows({

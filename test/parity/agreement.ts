@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { agreementOf as agreement, type VectorAgreement } from '../../lib/convert/vector-agreement.js'
 import type { Embedder } from '../../lib/embedding/embedder.js'
 
 /** What sentence-transformers made of the texts with one model. */
@@ -12,13 +13,6 @@ export interface Golden {
   ids: number[][]
   /** Rows of `dimensions` values. */
   vectors: Float32Array
-}
-
-export interface Agreement {
-  worstCosine: number
-  meanCosine: number
-  /** Of a component, relative to the golden vector's length, as not every model gives unit vectors. */
-  worstElement: number
 }
 
 export async function readPacked(file: string): Promise<unknown> {
@@ -34,30 +28,19 @@ export async function readGolden(folder: string): Promise<Golden> {
 }
 
 /** Embeds the texts and compares. */
-export async function agreementOf(embedder: Embedder, texts: readonly string[], golden: Golden): Promise<Agreement> {
-  assert.equal(embedder.dimensions, golden.dimensions)
+export async function agreementOf(embedder: Embedder, texts: readonly string[], golden: Golden): Promise<VectorAgreement> {
+  const { dimensions } = golden
+  assert.equal(embedder.dimensions, dimensions)
   const batch = await embedder.embedBatch(texts)
-  const agreement = { worstCosine: 1, meanCosine: 0, worstElement: 0 }
-  for (const row of texts.keys()) {
-    const expected = golden.vectors.subarray(row * golden.dimensions, (row + 1) * golden.dimensions)
-    let [dot, squares, goldenSquares, worst] = [0, 0, 0, 0]
-    for (const [index, value] of batch.row(row).entries()) {
-      const other = expected[index] as number
-      dot += value * other
-      squares += value * value
-      goldenSquares += other * other
-      worst = Math.max(worst, Math.abs(value - other))
-    }
-    const cosine = dot / Math.sqrt(squares * goldenSquares)
-    agreement.worstCosine = Math.min(agreement.worstCosine, cosine)
-    agreement.meanCosine += cosine / texts.length
-    agreement.worstElement = Math.max(agreement.worstElement, worst / Math.sqrt(goldenSquares))
-  }
-  return agreement
+  const rows = [...texts.keys()]
+  return agreement(
+    rows.map((row) => batch.row(row)),
+    rows.map((row) => golden.vectors.subarray(row * dimensions, (row + 1) * dimensions)),
+  )
 }
 
 /** An agreement in words. */
-export function inWords({ worstCosine, meanCosine, worstElement }: Agreement): string {
+export function inWords({ worstCosine, meanCosine, worstElement }: VectorAgreement): string {
   return `worst cosine ${worstCosine.toFixed(9)}, mean ${meanCosine.toFixed(9)}, worst element ${worstElement.toExponential(2)}`
 }
 

@@ -1,25 +1,16 @@
 // Owns what a service keeps of a conversation: detector state and verdicts, never a word of what was said.
 
-import type { AlertState } from '../../detection/detector.js'
+import type { AlertState, DetectorVerdict } from '../../detection/detector.js'
 import { GabionError } from '../../errors.js'
 import type { SavedConversation, TurnTimings, TurnVerdict } from '../../monitor/conversation.js'
 
 /** A judged turn as the service answers it. */
-export interface JudgedTurn {
+export interface JudgedTurn extends DetectorVerdict {
   readonly conversation: string
   /** Counts exchanges from 1. */
   readonly turn: number
   /** The caller's own name of the turn; null where it gave none. */
   readonly turnId: string | null
-  readonly alert: boolean
-  readonly state: AlertState
-  readonly likelihood: number
-  readonly risk: number
-  readonly drift: number
-  readonly acceleration: number
-  readonly cumulative: number
-  readonly ratio: number | null
-  readonly reasons: readonly string[]
   readonly truncated: boolean
   readonly timings: TurnTimings & { readonly queueMs: number }
   /** When it was judged, ISO 8601. */
