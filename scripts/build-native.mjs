@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Builds the native parts. Without options: the addon, put into build/Release with the runtime library beside it.
-// --tests adds the engine's tests to that build; --sanitize builds them under sanitizers and without Node, in a folder of their own.
+// --tests adds the engine's tests to that build; --sanitize builds them under AddressSanitizer and UndefinedBehaviorSanitizer, --threads under
+// ThreadSanitizer, both without Node and each in a folder of its own.
 // Other arguments are ignored: node-gyp's callers pass theirs.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,20 +25,37 @@ export const testBuilds = {
     log: 'native-asan',
     definitions: ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined'],
   },
+  threads: {
+    folder: 'build/native-tsan',
+    log: 'native-tsan',
+    definitions: ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=thread'],
+  },
 }
 
 /** Builds the addon in build/native and puts it into build/Release. */
 export async function buildAddon({ echo = false } = {}) {
+  await compileAddon(join(root, 'build', 'native'), [], { log: 'native', echo })
+  installAddon()
+}
+
+/** Where the addon under AddressSanitizer lies: GABION_PREBUILD set to it makes the package load that one. */
+export const sanitizedAddon = join(root, 'build', 'asan-addon')
+
+/** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself knows nothing of it: libasan must be preloaded. */
+export async function buildSanitizedAddon({ echo = false } = {}) {
+  const definitions = ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined']
+  await compileAddon(join(sanitizedAddon, 'build'), definitions, { log: 'native-asan-addon', echo })
+}
+
+async function compileAddon(folder, own, { log, echo }) {
   const { found, env } = await toolsFor('start')
-  const definitions = await commonDefinitions(found)
-  const folder = join(root, 'build', 'native')
+  const definitions = [...(await commonDefinitions(found)), ...own]
   forgetOtherTools(folder, found)
   const cmakeJs = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
   const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, ...definitions.map((definition) => `--CD${definition}`)]
   for (const command of ['configure', 'build']) {
-    await run(process.execPath, [cmakeJs, command, ...common, '--target', 'gabion'], { log: 'native', env, echo })
+    await run(process.execPath, [cmakeJs, command, ...common, '--target', 'gabion'], { log, env, echo })
   }
-  installAddon()
 }
 
 /** Copies the built addon and the runtime library to where the package looks for them, or to `release`. */
@@ -52,15 +70,15 @@ export function installAddon(release = join(root, 'build', 'Release')) {
   }
 }
 
-/** Builds the tests of one of `testBuilds`; `tests` wants the addon's build first. */
-export async function buildTests(kind, { echo = false } = {}) {
+/** Builds the tests of one of `testBuilds`, or another target of native/test; `tests` wants the addon's build first. */
+export async function buildTests(kind, { echo = false, target = 'gabion_tests' } = {}) {
   const { found, env } = await toolsFor('test')
   const definitions = [...(await commonDefinitions(found)), 'GABION_TESTS=ON', ...testBuilds[kind].definitions]
   const { folder, log } = testBuilds[kind]
   forgetOtherTools(join(root, folder), found)
   const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...definitions.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
-  await run(found.cmake.path, ['--build', folder, '--target', 'gabion_tests', '--parallel', jobs], { log, env, echo })
+  await run(found.cmake.path, ['--build', folder, '--target', target, '--parallel', jobs], { log, env, echo })
 }
 
 async function commonDefinitions(found) {

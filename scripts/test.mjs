@@ -2,12 +2,12 @@
 // Runs every test after the set-up: types, engine (GoogleTest), tokenizer crate (cargo), and the Node tests group by group.
 // Ends with one line that sums up all runners.
 //
-// usage: node scripts/test.mjs [--asan] [FILTER…]     a filter is a runner's name (types, engine, crate) or a part of a test file's path
+// usage: node scripts/test.mjs [FILTER…]     a filter is a runner's name (types, engine, crate) or a part of a test file's path
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { buildTests, testBuilds } from './build-native.mjs'
+import { testBuilds } from './build-native.mjs'
 import { setUp } from './setup.mjs'
 import { reportFailure, root } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
@@ -24,22 +24,20 @@ const groups = [
   { name: 'parity', concurrency: 1 },
   { name: 'browser', concurrency: 1, minutes: 5, tool: 'chromium' },
   { name: 'service', concurrency: 2, minutes: 5 },
+  { name: 'fuzz', concurrency: 1 },
   { name: 'lifecycle', concurrency: 1 },
   { name: 'package', concurrency: 1 },
 ]
 
-async function main(args) {
-  const asan = args.includes('--asan')
-  const filters = args.filter((arg) => arg !== '--asan')
+async function main(filters) {
   await setUp({ purpose: 'test' })
   const { found } = await findTools('test')
   const env = buildEnvironment(found)
-  if (asan) await buildTests('sanitize', { echo: true })
   rmSync(results, { recursive: true, force: true })
   mkdirSync(results, { recursive: true })
 
-  const runners = asan ? [sanitizedRunner(found)] : [...nativeRunners(found), ...nodeRunners(filters, found)]
-  const named = (name) => asan || filters.length === 0 || filters.includes(name)
+  const runners = [...nativeRunners(found), ...nodeRunners(filters, found)]
+  const named = (name) => filters.length === 0 || filters.includes(name)
   const wanted = runners.filter((runner) => runner.files !== undefined || named(runner.name))
   const rows = []
   for (const runner of wanted) {
@@ -90,11 +88,6 @@ function nativeRunners(found) {
       count: countCargo,
     },
   ]
-}
-
-function sanitizedRunner(found) {
-  const runner = ctestRunner('engine (ASan, UBSan)', testBuilds.sanitize.folder, found)
-  return { ...runner, env: { UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1', ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1' } }
 }
 
 function ctestRunner(name, folder, found) {

@@ -1,0 +1,117 @@
+#!/usr/bin/env node
+// Runs native code under the tools that see what tests cannot: memory errors, undefined behaviour, data races, leaks.
+//
+// usage: node scripts/sanitize.mjs [--long] CHECK…
+//   address  the native suite under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer
+//   threads  the scheduler's tests, where threads meet, under ThreadSanitizer; --long: the native suite
+//   addon    the addon under AddressSanitizer in Node: some lifecycles; --long: all of them
+//   leaks    the scheduler's, projection's and tokenizer's tests under valgrind; --long: the native suite
+//   miri     the C interface of the tokenizer crate under Miri (nightly Rust with miri and rust-src)
+// CI runs address and threads. valgrind and Miri are not installed by the set-up: without them their checks say so and end with 2.
+
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { buildSanitizedAddon, buildTests, sanitizedAddon, testBuilds } from './build-native.mjs'
+import { setUp } from './setup.mjs'
+import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
+import { buildEnvironment, findTools } from './setup/toolchain.mjs'
+
+/** The tests in which several threads meet; the others compute on one. */
+const threadTests =
+  'Scheduler.*:Model.Opens*:EncoderOperatorTest.GivesTheSameBits*:EncoderOperatorTest.Stops*:-*Refuses*:*SingleTextDoesNot*'
+const lifecycles = /dispose|abort|throwing-callback|terminate\(\) in phase batch, after 15|exit with promises pending, after 5 /
+/** Kernels do their own tests without allocating; under valgrind they take minutes. */
+const leakTests = 'Scheduler.Cancel*:Scheduler.StartsAgain*:Tokenizer*:Projection*'
+
+const checks = {
+  async address({ env }) {
+    await buildTests('sanitize', { echo: true })
+    const options = { UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1', ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1' }
+    nativeTests('sanitize', 'gabion_tests', { ...env, ...options })
+  },
+
+  async threads({ env, long }) {
+    const target = long ? 'gabion_tests' : 'gabion_thread_tests'
+    await buildTests('threads', { echo: true, target })
+    // Encoder threads end by themselves after the last lease and are joined by whoever starts new ones; nobody does at the end.
+    const options = { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0' }
+    nativeTests('threads', target, { ...env, ...options })
+  },
+
+  async addon({ env, long, found }) {
+    await buildSanitizedAddon({ echo: true })
+    const library = (await run(found['g++'].path, ['-print-file-name=libasan.so'])).trim()
+    const files = readdirSync(join(root, 'test', 'lifecycle')).filter((name) => name.endsWith('.test.ts') && name !== 'silence.test.ts')
+    const pattern = long ? [] : [`--test-name-pattern=${lifecycles.source}`]
+    const chosen = (long ? files : ['lifecycle.test.ts']).map((name) => join('test', 'lifecycle', name))
+    // What V8 keeps at its end is no leak of ours, and it catches SIGSEGV itself.
+    const asan = 'detect_leaks=0:allow_user_segv_handler=1:strict_string_checks=1:exitcode=86'
+    const options = { GABION_PREBUILD: sanitizedAddon, LD_PRELOAD: library, ASAN_OPTIONS: asan, UBSAN_OPTIONS: 'halt_on_error=1' }
+    show(process.execPath, ['--import', 'tsx', '--test', '--test-concurrency=1', ...pattern, ...chosen], { ...env, ...options })
+  },
+
+  async leaks({ env, long }) {
+    if (spawnSync('valgrind', ['--version']).status !== 0)
+      throw new StepFailed('valgrind is missing: apt-get install valgrind', { exitCode: 2 })
+    await buildTests('tests', { echo: true })
+    const folder = join(root, testBuilds.tests.folder, 'native', 'test')
+    // Only what can never be freed counts: the scheduler and ONNX Runtime live until the process ends, on purpose.
+    const options = [
+      '--leak-check=full',
+      '--errors-for-leak-kinds=definite',
+      '--show-leak-kinds=definite',
+      '--error-exitcode=86',
+      '-q',
+      '--suppressions=native/test/valgrind.supp',
+    ]
+    show('valgrind', [...options, join(folder, 'gabion_tests'), `--gtest_filter=${long ? '*' : leakTests}`], env)
+  },
+
+  async miri({ env }) {
+    const cargo = ['+nightly', 'miri']
+    if (spawnSync('cargo', [...cargo, '--version'], { env }).status !== 0) {
+      throw new StepFailed('Miri is missing: rustup component add --toolchain nightly miri rust-src', { exitCode: 2 })
+    }
+    const args = ['test', '--locked', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/miri', 'interface']
+    show('cargo', [...cargo, ...args], { ...env, MIRIFLAGS: '-Zmiri-disable-isolation', RUSTC: undefined, CARGO: undefined })
+  },
+}
+
+function nativeTests(kind, target, env) {
+  show(join(root, testBuilds[kind].folder, 'native', 'test', target), ['--gtest_brief=1'], env)
+}
+
+function show(command, args, env) {
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' })
+  if (error !== undefined) throw new StepFailed(`${command} could not be started: ${error.message}`)
+  if (status !== 0) throw new StepFailed(`${command} ended with ${signal ?? status}`)
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({ options: { long: { type: 'boolean', default: false } }, allowPositionals: true })
+  const unknown = positionals.find((name) => checks[name] === undefined)
+  if (unknown !== undefined || positionals.length === 0) {
+    throw new StepFailed(`expected one or more of ${Object.keys(checks).join(', ')}${unknown === undefined ? '' : `, got ${unknown}`}`, {
+      exitCode: 2,
+    })
+  }
+  await setUp({ purpose: 'test' })
+  const { found } = await findTools('test')
+  const env = buildEnvironment(found)
+  const rows = []
+  for (const name of positionals) {
+    console.log(`\n── ${name} ──`)
+    const started = performance.now()
+    await checks[name]({ env, found, long: values.long })
+    rows.push(`ok ${name.padEnd(8)} ${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s`)
+  }
+  console.log(`\n${rows.join('\n')}`)
+}
+
+try {
+  await main()
+} catch (error) {
+  reportFailure(error)
+}
