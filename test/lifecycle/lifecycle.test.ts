@@ -1,8 +1,24 @@
 // Every ending of a process, a worker, a model and a run, each in a process of its own.
 
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { runChild, type Ending } from './child.js'
+
+/** How many models are opened and disposed in one process: a thousand in the long form, fewer here. */
+const MODELS = process.env.GABION_LIFECYCLE_MODELS ?? '160'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const smallModel = join(here, '..', 'fixtures', 'family', 'bert')
+let folder: string
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gabion-lifecycle-'))
+})
+after(() => rmSync(folder, { recursive: true }))
 
 function assertEnded(ending: Ending, code: number): void {
   assert.equal(ending.signal, null, `ended by ${String(ending.signal)}\n${ending.stderr}`)
@@ -48,21 +64,51 @@ describe('worker', () => {
     }
   }
 
-  test('32 at once give one vector', async () => {
-    const ending = await runChild('many-workers')
+  test('64 at once give one vector', async () => {
+    const ending = await runChild('many-workers', ['64'])
     assertEnded(ending, 0)
-    assert.equal(ending.stdout, '32\n')
+    assert.equal(ending.stdout, '64\n')
   })
 })
 
 describe('model and run', () => {
-  for (const name of ['dispose', 'abort', 'open-close', 'throwing-callback']) {
+  for (const name of ['dispose', 'abort', 'open-close', 'throwing-callback', 'contexts', 'loaded-twice']) {
     test(name, async () => {
       const ending = await runChild(name)
       assertEnded(ending, 0)
       assert.equal(ending.stdout, 'done\n')
     })
   }
+
+  test(`${MODELS} models, one after the other`, async (context) => {
+    const env = { ...process.env, GABION_CACHE: join(folder, 'cache') }
+    const ending = await runChild('models-in-turn', [MODELS, smallModel], env)
+    assertEnded(ending, 0)
+    context.diagnostic(ending.stderr.trim())
+    assert.equal(ending.stdout, 'done\n')
+  })
+})
+
+describe('signals and forks', () => {
+  test('signals that are handled take nothing from the texts under way', async () => {
+    const ending = await runChild('signals', ['handled'])
+    assertEnded(ending, 0)
+    assert.equal(ending.stdout, 'done\n')
+  })
+
+  test('a signal that nobody handles ends the process as usual', async () => {
+    const ending = await runChild('signals', ['default'])
+    assert.deepEqual([ending.code, ending.signal], [null, 'SIGTERM'], ending.stderr)
+  })
+
+  test('a fork by another addon, and another Node, leave the encoder threads alone', async () => {
+    const addon = join(folder, 'fork.node')
+    const headers = join(here, '..', '..', 'node_modules', 'node-api-headers', 'include')
+    execFileSync('cc', ['-shared', '-fPIC', '-I', headers, '-o', addon, join(here, 'children', 'fork.c')])
+    const ending = await runChild('fork', [addon])
+    assertEnded(ending, 0)
+    assert.equal(ending.stdout, 'done\n')
+  })
 })
 
 describe('onnxruntime-node in the same process', () => {

@@ -1,14 +1,17 @@
-// 32 workers at once, each with a model of its own; all give the same vector.
+// Many workers at once, each with a model of its own; all give the same vector.
+//
+// usage: many-workers.mjs COUNT [FOLDER]      FOLDER: a model other than the bundled one
 import { Worker } from 'node:worker_threads'
 import { fail } from './texts.mjs'
 
-const text = 'one text for every worker'
+const [count, model] = [Number(process.argv[2]), process.argv[3]]
+const workerData = { phase: 'once', text: 'one text for every worker', model }
 const vectors = await Promise.all(
   Array.from(
-    { length: 32 },
+    { length: count },
     () =>
       new Promise((resolve, reject) => {
-        const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { phase: 'once', text } })
+        const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData })
         let vector
         worker.on('message', (message) => (vector = message))
         worker.on('error', reject)

@@ -3,7 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Embedder } from '../../../dist/index.js'
 import { mixedTexts } from './texts.mjs'
 
-const embedder = await Embedder.load({ threads: 1, cache: false })
+const { model } = workerData
+const embedder = await Embedder.load({ threads: 1, cache: false, ...(model !== undefined && { model, precision: 'fp32' }) })
 switch (workerData.phase) {
   case 'load':
     break
