@@ -31,8 +31,6 @@ export class BatchRun {
   readonly #kept: Int32Array
   readonly #total: Int32Array
   readonly #timings: EmbedTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0, totalMs: 0 }
-  // Stops this batch's other parts when one of them fails or the caller aborts.
-  readonly #stop = new AbortController()
   #done = 0
   #cached = 0
 
@@ -49,19 +47,12 @@ export class BatchRun {
   async finish(): Promise<EmbeddingBatch> {
     const start = performance.now()
     const { texts, signal, dimensions, components } = this.#options
-    const onAbort = (): void => {
-      this.#stop.abort(signal?.reason)
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      await this.#embedAll(rowsByText(texts))
-      if (signal?.aborted === true) throw abortedError(signal)
-    } catch (error) {
-      this.#stop.abort()
-      throw error
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
+    const rowsOf = rowsByText(texts)
+    const { missing, others } = this.#lookUp(rowsOf.keys(), rowsOf)
+    if (others.size > 0 || missing.length > PART_SIZE) await this.#runMany(missing, others, rowsOf)
+    // One part needs nothing that would stop its others: a request of one text is not to cost more than its run.
+    else if (missing.length > 0) await this.#runPart(missing, rowsOf, signal)
+    if (signal?.aborted === true) throw abortedError(signal)
     this.#timings.totalMs = performance.now() - start
     return new EmbeddingBatch({
       rows: texts.length,
@@ -76,60 +67,66 @@ export class BatchRun {
     })
   }
 
-  async #embedAll(rowsOf: Map<string, number[]>): Promise<void> {
-    let wanted = [...rowsOf.keys()]
-    while (wanted.length > 0) {
-      // Of what is left: take what the cache has, run what nobody runs, and look again at what others were running.
-      const missing: string[] = []
-      const others = new Map<string, Promise<void>>()
-      for (const text of wanted) {
-        const key = this.#options.keyOf(text)
-        const record = this.#options.cache.find(key)
-        if (record !== undefined) {
-          const rows = rowsOf.get(text) ?? []
-          this.#cached += rows.length
-          this.#fill(rows, record)
-          continue
-        }
-        const other = this.#options.cache.underWay(key)
-        if (other === undefined) missing.push(text)
-        else others.set(text, other)
+  /** Takes what the cache has; the rest is either missing or being run by others, whose ends are returned. */
+  #lookUp(texts: Iterable<string>, rowsOf: Map<string, number[]>): { missing: string[]; others: Map<string, Promise<void>> } {
+    const { cache, keyOf } = this.#options
+    const missing: string[] = []
+    const others = new Map<string, Promise<void>>()
+    for (const text of texts) {
+      const key = keyOf(text)
+      const record = cache.find(key)
+      const other = record === undefined ? cache.underWay(key) : undefined
+      if (record !== undefined) {
+        const rows = rowsOf.get(text) ?? []
+        this.#cached += rows.length
+        this.#fill(rows, record)
+      } else if (other !== undefined) others.set(text, other)
+      else missing.push(text)
+    }
+    this.#report()
+    return { missing, others }
+  }
+
+  /** Runs what is missing, waits for what others run, and looks again, until nothing is left. */
+  async #runMany(missing: readonly string[], others: Map<string, Promise<void>>, rowsOf: Map<string, number[]>): Promise<void> {
+    const { signal } = this.#options
+    // Stops this batch's other parts when one of them fails or the caller aborts.
+    const stop = new AbortController()
+    const onAbort = (): void => {
+      stop.abort(signal?.reason)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      for (;;) {
+        await this.#runParts(missing, rowsOf, stop.signal)
+        await Promise.race([Promise.all(others.values()), rejectedAt(stop.signal)])
+        if (others.size === 0) return
+        ;({ missing, others } = this.#lookUp(others.keys(), rowsOf))
       }
-      this.#report()
-      await this.#runParts(missing, rowsOf)
-      await Promise.race([Promise.all(others.values()), this.#stopped()])
-      wanted = [...others.keys()]
+    } catch (error) {
+      stop.abort()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
     }
   }
 
-  /** Rejects when the batch is stopped. */
-  #stopped(): Promise<never> {
-    const { signal } = this.#stop
-    return new Promise((_, reject) => {
-      const refuse = (): void => {
-        reject(abortedError(signal))
-      }
-      if (signal.aborted) refuse()
-      else signal.addEventListener('abort', refuse, { once: true })
-    })
-  }
-
-  async #runParts(texts: readonly string[], rowsOf: Map<string, number[]>): Promise<void> {
+  async #runParts(texts: readonly string[], rowsOf: Map<string, number[]>, stop: AbortSignal): Promise<void> {
     let next = 0
     const worker = async (): Promise<void> => {
       while (next < texts.length) {
         const part = texts.slice(next, next + PART_SIZE)
         next += PART_SIZE
-        await this.#runPart(part, rowsOf)
+        await this.#runPart(part, rowsOf, stop)
       }
     }
     await Promise.all(Array.from({ length: PARTS_UNDER_WAY }, worker))
   }
 
-  async #runPart(part: readonly string[], rowsOf: Map<string, number[]>): Promise<void> {
+  async #runPart(part: readonly string[], rowsOf: Map<string, number[]>, stop: AbortSignal | undefined): Promise<void> {
     const { model, cache, keyOf, projection, dimensions, components } = this.#options
     const keys = part.map(keyOf)
-    const run = runNative(model, part, projection, this.#stop.signal).then((result) => {
+    const run = runNative(model, part, projection, stop).then((result) => {
       for (const [index, text] of part.entries()) {
         const record = recordOf(result, index, dimensions, components)
         this.#fill(rowsOf.get(text) ?? [], record)
@@ -164,6 +161,17 @@ export class BatchRun {
   #report(): void {
     this.#options.onProgress?.({ done: this.#done, total: this.#options.texts.length })
   }
+}
+
+/** Rejects when the signal fires. */
+function rejectedAt(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const refuse = (): void => {
+      reject(abortedError(signal))
+    }
+    if (signal.aborted) refuse()
+    else signal.addEventListener('abort', refuse, { once: true })
+  })
 }
 
 function rowsByText(texts: readonly string[]): Map<string, number[]> {

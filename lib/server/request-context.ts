@@ -9,11 +9,13 @@ export class RequestContext {
   readonly #abort = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  /** @param deadlineMs - milliseconds from now */
-  constructor(id: string, deadlineMs: number) {
+  /**
+   * @param deadlineMs - milliseconds from now
+   * @param stream - many requests share this one's signal
+   */
+  constructor(id: string, deadlineMs: number, stream = false) {
     this.id = id
-    // The requests of a stream share one signal.
-    setMaxListeners(0, this.#abort.signal)
+    if (stream) setMaxListeners(0, this.#abort.signal)
     this.#timer = setTimeout(() => {
       this.#abort.abort(new GabionError('DEADLINE_EXCEEDED', `the request was not done within its ${Math.round(deadlineMs)} ms`))
     }, deadlineMs)

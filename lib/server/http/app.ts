@@ -44,6 +44,8 @@ export const OWN_PREFIX = '/gabion'
 export async function buildHttpApp(service: Service, { keys, logger, tls, proxy = null }: HttpOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
+    // A logger a request would cost more than the few lines that need the request's id, which name it themselves.
+    childLoggerFactory: (parent) => parent,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: service.limits.bodyBytes,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
@@ -56,6 +58,8 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   }) as unknown as FastifyInstance
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema)
   app.setValidatorCompiler(validatorCompiler())
+  // What routes return is typed already; writers made from the schemas would only make the start longer.
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   handleFailures(app)
   manageRequests(app, service, keys)
   await app.register(swagger, {

@@ -9,7 +9,8 @@ import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status
 export function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, status?: number): FastifyReply {
   const { code, message, ...protocol } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
   const http = status ?? protocol.http
-  if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') request.log.error({ err: error, code }, 'failed')
+  if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED')
+    request.log.error({ requestId: request.id, err: error, code }, 'failed')
   if (isWorthRetrying(code)) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
   if (http === 401) reply.header('www-authenticate', 'Bearer')
   return reply

@@ -66,7 +66,8 @@ export function manageRequests(app: FastifyInstance, service: Service, keys: Api
     const seconds = reply.elapsedTime / 1000
     service.metrics.answered('http', route, String(reply.statusCode), seconds)
     if (routeIsWorthALine(route)) {
-      request.log.info({ method: request.method, route, status: reply.statusCode, ms: round(reply.elapsedTime) }, 'answered')
+      const { id: requestId, method } = request
+      request.log.info({ requestId, method, route, status: reply.statusCode, ms: round(reply.elapsedTime) }, 'answered')
     }
     done()
   })

@@ -20,9 +20,17 @@ function shortened(row: Float32Array, dimensions: number): Float32Array {
   return norm === 0 ? first : first.map((value) => value / norm)
 }
 
-/** A JSON array of the values. */
+/**
+ * A JSON array of numbers that name the row's float32 values exactly: ten decimals where they are enough, since a float32 written as
+ * the double that it is has half as many digits again that say nothing.
+ */
 export function toJson(row: Float32Array): string {
-  return `[${row.join()}]`
+  return JSON.stringify(Array.from(row, briefly))
+}
+
+function briefly(value: number): number {
+  const short = Math.round(value * 1e10) / 1e10
+  return Math.fround(short) === value ? short : value
 }
 
 /** Little-endian float32 in base64. */
