@@ -2,8 +2,8 @@
 // The addon's errors carry the codes of lib/errors.ts; from here on they are GabionErrors.
 
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { ERROR_CODES, GabionError, type GabionErrorCode } from './errors.js'
+import { HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
 
 declare const kind: unique symbol
 /** A loaded model; opaque. */
@@ -135,9 +135,6 @@ export interface NativeAddon {
   machine(): { instructionSet: string; encoderInstructionSet: string; defaultThreads: number }
 }
 
-// One level up from lib/ and from dist/ alike.
-const packageFolder = fileURLToPath(new URL('..', import.meta.url))
-
 let loaded: NativeAddon | undefined
 
 /**
@@ -147,21 +144,28 @@ let loaded: NativeAddon | undefined
  */
 export function nativeAddon(): NativeAddon {
   if (loaded === undefined) {
+    const location = binariesLocation()
+    if (location === null) throw notLoaded(`there is no package ${PLATFORM_PACKAGE}`)
+    const problem = problemOfBinaries(location.folder)
+    if (problem !== null) throw notLoaded(problem.what)
     try {
       const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => NativeAddon
-      loaded = load(packageFolder)
+      loaded = load(location.packageFolder)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
-      throw new GabionError(
-        'RUNTIME_MISSING',
-        `gabion's native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}: ${reason ?? ''}\n` +
-          'From a package: prebuilt binaries exist for Linux x64 and arm64 with glibc 2.28 or newer; reinstall without --no-optional.\n' +
-          'From a checkout: run `npm run setup`.',
-        { cause },
-      )
+      throw notLoaded((cause instanceof Error ? cause.message.split('\n')[0] : undefined) ?? String(cause), cause)
     }
   }
   return loaded
+}
+
+function notLoaded(reason: string, cause?: unknown): GabionError {
+  return new GabionError(
+    'RUNTIME_MISSING',
+    `gabion's native addon could not be loaded on ${HOST_TARGET}, Node ${process.version}: ${reason}\n` +
+      '`npx gabion doctor` says how to mend it. From a package: binaries exist for Linux x64 and arm64 with glibc, as optional dependencies. ' +
+      'From a checkout: run `npm run setup`.',
+    { cause },
+  )
 }
 
 /** Gives an error of the addon its class; other errors become `INTERNAL`. */

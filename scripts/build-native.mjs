@@ -58,14 +58,17 @@ async function compileAddon(folder, own, { log, echo }) {
   }
 }
 
-/** Copies the built addon and the runtime library to where the package looks for them, or to `release`. */
-export function installAddon(release = join(root, 'build', 'Release')) {
+/** Where the addon's build puts it. */
+export const nativeRelease = join(root, 'build', 'native', 'Release')
+
+/** Copies an addon and the runtime library beside it to `release`: by default those of this machine, to where the package looks for them. */
+export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release') } = {}) {
   mkdirSync(release, { recursive: true })
   for (const name of ['gabion.node', libraryName]) {
-    const built = join(root, 'build', 'native', 'Release', name)
-    if (!existsSync(built)) throw new StepFailed(`the native build ended without ${built}`)
+    const file = join(built, name)
+    if (!existsSync(file)) throw new StepFailed(`the native build ended without ${file}`)
     // Renamed into place: a process that has the old file mapped keeps it.
-    copyFileSync(built, join(release, `${name}.new`))
+    copyFileSync(file, join(release, `${name}.new`))
     renameSync(join(release, `${name}.new`), join(release, name))
   }
 }

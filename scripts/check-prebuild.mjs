@@ -1,49 +1,58 @@
 #!/usr/bin/env node
-// Looks into the prebuilt binaries with readelf: what they need, export and carry. `npm pack` runs it, so that a package without them fails.
+// Looks into the prebuilt binaries with readelf: what they are built for, need, export and carry. `npm pack` runs it, so that a package
+// without them fails.
 //
-// usage: node scripts/check-prebuild.mjs [FOLDER]
+// usage: node scripts/check-prebuild.mjs [FOLDER]…      without folders: all of prebuilds/, this machine's among them
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { hostTarget, libraryName } from './prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { compareVersions } from './setup/toolchain.mjs'
 
 const notices = ['LICENSE.onnxruntime.txt', 'NOTICES.onnxruntime.txt', 'NOTICES.tokenizer.txt']
 
+/** What readelf calls each target's machine, and its dynamic loader. */
+const machines = {
+  'linux-x64': { machine: 'Advanced Micro Devices X86-64', loader: 'ld-linux-x86-64.so.2' },
+  'linux-arm64': { machine: 'AArch64', loader: 'ld-linux-aarch64.so.1' },
+}
+
+/** Where people and machines build: such a path inside a binary tells of them, and may be looked up on the user's machine. */
+const buildPath = /(?<![\w./-])\/(?:home|root|Users|tmp|work|builds?|workspace|__w)\/[\w.-]+\/[\w./-]*/
+
 const expectations = {
   'gabion.node': {
     // The C++ and Rust standard libraries are inside.
-    needed: ['libc.so.6', 'libm.so.6', 'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'],
-    runpath: '$ORIGIN',
+    needed: ['libc.so.6', 'libm.so.6'],
+    runpath: ['$ORIGIN'],
     exports: ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
     // GCC 12's unwinder wants _dl_find_object, which came with 2.35.
     glibc: '2.35',
+    glibcxx: null,
     largestBytes: 8 << 20,
     buildPaths: [root, homedir()],
+    strangePaths: buildPath,
   },
   [libraryName]: {
-    needed: [
-      'libc.so.6',
-      'libm.so.6',
-      'libdl.so.2',
-      'librt.so.1',
-      'libpthread.so.0',
-      'libstdc++.so.6',
-      'libgcc_s.so.1',
-      'ld-linux-x86-64.so.2',
-      'ld-linux-aarch64.so.1',
-    ],
+    needed: ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'librt.so.1', 'libpthread.so.0', 'libstdc++.so.6', 'libgcc_s.so.1'],
     soname: libraryName,
+    runpath: ['$ORIGIN', undefined],
     glibc: '2.28',
+    // GCC 8's, which glibc 2.28's distributions have.
+    glibcxx: '3.4.25',
     largestBytes: 32 << 20,
+    // It has paths of its own makers' machines in its messages.
     buildPaths: [root],
   },
 }
 
-/** Checks a prebuilds/<target> folder. Returns a line of facts per binary; throws StepFailed with every finding. */
-export async function checkPrebuild(folder) {
+/** Checks the folder with a target's prebuilt files. Returns a line of facts per binary; throws StepFailed with every finding. */
+export async function checkPrebuild(folder, target = basename(folder)) {
+  if (machines[target] === undefined) {
+    throw new StepFailed(`${folder} is named after no target: expected ${Object.keys(machines).join(' or ')}`, { exitCode: 2 })
+  }
   const names = existsSync(folder) ? readdirSync(folder) : []
   const absent = [...Object.keys(expectations), ...notices].filter((name) => !names.includes(name))
   if (absent.length > 0) {
@@ -53,55 +62,93 @@ export async function checkPrebuild(folder) {
   const facts = []
   for (const [name, expected] of Object.entries(expectations)) {
     const found = await inspect(join(folder, name))
-    problems.push(...compare(expected, found).map((problem) => `${name}: ${problem}`))
-    facts.push(`${name}: ${(found.bytes / 1e6).toFixed(1)} MB, glibc ${found.glibc}, needs ${found.needed.join(', ')}`)
+    if (found.broken !== undefined) {
+      problems.push(`${name}: ${found.broken}`)
+      continue
+    }
+    problems.push(...compare({ ...expected, ...machines[target] }, found).map((problem) => `${name}: ${problem}`))
+    const cxx = found.glibcxx === undefined ? '' : `, GLIBCXX ${found.glibcxx}`
+    facts.push(
+      `${target}/${name}: ${(found.bytes / 1e6).toFixed(1)} MB, glibc ${found.glibc}${cxx}, RUNPATH ${found.runpath ?? 'none'}, needs ${found.needed.join(', ')}`,
+    )
   }
   if (problems.length > 0) throw new StepFailed(`${relative(root, folder)} is not fit to be passed on`, { lines: problems })
   return facts
 }
 
 async function inspect(file) {
+  const bytes = statSync(file).size
+  const content = readFileSync(file)
+  const end = endOfSections(content)
+  if (end === null) return { broken: 'is not a 64-bit ELF file' }
+  if (end > bytes) return { broken: `is cut short: has ${bytes} bytes of ${end}` }
+  const header = await run('readelf', ['--file-header', '--wide', file])
   const dynamic = await run('readelf', ['--dynamic', '--wide', file])
   const symbols = await run('readelf', ['--dyn-syms', '--wide', file])
-  const versions = [...(await run('readelf', ['--version-info', '--wide', file])).matchAll(/GLIBC_(\d[\d.]*)/g)].map((match) => match[1])
+  const versionInfo = await run('readelf', ['--version-info', '--wide', file])
+  const newest = (name) => {
+    const versions = [...versionInfo.matchAll(new RegExp(`\\b${name}_(\\d[\\d.]*)`, 'g'))].map((match) => match[1])
+    return versions.sort(compareVersions).at(-1)
+  }
   const one = (tag) => new RegExp(`\\(${tag}\\)[^[]*\\[(.*)\\]`).exec(dynamic)?.[1]
-  const defined = symbols.split('\n').flatMap((line) => {
-    const [, , , , binding, , section, symbol] = line.trim().split(/\s+/)
-    return ['GLOBAL', 'WEAK', 'UNIQUE'].includes(binding) && section !== 'UND' ? [symbol] : []
-  })
+  const rows = symbols.split('\n').map((line) => line.trim().split(/\s+/))
+  const named = rows.filter(([, , , , binding]) => ['GLOBAL', 'WEAK', 'UNIQUE'].includes(binding))
+  const where = (isDefined) => named.filter(([, , , , , , section]) => (section !== 'UND') === isDefined).map((row) => row[7])
   return {
-    bytes: statSync(file).size,
-    content: readFileSync(file),
+    bytes,
+    content: content.toString('latin1'),
+    machine: /Machine:\s+(.*)/.exec(header)?.[1],
     needed: [...dynamic.matchAll(/\(NEEDED\)[^[]*\[(.*)\]/g)].map((match) => match[1]),
     soname: one('SONAME'),
     runpath: one('RUNPATH') ?? one('RPATH'),
-    glibc: versions.sort(compareVersions).at(-1),
-    exports: defined.sort(),
+    glibc: newest('GLIBC'),
+    glibcxx: newest('GLIBCXX'),
+    exports: where(true).sort(),
+    imports: where(false),
   }
+}
+
+/** Where the table of sections, the last part of an ELF file, ends; null if this is none. */
+function endOfSections(content) {
+  if (content.length < 64 || content.toString('latin1', 0, 5) !== '\x7fELF\x02') return null
+  return Number(content.readBigUInt64LE(40)) + content.readUInt16LE(58) * content.readUInt16LE(60)
 }
 
 function compare(expected, found) {
   const problems = []
-  const foreign = found.needed.filter((name) => !expected.needed.includes(name))
-  if (foreign.length > 0) problems.push(`needs ${foreign.join(', ')}, expected only ${expected.needed.join(', ')}`)
-  for (const key of ['soname', 'runpath']) {
-    if (expected[key] !== undefined && found[key] !== expected[key])
-      problems.push(`${key} is ${found[key] ?? 'missing'}, expected ${expected[key]}`)
-  }
+  if (found.machine !== expected.machine) problems.push(`is built for ${found.machine}, expected ${expected.machine}`)
+  const needed = [...expected.needed, expected.loader]
+  const foreign = found.needed.filter((name) => !needed.includes(name))
+  if (foreign.length > 0) problems.push(`needs ${foreign.join(', ')}, expected only ${needed.join(', ')}`)
+  if (found.soname !== expected.soname) problems.push(`soname is ${found.soname ?? 'missing'}, expected ${expected.soname ?? 'none'}`)
+  if (!expected.runpath.includes(found.runpath)) problems.push(`runpath is ${found.runpath ?? 'missing'}, expected ${expected.runpath[0]}`)
   if (expected.exports !== undefined && found.exports.join() !== expected.exports.join()) {
     problems.push(`exports ${found.exports.slice(0, 20).join(', ') || 'nothing'}, expected ${expected.exports.join(', ')}`)
   }
   if (compareVersions(found.glibc, expected.glibc) > 0) problems.push(`asks for glibc ${found.glibc}, expected ${expected.glibc} at most`)
-  if (found.bytes > expected.largestBytes) problems.push(`has ${found.bytes} bytes, expected ${expected.largestBytes} at most`)
-  for (const path of expected.buildPaths) {
-    if (found.content.includes(`${path}/`)) problems.push('carries a path of the machine that built it')
+  if (found.glibcxx !== undefined && (expected.glibcxx === null || compareVersions(found.glibcxx, expected.glibcxx) > 0)) {
+    problems.push(`asks for GLIBCXX ${found.glibcxx}, expected ${expected.glibcxx ?? 'none'}${expected.glibcxx === null ? '' : ' at most'}`)
   }
+  // Electron and other hosts with a caged heap refuse such buffers.
+  const outside = found.imports.filter((name) => /^napi_create_external_(arraybuffer|buffer)$/.test(name))
+  if (outside.length > 0) problems.push(`calls ${outside.join(', ')}, which some hosts refuse`)
+  if (found.bytes > expected.largestBytes) problems.push(`has ${found.bytes} bytes, expected ${expected.largestBytes} at most`)
+  const path = expected.buildPaths.find((folder) => found.content.includes(`${folder}/`)) ?? expected.strangePaths?.exec(found.content)?.[0]
+  if (path !== undefined) problems.push(`carries a path of the machine that built it: ${path}`)
   return problems
+}
+
+/** The folders of prebuilds/; this machine's also when it is missing, so that its absence is found. */
+function allFolders() {
+  const folder = join(root, 'prebuilds')
+  const targets = existsSync(folder) ? readdirSync(folder) : []
+  return [...new Set([hostTarget, ...targets])].map((target) => join(folder, target))
 }
 
 if (isMain(import.meta.url)) {
   try {
-    for (const line of await checkPrebuild(process.argv[2] ?? join(root, 'prebuilds', hostTarget))) console.log(line)
+    const folders = process.argv.slice(2)
+    for (const folder of folders.length > 0 ? folders : allFolders()) for (const line of await checkPrebuild(folder)) console.log(line)
   } catch (error) {
     reportFailure(error)
   }

@@ -1,15 +1,22 @@
 // Owns what `gabion doctor` finds out about gabion itself: addon, runtime, providers, model, one real embedding.
 
+import { access, constants } from 'node:fs/promises'
 import type { Embedder } from '../embedding/embedder.js'
 import { isGabionError } from '../errors.js'
-import { requireVerified, verifyModel } from '../models/index.js'
-import { nativeAddon } from '../native.js'
+import { KNOWN_MODELS, bundledFolder, requireVerified, resolveModelFolder, verifyModel } from '../models/index.js'
+import { fromNative, nativeAddon } from '../native.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
 import { check, type Check } from './host-checks.js'
+import { checkInstallation } from './install-checks.js'
 import { formatMs } from './quantiles.js'
 
 /** Everything about gabion; stops at the first part without which the next ones cannot be. */
 export async function checkEngine(flags: EmbedderFlags): Promise<Check[]> {
+  const binaries = checkInstallation()
+  return binaries.status === 'fail' ? [binaries] : [binaries, ...(await checkLoaded(flags))]
+}
+
+async function checkLoaded(flags: EmbedderFlags): Promise<Check[]> {
   const addon = attempt('addon', REBUILD, () => {
     const { instructionSet, defaultThreads } = nativeAddon().machine()
     return `loaded; instruction set in use ${instructionSet}, ${String(defaultThreads)} encoder threads by default`
@@ -29,7 +36,7 @@ function attempt(name: string, advice: string, look: () => string): Check {
   try {
     return check(name, 'ok', look())
   } catch (error) {
-    return failed(name, error, advice)
+    return failed(name, fromNative(error), advice)
   }
 }
 
@@ -46,7 +53,7 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
     if (isGabionError(error) && error.code === 'PROVIDER_UNAVAILABLE') {
       return [failed('provider', error, 'install what the message names, or run with --provider cpu')]
     }
-    return [failed('model', error, 'see "gabion model list"; "gabion model verify" compares the files with their checksums')]
+    return checkUnopened(flags.model, error)
   }
   using open = embedder
   const { info } = open
@@ -63,14 +70,40 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
   ]
 }
 
+/** Of a model that does not open: why, and which of its files are not as they should be, if that can be found at all. */
+async function checkUnopened(model: string | undefined, reason: unknown): Promise<Check[]> {
+  const folder = await resolveModelFolder(model).catch(() => null)
+  const advice = (folder === null ? null : await permissionAdvice(folder)) ?? 'see "gabion model list"'
+  const files = folder === null ? null : await checkChecksums(folder)
+  return [failed('model', reason, advice), ...(files?.status === 'fail' ? [files] : [])]
+}
+
 async function checkChecksums(folder: string): Promise<Check> {
   try {
     const verification = await verifyModel(folder)
     requireVerified(verification)
     return check('checksums', 'ok', `${String(verification.files.length)} files as their manifest says`)
   } catch (error) {
-    return failed('checksums', error, 'the model folder was changed or damaged: install or convert it again')
+    return failed('checksums', error, await mendingOf(folder))
   }
+}
+
+/** What to do where this user may not read a model folder; null where that is not what is wrong. */
+async function permissionAdvice(folder: string): Promise<string | null> {
+  const code = await access(folder, constants.R_OK | constants.X_OK).then(
+    () => null,
+    (error: unknown) => (error as NodeJS.ErrnoException).code,
+  )
+  return code === 'EACCES' ? `this user may not read it: chmod -R a+rX '${folder}'` : null
+}
+
+/** The command that brings a model folder back. */
+async function mendingOf(folder: string): Promise<string> {
+  const denied = await permissionAdvice(folder)
+  if (denied !== null) return denied
+  const bundled = KNOWN_MODELS.some((known) => known.bundled && bundledFolder(known) === folder)
+  if (bundled) return 'the bundled model was changed or damaged: npm install --force gabion (from a checkout: git checkout models)'
+  return `the model folder was changed or damaged: pull it again ("gabion model pull NAME"), or convert it again: gabion model convert '${folder}' --overwrite`
 }
 
 function checkProviders({ info }: Embedder): Check {

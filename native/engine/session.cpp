@@ -4,13 +4,21 @@
 #include <atomic>
 #include <filesystem>
 #include <mutex>
+#include <string_view>
 #include <utility>
+
+#include "cuda_provider.hpp"
 
 namespace gabion {
 namespace {
 
 // The fusions below make kernels that are slower, for one short text on one thread, than the graph as it was written.
 constexpr const char* kSlowFusions = "SkipLayerNormFusion;BiasSkipLayerNormFusion;EmbedLayerNormFusion";
+
+/// Before the path of a provider's library, in `cuda:/path/to/library.so`.
+constexpr std::string_view kCudaPrefix = "cuda:";
+
+std::string ProviderName(const std::string& provider) { return provider.substr(0, provider.find(':')); }
 
 template <typename T>
 OrtOwned<T> Own(T* object, void (*release)(T*)) {
@@ -91,13 +99,13 @@ Session::Session(const std::string& graph_file, const std::vector<std::string>& 
   for (const std::string& provider : providers) {
     try {
       Open(graph_file, provider);
-      provider_ = provider;
+      provider_ = ProviderName(provider);
       break;
     } catch (const Error& failure) {
       if (failure.code() != Code::kProviderUnavailable) {
         throw;
       }
-      passed_over_.push_back({provider, failure.what()});
+      passed_over_.push_back({ProviderName(provider), failure.what()});
     }
   }
   if (provider_.empty()) {
@@ -128,19 +136,24 @@ void Session::Open(const std::string& graph_file, const std::string& provider) {
                  Code::kInternal, "AddSessionConfigEntry");
   runtime_.Check(api.AddCustomOpDomain(raw, domain_.get()), Code::kInternal, "AddCustomOpDomain");
 
-  if (provider == "cuda") {
-    OrtCUDAProviderOptionsV2* cuda = nullptr;
-    runtime_.Check(api.CreateCUDAProviderOptions(&cuda), Code::kProviderUnavailable, "cuda");
-    const auto owned = Own(cuda, api.ReleaseCUDAProviderOptions);
-    runtime_.Check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(raw, cuda), Code::kProviderUnavailable, "cuda");
+  const bool cuda = ProviderName(provider) == "cuda";
+  if (cuda) {
+    AppendCuda(runtime_, raw, provider.size() > kCudaPrefix.size() ? provider.substr(kCudaPrefix.size()) : "");
   } else if (provider != "cpu") {
     throw Error(Code::kProviderUnavailable, "there is no execution provider of this name");
   }
 
   OrtSession* session = nullptr;
   const FirstSession first;
-  runtime_.Check(api.CreateSession(runtime_.environment(), graph_file.c_str(), raw, &session), Code::kModelInvalid,
-                 "graph " + graph_file + " cannot be opened");
+  try {
+    runtime_.Check(api.CreateSession(runtime_.environment(), graph_file.c_str(), raw, &session), Code::kModelInvalid,
+                   "graph " + graph_file + " cannot be opened");
+  } catch (const Error& error) {
+    if (!cuda || !TellsOfCuda(error.what())) {
+      throw;
+    }
+    throw Error(Code::kProviderUnavailable, ExplainCuda(error.what()));
+  }
   FirstSession::Made();
   session_.reset(session);
 }
@@ -261,9 +274,13 @@ void Session::Run(size_t tokens, Scratch& scratch) const {
   owned[3].reset(output);
   const char* output_name = output_name_.c_str();
   const EncoderLoanScope lend(scratch.loan_);
-  runtime_.Check(api.Run(session_.get(), scratch.options_.get(), names.data(), values_in.data(), inputs_.size(),
-                         &output_name, 1, &output),
-                 Code::kInferenceFailed, "the graph failed");
+  try {
+    runtime_.Check(api.Run(session_.get(), scratch.options_.get(), names.data(), values_in.data(), inputs_.size(),
+                           &output_name, 1, &output),
+                   Code::kInferenceFailed, "the graph failed");
+  } catch (const Error& error) {
+    throw provider_ == "cuda" ? Error(error.code(), ExplainCuda(error.what())) : error;
+  }
 }
 
 }  // namespace gabion

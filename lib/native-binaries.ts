@@ -1,0 +1,75 @@
+// Owns where the native binaries lie and whether they can be loaded at all: a file that is cut short would end the process, not throw.
+
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readElfFile } from './elf-file.js'
+
+/** The platform this process runs on. */
+export const HOST_TARGET = `${process.platform}-${process.arch}`
+
+/** Name of the package that carries this platform's binaries, for an installation whose main package came without. */
+export const PLATFORM_PACKAGE = `gabion-${HOST_TARGET}`
+
+/** The addon and the library it opens, as they lie beside each other. */
+export const BINARIES = ['gabion.node', 'libgabion_onnx.so.1'] as const
+
+// One level up from lib/ and from dist/ alike.
+const OWN_FOLDER = fileURLToPath(new URL('..', import.meta.url))
+
+/** Where the binaries lie. */
+export interface BinariesLocation {
+  /** Built in this checkout, a part of this package, or in the platform's package. */
+  kind: 'local' | 'own' | 'platform'
+  /** Folder of the package that has them. */
+  packageFolder: string
+  /** Folder of the binaries. */
+  folder: string
+}
+
+/** Finds the binaries: this package's own if it has any, else those of the platform's package; null if neither is there. */
+export function binariesLocation(): BinariesLocation | null {
+  const local = join(OWN_FOLDER, 'build', 'Release')
+  if (!process.env.PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: OWN_FOLDER, folder: local }
+  const own = join(OWN_FOLDER, 'prebuilds', HOST_TARGET)
+  if (existsSync(own)) return { kind: 'own', packageFolder: OWN_FOLDER, folder: own }
+  try {
+    const packageFolder = dirname(createRequire(import.meta.url).resolve(`${PLATFORM_PACKAGE}/package.json`))
+    return { kind: 'platform', packageFolder, folder: join(packageFolder, 'prebuilds', HOST_TARGET) }
+  } catch {
+    return null
+  }
+}
+
+/** Why a binary cannot be loaded. */
+export interface BinaryProblem {
+  what: string
+  /** True if the file may not be read, and may well be in order. */
+  unreadable: boolean
+}
+
+/** Looks at the heads of the binaries in a folder; null if they are whole and for this processor. Takes some microseconds. */
+export function problemOfBinaries(folder: string): BinaryProblem | null {
+  for (const name of BINARIES) {
+    const problem = problemOf(join(folder, name))
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+function problemOf(file: string): BinaryProblem | null {
+  try {
+    const { arch, bytes, expectedBytes } = readElfFile(file)
+    const broken = (what: string): BinaryProblem => ({ what, unreadable: false })
+    if (arch === null) return broken(`${file} is no binary (${String(bytes)} bytes)`)
+    if (bytes < expectedBytes) return broken(`${file} is cut short: ${String(bytes)} of ${String(expectedBytes)} bytes`)
+    if (arch !== process.arch) return broken(`${file} is for ${arch}, this Node is for ${process.arch}`)
+    return null
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const unreadable = code === 'EACCES' || code === 'EPERM'
+    if (unreadable) return { what: `${file} may not be read by this user`, unreadable }
+    return { what: code === 'ENOENT' ? `${file} is missing` : `${file} cannot be read (${String(code)})`, unreadable }
+  }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// Checks the packed main package as tools and TypeScript see it: publint, and "are the types wrong?" for every way to import it.
+//
+// usage: node scripts/release/check.mjs [TARBALL]      without one, the checkout is packed
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
+import { pack } from './pack.mjs'
+
+/** Install scripts run on the user's machine: gabion has none. */
+const installScripts = ['preinstall', 'install', 'postinstall', 'prepare']
+
+/** Throws StepFailed with every finding. */
+export async function checkPackages(tarball) {
+  const manifest = JSON.parse(await run('tar', ['-xzOf', tarball, 'package/package.json']))
+  const content = new Uint8Array(readFileSync(tarball))
+  const { messages } = await publint({ pack: { tarball: content.buffer }, strict: true })
+  const findings = messages.map((message) => `publint: ${formatMessage(message, manifest) ?? message.code}`)
+  for (const name of installScripts) if (manifest.scripts?.[name] !== undefined) findings.push(`package.json has a script ${name}`)
+  if (manifest.gypfile !== false) findings.push('package.json: gypfile is not false, so npm would compile')
+  // The package has ES modules only: CommonJS reaches them by require() of a module, which Node has from 20.19 on.
+  const require = createRequire(join(root, 'package.json'))
+  const attw = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist', 'index.js')
+  await run(process.execPath, [attw, tarball, '--profile', 'esm-only', '--no-emoji', '--no-color', '--format', 'table-flipped']).catch(
+    (error) => {
+      if (!(error instanceof StepFailed)) throw error
+      findings.push(`are the types wrong?\n${error.output}`)
+    },
+  )
+  if (findings.length > 0) throw new StepFailed(`${basename(tarball)} is not as it should be`, { lines: findings })
+}
+
+if (isMain(import.meta.url)) {
+  try {
+    const tarball = process.argv[2] ?? (await pack()).main
+    await checkPackages(tarball)
+    console.log(`${basename(tarball)}: publint and attw find nothing, there are no install scripts`)
+  } catch (error) {
+    reportFailure(error)
+  }
+}

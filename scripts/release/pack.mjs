@@ -1,0 +1,141 @@
+#!/usr/bin/env node
+// Makes what is published, in build/packages: the package without binaries, one package of binaries a platform, and for machines without a
+// registry one tarball a platform that has everything of gabion's own in it.
+//
+// usage: node scripts/release/pack.mjs [--json]
+
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { checkPrebuild } from '../check-prebuild.mjs'
+import { hostTarget } from '../prepare-ort.mjs'
+import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
+
+/** Every platform there are binaries for. */
+export const targets = ['linux-x64', 'linux-arm64']
+
+/** Where the tarballs come to lie. */
+export const packagesFolder = join(root, 'build', 'packages')
+
+/** Only what a user of the package needs of package.json: the rest speaks of the checkout. */
+const workshopFields = ['scripts', 'devDependencies', 'overrides']
+
+/**
+ * Packs, with what prebuilds/ has of the wished targets, which must be this machine's at least.
+ * Returns { main, platforms: {target: file}, offline: {target: file} }, absolute paths of tarballs.
+ */
+export async function pack({ targets: wished = targets } = {}) {
+  const present = wished.filter((target) => existsSync(join(root, 'prebuilds', target)))
+  if (!present.includes(hostTarget)) {
+    throw new StepFailed(`prebuilds/${hostTarget} is missing; \`npm run prebuild\` makes it`, { exitCode: 2 })
+  }
+  for (const target of present) await checkPrebuild(join(root, 'prebuilds', target))
+  const stage = join(packagesFolder, '.stage')
+  rmSync(packagesFolder, { recursive: true, force: true })
+  const files = await packedFiles()
+  const offline = {}
+  for (const target of present) {
+    offline[target] = await packFolder(stageMain(join(stage, 'offline'), files, { target }), `-${target}`)
+  }
+  const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: wished }))
+  const platforms = {}
+  for (const target of present) platforms[target] = await packFolder(stagePlatform(join(stage, target), target))
+  rmSync(stage, { recursive: true })
+  return { main, platforms, offline }
+}
+
+const manifest = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** What npm itself would pack of the checkout, by package.json's `files`. */
+async function packedFiles() {
+  const [{ files }] = JSON.parse(await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']))
+  return files.map(({ path }) => path)
+}
+
+/** The package as one platform's, with its binaries; or without any, and with packages of binaries as optional dependencies. */
+function stageMain(folder, files, { target = null, dependsOn = [] }) {
+  rmSync(folder, { recursive: true, force: true })
+  const wanted = files.filter((path) => !path.startsWith('prebuilds/') || path.startsWith(`prebuilds/${target}/`))
+  for (const path of wanted) place(path, folder)
+  const content = Object.fromEntries(Object.entries(manifest()).filter(([key]) => !workshopFields.includes(key)))
+  if (target === null) {
+    content.files = content.files.filter((name) => name !== 'prebuilds')
+    content.optionalDependencies = Object.fromEntries(dependsOn.map((one) => [`gabion-${one}`, content.version]))
+  } else {
+    content.cpu = [target.split('-')[1]]
+  }
+  rmSync(join(folder, 'package.json'))
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(content, null, 2)}\n`)
+  return folder
+}
+
+function stagePlatform(folder, target) {
+  const { version, license, engines, libc, repository } = manifest()
+  const [os, cpu] = target.split('-')
+  mkdirSync(folder, { recursive: true })
+  cpSync(join(root, 'prebuilds', target), join(folder, 'prebuilds', target), { recursive: true })
+  for (const name of ['LICENSE', 'NOTICE']) copyFileSync(join(root, name), join(folder, name))
+  const content = {
+    name: `gabion-${target}`,
+    version,
+    description: `The binaries of gabion for ${target}`,
+    license,
+    repository,
+    engines,
+    os: [os],
+    cpu: [cpu],
+    libc,
+    files: ['prebuilds', 'NOTICE'],
+    // Package managers that run from archives must lay binaries out on disk.
+    preferUnplugged: true,
+  }
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(content, null, 2)}\n`)
+  writeFileSync(
+    join(folder, 'README.md'),
+    `# gabion-${target}\n\nThe native addon of gabion and the ONNX Runtime it runs with, for ${target} with glibc. gabion installs it by itself.\n`,
+  )
+  return folder
+}
+
+/** A link where it can be: the model alone has 46 MB. */
+function place(path, folder) {
+  const to = join(folder, path)
+  mkdirSync(dirname(to), { recursive: true })
+  try {
+    linkSync(join(root, path), to)
+  } catch {
+    copyFileSync(join(root, path), to)
+  }
+}
+
+async function packFolder(folder, suffix = '') {
+  mkdirSync(packagesFolder, { recursive: true })
+  const [{ filename }] = JSON.parse(
+    await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', packagesFolder], { cwd: folder }),
+  )
+  const file = join(packagesFolder, filename)
+  if (suffix === '') return file
+  const named = file.replace(/\.tgz$/, `${suffix}.tgz`)
+  renameSync(file, named)
+  return named
+}
+
+if (isMain(import.meta.url)) {
+  try {
+    const packed = await pack()
+    if (process.argv.includes('--json')) console.log(JSON.stringify(packed))
+    else for (const name of readdirSync(packagesFolder)) console.log(relative(process.cwd(), join(packagesFolder, name)))
+  } catch (error) {
+    reportFailure(error)
+  }
+}

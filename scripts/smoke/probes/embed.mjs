@@ -1,0 +1,8 @@
+// Embeds one text with the installed package and says what it ran from. Loading compares a vector with the stored one by itself.
+import { Embedder } from 'gabion'
+
+const embedder = await Embedder.load()
+const vector = await embedder.embed('The kettle is on.')
+const libraries = process.report.getReport().sharedObjects.filter((file) => /gabion(\.node|_onnx)/.test(file))
+console.log(JSON.stringify({ node: process.version, dimensions: vector.length, length: Math.hypot(...vector), libraries }))
+embedder.dispose()

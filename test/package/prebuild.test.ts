@@ -1,0 +1,117 @@
+// What is wrong with prebuilt binaries is found before they are packed.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const target = `${process.platform}-${process.arch}`
+const place = mkdtempSync(join(tmpdir(), 'gabion-prebuild-'))
+after(() => {
+  rmSync(place, { recursive: true, force: true })
+})
+
+/** A copy of this machine's prebuilt files, in a folder named after a target. */
+function copy(name = target): string {
+  const folder = join(mkdtempSync(join(place, 'copy-')), name)
+  cpSync(join(root, 'prebuilds', target), folder, { recursive: true })
+  return folder
+}
+
+async function checked(folder: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  return promisify(execFile)(process.execPath, [join(root, 'scripts/check-prebuild.mjs'), folder]).then(
+    (ended) => ({ ...ended, code: 0 }),
+    (error: unknown) => error as { code: number; stdout: string; stderr: string },
+  )
+}
+
+/** Overwrites bytes of a binary, which must be there. */
+function replace(file: string, from: string, to: string): void {
+  const content = readFileSync(file)
+  const at = content.indexOf(from, 0, 'latin1')
+  assert.notEqual(at, -1, `${file} has no ${from}`)
+  content.write(to, at, 'latin1')
+  writeFileSync(file, content)
+}
+
+describe('the check of prebuilt binaries', () => {
+  test('is content with those of this machine and says what they need', async () => {
+    const { code, stdout, stderr } = await checked(copy())
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /gabion\.node: \d\.\d MB, glibc 2\.\d+, RUNPATH \$ORIGIN, needs /)
+    assert.match(stdout, /libgabion_onnx\.so\.1: \d+\.\d MB, glibc 2\.28, GLIBCXX 3\.4\.\d+/)
+  })
+
+  const faults: [string, (folder: string) => void, RegExp][] = [
+    [
+      'a missing library',
+      (folder) => {
+        rmSync(join(folder, 'libgabion_onnx.so.1'))
+      },
+      /lacks libgabion_onnx\.so\.1.*npm run prebuild/s,
+    ],
+    [
+      'an addon cut short',
+      (folder) => {
+        truncateSync(join(folder, 'gabion.node'), 1 << 20)
+      },
+      /gabion\.node: is cut short: has 1048576 bytes/,
+    ],
+    [
+      'no binary at all',
+      (folder) => {
+        writeFileSync(join(folder, 'gabion.node'), 'not found')
+      },
+      /gabion\.node: is not a 64-bit ELF file/,
+    ],
+    [
+      'a search path of the builder',
+      (folder) => {
+        replace(join(folder, 'gabion.node'), '$ORIGIN\0', '/opt/li\0')
+      },
+      /runpath is \/opt\/li, expected \$ORIGIN/,
+    ],
+    [
+      'another name of the library',
+      (folder) => {
+        replace(join(folder, 'libgabion_onnx.so.1'), 'libgabion_onnx.so.1\0', 'libonnxruntimex.so1\0')
+      },
+      /soname is libonnxruntimex\.so1, expected libgabion_onnx\.so\.1/,
+    ],
+    [
+      'a newer C library asked for',
+      (folder) => {
+        replace(join(folder, 'libgabion_onnx.so.1'), 'GLIBC_2.28\0', 'GLIBC_2.99\0')
+      },
+      /asks for glibc 2\.99, expected 2\.28 at most/,
+    ],
+    [
+      'a path of the machine that built it',
+      (folder) => {
+        replace(join(folder, 'gabion.node'), '/proc/self/mountinfo', '/home/ada/gabion/x/y')
+      },
+      /carries a path of the machine that built it: \/home\/ada\/gabion/,
+    ],
+  ]
+  for (const [what, breakIt, expected] of faults) {
+    test(`finds ${what}`, async () => {
+      const folder = copy()
+      breakIt(folder)
+      const { code, stderr } = await checked(folder)
+      assert.notEqual(code, 0)
+      assert.match(stderr, expected)
+    })
+  }
+
+  test('finds binaries of another processor', async () => {
+    const other = process.arch === 'x64' ? 'linux-arm64' : 'linux-x64'
+    const { code, stderr } = await checked(copy(other))
+    assert.equal(code, 1)
+    assert.match(stderr, /gabion\.node: is built for .*, expected /)
+  })
+})
