@@ -4,48 +4,28 @@
 //
 // usage: npm run smoke -- [--quick] [--only TEXT]… [--packages FOLDER]
 
-import { execFile } from 'node:child_process'
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs, promisify } from 'node:util'
-import { build } from 'esbuild'
-import { hostTarget, libraryName } from './prepare-ort.mjs'
+import { parseArgs } from 'node:util'
+import { hostTarget } from './prepare-ort.mjs'
 import { pack } from './release/pack.mjs'
-import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
-import { makeApp, ownNothing } from './smoke/apps.mjs'
-import { nodeRelease } from './smoke/nodes.mjs'
+import { StepFailed, isMain, reportFailure, run } from './setup/run.mjs'
 import { startRegistry } from './smoke/registry.mjs'
+import { waysOf } from './smoke/ways.mjs'
 
-const execute = promisify(execFile)
 const usage = `usage: npm run smoke -- [--quick] [--only TEXT]… [--packages FOLDER]
   --quick            this Node and the newest one only, without @huggingface/transformers
   --only TEXT        only the ways whose name has this text; may be given again
   --packages FOLDER  test these tarballs instead of packing the checkout`
 
-/** `nobody` on every Linux. */
-const otherUser = 65534
-
 async function main({ quick, only, packages }) {
   const place = realpathSync(mkdtempSync(join(tmpdir(), 'gabion-smoke-')))
   chmodSync(place, 0o755)
-  const tarballs = packages === undefined ? await packedHere() : await given(packages)
+  const tarballs = packages === undefined ? await packedHere(quick) : await given(packages)
   const registry = await startRegistry(tarballs.published)
   try {
-    const ways = waysOf({ place, registry: registry.url, offline: tarballs.offline, quick, apps: new Map() })
+    const ways = waysOf({ place, registry: registry.url, main: tarballs.main, offline: tarballs.offline, quick, apps: new Map() })
     const wanted = Object.entries(ways).filter(([name]) => only.length === 0 || only.some((text) => name.includes(text)))
     if (wanted.length === 0) throw new StepFailed(`no way has ${only.join(' or ')} in its name\n${usage}`, { exitCode: 2 })
     let failed = 0
@@ -79,9 +59,10 @@ async function tryWay(name, way) {
   return 1
 }
 
-async function packedHere() {
-  const { main: own, platforms, offline } = await pack({ targets: [hostTarget] })
-  return { published: [own, ...Object.values(platforms)], offline: offline[hostTarget] }
+async function packedHere(quick) {
+  // test/package has the tarball with everything in it.
+  const { main: own, platforms, offline } = await pack({ targets: [hostTarget], withOffline: !quick })
+  return { main: own, published: [own, ...Object.values(platforms)], offline: offline[hostTarget] }
 }
 
 /** Tarballs of a folder, told apart by what their names end with. */
@@ -89,182 +70,10 @@ async function given(folder) {
   const files = readdirSync(folder).flatMap((name) => (name.endsWith('.tgz') ? [join(folder, name)] : []))
   const isOffline = (file) => /gabion-\d.*-linux-\w+\.tgz$/.test(file)
   return {
+    main: files.find((file) => /gabion-\d[^/]*$/.test(file) && !isOffline(file)),
     published: files.filter((file) => !isOffline(file)),
     offline: files.find((file) => isOffline(file) && file.endsWith(`-${hostTarget}.tgz`)),
   }
-}
-
-/** Name of each way → what it does; a way throws when it fails. */
-function waysOf(context) {
-  const { place, quick } = context
-  const app = (manager) => once(context.apps, manager, () => makeApp(join(place, manager), manager, context.registry))
-  const releases = quick ? ['latest'] : ['20', '22', '24', 'latest']
-  const ways = {
-    'npm install': async () => probe(await app('npm')),
-    'npm install of the offline tarball': async () => {
-      if (context.offline === undefined) return 'there is no such tarball'
-      await probe(await makeApp(join(place, 'offline'), 'npm', context.registry, [context.offline]))
-    },
-    'pnpm add': async () => probe(await app('pnpm')),
-    'yarn add': async () => probe(await app('yarn')),
-  }
-  for (const range of releases) {
-    ways[`Node ${range}`] = async () => {
-      const { path, version } = await nodeRelease(range)
-      const said = await probe(await app('npm'), { node: path })
-      if (said.node !== `v${version}`) throw new Error(`expected Node ${version}, ran ${said.node}`)
-    }
-  }
-  return {
-    ...ways,
-    'without PREBUILDS_ONLY, from another folder': async () => probe(await app('npm'), { cwd: '/', env: { PREBUILDS_ONLY: undefined } }),
-    'in a worker thread': async () => probe(await app('npm'), { script: 'worker.mjs' }),
-    'from a path with spaces and letters beyond ASCII': async () =>
-      probe(await copyOf(await app('npm'), join(place, 'ein Ordner für 文字 🐈'))),
-    'from a read-only file system': async () => readOnly(context, await app('npm')),
-    'as another user, without a home': async () => {
-      if (process.getuid() !== 0) return 'only root can become another user'
-      await probe(await app('npm'), { uid: otherUser, env: { HOME: '/nonexistent' } })
-    },
-    'bundled by esbuild as a module': async () => probe(await bundled(context, await app('npm'), 'esm')),
-    'bundled by esbuild as CommonJS': async () => probe(await bundled(context, await app('npm'), 'cjs'), { script: 'embed.cjs' }),
-    'beside onnxruntime-node and transformers.js': async () =>
-      quick ? 'left out of the short form' : besideRivals(context, await app('npm')),
-    'with no external buffers in use': async () => {
-      const symbols = await run('nm', ['-D', '--undefined-only', join(binariesOf(await app('npm')), 'gabion.node')])
-      if (/napi_create_external_(arraybuffer|buffer)/.test(symbols)) throw new Error('the addon makes external buffers')
-    },
-    'a truncated addon is noticed': async () =>
-      mustFail(await broken(context, await app('npm'), (folder) => truncateSync(join(folder, 'gabion.node'), 100_000))),
-    'a missing runtime library is noticed': async () =>
-      mustFail(await broken(context, await app('npm'), (folder) => rmSync(join(folder, libraryName)))),
-    'an addon of another processor is noticed': async () =>
-      mustFail(await broken(context, await app('npm'), (folder) => setMachine(join(folder, 'gabion.node')))),
-  }
-}
-
-/** Each way that needs an app gets the same one; if it could not be made, each is told. */
-function once(apps, name, make) {
-  if (!apps.has(name)) apps.set(name, make())
-  return apps.get(name)
-}
-
-/** Runs a probe in an app's folder; returns what it said. Throws if it did not embed from the app's own binaries. */
-async function probe(folder, { script = 'embed.mjs', args = [], node = process.execPath, cwd = folder, env = {}, uid } = {}) {
-  const options = {
-    cwd,
-    env: { ...ownNothing(), NODE_OPTIONS: '', PREBUILDS_ONLY: '1', ...env },
-    ...(uid === undefined ? {} : { uid, gid: uid }),
-  }
-  const { stdout } = await execute(node, [join(folder, script), ...args], options)
-  const said = JSON.parse(stdout)
-  if (said.dimensions !== 384 || Math.abs(said.length - 1) > 1e-5) throw new Error(`no unit vector of 384 dimensions: ${stdout}`)
-  if (said.libraries.length !== 2 || said.libraries.some((file) => !file.startsWith(`${realpathSync(folder)}/`))) {
-    throw new Error(`expected the app's own two binaries, ran with ${said.libraries.join(', ')}`)
-  }
-  return said
-}
-
-async function copyOf(app, folder) {
-  // Links of files, since an installation has 140 MB; folders and symbolic links are made anew.
-  await run('cp', ['-al', app, folder])
-  return folder
-}
-
-/** In a mount of its own the app's folder is read-only even to root; where that is not allowed, to a user who may not write. */
-async function readOnly(context, app) {
-  const folder = await copyOf(app, join(context.place, 'read-only'))
-  const inside = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/x" 2>/dev/null && cd "$0" && exec "$1" embed.mjs'
-  const env = { ...ownNothing(), NODE_OPTIONS: '', PREBUILDS_ONLY: '1', HOME: folder, TMPDIR: folder }
-  const canMount = await execute('unshare', ['--mount', '--map-root-user', 'true']).then(
-    () => true,
-    () => false,
-  )
-  if (canMount) {
-    await execute('unshare', ['--mount', '--map-root-user', 'sh', '-c', inside, folder, process.execPath], { env })
-    return
-  }
-  if (process.getuid() !== 0) return 'no mount of its own is allowed here'
-  await run('chmod', ['-R', 'a-w', folder])
-  await probe(folder, { uid: otherUser, env: { HOME: folder, TMPDIR: folder } })
-}
-
-async function bundled(context, app, format) {
-  const folder = join(context.place, `bundle-${format}`)
-  mkdirSync(folder)
-  // The bundle's own folder has the package and nothing of the app but the one file.
-  await run('cp', ['-al', join(app, 'node_modules'), folder])
-  const script = "import { Embedder } from 'gabion'"
-  writeFileSync(join(folder, 'package.json'), '{"private":true}')
-  const source = join(folder, 'source.ts')
-  writeFileSync(
-    source,
-    `${script}
-async function main(): Promise<void> {
-  const embedder = await Embedder.load()
-  const vector: Float32Array = await embedder.embed('The kettle is on.')
-  const libraries = process.report.getReport().sharedObjects.filter((file: string) => /gabion(\\.node|_onnx)/.test(file))
-  console.log(JSON.stringify({ node: process.version, dimensions: vector.length, length: Math.hypot(...vector), libraries }))
-  embedder.dispose()
-}
-void main()
-`,
-  )
-  const outfile = join(folder, format === 'esm' ? 'embed.mjs' : 'embed.cjs')
-  await build({ entryPoints: [source], outfile, bundle: true, platform: 'node', format, external: ['gabion'], logLevel: 'silent' })
-  rmSync(source)
-  return folder
-}
-
-async function besideRivals(context, app) {
-  const folder = join(root, 'build', 'smoke', 'rivals')
-  if (!existsSync(join(folder, 'node_modules', '@huggingface', 'transformers'))) {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'package.json'), '{"private":true}')
-    await run(
-      'npm',
-      ['install', '--ignore-scripts', '--no-audit', '--no-fund', 'onnxruntime-node@1.30.0', '@huggingface/transformers@4.3.1'],
-      { cwd: folder },
-    )
-  }
-  const graph = join(root, 'build', 'models', 'all-MiniLM-L6-v2', 'onnx', 'model_fp32.onnx')
-  if (!existsSync(graph)) return '`npm run setup -- --for test` makes the graph it needs'
-  await probe(app, { script: 'beside.mjs', args: [folder, graph] })
-}
-
-const binariesOf = (app) => join(realpathSync(join(app, 'node_modules', `gabion-${hostTarget}`)), 'prebuilds', hostTarget)
-
-/** A copy of the app whose binaries may be broken. */
-async function broken(context, app, damage) {
-  const folder = mkdtempSync(join(context.place, 'broken-'))
-  await run('cp', ['-al', `${app}/.`, folder])
-  const binaries = binariesOf(folder)
-  for (const name of readdirSync(binaries)) {
-    // No longer the same file as the app's.
-    cpSync(join(binaries, name), join(binaries, `${name}.own`))
-    renameSync(join(binaries, `${name}.own`), join(binaries, name))
-  }
-  damage(binaries)
-  return folder
-}
-
-async function mustFail(folder) {
-  const said = await probe(folder).catch((error) => error)
-  if (!(said instanceof Error)) throw new Error('the probe of a broken package passed')
-  if (!/RUNTIME_MISSING|RUNTIME_INCOMPATIBLE/.test(said.stderr ?? ''))
-    throw new Error(`expected a coded error, found: ${said.stderr ?? said.message}`)
-  const doctor = await execute(process.execPath, [join(folder, 'node_modules', 'gabion', 'dist', 'cli', 'main.js'), 'doctor', '--json'], {
-    cwd: folder,
-    env: { ...ownNothing(), PREBUILDS_ONLY: '1' },
-  }).catch((error) => error)
-  if (doctor.code !== 1 || !/"status":"fail"/.test(doctor.stdout)) throw new Error(`gabion doctor does not find it: ${doctor.stdout}`)
-}
-
-/** Turns an ELF file into one for the other architecture, by its header. */
-function setMachine(file) {
-  const content = readFileSync(file)
-  content.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18)
-  writeFileSync(file, content)
 }
 
 function readOptions(args) {

@@ -34,7 +34,7 @@ const workshopFields = ['scripts', 'devDependencies', 'overrides']
  * Packs, with what prebuilds/ has of the wished targets, which must be this machine's at least.
  * Returns { main, platforms: {target: file}, offline: {target: file} }, absolute paths of tarballs.
  */
-export async function pack({ targets: wished = targets } = {}) {
+export async function pack({ targets: wished = targets, withOffline = true } = {}) {
   const present = wished.filter((target) => existsSync(join(root, 'prebuilds', target)))
   if (!present.includes(hostTarget)) {
     throw new StepFailed(`prebuilds/${hostTarget} is missing; \`npm run prebuild\` makes it`, { exitCode: 2 })
@@ -44,7 +44,7 @@ export async function pack({ targets: wished = targets } = {}) {
   rmSync(packagesFolder, { recursive: true, force: true })
   const files = await packedFiles()
   const offline = {}
-  for (const target of present) {
+  for (const target of withOffline ? present : []) {
     offline[target] = await packFolder(stageMain(join(stage, 'offline'), files, { target }), `-${target}`)
   }
   const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: wished }))

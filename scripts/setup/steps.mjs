@@ -184,7 +184,10 @@ export const steps = [
     title: 'Prebuilt binaries',
     purposes: ['package'],
     hash: () =>
-      hashInputs({ files: ['scripts/prebuild.mjs', 'scripts/prebuild'], texts: addonFiles.map((file) => fileMark(join(root, file))) }),
+      hashInputs({
+        files: ['scripts/prebuild.mjs', 'scripts/prebuild', 'scripts/check-prebuild.mjs'],
+        texts: addonFiles.map((file) => fileMark(join(root, file))),
+      }),
     outputs: [`prebuilds/${hostTarget}/gabion.node`],
     work: (context) => prebuild({ echo: context.verbose }),
   },
