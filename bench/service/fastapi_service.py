@@ -1,6 +1,6 @@
 """The service that a Python team writes first: FastAPI over sentence-transformers, one model, float32, answers in OpenAI's form.
 
-usage: python_service.py PORT MODEL-FOLDER THREADS
+usage: fastapi_service.py PORT MODEL-FOLDER THREADS
 """
 
 import base64

@@ -1,0 +1,92 @@
+// What was measured as a table of rows: what, figure, mark, met or missed.
+
+const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`
+const rate = (value) => value.toFixed(0)
+const percent = (value) => `${(100 * value).toFixed(1)} %`
+const times = (value) => `${value.toFixed(value < 10 ? 2 : 0)} times`
+
+/** @typedef {{ what: string, figure: string, mark?: string, met?: boolean }} Row */
+
+const fact = (what, figure) => ({ what, figure })
+const mark = (what, figure, wanted, met) => ({ what, figure, mark: wanted, met })
+
+const rowsOf = {
+  http: ({ library, capacity, share, floats, half, full, twice }) => [
+    fact('library alone, texts a second', rate(library)),
+    mark('HTTP, base64, requests a second', `${rate(capacity)}, ${percent(share)} of the library`, '≥ 85 %', share >= 0.85),
+    fact('HTTP, lists of numbers, requests a second', `${rate(floats)}, ${percent(floats / library)} of the library`),
+    mark(
+      'half load: p50, p99',
+      `${ms(half.p50)}, ${ms(half.p99)}: ${times(half.p99 / half.p50)}`,
+      'p99 ≤ 3 × p50',
+      half.p99 <= 3 * half.p50,
+    ),
+    ...Object.entries({ half, full, twice }).map(([name, { loopP99Ms }]) =>
+      mark(`event loop late at ${name} load, p99`, ms(loopP99Ms), '< 5 ms', loopP99Ms < 5),
+    ),
+    fact('at capacity: p99 of accepted', `${ms(full.p99)}, ${shed(full)}`),
+    mark(
+      'at twice the capacity: p99 of accepted',
+      `${ms(twice.p99)}: ${times(twice.p99 / full.p99)} that at capacity`,
+      '≤ 2 times',
+      twice.p99 <= 2 * full.p99,
+    ),
+    mark('at twice the capacity: refused', shed(twice), 'with 429', (twice.statuses[429] ?? 0) > 0 && only(twice, ['200', '429'])),
+  ],
+  soak: ({ seconds, rss }) => {
+    // The first fifth fills what is filled once.
+    const early = rss[Math.floor(rss.length / 5)]
+    const growth = rss.at(-1) / early - 1
+    const figure = `${(early / 1e6).toFixed(0)} → ${(rss.at(-1) / 1e6).toFixed(0)} MB, ${percent(growth)}`
+    return [mark(`resident memory over ${seconds} s of twice the capacity`, figure, 'flat (± 5 %)', Math.abs(growth) <= 0.05)]
+  },
+  grpc: ({ library, capacity, closed, half, twice }) => [
+    fact('gRPC (ghz), requests a second', `${rate(capacity)}, ${percent(capacity / library)} of the library's ${rate(library)}`),
+    fact('gRPC, 8 calls at once: p50, p99', `${ms(closed.p50)}, ${ms(closed.p99)}`),
+    fact('gRPC, half load: p50, p99', `${ms(half.p50)}, ${ms(half.p99)}`),
+    fact('gRPC, twice the capacity: p50, p99 of accepted', `${ms(twice.p50)}, ${ms(twice.p99)}; ${rate(twice.accepted)} a second`),
+    mark(
+      'gRPC, twice the capacity: refused',
+      shed(twice),
+      'with RESOURCE_EXHAUSTED',
+      (twice.statuses.ResourceExhausted ?? 0) > 0 && only(twice, ['OK', 'ResourceExhausted']),
+    ),
+  ],
+  fastapi: peerRows,
+  infinity: peerRows,
+}
+
+function peerRows({ title, own, peer }) {
+  const ratio = own.perSecond / peer.perSecond
+  return [
+    mark(`${title}, requests a second`, `${rate(peer.perSecond)}; ours ${rate(own.perSecond)}, ${times(ratio)}`, 'ours ahead', ratio > 1),
+    mark(
+      '… half of each one’s load: p50, p99',
+      `${ms(peer.half.p50)}, ${ms(peer.half.p99)}; ours ${ms(own.half.p50)}, ${ms(own.half.p99)}`,
+      'ours ahead',
+      own.half.p50 < peer.half.p50,
+    ),
+  ]
+}
+
+function shed({ statuses }) {
+  return Object.entries(statuses)
+    .map(([status, count]) => `${status}: ${count}`)
+    .join(', ')
+}
+
+function only({ statuses }, allowed) {
+  return Object.keys(statuses).every((status) => allowed.includes(status))
+}
+
+/** @returns {Row[]} */
+export function marksOf(parts) {
+  return Object.entries(parts).flatMap(([name, part]) => rowsOf[name](part))
+}
+
+/** The rows as Markdown. */
+export function tableOf(rows) {
+  const line = ({ what, figure, mark: wanted = '', met }) =>
+    `| ${what} | ${figure} | ${wanted} | ${met === undefined ? '' : met ? 'met' : 'MISSED'} |`
+  return ['| what | figure | mark | |', '| --- | --- | --- | --- |', ...rows.map(line)].join('\n')
+}
