@@ -1,14 +1,17 @@
 // Owns transcript files: which form a file has, where its conversations are, and reading them one by one.
 // Knows no embedder and no detector.
 
+import type * as Csv from 'csv-parse/sync'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
-import { parse as parseCsv } from 'csv-parse/sync'
 import { isGabionError, type GabionError } from '../errors.js'
 import { ExchangeAssembler, inTurnOrder, type Message, type TranscriptExchange } from './exchanges.js'
 import { columnNames, isEntry, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
 import { numberedLines } from './transcript-lines.js'
+import { lazily } from '../lazy.js'
+
+const csv = lazily<typeof Csv>('csv-parse/sync')
 
 export type { TranscriptExchange } from './exchanges.js'
 
@@ -175,7 +178,7 @@ function readEntries(list: readonly unknown[], where: string): Message[] {
 function readCsv(text: string, name: string): TranscriptConversation[] {
   let rows: { record: Entry; info: { lines: number } }[]
   try {
-    rows = parseCsv(text, { columns: columnNames, info: true, skip_empty_lines: true })
+    rows = csv().parse(text, { columns: columnNames, info: true, skip_empty_lines: true })
   } catch (cause) {
     const { lines } = cause as { lines?: number }
     throw transcriptInvalid(

@@ -1,13 +1,16 @@
 // Owns the run of many conversations at once: turns are embedded ahead so that no encoder thread waits, and verdicts
 // come out in the order of the input. Knows neither files nor printing.
 
-import { pMapIterable } from 'p-map'
+import type * as PMap from 'p-map'
 import type { DetectorVerdict } from '../detection/detector.js'
 import { checkInteger, checkOptions, checkSignal } from '../options.js'
 import type { Conversation, TurnVerdict } from './conversation.js'
 import type { FollowedEvent } from './follow.js'
 import type { Monitor } from './monitor.js'
 import type { TranscriptConversation } from './transcript.js'
+import { lazily } from '../lazy.js'
+
+const mapping = lazily<typeof PMap>('p-map')
 
 /** A conversation in brief. */
 export interface ConversationSummary {
@@ -118,7 +121,9 @@ async function* watch<State, Verdict extends DetectorVerdict>(
   }
 
   const summaries = new Map<Conversation<State, Verdict>, ConversationSummary>()
-  const settled = pMapIterable(begun(), async ({ step, verdict }) => ({ step, verdict: await verdict }), { concurrency: turnsInFlight })
+  const settled = mapping().pMapIterable(begun(), async ({ step, verdict }) => ({ step, verdict: await verdict }), {
+    concurrency: turnsInFlight,
+  })
   for await (const { step, verdict } of settled) {
     const summary = summaries.get(step.conversation) ?? emptySummary(step.conversation.id)
     if (verdict !== null) {

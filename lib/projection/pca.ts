@@ -1,13 +1,16 @@
 // Owns the numerical part of fitting: principal components of the centred (optionally standardised) matrix of vectors.
 // Knows plain arrays of numbers only: no models, no files, no Projection.
 
-import { Matrix, SVD } from 'ml-matrix'
+import type * as Matrices from 'ml-matrix'
 import { GabionError } from '../errors.js'
 import { checkInteger, invalidArgument } from '../options.js'
 import { symmetricEigen, transposed, transposeTimes } from './linear.js'
 import { VectorMoments } from './moments.js'
 import { flooredScales } from './scaler.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
+import { lazily } from '../lazy.js'
+
+const matrices = lazily<typeof Matrices>('ml-matrix')
 
 /** What is to be found. */
 export interface ComponentsWish {
@@ -142,6 +145,7 @@ function centred({ rows, dimensions, data }: VectorRows, mean: Float64Array, sca
 function fromSingularValues(vectors: VectorRows, mean: Float64Array, scale: Float64Array): Decomposition {
   const { rows, dimensions } = vectors
   const values = centred(vectors, mean, scale)
+  const { Matrix, SVD } = matrices()
   const matrix = new Matrix(rows, dimensions)
   for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < dimensions; j++, at++) matrix.set(row, j, values[at]!)
   const svd = new SVD(matrix, { computeLeftSingularVectors: false, autoTranspose: true })

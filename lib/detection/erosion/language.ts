@@ -1,7 +1,10 @@
 // Owns the guess which language a reply is in, so that a detector trained on English can say where it is out of its depth.
 // Knows text only.
 
-import { francAll } from 'franc-min'
+import type * as Franc from 'franc-min'
+import { lazily } from '../../lazy.js'
+
+const franc = lazily<typeof Franc>('franc-min')
 
 /** A language that a text seems to be in. */
 export interface Language {
@@ -68,7 +71,7 @@ export function guessLanguage(text: string): Language | null {
   if (words.length > 0 && english / words.length >= ENGLISH_SHARE) return ENGLISH
   const letters = words.reduce((count, word) => count + word.length, 0)
   if (letters === 0 || (letters < FEWEST_LETTERS && /^\p{Script=Latin}+$/u.test(words.join('')))) return null
-  const ranked = francAll(part, { only: CODES, minLength: 3 })
+  const ranked = franc().francAll(part, { only: CODES, minLength: 3 })
   const [best] = ranked
   const found = best === undefined ? undefined : LANGUAGES[best[0]]
   if (best === undefined || found === undefined) return null

@@ -1,10 +1,13 @@
 // Owns the file in which a deployment writes down what its assistant must not be led into: YAML, read and checked field by field.
 // Knows texts, no vectors.
 
+import type * as Yaml from 'yaml'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { LineCounter, parseDocument } from 'yaml'
 import { GabionError } from '../../errors.js'
+import { lazily } from '../../lazy.js'
+
+const yaml = lazily<typeof Yaml>('yaml')
 
 /** An exchange, or for a sentence alone a reply without a user's message. */
 export interface PolicyExample {
@@ -58,6 +61,7 @@ export async function readPolicyFile(file: string): Promise<PolicyFile> {
 
 /** @throws GabionError `ARTEFACT_INVALID` naming file and field, or the line that is not YAML */
 export function parsePolicyFile(text: string, file: string): PolicyFile {
+  const { LineCounter, parseDocument } = yaml()
   const lineCounter = new LineCounter()
   // Aliases could unfold a small file to any size; a policy file has no use for them.
   const document = parseDocument(text, { lineCounter })

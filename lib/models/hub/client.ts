@@ -1,8 +1,12 @@
 // Requests to the hub: proxies, redirects, permission, patience with a hub that is busy. Knows addresses, not models.
 
-import { EnvHttpProxyAgent, fetch, type Dispatcher, type Response } from 'undici'
+import type * as Undici from 'undici'
+import type { Dispatcher, Response } from 'undici'
 import { GabionError } from '../../errors.js'
 import type { HubSettings } from './settings.js'
+import { lazily } from '../../lazy.js'
+
+const undici = lazily<typeof Undici>('undici')
 
 /** How failed requests are tried again. */
 export interface Patience {
@@ -43,7 +47,7 @@ export class HubClient {
     this.#signal = signal
     this.#patience = { ...PATIENCE, ...patience }
     // Takes http_proxy, https_proxy and no_proxy from the environment, in either case.
-    this.#agent = new EnvHttpProxyAgent({ headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS, connect: { timeout: CONNECT_MS } })
+    this.#agent = new (undici().EnvHttpProxyAgent)({ headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS, connect: { timeout: CONNECT_MS } })
   }
 
   /**
@@ -96,7 +100,7 @@ export class HubClient {
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
       // The token is for the hub alone: a redirect leads to storage elsewhere, whose address carries its own permission.
       const permission: Record<string, string> = token !== null && address.origin === home.origin ? { authorization: `Bearer ${token}` } : {}
-      const response = await fetch(address.href, {
+      const response = await undici().fetch(address.href, {
         dispatcher: this.#agent,
         redirect: 'manual',
         // Bytes must come as they are stored: positions in a compressed answer mean nothing.

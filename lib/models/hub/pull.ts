@@ -1,8 +1,8 @@
 // A model from the hub onto this machine, and where a model that came earlier lies.
 
+import type * as PMap from 'p-map'
 import { access, constants, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import pMap from 'p-map'
 import { GabionError } from '../../errors.js'
 import { checkFunction, checkOptions, checkSignal, checkString } from '../../options.js'
 import { findKnownModel } from '../known-models.js'
@@ -14,6 +14,9 @@ import { HubClient, type Patience } from './client.js'
 import { downloadBlob } from './download.js'
 import { isRepositoryId, neededFiles, readRepository, type HubFile, type HubRepository } from './repository.js'
 import { readHubSettings, type HubSettings } from './settings.js'
+import { lazily } from '../../lazy.js'
+
+const mapping = lazily<typeof PMap>('p-map')
 
 /** A repository of the hub at a revision. */
 export interface HubModel {
@@ -174,7 +177,7 @@ async function downloadAll(
       stop()
     })
   }
-  await pMap(files, bringOrStop, { concurrency: FILES_AT_ONCE })
+  await mapping().default(files, bringOrStop, { concurrency: FILES_AT_ONCE })
   if (failures.length > 0) throw failures[0]
 }
 
