@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { readElfFile } from './elf-file.js'
+import { packagePath } from './package-folder.js'
 
 /** The platform this process runs on. */
 export const HOST_TARGET = `${process.platform}-${process.arch}`
@@ -14,9 +14,6 @@ export const PLATFORM_PACKAGE = `gabion-${HOST_TARGET}`
 
 /** The addon and the library it opens, as they lie beside each other. */
 export const BINARIES = ['gabion.node', 'libgabion_onnx.so.1'] as const
-
-// One level up from lib/ and from dist/ alike.
-const OWN_FOLDER = fileURLToPath(new URL('..', import.meta.url))
 
 /** Where the binaries lie. */
 export interface BinariesLocation {
@@ -30,10 +27,10 @@ export interface BinariesLocation {
 
 /** Finds the binaries: this package's own if it has any, else those of the platform's package; null if neither is there. */
 export function binariesLocation(): BinariesLocation | null {
-  const local = join(OWN_FOLDER, 'build', 'Release')
-  if (!process.env.PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: OWN_FOLDER, folder: local }
-  const own = join(OWN_FOLDER, 'prebuilds', HOST_TARGET)
-  if (existsSync(own)) return { kind: 'own', packageFolder: OWN_FOLDER, folder: own }
+  const local = packagePath('build', 'Release')
+  if (!process.env.PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: packagePath(), folder: local }
+  const own = packagePath('prebuilds', HOST_TARGET)
+  if (existsSync(own)) return { kind: 'own', packageFolder: packagePath(), folder: own }
   try {
     const packageFolder = dirname(createRequire(import.meta.url).resolve(`${PLATFORM_PACKAGE}/package.json`))
     return { kind: 'platform', packageFolder, folder: join(packageFolder, 'prebuilds', HOST_TARGET) }

@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { Embedder, Projection } from '../dist/index.js'
-import { CLASSIC_FOLDER, DEPLOYMENT_SAFE_TEXT } from '../dist/detection/classic-artefact.js'
+import { join } from 'node:path'
+import { DEPLOYMENT_SAFE_TEXT, Embedder, Projection } from '../dist/index.js'
+import { CLASSIC_FOLDER } from '../dist/internals.js'
 
 const SENTENCES = 'safe-sentences.txt'
 const LEAST_SENTENCES = 300
@@ -56,7 +57,7 @@ await writeFile(beside, `${JSON.stringify(manifest, null, 2)}\n`)
 await rename(beside, pathOf('manifest.json'))
 
 function pathOf(file) {
-  return new URL(file, `file://${CLASSIC_FOLDER}`)
+  return join(CLASSIC_FOLDER, file)
 }
 
 async function checkSafeSide(projection) {

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parse } from 'csv-parse/sync'
 import { Embedder, Projection } from '../dist/index.js'
-import { npyHeader } from '../dist/projection/formats/npy.js'
+import { npyHeader } from '../dist/internals.js'
 
 const WIDTH = 1536
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -3,8 +3,7 @@
 
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CONTRIB_DOMAIN, ONNX_TYPE, OnnxGraph } from '../../dist/convert/onnx-graph.js'
-import { SafetensorsReader } from '../../dist/convert/safetensors-reader.js'
+import { CONTRIB_DOMAIN, ONNX_TYPE, OnnxGraph, SafetensorsReader } from '../../dist/internals.js'
 import { linkOrCopy, temporaryFolder } from './model-copies.mjs'
 
 const INT32 = 6

@@ -1,7 +1,7 @@
 // gabion as users get it (the compiled package), and a look at the native times of single calls.
 
 import { Embedder } from '../../dist/index.js'
-import { nativeAddon } from '../../dist/native.js'
+import { nativeAddon } from '../../dist/internals.js'
 
 /**
  * @param {{ threads: number, model?: string, precision?: 'auto' | 'fp32' | 'bf16' | 'int8' }} options

@@ -4,8 +4,8 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { convertModel } from '../../dist/convert/index.js'
-import { writeSafetensors } from '../../dist/convert/safetensors-writer.js'
+import { convertModel } from '../../dist/index.js'
+import { writeSafetensors } from '../../dist/internals.js'
 import { temporaryFolder } from './model-copies.mjs'
 
 const BUNDLED = fileURLToPath(new URL('../../models/all-MiniLM-L6-v2', import.meta.url))

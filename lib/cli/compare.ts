@@ -21,6 +21,7 @@ import { Progress } from './progress.js'
 import { readTexts, type TextFormat } from './text-source.js'
 import { readConversations } from './turn-feed.js'
 import { addTextFormat } from './vector-file.js'
+import { packagePath } from '../package-folder.js'
 
 interface CompareFlags extends CloudFlags {
   old: string
@@ -98,7 +99,7 @@ async function run(context: Context, flags: CompareFlags): Promise<number> {
 }
 
 function madeBy(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }
   return `Made by gabion ${version} on ${new Date().toISOString().slice(0, 10)}.`
 }
 

@@ -3,7 +3,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { readArtefact, writeArtefact } from '../detection/erosion/artefact.js'
 import { EROSION_ARTEFACTS } from '../detection/erosion/open-erosion.js'
@@ -19,6 +18,7 @@ import { addCache, nameOf, readSets } from './detector-sets.js'
 import { leaveOutTable } from './detector-tables.js'
 import { ProgressSteps } from './progress-steps.js'
 import { count } from './wording.js'
+import { packagePath } from '../package-folder.js'
 
 interface TrainFlags extends EmbedderFlags {
   out: string
@@ -32,7 +32,7 @@ interface TrainFlags extends EmbedderFlags {
 }
 
 /** The sets of a checkout; not part of the package. */
-const CHECKOUT_SETS = fileURLToPath(new URL('../../data/', import.meta.url))
+const CHECKOUT_SETS = packagePath('data')
 
 /** The subcommand `train`. */
 export function trainCommand(): Command {

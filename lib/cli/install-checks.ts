@@ -4,15 +4,16 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BINARIES, HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from '../native-binaries.js'
+import { packagePath } from '../package-folder.js'
 import { check, type Check } from './host-checks.js'
 
-function versionOf(file: string | URL): string {
+function versionOf(file: string): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
 /** One check; later ones make no sense when it fails. */
 export function checkInstallation(): Check {
-  const version = versionOf(new URL('../../package.json', import.meta.url))
+  const version = versionOf(packagePath('package.json'))
   const failed = (detail: string, advice: string): Check => check('binaries', 'fail', detail, advice)
   const reinstall = `npm install --force ${PLATFORM_PACKAGE}@${version}`
   const location = binariesLocation()

@@ -17,6 +17,7 @@ import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
 import { pullCommand } from './model-pull.js'
 import { PendingFile } from './pending-file.js'
 import { Progress } from './progress.js'
+import { packagePath } from '../package-folder.js'
 
 interface ConvertFlags extends CommonOptions {
   out?: string
@@ -158,7 +159,7 @@ async function licences({ output }: Context, flags: LicenceFlags, models: string
     for (const { text, ...rest } of found) await output.jsonLine(flags.full === true ? { ...rest, text } : rest)
     return undefined
   }
-  const ours = (await readFile(new URL('../../NOTICE', import.meta.url), 'utf8')).trimEnd()
+  const ours = (await readFile(packagePath('NOTICE'), 'utf8')).trimEnd()
   if (flags.out !== undefined) {
     const file = await PendingFile.create(flags.out)
     const parts = [ours, ...found.map((licence) => `${licence.name}\n${'='.repeat(licence.name.length)}\n${termsOf(licence, true)}`)]

@@ -17,6 +17,7 @@ import { proxyCommand } from './proxy.js'
 import { policyCommand } from './policy.js'
 import { serveCommand } from './serve.js'
 import { workerCommand } from './worker.js'
+import { packagePath } from '../package-folder.js'
 
 const EXAMPLES = `
 Examples:
@@ -29,7 +30,7 @@ Examples:
 `
 
 function version(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version
 }
 
 /** The whole program. */

@@ -28,10 +28,8 @@ import type { StoredTensor } from './safetensors-header.js'
 import { writeSafetensors } from './safetensors-writer.js'
 import { tokenizerFor } from './tokenizer-file.js'
 import { encoderLayout, WEIGHT_LAYOUT_VERSION, type LayoutTensor } from './weight-layout.js'
+import { CONVERTER_VERSION } from './converter-version.js'
 import { inPrecision } from './weight-precision.js'
-
-/** Written into graphs and manifests; goes up when the same checkpoint would give another graph. */
-export const CONVERTER_VERSION = '2'
 
 const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 
@@ -167,18 +165,7 @@ export async function writeGraphManifest(folder: string, manifest: GraphManifest
   await writeFile(join(folder, GRAPH_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
 }
 
-/**
- * Converts the checkpoint of a sentence-transformers folder into ONNX graphs for gabion, without Python.
- *
- * For each precision `onnx/` gets a weights file in safetensors form and a small graph that refers to it; see the weight
- * layout for names and shapes. The model folder's configuration, tokenizer, model card and licence files are copied.
- * The new folder appears whole or not at all.
- *
- * @returns the manifest that was written
- * @throws GabionError `MODEL_UNSUPPORTED` for an architecture, activation, module or tensor that cannot be converted (the
- * message names it), `MODEL_INVALID` or `MODEL_NOT_FOUND` for bad input, `INFERENCE_FAILED` for a graph that was measured and is wrong, `INVALID_ARGUMENT` for wrong options or an output
- * folder that exists, `ABORTED` if the signal fires
- */
+/** As `convertModel` of index.ts, which loads this file when somebody converts. */
 export async function convertModel(options: ConvertOptions): Promise<GraphManifest> {
   const { source, out, precisions, overwrite, measure } = checkConvertOptions(options)
   const model = await readSentenceTransformer(source)

@@ -16,9 +16,9 @@ import { resolveModelFolder } from '../models/resolve.js'
 import { readSentenceTransformer } from '../models/sentence-transformer.js'
 import { storageFailure } from '../models/storage.js'
 import { findExport, findWeightFiles } from '../models/weight-files.js'
-import { convertModel, CONVERTER_VERSION, type ConversionProgress } from './convert-model.js'
+import type { ConversionProgress } from './convert-model.js'
+import { CONVERTER_VERSION } from './converter-version.js'
 import { makeFolder } from './new-folder.js'
-import { readOnnxFile } from './onnx-file.js'
 
 /** How far the way to a model that can be loaded is. */
 export type PreparationProgress = ({ stage: 'download' } & PullProgress) | ({ stage: 'convert' } & ConversionProgress)
@@ -48,7 +48,7 @@ export function conversionCache(environment: Readonly<Record<string, string | un
  *
  * @param nameOrFolder a known model's name, a repository of the hub (`owner/name`, with `@revision` or without) or a folder;
  * undefined means the bundled model. A folder of that name wins over a repository
- * @throws GabionError as {@link resolveModelFolder}, {@link pullModel}, {@link readModelFolder} and {@link convertModel};
+ * @throws GabionError as {@link resolveModelFolder}, {@link pullModel}, {@link readModelFolder} and `convertModel`;
  * `STORAGE_FAILED` if what was converted cannot be kept
  */
 export async function prepareModel(nameOrFolder: string | undefined, options: PreparationOptions): Promise<ModelDescription> {
@@ -100,7 +100,9 @@ async function canConvert(folder: string): Promise<boolean> {
 /** The files that an encoder would be converted from. */
 async function weightFiles(folder: string): Promise<readonly string[]> {
   const exported = await findExport(folder)
-  return exported === null ? findWeightFiles(folder) : (await readOnnxFile(exported)).files
+  if (exported === null) return findWeightFiles(folder)
+  const { readOnnxFile } = await import('./onnx-file.js')
+  return (await readOnnxFile(exported)).files
 }
 
 /** `all-mpnet-base-v2` for the publisher's repository, as it is named without a hub. */
@@ -127,6 +129,7 @@ async function converted(
         if (meanwhile !== null) return meanwhile
         await makeFolder(kept, true, async (folder) => {
           const { onProgress, signal } = options
+          const { convertModel } = await import('./convert-model.js')
           await convertModel({
             source,
             out: folder,

@@ -1,14 +1,15 @@
 // Owns the way to a ready classic detector: the bundled planes, or the caller's own, and the direction of safe ground.
 // Knows what it needs of an embedder, not which one it is.
 
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Projection } from '../projection/projection.js'
 import { ClassicDetector, type ClassicPreset, type ClassicThresholds, type ClassicWeights } from './classic.js'
+import { packagePath } from '../package-folder.js'
 
 /** The folder with the planes that come with the package. */
-export const CLASSIC_FOLDER = fileURLToPath(new URL('../../models/detectors/classic/', import.meta.url))
+export const CLASSIC_FOLDER = packagePath('models', 'detectors', 'classic')
 
 /** The reply whose direction is safe ground for the `deployment` preset, unless another is given. */
 export const DEPLOYMENT_SAFE_TEXT = "I'm sorry, but I can't help with that request."
@@ -50,7 +51,7 @@ export async function openClassicDetector(embedder: PointSource, options?: Class
   if (given.safe !== undefined && given.safeText !== undefined) {
     throw new GabionError('INVALID_ARGUMENT', 'classic.safe and classic.safeText exclude each other: give one of them')
   }
-  const projection = await openProjection(given.projection ?? `${CLASSIC_FOLDER}${preset}.projection.json`)
+  const projection = await openProjection(given.projection ?? join(CLASSIC_FOLDER, `${preset}.projection.json`))
   return new ClassicDetector({
     preset,
     projection,

@@ -128,6 +128,15 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
   }
 }
 
+// Opening ONNX Runtime takes as long as reading a model's folder: side by side.
+function prepareRuntime(): void {
+  try {
+    nativeAddon().prepareRuntime()
+  } catch {
+    // Told when the addon is needed: that there is no model comes first.
+  }
+}
+
 /**
  * Resolves, opens and self-tests a model.
  *
@@ -135,6 +144,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
  */
 export async function openModel(options: CheckedEmbedderOptions): Promise<OpenedModel> {
   const { onProgress, signal } = options
+  prepareRuntime()
   const description = await prepareModel(options.model, {
     accepts: (model) => findGraph(model, options) !== null,
     make: precisionsToMake(options),

@@ -2,12 +2,11 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { KNOWN_MODELS } from './known-models.js'
 import { inspectModelFolder } from './model-folder.js'
 import { bundledFolder } from './resolve.js'
+import { packagePath } from '../package-folder.js'
 
-const PACKAGE_FOLDER = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Under which terms a model may be used, and whom to name. */
 export interface ModelLicence {
@@ -38,7 +37,7 @@ export async function readModelLicence(folder: string): Promise<ModelLicence> {
   const { description } = await inspectModelFolder(folder)
   const { name, folder: path, licence } = description
   // Publishers name the licence and often leave its text out; this one asks for a copy, and we have it.
-  const known = /^apache-2\.0$/i.test(licence) ? await readFirst(PACKAGE_FOLDER, ['LICENSE']) : null
+  const known = /^apache-2\.0$/i.test(licence) ? await readFirst(packagePath(), ['LICENSE']) : null
   return {
     name,
     folder: path,

@@ -2,14 +2,14 @@
 
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { GabionError } from '../errors.js'
 import { checkString, invalidArgument } from '../options.js'
 import { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
 import { readModelFolder, type ModelDescription } from './model-folder.js'
+import { packagePath } from '../package-folder.js'
 
 /** The package's folder of models; sources and compiled files lie equally deep below the package. */
-const MODELS_FOLDER = fileURLToPath(new URL('../../models', import.meta.url))
+const MODELS_FOLDER = packagePath('models')
 
 /** Absolute path of a bundled model's folder. */
 export function bundledFolder(model: KnownModel): string {

@@ -1,5 +1,5 @@
 // Owns the parts of Apache ECharts that gabion draws with, and nothing else. The build replaces this file in dist by one bundle
-// (scripts/bundle-echarts.mjs), so that users need not install the library.
+// (scripts/bundle.mjs), so that users need not install the library.
 
 import { LineChart, BarChart, ScatterChart } from 'echarts/charts'
 import { GridComponent, MarkAreaComponent, MarkLineComponent, MarkPointComponent } from 'echarts/components'

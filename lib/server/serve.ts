@@ -16,6 +16,7 @@ import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { IdleConnections } from './http/idle-connections.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
+import { packagePath } from '../package-folder.js'
 
 /** What a service is started with. Embedder and monitor stay the caller's; the store is closed with the service. */
 export interface ServeOptions {
@@ -55,7 +56,7 @@ const PATIENCE_MS = 20_000
 
 /** This package's version. */
 export function packageVersion(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version
 }
 
 /**

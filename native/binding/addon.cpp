@@ -132,6 +132,24 @@ Napi::Value Tokenize(const Napi::CallbackInfo& info) {
   });
 }
 
+class RuntimeOpener : public Napi::AsyncWorker {
+ public:
+  explicit RuntimeOpener(Napi::Env env) : Napi::AsyncWorker(env, "gabion.prepareRuntime") {}
+
+  void Execute() override {
+    try {
+      Runtime::Get();
+    } catch (const std::exception&) {
+      // What needs the runtime meets the same failure and tells it.
+    }
+  }
+};
+
+// prepareRuntime(): begins to open ONNX Runtime on another thread, and tells nothing
+void PrepareRuntime(const Napi::CallbackInfo& info) {
+  Guard(info.Env(), [&] { (new RuntimeOpener(info.Env()))->Queue(); });  // deletes itself
+}
+
 // runtime(): {version, library}; opens ONNX Runtime
 Napi::Value DescribeRuntime(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -172,6 +190,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   add("tokenize", Tokenize);
   add("addOuterProducts", AddOuterProducts);
   add("symmetricEigen", SymmetricEigen);
+  add("prepareRuntime", PrepareRuntime);
   add("runtime", DescribeRuntime);
   add("machine", DescribeMachine);
   return exports;

@@ -30,6 +30,11 @@ size_t Utf16Units(std::string_view text) {
   return units;
 }
 
+/// Reads a tokenizer on another thread, or, where none is to be had, when it is asked for.
+std::future<Tokenizer> ReadAside(const std::string& file) {
+  return std::async(std::launch::async | std::launch::deferred, [file] { return Tokenizer(file); });
+}
+
 }  // namespace
 
 TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kernels::Precision precision) {
@@ -43,13 +48,19 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kerne
   return samples;
 }
 
-Model::Model(ModelOptions options)
+Model::Model(ModelOptions options) : Model(std::move(options), ReadAside(options.tokenizer_file)) {}
+
+Model::Model(ModelOptions&& options, std::future<Tokenizer> tokenizer)
     : options_(std::move(options)),
-      tokenizer_(options_.tokenizer_file),
+      // The int8 encoder looks at tokens of sample texts when it is opened.
+      tokenizer_(options_.precision == kernels::Precision::kInt8 ? std::optional(tokenizer.get()) : std::nullopt),
       session_(options_.graph_file, options_.providers, options_.precision,
-               SamplesFor(tokenizer_, options_.maximum_tokens, options_.precision)) {
-  if (tokenizer_.max_id() >= options_.vocabulary_size) {
-    throw Error(Code::kModelInvalid, "the tokenizer gives ids up to " + std::to_string(tokenizer_.max_id()) +
+               tokenizer_ ? SamplesFor(*tokenizer_, options_.maximum_tokens, options_.precision) : TokenSamples{}) {
+  if (!tokenizer_) {
+    tokenizer_ = tokenizer.get();
+  }
+  if (tokenizer_->max_id() >= options_.vocabulary_size) {
+    throw Error(Code::kModelInvalid, "the tokenizer gives ids up to " + std::to_string(tokenizer_->max_id()) +
                                          " but the model has only " + std::to_string(options_.vocabulary_size) +
                                          " token vectors");
   }
@@ -70,7 +81,7 @@ void Model::Accepts(const Projection& projection) const {
 void Model::Embed(std::string_view text, const Projection* projection, Scratch& scratch, float* vector,
                   float* projected, int32_t* kept, int32_t* total, EncodeTimes& times) const {
   const auto start = Clock::now();
-  const Tokenizer::Encoded encoded = tokenizer_.Encode(text, options_.maximum_tokens, scratch.ids);
+  const Tokenizer::Encoded encoded = tokenizer_->Encode(text, options_.maximum_tokens, scratch.ids);
   times.tokenize_ns += Nanoseconds(start, Clock::now());
   *kept = static_cast<int32_t>(encoded.written);
   *total =
@@ -82,7 +93,7 @@ WindowedText Model::EmbedWindows(std::string_view text, const WindowRule& rule, 
                                  Scratch& scratch, EncodeTimes& times) const {
   const auto start = Clock::now();
   std::vector<int64_t> ids;
-  const std::vector<Tokenizer::Window> windows = tokenizer_.Windows(text, rule.size, rule.stride, ids);
+  const std::vector<Tokenizer::Window> windows = tokenizer_->Windows(text, rule.size, rule.stride, ids);
   WindowedText result;
   for (const Tokenizer::Window& window : windows) {
     const size_t first = Utf16Units(text.substr(0, window.start));
@@ -107,7 +118,7 @@ WindowedText Model::EmbedWindows(std::string_view text, const WindowRule& rule, 
 
 void Model::Accepts(const WindowRule& rule) const {
   std::vector<int64_t> ids;
-  const size_t special = tokenizer_.Encode("", options_.maximum_tokens, ids).total;
+  const size_t special = tokenizer_->Encode("", options_.maximum_tokens, ids).total;
   const size_t room = options_.maximum_tokens - special;
   if (rule.size < 1 || rule.size > room) {
     throw Error(Code::kInvalidArgument, "a window's size must be from 1 to the model's " + std::to_string(room) +

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <future>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,18 +72,21 @@ class Model {
   /// Throws kProjectionMismatch when the projection is for vectors of another width.
   void Accepts(const Projection& projection) const;
 
-  const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+  const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
   const Session& session() const noexcept { return session_; }
   size_t dimensions() const noexcept { return options_.dimensions; }
   size_t maximum_tokens() const noexcept { return options_.maximum_tokens; }
 
  private:
+  /// Opens the graph while the tokenizer is read on a thread of its own: each takes about as long.
+  Model(ModelOptions&& options, std::future<Tokenizer> tokenizer);
+
   /// Embeds the first `tokens` ids of the scratch.
   void EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
                 EncodeTimes& times) const;
 
   ModelOptions options_;
-  Tokenizer tokenizer_;
+  std::optional<Tokenizer> tokenizer_;  // set when the constructor ends
   Session session_;
 };
 

@@ -25,7 +25,7 @@ const scriptSources = [
   'tsconfig.json',
   'tsconfig.build.json',
   'package-lock.json',
-  'scripts/bundle-echarts.mjs',
+  'scripts/bundle.mjs',
   'scripts/build-dashboard.mjs',
 ]
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
@@ -115,7 +115,7 @@ export const steps = [
       const fresh = join(root, 'build', 'dist')
       rmSync(fresh, { recursive: true, force: true })
       await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
-      await node(context, ['scripts/bundle-echarts.mjs', fresh], 'echarts')
+      await node(context, ['scripts/bundle.mjs', fresh], 'bundle')
       await node(context, ['scripts/build-dashboard.mjs', fresh], 'dashboard')
       rmSync(join(root, 'dist'), { recursive: true, force: true })
       renameSync(fresh, join(root, 'dist'))

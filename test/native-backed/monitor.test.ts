@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { join } from 'node:path'
 import { CLASSIC_FOLDER } from '../../lib/detection/classic-artefact.js'
 import type { ClassicVerdict } from '../../lib/detection/classic.js'
 import type { Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
@@ -305,7 +306,7 @@ describe('opening', () => {
   })
 
   test('a projection of your own is taken as an object or from its file', async () => {
-    const file = `${CLASSIC_FOLDER}deployment.projection.json`
+    const file = join(CLASSIC_FOLDER, 'deployment.projection.json')
     const projection = await Projection.load(file)
     for (const given of [file, projection]) {
       const monitor = await Monitor.open({ embedder, classic: { projection: given } })
@@ -314,7 +315,7 @@ describe('opening', () => {
   })
 
   test('what cannot work is refused', async () => {
-    const demo = await Projection.load(`${CLASSIC_FOLDER}demo.projection.json`)
+    const demo = await Projection.load(join(CLASSIC_FOLDER, 'demo.projection.json'))
     const short = Projection.fitPca(
       { rows: 5, dimensions: 8, data: Float32Array.from({ length: 40 }, (_, i) => Math.sin(i * i)) },
       { components: 2 },

@@ -54,7 +54,6 @@ describe('the installed package', () => {
         'dist/index.js',
         'dist/index.d.ts',
         'dist/cli/main.js',
-        'dist/report/echarts.js',
         'models/detectors/lexicons/de.json',
         'models/all-MiniLM-L6-v2/tokenizer.json',
         'LICENSE',

@@ -2,13 +2,13 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { GabionError } from '../../errors.js'
 import { ArtefactReader } from './artefact-fields.js'
 import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
+import { packagePath } from '../../package-folder.js'
 
 /** The folder with the lexicons that come with the package, one `LANGUAGE.json` each; English is in the code. */
-const LEXICON_FOLDER = fileURLToPath(new URL('../../../models/detectors/lexicons/', import.meta.url))
+const LEXICON_FOLDER = packagePath('models', 'detectors', 'lexicons')
 
 /** Languages that have a lexicon. */
 export const LEXICON_LANGUAGES = ['en', 'de', 'fr'] as const

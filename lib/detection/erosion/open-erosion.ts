@@ -1,19 +1,20 @@
 // Owns the way to a ready erosion detector: the bundled artefact or a file of the caller's own, checked against the embedder.
 
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { checkOptions, checkString } from '../../options.js'
 import { readArtefact } from './artefact.js'
 import { ErosionDetector, type ErosionDetectorOptions } from './erosion.js'
+import { packagePath } from '../../package-folder.js'
 
 /** The folder with the heads that come with the package. */
-export const EROSION_FOLDER = fileURLToPath(new URL('../../../models/detectors/erosion/', import.meta.url))
+export const EROSION_FOLDER = packagePath('models', 'detectors', 'erosion')
 
 /** The bundled heads: with a block for the user's text and without one, and the same two by the recipe that they are measured against. */
 export const EROSION_ARTEFACTS = {
-  default: `${EROSION_FOLDER}default.json`,
-  noUser: `${EROSION_FOLDER}no-user.json`,
-  reference: `${EROSION_FOLDER}reference.json`,
-  referenceNoUser: `${EROSION_FOLDER}reference-no-user.json`,
+  default: join(EROSION_FOLDER, 'default.json'),
+  noUser: join(EROSION_FOLDER, 'no-user.json'),
+  reference: join(EROSION_FOLDER, 'reference.json'),
+  referenceNoUser: join(EROSION_FOLDER, 'reference-no-user.json'),
 } as const
 
 /** Options of {@link openErosionDetector}. */

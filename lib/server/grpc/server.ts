@@ -1,6 +1,5 @@
 // Puts the gRPC side together: the services of gabion.proto, health, reflection, TLS. Knows the use cases only through Service.
 
-import { fileURLToPath } from 'node:url'
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
@@ -12,9 +11,9 @@ import type { Service } from '../service.js'
 import { Calls } from './calls.js'
 import { embeddingService } from './embedding-service.js'
 import { monitorService } from './monitor-service.js'
+import { packagePath } from '../../package-folder.js'
 
-/** The definition, seen from `lib/server/grpc` and from `dist/server/grpc`. */
-export const PROTO_FILE = fileURLToPath(new URL('../../../protocol/gabion/v1/gabion.proto', import.meta.url))
+export const PROTO_FILE = packagePath('protocol', 'gabion', 'v1', 'gabion.proto')
 
 const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService'] as const
 

@@ -1,7 +1,9 @@
 // Serves the dashboard's page and what it loads: a few files that the build has made, read once. The page itself has no data.
 
+import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
+import { packagePath } from '../../package-folder.js'
 
 /** Files of the page by path, relative to the folder that the build writes. */
 const FILES = [
@@ -11,8 +13,8 @@ const FILES = [
   { url: '/favicon.svg', file: 'favicon.svg', type: 'image/svg+xml' },
 ] as const
 
-/** Where `npm run build:dashboard` writes, seen from `lib/server/http` and from `dist/server/http`. */
-const FOLDER = new URL('../../../dist/dashboard/', import.meta.url)
+/** Where `scripts/build-dashboard.mjs` writes. */
+const FOLDER = packagePath('dist', 'dashboard')
 
 /** Only what lies here; styles by attribute are what the charts set. */
 const CONTENT_SECURITY_POLICY =
@@ -22,7 +24,7 @@ const CONTENT_SECURITY_POLICY =
 /** Adds the routes. */
 export function addDashboard(app: FastifyInstance): void {
   for (const { url, file, type } of FILES) {
-    const content = readFileSync(new URL(file, FOLDER))
+    const content = readFileSync(join(FOLDER, file))
     app.get(url, { config: { open: true }, schema: { hide: true } }, (_, reply) =>
       reply
         .headers({ 'content-security-policy': CONTENT_SECURITY_POLICY, 'x-frame-options': 'DENY', 'cache-control': 'no-cache' })

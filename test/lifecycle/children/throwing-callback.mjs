@@ -1,7 +1,6 @@
 // A callback that throws, called from native code: an uncaught exception like any other, and the addon goes on.
 import { Embedder } from '../../../dist/index.js'
-import { nativeAddon } from '../../../dist/native.js'
-import { resolveModel } from '../../../dist/models/resolve.js'
+import { nativeAddon, resolveModel } from '../../../dist/internals.js'
 import { fail } from './texts.mjs'
 
 let caught = 0

@@ -1,0 +1,12 @@
+// What this repository's benches, scripts and child processes of tests use beside the public names, in the same instances.
+// No part of the package's interface: it may change with any commit.
+
+export { OnnxGraph, ONNX_TYPE, CONTRIB_DOMAIN } from './convert/onnx-graph.js'
+export { SafetensorsReader } from './convert/safetensors-reader.js'
+export { writeSafetensors } from './convert/safetensors-writer.js'
+export { CLASSIC_FOLDER } from './detection/classic-artefact.js'
+export { EROSION_ARTEFACTS } from './detection/erosion/open-erosion.js'
+export { KNOWN_MODELS } from './models/index.js'
+export { resolveModel } from './models/resolve.js'
+export { nativeAddon } from './native.js'
+export { npyHeader } from './projection/formats/npy.js'

@@ -1,0 +1,19 @@
+// Owns the place of the package on disk: what lies beside the code (models, protocol, notices) is found from here.
+
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Sources, bundles and their parts lie at different depths: the package begins where its package.json is. */
+function findPackage(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder)
+  return folder
+}
+
+const PACKAGE_FOLDER = findPackage()
+
+/** Absolute path of something in the package. */
+export function packagePath(...parts: string[]): string {
+  return join(PACKAGE_FOLDER, ...parts)
+}
