@@ -59,7 +59,9 @@ describe('gabion doctor', () => {
 
 describe('gabion model', () => {
   test('list names every known model', async () => {
-    const [plain, json] = await Promise.all([gabion(['model', 'list']), gabion(['model', 'list', '--json'])])
+    // What this user keeps is listed too: here, nothing.
+    const env = { GABION_CACHE: temporaryFolder(), HF_HOME: temporaryFolder() }
+    const [plain, json] = await Promise.all([gabion(['model', 'list'], { env }), gabion(['model', 'list', '--json'], { env })])
     for (const { name } of KNOWN_MODELS) assert.match(plain.stdout, new RegExp(`^${name} `, 'm'))
     const lines = jsonLines(json.stdout)
     assert.deepEqual(
