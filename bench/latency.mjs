@@ -1,6 +1,7 @@
 // Asks: what does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?
 
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runBench } from './rig/command.mjs'
 import { loadGabion } from './rig/gabion.mjs'
@@ -13,8 +14,9 @@ const TITLE = 'Latency'
 const QUESTION = 'What does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?'
 
 const LENGTHS = [8, 16, 32, 64, 128, 256]
-/** A graph of ONNX Runtime's integer operators, made by the test set-up; left out where it is not there. */
-const INT8_GRAPH = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2/onnx/model_int8.onnx', import.meta.url))
+/** The full fp32 graphs and one of ONNX Runtime's integer operators, made by the test set-up; left out where they are not there. */
+const REFERENCE = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2', import.meta.url))
+const INT8_GRAPH = join(REFERENCE, 'onnx', 'model_int8.onnx')
 const CALLS_PER_TURN = 4
 const TEXTS = 64
 
@@ -24,10 +26,19 @@ const NAMES = {
   syncSame: 'gabion embedSync, graph of standard operators',
   asyncSame: 'gabion embed, graph of standard operators',
   int8: 'gabion embedSync, int8',
+  fp32: 'gabion embedSync, fp32',
   bare: 'onnxruntime-node, ids in, hidden states out',
   bareInt8: 'onnxruntime-node, int8 graph, ids in',
   whole: 'onnxruntime-node, text in, vector out',
+  wholeInt8: 'onnxruntime-node, int8 graph, text in, vector out',
 }
+
+/** What one of gabion's precisions may cost at most, as a part of a rival's p50, from a text to its vector. */
+const LIMITS = [
+  { ours: NAMES.int8, theirs: [NAMES.whole, NAMES.wholeInt8], limit: (tokens) => (tokens <= 64 ? 0.6 : 0.7) },
+  { ours: NAMES.sync, theirs: [NAMES.whole, NAMES.wholeInt8], limit: (tokens) => (tokens <= 32 ? 1 : 1.1) },
+  { ours: NAMES.fp32, theirs: [NAMES.whole], limit: (tokens) => (tokens <= 32 ? 0.6 : 0.85) },
+]
 
 /** Calls of each contender: enough for a p99, in time that grows slower than the texts. */
 const turnsFor = (tokens, quick) => (quick ? 2 : tokens <= 32 ? 100 : Math.ceil(3840 / tokens))
@@ -44,7 +55,10 @@ async function measure({ quick, say }) {
     const session = await openSession(standardGraph(folder), 1)
     const int8 = await loadGabion({ threads: 1, precision: 'int8' })
     const int8Session = existsSync(INT8_GRAPH) ? await openSession(INT8_GRAPH, 1) : null
-    const encode = textEncoder(session, loadTokenizer(folder), dimensions)
+    const tokenize = loadTokenizer(folder)
+    const encode = textEncoder(session, tokenize, dimensions)
+    const encodeInt8 = int8Session === null ? null : textEncoder(int8Session, tokenize, dimensions)
+    const fp32 = existsSync(REFERENCE) ? await loadGabion({ threads: 1, precision: 'fp32', model: REFERENCE }) : null
     const measurements = {}
     for (const tokens of quick ? [8, 64] : LENGTHS) {
       say(`${tokens} tokens`)
@@ -64,12 +78,14 @@ async function measure({ quick, say }) {
         { name: NAMES.int8, call: ({ text }) => int8.embedSync(text) },
         ...(int8Session === null ? [] : [{ name: NAMES.bareInt8, call: ({ feeds }) => int8Session.run(feeds) }]),
         { name: NAMES.whole, call: ({ text }) => encode(text) },
+        ...(encodeInt8 === null ? [] : [{ name: NAMES.wholeInt8, call: ({ text }) => encodeInt8(text) }]),
+        ...(fp32 === null ? [] : [{ name: NAMES.fp32, call: ({ text }) => fp32.embedSync(text) }]),
       ]
       await takeTurns({ contenders, inputs, turns: warmUpTurns(tokens, quick), callsPerTurn: CALLS_PER_TURN })
       const times = await takeTurns({ contenders, inputs, turns: turnsFor(tokens, quick), callsPerTurn: CALLS_PER_TURN })
       measurements[tokens] = Object.fromEntries([...times].map(([name, values]) => [name, summarize(values)]))
     }
-    return { tables: tablesOf(measurements), notes: notesOf(embedder.info, standard), marks: [], measurements }
+    return { tables: tablesOf(measurements), notes: notesOf(embedder.info, standard), marks: marksOf(measurements), measurements }
   } finally {
     await copy?.remove()
   }
@@ -81,6 +97,18 @@ async function check({ text, feeds }, { embedder, session, encode, tokens }) {
   assertSameVector(NAMES.whole, vector, await encode(text))
   const { last_hidden_state: hidden } = await session.run(feeds)
   assertSameVector(NAMES.bare, vector, meanPooled(hidden.data, tokens, vector.length))
+}
+
+function marksOf(measurements) {
+  return LIMITS.flatMap(({ ours, theirs, limit }) =>
+    Object.entries(measurements).flatMap(([tokens, times]) => {
+      const rivals = theirs.filter((name) => name in times)
+      if (!(ours in times) || rivals.length === 0) return []
+      const value = times[ours].p50 / Math.min(...rivals.map((name) => times[name].p50))
+      const most = limit(Number(tokens))
+      return [{ what: `${ours}, ${tokens} tokens, of the best rival's time`, value, limit: most, unit: '×', met: value <= most }]
+    }),
+  )
 }
 
 function tablesOf(measurements) {

@@ -44,5 +44,5 @@ export function printResult(result) {
 
 /** A mark in words. */
 export function markLine({ what, value, limit, unit }) {
-  return `${what}: ${value.toFixed(1)} ${unit}, wanted ≤ ${limit} ${unit}`
+  return `${what}: ${value.toFixed(unit === '×' ? 3 : 1)} ${unit}, wanted ≤ ${limit} ${unit}`
 }
