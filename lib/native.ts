@@ -28,7 +28,7 @@ export interface NativeModelOptions {
   dimensions: number
   /** What gabion's own encoder computes with; graphs of standard operators have a precision of their own. */
   encoderPrecision: 'fp32' | 'bf16' | 'int8'
-  /** Wished execution providers, best first. */
+  /** Wished execution providers, best first: `cpu`, or `cuda:` with the absolute path of its library. */
   providers: string[]
   /** Texts of this model that may run at once; without it the machine decides. */
   threads?: number

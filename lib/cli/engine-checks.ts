@@ -51,7 +51,7 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
     embedder = await openEmbedder(flags)
   } catch (error) {
     if (isGabionError(error) && error.code === 'PROVIDER_UNAVAILABLE') {
-      return [failed('provider', error, 'install what the message names, or run with --provider cpu')]
+      return [failed('provider', error, providerAdvice(error.message))]
     }
     return checkUnopened(flags.model, error)
   }
@@ -104,6 +104,26 @@ async function mendingOf(folder: string): Promise<string> {
   const bundled = KNOWN_MODELS.some((known) => known.bundled && bundledFolder(known) === folder)
   if (bundled) return 'the bundled model was changed or damaged: npm install --force gabion (from a checkout: git checkout models)'
   return `the model folder was changed or damaged: pull it again ("gabion model pull NAME"), or convert it again: gabion model convert '${folder}' --overwrite`
+}
+
+/** What mends a CUDA provider that cannot be used, by what the engine says of it. */
+function providerAdvice(reason: string): string {
+  const otherwise = '; or run with --provider cpu'
+  const steps: [RegExp, string][] = [
+    [
+      /no CUDA provider library was found|does not exist/,
+      'pip install "onnxruntime-gpu==1.30.0", then GABION_CUDA_PROVIDER=FOLDER/onnxruntime/capi',
+    ],
+    [
+      /lib(cublas|cudart|curand|cufft|cudnn)[^:]*: cannot open/,
+      'install CUDA 13, or: pip install "onnxruntime-gpu[cuda]==1.30.0" beside the provider library',
+    ],
+    [/no NVIDIA driver|libcuda\.so/, "install NVIDIA's driver (nvidia-smi must work), or give the container the device: --gpus all"],
+    [/version|API/i, `install the provider of the same release: pip install "onnxruntime-gpu==${nativeAddon().runtime().version}"`],
+    [/no device|shows no device/, 'look at nvidia-smi and CUDA_VISIBLE_DEVICES; in a container give it the device: --gpus all'],
+    [/out of memory|free memory/, 'nvidia-smi shows what else holds memory of the device'],
+  ]
+  return (steps.find(([pattern]) => pattern.test(reason))?.[1] ?? 'install what the message names') + otherwise
 }
 
 function checkProviders({ info }: Embedder): Check {

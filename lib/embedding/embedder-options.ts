@@ -37,6 +37,11 @@ export interface EmbedderOptions {
   precision?: Precision
   /** An ordered wish; the first that works is used and `info` says why others were passed over. Default `['cpu']`. */
   providers?: readonly Provider[]
+  /**
+   * For the provider `cuda`: ONNX Runtime's `libonnxruntime_providers_cuda.so`, or the folder that has it. Default: what the environment
+   * variable `GABION_CUDA_PROVIDER` names, else that of an installed `onnxruntime-gpu` (Python) or `onnxruntime-node`.
+   */
+  cudaLibrary?: string
   /** Texts that may run at once; default: what cgroup quota, affinity and physical cores allow. */
   threads?: number
   /** `false` for no cache, or its bound in bytes (default 32 MiB). */
@@ -69,6 +74,7 @@ export interface CheckedEmbedderOptions {
   model: string | undefined
   precision: Precision
   providers: Provider[]
+  cudaLibrary: string | undefined
   threads: number | undefined
   cacheBytes: number
   onTruncated: ((truncation: Truncation) => void) | undefined
@@ -84,19 +90,21 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'model',
     'precision',
     'providers',
+    'cudaLibrary',
     'threads',
     'cache',
     'onTruncated',
     'onProgress',
     'signal',
   ])
-  const { model, precision = 'auto', providers = ['cpu'], threads, cache, onTruncated, onProgress, signal } = options
+  const { model, precision = 'auto', providers = ['cpu'], cudaLibrary, threads, cache, onTruncated, onProgress, signal } = options
   if (!Array.isArray(providers) || providers.length === 0)
     throw invalidArgument('providers', 'an array with at least one provider', providers)
   return {
     model: model === undefined ? undefined : checkString('model', model),
     precision: checkOneOf('precision', precision, PRECISIONS),
     providers: (providers as unknown[]).map((provider) => checkOneOf('each of providers', provider, PROVIDERS)),
+    cudaLibrary: cudaLibrary === undefined ? undefined : checkString('cudaLibrary', cudaLibrary),
     threads: threads === undefined ? undefined : checkInteger('threads', threads, 1, MAX_THREADS),
     cacheBytes: checkCache(cache),
     onTruncated: onTruncated === undefined ? undefined : checkFunction('onTruncated', onTruncated),

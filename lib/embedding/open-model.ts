@@ -6,6 +6,7 @@ import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { GraphDescription, ModelDescription } from '../models/model-folder.js'
 import { nativeAddon, type NativeModel, type NativeModelDescription } from '../native.js'
 import { runNative } from './native-run.js'
+import { findCudaLibrary } from './cuda-library.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
 
 /** A model that is ready to run, and what it was opened from. */
@@ -70,6 +71,12 @@ function chooseGraph(description: ModelDescription, options: CheckedEmbedderOpti
   )
 }
 
+/** As native code takes them: `cuda` with its library behind a colon, alone if none was found. */
+function nativeProviders({ providers, cudaLibrary }: CheckedEmbedderOptions): string[] {
+  const library = providers.includes('cuda') ? findCudaLibrary(cudaLibrary) : null
+  return providers.map((provider) => (provider === 'cuda' && library !== null ? `cuda:${library}` : provider))
+}
+
 function open(
   description: ModelDescription,
   graph: ChosenGraph,
@@ -87,7 +94,7 @@ function open(
         vocabularySize: description.vocabularySize,
         dimensions: description.dimensions,
         encoderPrecision: graph.encoderPrecision,
-        providers: options.providers,
+        providers: nativeProviders(options),
         ...(options.threads === undefined ? {} : { threads: options.threads }),
       },
       (code, message, model, native) => {

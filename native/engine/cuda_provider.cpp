@@ -58,6 +58,24 @@ std::vector<const OrtEpDevice*> CudaDevices(const Runtime& runtime) {
   return found;
 }
 
+/// CUDA's own libraries as Python packages lay them out, beside the package of the provider: found by nobody else there. What
+/// is not there is left to the dynamic loader.
+void PreloadCudaLibraries(const std::string& library) {
+  namespace fs = std::filesystem;
+  const fs::path packages = fs::path(library).parent_path().parent_path().parent_path() / "nvidia";
+  std::error_code error;
+  for (const std::string_view name : {"libcudart.so", "libcublasLt.so", "libcublas.so", "libcurand.so"}) {
+    for (const fs::directory_entry& package : fs::directory_iterator(packages, error)) {
+      std::error_code none;
+      for (const fs::directory_entry& file : fs::directory_iterator(package.path() / "lib", none)) {
+        if (file.path().filename().string().starts_with(name)) {
+          dlopen(file.path().c_str(), RTLD_LAZY | RTLD_GLOBAL);
+        }
+      }
+    }
+  }
+}
+
 void Register(const Runtime& runtime, const std::string& library) {
   static std::mutex mutex;
   static std::string registered;
@@ -73,6 +91,7 @@ void Register(const Runtime& runtime, const std::string& library) {
   if (!std::filesystem::is_regular_file(library, error)) {
     throw Error(Code::kProviderUnavailable, "the CUDA provider library " + library + " does not exist");
   }
+  PreloadCudaLibraries(library);
   OrtStatus* status =
       runtime.api().RegisterExecutionProviderLibrary(runtime.environment(), kRegistration, library.c_str());
   if (status != nullptr) {

@@ -1,0 +1,122 @@
+// Asks: what do one text and many cost on a CUDA device, beside sentence-transformers in fp16 on the same device?
+// Needs a device and ONNX Runtime's CUDA provider (docs/install.md); beside sentence-transformers where CUDA_PYTHON names a Python that
+// has it with a PyTorch for CUDA. Without a device it says what is missing and measures nothing.
+
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { Embedder, convertModel } from '../dist/index.js'
+import { runBench } from './rig/command.mjs'
+import { summarize } from './rig/statistics.mjs'
+import { mixedTexts, textsOfLength } from './rig/texts.mjs'
+
+const TITLE = 'CUDA'
+const QUESTION = 'What do one text and many cost on a CUDA device, beside sentence-transformers in fp16 on the same device?'
+
+const LENGTHS = [16, 64, 256]
+const BATCHES = [1, 32, 256]
+const build = (path) => fileURLToPath(new URL(`../build/${path}`, import.meta.url))
+/** The published checkpoint, which `node scripts/bundle-model.mjs --source-only` takes from the registry. */
+const CHECKPOINT = build('cache/all-MiniLM-L6-v2')
+const FP16 = build('models/all-MiniLM-L6-v2-fp16')
+
+async function measure({ quick, say }) {
+  const embedder = await open(say)
+  if (typeof embedder === 'string') return { tables: [], notes: [`Not measured: ${embedder}`], marks: [], measurements: null }
+  const peer = process.env.CUDA_PYTHON === undefined ? null : await startPeer(process.env.CUDA_PYTHON)
+  const contenders = [
+    { name: `gabion, ${embedder.info.precision}`, seconds: (texts) => timed(() => embedder.embedBatch(texts)) },
+    ...(peer === null ? [] : [{ name: `sentence-transformers, fp16 (PyTorch ${peer.torch})`, seconds: peer.seconds }]),
+  ]
+  const measurements = { latency: {}, throughput: {} }
+  for (const tokens of LENGTHS) {
+    say(`${tokens} tokens`)
+    const texts = textsOfLength(embedder, tokens, 64).map((text) => [text])
+    measurements.latency[tokens] = await takeTurns(contenders, texts, quick ? 4 : 300)
+  }
+  for (const rows of BATCHES) {
+    say(`batches of ${rows}`)
+    const { texts } = mixedTexts(embedder, rows * 4)
+    const batches = Array.from({ length: 4 }, (_, index) => texts.slice(index * rows, (index + 1) * rows))
+    measurements.throughput[rows] = await takeTurns(contenders, batches, quick ? 2 : 40)
+  }
+  peer?.stop()
+  return resultOf(contenders, measurements, embedder.info, peer)
+}
+
+/** An embedder on the device; or in words why there is none. */
+async function open(say) {
+  if (!existsSync(join(FP16, 'onnx'))) {
+    if (!existsSync(CHECKPOINT)) return 'the checkpoint is missing; `node scripts/bundle-model.mjs --source-only` brings it'
+    say('converting to fp16')
+    await convertModel({ source: CHECKPOINT, out: FP16, precisions: ['fp16'], overwrite: true })
+  }
+  try {
+    return await Embedder.load({ model: FP16, precision: 'fp16', providers: ['cuda'], cache: false, onTruncated: () => undefined })
+  } catch (error) {
+    if (error.code === 'PROVIDER_UNAVAILABLE') return `${error.code}: ${error.message}`
+    throw error
+  }
+}
+
+async function startPeer(python) {
+  const worker = fileURLToPath(new URL('rig/sentence_transformers_cuda.py', import.meta.url))
+  const child = spawn(python, [worker, CHECKPOINT], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, HF_HUB_OFFLINE: '1' } })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error(`${python} ended: has it sentence-transformers, and a PyTorch for CUDA?`)
+    return JSON.parse(value)
+  }
+  const about = await next()
+  const seconds = async (texts) => {
+    child.stdin.write(`${JSON.stringify(texts)}\n`)
+    return (await next()).seconds
+  }
+  return { ...about, seconds, stop: () => child.stdin.end() }
+}
+
+async function timed(call) {
+  const started = performance.now()
+  await call()
+  return (performance.now() - started) / 1000
+}
+
+/** Seconds of every call, by contender; the first calls of each are not counted, as they choose kernels. */
+async function takeTurns(contenders, inputs, calls) {
+  const times = Object.fromEntries(contenders.map(({ name }) => [name, []]))
+  for (let call = -inputs.length; call < calls; call++) {
+    for (const { name, seconds } of contenders) {
+      const taken = await seconds(inputs.at(call % inputs.length))
+      if (call >= 0) times[name].push(taken)
+    }
+  }
+  return times
+}
+
+function resultOf(contenders, { latency, throughput }, info, peer) {
+  const ms = (seconds) => (seconds * 1000).toFixed(2)
+  const names = contenders.map(({ name }) => name)
+  const latencyTable = (statistic) => ({
+    title: `${statistic}, milliseconds a text, by tokens`,
+    head: ['one text', ...LENGTHS.map(String)],
+    rows: names.map((name) => [name, ...LENGTHS.map((tokens) => ms(summarize(latency[tokens][name])[statistic]))]),
+  })
+  const rate = {
+    title: 'texts a second, by texts a call',
+    head: ['mixed lengths', ...BATCHES.map(String)],
+    rows: names.map((name) => [name, ...BATCHES.map((rows) => (rows / summarize(throughput[rows][name]).p50).toFixed(0))]),
+  }
+  return {
+    tables: [latencyTable('p50'), latencyTable('p99'), rate],
+    notes: [
+      `${info.model}, ${info.precision}, ONNX Runtime ${info.runtimeVersion}${peer === null ? '; CUDA_PYTHON was not given, so nothing is measured beside it' : `; ${peer.device}, CUDA ${peer.cuda}`}; from the string to the vector in memory.`,
+    ],
+    marks: [],
+    measurements: { latency, throughput },
+  }
+}
+
+await runBench(TITLE, QUESTION, measure)
