@@ -33,6 +33,8 @@ export const ERROR_CODES = {
   PROVIDER_UNAVAILABLE: { exitCode: 1 },
   /** The bounded queue in front of the encoder is full. */
   OVERLOADED: { exitCode: 1 },
+  /** The process may have no more memory, or no more threads. */
+  OUT_OF_MEMORY: { exitCode: 1 },
   /** The caller's AbortSignal fired. */
   ABORTED: { exitCode: 1 },
   /** The object was disposed before or during the call. */

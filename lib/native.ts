@@ -18,6 +18,8 @@ export interface NativeProjection {
 /** What the engine needs to know of a model; paths are absolute. */
 export interface NativeModelOptions {
   graphFile: string
+  /** The file beside the graph that it maps. A run after somebody has written into it fails with `MODEL_INVALID`. */
+  weightsFile?: string
   tokenizerFile: string
   pooling: 'mean' | 'cls' | 'max' | 'mean_sqrt_len_tokens' | 'lasttoken'
   normalize: boolean

@@ -1,7 +1,7 @@
 // Owns how a failed command ends: one coded line on stderr and the exit code. Never a stack trace, unless GABION_DEBUG asks.
 
 import { CommanderError } from 'commander'
-import { exitCodeOf, isGabionError, type GabionErrorCode } from '../errors.js'
+import { ERROR_CODES, exitCodeOf, isGabionError, type GabionErrorCode } from '../errors.js'
 
 /** Wrong usage or bad input. */
 export const EXIT_USAGE = 2
@@ -28,6 +28,9 @@ export function explainFailure(error: unknown): { exitCode: number; message: str
   if (isGabionError(error)) return coded(error.code, error.message, exitCodeOf(error))
   const { code, path } = error as NodeJS.ErrnoException
   const reason = code === undefined ? undefined : FILE_ERRORS[code]
+  if (code === 'ENOSPC' || code === 'EROFS') {
+    return coded('STORAGE_FAILED', `${path === undefined ? '' : `${path}: `}${FILE_ERRORS[code]}`, ERROR_CODES.STORAGE_FAILED.exitCode)
+  }
   if (reason !== undefined) {
     return path === undefined ? coded('INVALID_ARGUMENT', reason, EXIT_USAGE) : coded('INVALID_ARGUMENT', `${path}: ${reason}`, EXIT_USAGE)
   }

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { GabionError } from '../errors.js'
+import { writeFailure } from '../models/storage.js'
 
 const pending = new Set<string>()
 
@@ -41,7 +42,11 @@ export class PendingFile {
 
   /** Appends a chunk. */
   async append(chunk: string | Uint8Array): Promise<void> {
-    await this.#handle.appendFile(chunk)
+    try {
+      await this.#handle.appendFile(chunk)
+    } catch (cause) {
+      throw writeFailure(cause, this.#target, 'the rest')
+    }
   }
 
   /** Writes bytes at an offset, for a header that is known last. */
@@ -51,9 +56,13 @@ export class PendingFile {
 
   /** Gives the file its name. */
   async complete(): Promise<void> {
-    await this.#handle.sync()
-    await this.#handle.close()
-    await rename(this.#path, this.#target)
+    try {
+      await this.#handle.sync()
+      await this.#handle.close()
+      await rename(this.#path, this.#target)
+    } catch (cause) {
+      throw writeFailure(cause, this.#target, 'the end')
+    }
     pending.delete(this.#path)
   }
 

@@ -94,6 +94,7 @@ function open(
         vocabularySize: description.vocabularySize,
         dimensions: description.dimensions,
         encoderPrecision: graph.encoderPrecision,
+        ...(graph.weightsFile === null ? {} : { weightsFile: graph.weightsFile }),
         providers: nativeProviders(options),
         ...(options.threads === undefined ? {} : { threads: options.threads }),
       },
@@ -130,7 +131,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
     throw new GabionError(
       'INFERENCE_FAILED',
       `the self-test of ${description.name} (${graph.precision}) gave a vector of cosine ${agreement.toFixed(6)} to the stored one, ` +
-        `${String(bound)} is needed: this build computes wrong on this machine`,
+        `${String(bound)} is needed: its files are not those that it came with (gabion model verify), or this build computes wrong on this machine`,
     )
   }
 }

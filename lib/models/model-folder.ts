@@ -16,6 +16,8 @@ export interface GraphDescription {
   file: string
   /** Absolute path of the same graph made of gabion's own encoder operator; null where there is none. */
   fusedFile: string | null
+  /** Absolute path of the file beside it that holds its weights; null where it holds them itself. */
+  weightsFile: string | null
   /** Hex SHA-256 of the weights: the identity of the model in caches and artefacts. */
   weightsHash: string
   /** Hex SHA-256 of the `.onnx` file. */
@@ -75,7 +77,8 @@ async function findConvertedGraphs(folder: string): Promise<GraphDescription[] |
         if (size !== bytes) throw new GabionError('MODEL_INVALID', `${list} gives ${file} ${String(bytes)} bytes, it has ${String(size)}`)
       }
       const fusedFile = fused === null ? null : join(folder, GRAPH_FOLDER, fused.file)
-      return { precision, file: join(folder, GRAPH_FOLDER, graph.file), fusedFile, weightsHash: weights.sha256, sha256: graph.sha256 }
+      const [file, weightsFile] = [graph.file, weights.file].map((name) => join(folder, GRAPH_FOLDER, name)) as [string, string]
+      return { precision, file, fusedFile, weightsFile, weightsHash: weights.sha256, sha256: graph.sha256 }
     }),
   )
 }
@@ -87,8 +90,9 @@ async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
     if (found.some((graph) => graph.precision === precision) || (await sizeOf(file)) === null) continue
     const external = `${file}_data`
     const sha256 = await sha256OfFiles([file])
-    const weightsHash = (await sizeOf(external)) === null ? sha256 : await sha256OfFiles([file, external])
-    found.push({ precision, file, fusedFile: null, sha256, weightsHash })
+    const weightsFile = (await sizeOf(external)) === null ? null : external
+    const weightsHash = weightsFile === null ? sha256 : await sha256OfFiles([file, weightsFile])
+    found.push({ precision, file, fusedFile: null, weightsFile, sha256, weightsHash })
   }
   return found
 }

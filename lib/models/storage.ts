@@ -27,6 +27,16 @@ export function storageFailure(error: unknown, path: string, remedy: string): un
 }
 
 /**
+ * The error of a file that was to be written where a user said: a full or read-only file system is `STORAGE_FAILED`, a place that cannot
+ * be is `INVALID_ARGUMENT`.
+ */
+export function writeFailure(cause: unknown, file: string, what: string): GabionError {
+  const { code = '', message } = cause as NodeJS.ErrnoException
+  const isFull = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code)
+  return new GabionError(isFull ? 'STORAGE_FAILED' : 'INVALID_ARGUMENT', `cannot write ${what} to ${file}: ${REASONS[code] ?? message}`, { cause })
+}
+
+/**
  * Makes a folder and those above it. Unlike a recursive mkdir, which calls a read-only file system a missing path, it fails with the
  * file system's own reason.
  */

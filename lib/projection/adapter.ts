@@ -167,7 +167,7 @@ export class LinearAdapter {
   /**
    * Saves to one JSON file, written beside and renamed.
    *
-   * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written
+   * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
   async save(file: string): Promise<void> {
     const content = { format: FORMAT, version: VERSION, target: this.target, quality: this.quality, map: this.map.toJSON() }

@@ -4,6 +4,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { GabionError } from '../errors.js'
+import { writeFailure } from '../models/storage.js'
 import type { ProjectionParts } from './projection.js'
 
 const FORMAT = 'gabion-projection'
@@ -35,7 +36,7 @@ export async function writeArtefact(file: string, content: object, what: string)
     await rename(beside, file)
   } catch (cause) {
     await rm(beside, { force: true })
-    throw new GabionError('INVALID_ARGUMENT', `cannot write the ${what} to ${file}: ${(cause as Error).message}`, { cause })
+    throw writeFailure(cause, file, `the ${what}`)
   }
 }
 

@@ -167,7 +167,7 @@ export class Projection implements ProjectionParts {
   /**
    * Saves to one JSON file, written beside and renamed.
    *
-   * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written
+   * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
   async save(file: string): Promise<void> {
     await writeArtefact(checkString('file', file), this.toJSON(), 'projection')

@@ -24,6 +24,7 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   CONFLICT: { http: 409, grpc: Grpc.ABORTED },
   CONVERSATION_ENDED: { http: 403, grpc: Grpc.FAILED_PRECONDITION },
   OVERLOADED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED },
+  OUT_OF_MEMORY: { http: 503, grpc: Grpc.RESOURCE_EXHAUSTED },
   // What a proxy would log for a client that went away; nobody is there to read it.
   ABORTED: { http: 499, grpc: Grpc.CANCELLED },
   DEADLINE_EXCEEDED: { http: 504, grpc: Grpc.DEADLINE_EXCEEDED },

@@ -26,6 +26,8 @@ auto Guard(Napi::Env env, Body body) -> decltype(body()) {
     throw ToJsError(env, error);
   } catch (const Napi::Error&) {
     throw;
+  } catch (const std::bad_alloc&) {
+    throw ToJsError(env, Error(Code::kOutOfMemory, "there is no memory for the call"));
   } catch (const std::exception& error) {
     throw ToJsError(env, Error(Code::kInternal, error.what()));
   }

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,6 +39,9 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   ModelOptions options;
   options.graph_file = text("graphFile");
   options.tokenizer_file = text("tokenizerFile");
+  if (!object.Get("weightsFile").IsUndefined()) {
+    options.weights_file = text("weightsFile");
+  }
   options.pooling = ToPooling(text("pooling"));
   options.precision = ToPrecision(text("encoderPrecision"));
   options.normalize = ToBoolean(object.Get("normalize"), "normalize");
@@ -63,6 +67,8 @@ class Loader : public Napi::AsyncWorker {
       open_ = std::make_shared<OpenModel>(std::move(model), threads_);
     } catch (const Error& error) {
       failure_ = error;
+    } catch (const std::bad_alloc&) {
+      failure_ = Error(Code::kOutOfMemory, "there is no memory for the model");
     } catch (const std::exception& error) {
       failure_ = Error(Code::kInternal, error.what());
     }

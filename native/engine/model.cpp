@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "sample_texts.hpp"
@@ -52,6 +53,7 @@ Model::Model(ModelOptions options) : Model(std::move(options), ReadAside(options
 
 Model::Model(ModelOptions&& options, std::future<Tokenizer> tokenizer)
     : options_(std::move(options)),
+      weights_(options_.weights_file.empty() ? nullptr : std::make_unique<WatchedFile>(options_.weights_file)),
       // The int8 encoder looks at tokens of sample texts when it is opened.
       tokenizer_(options_.precision == kernels::Precision::kInt8 ? std::optional(tokenizer.get()) : std::nullopt),
       session_(options_.graph_file, options_.providers, options_.precision,
@@ -133,7 +135,13 @@ void Model::Accepts(const WindowRule& rule) const {
 void Model::EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
                      EncodeTimes& times) const {
   const auto start = Clock::now();
+  if (weights_ != nullptr) {
+    weights_->RequireUnchanged();
+  }
   session_.Run(tokens, scratch);
+  if (weights_ != nullptr) {
+    weights_->RequireUnchanged();
+  }
   const size_t width = options_.dimensions;
   if (session_.pools()) {
     std::memcpy(vector, scratch.hidden.data(), width * sizeof(float));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,12 +14,14 @@
 #include "projection.hpp"
 #include "session.hpp"
 #include "tokenizer.hpp"
+#include "watched_file.hpp"
 
 namespace gabion {
 
 struct ModelOptions {
   std::string graph_file;
   std::string tokenizer_file;
+  std::string weights_file;  ///< what the graph maps beside itself; empty where it has all in itself
   std::vector<std::string> providers;
   size_t maximum_tokens = 0;   ///< special tokens included
   size_t vocabulary_size = 0;  ///< rows of the embedding table
@@ -86,7 +89,8 @@ class Model {
                 EncodeTimes& times) const;
 
   ModelOptions options_;
-  std::optional<Tokenizer> tokenizer_;  // set when the constructor ends
+  std::unique_ptr<WatchedFile> weights_;  ///< opened before the session maps it
+  std::optional<Tokenizer> tokenizer_;    // set when the constructor ends
   Session session_;
 };
 

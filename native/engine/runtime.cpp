@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <string>
 
@@ -20,6 +22,13 @@ std::string DirectoryOfThisBinary() {
   const std::string file = info.dli_fname;
   const auto slash = file.find_last_of('/');
   return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+// ONNX Runtime has no code of its own for it: what the C++ library, its arena and the system say.
+bool IsOfMemory(const std::string& message) {
+  const char* const signs[] = {"bad_alloc", "Failed to allocate memory", "Cannot allocate memory"};
+  return std::any_of(std::begin(signs), std::end(signs),
+                     [&](const char* sign) { return message.find(sign) != std::string::npos; });
 }
 
 }  // namespace
@@ -71,7 +80,7 @@ void Runtime::Check(OrtStatus* status, Code code, const std::string& context) co
   }
   const std::string message = api_->GetErrorMessage(status);
   api_->ReleaseStatus(status);
-  throw Error(code, context + ": " + message);
+  throw Error(IsOfMemory(message) ? Code::kOutOfMemory : code, context + ": " + message);
 }
 
 }  // namespace gabion

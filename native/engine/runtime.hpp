@@ -25,6 +25,7 @@ class Runtime {
   const std::string& library_path() const noexcept { return library_path_; }
 
   /// Throws an Error with the given code and ONNX Runtime's own text if the status is a failure; frees the status.
+  /// Where that text is about memory, the code is kOutOfMemory.
   void Check(OrtStatus* status, Code code, const std::string& context) const;
 
  private:

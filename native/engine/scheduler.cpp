@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -117,7 +118,7 @@ void Scheduler::Acquire(size_t threads) {
     }
   } catch (...) {
     Release();
-    throw Error(Code::kInternal, "the encoder threads could not be started");
+    throw Error(Code::kOutOfMemory, "the encoder threads could not be started: the process may have no more of them");
   }
 }
 
@@ -264,6 +265,8 @@ void Scheduler::Work(Slot& slot) {
       request->EmbedText(index, slot.scratch, times);
     } catch (const Error& error) {
       failure = error;
+    } catch (const std::bad_alloc&) {
+      failure = Error(Code::kOutOfMemory, "there is no memory for the text");
     } catch (const std::exception& error) {
       failure = Error(Code::kInternal, error.what());
     }

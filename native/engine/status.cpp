@@ -20,6 +20,8 @@ const char* CodeName(Code code) noexcept {
       return "PROVIDER_UNAVAILABLE";
     case Code::kOverloaded:
       return "OVERLOADED";
+    case Code::kOutOfMemory:
+      return "OUT_OF_MEMORY";
     case Code::kAborted:
       return "ABORTED";
     case Code::kDisposed:

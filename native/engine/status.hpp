@@ -16,6 +16,7 @@ enum class Code {
   kRuntimeIncompatible,
   kProviderUnavailable,
   kOverloaded,
+  kOutOfMemory,
   kAborted,
   kDisposed,
   kTokenizerFailed,

@@ -4,6 +4,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { GabionError } from '../../errors.js'
+import { writeFailure } from '../../models/storage.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
 import type { RefusalLexicon } from './lexicon.js'
@@ -103,7 +104,7 @@ export function artefactFingerprint(artefact: ErosionArtefact): string {
 /**
  * Writes beside and renames, so that a reader never sees half a file.
  *
- * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to
+ * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full
  */
 export async function writeArtefact(file: string, artefact: ErosionArtefact): Promise<void> {
   const beside = `${file}.${randomUUID()}.part`
@@ -112,7 +113,7 @@ export async function writeArtefact(file: string, artefact: ErosionArtefact): Pr
     await rename(beside, file)
   } catch (cause) {
     await rm(beside, { force: true })
-    throw new GabionError('INVALID_ARGUMENT', `cannot write the detector to ${file}: ${(cause as Error).message}`, { cause })
+    throw writeFailure(cause, file, 'the detector')
   }
 }
 
