@@ -78,6 +78,8 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
   readonly projection: Projection | null
   /** How it wants long texts cut; without it, a long text is cut off at what the model reads. */
   readonly windows?: WindowRule
+  /** What is embedded in a text's place, of the same length; without it, the text itself. */
+  normalize?(text: string): string
   /** The state before the first exchange. */
   start(): State
   /**

@@ -157,13 +157,14 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
   async #embed(texts: readonly [string, string], signal: AbortSignal | undefined): Promise<EmbeddedTurn> {
     const { projection, windows: rule } = this.#detector
     const worded = texts.filter(hasWords)
+    const read = worded.map((text) => this.#detector.normalize?.(text) ?? text)
     const options = { ...(projection !== null && { projection }), ...(signal !== undefined && { signal }) }
     if (rule !== undefined) {
-      const batch = await this.#embedder.embedWindows(worded, rule, options)
+      const batch = await this.#embedder.embedWindows(read, rule, options)
       const place = (text: string): EmbeddedText => ({ text, windows: hasWords(text) ? batch.windows(worded.indexOf(text)) : [] })
       return { texts: [place(texts[0]), place(texts[1])], truncated: false, timings: batch.timings }
     }
-    const batch = await this.#embedder.embedBatch(worded, options)
+    const batch = await this.#embedder.embedBatch(read, options)
     const place = (text: string): EmbeddedText => ({ text, windows: hasWords(text) ? [windowOf(batch, worded.indexOf(text), text)] : [] })
     return {
       texts: [place(texts[0]), place(texts[1])],

@@ -38,26 +38,31 @@ export class SoakLoad {
   #below
   #models
   #standing
+  #small
   #expected = new Map()
 
-  /** `models`: options of Embedder.load, the first of them stays open all the time. */
+  /** `models`: options of Embedder.load; the first two stay open all the time, and the second is a small one that many texts go through. */
   constructor(models, seed) {
     this.#models = models
     this.#below = randomNumbers(seed)
   }
 
   async open() {
-    this.#standing = await Embedder.load({ ...this.#models[0], cache: { maxBytes: 1 << 20 }, onTruncated: () => undefined })
+    const options = { cache: { maxBytes: 1 << 20 }, onTruncated: () => undefined }
+    this.#standing = await Embedder.load({ ...this.#models[0], ...options })
+    this.#small = await Embedder.load({ ...this.#models[1], ...options })
   }
 
   close() {
     this.#standing.dispose()
+    this.#small.dispose()
   }
 
   /** One round; throws where a vector's bits are not those of the first time. */
   async round() {
     const below = this.#below
     await this.#mixed(this.#standing, 150)
+    for (let batch = 0; batch < 10; batch++) await this.#mixed(this.#small, 400)
     if (below(4) === 0) await this.#storm(this.#standing)
     const options = this.#models[below(this.#models.length)]
     const embedder = await Embedder.load({ ...options, threads: 1 + below(2), cache: false, onTruncated: () => undefined })

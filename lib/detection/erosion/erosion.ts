@@ -4,6 +4,7 @@
 import { GabionError } from '../../errors.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
 import type { Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
+import { withPlainLetters } from '../plain-letters.js'
 import { artefactFingerprint, type Anchor, type ErosionArtefact, type ThresholdSet } from './artefact.js'
 import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
 import { guessLanguage, type Language } from './language.js'
@@ -109,6 +110,11 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
       lexicon: first,
       name: [this.aggregate, ...others.map((lexicon) => JSON.stringify(lexicon))].join(' '),
     })
+  }
+
+  /** Letters that only look like Latin ones are read as those; see {@link withPlainLetters}. */
+  normalize(text: string): string {
+    return withPlainLetters(text)
   }
 
   start(): ErosionState {

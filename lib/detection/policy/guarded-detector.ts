@@ -75,6 +75,10 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     this.fingerprint = createHash('sha256').update(base.fingerprint).update(formatPolicySet(set)).digest('hex')
   }
 
+  normalize(text: string): string {
+    return this.base.normalize?.(text) ?? text
+  }
+
   start(): GuardedState<State> {
     return { base: this.base.start(), role: ROLE_START, broken: [], drifted: false }
   }
