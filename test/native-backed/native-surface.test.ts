@@ -96,7 +96,7 @@ const oddities: unknown[] = [
 ]
 
 describe('native functions', () => {
-  // The two that take nothing cannot be given anything wrong.
+  // Those that take nothing cannot be given anything wrong.
   const functions = Object.keys(addon).filter((name) => !['prepareRuntime', 'runtime', 'machine'].includes(name)) as (keyof NativeAddon)[]
 
   test('are the ones that lib/native.ts declares', () => {

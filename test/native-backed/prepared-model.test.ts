@@ -1,11 +1,13 @@
 // Loading what is not ready yet: a folder without graphs, a repository of a hub on loopback; and that it is done once.
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmod, cp, mkdtemp, readFile, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { PreparationProgress } from '../../lib/convert/index.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
 import { verifyModel } from '../../lib/models/index.js'
@@ -66,6 +68,19 @@ describe('a folder without graphs', () => {
     assert.deepEqual(seen, [])
     assert.deepEqual(await second.embed('a text'), await first.embed('a text'))
     assert.equal((await verifyModel(second.info.folder)).ok, true)
+  })
+
+  test('is converted by one of several processes that want it at once', async () => {
+    const source = await copyModel('mpnet')
+    const child = fileURLToPath(new URL('../fixtures/convert-child.ts', import.meta.url))
+    const run = (): Promise<{ stdout: string }> =>
+      promisify(execFile)(process.execPath, ['--import', 'tsx', child, source], { env: process.env })
+    const found = (await Promise.all([run(), run(), run()])).map(
+      ({ stdout }) => JSON.parse(stdout) as { folder: string; converted: boolean; first: number },
+    )
+    assert.equal(found.filter(({ converted }) => converted).length, 1)
+    assert.equal(new Set(found.map(({ folder, first }) => `${folder} ${String(first)}`)).size, 1)
+    assert.match((await kept()).join(), /^mpnet-[0-9a-f]{16}-bf16$/)
   })
 
   test('is converted again for another precision, and when it changed', async () => {

@@ -145,6 +145,15 @@ describe('a pulled model', () => {
     assert.notEqual(await findLocalModel(model), null)
   })
 
+  test('is copied where links are refused', async () => {
+    const child = fileURLToPath(new URL('../fixtures/pull-without-links-child.mjs', import.meta.url))
+    const permission = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
+    const flags = [permission, '--allow-fs-read=*', `--allow-fs-write=${folder}`]
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, child], { env: { ...process.env, NODE_OPTIONS: '' } })
+    assert.equal(stdout.trim(), cache('snapshots', COMMIT))
+    await assert.rejects(readlink(join(stdout.trim(), 'config.json')), { code: 'EINVAL' })
+  })
+
   test('may be wanted by several processes at once', async () => {
     const script = fileURLToPath(new URL('../fixtures/pull-child.ts', import.meta.url))
     const children = Array.from({ length: 4 }, () =>

@@ -11,7 +11,7 @@ import { GabionError } from '../../errors.js'
 import { isCommit, type HubFile } from './repository.js'
 import type { HubSettings } from './settings.js'
 
-const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES']
+const NO_LINKS = ['ERR_ACCESS_DENIED', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EACCES']
 
 /** One repository's folder in the cache. */
 export class RepositoryCache {
