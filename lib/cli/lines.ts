@@ -40,6 +40,8 @@ export async function* readLines(file: string, signal?: AbortSignal): AsyncGener
     if (file === '-') process.stdin.destroy()
   }
   signal?.addEventListener('abort', leave, { once: true })
+  // It fires once: a signal that fired while the caller got ready would be waited for without end.
+  if (signal?.aborted === true) leave()
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let number = 0
   const lineOf = (bytes: Buffer, end: number): Line => {

@@ -43,6 +43,7 @@ async function* arriving(signal: AbortSignal): AsyncGenerator<Uint8Array> {
     process.stdin.destroy()
   }
   signal.addEventListener('abort', leave, { once: true })
+  if (signal.aborted) leave()
   try {
     for await (const chunk of process.stdin) yield chunk as Uint8Array
   } catch (error) {

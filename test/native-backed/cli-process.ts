@@ -8,8 +8,8 @@ import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import assert from 'node:assert/strict'
 
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
+/** As it is shipped: it starts in a tenth of the time that its sources take. `npm test` builds it when they changed. */
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** How a run ended. */
 export interface Ended {
@@ -31,7 +31,7 @@ export interface RunOptions {
 export function gabion(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   // What colours or debugs in the test's own environment must not reach the child.
   const { FORCE_COLOR: _force, NO_COLOR: _no, GABION_DEBUG: _debug, NODE_OPTIONS: _options, ...env } = process.env
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], { env: { ...env, ...options.env }, stdio: 'pipe' })
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...env, ...options.env }, stdio: 'pipe' })
   const ended = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (ended.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (ended.stderr += text))

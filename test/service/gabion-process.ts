@@ -11,10 +11,9 @@ export interface GabionProcess<Ready> extends OwnProcess {
   readonly log: () => string
 }
 
-/** Starts the command line from its sources. */
+/** Starts the command line as it is shipped. */
 export async function startGabion<Ready>(args: string[], env: NodeJS.ProcessEnv = {}): Promise<GabionProcess<Ready>> {
-  const main = ['--import', 'tsx', 'lib/cli/main.ts']
-  const own = startProcess(process.execPath, [...main, ...args, '--json'], ['ignore', 'pipe', 'pipe'], env)
+  const own = startProcess(process.execPath, ['dist/cli/main.js', ...args, '--json'], ['ignore', 'pipe', 'pipe'], env)
   const [stdout, stderr] = [own.child.stdout as Readable, own.child.stderr as Readable]
   let log = ''
   stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
