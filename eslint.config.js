@@ -36,7 +36,17 @@ const nodeGlobals =
 const readonlyGlobals = Object.fromEntries(nodeGlobals.split(' ').map((name) => [name, 'readonly']))
 
 export default defineConfig(
-  globalIgnores(['build/', 'dist/', 'docs/api/', 'models/', 'native/', 'prebuilds/', 'bench/node_modules/', 'data/']),
+  globalIgnores([
+    'build/',
+    'dist/',
+    'docs/api/',
+    'models/',
+    'native/',
+    'prebuilds/',
+    'bench/node_modules/',
+    'data/',
+    'test/package/usage/',
+  ]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

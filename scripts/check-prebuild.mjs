@@ -50,13 +50,13 @@ const expectations = {
 
 /** Checks the folder with a target's prebuilt files. Returns a line of facts per binary; throws StepFailed with every finding. */
 export async function checkPrebuild(folder, target = basename(folder)) {
-  if (machines[target] === undefined) {
-    throw new StepFailed(`${folder} is named after no target: expected ${Object.keys(machines).join(' or ')}`, { exitCode: 2 })
-  }
   const names = existsSync(folder) ? readdirSync(folder) : []
   const absent = [...Object.keys(expectations), ...notices].filter((name) => !names.includes(name))
   if (absent.length > 0) {
     throw new StepFailed(`${relative(root, folder)} lacks ${absent.join(', ')}; \`npm run prebuild\` makes them`, { exitCode: 2 })
+  }
+  if (machines[target] === undefined) {
+    throw new StepFailed(`${folder} is named after no target: expected ${Object.keys(machines).join(' or ')}`, { exitCode: 2 })
   }
   const problems = []
   const facts = []

@@ -108,22 +108,30 @@ async function mendingOf(folder: string): Promise<string> {
 
 /** What mends a CUDA provider that cannot be used, by what the engine says of it. */
 function providerAdvice(reason: string): string {
-  const otherwise = '; or run with --provider cpu'
+  const release = nativeAddon().runtime().version
+  const provider = `"onnxruntime-gpu==${release}"`
   const steps: [RegExp, string][] = [
     [
       /no CUDA provider library was found|does not exist/,
-      'pip install "onnxruntime-gpu==1.30.0", then GABION_CUDA_PROVIDER=FOLDER/onnxruntime/capi',
+      `pip install ${provider}, then set GABION_CUDA_PROVIDER to its folder onnxruntime/capi`,
     ],
     [
-      /lib(cublas|cudart|curand|cufft|cudnn)[^:]*: cannot open/,
-      'install CUDA 13, or: pip install "onnxruntime-gpu[cuda]==1.30.0" beside the provider library',
+      /lib(cublas|cudart|curand)[^:]*: cannot open/,
+      `install CUDA 13, or beside the provider library: pip install "onnxruntime-gpu[cuda]==${release}"`,
     ],
-    [/no NVIDIA driver|libcuda\.so/, "install NVIDIA's driver (nvidia-smi must work), or give the container the device: --gpus all"],
-    [/version|API/i, `install the provider of the same release: pip install "onnxruntime-gpu==${nativeAddon().runtime().version}"`],
-    [/no device|shows no device/, 'look at nvidia-smi and CUDA_VISIBLE_DEVICES; in a container give it the device: --gpus all'],
-    [/out of memory|free memory/, 'nvidia-smi shows what else holds memory of the device'],
+    [
+      /CreateEpFactories|ELF header|too short/,
+      `that file is no provider library of this release: pip install --force-reinstall ${provider}`,
+    ],
+    [/no NVIDIA driver|libcuda\.so/, "install NVIDIA's driver (nvidia-smi must work); give a container the device: --gpus all"],
+    [
+      /finds no device|shows no device|offers no device/,
+      'look at nvidia-smi and CUDA_VISIBLE_DEVICES; give a container the device: --gpus all',
+    ],
+    [/free memory/, 'nvidia-smi shows what else holds memory of the device'],
+    [/version/i, `install the provider of the same release: pip install ${provider}`],
   ]
-  return (steps.find(([pattern]) => pattern.test(reason))?.[1] ?? 'install what the message names') + otherwise
+  return `${steps.find(([pattern]) => pattern.test(reason))?.[1] ?? 'install what the message names'}; or run with --provider cpu`
 }
 
 function checkProviders({ info }: Embedder): Check {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,6 +84,21 @@ describe('the installed package', () => {
     assert.equal(found.dimensions, 384)
     assert.equal(found.model, 'all-MiniLM-L6-v2')
     assert.ok(Math.abs(found.length - 1) < 1e-6, `expected a unit vector, found length ${found.length}`)
+  })
+
+  test('has types that a strict user can rely on', async () => {
+    const app = join(folder, 'app')
+    await cp(join(root, 'test/package/usage/usage.ts'), join(app, 'usage.ts'))
+    await symlink(join(root, 'node_modules', 'expect-type'), join(app, 'node_modules', 'expect-type'))
+    await mkdir(join(app, 'node_modules', '@types'), { recursive: true })
+    await symlink(join(root, 'node_modules', '@types', 'node'), join(app, 'node_modules', '@types', 'node')).catch(() => undefined)
+    // Declarations of the package are checked too: skipLibCheck is off.
+    const options = { strict: true, noEmit: true, target: 'ES2022', lib: ['ES2023', 'ESNext.Disposable'], types: ['node'] }
+    const modules = { module: 'NodeNext', moduleResolution: 'NodeNext', exactOptionalPropertyTypes: true, skipLibCheck: false }
+    await writeFile(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: { ...options, ...modules }, files: ['usage.ts'] }))
+    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+    const { stdout } = await execute(process.execPath, [compiler, '-p', app]).catch((error: unknown) => error as { stdout: string })
+    assert.deepEqual(stdout, '')
   })
 
   test('puts the gabion command on the path', async () => {

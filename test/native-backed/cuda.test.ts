@@ -1,0 +1,77 @@
+// The CUDA provider where it cannot be used: each reason is a coded error in words of its own, the process lives on, and doctor says what
+// mends it. What a device does with it is bench/cuda.mjs's part.
+
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { Embedder } from '../../lib/index.js'
+import { CUDA_VARIABLE, findCudaLibrary } from '../../lib/embedding/cuda-library.js'
+import { binariesLocation } from '../../lib/native-binaries.js'
+import { gabion, jsonLines, temporaryFolder } from './cli-process.js'
+
+const FILE = 'libonnxruntime_providers_cuda.so'
+const binaries = binariesLocation()?.folder ?? ''
+
+/** Why `cuda` alone cannot be had with this library. */
+async function refusal(cudaLibrary: string): Promise<string> {
+  try {
+    using embedder = await Embedder.load({ providers: ['cuda'], cudaLibrary })
+    assert.fail(`ran on ${embedder.info.provider}`)
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, 'PROVIDER_UNAVAILABLE', String(error))
+    return (error as Error).message
+  }
+}
+
+describe('a CUDA provider that cannot be used', () => {
+  test('is named when it does not exist, as a file and as a folder', async () => {
+    const folder = temporaryFolder()
+    assert.match(await refusal(join(folder, 'nothing.so')), /the CUDA provider library .*nothing\.so does not exist/)
+    assert.match(await refusal(folder), new RegExp(`${FILE} does not exist`))
+  })
+
+  test('is told from a file that is no library', async () => {
+    const file = join(temporaryFolder(), FILE)
+    writeFileSync(file, 'an error page')
+    assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*(invalid ELF header|file too short)/)
+  })
+
+  test('is told from a library that is no provider', async () => {
+    const file = join(temporaryFolder(), FILE)
+    copyFileSync(join(binaries, 'libgabion_onnx.so.1'), file)
+    assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*CreateEpFactories/)
+  })
+
+  test('leaves the next provider of the wish list, with the reason', async () => {
+    using embedder = await Embedder.load({ providers: ['cuda', 'cpu'], cudaLibrary: '/nowhere/provider.so' })
+    assert.equal(embedder.info.provider, 'cpu')
+    assert.deepEqual(
+      embedder.info.providersPassedOver.map(({ provider }) => provider),
+      ['cuda'],
+    )
+    assert.match(embedder.info.providersPassedOver[0]?.reason ?? '', /\/nowhere\/provider\.so does not exist/)
+    assert.equal((await embedder.embed('The kettle is on.')).length, 384)
+  })
+
+  test('is explained by doctor, with a command', async () => {
+    const { code, stdout } = await gabion(['doctor', '--json', '--provider', 'cuda'], { env: { [CUDA_VARIABLE]: '/nowhere/provider.so' } })
+    const found = jsonLines(stdout).find(({ name }) => name === 'provider')
+    assert.equal(code, 1)
+    assert.match(String(found?.detail), /PROVIDER_UNAVAILABLE: .*\/nowhere\/provider\.so does not exist/)
+    assert.match(String(found?.advice), /pip install "onnxruntime-gpu==\d.*--provider cpu/)
+  })
+})
+
+describe('the CUDA provider library', () => {
+  test('is taken from the option, then the variable, then a Python environment', () => {
+    const environment = temporaryFolder()
+    const capi = join(environment, 'lib', 'python3.12', 'site-packages', 'onnxruntime', 'capi')
+    mkdirSync(capi, { recursive: true })
+    writeFileSync(join(capi, FILE), '')
+    const env = { VIRTUAL_ENV: environment }
+    assert.equal(findCudaLibrary(undefined, env), join(capi, FILE))
+    assert.equal(findCudaLibrary(undefined, { ...env, [CUDA_VARIABLE]: '/elsewhere/own.so' }), '/elsewhere/own.so')
+    assert.equal(findCudaLibrary(capi, { ...env, [CUDA_VARIABLE]: '/elsewhere/own.so' }), join(capi, FILE))
+  })
+})

@@ -1,0 +1,47 @@
+// The types as a user of the package sees them. Compiled by installed-package.test.ts against the packed declarations, never run.
+
+import { expectTypeOf } from 'expect-type'
+import {
+  Embedder,
+  EmbeddingBatch,
+  ERROR_CODES,
+  GabionError,
+  isGabionError,
+  Monitor,
+  Projection,
+  type EmbedderInfo,
+  type GabionErrorCode,
+  type Provider,
+  type TurnVerdict,
+} from 'gabion'
+
+expectTypeOf(Embedder.load).returns.resolves.toEqualTypeOf<Embedder>()
+expectTypeOf(Embedder.load).toBeCallableWith('all-MiniLM-L6-v2')
+expectTypeOf(Embedder.load).toBeCallableWith({ providers: ['cuda', 'cpu'], cudaLibrary: '/a/library.so', threads: 2, cache: false })
+// @ts-expect-error there is no such provider
+expectTypeOf(Embedder.load).toBeCallableWith({ providers: ['tpu'] })
+// @ts-expect-error there is no such option
+expectTypeOf(Embedder.load).toBeCallableWith({ devices: 'cuda' })
+
+declare const embedder: Embedder
+expectTypeOf(embedder.embed('text')).resolves.toExtend<Float32Array | Float64Array>()
+expectTypeOf(embedder.embedBatch(['text'])).resolves.toEqualTypeOf<EmbeddingBatch>()
+expectTypeOf(embedder.info).toExtend<EmbedderInfo>()
+expectTypeOf(embedder[Symbol.dispose]).toBeFunction()
+// @ts-expect-error texts are strings
+void embedder.embed(42)
+
+declare const batch: EmbeddingBatch
+expectTypeOf(batch.row(0)).toExtend<Float32Array>()
+expectTypeOf(Projection.fitPca(batch, { components: 2 })).toEqualTypeOf<Projection>()
+
+const monitor = await Monitor.open({ embedder })
+const verdict = await monitor.conversation('id').addTurn({ user: 'a', assistant: 'b' })
+expectTypeOf(verdict).toExtend<TurnVerdict>()
+expectTypeOf(verdict.alert).toBeBoolean()
+expectTypeOf(verdict.likelihood).toBeNumber()
+
+expectTypeOf<Provider>().toEqualTypeOf<'cpu' | 'cuda'>()
+expectTypeOf<GabionErrorCode>().toEqualTypeOf<keyof typeof ERROR_CODES>()
+declare const thrown: unknown
+if (isGabionError(thrown)) expectTypeOf(thrown).toEqualTypeOf<GabionError>()
