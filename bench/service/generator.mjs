@@ -3,8 +3,11 @@
 import { Pool } from 'undici'
 import { freshText } from './texts.mjs'
 
-/** Requests for `seconds` at `perSecond`, at random times. Resolves with latencies of accepted ones and counts by status. */
-export async function openLoop({ url, path, bodyOf, perSecond, seconds, connections = 256 }) {
+/**
+ * Requests for `seconds` at `perSecond`: at even distances, or at random times as from many clients that know nothing of one another, where
+ * even a server that never stumbles has some wait for others. Resolves with latencies of accepted ones and counts by status.
+ */
+export async function openLoop({ url, path, bodyOf, perSecond, seconds, random = true, connections = 256 }) {
   const pool = new Pool(url, { connections, pipelining: 1 })
   const took = []
   const statuses = {}
@@ -12,7 +15,7 @@ export async function openLoop({ url, path, bodyOf, perSecond, seconds, connecti
   const begin = performance.now()
   let due = begin
   for (;;) {
-    due += (-Math.log(1 - Math.random()) * 1000) / perSecond
+    due += ((random ? -Math.log(1 - Math.random()) : 1) * 1000) / perSecond
     if (due - begin > seconds * 1000) break
     const wait = due - performance.now()
     if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait))

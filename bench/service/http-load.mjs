@@ -16,9 +16,9 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
   try {
     const { url, probe } = service
     const closed = (bodyOf, length = seconds) => closedLoop({ url, path: PATH, bodyOf, seconds: length, connections: CONNECTIONS })
-    const open = async (perSecond) => {
+    const open = async (perSecond, random = true) => {
       await probe()
-      const load = await openLoop({ url, path: PATH, bodyOf: base64Body, perSecond, seconds })
+      const load = await openLoop({ url, path: PATH, bodyOf: base64Body, perSecond, seconds, random })
       return { ...load, ...(await probe()) }
     }
     await closed(base64Body, 2)
@@ -31,7 +31,12 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
     }
     const capacity = middle(turns.map(({ perSecond }) => perSecond))
     const floats = await closed(floatBody, seconds / 2)
-    const loads = { half: await open(capacity / 2), full: await open(capacity), twice: await open(capacity * 2) }
+    const loads = {
+      half: await open(capacity / 2, false),
+      halfAtRandom: await open(capacity / 2),
+      full: await open(capacity),
+      twice: await open(capacity * 2),
+    }
     return {
       turns,
       library: middle(turns.map(({ library }) => library)),

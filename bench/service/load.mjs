@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 // What does the service give under load, compared with the library alone and with Python services on the same weights, in one run?
 //
-// usage: npm run bench:service -- [--only PART,…] [--threads 1] [--seconds 8] [--rounds 3] [--soak 600] [--out build/bench/service]
+// usage: npm run bench:service -- [--only PART,…] [--threads 1] [--seconds 8] [--rounds 3] [--soak 600] [--out build/bench/service] [--write]
 //   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); all of them if left out
 //   --seconds   of each measurement; --rounds: how often library and service take turns; --soak: seconds of that part
-//   --out       OUT.json gets the results (parts that are not run keep theirs from before) and OUT.md the table of docs/deploy/sizing.md
+//   --out       OUT.json gets the results (parts that are not run keep theirs from before) and OUT.md a table of them
+//   --write     put the table into docs/deploy/sizing.md, with machine and date
 //
 // What is needed is installed into build/ at the first run (ghz; for fastapi and infinity also what the tests' set-up brings).
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { grpcLoad } from './grpc-load.mjs'
 import { httpLoad, soak } from './http-load.mjs'
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     soak: { type: 'string', default: '600' },
     out: { type: 'string', default: 'build/bench/service' },
+    write: { type: 'boolean', default: false },
   },
 })
 const [threads, seconds, rounds, soakSeconds] = [values.threads, values.seconds, values.rounds, values.soak].map(Number)
@@ -64,8 +67,25 @@ writeFileSync(file, `${JSON.stringify({ machine, parts }, null, 2)}\n`)
 const rows = marksOf(Object.fromEntries(Object.keys(PARTS).flatMap((name) => (parts[name] === undefined ? [] : [[name, parts[name]]]))))
 writeFileSync(`${values.out}.md`, `${tableOf(rows)}\n`)
 console.log(tableOf(rows))
+if (values.write) writePage()
 const missed = rows.filter(({ met }) => met === false).length
 console.log(`\n${rows.filter(({ met }) => met === true).length} marks met, ${missed} missed; ${values.out}.md, ${file}`)
+
+/** Puts the table between its marks in the page. */
+function writePage() {
+  const page = fileURLToPath(new URL('../../docs/deploy/sizing.md', import.meta.url))
+  const [begin, end] = ['<!-- measured -->', '<!-- /measured -->']
+  const text = readFileSync(page, 'utf8')
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`${page} has no place for the table: ${begin} … ${end}`)
+  const dates = [...new Set(Object.values(parts).map(({ date }) => date.slice(0, 10)))].join(', ')
+  const setting = `${machine.cpu}, ${machine.cores} processors, Node ${machine.node}; ${threads} encoder thread(s); ${dates}; load of other work before: ${Object.entries(
+    parts,
+  )
+    .map(([name, { load }]) => `${name} ${load.toFixed(2)}`)
+    .join(', ')}.`
+  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${setting}\n\n${tableOf(rows)}\n\n${text.slice(to)}`)
+}
 
 function earlier() {
   try {

@@ -1,6 +1,6 @@
 // What was measured as a table of rows: what, figure, mark, met or missed.
 
-const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`
+const ms = (value) => (Number.isFinite(value) ? `${value.toFixed(value < 10 ? 2 : 0)} ms` : 'none')
 const rate = (value) => value.toFixed(0)
 const percent = (value) => `${(100 * value).toFixed(1)} %`
 const times = (value) => `${value.toFixed(value < 10 ? 2 : 0)} times`
@@ -11,15 +11,19 @@ const fact = (what, figure) => ({ what, figure })
 const mark = (what, figure, wanted, met) => ({ what, figure, mark: wanted, met })
 
 const rowsOf = {
-  http: ({ library, capacity, share, floats, half, full, twice }) => [
+  http: ({ library, capacity, share, floats, half, halfAtRandom, full, twice }) => [
     fact('library alone, texts a second', rate(library)),
     mark('HTTP, base64, requests a second', `${rate(capacity)}, ${percent(share)} of the library`, '≥ 85 %', share >= 0.85),
     fact('HTTP, lists of numbers, requests a second', `${rate(floats)}, ${percent(floats / library)} of the library`),
     mark(
-      'half load: p50, p99',
+      'half load, requests at even distances: p50, p99',
       `${ms(half.p50)}, ${ms(half.p99)}: ${times(half.p99 / half.p50)}`,
       'p99 ≤ 3 × p50',
       half.p99 <= 3 * half.p50,
+    ),
+    fact(
+      '… with requests at random times',
+      `${ms(halfAtRandom.p50)}, ${ms(halfAtRandom.p99)}: ${times(halfAtRandom.p99 / halfAtRandom.p50)}`,
     ),
     ...Object.entries({ half, full, twice }).map(([name, { loopP99Ms }]) =>
       mark(`event loop late at ${name} load, p99`, ms(loopP99Ms), '< 5 ms', loopP99Ms < 5),

@@ -14,6 +14,7 @@ local function save(conversation, recent, a)
   redis.call('PEXPIRE', conversation, a[7])
   redis.call('ZADD', recent, a[8], a[1])
   redis.call('ZREMRANGEBYSCORE', recent, '-inf', a[8] - a[7])
+  redis.call('PEXPIRE', recent, a[7])
   redis.call('PUBLISH', a[9], a[6])
   return 1
 end
