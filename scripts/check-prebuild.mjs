@@ -4,6 +4,7 @@
 //
 // usage: node scripts/check-prebuild.mjs [FOLDER]…      without folders: all of prebuilds/, this machine's among them
 
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join, relative } from 'node:path'
@@ -11,7 +12,7 @@ import { hostTarget, libraryName } from './prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { compareVersions } from './setup/toolchain.mjs'
 
-const notices = ['LICENSE.onnxruntime.txt', 'NOTICES.onnxruntime.txt', 'NOTICES.tokenizer.txt']
+const notices = ['LICENSE.onnxruntime.txt', 'NOTICES.onnxruntime.txt', 'NOTICES.tokenizer.txt', 'SHA256SUMS']
 
 /** What readelf calls each target's machine, and its dynamic loader. */
 const machines = {
@@ -59,6 +60,18 @@ export async function checkPrebuild(folder, target = basename(folder)) {
     throw new StepFailed(`${folder} is named after no target: expected ${Object.keys(machines).join(' or ')}`, { exitCode: 2 })
   }
   const problems = []
+  const sums = new Map(
+    readFileSync(join(folder, 'SHA256SUMS'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => line.split('  ').reverse()),
+  )
+  for (const name of Object.keys(expectations)) {
+    const found = createHash('sha256')
+      .update(readFileSync(join(folder, name)))
+      .digest('hex')
+    if (sums.get(name) !== found) problems.push(`${name}: has the SHA-256 ${found}, SHA256SUMS says ${sums.get(name) ?? 'nothing'}`)
+  }
   const facts = []
   for (const [name, expected] of Object.entries(expectations)) {
     const found = await inspect(join(folder, name))

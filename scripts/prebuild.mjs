@@ -3,14 +3,15 @@
 //
 // usage: node scripts/prebuild.mjs [--arch x64|arm64]… [--verbose]      without --arch: this machine's
 
-import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { arm64Strip, buildArm64Addon } from './arm64/cross-build.mjs'
 import { buildAddon, installAddon, nativeRelease } from './build-native.mjs'
 import { checkPrebuild } from './check-prebuild.mjs'
-import { hostTarget, prepareOrt } from './prepare-ort.mjs'
+import { hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
 import { crateLicences } from './prebuild/crate-licences.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
@@ -40,12 +41,24 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   copyFileSync(join(sdk, 'LICENSE.txt'), join(staged, 'LICENSE.onnxruntime.txt'))
   copyFileSync(join(sdk, 'ThirdPartyNotices.txt'), join(staged, 'NOTICES.onnxruntime.txt'))
   writeFileSync(join(staged, 'NOTICES.tokenizer.txt'), await crateLicences(found.cargo.path))
+  writeChecksums(staged)
   const facts = await checkPrebuild(staged, target)
   const folder = join(root, 'prebuilds', target)
   mkdirSync(dirname(folder), { recursive: true })
   rmSync(folder, { recursive: true, force: true })
   renameSync(staged, folder)
   return facts
+}
+
+/** `gabion doctor` and `gabion model verify` compare the binaries with these. */
+function writeChecksums(folder) {
+  const lines = ['gabion.node', libraryName].map(
+    (name) =>
+      `${createHash('sha256')
+        .update(readFileSync(join(folder, name)))
+        .digest('hex')}  ${name}\n`,
+  )
+  writeFileSync(join(folder, 'SHA256SUMS'), lines.join(''))
 }
 
 async function build(target, echo) {

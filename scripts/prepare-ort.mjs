@@ -39,6 +39,19 @@ const headers = {
 /** The target of the machine this runs on. */
 export const hostTarget = `${process.platform}-${process.arch}`
 
+/** ONNX Runtime of every target as components of a CycloneDX document. */
+export const ortComponents = () =>
+  Object.entries(targets).map(([target, { library, wheel }]) => ({
+    'bom-ref': `onnxruntime:${target}`,
+    type: 'library',
+    name: 'onnxruntime',
+    version,
+    description: `${libraryName} of the package gabion-${target}, before it was stripped; its wheel has the SHA-256 ${wheel}`,
+    purl: `pkg:pypi/onnxruntime@${version}`,
+    hashes: [{ alg: 'SHA-256', content: library }],
+    licenses: [{ license: { id: 'MIT' } }],
+  }))
+
 /** The folder that holds a target's headers, library and notices. */
 export const sdkFolder = (target) => join(root, 'build', 'sdk', target)
 

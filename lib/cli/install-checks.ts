@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BINARIES, HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from '../native-binaries.js'
+import { verifyBinaries } from '../binary-checksums.js'
 import { packagePath } from '../package-folder.js'
 import { check, type Check } from './host-checks.js'
 
@@ -31,5 +32,11 @@ export function checkInstallation(): Check {
     if (found !== version)
       return failed(`${PLATFORM_PACKAGE} is version ${found}, gabion is ${version}: they go together only if equal`, mend)
   }
+  const wrong = (verifyBinaries(location.folder) ?? []).filter(({ state }) => state !== 'ok')
+  if (wrong.length > 0)
+    return failed(
+      `not as they were released: ${wrong.map(({ file, state }) => (state === 'missing' ? `${file} is missing` : `${file} differs`)).join(', ')}`,
+      mend,
+    )
   return check('binaries', 'ok', `${BINARIES.join(' and ')} for ${process.arch} in ${location.folder}`)
 }

@@ -11,6 +11,9 @@ import {
   type GraphPrecision,
   type ModelLicence,
 } from '../models/index.js'
+import { verifyBinaries } from '../binary-checksums.js'
+import { GabionError } from '../errors.js'
+import { binariesLocation } from '../native-binaries.js'
 import { finishCommand, openEmbedder, type CommonOptions, type Context } from './command.js'
 import { listCommand } from './model-list.js'
 import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
@@ -118,13 +121,23 @@ async function locate(model: string | undefined): Promise<string> {
 async function verify({ output, signal }: Context, _flags: CommonOptions, [model]: string[]): Promise<undefined> {
   const verification = await verifyModel(await locate(model), { signal })
   const loads = verification.ok ? await tryToLoad(verification.folder) : null
-  if (output.json) await output.jsonLine({ ...verification, ...loads })
+  const binaries = verifyBinaries(binariesLocation()?.folder ?? '') ?? []
+  if (output.json) await output.jsonLine({ ...verification, ...loads, binaries })
   else {
     const { green, red } = output.colors
     await output.line(verification.folder)
-    for (const { file, state } of verification.files) await output.line(`  ${(state === 'ok' ? green : red)(state.padEnd(7))}  ${file}`)
+    for (const { file, state } of [...verification.files, ...binaries]) {
+      await output.line(`  ${(state === 'ok' ? green : red)(state.padEnd(7))}  ${file}`)
+    }
   }
   requireVerified(verification)
+  const changed = binaries.filter(({ state }) => state !== 'ok')
+  if (changed.length > 0) {
+    const list = changed
+      .map(({ file, state, expected }) => (state === 'missing' ? `${file} is missing` : `${file} differs from SHA-256 ${expected}`))
+      .join('; ')
+    throw new GabionError('CHECKSUM_MISMATCH', `the binaries are not as they were released: ${list}; install gabion again`)
+  }
   if (loads !== null && !output.json) {
     const sample =
       loads.selfTestCosine === null ? '' : `; its vector of the known text has cosine ${loads.selfTestCosine.toFixed(7)} to the stored one`

@@ -5,26 +5,30 @@ import { dirname, join } from 'node:path'
 import { StepFailed, root, run } from '../setup/run.mjs'
 
 /** Licences that allow passing the addon on under its own; of a crate's choices one is enough. */
-const allowed = /^(MIT|Apache-2\.0( WITH LLVM-exception)?|BSD-[23]-Clause|ISC|Zlib|Unicode-3\.0|Unicode-DFS-2016|Unlicense|0BSD|CC0-1\.0)$/
+const allowed =
+  /^(MIT|Apache-2\.0( WITH LLVM-exception)?|BSD-[23]-Clause|ISC|Zlib|Unicode-3\.0|Unicode-DFS-2016|Unlicense|0BSD|CC0-1\.0|BlueOak-1\.0\.0)$/
 
 const licenceFile = /^(licen[cs]e|copying|notice|unlicense)/i
 
 /** Lists every crate of the addon with version, licence and licence files. Throws StepFailed where a licence is missing or not allowed. */
 export async function crateLicences(cargo) {
-  const metadata = JSON.parse(
-    await run(cargo, ['metadata', '--format-version', '1', '--locked', '--manifest-path', join(root, 'native/tokenizer/Cargo.toml')]),
-  )
-  const crates = compiledIn(metadata).sort((a, b) => a.name.localeCompare(b.name))
-  const refused = crates.filter(({ license }) => !isAllowed(license ?? ''))
+  const all = await crates(cargo)
+  const refused = all.filter(({ license }) => !isAllowed(license ?? ''))
   if (refused.length > 0) {
     const names = refused.map(({ name, license }) => `${name} (${license ?? 'none'})`)
     throw new StepFailed(`licences of Rust crates that need a look: ${names.join(', ')}`)
   }
-  const list = crates.map(
-    ({ name, version, license, repository }) => `${name} ${version}: ${license}${repository ? `, ${repository}` : ''}`,
-  )
+  const list = all.map(({ name, version, license, repository }) => `${name} ${version}: ${license}${repository ? `, ${repository}` : ''}`)
   const head = `The addon contains these Rust crates:\n\n${list.join('\n')}\n`
-  return [head, ...textsOf(crates)].join(`\n${'-'.repeat(80)}\n\n`)
+  return [head, ...textsOf(all)].join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+/** Every crate that is compiled into the addon, as cargo describes it. */
+export async function crates(cargo) {
+  const metadata = JSON.parse(
+    await run(cargo, ['metadata', '--format-version', '1', '--locked', '--manifest-path', join(root, 'native/tokenizer/Cargo.toml')]),
+  )
+  return compiledIn(metadata).sort((a, b) => a.name.localeCompare(b.name))
 }
 
 /** The crates that ordinary dependencies lead to: what only tests and build scripts use is not in the addon. */
@@ -41,7 +45,8 @@ function compiledIn({ packages, resolve }) {
   return packages.filter(({ id }) => reached.has(id) && id !== resolve.root)
 }
 
-function isAllowed(expression) {
+/** Whether a package under these licences may be passed on with gabion. */
+export function isAllowed(expression) {
   const choices = expression.replaceAll('/', ' OR ').replaceAll(/[()]/g, ' ').split(' OR ')
   return choices.some((choice) => choice.split(' AND ').every((name) => allowed.test(name.trim())))
 }

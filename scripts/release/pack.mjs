@@ -20,6 +20,7 @@ import { dirname, join, relative } from 'node:path'
 import { checkPrebuild } from '../check-prebuild.mjs'
 import { hostTarget } from '../prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
+import { sbom, sbomFile } from './sbom.mjs'
 
 /** Every platform there are binaries for. */
 export const targets = ['linux-x64', 'linux-arm64']
@@ -43,11 +44,12 @@ export async function pack({ targets: wished = targets, withOffline = true } = {
   const stage = join(packagesFolder, '.stage')
   rmSync(packagesFolder, { recursive: true, force: true })
   const files = await packedFiles()
+  const bom = await sbom()
   const offline = {}
   for (const target of withOffline ? present : []) {
-    offline[target] = await packFolder(stageMain(join(stage, 'offline'), files, { target }), `-${target}`)
+    offline[target] = await packFolder(stageMain(join(stage, 'offline'), files, { target, bom }), `-${target}`)
   }
-  const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: wished }))
+  const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: wished, bom }))
   const platforms = {}
   for (const target of present) platforms[target] = await packFolder(stagePlatform(join(stage, target), target))
   rmSync(stage, { recursive: true })
@@ -63,7 +65,7 @@ async function packedFiles() {
 }
 
 /** The package as one platform's, with its binaries; or without any, and with packages of binaries as optional dependencies. */
-function stageMain(folder, files, { target = null, dependsOn = [] }) {
+function stageMain(folder, files, { target = null, dependsOn = [], bom }) {
   rmSync(folder, { recursive: true, force: true })
   const wanted = files.filter((path) => !path.startsWith('prebuilds/') || path.startsWith(`prebuilds/${target}/`))
   for (const path of wanted) place(path, folder)
@@ -74,6 +76,8 @@ function stageMain(folder, files, { target = null, dependsOn = [] }) {
   } else {
     content.cpu = [target.split('-')[1]]
   }
+  content.files.push(sbomFile)
+  writeFileSync(join(folder, sbomFile), `${JSON.stringify(bom, null, 1)}\n`)
   rmSync(join(folder, 'package.json'))
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(content, null, 2)}\n`)
   return folder

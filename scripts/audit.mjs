@@ -1,0 +1,97 @@
+#!/usr/bin/env node
+// What comes from others: every locked package has a checksum and a licence that may be passed on; known vulnerabilities where their data can be had.
+//
+// usage: npm run audit
+//
+// `npm audit` needs a registry that answers it, `cargo deny check advisories` (native/tokenizer/deny.toml) cargo-deny and RustSec's database: where one
+// of them cannot be had, this says so and goes on; findings end it with 1.
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { crates, isAllowed } from './prebuild/crate-licences.mjs'
+import { reportFailure, root } from './setup/run.mjs'
+import { findTools } from './setup/toolchain.mjs'
+
+const checks = {
+  'npm checksums': () => {
+    const lacking = npmPackages().filter(({ integrity }) => !/^sha(512|384)-/.test(integrity ?? ''))
+    return result(lacking, `${npmPackages().length} packages are locked by SHA-512`)
+  },
+  'npm licences': () => {
+    const shipped = npmPackages().filter(({ dev, devOptional, peer }) => !dev && !devOptional && !peer)
+    const refused = shipped.filter(({ license }) => !isAllowed(license ?? ''))
+    return result(refused, `${shipped.length} packages that are installed with gabion`)
+  },
+  'crate checksums': () => {
+    const lock = readFileSync(join(root, 'native/tokenizer/Cargo.lock'), 'utf8')
+    const packages = lock
+      .split('[[package]]')
+      .slice(1)
+      .map((text) => ({ name: /name = "(.+)"/.exec(text)[1], text }))
+    const others = packages.filter(({ name }) => name !== 'gabion_tokenizer')
+    return result(
+      others.filter(({ text }) => !/\nchecksum = "[0-9a-f]{64}"/.test(text)),
+      `${others.length} crates are locked by SHA-256`,
+    )
+  },
+  'crate licences': async ({ cargo }) => {
+    const all = await crates(cargo)
+    return result(
+      all.filter(({ license }) => !isAllowed(license ?? '')),
+      `${all.length} crates that are compiled into the addon`,
+    )
+  },
+  'npm advisories': () => {
+    const { stdout } = spawnSync('npm', ['audit', '--json', '--omit', 'dev'], { cwd: root, encoding: 'utf8' })
+    const report = parsed(stdout)
+    if (report?.vulnerabilities === undefined)
+      return { state: 'skip', detail: `the registry has no answer (${report?.message ?? 'nothing came'})` }
+    const found = Object.values(report.vulnerabilities).map(({ name, severity }) => ({ name: `${name} (${severity})` }))
+    return result(found, 'no known vulnerability')
+  },
+  'crate advisories': ({ cargo }) => {
+    if (spawnSync(cargo, ['deny', '--version']).status !== 0)
+      return { state: 'skip', detail: 'cargo-deny is not installed: cargo install --locked cargo-deny' }
+    const args = ['deny', '--manifest-path', 'native/tokenizer/Cargo.toml', 'check', 'advisories', 'bans', 'licenses', 'sources']
+    const { status, stderr } = spawnSync(cargo, args, { cwd: root, encoding: 'utf8' })
+    if (status === 0) return { state: 'ok', detail: 'no known vulnerability' }
+    if (/fetch|network|resolve host/i.test(stderr)) return { state: 'skip', detail: "RustSec's database cannot be had" }
+    return { state: 'FAILED', detail: stderr.trim() }
+  },
+}
+
+const parsed = (text) => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/** @returns every package of the lock file but this one */
+function npmPackages() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  return Object.entries(packages).flatMap(([path, entry]) =>
+    path === '' || entry.link ? [] : [{ name: path.replace(/^.*node_modules\//, ''), ...entry }],
+  )
+}
+
+function result(wrong, detail) {
+  return wrong.length === 0
+    ? { state: 'ok', detail }
+    : { state: 'FAILED', detail: wrong.map(({ name, license }) => `${name}${license ? ` (${license})` : ''}`).join(', ') }
+}
+
+try {
+  const { found } = await findTools('start')
+  let failed = false
+  for (const [name, check] of Object.entries(checks)) {
+    const { state, detail } = await check({ cargo: found.cargo.path })
+    failed ||= state === 'FAILED'
+    console.log(`${state.padEnd(6)} ${name.padEnd(17)} ${detail}`)
+  }
+  process.exitCode = failed ? 1 : 0
+} catch (error) {
+  reportFailure(error)
+}
