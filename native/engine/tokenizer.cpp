@@ -1,6 +1,7 @@
 #include "tokenizer.hpp"
 
 #include <gabion_tokenizer.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <exception>
@@ -37,6 +38,17 @@ struct WindowSink {
   }
 };
 
+/// Rust ends the process where it gets no memory, so it is looked for before: reading a definition takes about ten
+/// times its bytes.
+void RequireRoom(const std::string& file, size_t bytes) {
+  const size_t room = 24 * bytes;
+  void* memory = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw Error(Code::kOutOfMemory, "there is no memory to read the tokenizer file " + file);
+  }
+  munmap(memory, room);
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenizer_free) {
@@ -47,6 +59,9 @@ Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenize
   std::ostringstream contents;
   contents << stream.rdbuf();
   const std::string json = std::move(contents).str();
+  if (!json.empty()) {
+    RequireRoom(file, json.size());
+  }
   gabion_tokenizer* handle = nullptr;
   if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), &handle) != 0) {
     throw Error(Code::kModelInvalid, "tokenizer file " + file + " cannot be used: " + LastError());

@@ -63,6 +63,13 @@ describe('the check of prebuilt binaries', () => {
       /gabion\.node: is cut short: has 1048576 bytes/,
     ],
     [
+      'a checksum of another file',
+      (folder) => {
+        writeFileSync(join(folder, 'SHA256SUMS'), `${'0'.repeat(64)}  gabion.node\n`)
+      },
+      /gabion\.node: has the SHA-256 [0-9a-f]{64}, SHA256SUMS says 0{64}[^]*libgabion_onnx\.so\.1: .* says nothing/,
+    ],
+    [
       'no binary at all',
       (folder) => {
         writeFileSync(join(folder, 'gabion.node'), 'not found')

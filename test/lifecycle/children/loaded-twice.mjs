@@ -6,8 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { Embedder } from '../../../dist/index.js'
-import { nativeAddon } from '../../../dist/native.js'
-import { resolveModel } from '../../../dist/models/resolve.js'
+import { nativeAddon, resolveModel } from '../../../dist/internals.js'
 import { fail } from './texts.mjs'
 
 const require = createRequire(import.meta.url)

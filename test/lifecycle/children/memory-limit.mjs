@@ -12,7 +12,7 @@ const codeOf = (promise) => promise.then(() => 'fulfilled', (error) => error.cod
 
 const embedder = await Embedder.load({ cache: false, threads: 2 })
 const vector = await embedder.embed('one text')
-limit(taken() + (32 << 20))
+limit(taken() + (80 << 20))
 const codes = {
   // Quantizing at load takes its weights once more, which is more than that.
   load: await codeOf(Embedder.load({ precision: 'int8', threads: 2 })),
