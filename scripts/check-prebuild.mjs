@@ -9,6 +9,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import { hostTarget, libraryName } from './prepare-ort.mjs'
+import { lowestGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { compareVersions } from './setup/toolchain.mjs'
 
@@ -26,11 +27,10 @@ const buildPath = /(?<![\w./-])\/(?:home|root|Users|tmp|work|builds?|workspace|_
 const expectations = {
   'gabion.node': {
     // The C++ and Rust standard libraries are inside.
-    needed: ['libc.so.6', 'libm.so.6'],
+    needed: ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'],
     runpath: ['$ORIGIN'],
     exports: ['napi_register_module_v1', 'node_api_module_get_api_version_v1'],
-    // GCC 12's unwinder wants _dl_find_object, which came with 2.35.
-    glibc: '2.35',
+    glibc: lowestGlibc,
     glibcxx: null,
     largestBytes: 8 << 20,
     buildPaths: [root, homedir()],

@@ -13,6 +13,7 @@ import { buildAddon, installAddon, nativeRelease } from './build-native.mjs'
 import { checkPrebuild } from './check-prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
 import { crateLicences } from './prebuild/crate-licences.mjs'
+import { lowerGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
@@ -38,6 +39,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   await run(process.execPath, [prebuildify, ...what, '--cwd', stage, '--node-gyp', 'true'], { log: 'prebuild', env, echo })
 
   const staged = join(stage, 'prebuilds', target)
+  lowerGlibc(join(staged, 'gabion.node'))
   copyFileSync(join(sdk, 'LICENSE.txt'), join(staged, 'LICENSE.onnxruntime.txt'))
   copyFileSync(join(sdk, 'ThirdPartyNotices.txt'), join(staged, 'NOTICES.onnxruntime.txt'))
   writeFileSync(join(staged, 'NOTICES.tokenizer.txt'), await crateLicences(found.cargo.path))

@@ -58,8 +58,8 @@ std::vector<const OrtEpDevice*> CudaDevices(const Runtime& runtime) {
   return found;
 }
 
-/// CUDA's own libraries as Python packages lay them out, beside the package of the provider: found by nobody else there. What
-/// is not there is left to the dynamic loader.
+/// CUDA's own libraries as Python packages lay them out, beside the package of the provider: found by nobody else
+/// there. What is not there is left to the dynamic loader.
 void PreloadCudaLibraries(const std::string& library) {
   namespace fs = std::filesystem;
   const fs::path packages = fs::path(library).parent_path().parent_path().parent_path() / "nvidia";
@@ -98,8 +98,9 @@ void Register(const Runtime& runtime, const std::string& library) {
     std::string reason = runtime.api().GetErrorMessage(status);
     runtime.api().ReleaseStatus(status);
     const std::string driver = DriverProblem();
-    throw Error(Code::kProviderUnavailable, "the CUDA provider library " + library + " could not be used with ONNX Runtime " +
-                                                runtime.version() + ": " + reason + (driver.empty() ? "" : "; also, " + driver));
+    throw Error(Code::kProviderUnavailable, "the CUDA provider library " + library +
+                                                " could not be used with ONNX Runtime " + runtime.version() + ": " +
+                                                reason + (driver.empty() ? "" : "; also, " + driver));
   }
   registered = library;
 }
@@ -109,7 +110,8 @@ void Register(const Runtime& runtime, const std::string& library) {
 void AppendCuda(const Runtime& runtime, OrtSessionOptions* options, const std::string& library) {
   if (library.empty()) {
     throw Error(Code::kProviderUnavailable,
-                "no CUDA provider library was found; name it in GABION_CUDA_PROVIDER (docs/install.md says where it comes from)");
+                "no CUDA provider library was found; name it in GABION_CUDA_PROVIDER (docs/install.md says where it "
+                "comes from)");
   }
   Register(runtime, library);
   const std::vector<const OrtEpDevice*> devices = CudaDevices(runtime);
@@ -121,8 +123,8 @@ void AppendCuda(const Runtime& runtime, OrtSessionOptions* options, const std::s
   // A power of two, as is the default, would double the arena at its last step for nothing.
   const std::array<const char*, 1> keys{"arena_extend_strategy"};
   const std::array<const char*, 1> values{"kSameAsRequested"};
-  runtime.Check(runtime.api().SessionOptionsAppendExecutionProvider_V2(options, runtime.environment(), devices.data(), 1,
-                                                                      keys.data(), values.data(), keys.size()),
+  runtime.Check(runtime.api().SessionOptionsAppendExecutionProvider_V2(options, runtime.environment(), devices.data(),
+                                                                       1, keys.data(), values.data(), keys.size()),
                 Code::kProviderUnavailable, "the CUDA provider");
 }
 
@@ -135,7 +137,8 @@ std::string ExplainCuda(const std::string& message) {
   const bool memory = message.find("out of memory") != std::string::npos ||
                       message.find("Failed to allocate memory") != std::string::npos ||
                       message.find("ALLOC_FAILED") != std::string::npos;
-  return memory ? message + " (the device has too little free memory: end what else runs on it, or embed fewer texts at once)"
+  return memory ? message +
+                      " (the device has too little free memory: end what else runs on it, or embed fewer texts at once)"
                 : message;
 }
 

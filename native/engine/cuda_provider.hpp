@@ -1,7 +1,7 @@
 // ONNX Runtime's CUDA provider as a plugin: a library of the user's, never linked and never shipped.
 //
-// Lifetime: registered with the one environment at the first session that wishes for it, and never taken back: ONNX Runtime
-// itself is never closed either.
+// Lifetime: registered with the one environment at the first session that wishes for it, and never taken back: ONNX
+// Runtime itself is never closed either.
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ namespace gabion {
 /// Throws kProviderUnavailable and says what is missing: the library, one that it needs, the driver, or a device.
 void AppendCuda(const Runtime& runtime, OrtSessionOptions* options, const std::string& library);
 
-/// True if ONNX Runtime's text tells of CUDA: opening a session failed for want of the device, not for the graph's fault.
+/// True if ONNX Runtime's text tells of CUDA: opening a session failed for want of the device, not for the graph's
+/// fault.
 bool TellsOfCuda(const std::string& message);
 
 /// The text, with what to do about it where it tells of memory that the device does not have.

@@ -47,10 +47,11 @@ struct ProviderPassedOver {
 
 class Session {
  public:
-  /// Opens the graph with the first provider of `providers` (`cpu`, or `cuda:` and the path of its library) that works. Throws kModelNotFound, kModelInvalid,
-  /// kModelUnsupported (inputs or outputs that are not an encoder's) or kProviderUnavailable (none works).
-  /// `precision` is what gabion's own encoder computes with; graphs of standard operators have one of their own.
-  /// `samples` are the ids of a few texts, which int8 looks at before it rounds weights.
+  /// Opens the graph with the first provider of `providers` (`cpu`, or `cuda:` and the path of its library) that works.
+  /// Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs or outputs that are not an encoder's) or
+  /// kProviderUnavailable (none works). `precision` is what gabion's own encoder computes with; graphs of standard
+  /// operators have one of their own. `samples` are the ids of a few texts, which int8 looks at before it rounds
+  /// weights.
   Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision,
           TokenSamples samples = {});
 
