@@ -29,19 +29,17 @@ export function lowerGlibc(file) {
   const [needs, versions, symbols, strings] = ['.gnu.version_r', '.gnu.version', '.dynsym', '.dynstr'].map(named)
   const text = (offset) => cString(elf, strings.offset + offset)
   const entries = readNeeds(elf, needs)
-  for (const { entries: ofFile } of entries) {
-    const base = ofFile.find((entry) => text(entry.name) === first)
-    for (const entry of ofFile) {
-      const version = /^GLIBC_(\d[\d.]*)$/.exec(text(entry.name))?.[1]
-      if (version === undefined || compareVersions(version, lowestGlibc) <= 0) continue
-      const users = usersOf(elf, versions, symbols, entry.index)
-      const fresh = users.filter(({ name, weak }) => !weak && !sameSince.test(text(name))).map(({ name }) => text(name))
-      if (fresh.length > 0)
-        throw new StepFailed(`${file} needs glibc ${version} for ${fresh.join(', ')}: native/binding/old_glibc.cpp has no such function`)
-      if (base === undefined) throw new StepFailed(`${file}: nothing else asks for ${first} of that library, so it cannot be named`)
-      elf.writeUInt32LE(base.hash, entry.at)
-      elf.writeUInt32LE(base.name, entry.at + 8)
-    }
+  const base = entries.find((entry) => text(entry.name) === first)
+  if (base === undefined) throw new StepFailed(`${file} asks for nothing of ${first}, so that version cannot be named`)
+  for (const entry of entries) {
+    const version = /^GLIBC_(\d[\d.]*)$/.exec(text(entry.name))?.[1]
+    if (version === undefined || compareVersions(version, lowestGlibc) <= 0) continue
+    const users = usersOf(elf, versions, symbols, entry.index)
+    const fresh = users.filter(({ name, weak }) => !weak && !sameSince.test(text(name))).map(({ name }) => text(name))
+    if (fresh.length > 0)
+      throw new StepFailed(`${file} needs glibc ${version} for ${fresh.join(', ')}: native/binding/old_glibc.cpp has no such function`)
+    elf.writeUInt32LE(base.hash, entry.at)
+    elf.writeUInt32LE(base.name, entry.at + 8)
   }
   writeFileSync(file, elf)
 }
@@ -56,11 +54,10 @@ function readSections(elf) {
   return sections.map((section) => ({ ...section, name: cString(elf, sections[names].offset + section.nameAt) }))
 }
 
-/** `Verneed` records, a library each, with their `Vernaux` records: a version each. */
+/** All `Vernaux` records, a version each, of the `Verneed` records, a library each. */
 function readNeeds(elf, section) {
-  const needs = []
+  const entries = []
   for (let at = section.offset; ;) {
-    const entries = []
     let entryAt = at + elf.readUInt32LE(at + 8)
     for (let left = elf.readUInt16LE(at + 2); left > 0; left--) {
       entries.push({
@@ -71,9 +68,8 @@ function readNeeds(elf, section) {
       })
       entryAt += elf.readUInt32LE(entryAt + 12)
     }
-    needs.push({ entries })
     const next = elf.readUInt32LE(at + 12)
-    if (next === 0) return needs
+    if (next === 0) return entries
     at += next
   }
 }
