@@ -4,7 +4,7 @@
 // A finding ends it with 1 and its input under build/fuzz/findings: mend it, and put the input under test/fuzz/regressions/TARGET.
 //
 // usage: npm run fuzz -- [--minutes N] [--seed N] [--short] [TARGET…]
-//   --minutes  a target, 1 by default; --short takes 3 seconds for each target that needs no other compiler than the set-up's
+//   --minutes  a target, 1 by default; --short takes 2 seconds for each target that needs no other compiler than the set-up's
 //   tokenizer, text need clang++ with libFuzzer, which the set-up does not install
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -131,7 +131,7 @@ async function main() {
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new StepFailed(`--minutes must be a number above 0, got ${values.minutes}`, { exitCode: 2 })
   const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
-  const seconds = values.short ? 3 : Math.max(1, Math.round(60 * minutes))
+  const seconds = values.short ? 2 : Math.max(1, Math.round(60 * minutes))
   await setUp({ purpose: 'test' })
   const { found } = await findTools('test')
   mkdirSync(findings, { recursive: true })
