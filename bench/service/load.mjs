@@ -2,16 +2,18 @@
 // What does the service give under load, compared with the library alone and with Python services on the same weights, in one run?
 //
 // usage: npm run bench:service -- [--only PART,…] [--threads 1] [--seconds 8] [--rounds 3] [--soak 600] [--out build/bench/service] [--write]
-//   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); all of them if left out
+//   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); all of them if left out;
+//               '' measures nothing and shows what was measured before
 //   --seconds   of each measurement; --rounds: how often library and service take turns; --soak: seconds of that part
 //   --out       OUT.json gets the results (parts that are not run keep theirs from before) and OUT.md a table of them
 //   --write     put the table into docs/deploy/sizing.md, with machine and date
 //
 // What is needed is installed into build/ at the first run (ghz; for fastapi and infinity also what the tests' set-up brings).
 
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { grpcLoad } from './grpc-load.mjs'
@@ -38,7 +40,7 @@ const { values } = parseArgs({
   },
 })
 const [threads, seconds, rounds, soakSeconds] = [values.threads, values.seconds, values.rounds, values.soak].map(Number)
-const names = values.only.split(',')
+const names = values.only === '' ? [] : values.only.split(',')
 const unknown = names.find((name) => !(name in PARTS))
 if (unknown !== undefined) {
   console.error(`there is no part '${unknown}': expected ${Object.keys(PARTS).join(', ')}`)
@@ -73,18 +75,20 @@ console.log(`\n${rows.filter(({ met }) => met === true).length} marks met, ${mis
 
 /** Puts the table between its marks in the page. */
 function writePage() {
-  const page = fileURLToPath(new URL('../../docs/deploy/sizing.md', import.meta.url))
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const page = join(root, 'docs', 'deploy', 'sizing.md')
   const [begin, end] = ['<!-- measured -->', '<!-- /measured -->']
   const text = readFileSync(page, 'utf8')
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`${page} has no place for the table: ${begin} … ${end}`)
   const dates = [...new Set(Object.values(parts).map(({ date }) => date.slice(0, 10)))].join(', ')
-  const setting = `${machine.cpu}, ${machine.cores} processors, Node ${machine.node}; ${threads} encoder thread(s); ${dates}; load of other work before: ${Object.entries(
+  const setting = `${machine.cpu}, ${machine.cores} processors, Node ${machine.node}; ${threads === 1 ? 'one encoder thread' : `${threads} encoder threads`}; ${dates}; load of other work before: ${Object.entries(
     parts,
   )
     .map(([name, { load }]) => `${name} ${load.toFixed(2)}`)
     .join(', ')}.`
   writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${setting}\n\n${tableOf(rows)}\n\n${text.slice(to)}`)
+  execFileSync(process.execPath, [join(root, 'node_modules', 'prettier', 'bin', 'prettier.cjs'), '--log-level', 'warn', '--write', page])
 }
 
 function earlier() {
