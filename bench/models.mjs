@@ -20,6 +20,8 @@ const QUESTION =
 const MODELS = fileURLToPath(new URL('../build/full-depth', import.meta.url))
 const LENGTHS = [16, 64, 128]
 const TEXTS_PER_TURN = 8
+/** Enough for a median; long texts on the large models take a quarter of a second each. */
+const roundsFor = (tokens, quick) => (quick ? 2 : tokens <= 16 ? 12 : 6)
 const NAMES = { bf16: 'gabion, bf16', fp32: 'gabion, fp32', python: 'sentence-transformers, fp32' }
 
 async function measure({ quick, say }) {
@@ -57,7 +59,7 @@ async function measureModel({ source, model, quick, info }) {
       const texts = textsOfLength(loaded.fp32, tokens, 32)
       const times = { bf16: [], fp32: [], python: [] }
       // A turn for each contender in every round, so that drift of the machine hits all alike; the first round is not counted.
-      for (let round = 0; round < (quick ? 2 : 16); round++) {
+      for (let round = 0; round < roundsFor(tokens, quick); round++) {
         const turn = Array.from({ length: TEXTS_PER_TURN }, (_, at) => texts[(round * TEXTS_PER_TURN + at) % texts.length])
         for (const precision of ['bf16', 'fp32']) {
           for (const text of turn) {
