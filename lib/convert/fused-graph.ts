@@ -37,7 +37,6 @@ const LAYER_PARTS = [
 /** Whether the operator computes an encoder of this kind; the graph of standard operators does what it does not. */
 export function canFuse(config: EncoderConfig): boolean {
   return (
-    config.modelType === 'bert' &&
     config.activation === 'gelu' &&
     config.hidden <= WIDEST &&
     (config.hidden / config.heads) % PANEL === 0 &&
@@ -61,6 +60,7 @@ export function fusedGraph({ config, pooling, normalize, tensors, weightsFile, v
     const layer = `layers.${String(index)}`
     for (const part of LAYER_PARTS) inputs.push(...pair(`${layer}.${part}`))
   }
+  if (config.relativeBuckets > 0) inputs.push(weight('attention.bias.weight'))
   const attributes = {
     architecture: config.modelType,
     activation: config.activation,
@@ -71,6 +71,7 @@ export function fusedGraph({ config, pooling, normalize, tensors, weightsFile, v
     epsilon: { float: config.layerNormEpsilon },
     pooling,
     normalize: normalize ? 1 : 0,
+    ...(config.paddingId === null ? {} : { padding_id: config.paddingId }),
   }
   graph.output(graph.node(POOLED_OUTPUT, 'Encoder', inputs, attributes, GABION_DOMAIN), ONNX_TYPE.FLOAT, [1, config.hidden])
   return graph.toBytes(`${config.modelType}-fused`, version)

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include "file_pages.hpp"
@@ -19,6 +20,7 @@ thread_local EncoderLoan* current_loan = nullptr;
 
 constexpr size_t kFirstLayerInput = 5;
 constexpr size_t kInputsOfLayer = 12;
+constexpr std::array<std::string_view, 4> kArchitectures{"bert", "mpnet", "roberta", "xlm-roberta"};
 
 /// Turns an OrtStatus into an exception, which the callbacks turn back at the border.
 class Caller {
@@ -62,6 +64,19 @@ class NodeReader : public Caller {
       throw std::runtime_error(std::string("attribute ") + name + " is out of range");
     }
     return static_cast<size_t>(value);
+  }
+  /// -1 where there is no such attribute.
+  int64_t Optional(const char* name) const {
+    int64_t value = 0;
+    OrtStatus* status = api().KernelInfoGetAttribute_int64(info_, name, &value);
+    if (status != nullptr) {
+      api().ReleaseStatus(status);
+      return -1;
+    }
+    if (value < 0 || value > 1'000'000) {
+      throw std::runtime_error(std::string("attribute ") + name + " is out of range");
+    }
+    return value;
   }
   float Float(const char* name) const {
     float value = 0;
@@ -150,15 +165,19 @@ class EncoderKernel {
       throw std::runtime_error("this processor has none of the instruction sets that the encoder is built for");
     }
     const NodeReader node(api, info);
-    if (node.Text("architecture") != "bert" || node.Text("activation") != "gelu") {
-      throw std::runtime_error("only architecture 'bert' with activation 'gelu' is built in");
+    const std::string architecture = node.Text("architecture");
+    if (std::find(kArchitectures.begin(), kArchitectures.end(), architecture) == kArchitectures.end() ||
+        node.Text("activation") != "gelu") {
+      throw std::runtime_error("architecture '" + architecture + "' with activation '" + node.Text("activation") +
+                               "' is not built in");
     }
     const kernels::EncoderShape shape{node.Size("layers"), node.Size("heads"), node.Size("hidden"),
                                       node.Size("intermediate"), node.Float("epsilon")};
     pooling_ = PoolingOf(node.Text("pooling"));
     normalize_ = node.Size("normalize") != 0;
     hidden_ = shape.hidden;
-    if (node.InputCount() != kFirstLayerInput + kInputsOfLayer * shape.layers) {
+    const size_t without_biases = kFirstLayerInput + kInputsOfLayer * shape.layers;
+    if (node.InputCount() != without_biases && node.InputCount() != without_biases + 1) {
       throw std::runtime_error("the number of inputs does not belong to the number of layers");
     }
     const kernels::StoredEncoder stored = ReadWeights(node, shape);
@@ -230,6 +249,24 @@ class EncoderKernel {
       to.up = linear(hidden, wide);
       to.down = linear(wide, hidden);
       to.feed_forward_norm = norm();
+    }
+    stored.padding_id = node.Optional("padding_id");
+    if (stored.padding_id >= 0) {
+      // The rows up to the padding's are for no ordinary token.
+      const auto skipped = static_cast<size_t>(stored.padding_id) + 1;
+      if (positions_ <= skipped) {
+        throw std::runtime_error("there are no positions behind that of the padding");
+      }
+      positions_ -= skipped;
+    }
+    const size_t last = kFirstLayerInput + shape.layers * kInputsOfLayer;
+    if (node.InputCount() > last) {
+      size_t distances = 0;
+      stored.distance_biases = node.Floats(last, {0, shape.heads}, &distances);
+      stored.longest = (distances + 1) / 2;
+      if (distances % 2 == 0 || stored.longest < positions_) {
+        throw std::runtime_error("the biases by distance do not reach over the longest text");
+      }
     }
     return stored;
   }

@@ -83,6 +83,19 @@ bool PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char*
   return finite;
 }
 
+/// A head's biases side by side, for softmax by powers of two, with room for the vector that begins at the last.
+std::vector<float> BiasesByHead(const StoredEncoder& stored, size_t heads) {
+  constexpr size_t kBeyond = 64;
+  const size_t distances = 2 * stored.longest - 1;
+  std::vector<float> by_head(heads * (distances + kBeyond));
+  for (size_t head = 0; head < heads; ++head) {
+    for (size_t i = 0; i < distances; ++i) {
+      by_head[head * (distances + kBeyond) + i] = stored.distance_biases[i * heads + head] * 1.44269504F;
+    }
+  }
+  return by_head;
+}
+
 }  // namespace
 
 AlignedBytes::AlignedBytes(size_t size) : size_(size) {
@@ -137,6 +150,9 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
       biases_.insert(biases_.end(), from, from + variant.panel_columns);
     }
   }
+  if (stored.distance_biases != nullptr) {
+    distance_biases_ = BiasesByHead(stored, shape.heads);
+  }
   const bool bfloat16 = stored.layers[0].qkv.weight.bfloat16;
   const Format format = FormatFor(variant, precision, bfloat16);
   if (IsInteger(format) && !samples.empty()) {
@@ -184,8 +200,23 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
   if (!PackAll(jobs, format, panel, memory)) {
     throw std::invalid_argument("the encoder's weights hold values that are not finite");
   }
-  packed_ = {format,       shape.layers,     shape.heads,        shape.hidden,     shape.intermediate, shape.epsilon,
-             stored.words, stored.positions, stored.norm.weight, stored.norm.bias, layers_.data(),     nullptr};
+  const size_t distances = distance_biases_.size() / shape.heads;
+  packed_ = {format,
+             shape.layers,
+             shape.heads,
+             shape.hidden,
+             shape.intermediate,
+             shape.epsilon,
+             stored.words,
+             stored.positions,
+             stored.norm.weight,
+             stored.norm.bias,
+             layers_.data(),
+             nullptr,
+             distance_biases_.empty() ? nullptr : distance_biases_.data(),
+             distances,
+             stored.longest,
+             stored.padding_id};
 }
 
 // An input that reaches far is rounded coarsely, and so are its neighbours of the same scale; a weight's column

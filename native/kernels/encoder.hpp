@@ -49,6 +49,9 @@ struct StoredEncoder {
   const float* positions;  ///< [positions, hidden]
   StoredNorm norm;
   std::vector<StoredLayer> layers;
+  const float* distance_biases = nullptr;  ///< [2 · longest - 1, heads] by key - query + longest - 1; null: none
+  size_t longest = 0;
+  int64_t padding_id = -1;  ///< see PackedEncoder
 };
 
 /// Memory that starts on a cache line.
@@ -108,6 +111,7 @@ class Encoder {
   std::vector<float> input_factors_;  ///< [layers][InputsOfLayer]; empty where no ranges are shared
   AlignedBytes panels_;               ///< of all layers, scales included
   std::vector<float> biases_;
+  std::vector<float> distance_biases_;  ///< [heads][as PackedEncoder says]
   std::vector<PackedLayer> layers_;
   PackedEncoder packed_{};
 };

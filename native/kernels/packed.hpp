@@ -70,6 +70,14 @@ struct PackedEncoder {
   const PackedLayer* layer;
   /// Null but for calibration: [layers][InputsOfLayer] greatest magnitudes of the inputs of all four linear parts.
   float* greatest;
+  /// Null, or what is added to a head's scores by distance, times log2(e): [heads][distance_stride], distance key - query
+  /// of `longest` tokens at most; vectors that begin within it may be read beyond its end.
+  const float* distance_biases;
+  size_t distance_stride;
+  size_t longest;
+  /// Negative where the first token has position 0. Else positions count the tokens that are not this id, from the row
+  /// after it, and a token of this id has the row of its own number.
+  int64_t padding_id;
 };
 
 /// Inputs of a layer's linear parts, one behind the other: qkv, output, up, down.

@@ -92,6 +92,7 @@ class RandomEncoder {
  public:
   static constexpr size_t kVocabulary = 64;
   static constexpr size_t kPositions = 512;
+  static constexpr int64_t kPadding = 1;
 
   RandomEncoder(const kernels::EncoderShape& shape, uint32_t seed)
       : shape_(shape),
@@ -99,7 +100,8 @@ class RandomEncoder {
         words_(kVocabulary * shape.hidden, 0.05, random_),
         positions_(kPositions * shape.hidden, 0.02, random_),
         norm_weight_(shape.hidden, 0.1, random_, 1),
-        norm_bias_(shape.hidden, 0.1, random_) {
+        norm_bias_(shape.hidden, 0.1, random_),
+        distance_biases_((2 * kPositions - 1) * shape.heads, 0.5, random_) {
     const size_t hidden = shape.hidden;
     for (size_t i = 0; i < shape.layers; ++i) {
       layers_.push_back({Make(hidden, 3 * hidden), Make(hidden, hidden), Make(hidden, shape.intermediate),
@@ -123,17 +125,28 @@ class RandomEncoder {
                                linear(layer.down),
                                {layer.last_weight.floats(), layer.last_bias.floats()}});
     }
+    if (like_mpnet_) {
+      stored.distance_biases = distance_biases_.floats();
+      stored.longest = kPositions;
+      stored.padding_id = kPadding;
+    }
     return stored;
   }
+
+  /// From now on scores have biases by distance, and positions begin behind the padding's.
+  void BeLikeMpnet() { like_mpnet_ = true; }
 
   /// The last hidden state, [tokens, hidden].
   Doubles Run(const std::vector<int64_t>& ids) const {
     const size_t hidden = shape_.hidden;
     const size_t tokens = ids.size();
     Doubles state;
+    size_t counted = kPadding;
     for (size_t row = 0; row < tokens; ++row) {
+      const size_t behind = ids[row] == kPadding ? static_cast<size_t>(kPadding) : ++counted;
+      const size_t position = like_mpnet_ ? behind : row;
       for (size_t i = 0; i < hidden; ++i) {
-        state.push_back(words_[static_cast<size_t>(ids[row]) * hidden + i] + positions_[row * hidden + i]);
+        state.push_back(words_[static_cast<size_t>(ids[row]) * hidden + i] + positions_[position * hidden + i]);
       }
     }
     const auto epsilon = static_cast<double>(shape_.epsilon);
@@ -196,7 +209,9 @@ class RandomEncoder {
           for (size_t i = 0; i < width; ++i) {
             score += qkv[row * 3 * hidden + head * width + i] * qkv[key * 3 * hidden + hidden + head * width + i];
           }
-          weights[key] = std::exp(score / std::sqrt(static_cast<double>(width)));
+          const double bias =
+              like_mpnet_ ? distance_biases_[(key + kPositions - 1 - row) * shape_.heads + head] : 0;
+          weights[key] = std::exp(score / std::sqrt(static_cast<double>(width)) + bias);
           sum += weights[key];
         }
         for (size_t key = 0; key < tokens; ++key) {
@@ -216,7 +231,9 @@ class RandomEncoder {
   RandomMatrix positions_;
   RandomMatrix norm_weight_;
   RandomMatrix norm_bias_;
+  RandomMatrix distance_biases_;
   std::vector<Layer> layers_;
+  bool like_mpnet_ = false;
 };
 
 }  // namespace gabion::test

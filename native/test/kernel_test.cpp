@@ -252,6 +252,26 @@ TEST_P(Kernels, EncodeLikeTheReference) {
   }
 }
 
+TEST_P(Kernels, KnowBiasesByDistanceAndPositionsBehindThePadding) {
+  const EncoderShape shape{2, 2, 64, 96, 1e-5F};
+  test::RandomEncoder reference(shape, 30);
+  const test::RandomEncoder plain(shape, 30);
+  reference.BeLikeMpnet();
+  std::mt19937 random(31);
+  kernels::Workspace workspace;
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    const Encoder encoder(shape, reference.Stored(true), precision, variant());
+    const double bound = precision == Precision::kFp32 ? 5e-6 : precision == Precision::kBf16 ? 2e-2 : 4e-2;
+    for (const size_t tokens : {1, 2, 17, 33, 100, 510}) {
+      auto ids = RandomIds(tokens, random);
+      ids[tokens / 2] = test::RandomEncoder::kPadding;
+      const auto expected = reference.Run(ids);
+      EXPECT_LT(RelativeError(HiddenState(encoder, ids, shape.hidden, workspace), expected), bound) << tokens;
+      EXPECT_GT(RelativeError(HiddenState(encoder, ids, shape.hidden, workspace), plain.Run(ids)), 0.1) << tokens;
+    }
+  }
+}
+
 TEST_P(Kernels, SamplesBringIntegersNearer) {
   const EncoderShape shape{2, 12, 384, 1536, 1e-12F};
   test::RandomEncoder reference(shape, 21);

@@ -14,6 +14,7 @@ struct Head {
   Value* keys;    ///< panels of kPanel tokens, `width` deep
   Value* values;  ///< panels of kPanel of the width, as many tokens deep as are padded
   size_t width;
+  const float* distance_biases;  ///< of this head, for distance 0; null: none
 };
 
 // In float panels a step of depth is one row of the panel; in bf16 panels two steps lie side by side in each column.
@@ -106,6 +107,13 @@ GABION_INLINE float SoftmaxRow(const float* scores, size_t tokens, Value* shares
   return SumOf(sum);
 }
 
+/// scores [0, n) += biases [0, n)
+GABION_INLINE void AddBiases(float* scores, const float* biases, size_t n) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    Store(scores + i, Add(Load(scores + i), Load(biases + i)));
+  }
+}
+
 /// `scores` and `shares` have room for kTileRows rows of PaddedTokens + kPanel. Writes [tokens, width] at `context`.
 template <typename F>
 GABION_INLINE void Attend(const Head<typename F::Activation>& head, size_t tokens, float* scores,
@@ -129,6 +137,9 @@ GABION_INLINE void Attend(const Head<typename F::Activation>& head, size_t token
     }
     float factor[kTileRows];
     for (size_t i = 0; i < count; ++i) {
+      if (head.distance_biases != nullptr) {
+        AddBiases(scores + i * row_stride, head.distance_biases - (row + i), padded);
+      }
       factor[i] = 1.0F / SoftmaxRow(scores + i * row_stride, tokens, shares + i * row_stride);
     }
     float mixed[kTileRows * kPanel];

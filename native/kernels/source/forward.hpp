@@ -150,9 +150,12 @@ GABION_INLINE void AddTile(const float* tile, size_t count, const float* bias, c
 GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, float* state,
                                size_t stride) {
   const size_t hidden = encoder.hidden;
+  const int64_t padding = encoder.padding_id;
+  int64_t counted = padding;
   for (size_t row = 0; row < tokens; ++row) {
     const size_t word = static_cast<size_t>(ids[row]) * hidden;
-    const float* position = encoder.positions + row * hidden;
+    const size_t at = padding < 0 ? row : static_cast<size_t>(ids[row] == padding ? padding : ++counted);
+    const float* position = encoder.positions + at * hidden;
     float* to = state + row * stride;
     for (size_t i = 0; i < hidden; i += kLanes) {
       const Floats value = encoder.words.bfloat16
@@ -314,9 +317,12 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
     const Operand rows = AsOperand<F>(layer.qkv, 0, arrays.state, stride, tokens, arrays.narrow, arrays.narrow_scales);
     for (size_t head = 0; head < encoder.heads; ++head) {
       ProjectHead<F>(encoder, layer, head, rows, tokens, arrays);
-      Attend<typename AttentionOf<F>::Type>({arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width},
-                                            tokens, arrays.scores, arrays.shares, arrays.context + head * width,
-                                            stride);
+      const float* biases = encoder.distance_biases == nullptr
+                                ? nullptr
+                                : encoder.distance_biases + head * encoder.distance_stride + encoder.longest - 1;
+      Attend<typename AttentionOf<F>::Type>(
+          {arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width, biases}, tokens, arrays.scores,
+          arrays.shares, arrays.context + head * width, stride);
     }
     for (size_t first = 0; first < tokens; first += kChunkRows) {
       FinishRows<F>(encoder, index, first, Smaller(kChunkRows, tokens - first), arrays);
