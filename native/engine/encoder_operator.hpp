@@ -1,11 +1,11 @@
 // gabion's encoder as an operator of ONNX Runtime: `gabion.Encoder`, a whole text encoder in one node.
 //
-// Inputs: input_ids int64 [1, tokens], then the weights of lib/convert/weight-layout.ts in its order, float or bf16; the
-// attention's biases by distance, if there are any, come last.
-// Output: float [1, hidden], pooled and, if the node says so, of unit length.
-// Attributes: layers, heads, hidden, intermediate (int), epsilon (float), pooling, activation, architecture (string),
-// normalize (int), and padding_id (int) where positions count from behind it. Pooling has the names of
-// 1_Pooling/config.json; activation is `gelu`; architecture is one of `bert`, `mpnet`, `roberta`, `xlm-roberta`.
+// Inputs: input_ids int64 [1, tokens], then the weights of lib/convert/weight-layout.ts in its order, float or bf16;
+// the attention's biases by distance, if there are any, come last. Output: float [1, hidden], pooled and, if the node
+// says so, of unit length. Attributes: layers, heads, hidden, intermediate (int), epsilon (float), pooling, activation,
+// architecture (string), normalize (int), and padding_id (int) where positions count from behind it. Pooling has the
+// names of 1_Pooling/config.json; activation is `gelu`; architecture is one of `bert`, `mpnet`, `roberta`,
+// `xlm-roberta`.
 //
 // Lifetime: the operator object belongs to a session and outlives it. ONNX Runtime makes one kernel for the node, which
 // packs the weights; the originals stay mapped from the file and are handed back to the system's page cache.

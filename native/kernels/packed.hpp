@@ -70,8 +70,8 @@ struct PackedEncoder {
   const PackedLayer* layer;
   /// Null but for calibration: [layers][InputsOfLayer] greatest magnitudes of the inputs of all four linear parts.
   float* greatest;
-  /// Null, or what is added to a head's scores by distance, times log2(e): [heads][distance_stride], distance key - query
-  /// of `longest` tokens at most; vectors that begin within it may be read beyond its end.
+  /// Null, or what is added to a head's scores by distance, times log2(e): [heads][distance_stride], distance key -
+  /// query of `longest` tokens at most; vectors that begin within it may be read beyond its end.
   const float* distance_biases;
   size_t distance_stride;
   size_t longest;

@@ -209,8 +209,7 @@ class RandomEncoder {
           for (size_t i = 0; i < width; ++i) {
             score += qkv[row * 3 * hidden + head * width + i] * qkv[key * 3 * hidden + hidden + head * width + i];
           }
-          const double bias =
-              like_mpnet_ ? distance_biases_[(key + kPositions - 1 - row) * shape_.heads + head] : 0;
+          const double bias = like_mpnet_ ? distance_biases_[(key + kPositions - 1 - row) * shape_.heads + head] : 0;
           weights[key] = std::exp(score / std::sqrt(static_cast<double>(width)) + bias);
           sum += weights[key];
         }
