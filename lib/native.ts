@@ -168,7 +168,7 @@ function notLoaded(reason: string, cause?: unknown): GabionError {
     `gabion's native addon could not be loaded on ${HOST_TARGET}, Node ${process.version}: ${reason}\n` +
       '`npx gabion doctor` says how to mend it. From a package: binaries exist for Linux x64 and arm64 with glibc, as optional dependencies. ' +
       'From a checkout: run `npm run setup`.',
-    { cause },
+    cause === undefined ? undefined : { cause },
   )
 }
 

@@ -28,10 +28,11 @@ async function main({ quick, only, packages }) {
     const ways = waysOf({ place, registry: registry.url, main: tarballs.main, offline: tarballs.offline, quick, apps: new Map() })
     const wanted = Object.entries(ways).filter(([name]) => only.length === 0 || only.some((text) => name.includes(text)))
     if (wanted.length === 0) throw new StepFailed(`no way has ${only.join(' or ')} in its name\n${usage}`, { exitCode: 2 })
-    let failed = 0
-    for (const [name, way] of wanted) failed += await tryWay(name, way)
-    console.log(`\n${wanted.length - failed} of ${wanted.length} ways work`)
-    if (failed > 0) process.exitCode = 1
+    const counts = { ok: 0, skip: 0, FAILED: 0 }
+    for (const [name, way] of wanted) counts[await tryWay(name, way)]++
+    const left = counts.skip === 0 ? '' : `, ${counts.skip} left out`
+    console.log(`\n${counts.ok} of ${wanted.length} ways work${left}`)
+    if (counts.FAILED > 0) process.exitCode = 1
   } finally {
     registry.close()
     await run('chmod', ['-R', 'u+w', place])
@@ -39,24 +40,23 @@ async function main({ quick, only, packages }) {
   }
 }
 
-/** Prints the line of one way; returns 1 if it failed. A way may return why it was left out. */
+/** Prints the line of one way and returns its state; a way may return why it was left out. */
 async function tryWay(name, way) {
   const started = performance.now()
   const outcome = await way().then(
-    (skipped) => ({ skipped: typeof skipped === 'string' ? skipped : '' }),
+    (skipped) => ({ skipped: typeof skipped === 'string' ? skipped : null }),
     (error) => ({ error }),
   )
-  const state = outcome.error !== undefined ? 'FAILED' : outcome.skipped === '' ? 'ok    ' : 'skip  '
-  console.log(
-    `${state} ${name.padEnd(54)} ${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${outcome.skipped ?? ''}`.trimEnd(),
-  )
-  if (outcome.error === undefined) return 0
-  const { output, stderr, message } = outcome.error
-  const words = String(output ?? (stderr || message))
-    .trimEnd()
-    .split('\n')
-  for (const line of words.slice(-12)) console.log(`       | ${line}`)
-  return 1
+  const state = outcome.error !== undefined ? 'FAILED' : outcome.skipped === null ? 'ok' : 'skip'
+  const seconds = `${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s`
+  console.log(`${state.padEnd(6)} ${name.padEnd(54)} ${seconds}  ${outcome.skipped ?? ''}`.trimEnd())
+  if (outcome.error !== undefined) {
+    const { output, stderr, message } = outcome.error
+    // Where in the code it was thrown says nothing that the message does not.
+    const lines = String(output ?? (stderr || message)).split('\n')
+    for (const line of lines.filter((text) => text.trim() !== '' && !/^\s+at /.test(text)).slice(-12)) console.log(`       | ${line}`)
+  }
+  return state
 }
 
 async function packedHere(quick) {

@@ -5,7 +5,7 @@ import { StepFailed, run } from '../setup/run.mjs'
 
 const tools = {
   compiler: { files: ['/usr/bin/aarch64-linux-gnu-g++', '/usr/bin/aarch64-linux-gnu-strip'], packages: ['g++-aarch64-linux-gnu'] },
-  rust: { files: ['/usr/bin/cargo', '/usr/bin/rustc'], packages: ['rustc-web', 'cargo-web'] },
+  rust: { files: ['/usr/share/doc/rustc-web', '/usr/share/doc/cargo-web'], packages: ['rustc-web', 'cargo-web'] },
   emulator: { files: ['/usr/bin/qemu-aarch64-static'], packages: ['qemu-user-static'] },
 }
 
