@@ -18,9 +18,6 @@ import { setUp } from './setup.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
-/** The tests in which several threads meet; the others compute on one. */
-const threadTests =
-  'Scheduler.*:Model.Opens*:EncoderOperatorTest.GivesTheSameBits*:EncoderOperatorTest.Stops*:-*Refuses*:*SingleTextDoesNot*'
 const lifecycles = /dispose|abort|throwing-callback|terminate\(\) in phase batch, after 15|exit with promises pending, after 5 /
 /** Kernels do their own tests without allocating; under valgrind they take minutes. */
 const leakTests = 'Scheduler.Cancel*:Scheduler.StartsAgain*:Tokenizer*:Projection*'

@@ -64,7 +64,7 @@ describe('a model folder', () => {
     })
     const sha256 = createHash('sha256').update('graph').digest('hex')
     assert.deepEqual(graphs, [
-      { precision: 'fp32', file: join(folder, 'onnx', 'model.onnx'), fusedFile: null, sha256, weightsHash: sha256 },
+      { precision: 'fp32', file: join(folder, 'onnx', 'model.onnx'), fusedFile: null, weightsFile: null, sha256, weightsHash: sha256 },
     ])
   })
 
@@ -73,6 +73,7 @@ describe('a model folder', () => {
     await writeFile(join(folder, 'onnx', 'model.onnx_data'), 'weights')
     const [graph] = (await readModelFolder(folder)).graphs
     assert.equal(graph?.weightsHash, createHash('sha256').update('graphweights').digest('hex'))
+    assert.equal(graph?.weightsFile, join(folder, 'onnx', 'model.onnx_data'))
   })
 
   test('says that it has no graph, and how to make one', async () => {
