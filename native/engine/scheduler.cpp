@@ -154,7 +154,8 @@ void Scheduler::Submit(const std::shared_ptr<Request>& request) {
     request->submitted_ = Clock::now();
     queue_.push_back(request);
     ++arrivals_;
-    watched = watching_;
+    // A watching thread takes one text; of a second one it would learn only when it has run the first.
+    watched = watching_ && queue_.size() == 1;
   }
   if (request->size() == 1 && watched) {
     return;
