@@ -73,7 +73,7 @@ describe('a model folder', () => {
     await writeFile(join(folder, 'onnx', 'model.onnx_data'), 'weights')
     const [graph] = (await readModelFolder(folder)).graphs
     assert.equal(graph?.weightsHash, createHash('sha256').update('graphweights').digest('hex'))
-    assert.equal(graph?.weightsFile, join(folder, 'onnx', 'model.onnx_data'))
+    assert.equal(graph.weightsFile, join(folder, 'onnx', 'model.onnx_data'))
   })
 
   test('says that it has no graph, and how to make one', async () => {
