@@ -19,6 +19,7 @@ using kernels::Encoder;
 using kernels::EncoderShape;
 using kernels::Precision;
 using kernels::Variant;
+using test::RelativeError;
 
 /// Most multiplications of one case: the reference is slow, and many small cases find more than few large ones.
 constexpr double kMostWork = 3e7;
@@ -48,16 +49,6 @@ EncoderShape RandomShape(std::mt19937& random) {
 size_t RandomLength(std::mt19937& random) {
   const size_t most = test::RandomEncoder::kPositions;
   return 1 + random() % (random() % 4 == 0 ? most : 40);
-}
-
-double RelativeError(const std::vector<float>& got, const test::Doubles& exact) {
-  double error = 0;
-  double size = 0;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    error += std::pow(static_cast<double>(got[i]) - exact[i], 2);
-    size += exact[i] * exact[i];
-  }
-  return std::sqrt(error / size);
 }
 
 double BoundOf(Precision precision) {

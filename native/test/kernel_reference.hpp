@@ -53,6 +53,17 @@ class RandomMatrix {
   std::vector<float> wide_;
 };
 
+/// Root mean square of the error over that of the exact values.
+inline double RelativeError(const std::vector<float>& got, const Doubles& exact) {
+  double error = 0;
+  double size = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    error += std::pow(static_cast<double>(got[i]) - exact[i], 2);
+    size += exact[i] * exact[i];
+  }
+  return std::sqrt(error / size);
+}
+
 /// y [rows, outputs] = x [rows, inputs] · weight [inputs, outputs] + bias.
 inline Doubles ReferenceLinear(const Doubles& x, size_t rows, const RandomMatrix& weight, const RandomMatrix& bias,
                                size_t inputs, size_t outputs) {

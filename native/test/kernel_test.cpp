@@ -19,6 +19,7 @@ using kernels::Format;
 using kernels::PackingJob;
 using kernels::Precision;
 using kernels::Variant;
+using test::RelativeError;
 
 constexpr Format kAllFormats[] = {Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
                                   Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
@@ -40,16 +41,6 @@ double ErrorOf(Format format) {
       break;
   }
   return 1.5e-2;
-}
-
-double RelativeError(const std::vector<float>& got, const test::Doubles& exact) {
-  double error = 0;
-  double size = 0;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    error += std::pow(static_cast<double>(got[i]) - exact[i], 2);
-    size += exact[i] * exact[i];
-  }
-  return std::sqrt(error / size);
 }
 
 class Kernels : public testing::TestWithParam<const Variant*> {
