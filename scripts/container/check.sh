@@ -49,10 +49,11 @@ mkdir -p "$build/usr/local/lib/node_modules" "$build/etc/ssl/certs"
 cp -r "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$build/usr/local/lib/node_modules/npm"
 ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$build/usr/local/bin/npm"
 cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$build/etc/ssl/certs/ca-certificates.crt"
-for file in "$(npm config get globalconfig 2> /dev/null)"; do
-  [[ -e $file ]] && install -D -m 644 "$file" "$build/usr/local/etc/npmrc"
+# What npm is told on this machine, registry and keys, also holds in the image: for all of its users, who are only the build.
+install -D -m 600 /dev/null "$build/usr/local/etc/npmrc"
+for file in "$(npm config get globalconfig 2> /dev/null)" "$(npm config get userconfig 2> /dev/null)"; do
+  [[ -e $file ]] && { cat "$file"; echo; } >> "$build/usr/local/etc/npmrc"
 done
-[[ -e $HOME/.npmrc ]] && install -D -m 600 "$HOME/.npmrc" "$build/root/.npmrc"
 image_of localhost/gabion-build "$build"
 
 buildah "${storage[@]}" bud --quiet --format docker --network host \
