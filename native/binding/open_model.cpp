@@ -1,7 +1,5 @@
 #include "open_model.hpp"
 
-#include <malloc.h>
-
 #include <new>
 #include <optional>
 #include <string>
@@ -10,6 +8,7 @@
 
 #include "conversion.hpp"
 #include "cpu.hpp"
+#include "heap_trim.hpp"
 
 namespace gabion::binding {
 namespace {
@@ -63,8 +62,11 @@ class Loader : public Napi::AsyncWorker {
 
   void Execute() override {
     try {
-      auto model = std::make_shared<const Model>(std::move(options_));
-      open_ = std::make_shared<OpenModel>(std::move(model), threads_);
+      const std::shared_ptr<const Model> model(new Model(std::move(options_)), [](const Model* gone) {
+        delete gone;
+        TrimHeapSoon();
+      });
+      open_ = std::make_shared<OpenModel>(model, threads_);
     } catch (const Error& error) {
       failure_ = error;
     } catch (const std::bad_alloc&) {
@@ -118,15 +120,7 @@ const std::shared_ptr<const Model>& OpenModel::model() const {
 
 void OpenModel::Close() noexcept {
   if (model_ != nullptr) {
-    const bool was_last = model_.use_count() == 1;
     model_.reset();
-#ifdef __GLIBC__
-    // A model is hundreds of blocks among others': without this, most of its memory stays with the process when it is
-    // closed.
-    if (was_last) {
-      malloc_trim(0);
-    }
-#endif
     Scheduler::Process().Release();
   }
 }

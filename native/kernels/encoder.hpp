@@ -54,7 +54,13 @@ struct StoredEncoder {
   int64_t padding_id = -1;  ///< see PackedEncoder
 };
 
-/// Memory that starts on a cache line.
+struct FreeAligned {
+  size_t mapped = 0;  ///< bytes of a mapping of its own; 0: of the allocator
+  void operator()(void* bytes) const noexcept;
+};
+
+/// Memory that starts on a cache line; from the size of a large page on it starts on one, is mapped by itself and goes
+/// back to the system when it is freed.
 class AlignedBytes {
  public:
   AlignedBytes() = default;
@@ -63,10 +69,7 @@ class AlignedBytes {
   size_t size() const noexcept { return size_; }
 
  private:
-  struct Free {
-    void operator()(void* bytes) const noexcept;
-  };
-  std::unique_ptr<void, Free> bytes_;
+  std::unique_ptr<void, FreeAligned> bytes_;
   size_t size_ = 0;
 };
 

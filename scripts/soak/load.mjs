@@ -10,6 +10,9 @@ const WORDS =
     ' ',
   )
 
+/** Longer than a model's memory takes to go back to the system. */
+const SETTLE_MS = 200
+
 /** A generator of numbers below a bound; the same seed gives the same numbers (xorshift). */
 export function randomNumbers(seed) {
   let state = seed >>> 0 || 1
@@ -40,6 +43,7 @@ export class SoakLoad {
   #standing
   #small
   #expected = new Map()
+  #last = Promise.resolve()
 
   /** `models`: options of Embedder.load; the first two stay open all the time, and the second is a small one that many texts go through. */
   constructor(models, seed) {
@@ -58,20 +62,26 @@ export class SoakLoad {
     this.#small.dispose()
   }
 
-  /** One round; throws where a vector's bits are not those of the first time. */
-  async round() {
+  /** One round of `batches` · 400 texts and more; throws where a vector's bits are not those of the first time. */
+  async round(batches) {
     const below = this.#below
     await this.#mixed(this.#standing, 150)
-    for (let batch = 0; batch < 10; batch++) await this.#mixed(this.#small, 400)
+    for (let batch = 0; batch < batches; batch++) await this.#mixed(this.#small, 400)
     if (below(4) === 0) await this.#storm(this.#standing)
     const options = this.#models[below(this.#models.length)]
     const embedder = await Embedder.load({ ...options, threads: 1 + below(2), cache: false, onTruncated: () => undefined })
     this.opened++
     await this.#mixed(embedder, 60)
     await this.#compare(JSON.stringify(options), embedder)
-    if (below(3) === 0) void this.#mixed(embedder, 10).catch(() => undefined)
+    if (below(3) === 0) this.#last = this.#mixed(embedder, 10).catch(() => undefined)
     embedder.dispose()
     if (below(6) === 0) await this.#conversation()
+  }
+
+  /** Ends when nothing runs any more and what has gone has been given back. */
+  async settle() {
+    await this.#last
+    await pause(SETTLE_MS)
   }
 
   async #mixed(embedder, count) {
