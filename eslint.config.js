@@ -26,9 +26,9 @@ const zones = rows.slice(1).flatMap((row, above) =>
 const outside = ['./test', './scripts', './bench', './examples']
 zones.push({ target: './lib', from: outside, message: 'The library may not know its tests, scripts and examples.' })
 zones.push({
-  target: ['./lib/errors.ts', './lib/options.ts'],
+  target: ['./lib/abort.ts', './lib/errors.ts', './lib/options.ts'],
   from: rows.flat().map((room) => `./lib/${room}`),
-  message: 'errors.ts and options.ts are known by everybody and know no room.',
+  message: 'abort.ts, errors.ts and options.ts are known by everybody and know no room.',
 })
 
 const nodeGlobals =

@@ -1,8 +1,9 @@
 // One embedBatch call: looks texts up, runs the missing ones in parts, and fills one array. Owns no state after it ends.
 
+import { onAbort } from '../abort.js'
 import type { NativeModel, NativeProjection, NativeResult } from '../native.js'
 import { EmbeddingBatch, type EmbedTimings } from './embedding-batch.js'
-import { abortedError, runNative } from './native-run.js'
+import { abortedError, runNative, unlessAborted } from './native-run.js'
 import type { CachedVector, VectorCache } from './vector-cache.js'
 
 // Texts a native call: small enough that handing them over and taking results in stays far below a millisecond of the
@@ -92,14 +93,11 @@ export class BatchRun {
     const { signal } = this.#options
     // Stops this batch's other parts when one of them fails or the caller aborts.
     const stop = new AbortController()
-    const onAbort = (): void => {
-      stop.abort(signal?.reason)
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const endWait = signal && onAbort(signal, () => stop.abort(signal.reason))
     try {
       for (;;) {
         await this.#runParts(missing, rowsOf, stop.signal)
-        await Promise.race([Promise.all(others.values()), rejectedAt(stop.signal)])
+        await unlessAborted(Promise.all(others.values()), stop.signal)
         if (others.size === 0) return
         ;({ missing, others } = this.#lookUp(others.keys(), rowsOf))
       }
@@ -107,7 +105,7 @@ export class BatchRun {
       stop.abort()
       throw error
     } finally {
-      signal?.removeEventListener('abort', onAbort)
+      endWait?.()
     }
   }
 
@@ -161,17 +159,6 @@ export class BatchRun {
   #report(): void {
     this.#options.onProgress?.({ done: this.#done, total: this.#options.texts.length })
   }
-}
-
-/** Rejects when the signal fires. */
-function rejectedAt(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const refuse = (): void => {
-      reject(abortedError(signal))
-    }
-    if (signal.aborted) refuse()
-    else signal.addEventListener('abort', refuse, { once: true })
-  })
 }
 
 function rowsByText(texts: readonly string[]): Map<string, number[]> {

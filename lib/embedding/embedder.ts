@@ -15,7 +15,7 @@ import {
   type EmbedOptions,
 } from './embedder-options.js'
 import type { EmbeddingBatch } from './embedding-batch.js'
-import { abortedError, runNative } from './native-run.js'
+import { abortedError, runNative, unlessAborted } from './native-run.js'
 import { openModel, type OpenedModel } from './open-model.js'
 import { runWindows, type WindowBatch, type WindowRule } from './window-batch.js'
 import { VectorCache, type CachedVector, type CacheStats } from './vector-cache.js'
@@ -145,7 +145,7 @@ export class Embedder {
       if (record !== undefined) return (record.point ?? record.vector).slice()
       const other = this.#cache.underWay(key)
       if (other === undefined) break
-      await raceAbort(other, signal)
+      await unlessAborted(other, signal)
       this.#refuseIfDisposed()
     }
     const run = runNative(this.#model, [text], native, signal).then((result) => {
@@ -351,20 +351,4 @@ function cacheKey(text: string, projection: Projection | undefined): string {
 
 function toRecord(result: NativeResult): CachedVector {
   return { vector: result.vectors, point: result.projected, kept: result.tokens[0] ?? 0, total: result.tokens[1] ?? 0 }
-}
-
-async function raceAbort(other: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return other
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = (): void => {
-      reject(abortedError(signal))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    await Promise.race([other, aborted])
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-  }
 }

@@ -1,5 +1,6 @@
 // One run of the native encoder as a promise that can be aborted. Settles exactly once.
 
+import { onAbort } from '../abort.js'
 import { GabionError, type GabionErrorCode } from '../errors.js'
 import {
   fromNative,
@@ -14,6 +15,23 @@ import {
 /** The error of an aborted call; its cause is the signal's reason. */
 export function abortedError(signal: AbortSignal): GabionError {
   return new GabionError('ABORTED', 'the call was aborted', { cause: signal.reason })
+}
+
+/** Waits for what others do; rejects with {@link abortedError} when the signal fires first. */
+export async function unlessAborted(other: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) {
+    await other
+    return
+  }
+  let endWait: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    endWait = onAbort(signal, () => reject(abortedError(signal)))
+  })
+  try {
+    await Promise.race([other, aborted])
+  } finally {
+    endWait?.()
+  }
 }
 
 /**
@@ -58,13 +76,9 @@ function settle<Result>(signal: AbortSignal | undefined, start: (addon: NativeAd
     }
     const addon = nativeAddon()
     let run: number
-    const onAbort = (): void => {
-      addon.cancel(run)
-      reject(abortedError(signal as AbortSignal))
-    }
     try {
       run = start(addon, (code, message, result) => {
-        signal?.removeEventListener('abort', onAbort)
+        endWait?.()
         if (result !== undefined) resolve(result)
         else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native run ended without a result'))
       })
@@ -72,6 +86,11 @@ function settle<Result>(signal: AbortSignal | undefined, start: (addon: NativeAd
       reject(fromNative(error))
       return
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const endWait =
+      signal &&
+      onAbort(signal, () => {
+        addon.cancel(run)
+        reject(abortedError(signal))
+      })
   })
 }

@@ -1,6 +1,7 @@
 // Texts of any length as the vectors of their windows: the result, and the rule by which texts are cut.
 // Knows nothing of what the windows are used for.
 
+import { onAbort } from '../abort.js'
 import type { NativeModel, NativeProjection, NativeWindowsResult } from '../native.js'
 import { checkInteger } from '../options.js'
 import type { EmbedTimings } from './embedding-batch.js'
@@ -71,10 +72,7 @@ export async function runWindows(options: WindowRunOptions): Promise<WindowBatch
   const windows: (readonly TextWindow[])[] = Array.from({ length: texts.length }, () => [])
   const timings: EmbedTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0, totalMs: 0 }
   const stop = new AbortController()
-  const onAbort = (): void => {
-    stop.abort(signal?.reason)
-  }
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const endWait = signal && onAbort(signal, () => stop.abort(signal.reason))
   let next = 0
   let done = 0
   const worker = async (): Promise<void> => {
@@ -95,7 +93,7 @@ export async function runWindows(options: WindowRunOptions): Promise<WindowBatch
     stop.abort()
     throw signal?.aborted === true ? abortedError(signal) : error
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    endWait?.()
   }
   timings.totalMs = performance.now() - begin
   return new WindowBatch(windows, timings)

@@ -1,6 +1,5 @@
 // How long a request may take and whether its client still waits: one signal for both. Knows no protocol.
 
-import { setMaxListeners } from 'node:events'
 import { GabionError } from '../errors.js'
 
 /** A request's life: `signal` fires when its deadline passes, its client leaves or the service has to stop. */
@@ -9,13 +8,9 @@ export class RequestContext {
   readonly #abort = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  /**
-   * @param deadlineMs - milliseconds from now
-   * @param stream - many requests share this one's signal
-   */
-  constructor(id: string, deadlineMs: number, stream = false) {
+  /** @param deadlineMs - milliseconds from now */
+  constructor(id: string, deadlineMs: number) {
     this.id = id
-    if (stream) setMaxListeners(0, this.#abort.signal)
     this.#timer = setTimeout(() => {
       this.#abort.abort(new GabionError('DEADLINE_EXCEEDED', `the request was not done within its ${Math.round(deadlineMs)} ms`))
     }, deadlineMs)

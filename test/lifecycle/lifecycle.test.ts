@@ -72,7 +72,7 @@ describe('worker', () => {
 })
 
 describe('model and run', () => {
-  for (const name of ['dispose', 'abort', 'open-close', 'throwing-callback', 'contexts', 'loaded-twice']) {
+  for (const name of ['dispose', 'abort', 'shared-signal', 'open-close', 'throwing-callback', 'contexts', 'loaded-twice']) {
     test(name, async () => {
       const ending = await runChild(name)
       assertEnded(ending, 0)

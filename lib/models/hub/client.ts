@@ -2,6 +2,7 @@
 
 import type * as Undici from 'undici'
 import type { Dispatcher, Response } from 'undici'
+import { onAbort } from '../../abort.js'
 import { GabionError } from '../../errors.js'
 import type { HubSettings } from './settings.js'
 import { lazily } from '../../lazy.js'
@@ -162,13 +163,16 @@ export class HubClient {
 
   async #sleep(ms: number): Promise<void> {
     await new Promise<void>((wake) => {
-      const end = (): void => {
-        clearTimeout(timer)
-        this.#signal?.removeEventListener('abort', end)
+      const timer = setTimeout(() => {
+        endWait?.()
         wake()
-      }
-      const timer = setTimeout(end, ms)
-      this.#signal?.addEventListener('abort', end, { once: true })
+      }, ms)
+      const endWait =
+        this.#signal &&
+        onAbort(this.#signal, () => {
+          clearTimeout(timer)
+          wake()
+        })
     })
   }
 }

@@ -61,7 +61,7 @@ export class Calls {
     const id = typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
     const most = this.#service.limits.requestMs
     const left = Number(call.getDeadline()) - Date.now()
-    const context = new RequestContext(id, unbounded ? 2 ** 31 - 1 : Math.max(0, Math.min(left, most)), unbounded)
+    const context = new RequestContext(id, unbounded ? 2 ** 31 - 1 : Math.max(0, Math.min(left, most)))
     call.on('cancelled', () => context.leave())
     const metadata = new Metadata()
     metadata.set('x-request-id', id)
