@@ -2,6 +2,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include <cstdlib>
@@ -48,6 +52,52 @@ std::vector<const Variant*> UsableVariants() {
   if (HasAvx2()) usable.push_back(&kAvx2);
   return usable;
 }
+#elif defined(__aarch64__)
+extern const Variant kNeon;
+extern const Variant kNeonDotprod;
+extern const Variant kNeonI8mm;
+extern const Variant kNeonBf16;
+
+namespace {
+
+struct Features {
+  bool dotprod;
+  bool i8mm;
+  bool bf16;
+};
+
+#if defined(__APPLE__)
+Features FeaturesHere() {
+  const auto has = [](const char* name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM"), has("hw.optional.arm.FEAT_BF16")};
+}
+#elif defined(__linux__)
+// Numbers of the kernel's interface, spelled out: headers of older systems lack them.
+Features FeaturesHere() {
+  const unsigned long first = getauxval(AT_HWCAP);
+  const unsigned long second = getauxval(AT_HWCAP2);
+  return {((first >> 20U) & 1U) != 0, ((second >> 13U) & 1U) != 0, ((second >> 14U) & 1U) != 0};
+}
+#else
+Features FeaturesHere() { return {}; }
+#endif
+
+}  // namespace
+
+std::vector<const Variant*> UsableVariants() {
+  const Features has = FeaturesHere();
+  const bool matrices = has.dotprod && has.i8mm;
+  std::vector<const Variant*> usable;
+  if (matrices && has.bf16) usable.push_back(&kNeonBf16);
+  if (matrices) usable.push_back(&kNeonI8mm);
+  if (has.dotprod) usable.push_back(&kNeonDotprod);
+  usable.push_back(&kNeon);
+  return usable;
+}
 #else
 std::vector<const Variant*> UsableVariants() { return {}; }
 #endif
@@ -70,17 +120,11 @@ const Variant* ChosenVariant() {
 }
 
 Format FormatFor(const Variant& variant, Precision precision, bool bfloat16_weights) {
-  const std::string name = variant.name;
-  switch (precision) {
-    case Precision::kInt8:
-      return name == "avx2" ? Format::kInt8Wide : Format::kInt8Dot;
-    case Precision::kBf16:
-      if (name == "avx512-bf16") {
-        return Format::kBfloat16Dot;
-      }
-      break;
-    case Precision::kFp32:
-      break;
+  if (precision == Precision::kInt8) {
+    return variant.int8;
+  }
+  if (precision == Precision::kBf16 && variant.bfloat16 != Format::kBfloat16Wide) {
+    return variant.bfloat16;
   }
   return bfloat16_weights ? Format::kBfloat16Wide : Format::kFloat32;
 }

@@ -16,7 +16,6 @@ enum class Format : uint8_t {
   kInt8Wide,      ///< 8-bit weights with scale groups along K, 16-bit activations
   kInt8Dot,       ///< 8-bit weights and activations, both with scale groups along K
 };
-constexpr size_t kFormats = 6;
 
 /// Largest 16-bit activation; weights are scaled so that no sum of a panel's column can pass 31 bits with it.
 constexpr int kInt16Limit = 8191;      ///< with 16-bit weights
@@ -92,6 +91,8 @@ struct StopQuestion {
 /// One instruction set's compiled kernels. Rows and vectors need no alignment.
 struct Variant {
   const char* name;
+  Format int8;      ///< what Precision::kInt8 is computed in
+  Format bfloat16;  ///< what Precision::kBf16 is computed in on bf16 weights
   size_t panel_columns;
 
   /// Bytes that Encode needs for so many tokens.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -23,6 +24,12 @@ using test::RelativeError;
 
 constexpr Format kAllFormats[] = {Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
                                   Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
+/// With GABION_SHORT set, tests leave out what takes minutes on an emulated processor.
+bool TooLong(size_t hidden, size_t tokens) {
+  static const bool kShort = std::getenv("GABION_SHORT") != nullptr;
+  return kShort && (hidden > 384 || hidden * tokens > 6000);
+}
+
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 /// Root mean square of the error over that of the exact values, for normally distributed values.
@@ -226,12 +233,14 @@ TEST_P(Kernels, EncodeLikeTheReference) {
   std::mt19937 random(6);
   kernels::Workspace workspace;
   for (const auto& [shape, lengths] : cases) {
+    if (TooLong(shape.hidden, 1)) continue;
     const test::RandomEncoder reference(shape, 7);
     for (const bool bfloat16 : {false, true}) {
       const Encoder exact(shape, reference.Stored(bfloat16), Precision::kFp32, variant());
       const Encoder narrow(shape, reference.Stored(bfloat16), Precision::kBf16, variant());
       const Encoder integer(shape, reference.Stored(bfloat16), Precision::kInt8, variant());
       for (const size_t tokens : lengths) {
+        if (TooLong(shape.hidden, tokens)) continue;
         const auto ids = RandomIds(tokens, random);
         const auto expected = reference.Run(ids);
         const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
@@ -254,6 +263,7 @@ TEST_P(Kernels, KnowBiasesByDistanceAndPositionsBehindThePadding) {
     const Encoder encoder(shape, reference.Stored(true), precision, variant());
     const double bound = precision == Precision::kFp32 ? 5e-6 : precision == Precision::kBf16 ? 2e-2 : 4e-2;
     for (const size_t tokens : {1, 2, 17, 33, 100, 510}) {
+      if (TooLong(shape.hidden, tokens)) continue;
       auto ids = RandomIds(tokens, random);
       ids[tokens / 2] = test::RandomEncoder::kPadding;
       const auto expected = reference.Run(ids);
@@ -277,7 +287,7 @@ TEST_P(Kernels, SamplesBringIntegersNearer) {
   const double before = RelativeError(HiddenState(plain, ids, shape.hidden, workspace), expected);
   const double after = RelativeError(HiddenState(shared, ids, shape.hidden, workspace), expected);
   // Inputs of 16 bits are not what the error comes from.
-  const bool bytes = FormatFor(variant(), Precision::kInt8, true) == Format::kInt8Dot;
+  const bool bytes = FormatFor(variant(), Precision::kInt8, true) != Format::kInt8Wide;
   EXPECT_LT(after, (bytes ? 0.8 : 1.1) * before);
 }
 
@@ -324,7 +334,7 @@ TEST_P(Kernels, StopBetweenLayers) {
 
 TEST_P(Kernels, RefuseSizesTheyCannotCut) {
   const EncoderShape narrow_heads{1, 8, 64, 96, 1e-12F};
-  const EncoderShape too_wide{1, 32, 2048, 96, 1e-12F};
+  const EncoderShape too_wide{1, 33, 1056, 96, 1e-12F};
   for (const EncoderShape& shape : {narrow_heads, too_wide}) {
     const test::RandomEncoder reference(shape, 12);
     EXPECT_THROW(Encoder(shape, reference.Stored(true), Precision::kFp32, variant()), std::invalid_argument);

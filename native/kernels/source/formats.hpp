@@ -34,15 +34,6 @@ struct TileWork {
   size_t result_stride;
 };
 
-template <typename Vector>
-GABION_INLINE void Hold(Vector& left, Vector& right) {
-#if defined(__AVX512F__)
-  __asm__ volatile("" : "+v"(left), "+v"(right) : : "memory");
-#else
-  __asm__ volatile("" : "+x"(left), "+x"(right) : : "memory");
-#endif
-}
-
 template <int rows>
 GABION_INLINE void StoreTile(const TileWork& work, const Floats (&sum)[rows][2]) {
   Repeat<rows>(GABION_EACH {
@@ -234,12 +225,12 @@ struct Int8Dot {
       Ints sum[rows][2];
       Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = NoInts(); });
       for (size_t left = work.group / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
-        const Ints w0 = LoadInts(w);
-        const Ints w1 = LoadInts(w + 2 * kPanel);
+        const Ints w0 = LoadByteWeights(w);
+        const Ints w1 = LoadByteWeights(w + 2 * kPanel);
         Prefetch<4 * kPanel, false>(reinterpret_cast<const char*>(w) + ahead);
         Repeat<rows>(GABION_EACH {
           constexpr int kRow = decltype(index)::value;
-          const Ints a = SplatWord(x + kRow * stride);
+          const Ints a = SplatBytes(x + kRow * stride);
           sum[kRow][0] = DotBytes(sum[kRow][0], a, w0);
           sum[kRow][1] = DotBytes(sum[kRow][1], a, w1);
           Hold(sum[kRow][0], sum[kRow][1]);
@@ -287,7 +278,7 @@ template <typename F>
 struct AttentionOf {
   using Type = Float32;
 };
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
 template <>
 struct AttentionOf<Bfloat16Dot> {
   using Type = Bfloat16Dot;

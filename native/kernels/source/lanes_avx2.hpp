@@ -16,6 +16,11 @@ constexpr int kTileRows = 6;
 using Floats = __m256;
 using Ints = __m256i;
 
+template <typename Vector>
+GABION_INLINE void Hold(Vector& left, Vector& right) {
+  __asm__ volatile("" : "+x"(left), "+x"(right) : : "memory");
+}
+
 GABION_INLINE Floats Load(const float* from) { return _mm256_loadu_ps(from); }
 GABION_INLINE void Store(float* to, Floats v) { _mm256_storeu_ps(to, v); }
 GABION_INLINE Floats Splat(float x) { return _mm256_set1_ps(x); }
@@ -91,7 +96,9 @@ GABION_INLINE void StoreInt16(int16_t* to, Floats v) {
   const __m128i low = _mm256_castsi256_si128(wide);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(low, _mm256_extracti128_si256(wide, 1)));
 }
-/// Rounds to nearest and clamps to 0…255.
+/// What bytes of activations are stored less by: these sets multiply unsigned bytes by signed ones.
+constexpr int kByteOffset = 0;
+/// Rounds to nearest, clamps to 0…255 and stores it less kByteOffset.
 GABION_INLINE void StoreUint8(uint8_t* to, Floats v) {
   const __m256i wide = _mm256_cvtps_epi32(v);
   const __m128i low = _mm256_castsi256_si128(wide);
@@ -135,6 +142,9 @@ GABION_INLINE Ints DotInt16(Ints sum, Ints a, Ints b) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 #endif
 }
+/// Weights and activations in the forms that DotBytes takes.
+GABION_INLINE Ints LoadByteWeights(const int8_t* from) { return LoadInts(from); }
+GABION_INLINE Ints SplatBytes(const uint8_t* from) { return SplatWord(from); }
 /// In each 32-bit lane: sum + a0·b0 + … + a3·b3, a unsigned and b signed bytes, nothing saturates.
 GABION_INLINE Ints DotBytes(Ints sum, Ints a, Ints b) {
 #ifdef __AVXVNNI__

@@ -16,6 +16,11 @@ constexpr int kTileRows = 12;
 using Floats = __m512;
 using Ints = __m512i;
 
+template <typename Vector>
+GABION_INLINE void Hold(Vector& left, Vector& right) {
+  __asm__ volatile("" : "+v"(left), "+v"(right) : : "memory");
+}
+
 GABION_INLINE Floats Load(const float* from) { return _mm512_loadu_ps(from); }
 GABION_INLINE void Store(float* to, Floats v) { _mm512_storeu_ps(to, v); }
 GABION_INLINE Floats Splat(float x) { return _mm512_set1_ps(x); }
@@ -83,7 +88,9 @@ GABION_INLINE Ints LoadBytesWide(const int8_t* from) {
 GABION_INLINE void StoreInt16(int16_t* to, Floats v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
 }
-/// Rounds to nearest and clamps to 0…255.
+/// What bytes of activations are stored less by: these sets multiply unsigned bytes by signed ones.
+constexpr int kByteOffset = 0;
+/// Rounds to nearest, clamps to 0…255 and stores it less kByteOffset.
 GABION_INLINE void StoreUint8(uint8_t* to, Floats v) {
   const __m512i wide = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_setzero_si512());
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(wide));
@@ -123,6 +130,9 @@ GABION_INLINE void StoreHighHalves(uint16_t* to, Floats v) {
 
 /// In each 32-bit lane: sum + a0·b0 + a1·b1 of signed 16-bit values.
 GABION_INLINE Ints DotInt16(Ints sum, Ints a, Ints b) { return _mm512_dpwssd_epi32(sum, a, b); }
+/// Weights and activations in the forms that DotBytes takes.
+GABION_INLINE Ints LoadByteWeights(const int8_t* from) { return LoadInts(from); }
+GABION_INLINE Ints SplatBytes(const uint8_t* from) { return SplatWord(from); }
 /// In each 32-bit lane: sum + a0·b0 + … + a3·b3, a unsigned and b signed bytes, nothing saturates.
 GABION_INLINE Ints DotBytes(Ints sum, Ints a, Ints b) { return _mm512_dpbusd_epi32(sum, a, b); }
 /// In each lane: sum + a0·b0 + a1·b1 of bf16 values.

@@ -107,7 +107,8 @@ GABION_INLINE float RowToInt16(const float* row, const float* factors, size_t n,
   return top / static_cast<float>(limit) + SumOf(poison);
 }
 
-/// Rounds a group of a row to bytes 0…255: real = scale · (byte - zero). Adds 0 · value to `poison` for every value.
+/// Rounds a group of a row to bytes 0…255, stored less kByteOffset: real = scale · (stored byte - zero). Adds 0 · value
+/// to `poison` for every value.
 GABION_INLINE void GroupToUint8(const float* row, const float* factors, size_t n, uint8_t* to, float* scale,
                                 float* zero, Floats& poison) {
   Floats greatest = Splat(0);
@@ -128,7 +129,7 @@ GABION_INLINE void GroupToUint8(const float* row, const float* factors, size_t n
     StoreUint8(to + i, MultiplyAdd(LoadScaled(row, factors, i), Splat(factor), Splat(shift)));
   }
   *scale = range / 255.0F;
-  *zero = shift;
+  *zero = shift - static_cast<float>(kByteOffset);
 }
 
 }  // namespace GABION_VARIANT

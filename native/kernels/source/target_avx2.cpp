@@ -6,6 +6,6 @@
 namespace gabion::kernels {
 
 extern const Variant kAvx2;
-const Variant kAvx2 = avx2::MakeVariant("avx2");
+const Variant kAvx2 = avx2::MakeVariant("avx2", Format::kInt8Wide, Format::kBfloat16Wide);
 
 }  // namespace gabion::kernels

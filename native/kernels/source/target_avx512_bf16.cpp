@@ -6,6 +6,6 @@
 namespace gabion::kernels {
 
 extern const Variant kAvx512Bf16;
-const Variant kAvx512Bf16 = avx512_bf16::MakeVariant("avx512-bf16");
+const Variant kAvx512Bf16 = avx512_bf16::MakeVariant("avx512-bf16", Format::kInt8Dot, Format::kBfloat16Dot);
 
 }  // namespace gabion::kernels

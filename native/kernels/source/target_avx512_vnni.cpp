@@ -6,6 +6,6 @@
 namespace gabion::kernels {
 
 extern const Variant kAvx512Vnni;
-const Variant kAvx512Vnni = avx512_vnni::MakeVariant("avx512-vnni");
+const Variant kAvx512Vnni = avx512_vnni::MakeVariant("avx512-vnni", Format::kInt8Dot, Format::kBfloat16Wide);
 
 }  // namespace gabion::kernels

@@ -6,6 +6,6 @@
 namespace gabion::kernels {
 
 extern const Variant kAvxVnni;
-const Variant kAvxVnni = avx_vnni::MakeVariant("avx-vnni");
+const Variant kAvxVnni = avx_vnni::MakeVariant("avx-vnni", Format::kInt8Dot, Format::kBfloat16Wide);
 
 }  // namespace gabion::kernels

@@ -89,8 +89,8 @@ inline void LayerNorm(float* row, size_t n, const float* weight, const float* bi
   NormalizeRow(row, n, weight, bias, epsilon, row);
 }
 
-constexpr Variant MakeVariant(const char* name) {
-  return {name, kPanel, WorkspaceBytes, Encode, Linear, GeluOfAll, LayerNorm};
+constexpr Variant MakeVariant(const char* name, Format int8, Format bfloat16) {
+  return {name, int8, bfloat16, kPanel, WorkspaceBytes, Encode, Linear, GeluOfAll, LayerNorm};
 }
 
 }  // namespace GABION_VARIANT
