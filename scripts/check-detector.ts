@@ -2,8 +2,8 @@
 //
 //   node --import tsx scripts/check-detector.ts [FOLDER FOR VECTORS]
 //
-// Trains every variant and compares the bytes with the shipped files (on a machine with other instructions: with a second training, and
-// the logits with the shipped files'); compares the leave-one-set-out table with the targets; trains on shuffled labels. Ends with 1
+// Trains every variant and compares the bytes with the shipped files (where the encoder's arithmetic is another one, as on other processors:
+// with a second training, and the logits with the shipped files'); compares the leave-one-set-out table with the targets; trains on shuffled labels. Ends with 1
 // when something is off.
 
 import { readFile } from 'node:fs/promises'
@@ -49,15 +49,15 @@ const first = new Map(variants.map((variant) => [variant, formatArtefact(trainVa
 console.log(`all variants trained after ${seconds()}`)
 for (const [variant, text] of first) {
   const shipped = await readFile(EROSION_ARTEFACTS[variant], 'utf8')
-  // The shipped file is an earlier run's; where it was made with other instructions, a second run takes its place.
-  if (parseArtefact(shipped, variant).recipe.instructionSet === sets.instructionSet) {
+  // The shipped file is an earlier run's; where it was made with another arithmetic, a second run takes its place.
+  if (parseArtefact(shipped, variant).recipe.arithmetic === sets.arithmetic) {
     check(shipped === text, `${variant}: the bytes of the shipped file`)
     continue
   }
   check(formatArtefact(trainVariant(variant, sets).artefact) === text, `${variant}: the same bytes in a second training`)
   const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtefact(each, variant).head, sets.keptAside))
   const most = Math.max(...logits[0]!.map((logit, row) => Math.abs(logit - logits[1]![row]!)))
-  check(most < OTHER_ARITHMETIC, `${variant}: within ${most.toFixed(3)} of the shipped file's logits, which another instruction set made`)
+  check(most < OTHER_ARITHMETIC, `${variant}: within ${most.toFixed(3)} of the shipped file's logits, which another arithmetic made`)
 }
 
 const plan: LeaveOutPlan = leaveOutPlan(sets)

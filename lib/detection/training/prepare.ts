@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import type { Embedder } from '../../embedding/embedder.js'
 import type { EmbedderFingerprint, TrainingSet } from '../erosion/artefact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
+import { arithmeticMark } from './arithmetic.js'
 import { readCorpus } from './corpus.js'
 import { embedExchanges, exchangesOf, exchangesOfTemplates, type ClassMass, type EmbeddedExchange, type Exchange } from './exchanges.js'
 import { MEASURED_SETS, RECIPE_SETS, SPLIT_SEED, TEMPLATE_FILE, TEMPLATE_MASS, TEMPLATE_SET, WINDOWS, type RecipeSet } from './recipe.js'
@@ -21,8 +22,10 @@ export interface PreparedSets {
   readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
   readonly masses: Readonly<Record<string, ClassMass>>
   readonly embedder: EmbedderFingerprint
-  /** The instruction set that the vectors were computed with: vectors of another one differ in their last digits. */
+  /** The instruction set that the vectors were computed with. */
   readonly instructionSet: string
+  /** Of the vectors: those of another one differ in their last digits. */
+  readonly arithmetic: string
   readonly dimensions: number
 }
 
@@ -106,6 +109,7 @@ export async function prepareSets(
     masses,
     embedder: { model, hash: modelHash, precision },
     instructionSet,
+    arithmetic: await arithmeticMark(embedder),
     dimensions: embedder.dimensions,
   }
 }

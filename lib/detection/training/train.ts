@@ -23,7 +23,7 @@ export function trainVariant(
   sets: PreparedSets,
   options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
 ): TrainedVariant {
-  const { training, keptAside, written, sources, masses, embedder, instructionSet, dimensions } = sets
+  const { training, keptAside, written, sources, masses, embedder, instructionSet, arithmetic, dimensions } = sets
   const recipe = VARIANTS[variant]
   const fit: HeadFit = { recipe, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
   let fits = 0
@@ -54,7 +54,7 @@ export function trainVariant(
     ),
     anchors: findAnchors(training, weights, tagged),
     thresholds,
-    recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet },
+    recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet, arithmetic },
     sets: sources.map((source) => ({ ...source, ...classesOf(source.name, sets) })),
   }
   return { artefact, crossValidated: crossValidated(training, logits) }

@@ -8,6 +8,7 @@ import type { Embedder } from '../../embedding/embedder.js'
 import type { WindowRule } from '../../embedding/window-batch.js'
 import { GabionError } from '../../errors.js'
 import { textVector } from '../erosion/head.js'
+import { arithmeticMark } from './arithmetic.js'
 
 /** Texts embedded between two writes. */
 const PART = 512
@@ -39,8 +40,9 @@ export class VectorStore {
    */
   static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
     if (folder === null) return new VectorStore(embedder, rule, null)
-    const { modelHash, precision, instructionSet } = embedder.info
-    const name = `${modelHash.slice(0, 16)}-${precision}-${instructionSet}-${String(rule.size)}-${String(rule.stride)}`
+    const { modelHash, precision } = embedder.info
+    const mark = await arithmeticMark(embedder)
+    const name = `${modelHash.slice(0, 16)}-${precision}-${mark}-${String(rule.size)}-${String(rule.stride)}`
     const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
     const store = new VectorStore(embedder, rule, files)
     try {
