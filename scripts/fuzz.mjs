@@ -1,16 +1,17 @@
 #!/usr/bin/env node
-// Fuzzes what takes anything from anyone, target by target: native code that reads tokenizers and texts (libFuzzer, AddressSanitizer), the
-// kernels beside plain arithmetic, our tokens beside Hugging Face's, every reader of files in TypeScript, bodies over HTTP and gRPC.
+// Fuzzes what takes anything from anyone, target by target: native code that reads tokenizers and texts (AddressSanitizer), the kernels beside
+// plain arithmetic, our tokens beside Hugging Face's, every reader of files in TypeScript, bodies over HTTP and gRPC.
 // A finding ends it with 1 and its input under build/fuzz/findings: mend it, and put the input under test/fuzz/regressions/TARGET.
 //
-// usage: npm run fuzz -- [--minutes N] [--seed N] [--short] [TARGET…]
-//   --minutes  a target, 1 by default; --short takes 2 seconds for each target that needs no other compiler than the set-up's
-//   tokenizer, text need clang++ with libFuzzer, which the set-up does not install
+// usage: npm run fuzz -- [--minutes N] [--seed N] [--jobs N] [TARGET…]
+//   --minutes  of processor time a target, 1 by default
+//   --jobs     targets at once, by default as many as processors
+//   tokenizer, text: with libFuzzer where clang++ has it, which the set-up does not install; else unguided, as native/fuzz/unguided.cpp says
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { setUp } from './setup.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
@@ -24,16 +25,13 @@ const coverage = ['level=4', 'inline-8bit-counters', 'pc-table'].map((part) => `
 
 const readers = ['safetensors', 'onnx', 'model', 'projection', 'import', 'npy', 'transcript', 'artefact', 'policy', 'policy-set']
 const targets = {
-  tokenizer: (options) => libFuzzer('tokenizer', options),
-  text: (options) => libFuzzer('text', options),
+  tokenizer: (options) => native('tokenizer', options),
+  text: (options) => native('text', options),
   kernels,
   tokens,
   ...Object.fromEntries(readers.map((name) => [name, (options) => reader(name, options)])),
   service,
 }
-/** What --short leaves out: other compilers, and what the service's own tests send anyway. */
-const longOnly = ['tokenizer', 'text', 'tokens', 'service']
-
 let crate
 /** The tokenizer crate with coverage counters; both libFuzzer targets lie over it. */
 function buildCrate(found) {
@@ -50,25 +48,42 @@ function buildCrate(found) {
 
 const clang = ['clang++', ...[21, 20, 19, 18, 17, 16, 15, 14].map((version) => `clang++-${version}`)]
 
-async function libFuzzer(name, { seconds, seed, found }) {
-  const compiler = clang.find((one) => spawnSync(one, ['--version']).status === 0)
-  if (compiler === undefined)
-    throw new StepFailed('clang++ with libFuzzer is missing: apt-get install clang libclang-rt-dev', { exitCode: 2 })
-  const library = await buildCrate(found)
-  const program = join(folder, name)
-  const flags = ['-std=c++20', '-O1', '-g', '-fsanitize=fuzzer,address', '-Inative/tokenizer']
-  await run(compiler, [...flags, `native/fuzz/${name}_fuzz.cpp`, library, '-lpthread', '-ldl', '-lm', '-o', program], { log: 'fuzz' })
-  const [seeds, corpus] = [join(folder, 'seeds', name), join(folder, 'corpus', name)]
-  for (const one of [seeds, corpus]) mkdirSync(one, { recursive: true })
+async function native(name, options) {
+  const seeds = join(folder, 'seeds', name)
+  mkdirSync(seeds, { recursive: true })
   const definitions = gatherDefinitions()
   if (name === 'tokenizer') for (const [model, file] of definitions) copyFileSync(file, join(seeds, `${model}.json`))
   else texts.forEach((text, at) => writeFileSync(join(seeds, String(at)), Buffer.concat([Buffer.from([at, 8 * at]), Buffer.from(text)])))
   const kept = ['corpus', 'regressions'].map((kind) => join(root, 'test', 'fuzz', kind, name)).filter((one) => existsSync(one))
-  const limits = [`-max_total_time=${seconds}`, `-seed=${seed}`, '-max_len=65536', '-timeout=20', '-rss_limit_mb=4096']
+  const tokenizers = [...definitions.values(), join(root, 'models', 'all-MiniLM-L6-v2', 'tokenizer.json')].join(':')
+  const env = { ...process.env, GABION_FUZZ_TOKENIZERS: tokenizers }
+  const compiler = clang.find((one) => spawnSync(one, ['--version']).status === 0)
+  return compiler === undefined ? unguided(name, [seeds, ...kept], env, options) : libFuzzer(name, [seeds, ...kept], env, compiler, options)
+}
+
+async function libFuzzer(name, seeds, env, compiler, { seconds, seed, found }) {
+  const library = await buildCrate(found)
+  const program = join(folder, name)
+  const flags = ['-std=c++20', '-O1', '-g', '-fsanitize=fuzzer,address', '-Inative/tokenizer']
+  await run(compiler, [...flags, `native/fuzz/${name}_fuzz.cpp`, library, '-lpthread', '-ldl', '-lm', '-o', program], { log: 'fuzz' })
+  const corpus = join(folder, 'corpus', name)
+  mkdirSync(corpus, { recursive: true })
+  const limits = [`-max_total_time=${seconds}`, `-seed=${seed}`, '-max_len=65536', '-timeout=60', '-rss_limit_mb=4096']
   // Panics that the interface catches are told on standard error, a line each; the summary is what counts.
   const quiet = ['-close_fd_mask=2', '-print_final_stats=1', '-verbosity=0', `-artifact_prefix=${findings}/${name}-`]
-  const tokenizers = [...definitions.values(), join(root, 'models', 'all-MiniLM-L6-v2', 'tokenizer.json')].join(':')
-  show(program, [corpus, seeds, ...kept, ...limits, ...quiet], { ...process.env, GABION_FUZZ_TOKENIZERS: tokenizers })
+  return show(name, program, [corpus, ...seeds, ...limits, ...quiet], { env })
+}
+
+/** The crate as the addon has it, without counters: only the target itself is built under AddressSanitizer. */
+async function unguided(name, seeds, env, { seconds, seed, found }) {
+  const program = join(folder, `${name}-unguided`)
+  const library = join(root, 'build', 'tokenizer', 'release', 'libgabion_tokenizer.a')
+  const flags = ['-std=c++20', '-O1', '-g', '-fsanitize=address', '-Inative/tokenizer']
+  const sources = [`native/fuzz/${name}_fuzz.cpp`, 'native/fuzz/unguided.cpp']
+  await run(found['g++'].path, [...flags, ...sources, library, '-lpthread', '-ldl', '-lm', '-o', program], { log: 'fuzz' })
+  const files = seeds.flatMap((one) => readdirSync(one).map((file) => join(one, file)))
+  const options = { env: { ...env, ASAN_OPTIONS: 'hard_rss_limit_mb=4096:detect_leaks=0' }, quiet: true }
+  return whileKept(name, (underWay) => show(name, program, [seconds, seed, underWay, ...files].map(String), options))
 }
 
 const texts = ['', 'A first text, текст 9:30!', '中文 日本語', 'e\u0301\u0323 ﬁ ǅ', '[CLS] <s> ▁ ##a', '\u200d👩‍👩‍👧', '\0\u0001\u2028']
@@ -83,46 +98,71 @@ function gatherDefinitions() {
 function kernels({ seconds, seed }) {
   const tests = join(root, 'build', 'native', 'native', 'test', 'gabion_tests')
   const env = { ...process.env, GABION_FUZZ_SECONDS: String(seconds), GABION_FUZZ_SEED: String(seed) }
-  show(tests, ['--gtest_filter=RandomEncoders.*', '--gtest_brief=1'], env)
+  return show('kernels', tests, ['--gtest_filter=RandomEncoders.*', '--gtest_brief=1'], { env })
 }
 
-/** A minute sees some 20 million code points; each text is cut and windowed differently, too. */
+/** As `npm test` builds it. Each text is cut and windowed differently, too. */
 function tokens({ seconds, seed, found }) {
-  const args = ['test', '--release', '--locked', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/cargo-test']
-  const env = { ...buildEnvironment(found), GABION_CODE_POINTS: String(Math.round(300_000 * seconds)), GABION_SEED: String(seed) }
-  show(found.cargo.path, [...args, '--', '--ignored', 'long_run_of_random_texts'], env)
+  const args = ['test', '--locked', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/cargo-test']
+  const env = { ...buildEnvironment(found), GABION_FUZZ_SECONDS: String(seconds), GABION_SEED: String(seed) }
+  return show('tokens', found.cargo.path, [...args, '--', '--ignored', '--nocapture', 'random_texts_for_a_while'], { env })
 }
 
 function reader(name, { seconds, seed }) {
-  const underWay = join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `gabion-fuzz-${process.pid}-${name}`)
-  const args = ['--max-old-space-size=1024', '--import', 'tsx', 'test/fuzz/run.ts', name, String(seconds), String(seed), findings, underWay]
-  // An input that never ends shows as a process that does not.
-  const { status, signal } = spawnSync(process.execPath, args, {
-    cwd: root,
-    stdio: 'inherit',
-    timeout: 1000 * (2 * seconds + 60),
-    killSignal: 'SIGKILL',
+  const options = ['--max-old-space-size=1024', '--import', 'tsx', 'test/fuzz/run.ts']
+  return whileKept(name, (underWay) => {
+    // An input that never ends shows as a process that does not.
+    const timeout = 1000 * (10 * seconds + 120)
+    return show(name, process.execPath, [...options, name, String(seconds), String(seed), findings, underWay], { timeout })
   })
-  if (status === null || (status !== 0 && status !== 1) || signal !== null) copyFileSync(underWay, join(findings, `${name}-ended`))
-  rmSync(underWay, { force: true })
-  if (status !== 0)
-    throw new StepFailed(`${name}: ${signal === null ? `ended with ${status}` : `was ended by ${signal}`}; its input lies in ${findings}`)
 }
 
 function service({ seconds, seed }) {
   const env = { ...process.env, GABION_FUZZ_BODIES: String(Math.max(100, 150 * seconds)), GABION_FUZZ_SEED: String(seed) }
-  show(process.execPath, ['--import', 'tsx', '--test', 'test/service/fuzz.test.ts'], env)
+  return show('service', process.execPath, ['--import', 'tsx', '--test', 'test/service/fuzz.test.ts'], { env })
 }
 
-function show(command, args, env) {
-  const { status, signal } = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' })
-  if (status !== 0)
-    throw new StepFailed(`${args[0]} ended with ${signal ?? status}: what it ran on lies in ${findings}, or its output has the seed`)
+/** Runs a program that writes its input into a file before it takes it; the input of one that does not end by itself is a finding. */
+async function whileKept(name, start) {
+  const underWay = join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `gabion-fuzz-${process.pid}-${name}`)
+  try {
+    await start(underWay)
+  } catch (error) {
+    // 1: the program has written its finding down itself.
+    if (existsSync(underWay) && error.status !== 1) copyFileSync(underWay, join(findings, `${name}-ended`))
+    throw error
+  } finally {
+    rmSync(underWay, { force: true })
+  }
+}
+
+/** Runs a program to its end and prints what it printed, in one piece, since others run beside it; `quiet` drops its standard error unless it fails. */
+function show(name, command, args, { env = process.env, timeout, quiet = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], timeout, killSignal: 'SIGKILL' })
+    const printed = { out: '', error: '' }
+    for (const [stream, which] of [
+      [child.stdout, 'out'],
+      [child.stderr, quiet ? 'error' : 'out'],
+    ]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        printed[which] = (printed[which] + text).slice(-100_000)
+      })
+    }
+    child.on('error', reject)
+    child.on('close', (status, signal) => {
+      console.log(`\n── ${name} ──\n${printed.out.trimEnd()}`)
+      if (status === 0) return resolve()
+      if (quiet) console.log(printed.error.trimEnd())
+      const message = `${name} ended with ${signal ?? status}: what it ran on lies in ${findings}, or its output has the seed`
+      reject(Object.assign(new StepFailed(message), { status }))
+    })
+  })
 }
 
 async function main() {
   const { values, positionals } = parseArgs({
-    options: { minutes: { type: 'string', default: '1' }, seed: { type: 'string' }, short: { type: 'boolean', default: false } },
+    options: { minutes: { type: 'string', default: '1' }, seed: { type: 'string' }, jobs: { type: 'string' } },
     allowPositionals: true,
   })
   const unknown = positionals.find((name) => targets[name] === undefined)
@@ -131,16 +171,23 @@ async function main() {
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new StepFailed(`--minutes must be a number above 0, got ${values.minutes}`, { exitCode: 2 })
   const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
-  const seconds = values.short ? 2 : Math.max(1, Math.round(60 * minutes))
+  const jobs = values.jobs === undefined ? availableParallelism() : Number(values.jobs)
+  if (!Number.isInteger(jobs) || jobs < 1) throw new StepFailed(`--jobs must be an integer from 1, got ${values.jobs}`, { exitCode: 2 })
+  const seconds = Math.max(1, Math.round(60 * minutes))
   await setUp({ purpose: 'test' })
   const { found } = await findTools('test')
   mkdirSync(findings, { recursive: true })
-  const wanted = positionals.length > 0 ? positionals : Object.keys(targets).filter((name) => !values.short || !longOnly.includes(name))
-  console.log(`seed ${seed}, ${seconds} s a target`)
-  for (const name of wanted) {
-    console.log(`\n── ${name} ──`)
-    await targets[name]({ seconds, seed, found })
+  const wanted = positionals.length > 0 ? positionals : Object.keys(targets)
+  console.log(`seed ${seed}, ${seconds} s a target, ${jobs} at once: ${wanted.join(', ')}`)
+  const queue = [...wanted]
+  const failures = []
+  const work = async () => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+      await targets[name]({ seconds, seed, found }).catch((error) => failures.push(error))
+    }
   }
+  await Promise.all(Array.from({ length: jobs }, work))
+  if (failures.length > 0) throw new StepFailed(failures.map(({ message }) => message).join('\n'))
   console.log(`\nno finding in ${wanted.length} targets`)
 }
 

@@ -11,7 +11,9 @@
 
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { buildSanitizedAddon, buildTests, sanitizedAddon, testBuilds } from './build-native.mjs'
 import { setUp } from './setup.mjs'
@@ -26,7 +28,7 @@ const checks = {
   async address({ env }) {
     await buildTests('sanitize', { echo: true })
     const options = { UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1', ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1' }
-    nativeTests('sanitize', 'gabion_tests', { ...env, ...options })
+    await nativeTests('sanitize', 'gabion_tests', { ...env, ...options })
   },
 
   async threads({ env, long }) {
@@ -34,7 +36,7 @@ const checks = {
     await buildTests('threads', { echo: true, target })
     // Encoder threads end by themselves after the last lease and are joined by whoever starts new ones; nobody does at the end.
     const options = { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0' }
-    nativeTests('threads', target, { ...env, ...options })
+    await nativeTests('threads', target, { ...env, ...options })
   },
 
   async addon({ env, long, found }) {
@@ -76,8 +78,17 @@ const checks = {
   },
 }
 
-function nativeTests(kind, target, env) {
-  show(join(root, testBuilds[kind].folder, 'native', 'test', target), ['--gtest_brief=1'], env)
+/** Runs a suite in as many processes as there are processors, each with its share of the tests. */
+async function nativeTests(kind, target, env) {
+  const program = join(root, testBuilds[kind].folder, 'native', 'test', target)
+  const shards = availableParallelism()
+  const share = async (index) => {
+    const own = { ...env, GTEST_TOTAL_SHARDS: String(shards), GTEST_SHARD_INDEX: String(index) }
+    const child = spawn(program, ['--gtest_brief=1'], { cwd: root, env: own, stdio: 'inherit' })
+    const [status, signal] = await once(child, 'close')
+    if (status !== 0) throw new StepFailed(`${target}, part ${index + 1} of ${shards}, ended with ${signal ?? status}`)
+  }
+  await Promise.all(Array.from({ length: shards }, (_, index) => share(index)))
 }
 
 function show(command, args, env) {

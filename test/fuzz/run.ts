@@ -1,7 +1,7 @@
 // Fuzzes one target of targets.ts for a while, guided by coverage. Started by scripts/fuzz.mjs, in a process of its own: the input under
 // way is written down first, so that one that kills or hangs the process is known too.
 //
-// usage: run.ts TARGET SECONDS SEED FOLDER UNDERWAY      FOLDER takes findings, the file UNDERWAY the input that runs
+// usage: run.ts TARGET SECONDS SEED FOLDER UNDERWAY      seconds of processor time; FOLDER takes findings, the file UNDERWAY the input that runs
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
@@ -21,6 +21,12 @@ const BETWEEN_LOOKS = 25
 const [name = '', seconds = '60', seed = '1', folder = '', underWay = ''] = process.argv.slice(2)
 const target = FUZZ_TARGETS[name]
 if (target === undefined) throw new Error(`there is no target '${name}'`)
+
+/** Of processor time: a process beside others gets its share all the same. */
+function secondsSpent(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}
 
 async function failureOf(one: FuzzTarget, input: Buffer): Promise<unknown> {
   try {
@@ -50,7 +56,7 @@ async function shrink(one: FuzzTarget, steps: Edit[], base: Buffer, pool: Buffer
 }
 
 async function fuzz(one: FuzzTarget): Promise<number> {
-  const end = performance.now() + 1000 * Number(seconds)
+  const end = secondsSpent() + Number(seconds)
   const pool = seeds()
   mkdirSync(folder, { recursive: true })
   const coverage = new Coverage()
@@ -64,9 +70,9 @@ async function fuzz(one: FuzzTarget): Promise<number> {
     recent = []
     await new Promise(setImmediate)
   }
-  for (let round = 0; performance.now() < end; round++) {
+  for (let round = 0; secondsSpent() < end; round++) {
     for (const steps of fc.sample(edits, { numRuns: DRAWN, seed: Number(seed) + round })) {
-      if (performance.now() >= end) break
+      if (secondsSpent() >= end) break
       const base = pool[runs % pool.length]!
       const input = apply(steps, base, pool)
       writeFileSync(underWay, input)

@@ -217,6 +217,37 @@ fn long_run_of_random_texts() {
     println!("{wanted} code points in {texts} texts equal, {:.0?}", started.elapsed());
 }
 
+/// Until the process has taken `GABION_FUZZ_SECONDS` of processor time: what `npm run fuzz` starts.
+#[test]
+#[ignore = "runs for as long as it is told"]
+fn random_texts_for_a_while() {
+    let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().expect("a number"));
+    let (wanted, first) = (number("GABION_FUZZ_SECONDS", 60), number("GABION_SEED", 1000));
+    let pair = Pair::of(&bundled_definition());
+    let (mut texts, mut rounds) = (0, 0);
+    while processor_seconds() < wanted {
+        texts += pair.run(first + rounds, PART);
+        rounds += 1;
+    }
+    println!(
+        "{} code points in {texts} texts equal, seeds from {first}",
+        rounds * PART
+    );
+}
+
+/// Code points that are compared between two looks at the clock.
+const PART: u64 = 100_000;
+
+fn processor_seconds() -> u64 {
+    let mut spent = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is ours, and the clock is one that every Linux has.
+    assert_eq!(
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut spent) },
+        0
+    );
+    u64::try_from(spent.tv_sec).expect("a time from zero on")
+}
+
 #[test]
 #[ignore = "takes minutes"]
 fn long_run_of_every_code_point_under_every_setting() {
