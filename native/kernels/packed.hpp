@@ -9,12 +9,14 @@ namespace gabion::kernels {
 
 /// How a linear weight is stored in its panels and how products with it are computed.
 enum class Format : uint8_t {
-  kFloat32,       ///< float weights, float arithmetic
-  kBfloat16Wide,  ///< bf16 weights, widened in registers: exact float arithmetic on them
-  kBfloat16Dot,   ///< bf16 weights and activations, float sums
-  kInt16,         ///< 16-bit integers on both sides, a scale a column and a row
-  kInt8Wide,      ///< 8-bit weights with scale groups along K, 16-bit activations
-  kInt8Dot,       ///< 8-bit weights and activations, both with scale groups along K
+  kFloat32,         ///< float weights, float arithmetic
+  kBfloat16Wide,    ///< bf16 weights, widened in registers: exact float arithmetic on them
+  kBfloat16Dot,     ///< bf16 weights and activations, float sums
+  kInt16,           ///< 16-bit integers on both sides, a scale a column and a row
+  kInt8Wide,        ///< 8-bit weights with scale groups along K, 16-bit activations
+  kInt8Dot,         ///< 8-bit weights and activations, both with scale groups along K
+  kBfloat16Matrix,  ///< as kBfloat16Dot, panels for arm64's matrix instructions
+  kInt8Matrix,      ///< as kInt8Dot, panels for arm64's matrix instructions
 };
 
 /// Largest 16-bit activation; weights are scaled so that no sum of a panel's column can pass 31 bits with it.
@@ -31,8 +33,8 @@ struct StoredMatrix {
 /// [slice][panel][depth / step][column][step], a step being as many values of K as one dot instruction takes.
 struct PackedLinear {
   const void* panels;
-  /// [slice][panel][group][column]; for kInt8Dot each group has the scales and then the sums of a column's weights
-  /// times its scale. Null for float formats.
+  /// [slice][panel][group][column]; for bytes on both sides each group has the scales and then the sums of a column's
+  /// weights times its scale. Null for float formats.
   const float* scales;
   const float* bias;
   size_t outputs;

@@ -27,10 +27,16 @@ size_t StepOf(Format format) {
     case Format::kInt8Wide:
       return 2;
     case Format::kInt8Dot:
+    case Format::kBfloat16Matrix:
+      return 4;
+    case Format::kInt8Matrix:
       break;
   }
-  return 4;
+  return 8;
 }
+
+/// Whether weights and activations are bytes.
+bool IsBytes(Format format) { return format == Format::kInt8Dot || format == Format::kInt8Matrix; }
 
 size_t WeightBytesOf(Format format) {
   switch (format) {
@@ -38,10 +44,12 @@ size_t WeightBytesOf(Format format) {
       return 4;
     case Format::kBfloat16Wide:
     case Format::kBfloat16Dot:
+    case Format::kBfloat16Matrix:
     case Format::kInt16:
       return 2;
     case Format::kInt8Wide:
     case Format::kInt8Dot:
+    case Format::kInt8Matrix:
       break;
   }
   return 1;
@@ -49,7 +57,7 @@ size_t WeightBytesOf(Format format) {
 
 // 96 was measured to keep the bundled model's int8 vectors within their bounds; other widths take what divides them.
 size_t GroupOf(Format format, size_t depth) {
-  if (format != Format::kInt8Wide && format != Format::kInt8Dot) {
+  if (format != Format::kInt8Wide && !IsBytes(format)) {
     return depth;
   }
   for (const size_t group : {size_t{128}, size_t{96}, size_t{64}}) {
@@ -154,6 +162,7 @@ bool PackFloats(const PackingJob& job, Format format, size_t first, size_t depth
   PanelRow row{};
   PanelRow poison{};
   const size_t lanes = panel / 2;
+  const size_t step = StepOf(format);
   for (size_t k = 0; k < depth; ++k) {
     ReadRow(job, first + k, column, panel, row.data());
     for (size_t i = 0; i < panel; ++i) {
@@ -169,9 +178,9 @@ bool PackFloats(const PackingJob& job, Format format, size_t first, size_t depth
         at[2 * i + 1] = Narrowed(row[i + lanes]);
       }
     } else {
-      uint16_t* at = static_cast<uint16_t*>(to) + (k / 2) * 2 * panel + k % 2;
+      uint16_t* at = static_cast<uint16_t*>(to) + (k / step) * step * panel + k % step;
       for (size_t i = 0; i < panel; ++i) {
-        at[2 * i] = Narrowed(row[i]);
+        at[step * i] = Narrowed(row[i]);
       }
     }
   }
@@ -180,9 +189,7 @@ bool PackFloats(const PackingJob& job, Format format, size_t first, size_t depth
 
 }  // namespace
 
-bool IsInteger(Format format) {
-  return format == Format::kInt16 || format == Format::kInt8Wide || format == Format::kInt8Dot;
-}
+bool IsInteger(Format format) { return format == Format::kInt16 || format == Format::kInt8Wide || IsBytes(format); }
 
 void ShareRange(const StoredMatrix& weight, size_t inputs, size_t outputs, const float* greatest, float* factors) {
   // A few texts do not show all that an input can reach: none counts as smaller than this part of the mean.
@@ -214,7 +221,7 @@ PackedSize SizeOf(const PackingJob& job, Format format, size_t panel) {
   }
   const size_t group = GroupOf(format, depth);
   const size_t groups = IsInteger(format) ? job.inputs / group : 0;
-  const size_t of_group = format == Format::kInt8Dot ? 2 : 1;
+  const size_t of_group = IsBytes(format) ? 2 : 1;
   return {depth, group, job.inputs * job.outputs * WeightBytesOf(format), groups * job.outputs * of_group};
 }
 
@@ -227,7 +234,7 @@ bool PackPanel(const PackingJob& job, Format format, size_t panel, size_t number
   if (!IsInteger(format)) {
     return PackFloats(job, format, first, size.depth, column, panel, to);
   }
-  const size_t of_group = format == Format::kInt8Dot ? 2 * panel : panel;
+  const size_t of_group = IsBytes(format) ? 2 * panel : panel;
   float* scale = scales + number * (size.depth / size.group) * of_group;
   for (size_t done = 0; done < size.depth; done += size.group, scale += of_group) {
     PanelRow greatest{};
@@ -242,7 +249,7 @@ bool PackPanel(const PackingJob& job, Format format, size_t panel, size_t number
                 nullptr);
     } else {
       PackGroup(job, first + done, size.group, column, panel, StepOf(format), scale, reinterpret_cast<int8_t*>(at),
-                format == Format::kInt8Dot ? scale + panel : nullptr);
+                IsBytes(format) ? scale + panel : nullptr);
     }
   }
   return true;

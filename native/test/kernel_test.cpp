@@ -22,8 +22,15 @@ using kernels::Precision;
 using kernels::Variant;
 using test::RelativeError;
 
-constexpr Format kAllFormats[] = {Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
-                                  Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
+/// Those that every instruction set computes, and those that only one has.
+std::vector<Format> FormatsOf(const Variant& variant) {
+  std::vector<Format> formats{Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
+                              Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
+  for (const Format own : {variant.bfloat16, variant.int8}) {
+    if (std::find(formats.begin(), formats.end(), own) == formats.end()) formats.push_back(own);
+  }
+  return formats;
+}
 /// With GABION_SHORT set, tests leave out what takes minutes on an emulated processor.
 bool TooLong(size_t hidden, size_t tokens) {
   static const bool kShort = std::getenv("GABION_SHORT") != nullptr;
@@ -41,10 +48,12 @@ double ErrorOf(Format format) {
     case Format::kInt16:
       return 1e-3;
     case Format::kBfloat16Dot:
+    case Format::kBfloat16Matrix:
       return 4e-3;
     case Format::kInt8Wide:
       return 1e-2;
     case Format::kInt8Dot:
+    case Format::kInt8Matrix:
       break;
   }
   return 1.5e-2;
@@ -81,7 +90,7 @@ TEST_P(Kernels, MultiplyLikeTheReference) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   const size_t heights[] = {1, 2, 3, 5, 6, 7, 11, 12, 13, 25, 97, 512};
-  for (const Format format : kAllFormats) {
+  for (const Format format : FormatsOf(variant())) {
     for (const size_t rows : heights) {
       const size_t inputs = 32 * (1 + random() % 12);
       const size_t outputs = 32 * (1 + random() % 4);
@@ -104,7 +113,7 @@ TEST_P(Kernels, SumsOfTheLargestValuesDoNotOverflow) {
   constexpr size_t kInputs = 1024;
   const test::RandomMatrix weight(kInputs * 32, 0, random, 3);
   const test::RandomMatrix bias(32, 0, random);
-  for (const Format format : kAllFormats) {
+  for (const Format format : FormatsOf(variant())) {
     for (const float value : {1.0F, -1.0F, 1e30F, 1e-30F}) {
       const std::vector<float> x(7 * kInputs, value);
       const auto y = Multiply(format, x, 7, weight, bias, kInputs, 32, 1);
@@ -121,7 +130,7 @@ TEST_P(Kernels, ZerosAndDenormalsStayFinite) {
   const test::RandomMatrix weight(64 * 32, 0.05, random);
   const test::RandomMatrix nothing(64 * 32, 0, random);
   const test::RandomMatrix bias(32, 0.05, random);
-  for (const Format format : kAllFormats) {
+  for (const Format format : FormatsOf(variant())) {
     for (const float value : {0.0F, 1e-40F, -1e-45F}) {
       const std::vector<float> x(5 * 64, value);
       for (const test::RandomMatrix* of : {&weight, &nothing}) {
@@ -138,7 +147,7 @@ TEST_P(Kernels, NanInARowComesOutOfThatRowOnly) {
   std::mt19937 random(4);
   const test::RandomMatrix weight(64 * 32, 0.05, random);
   const test::RandomMatrix bias(32, 0.05, random);
-  for (const Format format : kAllFormats) {
+  for (const Format format : FormatsOf(variant())) {
     for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
       std::vector<float> x(3 * 64, 1.0F);
       x[64 + 5] = bad;
@@ -151,7 +160,7 @@ TEST_P(Kernels, NanInARowComesOutOfThatRowOnly) {
 }
 
 TEST_P(Kernels, PackingSeesWeightsThatAreNotFinite) {
-  for (const Format format : kAllFormats) {
+  for (const Format format : FormatsOf(variant())) {
     for (const float bad : {kNan, -std::numeric_limits<float>::infinity()}) {
       std::vector<float> weight(64 * 32, 0.5F);
       weight[40 * 32 + 3] = bad;

@@ -18,7 +18,7 @@ constexpr size_t kPanel = 2 * kLanes;
 struct Operand {
   const void* values;
   size_t stride;        ///< in values
-  const float* scales;  ///< kInt16, kInt8Wide: one a row; kInt8Dot: pairs of scale and zero, one a group
+  const float* scales;  ///< kInt16, kInt8Wide: one a row; bytes: pairs of scale and zero, one a group
   size_t scale_stride;
 };
 
@@ -199,6 +199,11 @@ struct Integer16 {
 using Int16 = Integer16<int16_t, kInt16Limit>;
 using Int8Wide = Integer16<int8_t, kInt8WideLimit>;
 
+/// Column scale · sum - zero · scaled sum of the column's weights.
+GABION_INLINE Floats WithoutZero(Ints sum, Floats zero, const float* scales) {
+  return MultiplySubtractFrom(zero, Load(scales + kPanel), Multiply(ToFloats(sum), Load(scales)));
+}
+
 struct Int8Dot {
   using Activation = uint8_t;
   static constexpr size_t kWeightBytes = 1;
@@ -236,7 +241,6 @@ struct Int8Dot {
           Hold(sum[kRow][0], sum[kRow][1]);
         });
       }
-      // row scale · (column scale · sum - zero · scaled sum of the column's weights)
       const bool first = done == 0;
       Repeat<rows>(GABION_EACH {
         constexpr int kRow = decltype(index)::value;
@@ -245,8 +249,7 @@ struct Int8Dot {
         const Floats zero = Splat(of_row[1]);
         Repeat<2>([&](auto half) __attribute__((always_inline)) {
           constexpr int kHalf = decltype(half)::value;
-          const Floats scaled = Multiply(ToFloats(sum[kRow][kHalf]), Load(scales + kHalf * kLanes));
-          const Floats value = MultiplySubtractFrom(zero, Load(scales + kPanel + kHalf * kLanes), scaled);
+          const Floats value = WithoutZero(sum[kRow][kHalf], zero, scales + kHalf * kLanes);
           if constexpr (kSumsInRegisters) {
             total[kRow][kHalf] = MultiplyAdd(scale, value, total[kRow][kHalf]);
           } else {
@@ -274,17 +277,17 @@ struct Int8Dot {
 
 /// What attention computes its products with, for linear parts of a format. Where bf16 products are native, formats
 /// that round activations as coarsely use them here too.
-template <typename F>
+template <typename F, typename Activation = typename F::Activation>
 struct AttentionOf {
   using Type = Float32;
 };
 #if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-template <>
-struct AttentionOf<Bfloat16Dot> {
+template <typename F>
+struct AttentionOf<F, uint16_t> {
   using Type = Bfloat16Dot;
 };
-template <>
-struct AttentionOf<Int8Dot> {
+template <typename F>
+struct AttentionOf<F, uint8_t> {
   using Type = Bfloat16Dot;
 };
 #endif

@@ -33,10 +33,18 @@ class Cutter {
 template <typename F>
 constexpr bool kNarrows = !__is_same(typename F::Activation, float);
 
+/// Whether activations are bytes with a scale and a zero a group.
+template <typename F>
+constexpr bool kBytes = __is_same(typename F::Activation, uint8_t);
+
+/// Rows of the highest tile that a format's linear parts or its attention compute.
+template <typename F>
+constexpr size_t kMostRows = F::kRows > kTileRows ? F::kRows : kTileRows;
+
 /// Scales that Narrow writes for one row.
 template <typename F>
 GABION_INLINE size_t ScalesOfRow(const PackedLinear& linear) {
-  return __is_same(F, Int8Dot) ? 2 * (linear.depth / linear.group) : 1;
+  return kBytes<F> ? 2 * (linear.depth / linear.group) : 1;
 }
 
 template <typename F>
@@ -61,7 +69,7 @@ struct Arrays {
     values = cutter.Take<Attended>(padded * width);
     scores = cutter.Take<float>(kTileRows * (padded + kPanel));
     shares = ShareRows<Attended>::Take(cutter, scores, kTileRows * (padded + kPanel));
-    tile = cutter.Take<float>(kTileRows * kPanel);
+    tile = cutter.Take<float>(kMostRows<F> * kPanel);
     if constexpr (kNarrows<F>) {
       narrow = cutter.Take<Activation>(tokens * stride);
       narrow_scales = cutter.Take<float>(tokens * ScalesOfRow<F>(encoder.layer[0].qkv));
@@ -121,7 +129,7 @@ GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t pane
                            float* tile, const Use& use) {
   const size_t number = slice * (linear.outputs / kPanel) + panel;
   const size_t bytes = linear.depth * kPanel * F::kWeightBytes;
-  const size_t of_group = __is_same(F, Int8Dot) ? 2 * kPanel : kPanel;
+  const size_t of_group = kBytes<F> ? 2 * kPanel : kPanel;
   TileWork work{};
   work.rows = rows;
   work.panel = static_cast<const char*>(linear.panels) + number * bytes;

@@ -20,7 +20,15 @@ GABION_INLINE auto WithFormat(Format format, const Body& body) {
       return body(Int16{});
     case Format::kInt8Wide:
       return body(Int8Wide{});
-    case Format::kInt8Dot:
+#ifdef __ARM_FEATURE_MATMUL_INT8
+    case Format::kInt8Matrix:
+      return body(Int8Matrix{});
+#ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
+    case Format::kBfloat16Matrix:
+      return body(Bfloat16Matrix{});
+#endif
+#endif
+    default:
       break;
   }
   return body(Int8Dot{});
@@ -41,7 +49,7 @@ inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t toke
 template <typename F>
 void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
   Cutter cutter(workspace);
-  auto* tile = cutter.Take<float>(kTileRows * kPanel);
+  auto* tile = cutter.Take<float>(kMostRows<F> * kPanel);
   typename F::Activation* narrow = nullptr;
   float* scales = nullptr;
   const size_t inputs = linear.depth * linear.slices;
