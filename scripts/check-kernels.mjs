@@ -1,0 +1,146 @@
+#!/usr/bin/env node
+// Disassembles the encoder's compiled kernels: the innermost loops of the register tiles must keep their sums in registers. Prints each
+// instruction set's code size. Looks at what is built: this machine's objects, and those for arm64 where they were cross-compiled.
+//
+// usage: node scripts/check-kernels.mjs
+
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
+
+/** Where objects lie, and the programs that read them. */
+const builds = [
+  { folder: 'build/native', prefix: '' },
+  { folder: 'build/native-arm64', prefix: 'aarch64-linux-gnu-' },
+  { folder: 'build/kernels-arm64', prefix: 'aarch64-linux-gnu-' },
+]
+
+/** The instruction of a format's products: a loop is one of its hot ones if it has such. */
+const products = {
+  Float32: /^(?:vfmadd|fmla)/,
+  Bfloat16Wide: /^(?:vfmadd|fmla)/,
+  Bfloat16Dot: /^(?:vdpbf16ps|bfdot)/,
+  Bfloat16Matrix: /^bfmmla/,
+  'Integer16<signed char, 16383>': /^vpmaddwd/,
+  Int8Dot: /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/,
+  Int8Matrix: /^smmla/,
+}
+
+/**
+ * By instruction set: the formats that it computes with, most code, and what the stack may be used for in one pass of a loop. `vectors`: sums or
+ * weights that go to it and back, where not 0, by format. `addresses`: offsets of rows, which are more than there are registers for.
+ */
+const bounds = {
+  avx2: { formats: ['Float32', 'Bfloat16Wide', 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0 },
+  avx_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
+  avx512_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 220, addresses: 2 },
+  avx512_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Int8Dot'], codeKiB: 220, addresses: 2 },
+  neon: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
+  neon_dotprod: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
+  neon_i8mm: { formats: ['Float32', 'Bfloat16Wide', 'Int8Matrix'], codeKiB: 180, addresses: 0 },
+  neon_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Matrix', 'Int8Matrix'], codeKiB: 180, addresses: 0 },
+}
+
+const stack = /\(%r[sb]p|\[sp|\[x29/
+const vector = /%[xyz]mm|\b[qvds]\d+\b/
+const jump = /^(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\s.*?([0-9a-f]+) </
+
+/** Innermost loops with a format's products in a disassembled function: { instructions, vectors, addresses }, the last two on the stack. */
+function hotLoops(lines, format) {
+  const backward = lines.flatMap(({ address, text }, end) => {
+    const to = Number.parseInt(jump.exec(text)?.[1] ?? 'ffffffff', 16)
+    const start = lines.findIndex((line) => line.address === to)
+    return to <= address && start !== -1 ? [{ start, end }] : []
+  })
+  return backward
+    .filter((loop) => !backward.some((other) => other !== loop && other.start >= loop.start && other.end <= loop.end))
+    .map(({ start, end }) => lines.slice(start, end + 1).map(({ text }) => text))
+    .filter((body) => body.some((text) => products[format].test(text)))
+    .map((body) => {
+      const onStack = body.filter((text) => stack.test(text))
+      const vectors = onStack.filter((text) => vector.test(text)).length
+      return { instructions: body.length, vectors, addresses: onStack.length - vectors }
+    })
+}
+
+/** Every tile of an object: [{ format, rows, loops }]. */
+async function tilesOf(object, objdump) {
+  const output = await run(objdump, ['-d', '-C', '--no-show-raw-insn', object])
+  const tiles = []
+  let current = null
+  for (const line of output.split('\n')) {
+    const head = /^[0-9a-f]+ <(.*)>:$/.exec(line)
+    if (head !== null) {
+      const tile = /::(\w+(?:<[^>]*>)?)::Tile<(\d+)>/.exec(head[1])
+      current = tile === null ? null : { format: tile[1], rows: Number(tile[2]), lines: [] }
+      if (current !== null) tiles.push(current)
+    } else if (current !== null) {
+      const instruction = /^\s*([0-9a-f]+):\t(.*)$/.exec(line)
+      if (instruction !== null) current.lines.push({ address: Number.parseInt(instruction[1], 16), text: instruction[2] })
+    }
+  }
+  return tiles
+}
+
+async function codeBytes(object, size) {
+  const [, line] = (await run(size, [object])).split('\n')
+  return Number(line.trim().split(/\s+/)[0])
+}
+
+async function checkObject(target, object, prefix) {
+  const { formats, codeKiB, addresses: mostAddresses, vectors: mostVectors = {} } = bounds[target]
+  const problems = []
+  const bytes = await codeBytes(object, `${prefix}size`)
+  const tiles = await tilesOf(object, `${prefix}objdump`)
+  let count = 0
+  const worst = { vectors: 0, addresses: 0 }
+  for (const wanted of formats) {
+    const own = tiles.filter(({ format }) => format === wanted)
+    if (own.length === 0) problems.push(`${target}: there is no tile of ${wanted}`)
+    for (const { format, rows, lines } of own) {
+      const loops = hotLoops(lines, format)
+      if (loops.length === 0) problems.push(`${target}: ${format} of ${rows} rows has no loop with its products`)
+      for (const { instructions, vectors, addresses } of loops) {
+        count++
+        worst.vectors = Math.max(worst.vectors, vectors)
+        worst.addresses = Math.max(worst.addresses, addresses)
+        if (vectors > (mostVectors[format] ?? 0) || addresses > mostAddresses) {
+          problems.push(
+            `${target}: ${format} of ${rows} rows: ${vectors} vectors and ${addresses} addresses go through the stack in a loop of ${instructions} instructions; at most ${mostVectors[format] ?? 0} and ${mostAddresses} may`,
+          )
+        }
+      }
+    }
+  }
+  if (bytes > codeKiB * 1024) problems.push(`${target}: ${bytes} bytes of code; at most ${codeKiB} KiB may be`)
+  const facts = [`${(bytes / 1024).toFixed(0)} KiB of code`, `${count} loops`]
+  const used = `through the stack at most ${worst.vectors} vectors and ${worst.addresses} addresses`
+  console.log(`${target.replaceAll('_', '-').padEnd(13)} ${facts.join(', ')}, ${used}`)
+  return problems
+}
+
+/** Checks all objects that are there. Throws StepFailed with every finding. */
+export async function checkKernels() {
+  const problems = []
+  const seen = new Set()
+  for (const { folder, prefix } of builds) {
+    const objects = join(root, folder, 'CMakeFiles', 'gabion_kernels.dir', 'native', 'kernels', 'source')
+    for (const file of existsSync(objects) ? readdirSync(objects).sort() : []) {
+      const [, target] = /^target_(\w+)\.cpp\.o$/.exec(file) ?? []
+      if (target === undefined || seen.has(target)) continue
+      seen.add(target)
+      if (bounds[target] === undefined) throw new StepFailed(`scripts/check-kernels.mjs has no bounds for ${target}`)
+      problems.push(...(await checkObject(target, join(objects, file), prefix)))
+    }
+  }
+  if (seen.size === 0) throw new StepFailed('no kernels are built: `npm run build:native` builds them', { exitCode: 2 })
+  if (problems.length > 0) throw new StepFailed('the kernels are not as they should be', { lines: problems })
+}
+
+if (isMain(import.meta.url)) {
+  try {
+    await checkKernels()
+  } catch (error) {
+    reportFailure(error)
+  }
+}
