@@ -4,20 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <set>
 #include <sstream>
 
+#include "control_groups.hpp"
+
 namespace gabion {
 namespace {
-
-std::string ReadLine(const std::string& file) {
-  std::ifstream stream(file);
-  std::string line;
-  std::getline(stream, line);
-  return line;
-}
 
 // Processors the kernel may schedule this process on.
 size_t AffinityCount(cpu_set_t& set) {
@@ -36,7 +30,7 @@ size_t PhysicalCores(const cpu_set_t& set) {
       continue;
     }
     const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(processor) + "/topology/";
-    const std::string siblings = ReadLine(topology + "thread_siblings_list");
+    const std::string siblings = FirstLine(topology + "thread_siblings_list");
     cores.insert(siblings.empty() ? std::to_string(processor) : siblings);
   }
   return std::max<size_t>(1, cores.size());
@@ -54,40 +48,18 @@ double QuotaOf(const std::string& quota, const std::string& period) {
 // The tightest quota of the process's control group and all above it, for cgroup v2 and v1.
 double CgroupQuota() {
   double quota = std::numeric_limits<double>::infinity();
-  std::ifstream groups("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(groups, line)) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) {
-      continue;
+  EachControlGroup("cpu", [&quota](const std::string& folder, bool second) {
+    if (second) {
+      std::istringstream limits(FirstLine(folder + "/cpu.max"));
+      std::string allowed;
+      std::string period;
+      limits >> allowed >> period;
+      quota = std::min(quota, QuotaOf(allowed, period));
+    } else {
+      quota =
+          std::min(quota, QuotaOf(FirstLine(folder + "/cpu.cfs_quota_us"), FirstLine(folder + "/cpu.cfs_period_us")));
     }
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool v2 = controllers.empty();
-    if (!v2 && controllers.find("cpu") == std::string::npos) {
-      continue;
-    }
-    std::string group = line.substr(second + 1);
-    const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-    for (;;) {
-      const std::string folder = root + (group == "/" ? "" : group);
-      if (v2) {
-        std::istringstream limits(ReadLine(folder + "/cpu.max"));
-        std::string allowed;
-        std::string period;
-        limits >> allowed >> period;
-        quota = std::min(quota, QuotaOf(allowed, period));
-      } else {
-        quota =
-            std::min(quota, QuotaOf(ReadLine(folder + "/cpu.cfs_quota_us"), ReadLine(folder + "/cpu.cfs_period_us")));
-      }
-      if (group.empty() || group == "/") {
-        break;
-      }
-      const auto slash = group.find_last_of('/');
-      group = slash == std::string::npos || slash == 0 ? "/" : group.substr(0, slash);
-    }
-  }
+  });
   return quota;
 }
 

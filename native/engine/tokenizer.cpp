@@ -1,7 +1,6 @@
 #include "tokenizer.hpp"
 
 #include <gabion_tokenizer.h>
-#include <sys/mman.h>
 
 #include <array>
 #include <exception>
@@ -9,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "memory_room.hpp"
 #include "status.hpp"
 
 namespace gabion {
@@ -38,15 +38,23 @@ struct WindowSink {
   }
 };
 
-/// Rust ends the process where it gets no memory, so it is looked for before: reading a definition takes about ten
-/// times its bytes.
+/// Reading a definition takes about ten times its bytes.
 void RequireRoom(const std::string& file, size_t bytes) {
-  const size_t room = 24 * bytes;
-  void* memory = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
+  constexpr size_t kTimes = 24;
+  if (!HasRoomFor(kTimes * bytes)) {
     throw Error(Code::kOutOfMemory, "there is no memory to read the tokenizer file " + file);
   }
-  munmap(memory, room);
+}
+
+/// What less than this takes is had wherever a call gets this far.
+constexpr size_t kSmall = size_t{1} << 20U;
+
+void RequireRoomFor(const gabion_tokenizer* tokenizer, std::string_view text, bool windows) {
+  const size_t bytes = gabion_tokenizer_memory(tokenizer, text.size(), windows ? 1 : 0);
+  if (bytes >= kSmall && !HasRoomFor(bytes)) {
+    throw Error(Code::kOutOfMemory, "there is no memory to tokenize a text of " + std::to_string(text.size()) +
+                                        " bytes, which may take " + std::to_string(bytes >> 20U) + " MB");
+  }
 }
 
 }  // namespace
@@ -76,6 +84,7 @@ Tokenizer::Encoded Tokenizer::Encode(std::string_view text, size_t maximum, std:
   if (ids.size() < maximum) {
     ids.resize(maximum);
   }
+  RequireRoomFor(handle_.get(), text, false);
   Encoded encoded{0, 0};
   const int status = gabion_tokenizer_encode(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
                                              maximum, ids.data(), ids.size(), &encoded.written, &encoded.total);
@@ -94,6 +103,7 @@ std::vector<Tokenizer::Window> Tokenizer::Windows(std::string_view text, size_t 
     throw Error(Code::kInvalidArgument, "a window's stride must be from 1 to its size, " + std::to_string(size) +
                                             ", got " + std::to_string(stride));
   }
+  RequireRoomFor(handle_.get(), text, true);
   std::vector<Window> windows;
   ids.clear();
   WindowSink sink{windows, ids, nullptr};

@@ -4,7 +4,7 @@
 //            The library keeps no pointer that it was given: JSON, text and buffers may go when the call is back.
 // Threads    A loaded handle never changes. Any number of threads may encode with one handle at the same time without
 //            a lock; only gabion_tokenizer_free must come after the last call that uses the handle.
-// Failures   Every function but the last two returns a GabionTokenizerStatus. On any status but OK the out parameters
+// Failures   Every function but the last three returns a GabionTokenizerStatus. On any status but OK the out parameters
 //            are left as they were, unless said otherwise, and gabion_tokenizer_last_error gives the reason on the
 //            same thread. No call aborts the process: a fault of the library comes back as GABION_TOKENIZER_PANIC.
 #ifndef GABION_TOKENIZER_H
@@ -73,6 +73,10 @@ int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* t
 
 // The largest id that the tokenizer can give, added tokens included: it must be below the model's number of word rows.
 int gabion_tokenizer_max_id(const gabion_tokenizer* tokenizer, uint32_t* out);
+
+// The most bytes of memory that a text of `len` bytes takes while it is tokenized, or, if `windows` is not 0, cut into
+// windows. Rust ends the process where it gets none, so a caller with little looks for them first. 0 for null.
+size_t gabion_tokenizer_memory(const gabion_tokenizer* tokenizer, size_t len, int windows);
 
 // Ends a handle. Null is fine. Never fails, and leaves the last error alone.
 void gabion_tokenizer_free(gabion_tokenizer* tokenizer);

@@ -124,6 +124,19 @@ pub unsafe extern "C" fn gabion_tokenizer_max_id(tokenizer: *const TextTokenizer
     status as c_int
 }
 
+/// Says how much memory a text takes; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a live handle or null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_memory(tokenizer: *const TextTokenizer, len: usize, windows: c_int) -> usize {
+    // SAFETY: a live handle or null by the caller's promise.
+    let tokenizer = unsafe { tokenizer.as_ref() };
+    tokenizer.map_or(0, |tokenizer| {
+        len.saturating_mul(tokenizer.memory_of_byte(windows != 0))
+    })
+}
+
 /// Ends a handle; see the header.
 ///
 /// # Safety

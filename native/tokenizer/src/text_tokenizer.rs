@@ -113,6 +113,16 @@ impl TextTokenizer {
         .map_err(refused)
     }
 
+    /// The most bytes of memory that a byte of text takes in [`Self::encode`] or [`Self::windows`]: measured on texts of letters
+    /// between spaces, which have the most tokens, and of marks that are sorted; with room to spare.
+    pub fn memory_of_byte(&self, windows: bool) -> usize {
+        match (self, windows) {
+            (Self::WordPiece(_), _) => 64,
+            (Self::HuggingFace(_), false) => 256,
+            (Self::HuggingFace(_), true) => 512,
+        }
+    }
+
     /// The largest id that [`Self::encode`] can give.
     pub fn max_id(&self) -> u32 {
         match self {

@@ -193,16 +193,28 @@ fn cuts_the_last_error_between_characters() {
 #[test]
 fn threads_share_a_handle() {
     let tokenizer = Handle::tiny();
+    let rounds = if cfg!(miri) { 2 } else { 200 };
     std::thread::scope(|scope| {
         for words in 1..=8 {
             let tokenizer = &tokenizer;
             scope.spawn(move || {
                 let text = "hello ".repeat(words);
-                for _ in 0..200 {
+                for _ in 0..rounds {
                     assert_eq!(tokenizer.encode(text.as_bytes(), 64).unwrap().1, words + 2);
                     assert_eq!(tokenizer.encode(b"", 0).unwrap_err().0, Status::InvalidArgument);
                 }
             });
         }
     });
+}
+
+#[test]
+fn says_how_much_memory_a_text_takes() {
+    let tokenizer = Handle::tiny();
+    unsafe {
+        assert_eq!(gabion_tokenizer_memory(tokenizer.0, 0, 0), 0);
+        assert!(gabion_tokenizer_memory(tokenizer.0, 1000, 0) >= 1000);
+        assert_eq!(gabion_tokenizer_memory(tokenizer.0, usize::MAX, 1), usize::MAX);
+        assert_eq!(gabion_tokenizer_memory(null(), 1000, 1), 0);
+    }
 }

@@ -1,0 +1,15 @@
+// Whether the process may have so much more memory.
+//
+// Rust's standard library ends the process where an allocation fails, and Linux does where a control group is full:
+// what is about to take much memory asks here first, so that it can be an error instead. Nothing is set aside: who asks
+// at the same time may be promised the same memory.
+#pragma once
+
+#include <cstddef>
+
+namespace gabion {
+
+/// False where neither the process's address space nor its control groups have room for `bytes` more.
+bool HasRoomFor(size_t bytes);
+
+}  // namespace gabion
