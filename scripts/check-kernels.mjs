@@ -24,6 +24,8 @@ const products = {
   'Integer16<signed char, 16383>': /^vpmaddwd/,
   Int8Dot: /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/,
   Int8Matrix: /^smmla/,
+  Bfloat16Tiles: /^tdpbf16ps/,
+  Int8Tiles: /^tdpbusd/,
 }
 
 /**
@@ -35,6 +37,8 @@ const bounds = {
   avx_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
   avx512_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 220, addresses: 2 },
   avx512_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Int8Dot'], codeKiB: 220, addresses: 2 },
+  // A step of the tiles takes so long that an address from the stack is there in time.
+  amx: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles'], codeKiB: 250, addresses: 6 },
   neon: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
   neon_dotprod: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
   neon_i8mm: { formats: ['Float32', 'Bfloat16Wide', 'Int8Matrix'], codeKiB: 180, addresses: 0 },
@@ -52,10 +56,11 @@ function hotLoops(lines, format) {
     const start = lines.findIndex((line) => line.address === to)
     return to <= address && start !== -1 ? [{ start, end }] : []
   })
-  return backward
-    .filter((loop) => !backward.some((other) => other !== loop && other.start >= loop.start && other.end <= loop.end))
-    .map(({ start, end }) => lines.slice(start, end + 1).map(({ text }) => text))
-    .filter((body) => body.some((text) => products[format].test(text)))
+  const bodyOf = ({ start, end }) => lines.slice(start, end + 1).map(({ text }) => text)
+  const hot = backward.filter((loop) => bodyOf(loop).some((text) => products[format].test(text)))
+  return hot
+    .filter((loop) => !hot.some((other) => other !== loop && other.start >= loop.start && other.end <= loop.end))
+    .map(bodyOf)
     .map((body) => {
       const onStack = body.filter((text) => stack.test(text))
       const vectors = onStack.filter((text) => vector.test(text)).length
@@ -71,8 +76,9 @@ async function tilesOf(object, objdump) {
   for (const line of output.split('\n')) {
     const head = /^[0-9a-f]+ <(.*)>:$/.exec(line)
     if (head !== null) {
-      const tile = /::(\w+(?:<[^>]*>)?)::Tile<(\d+)>/.exec(head[1])
-      current = tile === null ? null : { format: tile[1], rows: Number(tile[2]), lines: [] }
+      // Tiles of AMX all call one function.
+      const tile = /::(\w+(?:<[^>]*>)?)::(?:Tile<(\d+)>|Run\()/.exec(head[1].replace(/.*Tiles::Tile<.*/, ''))
+      current = tile === null ? null : { format: tile[1], rows: tile[2] ?? 'any', lines: [] }
       if (current !== null) tiles.push(current)
     } else if (current !== null) {
       const instruction = /^\s*([0-9a-f]+):\t(.*)$/.exec(line)

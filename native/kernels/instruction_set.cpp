@@ -2,6 +2,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #elif defined(__aarch64__) && defined(__linux__)
@@ -18,8 +22,33 @@ extern const Variant kAvx2;
 extern const Variant kAvxVnni;
 extern const Variant kAvx512Vnni;
 extern const Variant kAvx512Bf16;
+extern const Variant kAmx;
 
 namespace {
+
+// Bits of leaf 7, edx.
+bool HasAmx() {
+  constexpr unsigned kBf16Bit = 22;
+  constexpr unsigned kTileBit = 24;
+  constexpr unsigned kInt8Bit = 25;
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && ((edx >> kBf16Bit) & 1U) != 0 &&
+         ((edx >> kTileBit) & 1U) != 0 && ((edx >> kInt8Bit) & 1U) != 0;
+}
+
+/// The tiles' 8 KB of state are off until a process asks for them.
+bool MayUseAmx() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 // Bits of leaf 7, subleaf 1, register eax, which GCC 12's __builtin_cpu_supports does not name.
 bool HasExtended(unsigned bit) {
@@ -46,7 +75,10 @@ std::vector<const Variant*> UsableVariants() {
   constexpr unsigned kAvx512Bf16Bit = 5;
   __builtin_cpu_init();
   std::vector<const Variant*> usable;
-  if (HasAvx512Vnni() && HasExtended(kAvx512Bf16Bit)) usable.push_back(&kAvx512Bf16);
+  if (HasAvx512Vnni() && HasExtended(kAvx512Bf16Bit)) {
+    if (HasAmx() && MayUseAmx()) usable.push_back(&kAmx);
+    usable.push_back(&kAvx512Bf16);
+  }
   if (HasAvx512Vnni()) usable.push_back(&kAvx512Vnni);
   if (HasAvx2() && HasExtended(kAvxVnniBit)) usable.push_back(&kAvxVnni);
   if (HasAvx2()) usable.push_back(&kAvx2);

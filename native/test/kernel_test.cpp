@@ -8,8 +8,15 @@
 #include <limits>
 #include <random>
 #include <stdexcept>
+#include <string>
 
 #include "kernel_reference.hpp"
+
+#ifdef GABION_AMX_MODEL
+namespace gabion::kernels {
+extern const Variant kAmxModel;
+}  // namespace gabion::kernels
+#endif
 
 namespace gabion {
 namespace {
@@ -31,10 +38,23 @@ std::vector<Format> FormatsOf(const Variant& variant) {
   }
   return formats;
 }
-/// With GABION_SHORT set, tests leave out what takes minutes on an emulated processor.
-bool TooLong(size_t hidden, size_t tokens) {
+/// The instruction sets of this processor, and AMX over a model of its instructions where the rest of it runs.
+std::vector<const Variant*> TestedVariants() {
+  std::vector<const Variant*> variants = kernels::UsableVariants();
+#ifdef GABION_AMX_MODEL
+  const auto has = [&](const std::string& name) {
+    return std::any_of(variants.begin(), variants.end(), [&](const Variant* each) { return each->name == name; });
+  };
+  if (has("avx512-bf16")) variants.push_back(&kernels::kAmxModel);
+#endif
+  return variants;
+}
+
+/// What takes minutes on a modelled processor, or with GABION_SHORT set, for an emulated one.
+bool TooLong(const Variant& variant, size_t hidden, size_t tokens) {
   static const bool kShort = std::getenv("GABION_SHORT") != nullptr;
-  return kShort && (hidden > 384 || hidden * tokens > 6000);
+  const bool slow = kShort || variant.name == std::string("amx-model");
+  return slow && (hidden > 384 || hidden * tokens > 6000);
 }
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -242,14 +262,14 @@ TEST_P(Kernels, EncodeLikeTheReference) {
   std::mt19937 random(6);
   kernels::Workspace workspace;
   for (const auto& [shape, lengths] : cases) {
-    if (TooLong(shape.hidden, 1)) continue;
+    if (TooLong(variant(), shape.hidden, 1)) continue;
     const test::RandomEncoder reference(shape, 7);
     for (const bool bfloat16 : {false, true}) {
       const Encoder exact(shape, reference.Stored(bfloat16), Precision::kFp32, variant());
       const Encoder narrow(shape, reference.Stored(bfloat16), Precision::kBf16, variant());
       const Encoder integer(shape, reference.Stored(bfloat16), Precision::kInt8, variant());
       for (const size_t tokens : lengths) {
-        if (TooLong(shape.hidden, tokens)) continue;
+        if (TooLong(variant(), shape.hidden, tokens)) continue;
         const auto ids = RandomIds(tokens, random);
         const auto expected = reference.Run(ids);
         const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
@@ -272,7 +292,7 @@ TEST_P(Kernels, KnowBiasesByDistanceAndPositionsBehindThePadding) {
     const Encoder encoder(shape, reference.Stored(true), precision, variant());
     const double bound = precision == Precision::kFp32 ? 5e-6 : precision == Precision::kBf16 ? 2e-2 : 4e-2;
     for (const size_t tokens : {1, 2, 17, 33, 100, 510}) {
-      if (TooLong(shape.hidden, tokens)) continue;
+      if (TooLong(variant(), shape.hidden, tokens)) continue;
       auto ids = RandomIds(tokens, random);
       ids[tokens / 2] = test::RandomEncoder::kPadding;
       const auto expected = reference.Run(ids);
@@ -350,7 +370,7 @@ TEST_P(Kernels, RefuseSizesTheyCannotCut) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Kernels, testing::ValuesIn(kernels::UsableVariants()), [](const auto& each) {
+INSTANTIATE_TEST_SUITE_P(Variants, Kernels, testing::ValuesIn(TestedVariants()), [](const auto& each) {
   std::string name = each.param->name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;

@@ -7,40 +7,41 @@ import { nodeRelease } from '../smoke/nodes.mjs'
 import { arm64Folder, unpackArm64Packages } from './packages.mjs'
 import { requireTools } from './tools.mjs'
 
-/**
- * Processors to emulate. SVE stays off: with it this emulator and ONNX Runtime's integer kernels disagree about what is right, and
- * which of them is wrong cannot be told without a real processor.
- */
-export const processors = {
-  dotprod: {
-    cpu: 'neoverse-n1',
-    features: 'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp ssbs',
-    part: '0xd0c',
-  },
-  i8mm: {
-    cpu: 'max,sve=off',
-    features: 'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp asimdfhm i8mm bf16 ssbs',
-    part: '0xd4f',
-  },
+const common = 'fp asimd evtstrm crc32 cpuid'
+const newer = `${common} aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs`
+
+/** Processors by the emulator's names. SVE is off: with it the emulator and ONNX Runtime's integer kernels disagree about what is right. */
+const processors = {
+  'cortex-a72': { features: common, part: '0xd08' },
+  'neoverse-n1': { features: newer, part: '0xd0c' },
+  'max,sve=off': { features: `${newer} asimdfhm i8mm bf16`, part: '0xd4f' },
 }
 
-/** Runs a script with Node for arm64 and returns its standard output. */
-export async function runOnArm64(processor, args, env = {}) {
+/** The instruction sets of gabion's kernels, each with a processor that has it. */
+export const instructionSets = {
+  neon: 'cortex-a72',
+  'neon-dotprod': 'neoverse-n1',
+  'neon-i8mm': 'max,sve=off',
+  'neon-bf16': 'max,sve=off',
+}
+
+/** Runs a script with Node for arm64 and an instruction set's kernels, and returns its standard output. */
+export async function runOnArm64(instructionSet, args, env = {}) {
   await requireTools(['emulator'])
   const { path: node } = await nodeRelease('20', 'arm64')
-  const { cpu, features, part } = processors[processor]
-  const libraries = join(arm64Folder, `root-${processor}`)
+  const cpu = instructionSets[instructionSet]
+  const libraries = join(arm64Folder, `root-${cpu.split(',')[0]}`)
   if (!existsSync(join(libraries, 'proc', 'cpuinfo'))) {
     await unpackArm64Packages(['libc6', 'libstdc++6', 'libgcc-s1'], libraries)
     mkdirSync(join(libraries, 'proc'))
     // ONNX Runtime reads what the kernel says of the processor: of this machine's it would make nothing and end in a crash.
-    writeFileSync(join(libraries, 'proc', 'cpuinfo'), cpuinfo(features, part))
+    writeFileSync(join(libraries, 'proc', 'cpuinfo'), cpuinfo(processors[cpu]))
   }
-  const options = { log: 'arm64-emulated', env: { ...process.env, NODE_OPTIONS: '', ...env } }
+  const options = { log: 'arm64-emulated', env: { ...process.env, NODE_OPTIONS: '', GABION_ISA: instructionSet, ...env } }
   return run('qemu-aarch64-static', ['-L', libraries, '-cpu', cpu, node, ...args], options)
 }
 
-function cpuinfo(features, part) {
+function cpuinfo({ features, part }) {
   const lines = [
     'BogoMIPS\t: 50.00',
     `Features\t: ${features}`,

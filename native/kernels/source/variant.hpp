@@ -14,8 +14,15 @@ GABION_INLINE auto WithFormat(Format format, const Body& body) {
       return body(Float32{});
     case Format::kBfloat16Wide:
       return body(Bfloat16Wide{});
+#ifdef GABION_TILES
+    case Format::kBfloat16Dot:
+      return body(Bfloat16Tiles{});
+    case Format::kInt8Dot:
+      return body(Int8Tiles{});
+#else
     case Format::kBfloat16Dot:
       return body(Bfloat16Dot{});
+#endif
     case Format::kInt16:
       return body(Int16{});
     case Format::kInt8Wide:
