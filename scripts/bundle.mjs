@@ -1,18 +1,20 @@
 #!/usr/bin/env node
 // Bundles the package's code: a few files instead of two hundred, so that a process that imports gabion starts in a fraction of the
-// time. What is imported dynamically stays in files of its own, and the packages gabion depends on stay outside. The parts of Apache
-// ECharts that reports draw with go in, so that the library, 60 MB on disk, is no dependency of gabion's users.
+// time. What is imported dynamically stays in files of its own, and so do the packages gabion depends on, but for those of
+// bundled-packages.mjs. The parts of Apache ECharts that reports draw with go in, so that the library, 60 MB on disk, is no dependency of
+// gabion's users.
 //
 // usage: node scripts/bundle.mjs [FOLDER]     FOLDER is the built package's code, default dist
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { bundledPackages, writeBundledLicences } from './bundled-packages.mjs'
 import { root } from './setup/run.mjs'
 
 const folder = process.argv[2] ?? join(root, 'dist')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const outside = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+const outside = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter((name) => !bundledPackages.includes(name))
 
 /** ECharts alone is minified: nobody reads a stack trace in it. */
 const echarts = {
@@ -53,3 +55,4 @@ await build({
   plugins: [echarts],
   logLevel: 'warning',
 })
+writeBundledLicences(join(folder, 'NOTICES.bundled.txt'))

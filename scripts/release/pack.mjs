@@ -17,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { bundledPackages } from '../bundled-packages.mjs'
 import { checkPrebuild } from '../check-prebuild.mjs'
 import { hostTarget } from '../prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
@@ -70,6 +71,7 @@ function stageMain(folder, files, { target = null, dependsOn = [], bom }) {
   const wanted = files.filter((path) => !path.startsWith('prebuilds/') || path.startsWith(`prebuilds/${target}/`))
   for (const path of wanted) place(path, folder)
   const content = Object.fromEntries(Object.entries(manifest()).filter(([key]) => !workshopFields.includes(key)))
+  for (const name of bundledPackages) delete content.dependencies[name]
   if (target === null) {
     content.files = content.files.filter((name) => name !== 'prebuilds')
     content.optionalDependencies = Object.fromEntries(dependsOn.map((one) => [`gabion-${one}`, content.version]))

@@ -26,6 +26,7 @@ const scriptSources = [
   'tsconfig.build.json',
   'package-lock.json',
   'scripts/bundle.mjs',
+  'scripts/bundled-packages.mjs',
   'scripts/build-dashboard.mjs',
 ]
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`

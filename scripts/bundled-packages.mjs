@@ -1,0 +1,19 @@
+// Packages whose code goes into gabion's own files: of what they bring to disk, mostly other builds, maps and declarations, little is used.
+// They stand in package.json, for its lock, audit and list of parts, and are left out of the published one.
+
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './setup/run.mjs'
+
+export const bundledPackages = ['@sinclair/typebox', '@zip.js/zip.js', 'lru-cache']
+
+/** Writes their licences into a file beside the code, as all of them ask for. */
+export function writeBundledLicences(file) {
+  const texts = bundledPackages.map((name) => {
+    const folder = join(root, 'node_modules', name)
+    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const licence = readdirSync(folder).find((entry) => /^licen[cs]e(\.md|\.txt)?$/i.test(entry))
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, licence), 'utf8').trim()}\n`
+  })
+  writeFileSync(file, `Parts of these packages are in the JavaScript code of this folder.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`)
+}
