@@ -1,25 +1,49 @@
-//! Text to token ids with the library, for every tokenizer.json that it can read. Safe Rust; knows nothing of the C interface's
-//! pointers.
+//! Text to token ids with the library, for every tokenizer.json that it can read, with its own model or gabion's. Safe Rust; knows
+//! nothing of the C interface's pointers.
 
 use crate::text_tokenizer::Window;
+use crate::unigram::Unigram;
+use serde::de::DeserializeOwned;
 use std::ops::Range;
 use tokenizers::utils::truncation::TruncationDirection;
-use tokenizers::{Encoding, Result, Token, Tokenizer};
+use tokenizers::{
+    DecoderWrapper, Encoding, Model, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    Result, Token, TokenizerImpl,
+};
 
 /// A loaded tokenizer. Never changes, so threads share it without a lock.
-pub struct HuggingFace {
-    tokenizer: Tokenizer,
+pub struct HuggingFace<M = ModelWrapper> {
+    tokenizer: TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>,
     special_tokens: usize,
     max_id: u32,
 }
 
-impl HuggingFace {
+/// A model that can tell its largest id.
+pub trait Ids: Model {
+    /// `None` for an empty vocabulary.
+    fn max_id(&self) -> Option<u32>;
+}
+
+impl Ids for ModelWrapper {
+    fn max_id(&self) -> Option<u32> {
+        self.get_vocab().into_values().max()
+    }
+}
+
+impl Ids for Unigram {
+    fn max_id(&self) -> Option<u32> {
+        (self.get_vocab_size() as u32).checked_sub(1)
+    }
+}
+
+impl<M: Ids + DeserializeOwned> HuggingFace<M> {
     /// Reads a tokenizer.json and switches off the padding and truncation that it asks for. Panics on some broken definitions.
     pub fn read(json: &[u8]) -> Result<Self> {
-        let mut tokenizer = Tokenizer::from_bytes(json)?;
+        let mut tokenizer: TokenizerImpl<M, _, _, _, _> = serde_json::from_slice(json)?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None)?;
-        let max_id = tokenizer.get_vocab(true).into_values().max();
+        let added = tokenizer.get_added_vocabulary().get_vocab().values().copied().max();
+        let max_id = tokenizer.get_model().max_id().max(added);
 
         // A trial run, because a post-processor that names an unknown special token panics only when it is used.
         let ids_around = |tokens: Vec<Token>| -> Result<usize> {

@@ -4,6 +4,7 @@
 mod failure;
 mod hugging_face;
 mod text_tokenizer;
+mod unigram;
 mod wordpiece;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod interface;
 mod random_texts;
 mod recognition;
 mod speed;
+mod unigram;
 mod untrusted;
 
 use crate::failure::Status;

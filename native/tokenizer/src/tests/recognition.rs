@@ -106,7 +106,7 @@ fn every_changed_definition_that_is_recognized_means_the_same_to_the_library() {
             continue;
         };
         recognized += 1;
-        let library = HuggingFace::read(&changed).expect("the library loads what is recognized");
+        let library = <HuggingFace>::read(&changed).expect("the library loads what is recognized");
         assert_eq!(own.max_id(), library.max_id());
         assert_eq!(own.special_tokens(), library.special_tokens());
         let own = TextTokenizer::WordPiece(Box::new(own));

@@ -33,7 +33,7 @@ fn speed() {
         black_box(WordPiece::recognize(&definition));
         own_loads.push(processor_time() - started);
         let started = processor_time();
-        black_box(HuggingFace::read(&definition).is_ok());
+        black_box(<HuggingFace>::read(&definition).is_ok());
         library_loads.push(processor_time() - started);
     }
     println!(
