@@ -134,6 +134,7 @@ export interface NativeAddon {
   symmetricEigen(matrix: Float64Array, count: number, values: Float64Array, vectors: Float64Array): void
   /** Begins to open ONNX Runtime on another thread; a failure is told by what needs it. */
   prepareRuntime(): void
+  /** Opens ONNX Runtime. */
   runtime(): { version: string; library: string }
   /** `encoderInstructionSet` is empty where gabion's own encoder cannot run. */
   machine(): { instructionSet: string; encoderInstructionSet: string; defaultThreads: number }

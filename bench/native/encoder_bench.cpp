@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Contender {
   std::string name;
-  std::unique_ptr<gabion::Session> session;
+  std::unique_ptr<const gabion::Session> session;
   double open_ms = 0;
   std::vector<double> times;
 };
@@ -77,7 +77,7 @@ Contender Open(const std::string& argument) {
   const auto start = Clock::now();
   Contender contender;
   const gabion::Tokenizer tokenizer(file.substr(0, file.rfind("/onnx/")) + "/tokenizer.json");
-  contender.session = std::make_unique<gabion::Session>(file, std::vector<std::string>{"cpu"}, wished,
+  contender.session = gabion::OpenSession(file, std::vector<std::string>{"cpu"}, wished,
                                                         gabion::SamplesFor(tokenizer, 256, wished));
   contender.open_ms = Milliseconds(start);
   const std::string set = contender.session->encoder_instruction_set();
@@ -97,7 +97,7 @@ void Vector(const gabion::Session& session, size_t tokens, gabion::Scratch& scra
 }
 
 void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const std::vector<float>& expected) {
-  gabion::Scratch scratch(gabion::Runtime::Get());
+  gabion::Scratch scratch;
   std::vector<float> vector;
   std::vector<double> cosines;
   size_t at = 1;
@@ -128,7 +128,7 @@ void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const
 }
 
 void Race(std::vector<Contender>& contenders, size_t tokens, double seconds) {
-  gabion::Scratch scratch(gabion::Runtime::Get());
+  gabion::Scratch scratch;
   std::vector<float> vector;
   constexpr size_t kTexts = 64;
   std::vector<std::vector<int64_t>> texts(kTexts);

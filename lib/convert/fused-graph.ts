@@ -1,4 +1,4 @@
-// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_operator.hpp): ids in, the text's vector
+// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_graph.hpp): ids in, the text's vector
 // out. It refers to the same weights file as the graph of standard operators, so it costs only a few kilobytes.
 
 import type { Pooling } from '../models/pooled-modules.js'

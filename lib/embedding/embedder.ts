@@ -44,7 +44,7 @@ export interface EmbedderInfo {
   prompt: string
   /** What else a call may put before its texts, by name. */
   prompts: Readonly<Record<string, string>>
-  /** Version of ONNX Runtime. */
+  /** Version of ONNX Runtime, which is opened to ask it where the model does without. */
   runtimeVersion: string
 }
 
@@ -95,7 +95,10 @@ export class Embedder {
       licence: description.licence,
       prompt: description.prompt,
       prompts: Object.freeze({ ...description.prompts }),
-      runtimeVersion: nativeAddon().runtime().version,
+      // gabion's own encoder does without ONNX Runtime, and opening it takes as long as loading a model.
+      get runtimeVersion() {
+        return nativeAddon().runtime().version
+      },
     })
   }
 

@@ -136,10 +136,11 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
   }
 }
 
-// Opening ONNX Runtime takes as long as reading a model's folder: side by side.
-function prepareRuntime(): void {
+// Opening ONNX Runtime takes as long as reading a model's folder: side by side, where it is sure to be needed.
+function prepareRuntime({ providers }: CheckedEmbedderOptions): void {
   try {
-    nativeAddon().prepareRuntime()
+    const addon = nativeAddon()
+    if (providers[0] !== 'cpu' || addon.machine().encoderInstructionSet === '') addon.prepareRuntime()
   } catch {
     // Told when the addon is needed: that there is no model comes first.
   }
@@ -152,7 +153,7 @@ function prepareRuntime(): void {
  */
 export async function openModel(options: CheckedEmbedderOptions): Promise<OpenedModel> {
   const { onProgress, signal } = options
-  prepareRuntime()
+  prepareRuntime(options)
   const description = await prepareModel(options.model, {
     accepts: (model) => findGraph(model, options) !== null,
     make: precisionsToMake(options),

@@ -9,7 +9,7 @@
 #include "algebra.hpp"
 #include "conversion.hpp"
 #include "cpu.hpp"
-#include "encoder_operator.hpp"
+#include "encoder_session.hpp"
 #include "environment.hpp"
 #include "handle.hpp"
 #include "open_model.hpp"
@@ -99,7 +99,7 @@ void EmbedSync(const Napi::CallbackInfo& info) {
     }
     auto* notes = ToRoom<double>(info[5], kNotes, "notes");
     // One a thread, so that synchronous calls allocate nothing after the first.
-    thread_local Scratch scratch(Runtime::Get());
+    thread_local Scratch scratch;
     EncodeTimes times;
     int32_t kept = 0;
     int32_t total = 0;

@@ -56,8 +56,9 @@ Model::Model(ModelOptions&& options, std::future<Tokenizer> tokenizer)
       weights_(options_.weights_file.empty() ? nullptr : std::make_unique<WatchedFile>(options_.weights_file)),
       // The int8 encoder looks at tokens of sample texts when it is opened.
       tokenizer_(options_.precision == kernels::Precision::kInt8 ? std::optional(tokenizer.get()) : std::nullopt),
-      session_(options_.graph_file, options_.providers, options_.precision,
-               tokenizer_ ? SamplesFor(*tokenizer_, options_.maximum_tokens, options_.precision) : TokenSamples{}) {
+      session_(OpenSession(
+          options_.graph_file, options_.providers, options_.precision,
+          tokenizer_ ? SamplesFor(*tokenizer_, options_.maximum_tokens, options_.precision) : TokenSamples{})) {
   if (!tokenizer_) {
     tokenizer_ = tokenizer.get();
   }
@@ -66,8 +67,8 @@ Model::Model(ModelOptions&& options, std::future<Tokenizer> tokenizer)
                                          " but the model has only " + std::to_string(options_.vocabulary_size) +
                                          " token vectors");
   }
-  if (session_.width() != options_.dimensions) {
-    throw Error(Code::kModelInvalid, "the graph gives vectors of width " + std::to_string(session_.width()) +
+  if (session_->width() != options_.dimensions) {
+    throw Error(Code::kModelInvalid, "the graph gives vectors of width " + std::to_string(session_->width()) +
                                          ", the model's folder says " + std::to_string(options_.dimensions));
   }
 }
@@ -138,12 +139,12 @@ void Model::EmbedIds(size_t tokens, const Projection* projection, Scratch& scrat
   if (weights_ != nullptr) {
     weights_->RequireUnchanged();
   }
-  session_.Run(tokens, scratch);
+  session_->Run(tokens, scratch);
   if (weights_ != nullptr) {
     weights_->RequireUnchanged();
   }
   const size_t width = options_.dimensions;
-  if (session_.pools()) {
+  if (session_->pools()) {
     std::memcpy(vector, scratch.hidden.data(), width * sizeof(float));
   } else {
     Pool(options_.pooling, scratch.hidden.data(), tokens, width, vector);

@@ -56,7 +56,7 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kerne
 
 class Model {
  public:
-  /// Throws what Tokenizer and Session throw, and kModelInvalid when tokenizer, graph and options contradict each
+  /// Throws what Tokenizer and OpenSession throw, and kModelInvalid when tokenizer, graph and options contradict each
   /// other.
   explicit Model(ModelOptions options);
 
@@ -76,7 +76,7 @@ class Model {
   void Accepts(const Projection& projection) const;
 
   const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
-  const Session& session() const noexcept { return session_; }
+  const Session& session() const noexcept { return *session_; }
   size_t dimensions() const noexcept { return options_.dimensions; }
   size_t maximum_tokens() const noexcept { return options_.maximum_tokens; }
 
@@ -91,7 +91,7 @@ class Model {
   ModelOptions options_;
   std::unique_ptr<WatchedFile> weights_;  ///< opened before the session maps it
   std::optional<Tokenizer> tokenizer_;    // set when the constructor ends
-  Session session_;
+  std::unique_ptr<const Session> session_;
 };
 
 }  // namespace gabion

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <iterator>
 #include <mutex>
@@ -10,6 +11,8 @@
 
 namespace gabion {
 namespace {
+
+std::atomic<const Runtime*> the_runtime{nullptr};
 
 constexpr const char* kLibraryName = "libgabion_onnx.so.1";
 
@@ -35,13 +38,16 @@ bool IsOfMemory(const std::string& message) {
 
 const Runtime& Runtime::Get() {
   static std::mutex mutex;
-  static const Runtime* runtime = nullptr;
   const std::lock_guard lock(mutex);
+  const Runtime* runtime = the_runtime;
   if (runtime == nullptr) {
     runtime = new Runtime();  // never freed, see the head of runtime.hpp
+    the_runtime = runtime;
   }
   return *runtime;
 }
+
+bool Runtime::IsOpen() noexcept { return the_runtime != nullptr; }
 
 Runtime::Runtime() {
   library_path_ = DirectoryOfThisBinary() + "/" + kLibraryName;

@@ -1,6 +1,6 @@
 // The one ONNX Runtime of the process.
 //
-// Lifetime: opened at the first model and never closed. Its threads, allocators and static objects may be in use on any
+// Lifetime: opened at the first model that needs it (gabion's own encoder does not) and never closed. Its threads, allocators and static objects may be in use on any
 // thread until the process ends, so there is no safe moment to unload it. The library lies beside this binary under a
 // SONAME of its own, so that another copy in the process (onnxruntime-node, say) is never mistaken for it.
 #pragma once
@@ -18,6 +18,8 @@ class Runtime {
  public:
   /// Opens the library at the first call. Throws kRuntimeMissing or kRuntimeIncompatible, at each call until it works.
   static const Runtime& Get();
+  /// Whether that has happened.
+  static bool IsOpen() noexcept;
 
   const OrtApi& api() const noexcept { return *api_; }
   OrtEnv* environment() const noexcept { return environment_; }

@@ -86,10 +86,13 @@ Scheduler& Scheduler::Process() {
 }
 
 void Scheduler::Acquire(size_t threads) {
-  const Runtime& runtime = Runtime::Get();
   const std::lock_guard threads_lock(threads_mutex_);
-  // Registered after ONNX Runtime is loaded, so that it runs before the library's own exit handlers.
-  [[maybe_unused]] static const int registered = std::atexit([] { Process().StopAtExit(); });
+  // Exit handlers run last registered first: ours must run before those of ONNX Runtime, which may come any time later.
+  const bool opened = Runtime::IsOpen();
+  if (!registered_ || (opened && !registered_after_runtime_)) {
+    registered_ = std::atexit([] { Process().StopAtExit(); }) == 0;
+    registered_after_runtime_ = opened;
+  }
 
   bool restart = false;
   {
@@ -110,7 +113,7 @@ void Scheduler::Acquire(size_t threads) {
       stopping_ = false;
     }
     while (slots_.size() < threads) {
-      auto slot = std::make_unique<Slot>(runtime);
+      auto slot = std::make_unique<Slot>();
       const SignalsBlocked blocked;
       slot->thread = std::thread([this, raw = slot.get()] { Work(*raw); });
       const std::lock_guard lock(mutex_);  // Cancel walks the slots

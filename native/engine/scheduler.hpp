@@ -102,7 +102,6 @@ class Scheduler {
 
  private:
   struct Slot {
-    explicit Slot(const Runtime& runtime) : scratch(runtime) {}
     Scratch scratch;
     std::shared_ptr<Request> running;
     bool finished = false;
@@ -119,6 +118,8 @@ class Scheduler {
   // Held while threads are started or joined. Never taken by an encoder thread.
   std::mutex threads_mutex_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  bool registered_ = false;
+  bool registered_after_runtime_ = false;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -1,67 +1,32 @@
 #include "session.hpp"
 
-#include <array>
-#include <atomic>
 #include <filesystem>
-#include <mutex>
-#include <string_view>
-#include <utility>
+#include <system_error>
 
-#include "cuda_provider.hpp"
+#include "encoder_session.hpp"
+#include "runtime_session.hpp"
 
 namespace gabion {
-namespace {
 
-// The fusions below make kernels that are slower, for one short text on one thread, than the graph as it was written.
-constexpr const char* kSlowFusions = "SkipLayerNormFusion;BiasSkipLayerNormFusion;EmbedLayerNormFusion";
+Scratch::Scratch() : options_(nullptr, [](OrtRunOptions* options) { Runtime::Get().api().ReleaseRunOptions(options); }) {}
 
-/// Before the path of a provider's library, in `cuda:/path/to/library.so`.
-constexpr std::string_view kCudaPrefix = "cuda:";
-
-std::string ProviderName(const std::string& provider) { return provider.substr(0, provider.find(':')); }
-
-template <typename T>
-OrtOwned<T> Own(T* object, void (*release)(T*)) {
-  return OrtOwned<T>(object, release);
-}
-
-/// The library looks whether a custom domain is known to the process and makes it known in two steps that are not one:
-/// of two first sessions at once, the second to get there fails. Sessions are made one by one until there is one.
-class FirstSession {
- public:
-  FirstSession() : lock_(mutex_, std::defer_lock) {
-    if (!made_.load(std::memory_order_acquire)) {
-      lock_.lock();
-    }
+const OrtRunOptions* Scratch::RunOptions(const Runtime& runtime) {
+  if (options_ == nullptr) {
+    OrtRunOptions* options = nullptr;
+    runtime.Check(runtime.api().CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
+    options_.reset(options);
+    // Whoever stops from now on finds them; whoever did before is seen by the caller, who looks at stopped() later.
+    runtime_ = &runtime;
   }
-  static void Made() noexcept { made_.store(true, std::memory_order_release); }
-
- private:
-  static inline std::mutex mutex_;
-  static inline std::atomic<bool> made_{false};
-  std::unique_lock<std::mutex> lock_;
-};
-
-std::string TakeName(const Runtime& runtime, OrtStatus* status, OrtAllocator* allocator, char* name) {
-  runtime.Check(status, Code::kModelInvalid, "a name in the graph could not be read");
-  std::string copy = name;
-  runtime.Check(runtime.api().AllocatorFree(allocator, name), Code::kInternal, "AllocatorFree");
-  return copy;
-}
-
-}  // namespace
-
-Scratch::Scratch(const Runtime& runtime) : runtime_(runtime), options_(nullptr, runtime.api().ReleaseRunOptions) {
-  OrtRunOptions* options = nullptr;
-  runtime.Check(runtime.api().CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
-  options_.reset(options);
-  loan_.stop = &stopped_;
+  return options_.get();
 }
 
 void Scratch::Stop() noexcept {
-  stopped_.store(true, std::memory_order_relaxed);
-  if (OrtStatus* status = runtime_.api().RunOptionsSetTerminate(options_.get())) {
-    runtime_.api().ReleaseStatus(status);
+  stopped_ = true;
+  if (const Runtime* runtime = runtime_) {
+    if (OrtStatus* status = runtime->api().RunOptionsSetTerminate(options_.get())) {
+      runtime->api().ReleaseStatus(status);
+    }
   }
 }
 
@@ -69,218 +34,26 @@ void Scratch::Rearm() noexcept {
   if (!stopped()) {
     return;
   }
-  stopped_.store(false, std::memory_order_relaxed);
-  if (OrtStatus* status = runtime_.api().RunOptionsUnsetTerminate(options_.get())) {
-    runtime_.api().ReleaseStatus(status);
+  stopped_ = false;
+  if (const Runtime* runtime = runtime_) {
+    if (OrtStatus* status = runtime->api().RunOptionsUnsetTerminate(options_.get())) {
+      runtime->api().ReleaseStatus(status);
+    }
   }
 }
 
-Session::Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision,
-                 TokenSamples samples)
-    : runtime_(Runtime::Get()),
-      encoder_(precision, EncoderVariant(), std::move(samples)),
-      domain_(nullptr, runtime_.api().ReleaseCustomOpDomain),
-      session_(nullptr, runtime_.api().ReleaseSession),
-      memory_(nullptr, runtime_.api().ReleaseMemoryInfo) {
+std::unique_ptr<const Session> OpenSession(const std::string& graph_file, const std::vector<std::string>& providers,
+                                           kernels::Precision precision, const TokenSamples& samples) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(graph_file, error)) {
     throw Error(Code::kModelNotFound, "graph file " + graph_file + " does not exist");
   }
-  OrtMemoryInfo* memory = nullptr;
-  runtime_.Check(runtime_.api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory), Code::kInternal,
-                 "CreateCpuMemoryInfo");
-  memory_.reset(memory);
-  OrtCustomOpDomain* domain = nullptr;
-  runtime_.Check(runtime_.api().CreateCustomOpDomain(EncoderOperator::kDomain, &domain), Code::kInternal,
-                 "CreateCustomOpDomain");
-  domain_.reset(domain);
-  runtime_.Check(runtime_.api().CustomOpDomain_Add(domain, &encoder_), Code::kInternal, "CustomOpDomain_Add");
-
-  for (const std::string& provider : providers) {
-    try {
-      Open(graph_file, provider);
-      provider_ = ProviderName(provider);
-      break;
-    } catch (const Error& failure) {
-      if (failure.code() != Code::kProviderUnavailable) {
-        throw;
-      }
-      passed_over_.push_back({ProviderName(provider), failure.what()});
+  if (!providers.empty() && providers.front() == "cpu") {
+    if (const auto graph = ReadEncoderGraph(graph_file)) {
+      return std::make_unique<const EncoderSession>(graph_file, *graph, precision, samples);
     }
   }
-  if (provider_.empty()) {
-    std::string reasons;
-    for (const ProviderPassedOver& passed : passed_over_) {
-      reasons += (reasons.empty() ? "" : "; ") + passed.name + ": " + passed.reason;
-    }
-    throw Error(Code::kProviderUnavailable, "no wished execution provider can run here (" + reasons + ")");
-  }
-  ReadInputs();
-  ReadOutput();
-}
-
-void Session::Open(const std::string& graph_file, const std::string& provider) {
-  const OrtApi& api = runtime_.api();
-  OrtSessionOptions* raw = nullptr;
-  runtime_.Check(api.CreateSessionOptions(&raw), Code::kInternal, "CreateSessionOptions");
-  const auto options = Own(raw, api.ReleaseSessionOptions);
-
-  // One thread a text: parallelism comes from running texts side by side, which keeps each one's bits the same.
-  runtime_.Check(api.SetIntraOpNumThreads(raw, 1), Code::kInternal, "SetIntraOpNumThreads");
-  runtime_.Check(api.SetInterOpNumThreads(raw, 1), Code::kInternal, "SetInterOpNumThreads");
-  runtime_.Check(api.SetSessionExecutionMode(raw, ORT_SEQUENTIAL), Code::kInternal, "SetSessionExecutionMode");
-  runtime_.Check(api.SetSessionGraphOptimizationLevel(raw, ORT_ENABLE_ALL), Code::kInternal, "optimization level");
-  // A memory pattern is kept for every input shape ever seen, and every length is a shape: it would grow without use.
-  runtime_.Check(api.DisableMemPattern(raw), Code::kInternal, "DisableMemPattern");
-  runtime_.Check(api.AddSessionConfigEntry(raw, "optimization.disable_specified_optimizers", kSlowFusions),
-                 Code::kInternal, "AddSessionConfigEntry");
-  runtime_.Check(api.AddCustomOpDomain(raw, domain_.get()), Code::kInternal, "AddCustomOpDomain");
-
-  const bool cuda = ProviderName(provider) == "cuda";
-  if (cuda) {
-    AppendCuda(runtime_, raw, provider.size() > kCudaPrefix.size() ? provider.substr(kCudaPrefix.size()) : "");
-  } else if (provider != "cpu") {
-    throw Error(Code::kProviderUnavailable, "there is no execution provider of this name");
-  }
-
-  OrtSession* session = nullptr;
-  const FirstSession first;
-  try {
-    runtime_.Check(api.CreateSession(runtime_.environment(), graph_file.c_str(), raw, &session), Code::kModelInvalid,
-                   "graph " + graph_file + " cannot be opened");
-  } catch (const Error& error) {
-    if (!cuda || !TellsOfCuda(error.what())) {
-      throw;
-    }
-    throw Error(Code::kProviderUnavailable, ExplainCuda(error.what()));
-  }
-  FirstSession::Made();
-  session_.reset(session);
-}
-
-void Session::ReadInputs() {
-  const OrtApi& api = runtime_.api();
-  OrtAllocator* allocator = nullptr;
-  runtime_.Check(api.GetAllocatorWithDefaultOptions(&allocator), Code::kInternal, "GetAllocatorWithDefaultOptions");
-  size_t count = 0;
-  runtime_.Check(api.SessionGetInputCount(session_.get(), &count), Code::kModelInvalid, "inputs");
-  bool has_ids = false;
-  for (size_t i = 0; i < count; ++i) {
-    char* name = nullptr;
-    OrtStatus* status = api.SessionGetInputName(session_.get(), i, allocator, &name);
-    const std::string input = TakeName(runtime_, status, allocator, name);
-    if (input == "input_ids") {
-      inputs_.push_back(InputKind::kIds);
-      has_ids = true;
-    } else if (input == "attention_mask") {
-      inputs_.push_back(InputKind::kMask);
-    } else if (input == "token_type_ids") {
-      inputs_.push_back(InputKind::kTypes);
-    } else {
-      throw Error(Code::kModelUnsupported, "the graph asks for an input '" + input +
-                                               "'; known inputs are input_ids, attention_mask and token_type_ids");
-    }
-    OrtTypeInfo* type = nullptr;
-    runtime_.Check(api.SessionGetInputTypeInfo(session_.get(), i, &type), Code::kModelInvalid, "input " + input);
-    const auto owned_type = Own(type, api.ReleaseTypeInfo);
-    const OrtTensorTypeAndShapeInfo* tensor = nullptr;
-    runtime_.Check(api.CastTypeInfoToTensorInfo(type, &tensor), Code::kModelInvalid, "input " + input);
-    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-    if (tensor != nullptr) {
-      runtime_.Check(api.GetTensorElementType(tensor, &element), Code::kModelInvalid, "input " + input);
-    }
-    if (element != ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) {
-      throw Error(Code::kModelUnsupported, "the graph's input '" + input + "' must be an int64 tensor");
-    }
-    input_names_.push_back(input);
-  }
-  if (!has_ids) {
-    throw Error(Code::kModelUnsupported, "the graph has no input 'input_ids'");
-  }
-}
-
-void Session::ReadOutput() {
-  const OrtApi& api = runtime_.api();
-  OrtAllocator* allocator = nullptr;
-  runtime_.Check(api.GetAllocatorWithDefaultOptions(&allocator), Code::kInternal, "GetAllocatorWithDefaultOptions");
-  char* name = nullptr;
-  OrtStatus* status = api.SessionGetOutputName(session_.get(), 0, allocator, &name);
-  output_name_ = TakeName(runtime_, status, allocator, name);
-
-  OrtTypeInfo* type = nullptr;
-  runtime_.Check(api.SessionGetOutputTypeInfo(session_.get(), 0, &type), Code::kModelInvalid, "output");
-  const auto owned_type = Own(type, api.ReleaseTypeInfo);
-  const OrtTensorTypeAndShapeInfo* tensor = nullptr;
-  runtime_.Check(api.CastTypeInfoToTensorInfo(type, &tensor), Code::kModelInvalid, "output");
-  ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  std::array<int64_t, 3> shape{-1, -1, -1};
-  size_t rank = 0;
-  if (tensor != nullptr) {
-    runtime_.Check(api.GetTensorElementType(tensor, &element), Code::kModelInvalid, "output");
-    runtime_.Check(api.GetDimensionsCount(tensor, &rank), Code::kModelInvalid, "output");
-    if (rank >= 2 && rank <= shape.size()) {
-      runtime_.Check(api.GetDimensions(tensor, shape.data(), rank), Code::kModelInvalid, "output");
-    }
-  }
-  const bool fits = element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT && (rank == 2 || rank == 3) && shape[rank - 1] > 0;
-  if (!fits) {
-    throw Error(Code::kModelUnsupported, "the graph's first output '" + output_name_ +
-                                             "' must be float [1, tokens, width] or [1, width] with a fixed width");
-  }
-  pools_ = rank == 2;
-  width_ = static_cast<size_t>(shape[rank - 1]);
-}
-
-void Session::Run(size_t tokens, Scratch& scratch) const {
-  if (scratch.stopped()) {  // while the text was tokenized
-    throw Error(Code::kAborted, "the run was stopped");
-  }
-  const OrtApi& api = runtime_.api();
-  if (scratch.ones_.size() < tokens) {
-    scratch.ones_.resize(tokens, 1);
-    scratch.zeros_.resize(tokens, 0);
-  }
-  const size_t values = (pools_ ? 1 : tokens) * width_;
-  if (scratch.hidden.size() < values) {
-    scratch.hidden.resize(values);
-  }
-
-  std::array<OrtOwned<OrtValue>, 4> owned{
-      OrtOwned<OrtValue>(nullptr, api.ReleaseValue), OrtOwned<OrtValue>(nullptr, api.ReleaseValue),
-      OrtOwned<OrtValue>(nullptr, api.ReleaseValue), OrtOwned<OrtValue>(nullptr, api.ReleaseValue)};
-  std::array<const char*, 3> names{};
-  std::array<const OrtValue*, 3> values_in{};
-  const std::array<int64_t, 2> input_shape{1, static_cast<int64_t>(tokens)};
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    std::vector<int64_t>& source = inputs_[i] == InputKind::kIds    ? scratch.ids
-                                   : inputs_[i] == InputKind::kMask ? scratch.ones_
-                                                                    : scratch.zeros_;
-    OrtValue* value = nullptr;
-    runtime_.Check(
-        api.CreateTensorWithDataAsOrtValue(memory_.get(), source.data(), tokens * sizeof(int64_t), input_shape.data(),
-                                           input_shape.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &value),
-        Code::kInferenceFailed, "input tensor");
-    owned[i].reset(value);
-    values_in[i] = value;
-    names[i] = input_names_[i].c_str();
-  }
-  const std::array<int64_t, 3> output_shape{1, static_cast<int64_t>(pools_ ? width_ : tokens),
-                                            static_cast<int64_t>(width_)};
-  OrtValue* output = nullptr;
-  runtime_.Check(api.CreateTensorWithDataAsOrtValue(memory_.get(), scratch.hidden.data(), values * sizeof(float),
-                                                    output_shape.data(), pools_ ? 2 : 3,
-                                                    ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output),
-                 Code::kInferenceFailed, "output tensor");
-  owned[3].reset(output);
-  const char* output_name = output_name_.c_str();
-  const EncoderLoanScope lend(scratch.loan_);
-  try {
-    runtime_.Check(api.Run(session_.get(), scratch.options_.get(), names.data(), values_in.data(), inputs_.size(),
-                           &output_name, 1, &output),
-                   Code::kInferenceFailed, "the graph failed");
-  } catch (const Error& error) {
-    throw provider_ == "cuda" ? Error(error.code(), ExplainCuda(error.what())) : error;
-  }
+  return std::make_unique<const RuntimeSession>(graph_file, providers);
 }
 
 }  // namespace gabion

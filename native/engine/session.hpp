@@ -1,4 +1,5 @@
-// One ONNX graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts.
+// One graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts. A graph
+// that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime (RuntimeSession).
 //
 // A session may run on several threads at once; each brings its own Scratch. Every text runs at its own length on one
 // thread, so its result depends on nothing but its ids.
@@ -7,37 +8,47 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "encoder_operator.hpp"
+#include "../kernels/encoder.hpp"
 #include "runtime.hpp"
 
 namespace gabion {
+
+/// The token ids of some texts.
+using TokenSamples = std::vector<std::vector<int64_t>>;
 
 /// What one running thread needs beside the session: buffers that keep their size between runs, and the handle by which
 /// a run in flight can be told to stop. Not shared between threads, except for Stop().
 class Scratch {
  public:
-  explicit Scratch(const Runtime& runtime);
+  Scratch();
 
   /// Makes the run in flight (or the next one) end early with kAborted. Any thread may call it.
   void Stop() noexcept;
   /// Forgets an earlier Stop().
   void Rearm() noexcept;
-  bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+  bool stopped() const noexcept { return stopped_; }
+  const std::atomic<bool>& stop_flag() const noexcept { return stopped_; }
+
+  /// ONNX Runtime's own handle of a run, made when it is first asked for.
+  const OrtRunOptions* RunOptions(const Runtime& runtime);
 
   std::vector<int64_t> ids;
   std::vector<float> hidden;
 
+  // For sessions alone.
+  std::vector<int64_t> ones;
+  std::vector<int64_t> zeros;
+  kernels::Workspace workspace;
+  std::vector<float> states;
+
  private:
-  friend class Session;
-  const Runtime& runtime_;
-  OrtOwned<OrtRunOptions> options_;
   std::atomic<bool> stopped_{false};
-  std::vector<int64_t> ones_;
-  std::vector<int64_t> zeros_;
-  EncoderLoan loan_;
+  OrtOwned<OrtRunOptions> options_;
+  std::atomic<const Runtime*> runtime_{nullptr};  ///< set when there are options
 };
 
 struct ProviderPassedOver {
@@ -47,46 +58,46 @@ struct ProviderPassedOver {
 
 class Session {
  public:
-  /// Opens the graph with the first provider of `providers` (`cpu`, or `cuda:` and the path of its library) that works.
-  /// Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs or outputs that are not an encoder's) or
-  /// kProviderUnavailable (none works). `precision` is what gabion's own encoder computes with; graphs of standard
-  /// operators have one of their own. `samples` are the ids of a few texts, which int8 looks at before it rounds
-  /// weights.
-  Session(const std::string& graph_file, const std::vector<std::string>& providers, kernels::Precision precision,
-          TokenSamples samples = {});
+  virtual ~Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed,
   /// kAborted.
-  void Run(size_t tokens, Scratch& scratch) const;
+  virtual void Run(size_t tokens, Scratch& scratch) const = 0;
+  /// The instruction set of gabion's own encoder; empty for a graph without it.
+  virtual std::string encoder_instruction_set() const { return ""; }
 
   /// True when the graph pools by itself: the result is [width] instead of [tokens, width].
   bool pools() const noexcept { return pools_; }
   size_t width() const noexcept { return width_; }
   const std::string& provider() const noexcept { return provider_; }
   const std::vector<ProviderPassedOver>& passed_over() const noexcept { return passed_over_; }
-  /// The instruction set of gabion's own encoder; empty for a graph without it.
-  std::string encoder_instruction_set() const { return encoder_.used() ? encoder_.variant()->name : ""; }
+
+ protected:
+  Session() = default;
+  void Describe(std::string provider, bool pools, size_t width) {
+    provider_ = std::move(provider);
+    pools_ = pools;
+    width_ = width;
+  }
+  void PassOver(std::string provider, std::string reason) {
+    passed_over_.push_back({std::move(provider), std::move(reason)});
+  }
 
  private:
-  enum class InputKind { kIds, kMask, kTypes };
-
-  void Open(const std::string& graph_file, const std::string& provider);
-  void ReadInputs();
-  void ReadOutput();
-
-  const Runtime& runtime_;
-  // The runtime keeps pointers to both until the session is gone.
-  EncoderOperator encoder_;
-  OrtOwned<OrtCustomOpDomain> domain_;
-  OrtOwned<OrtSession> session_;
-  OrtOwned<OrtMemoryInfo> memory_;
-  std::vector<InputKind> inputs_;
-  std::vector<std::string> input_names_;
-  std::string output_name_;
   std::string provider_;
   std::vector<ProviderPassedOver> passed_over_;
   size_t width_ = 0;
   bool pools_ = false;
 };
+
+/// Opens the graph with the first provider of `providers` (`cpu`, or `cuda:` and the path of its library) that works.
+/// Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs or outputs that are not an encoder's) or
+/// kProviderUnavailable (none works). `precision` is what gabion's own encoder computes with; graphs of standard
+/// operators have one of their own. `samples` are the ids of a few texts, which int8 looks at before it rounds
+/// weights.
+std::unique_ptr<const Session> OpenSession(const std::string& graph_file, const std::vector<std::string>& providers,
+                                           kernels::Precision precision, const TokenSamples& samples = {});
 
 }  // namespace gabion

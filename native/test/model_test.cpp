@@ -14,7 +14,7 @@ namespace gabion {
 namespace {
 
 std::vector<float> Embed(const Model& model, std::string_view text) {
-  Scratch scratch(Runtime::Get());
+  Scratch scratch;
   std::vector<float> vector(model.dimensions());
   int32_t kept = 0;
   int32_t total = 0;
@@ -43,7 +43,7 @@ TEST(Model, GivesUnitVectorsThatMeanSomething) {
 
 TEST(Model, AVectorDoesNotDependOnWhatRanBefore) {
   const Model& model = *test::BundledModel();
-  Scratch scratch(Runtime::Get());
+  Scratch scratch;
   EncodeTimes times;
   int32_t kept = 0;
   int32_t total = 0;
@@ -66,7 +66,7 @@ TEST(Model, ProjectsInTheSameCall) {
   matrix[384 + 7] = -1;
   const Projection projection(matrix, {0, 1});
   model.Accepts(projection);
-  Scratch scratch(Runtime::Get());
+  Scratch scratch;
   EncodeTimes times;
   int32_t kept = 0;
   int32_t total = 0;
@@ -83,7 +83,7 @@ TEST(Model, RefusesAProjectionOfAnotherWidth) {
 }
 
 TEST(Model, StopsBeforeTheGraphRuns) {
-  Scratch scratch(Runtime::Get());
+  Scratch scratch;
   scratch.Stop();
   std::vector<float> vector(384);
   int32_t kept = 0;

@@ -66,7 +66,7 @@ TEST(Scheduler, AVectorIsTheSameAtEveryThreadCountAndInEveryBatch) {
   const auto& model = test::BundledModel();
   std::vector<float> vectors(texts.size() * model->dimensions());
   std::vector<int32_t> tokens(texts.size() * 2);
-  Scratch scratch(Runtime::Get());
+  Scratch scratch;
   EncodeTimes times;
   for (size_t i = 0; i < texts.size(); ++i) {
     model->Embed(texts[i], nullptr, scratch, vectors.data() + i * model->dimensions(), nullptr, &tokens[2 * i],

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { nativeAddon } from '../../lib/native.js'
 import { runChild, type Ending } from './child.js'
 
 /** How many models are opened and disposed in one process: a thousand in the long form, fewer here. */
@@ -34,6 +35,13 @@ describe('process', () => {
       assertEnded(await runChild('exit-loading', [String(delay)]), 7)
     })
   }
+
+  test('opens ONNX Runtime when a graph needs it, and exits in order after that', async () => {
+    const hasOwn = nativeAddon().machine().encoderInstructionSet !== ''
+    const ending = await runChild('late-runtime', hasOwn ? ['own'] : [])
+    assertEnded(ending, 7)
+    assert.equal(ending.stdout, 'done\n')
+  })
 
   test('ends by itself once the last promise is settled', async () => {
     const ending = await runChild('natural-end')

@@ -1,0 +1,266 @@
+#include "encoder_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <initializer_list>
+#include <stdexcept>
+#include <string_view>
+
+#include "status.hpp"
+
+namespace gabion {
+namespace {
+
+constexpr size_t kFirstLayerWeight = 4;
+constexpr size_t kWeightsOfLayer = 12;
+constexpr int64_t kLargestSize = 1'000'000;
+constexpr std::array<std::string_view, 4> kArchitectures{"bert", "mpnet", "roberta", "xlm-roberta"};
+
+Pooling PoolingOf(const std::string& name) {
+  if (name == "mean") return Pooling::kMean;
+  if (name == "cls") return Pooling::kCls;
+  if (name == "max") return Pooling::kMax;
+  if (name == "mean_sqrt_len_tokens") return Pooling::kMeanSqrtLength;
+  if (name == "lasttoken") return Pooling::kLastToken;
+  throw std::invalid_argument("there is no pooling mode '" + name + "'");
+}
+
+/// The value of an attribute that must be there.
+template <typename Value>
+Value Required(const std::map<std::string, Value>& attributes, const char* name) {
+  const auto found = attributes.find(name);
+  if (found == attributes.end()) {
+    throw std::invalid_argument(std::string("there is no attribute ") + name);
+  }
+  return found->second;
+}
+
+int64_t SizeWithin(const char* name, int64_t value) {
+  if (value < 0 || value > kLargestSize) {
+    throw std::invalid_argument(std::string("attribute ") + name + " is out of range");
+  }
+  return value;
+}
+
+size_t SizeOf(const EncoderGraph& graph, const char* name) {
+  const int64_t value = SizeWithin(name, Required(graph.integers, name));
+  if (value == 0) {
+    throw std::invalid_argument(std::string("attribute ") + name + " is 0");
+  }
+  return static_cast<size_t>(value);
+}
+
+/// The folder of a file with a slash behind it; empty for one without.
+std::string FolderOf(const std::string& file) { return file.substr(0, file.find_last_of('/') + 1); }
+
+/// The one file that all weights lie in.
+std::string WeightsFile(const std::string& graph_file, const EncoderGraph& graph) {
+  if (graph.weights.empty()) {
+    throw std::invalid_argument("it has no weights");
+  }
+  const std::string& name = graph.weights.front().location;
+  const bool same = std::all_of(graph.weights.begin(), graph.weights.end(),
+                                [&](const GraphTensor& tensor) { return tensor.location == name; });
+  if (!same || name.find('/') != std::string::npos || name == "..") {
+    throw std::invalid_argument("its weights must lie in one file beside it");
+  }
+  return FolderOf(graph_file) + name;
+}
+
+}  // namespace
+
+const kernels::Variant* EncoderVariant() {
+  try {
+    return kernels::ChosenVariant();
+  } catch (const std::invalid_argument& error) {
+    throw Error(Code::kInvalidArgument, error.what());
+  }
+}
+
+/// Weights by their place among the node's inputs, with their shapes checked.
+class WeightReader {
+ public:
+  WeightReader(const EncoderGraph& graph, const MappedFile& file) : graph_(graph), file_(file) {}
+
+  size_t count() const noexcept { return graph_.weights.size(); }
+
+  /// A weight of the given shape; a shape's 0 takes any size and reports it through `open_size`.
+  kernels::StoredMatrix Weight(size_t number, std::initializer_list<size_t> shape, size_t* open_size = nullptr) const {
+    const GraphTensor& tensor = graph_.weights.at(number);
+    const size_t width = tensor.bfloat16 ? sizeof(uint16_t) : sizeof(float);
+    bool fits = tensor.shape.size() == shape.size();
+    uint64_t values = 1;
+    for (size_t axis = 0; fits && axis < shape.size(); ++axis) {
+      const uint64_t size = tensor.shape[axis];
+      const size_t expected = std::data(shape)[axis];
+      fits = size > 0 && size <= file_.size() && values <= file_.size() / size && (expected == 0 || expected == size);
+      values *= size;
+      if (expected == 0) {
+        *open_size = size;
+      }
+    }
+    if (!fits) {
+      throw std::invalid_argument("weight " + std::to_string(number) + " has not the shape that the attributes ask for");
+    }
+    if (tensor.bytes != values * width || tensor.bytes > file_.size() || tensor.offset > file_.size() - tensor.bytes ||
+        tensor.offset % width != 0) {
+      throw std::invalid_argument("weight " + std::to_string(number) + " does not lie within its file");
+    }
+    return {file_.data() + tensor.offset, tensor.bfloat16};
+  }
+  const float* Floats(size_t number, std::initializer_list<size_t> shape, size_t* open_size = nullptr) const {
+    const kernels::StoredMatrix weight = Weight(number, shape, open_size);
+    if (weight.bfloat16) {
+      throw std::invalid_argument("weight " + std::to_string(number) + " must be float");
+    }
+    return static_cast<const float*>(weight.values);
+  }
+
+ private:
+  const EncoderGraph& graph_;
+  const MappedFile& file_;
+};
+
+EncoderSession::EncoderSession(const std::string& graph_file, const EncoderGraph& graph, kernels::Precision precision,
+                               const TokenSamples& samples) {
+  try {
+    const kernels::Variant* variant = EncoderVariant();
+    if (variant == nullptr) {
+      throw std::invalid_argument("this processor has none of the instruction sets that the encoder is built for");
+    }
+    const std::string architecture = Required(graph.texts, "architecture");
+    const std::string activation = Required(graph.texts, "activation");
+    if (std::find(kArchitectures.begin(), kArchitectures.end(), architecture) == kArchitectures.end() ||
+        activation != "gelu") {
+      throw std::invalid_argument("architecture '" + architecture + "' with activation '" + activation +
+                                  "' is not built in");
+    }
+    const kernels::EncoderShape shape{SizeOf(graph, "layers"), SizeOf(graph, "heads"), SizeOf(graph, "hidden"),
+                                      SizeOf(graph, "intermediate"), Required(graph.floats, "epsilon")};
+    pooling_ = PoolingOf(Required(graph.texts, "pooling"));
+    normalize_ = Required(graph.integers, "normalize") != 0;
+    const auto padding = graph.integers.find("padding_id");
+    const size_t without_biases = kFirstLayerWeight + kWeightsOfLayer * shape.layers;
+    if (graph.weights.size() != without_biases && graph.weights.size() != without_biases + 1) {
+      throw std::invalid_argument("the number of inputs does not belong to the number of layers");
+    }
+    file_ = std::make_unique<const MappedFile>(WeightsFile(graph_file, graph));
+    const kernels::StoredEncoder stored =
+        ReadWeights(WeightReader(graph, *file_), shape,
+                    padding == graph.integers.end() ? -1 : SizeWithin("padding_id", padding->second));
+    encoder_ = std::make_unique<const kernels::Encoder>(shape, stored, precision, *variant, Usable(samples));
+    HandBackLinears(stored, shape);
+    Describe("cpu", true, shape.hidden);
+  } catch (const std::invalid_argument& error) {
+    throw Error(Code::kModelInvalid, "graph " + graph_file + " cannot be opened: " + error.what());
+  }
+}
+
+kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, const kernels::EncoderShape& shape,
+                                                   int64_t padding_id) {
+  const size_t hidden = shape.hidden;
+  const size_t wide = shape.intermediate;
+  kernels::StoredEncoder stored;
+  stored.words = weights.Weight(0, {0, hidden}, &vocabulary_);
+  stored.positions = weights.Floats(1, {0, hidden}, &positions_);
+  stored.norm = {weights.Floats(2, {hidden}), weights.Floats(3, {hidden})};
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    size_t number = kFirstLayerWeight + layer * kWeightsOfLayer;
+    const auto linear = [&](size_t inputs, size_t outputs) {
+      const kernels::StoredLinear of{weights.Weight(number, {inputs, outputs}), weights.Floats(number + 1, {outputs})};
+      number += 2;
+      return of;
+    };
+    const auto norm = [&] {
+      const kernels::StoredNorm of{weights.Floats(number, {hidden}), weights.Floats(number + 1, {hidden})};
+      number += 2;
+      return of;
+    };
+    kernels::StoredLayer& to = stored.layers.emplace_back();
+    to.qkv = linear(hidden, 3 * hidden);
+    to.output = linear(hidden, hidden);
+    to.attention_norm = norm();
+    to.up = linear(hidden, wide);
+    to.down = linear(wide, hidden);
+    to.feed_forward_norm = norm();
+  }
+  stored.padding_id = padding_id;
+  if (padding_id >= 0) {
+    // The rows up to the padding's are for no ordinary token.
+    const auto skipped = static_cast<size_t>(padding_id) + 1;
+    if (positions_ <= skipped) {
+      throw std::invalid_argument("there are no positions behind that of the padding");
+    }
+    positions_ -= skipped;
+  }
+  const size_t last = kFirstLayerWeight + shape.layers * kWeightsOfLayer;
+  if (weights.count() > last) {
+    size_t distances = 0;
+    stored.distance_biases = weights.Floats(last, {0, shape.heads}, &distances);
+    stored.longest = (distances + 1) / 2;
+    if (distances % 2 == 0 || stored.longest < positions_) {
+      throw std::invalid_argument("the biases by distance do not reach over the longest text");
+    }
+  }
+  return stored;
+}
+
+/// The samples that this model's tables can take.
+TokenSamples EncoderSession::Usable(const TokenSamples& samples) const {
+  TokenSamples usable;
+  for (const std::vector<int64_t>& ids : samples) {
+    const bool known = std::all_of(ids.begin(), ids.end(),
+                                   [&](int64_t id) { return id >= 0 && static_cast<uint64_t>(id) < vocabulary_; });
+    if (known && !ids.empty() && ids.size() <= positions_) {
+      usable.push_back(ids);
+    }
+  }
+  return usable;
+}
+
+void EncoderSession::HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) const {
+  const auto release = [&](const kernels::StoredMatrix& weight, size_t inputs, size_t outputs) {
+    file_->Release(weight.values, inputs * outputs * (weight.bfloat16 ? sizeof(uint16_t) : sizeof(float)));
+  };
+  for (const kernels::StoredLayer& layer : stored.layers) {
+    release(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
+    release(layer.output.weight, shape.hidden, shape.hidden);
+    release(layer.up.weight, shape.hidden, shape.intermediate);
+    release(layer.down.weight, shape.intermediate, shape.hidden);
+  }
+}
+
+void EncoderSession::Run(size_t tokens, Scratch& scratch) const {
+  if (tokens == 0 || tokens > positions_) {
+    throw Error(Code::kInferenceFailed, "a text of " + std::to_string(tokens) + " tokens; the model takes 1 to " +
+                                            std::to_string(positions_));
+  }
+  for (size_t i = 0; i < tokens; ++i) {
+    if (scratch.ids[i] < 0 || static_cast<uint64_t>(scratch.ids[i]) >= vocabulary_) {
+      throw Error(Code::kInferenceFailed,
+                  "token id " + std::to_string(scratch.ids[i]) + " is beyond the model's vocabulary");
+    }
+  }
+  if (scratch.hidden.size() < width()) {
+    scratch.hidden.resize(width());
+  }
+  if (scratch.states.size() < tokens * width()) {
+    scratch.states.resize(tokens * width());
+  }
+  // A stop while the text was tokenized counts too.
+  if (scratch.stopped() || !encoder_->Run(scratch.ids.data(), tokens, scratch.workspace, scratch.stop_flag(),
+                                          scratch.states.data())) {
+    throw Error(Code::kAborted, "the run was stopped");
+  }
+  float* result = scratch.hidden.data();
+  Pool(pooling_, scratch.states.data(), tokens, width(), result);
+  if (normalize_) {
+    NormalizeL2(result, width());
+  }
+  if (!std::all_of(result, result + width(), [](float value) { return std::isfinite(value); })) {
+    throw Error(Code::kInferenceFailed, "the text's vector is not finite");
+  }
+}
+
+}  // namespace gabion

@@ -1,0 +1,231 @@
+// gabion's own encoder as a session, against the graph of standard operators over the same weights.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <thread>
+
+#include "encoder_session.hpp"
+#include "kernel_reference.hpp"
+#include "test_model.hpp"
+
+namespace gabion {
+namespace {
+
+constexpr const char* kTexts[] = {"", "How do I reset my password?",
+                                  "The assistant named the rule it had to follow and declined to change the total."};
+
+ModelOptions FusedOptions(kernels::Precision precision) {
+  ModelOptions options = test::BundledModelOptions();
+  options.graph_file = std::string(GABION_TEST_MODEL) + "/onnx/model_bf16_fused.onnx";
+  options.precision = precision;
+  return options;
+}
+
+std::vector<float> Embed(const Model& model, std::string_view text, Scratch& scratch) {
+  std::vector<float> vector(model.dimensions());
+  int32_t kept = 0;
+  int32_t total = 0;
+  EncodeTimes times;
+  model.Embed(text, nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
+  return vector;
+}
+
+double Cosine(const std::vector<float>& left, const std::vector<float>& right) {
+  double dot = 0;
+  double left_squares = 0;
+  double right_squares = 0;
+  for (size_t i = 0; i < left.size(); ++i) {
+    dot += static_cast<double>(left[i]) * static_cast<double>(right[i]);
+    left_squares += static_cast<double>(left[i]) * static_cast<double>(left[i]);
+    right_squares += static_cast<double>(right[i]) * static_cast<double>(right[i]);
+  }
+  return dot / std::sqrt(left_squares * right_squares);
+}
+
+class EncoderSessionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (EncoderVariant() == nullptr) {
+      GTEST_SKIP() << "this processor has none of the encoder's instruction sets";
+    }
+  }
+};
+
+TEST_F(EncoderSessionTest, GivesTheVectorsOfTheStandardOperators) {
+  const struct {
+    kernels::Precision precision;
+    double cosine;
+  } cases[] = {
+      {kernels::Precision::kFp32, 0.9999999}, {kernels::Precision::kBf16, 0.9999}, {kernels::Precision::kInt8, 0.998}};
+  Scratch scratch;
+  for (const auto& [precision, cosine] : cases) {
+    const Model fused(FusedOptions(precision));
+    EXPECT_TRUE(fused.session().pools());
+    EXPECT_EQ(fused.session().encoder_instruction_set(), EncoderVariant()->name);
+    for (const char* text : kTexts) {
+      EXPECT_GE(Cosine(Embed(fused, text, scratch), Embed(*test::BundledModel(), text, scratch)), cosine) << text;
+    }
+  }
+  EXPECT_EQ(test::BundledModel()->session().encoder_instruction_set(), "");
+}
+
+TEST_F(EncoderSessionTest, GivesTheSameBitsOnEveryThread) {
+  const Model model(FusedOptions(kernels::Precision::kBf16));
+  Scratch scratch;
+  const auto alone = Embed(model, kTexts[1], scratch);
+  std::vector<std::vector<float>> together(4);
+  std::vector<std::thread> threads;
+  for (auto& vector : together) {
+    threads.emplace_back([&] {
+      Scratch own;
+      for (int i = 0; i < 20; ++i) {
+        Embed(model, kTexts[2], own);
+        vector = Embed(model, kTexts[1], own);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& vector : together) EXPECT_EQ(vector, alone);
+}
+
+TEST_F(EncoderSessionTest, StopsBetweenLayers) {
+  const Model model(FusedOptions(kernels::Precision::kFp32));
+  Scratch scratch;
+  std::string text;
+  for (int i = 0; i < 250; ++i) text += "word ";
+  Embed(model, text, scratch);
+  std::thread stopper([&] { scratch.Stop(); });
+  // Whether the stop comes before, in or after the run is chance; afterwards the scratch must be as good as new.
+  try {
+    Embed(model, text, scratch);
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.code() == Code::kAborted || error.code() == Code::kInferenceFailed);
+  }
+  stopper.join();
+  scratch.Rearm();
+  EXPECT_NO_THROW(Embed(model, kTexts[1], scratch));
+}
+
+TEST_F(EncoderSessionTest, RefusesIdsBeyondTheTable) {
+  const auto session =
+      OpenSession(FusedOptions(kernels::Precision::kBf16).graph_file, {"cpu"}, kernels::Precision::kBf16);
+  Scratch scratch;
+  for (const int64_t id : {int64_t{-1}, int64_t{30522}, int64_t{1} << 40U}) {
+    scratch.ids = {101, id, 102};
+    EXPECT_EQ(test::CodeOf([&] { session->Run(3, scratch); }), Code::kInferenceFailed);
+  }
+  scratch.ids.assign(513, 101);
+  EXPECT_EQ(test::CodeOf([&] { session->Run(513, scratch); }), Code::kInferenceFailed);
+}
+
+std::string Contents(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+TEST_F(EncoderSessionTest, ReadsItsGraph) {
+  const auto graph = ReadEncoderGraph(FusedOptions(kernels::Precision::kBf16).graph_file);
+  ASSERT_TRUE(graph.has_value());
+  EXPECT_EQ(graph->integers.at("layers"), 6);
+  EXPECT_EQ(graph->integers.at("hidden"), 384);
+  EXPECT_FLOAT_EQ(graph->floats.at("epsilon"), 1e-12F);
+  EXPECT_EQ(graph->texts.at("pooling"), "mean");
+  ASSERT_EQ(graph->weights.size(), 4 + 12 * 6);
+  EXPECT_TRUE(graph->weights[0].bfloat16);
+  EXPECT_EQ(graph->weights[0].shape, (std::vector<uint64_t>{30522, 384}));
+  EXPECT_EQ(graph->weights[0].location, "weights_bf16.safetensors");
+}
+
+TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
+  EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().graph_file).has_value());
+  EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().tokenizer_file).has_value());
+  EXPECT_FALSE(ReadEncoderGraph("/nowhere/model.onnx").has_value());
+  EXPECT_FALSE(ParseEncoderGraph("").has_value());
+  const std::string contents = Contents(FusedOptions(kernels::Precision::kBf16).graph_file);
+  for (size_t end = 0; end < contents.size(); end += 37) {
+    EXPECT_FALSE(ParseEncoderGraph(contents.substr(0, end)).has_value());
+  }
+}
+
+// Whatever a file says, its weights are looked for within their file alone; what is left is a session or a coded error.
+TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
+  const std::string original = Contents(FusedOptions(kernels::Precision::kBf16).graph_file);
+  const auto folder = std::filesystem::temp_directory_path() / ("gabion-graphs-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  std::filesystem::create_symlink(std::string(GABION_TEST_MODEL) + "/onnx/weights_bf16.safetensors",
+                                  folder / "weights_bf16.safetensors");
+  const std::string file = (folder / "model.onnx").string();
+  std::mt19937 random(11);  // NOLINT(cert-msc51-cpp): the same numbers in every run
+  size_t parsed = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string contents = original;
+    for (int changes = 0; changes < 1 + round % 3; ++changes) {
+      contents[random() % contents.size()] = static_cast<char>(random());
+    }
+    const auto graph = ParseEncoderGraph(contents);
+    if (!graph.has_value()) continue;
+    ++parsed;
+    // Names of weights are most of the file; packing them anew shows nothing new, so few go all the way.
+    if (parsed % 40 != 0 && graph->weights.size() == 76) continue;
+    std::ofstream(file, std::ios::binary) << contents;
+    try {
+      OpenSession(file, {"cpu"}, kernels::Precision::kBf16);
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.code() == Code::kModelInvalid || error.code() == Code::kModelNotFound) << error.what();
+    }
+  }
+  EXPECT_GT(parsed, 100);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(EncoderSessionTest, RefusesWhatContradictsItsWeights) {
+  const ModelOptions options = FusedOptions(kernels::Precision::kBf16);
+  const EncoderGraph original = ReadEncoderGraph(options.graph_file).value();
+  const auto refused = [&](const auto& change) {
+    EncoderGraph graph = original;
+    change(graph);
+    return test::CodeOf([&] { EncoderSession(options.graph_file, graph, kernels::Precision::kBf16, {}); });
+  };
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[7].offset = uint64_t{1} << 62U; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[7].bytes = ~uint64_t{0}; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[4].offset += 1; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[0].shape = {~uint64_t{0}, 384}; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[0].shape = {}; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[5].bfloat16 = true; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights.pop_back(); }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["layers"] = 0; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["hidden"] = 0; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["heads"] = 7; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers.erase("intermediate"); }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["padding_id"] = 511; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.texts["pooling"] = "sum"; }), Code::kModelInvalid);
+  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.texts["activation"] = "relu"; }), Code::kModelInvalid);
+  const auto elsewhere = [](const char* place) {
+    return [place](EncoderGraph& graph) {
+      for (GraphTensor& tensor : graph.weights) tensor.location = place;
+    };
+  };
+  EXPECT_EQ(refused(elsewhere("../../all-MiniLM-L6-v2/onnx/weights_bf16.safetensors")), Code::kModelInvalid);
+  EXPECT_EQ(refused(elsewhere("/etc/passwd")), Code::kModelInvalid);
+  EXPECT_EQ(refused(elsewhere("no.safetensors")), Code::kModelNotFound);
+}
+
+TEST_F(EncoderSessionTest, RunsWhatGabionIsaNames) {
+  for (const kernels::Variant* variant : kernels::UsableVariants()) {
+    setenv("GABION_ISA", variant->name, 1);
+    EXPECT_EQ(Model(FusedOptions(kernels::Precision::kInt8)).session().encoder_instruction_set(), variant->name);
+  }
+  setenv("GABION_ISA", "mmx", 1);
+  EXPECT_EQ(test::CodeOf([] { Model model(FusedOptions(kernels::Precision::kInt8)); }), Code::kInvalidArgument);
+  unsetenv("GABION_ISA");
+}
+
+}  // namespace
+}  // namespace gabion
