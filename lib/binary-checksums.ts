@@ -1,8 +1,8 @@
 // Owns the comparison of native binaries with the checksums that were written when they were released. Loads nothing.
 
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { nodeCrypto } from './lazy.js'
 
 /** Beside released binaries, in the form of sha256sum. */
 export const BINARY_CHECKSUMS = 'SHA256SUMS'
@@ -28,7 +28,7 @@ export function verifyBinaries(folder: string): VerifiedBinary[] | null {
     const file = join(folder, name)
     const content = contentOf(file)
     if (content === undefined) return { file, state: 'missing', expected }
-    return { file, state: createHash('sha256').update(content).digest('hex') === expected ? 'ok' : 'differs', expected }
+    return { file, state: nodeCrypto().createHash('sha256').update(content).digest('hex') === expected ? 'ok' : 'differs', expected }
   })
 }
 

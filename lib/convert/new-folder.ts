@@ -1,8 +1,8 @@
 // Makes a folder that appears whole or not at all: filled beside its place under another name, then renamed.
 
-import { randomBytes } from 'node:crypto'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 
 /**
@@ -21,7 +21,8 @@ export async function makeFolder(folder: string, overwrite: boolean, fill: (fold
   if (exists && !overwrite)
     throw new GabionError('INVALID_ARGUMENT', `${folder} exists already; choose another place or allow it to be overwritten`)
   await mkdir(dirname(folder), { recursive: true })
-  const beside = (role: string): string => join(dirname(folder), `.${basename(folder)}.${role}-${randomBytes(6).toString('hex')}`)
+  const beside = (role: string): string =>
+    join(dirname(folder), `.${basename(folder)}.${role}-${nodeCrypto().randomBytes(6).toString('hex')}`)
   const partial = beside('partial')
   try {
     await mkdir(partial)

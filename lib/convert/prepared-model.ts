@@ -1,10 +1,10 @@
 // From what a user names to a folder that can be loaded: pulled from the hub if it is not here, converted if it has no graph that
 // fits. What was converted is kept in gabion's own cache, so that the next load finds it; sources are never written to.
 
-import { createHash } from 'node:crypto'
 import { readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
+import { nodeCrypto } from '../lazy.js'
 import { isGabionError } from '../errors.js'
 import { withFileLock } from '../models/file-lock.js'
 import { sha256OfFiles } from '../models/file-hash.js'
@@ -32,6 +32,9 @@ export interface PreparationOptions {
   onProgress?: (progress: PreparationProgress) => void
   signal?: AbortSignal
 }
+
+/** A tokenizer.json above this is told like weights are: reading it takes longer than all else of a second load. */
+const LARGE_BYTES = 1 << 20
 
 const REMEDY = 'Set GABION_CACHE to a folder with room that you may write'
 
@@ -175,14 +178,18 @@ async function writeModelManifest(folder: string, name: string, revision: string
  */
 async function identityOf(folder: string): Promise<string> {
   const { configFiles, modules, transformerPath } = await readSentenceTransformer(folder)
-  const hash = createHash('sha256').update(`${CONVERTER_VERSION}\n${GRAPH_FOLDER}\n`)
-  for (const name of configFiles) hash.update(`${name}\n`).update(await readFile(join(folder, name)))
-  const places = [transformerPath, ...modules.layers.flatMap((layer) => (layer.kind === 'normalize' ? [] : [layer.path]))]
-  for (const place of places) {
-    for (const file of await weightFiles(join(folder, place))) {
-      const { size, mtimeMs } = await stat(file)
-      hash.update(`${await realpath(file)} ${String(size)} ${String(mtimeMs)}\n`)
-    }
+  const hash = nodeCrypto().createHash('sha256').update(`${CONVERTER_VERSION}\n${GRAPH_FOLDER}\n`)
+  const addPlace = async (file: string): Promise<void> => {
+    const { size, mtimeMs } = await stat(file)
+    hash.update(`${await realpath(file)} ${String(size)} ${String(mtimeMs)}\n`)
   }
+  for (const name of configFiles) {
+    const file = join(folder, name)
+    hash.update(`${name}\n`)
+    if ((await stat(file)).size > LARGE_BYTES) await addPlace(file)
+    else hash.update(await readFile(file))
+  }
+  const places = [transformerPath, ...modules.layers.flatMap((layer) => (layer.kind === 'normalize' ? [] : [layer.path]))]
+  for (const place of places) for (const file of await weightFiles(join(folder, place))) await addPlace(file)
   return hash.digest('hex')
 }

@@ -1,7 +1,7 @@
 // Owns the classic detector: published weights and thresholds around the formulas, and its reasons in words.
 // Knows projected points, not how texts become vectors.
 
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
 import { Projection } from '../projection/projection.js'
@@ -116,7 +116,7 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     this.#formula = { safe: this.safe, weights: this.weights, accumulation }
     // Thresholds are left out: they judge the numbers of a state and do not change them.
     const identity = JSON.stringify([this.projection.id, Array.from(this.safe), this.weights, accumulation])
-    this.fingerprint = createHash('sha256').update(identity).digest('hex')
+    this.fingerprint = nodeCrypto().createHash('sha256').update(identity).digest('hex')
   }
 
   start(): ClassicState {

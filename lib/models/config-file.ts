@@ -1,9 +1,9 @@
 // Reads one JSON file of a model folder field by field; every error names the file, the field, what was expected and what came.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import { invalidArgument } from '../options.js'
+import { readSmallFile } from './folder-entries.js'
 
 /** A JSON object of a model folder. */
 export class ConfigFile {
@@ -110,7 +110,7 @@ export class ConfigFile {
 export async function readJsonIfPresent(file: string): Promise<unknown> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = await readSmallFile(file)
   } catch (cause) {
     if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new GabionError('MODEL_INVALID', `cannot read ${file}: ${(cause as Error).message}`, { cause })

@@ -4,11 +4,11 @@
 // touched. Taking over a dead one's file leaves a short moment in which two processes may both believe that they took it: what
 // is guarded must be right even then (contents checked by hash, put in place by renaming), only done twice.
 
-import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 import { makeFolders } from './storage.js'
 
@@ -28,7 +28,7 @@ interface Owner {
  * @throws GabionError `ABORTED` if the signal fires while waiting; the file system's own errors; what `work` throws
  */
 export async function withFileLock<T>(file: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  const key = randomUUID()
+  const key = nodeCrypto().randomUUID()
   await makeFolders(dirname(file))
   while (!(await tryLock(file, key))) {
     if (signal?.aborted === true) throw new GabionError('ABORTED', `waiting for ${file} was aborted`, { cause: signal.reason })

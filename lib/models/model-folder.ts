@@ -1,9 +1,10 @@
 // A model folder as the embedder needs it: how to tokenize and pool, which graphs there are, whose it is. Loads nothing.
 
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from './file-hash.js'
+import { sizeOfFile } from './folder-entries.js'
 import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'
 import type { Pooling } from './pooled-modules.js'
@@ -58,39 +59,30 @@ const FOREIGN_GRAPHS: readonly { precision: GraphPrecision; file: string }[] = [
   { precision: 'int8', file: join(GRAPH_FOLDER, 'model_quantized.onnx') },
 ]
 
-async function sizeOf(file: string): Promise<number | null> {
-  return stat(file).then(
-    (found) => (found.isFile() ? found.size : null),
-    () => null,
-  )
-}
-
 async function findConvertedGraphs(folder: string): Promise<GraphDescription[] | null> {
   const manifest = await readGraphManifest(folder)
   if (manifest === null) return null
   const list = join(folder, GRAPH_FOLDER, GRAPH_MANIFEST)
-  return Promise.all(
-    manifest.graphs.map(async ({ precision, weights, fused, ...graph }) => {
-      for (const { file, bytes } of fused === null ? [graph, weights] : [graph, weights, fused]) {
-        const size = await sizeOf(join(folder, GRAPH_FOLDER, file))
-        if (size === null) throw new GabionError('MODEL_NOT_FOUND', `${list} lists ${file}, which does not exist`)
-        if (size !== bytes) throw new GabionError('MODEL_INVALID', `${list} gives ${file} ${String(bytes)} bytes, it has ${String(size)}`)
-      }
-      const fusedFile = fused === null ? null : join(folder, GRAPH_FOLDER, fused.file)
-      const [file, weightsFile] = [graph.file, weights.file].map((name) => join(folder, GRAPH_FOLDER, name)) as [string, string]
-      return { precision, file, fusedFile, weightsFile, weightsHash: weights.sha256, sha256: graph.sha256 }
-    }),
-  )
+  return manifest.graphs.map(({ precision, weights, fused, ...graph }) => {
+    for (const { file, bytes } of fused === null ? [graph, weights] : [graph, weights, fused]) {
+      const size = sizeOfFile(join(folder, GRAPH_FOLDER, file))
+      if (size === null) throw new GabionError('MODEL_NOT_FOUND', `${list} lists ${file}, which does not exist`)
+      if (size !== bytes) throw new GabionError('MODEL_INVALID', `${list} gives ${file} ${String(bytes)} bytes, it has ${String(size)}`)
+    }
+    const fusedFile = fused === null ? null : join(folder, GRAPH_FOLDER, fused.file)
+    const [file, weightsFile] = [graph.file, weights.file].map((name) => join(folder, GRAPH_FOLDER, name)) as [string, string]
+    return { precision, file, fusedFile, weightsFile, weightsHash: weights.sha256, sha256: graph.sha256 }
+  })
 }
 
 async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
   const found: GraphDescription[] = []
   for (const { precision, file: name } of FOREIGN_GRAPHS) {
     const file = join(folder, name)
-    if (found.some((graph) => graph.precision === precision) || (await sizeOf(file)) === null) continue
+    if (found.some((graph) => graph.precision === precision) || sizeOfFile(file) === null) continue
     const external = `${file}_data`
     const sha256 = await sha256OfFiles([file])
-    const weightsFile = (await sizeOf(external)) === null ? null : external
+    const weightsFile = sizeOfFile(external) === null ? null : external
     const weightsHash = weightsFile === null ? sha256 : await sha256OfFiles([file, weightsFile])
     found.push({ precision, file, fusedFile: null, weightsFile, sha256, weightsHash })
   }
@@ -98,17 +90,25 @@ async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
 }
 
 /** Why a folder has no graph that gives the model's vectors, and how to make one; null if it has. */
-function whatLacks(folder: string, model: SentenceTransformer, graphs: readonly GraphDescription[], isConverted: boolean): GabionError | null {
+function whatLacks(
+  folder: string,
+  model: SentenceTransformer,
+  graphs: readonly GraphDescription[],
+  isConverted: boolean,
+): GabionError | null {
   const remedy = `gabion model convert ${folder}`
   const graph = graphs[0]
-  if (graph === undefined) return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ONNX graph; make one with: ${remedy}`)
+  if (graph === undefined)
+    return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ONNX graph; make one with: ${remedy}`)
   if (isConverted || !(model.needsPoolingGraph || model.lowersText)) return null
   const what = model.lowersText ? 'do_lower_case' : `what modules.json lists after the encoder (${describeModules(model)})`
   return new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: ${remedy}`)
 }
 
 function describeModules({ modules }: SentenceTransformer): string {
-  return [modules.poolings.join(' and '), ...modules.layers.map((layer) => (layer.kind === 'normalize' ? layer.kind : layer.path))].join(', ')
+  return [modules.poolings.join(' and '), ...modules.layers.map((layer) => (layer.kind === 'normalize' ? layer.kind : layer.path))].join(
+    ', ',
+  )
 }
 
 /** The `license:` line of the header that model cards begin with. */
@@ -151,7 +151,7 @@ export async function inspectModelFolder(folder: string): Promise<InspectedFolde
     pooling: model.pooling,
     normalize: model.normalize,
     // The converter writes one of its own where the folder's does not do all that the folder asks for.
-    tokenizerFile: (await sizeOf(ownTokenizer)) === null ? model.tokenizerFile : ownTokenizer,
+    tokenizerFile: sizeOfFile(ownTokenizer) === null ? model.tokenizerFile : ownTokenizer,
     vocabularySize: model.vocabularySize,
     prompt: model.prompt,
     prompts: model.prompts,

@@ -1,10 +1,10 @@
 // What a folder in the sentence-transformers layout says about turning a text into one vector: modules, length, tokenizer,
 // prompts. Reads and checks; what it does not know is an error that names the module, never a guess.
 
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import { ConfigFile } from './config-file.js'
+import { isFolder, sizeOfFile } from './folder-entries.js'
 import { POOLINGS, readPooledModules, type PooledModules, type Pooling } from './pooled-modules.js'
 import { longestInputOf } from './token-positions.js'
 
@@ -63,13 +63,6 @@ function readPrompts(config: ConfigFile | null, modules: PooledModules): { promp
   return { prompt, prompts }
 }
 
-async function isFile(file: string): Promise<boolean> {
-  return stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  )
-}
-
 /**
  * Reads the configuration files of a model folder.
  *
@@ -78,11 +71,7 @@ async function isFile(file: string): Promise<boolean> {
  * should, `MODEL_UNSUPPORTED` for a module, pooling or prompt that gabion does not do
  */
 export async function readSentenceTransformer(folder: string): Promise<SentenceTransformer> {
-  const isFolder = await stat(folder).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!isFolder) throw new GabionError('MODEL_NOT_FOUND', `there is no model folder ${folder}`)
+  if (!isFolder(folder)) throw new GabionError('MODEL_NOT_FOUND', `there is no model folder ${folder}`)
   const modules = await readPooledModules(folder)
   const at = (name: string): string => join(modules.transformerPath, name)
 
@@ -96,10 +85,13 @@ export async function readSentenceTransformer(folder: string): Promise<SentenceT
   const vocabularySize = config.integer('vocab_size', 1)
   const maxSequenceLength = maxSequenceLengthOf(transformerConfig, tokenizerConfig, config)
 
-  if (!(await isFile(join(folder, at('tokenizer.json')))))
+  if (sizeOfFile(join(folder, at('tokenizer.json'))) === null)
     throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${at('tokenizer.json')}`)
-  const optional = [...['sentence_bert_config.json', 'tokenizer_config.json', 'special_tokens_map.json'].map(at), 'config_sentence_transformers.json']
-  const present = await Promise.all(optional.map(async (name) => ((await isFile(join(folder, name))) ? [name] : [])))
+  const optional = [
+    ...['sentence_bert_config.json', 'tokenizer_config.json', 'special_tokens_map.json'].map(at),
+    'config_sentence_transformers.json',
+  ]
+  const present = optional.filter((name) => sizeOfFile(join(folder, name)) !== null)
   const [first, ...others] = modules.poolings
   const nativePooling = others.length === 0 ? POOLINGS.find((name) => name === first) : undefined
   return {
@@ -115,6 +107,6 @@ export async function readSentenceTransformer(folder: string): Promise<SentenceT
     needsPoolingGraph: nativePooling === undefined || modules.layers.length > 0,
     lowersText: transformerConfig?.booleanOr('do_lower_case', false) === true,
     transformerPath: modules.transformerPath,
-    configFiles: [...modules.files, at('config.json'), at('tokenizer.json'), ...present.flat()],
+    configFiles: [...modules.files, at('config.json'), at('tokenizer.json'), ...present],
   }
 }

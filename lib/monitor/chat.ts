@@ -1,7 +1,7 @@
 // Owns how a chat that is sent whole with every request becomes turns: which exchanges are new, and to which conversation they belong.
 // Knows neither HTTP nor a provider's messages.
 
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../lazy.js'
 import type { Exchange } from './conversation.js'
 import { ExchangeAssembler } from './exchanges.js'
 
@@ -104,5 +104,5 @@ function chainOf(exchanges: readonly Exchange[]): string[] {
 }
 
 function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return nodeCrypto().createHash('sha256').update(text).digest('hex')
 }

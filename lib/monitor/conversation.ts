@@ -1,7 +1,7 @@
 // Owns one conversation: its turns one after the other, its detector state, saving and forking.
 // Knows that texts become vectors and vectors verdicts, not how.
 
-import { isDeepStrictEqual } from 'node:util'
+import { nodeUtil } from '../lazy.js'
 import type { Detector, DetectorVerdict, EmbeddedText } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
@@ -199,7 +199,7 @@ export function readSavedConversation<State>(
   if (typeof fields.turns !== 'number' || !Number.isSafeInteger(fields.turns) || fields.turns < 0)
     throw wrong('turns', 'an integer of 0 or more')
   const { name, fingerprint } = detector
-  if (!isDeepStrictEqual(fields.detector, { name, fingerprint })) {
+  if (!nodeUtil().isDeepStrictEqual(fields.detector, { name, fingerprint })) {
     throw wrong(
       'detector',
       `that of this monitor (${name}, ${fingerprint.slice(0, 12)}): it was saved with another detector or other settings`,

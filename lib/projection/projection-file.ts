@@ -2,7 +2,7 @@
 // Knows the parts of a projection, not what is done with them.
 
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { randomUUID } from 'node:crypto'
+import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 import { writeFailure } from '../models/storage.js'
 import type { ProjectionParts } from './projection.js'
@@ -30,7 +30,7 @@ export function projectionFields(parts: ProjectionParts, id: string): object {
 
 /** Writes beside and renames, so that a reader never sees half a file. */
 export async function writeArtefact(file: string, content: object, what: string): Promise<void> {
-  const beside = `${file}.${randomUUID()}.part`
+  const beside = `${file}.${nodeCrypto().randomUUID()}.part`
   try {
     await writeFile(beside, `${JSON.stringify(content, null, 2)}\n`)
     await rename(beside, file)

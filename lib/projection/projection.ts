@@ -1,7 +1,7 @@
 // Owns the affine map from embedding space to a few components: fitting, applying, identity, saving.
 // Knows nothing of models beyond the name and hashes that it carries, and nothing of detectors.
 
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
@@ -310,7 +310,8 @@ function checkKnown(name: string, values: Float64Array, length: number): Float64
 
 function contentHash({ components, dimensions, mean, axes, offset }: Projection): string {
   const bytes = (values: Float64Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  const hash = createHash('sha256')
+  const hash = nodeCrypto()
+    .createHash('sha256')
     .update(`gabion-projection 1 ${String(components)} ${String(dimensions)}\n`)
     .update(bytes(mean))
     .update(bytes(axes))

@@ -1,8 +1,8 @@
 // Owns what a trained erosion detector consists of, and its file: JSON, its vectors as base64 of little-endian floats.
 // Knows the parts, not how they were trained and not what is done with them.
 
-import { createHash, randomUUID } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import { writeFailure } from '../../models/storage.js'
 import type { HeadWeights } from './head.js'
@@ -98,7 +98,7 @@ export function formatArtefact(artefact: ErosionArtefact): string {
 
 /** SHA-256 of what decides how states go on: head, scale and thresholds, windows and lexicon. */
 export function artefactFingerprint(artefact: ErosionArtefact): string {
-  return createHash('sha256').update(formatArtefact(artefact)).digest('hex')
+  return nodeCrypto().createHash('sha256').update(formatArtefact(artefact)).digest('hex')
 }
 
 /**
@@ -107,7 +107,7 @@ export function artefactFingerprint(artefact: ErosionArtefact): string {
  * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full
  */
 export async function writeArtefact(file: string, artefact: ErosionArtefact): Promise<void> {
-  const beside = `${file}.${randomUUID()}.part`
+  const beside = `${file}.${nodeCrypto().randomUUID()}.part`
   try {
     await writeFile(beside, formatArtefact(artefact))
     await rename(beside, file)

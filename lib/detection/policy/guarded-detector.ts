@@ -1,7 +1,7 @@
 // Owns the detector that judges by a deployment's own policies beside another detector, and watches role drift. What a policy and
 // role drift are is elsewhere; this is how they become verdicts.
 
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
 import { textVector } from '../erosion/head.js'
@@ -72,7 +72,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     this.projection = base.projection
     this.windows = base.windows ?? set.windows
     this.#refusals = refusals
-    this.fingerprint = createHash('sha256').update(base.fingerprint).update(formatPolicySet(set)).digest('hex')
+    this.fingerprint = nodeCrypto().createHash('sha256').update(base.fingerprint).update(formatPolicySet(set)).digest('hex')
   }
 
   normalize(text: string): string {

@@ -1,7 +1,7 @@
 // Owns conversations on their way into policies: read from a log, embedded, and with the policies they are known to break.
 
 import { readFile } from 'node:fs/promises'
-import { gunzipSync } from 'node:zlib'
+import { nodeZlib } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import type { RefusalReader } from '../erosion/lexicon.js'
 import { readCorpus } from '../training/corpus.js'
@@ -63,7 +63,7 @@ export function embedded(user: string, reply: string, { store, refusals }: LogRe
 
 async function readBreaks(file: string): Promise<(readonly string[] | null)[]> {
   const bytes = await readFile(file)
-  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8')
+  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? nodeZlib().gunzipSync(bytes) : bytes).toString('utf8')
   return text.split('\n').flatMap((line, index) => {
     if (line.trim() === '') return []
     const { breaks } = JSON.parse(line) as { breaks?: unknown }

@@ -1,8 +1,7 @@
 // Owns labelled conversations as files: JSON lines, plain or gzipped. Knows fields and labels, no vectors.
 
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { gunzipSync } from 'node:zlib'
+import { nodeZlib, nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 
 /** What a conversation, or one exchange of it, is labelled. */
@@ -50,7 +49,7 @@ export async function readCorpus(file: string, name: string, defaults?: { label:
   } catch (cause) {
     throw new GabionError('TRANSCRIPT_INVALID', `cannot read ${file}: ${(cause as Error).message}`, { cause })
   }
-  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8')
+  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? nodeZlib().gunzipSync(bytes) : bytes).toString('utf8')
   const conversations: LabelledConversation[] = []
   const seen = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {
@@ -61,7 +60,7 @@ export async function readCorpus(file: string, name: string, defaults?: { label:
     conversations.push(times === 1 ? conversation : { ...conversation, id: `${conversation.id}#${String(times)}` })
   }
   if (conversations.length === 0) throw new GabionError('TRANSCRIPT_INVALID', `${file} has no conversation`)
-  return { name, file, sha256: createHash('sha256').update(bytes).digest('hex'), conversations }
+  return { name, file, sha256: nodeCrypto().createHash('sha256').update(bytes).digest('hex'), conversations }
 }
 
 interface Place {

@@ -1,8 +1,8 @@
 // Owns the exchanges that are written from templates: one topic with compliance, refusal and prevention talk, everyday topics
 // with the same compliance phrases, and short service dialogues.
 
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import type { Label } from './corpus.js'
 import { Random } from './random.js'
@@ -52,7 +52,7 @@ export async function readTemplates(file: string): Promise<{ lists: TemplateList
       throw new GabionError('ARTEFACT_INVALID', `${file}: list '${name}' of the templates must be a non-empty array of strings`)
     }
   }
-  return { lists: fields as unknown as TemplateLists, sha256: createHash('sha256').update(bytes).digest('hex') }
+  return { lists: fields as unknown as TemplateLists, sha256: nodeCrypto().createHash('sha256').update(bytes).digest('hex') }
 }
 
 /** All written exchanges, in a fixed order and with fixed draws. */

@@ -1,9 +1,9 @@
 // Owns the vectors of many texts on disk, so that a second training embeds nothing. Append-only: a run that was stopped
 // leaves what it had finished. Knows texts and windows, nothing of labels.
 
-import { createHash } from 'node:crypto'
 import { open, mkdir, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import { nodeCrypto } from '../../lazy.js'
 import type { Embedder } from '../../embedding/embedder.js'
 import type { WindowRule } from '../../embedding/window-batch.js'
 import { GabionError } from '../../errors.js'
@@ -133,7 +133,7 @@ export class VectorStore {
 }
 
 function keyOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return nodeCrypto().createHash('sha256').update(text).digest('hex')
 }
 
 async function readIfPresent(file: string): Promise<Buffer> {

@@ -1,8 +1,8 @@
 // Owns recordings of a cloud's vectors: one JSON line a text, appended as answers come, so that nothing is paid for twice and a
 // comparison can be made again without the cloud. Knows no particular cloud.
 
-import { createHash } from 'node:crypto'
 import { appendFile, readFile } from 'node:fs/promises'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import type { CloudVector } from './provider.js'
 
@@ -100,7 +100,7 @@ export class Recording {
 
 /** Texts are told apart by their hash: a recording holds no words of anybody. */
 function keyOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return nodeCrypto().createHash('sha256').update(text).digest('hex')
 }
 
 function parse(text: string, file: string): { model: string; entries: Map<string, CloudVector> } {

@@ -4,9 +4,9 @@
 //                       blobs/ETAG            contents, each once
 //                       snapshots/COMMIT/…    the repository's tree, each file a link to its blob
 
-import { randomUUID } from 'node:crypto'
 import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import { isCommit, type HubFile } from './repository.js'
 import type { HubSettings } from './settings.js'
@@ -47,7 +47,7 @@ export class RepositoryCache {
     if (isCommit(revision)) return
     const file = this.#ref(revision)
     await mkdir(dirname(file), { recursive: true })
-    const beside = `${file}.${randomUUID()}`
+    const beside = `${file}.${nodeCrypto().randomUUID()}`
     await writeFile(beside, commit)
     await rename(beside, file)
   }
@@ -68,7 +68,7 @@ export class RepositoryCache {
     await mkdir(dirname(place), { recursive: true })
     const target = relative(dirname(place), this.blob(etag))
     if (this.#symlinks && (await readlink(place).catch(() => null)) === target) return
-    const beside = `${place}.${randomUUID()}`
+    const beside = `${place}.${nodeCrypto().randomUUID()}`
     try {
       if (!this.#symlinks || !(await tryLink(target, beside))) await copyBlob(this.blob(etag), beside)
       await rename(beside, place)

@@ -1,11 +1,12 @@
 // One file from the hub into the cache's blobs: goes on where an earlier attempt ended, compares the hash, and gives the blob its
 // name only then. A file under its own name is always whole.
 
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Response } from 'undici'
+import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import { withFileLock } from '../file-lock.js'
 import type { RepositoryCache } from './cache.js'
@@ -17,7 +18,7 @@ const HASH_ATTEMPTS = 2
 
 /** What a hash by that name is counted over: git's SHA-1 has a head before the content. */
 function hashFor({ etag, bytes }: HubFile): Hash {
-  return etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${String(bytes)}\0`)
+  return etag.length === 64 ? nodeCrypto().createHash('sha256') : nodeCrypto().createHash('sha1').update(`blob ${String(bytes)}\0`)
 }
 
 /**

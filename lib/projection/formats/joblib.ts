@@ -1,7 +1,6 @@
 // Owns joblib's files: a pickle whose arrays lie in between, as a whole compressed or not.
 
-import { gunzip, inflate } from 'node:zlib'
-import { promisify } from 'node:util'
+import { nodeUtil, nodeZlib } from '../../lazy.js'
 import { ByteReader } from './byte-reader.js'
 import { damaged } from './damage.js'
 import { readPickle } from './pickle.js'
@@ -43,6 +42,8 @@ async function uncompressed(bytes: Uint8Array): Promise<Uint8Array> {
   if (!isGzip && !isZlib) return bytes
   const maxOutputLength = Math.min(MOST_BYTES, Math.max(SMALL_BYTES, bytes.length * MOST_GROWTH))
   try {
+    const { promisify } = nodeUtil()
+    const { gunzip, inflate } = nodeZlib()
     return isGzip ? await promisify(gunzip)(bytes, { maxOutputLength }) : await promisify(inflate)(bytes, { maxOutputLength })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
