@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <limits>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -77,39 +79,57 @@ std::vector<size_t> ByHead(const EncoderShape& shape, size_t panel) {
   return columns;
 }
 
-/// Packs all panels of all jobs; false if a weight is not finite.
-bool PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char* memory) {
+/// Calls `work(number)` for all numbers below `count`, on a few threads. After a failure no more are begun, and it is
+/// thrown.
+template <typename Work>
+void ForEach(size_t count, const Work& work) {
   std::atomic<size_t> next{0};
-  std::atomic<bool> finite{true};
-  std::vector<size_t> ends;
-  for (const Placed& placed : jobs) {
-    ends.push_back((ends.empty() ? 0 : ends.back()) + PanelsOf(placed.job));
-  }
-  const auto work = [&] {
-    for (size_t number = next++; number < ends.back() && finite; number = next++) {
-      const auto of = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), number) - ends.begin());
-      const Placed& placed = jobs[of];
-      const size_t panel_number = number - (of == 0 ? 0 : ends[of - 1]);
-      if (!PackPanel(placed.job, format, panel, panel_number, memory + placed.panels_at,
-                     reinterpret_cast<float*>(memory + placed.scales_at))) {
-        finite = false;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto run = [&] {
+    for (size_t number = next++; number < count; number = next++) {
+      try {
+        work(number);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        failure = std::current_exception();
+        next = count;
       }
     }
   };
   std::vector<std::thread> threads;
-  const size_t count = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads);
+  const size_t wanted = std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
   try {
-    while (threads.size() + 1 < count) {
-      threads.emplace_back(work);
+    while (threads.size() + 1 < wanted) {
+      threads.emplace_back(run);
     }
-  } catch (const std::system_error&) {
-    // Fewer threads pack as well.
+  } catch (const std::exception&) {
+    // Fewer threads do as well.
   }
-  work();
+  run();
   for (std::thread& thread : threads) {
     thread.join();
   }
-  return finite;
+  if (failure != nullptr) {
+    std::rethrow_exception(failure);
+  }
+}
+
+/// Packs all panels of all jobs. Throws std::invalid_argument if a weight is not finite.
+void PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char* memory) {
+  std::vector<size_t> ends;
+  for (const Placed& placed : jobs) {
+    ends.push_back((ends.empty() ? 0 : ends.back()) + PanelsOf(placed.job));
+  }
+  ForEach(ends.back(), [&](size_t number) {
+    const auto of = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), number) - ends.begin());
+    const Placed& placed = jobs[of];
+    const size_t panel_number = number - (of == 0 ? 0 : ends[of - 1]);
+    if (!PackPanel(placed.job, format, panel, panel_number, memory + placed.panels_at,
+                   reinterpret_cast<float*>(memory + placed.scales_at))) {
+      throw std::invalid_argument("the encoder's weights hold values that are not finite");
+    }
+  });
 }
 
 /// A head's biases side by side, for softmax by powers of two, with room for the vector that begins at the last.
@@ -227,9 +247,7 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
     placed.packed->panels = memory + placed.panels_at;
     placed.packed->scales = reinterpret_cast<const float*>(memory + placed.scales_at);
   }
-  if (!PackAll(jobs, format, panel, memory)) {
-    throw std::invalid_argument("the encoder's weights hold values that are not finite");
-  }
+  PackAll(jobs, format, panel, memory);
   const size_t distances = distance_biases_.size() / shape.heads;
   packed_ = {format,
              shape.layers,
@@ -254,29 +272,46 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
 void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored,
                           const std::vector<std::vector<int64_t>>& samples) {
   const size_t of_layer = InputsOfLayer(shape.hidden, shape.intermediate);
-  std::vector<float> greatest(shape.layers * of_layer);
-  PackedEncoder measured = packed_;
-  measured.greatest = greatest.data();
-  Workspace workspace;
-  std::vector<float> hidden;
-  for (const std::vector<int64_t>& ids : samples) {
-    hidden.resize(ids.size() * shape.hidden);
+  std::vector<std::vector<float>> of_sample(samples.size());
+  ForEach(samples.size(), [&](size_t number) {
+    const std::vector<int64_t>& ids = samples[number];
+    of_sample[number].resize(shape.layers * of_layer);
+    PackedEncoder measured = packed_;
+    measured.greatest = of_sample[number].data();
+    Workspace workspace;
+    std::vector<float> hidden(ids.size() * shape.hidden);
     const StopQuestion never{[](const void*) { return false; }, nullptr};
     void* memory = workspace.OfSize(variant_.workspace_bytes(measured, ids.size()));
     variant_.encode(measured, ids.data(), ids.size(), memory, never, hidden.data());
+  });
+  std::vector<float> greatest(shape.layers * of_layer);
+  for (const std::vector<float>& of_one : of_sample) {
+    std::transform(greatest.begin(), greatest.end(), of_one.begin(), greatest.begin(),
+                   [](float one, float other) { return std::max(one, other); });
   }
-  std::vector<float> factors(greatest.size(), 1.0F);
+  struct Part {
+    const StoredMatrix& weight;
+    size_t inputs;
+    size_t outputs;
+    size_t at;
+  };
+  std::vector<Part> parts;
   size_t at = 0;
-  const auto share = [&](const StoredMatrix& weight, size_t inputs, size_t outputs) {
-    ShareRange(weight, inputs, outputs, greatest.data() + at, factors.data() + at);
+  const auto add = [&](const StoredMatrix& weight, size_t inputs, size_t outputs) {
+    parts.push_back({weight, inputs, outputs, at});
     at += inputs;
   };
   for (const StoredLayer& layer : stored.layers) {
-    share(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
-    share(layer.output.weight, shape.hidden, shape.hidden);
-    share(layer.up.weight, shape.hidden, shape.intermediate);
-    share(layer.down.weight, shape.intermediate, shape.hidden);
+    add(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
+    add(layer.output.weight, shape.hidden, shape.hidden);
+    add(layer.up.weight, shape.hidden, shape.intermediate);
+    add(layer.down.weight, shape.intermediate, shape.hidden);
   }
+  std::vector<float> factors(greatest.size(), 1.0F);
+  ForEach(parts.size(), [&](size_t number) {
+    const Part& part = parts[number];
+    ShareRange(part.weight, part.inputs, part.outputs, greatest.data() + part.at, factors.data() + part.at);
+  });
   input_factors_ = std::move(factors);
 }
 
