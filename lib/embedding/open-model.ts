@@ -1,6 +1,7 @@
 // From a model folder to a running native model: choice of the graph, loading, self-test.
 
 import { GabionError } from '../errors.js'
+import { refuseEndlessFunctions } from '../convert/onnx-functions.js'
 import { prepareModel } from '../convert/prepared-model.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { GraphDescription, ModelDescription } from '../models/model-folder.js'
@@ -161,6 +162,7 @@ export async function openModel(options: CheckedEmbedderOptions): Promise<Opened
     ...(signal === undefined ? {} : { signal }),
   })
   const graph = chooseGraph(description, options)
+  await refuseEndlessFunctions(graph.file)
   const { model, native } = await open(description, graph, options)
   try {
     await selfTest(description, graph, model)

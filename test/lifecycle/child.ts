@@ -11,6 +11,9 @@ export interface Ending {
   stderr: string
 }
 
+/** Why a test that counts or limits memory is left out. */
+export const SANITIZED = process.env.ASAN_OPTIONS === undefined ? false : 'AddressSanitizer takes memory of its own'
+
 /** How long a child may take before it counts as hung. Generous: other tests run beside it, perhaps under a sanitizer. */
 const PATIENCE_MS = 120_000
 

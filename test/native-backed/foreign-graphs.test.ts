@@ -9,6 +9,15 @@ import { fileURLToPath } from 'node:url'
 import { convertModel } from '../../lib/convert/index.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
 
+/** A protobuf field of bytes. */
+const bytes = (field: number, content: string | Buffer): Buffer => {
+  const body = Buffer.from(content as string)
+  return Buffer.concat([varint((field << 3) | 2), varint(body.length), body])
+}
+const varint = (value: number): Buffer => Buffer.from(value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)])
+const call = bytes(7, Buffer.concat([bytes(4, 'F'), bytes(7, 'own')]))
+const circle = bytes(25, Buffer.concat([bytes(1, 'F'), bytes(10, 'own'), call]))
+
 const source = fileURLToPath(new URL('../fixtures/family/bert', import.meta.url))
 const WEIGHTS = 'weights_fp32.safetensors'
 
@@ -46,6 +55,25 @@ describe('an ONNX export', () => {
 
   test('without its weights is refused', async () => {
     await assert.rejects(load(pointingAt('weights_fp99.safetensors')), { code: 'MODEL_INVALID', message: /does not exist/ })
+  })
+
+  test('whose functions call each other without a bound is refused', async () => {
+    // ONNX Runtime 1.30 overflows its stack at 3,000 calls in each other, and puts all of 2³⁰ nodes in place. A few are fine.
+    const chain = (length: number, times: number, reversed = false): Buffer => {
+      const functions = Array.from({ length }, (_, at) => {
+        const node = at === length - 1 ? bytes(4, 'Identity') : Buffer.concat([bytes(4, `F${String(at + 1)}`), bytes(7, 'own')])
+        return bytes(
+          25,
+          Buffer.concat([bytes(1, `F${String(at)}`), bytes(10, 'own'), ...Array.from({ length: times }, () => bytes(7, node))]),
+        )
+      })
+      return Buffer.concat([graph, ...(reversed ? functions.reverse() : functions)])
+    }
+    for (const reversed of [false, true]) {
+      await assert.rejects(load(chain(3000, 1, reversed)), { code: 'MODEL_INVALID', message: /deep in each other/ })
+      await assert.rejects(load(chain(30, 2, reversed)), { code: 'MODEL_INVALID', message: /more than 1000000 nodes/ })
+    }
+    await assert.rejects(load(Buffer.concat([graph, circle])), { code: 'MODEL_INVALID', message: /in a circle/ })
   })
 
   test('cut anywhere or of noise is refused', async () => {
