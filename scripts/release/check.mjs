@@ -4,7 +4,7 @@
 // usage: node scripts/release/check.mjs [TARBALL]      without one, the checkout is packed
 
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -22,6 +22,7 @@ export async function checkPackages(tarball) {
   const findings = messages.map((message) => `publint: ${formatMessage(message, manifest) ?? message.code}`)
   for (const name of installScripts) if (manifest.scripts?.[name] !== undefined) findings.push(`package.json has a script ${name}`)
   if (manifest.gypfile !== false) findings.push('package.json: gypfile is not false, so npm would compile')
+  findings.push(...(await undeclaredImports(tarball, manifest)))
   // The package has ES modules only: CommonJS reaches them by require() of a module, which Node has from 20.19 on.
   const require = createRequire(join(root, 'package.json'))
   const attw = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist', 'index.js')
@@ -32,6 +33,21 @@ export async function checkPackages(tarball) {
     },
   )
   if (findings.length > 0) throw new StepFailed(`${basename(tarball)} is not as it should be`, { lines: findings })
+}
+
+/** Packages that the packed code loads and the manifest does not name: what is bundled must not be asked for, what is asked for must be installed. */
+async function undeclaredImports(tarball, manifest) {
+  const named = [manifest.dependencies, manifest.peerDependencies].flatMap((part) => Object.keys(part ?? {}))
+  const code = await run('tar', ['-xzOf', tarball, '--wildcards', 'package/dist/*.js'])
+  const imports = [...code.matchAll(/^(?:import|export)\b[^'"\n]*?\bfrom ?"([^"]+)"|\b(?:import|lazily)\("([^"]+)"\)/gm)].map(
+    (found) => found[1] ?? found[2],
+  )
+  const packages = imports
+    .filter((name) => !/^(\.|node:)/.test(name))
+    .map((name) => name.split('/', name.startsWith('@') ? 2 : 1).join('/'))
+  return [...new Set(packages)]
+    .filter((name) => !named.includes(name) && !isBuiltin(name))
+    .map((name) => `dist loads ${name}, which package.json does not name`)
 }
 
 if (isMain(import.meta.url)) {
