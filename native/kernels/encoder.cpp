@@ -1,13 +1,8 @@
 #include "encoder.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
-#include <limits>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -16,39 +11,10 @@ namespace gabion::kernels {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-constexpr size_t kLargePage = size_t{2} << 20U;
 // Packing copies memory; more threads than this only wait for it.
 constexpr size_t kPackingThreads = 8;
 
-// The C library's allocator never gives a hole of this size back to the system: models that come and go would leave
-// their places behind, full of what small blocks have made of them. ASan must see the end of each block, so there it
-// has them all.
-#ifdef __SANITIZE_ADDRESS__
-constexpr size_t kMappedFrom = std::numeric_limits<size_t>::max();
-#else
-constexpr size_t kMappedFrom = kLargePage;
-#endif
-
-size_t RoundedUp(size_t bytes, size_t unit = kCacheLine) { return (bytes + unit - 1) / unit * unit; }
-
-/// Memory that starts on a large page; null where there is none. Weights are read from end to end for every text: with
-/// small pages each 4 KB would cost a search of the page tables.
-void* MapLargePages(size_t bytes) noexcept {
-  void* mapped = mmap(nullptr, bytes + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) {
-    return nullptr;
-  }
-  auto* const start = static_cast<char*>(mapped);
-  const size_t before = (kLargePage - reinterpret_cast<uintptr_t>(start) % kLargePage) % kLargePage;
-  if (before > 0) {
-    munmap(start, before);
-  }
-  munmap(start + before + bytes, kLargePage - before);
-#ifdef MADV_HUGEPAGE
-  madvise(start + before, bytes, MADV_HUGEPAGE);  // a wish; without it everything works as well
-#endif
-  return start + before;
-}
+size_t RoundedUp(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
 
 struct Placed {
   PackingJob job;
@@ -146,26 +112,6 @@ std::vector<float> BiasesByHead(const StoredEncoder& stored, size_t heads) {
 }
 
 }  // namespace
-
-AlignedBytes::AlignedBytes(size_t size) : size_(size) {
-  if (size >= kMappedFrom) {
-    const size_t rounded = RoundedUp(size, kLargePage);
-    bytes_ = std::unique_ptr<void, FreeAligned>(MapLargePages(rounded), FreeAligned{rounded});
-  } else {
-    bytes_.reset(std::aligned_alloc(kCacheLine, RoundedUp(size)));
-  }
-  if (bytes_ == nullptr) {
-    throw std::bad_alloc();
-  }
-}
-
-void FreeAligned::operator()(void* bytes) const noexcept {
-  if (mapped > 0) {
-    munmap(bytes, mapped);
-  } else {
-    std::free(bytes);  // NOLINT(cppcoreguidelines-no-malloc): the counterpart of aligned_alloc
-  }
-}
 
 void* Workspace::OfSize(size_t bytes) {
   if (bytes_.size() < bytes) {

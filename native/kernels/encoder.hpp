@@ -7,10 +7,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "instruction_set.hpp"
+#include "memory.hpp"
 #include "packing.hpp"
 
 namespace gabion::kernels {
@@ -52,25 +52,6 @@ struct StoredEncoder {
   const float* distance_biases = nullptr;  ///< [2 · longest - 1, heads] by key - query + longest - 1; null: none
   size_t longest = 0;
   int64_t padding_id = -1;  ///< see PackedEncoder
-};
-
-struct FreeAligned {
-  size_t mapped = 0;  ///< bytes of a mapping of its own; 0: of the allocator
-  void operator()(void* bytes) const noexcept;
-};
-
-/// Memory that starts on a cache line; from the size of a large page on it starts on one, is mapped by itself and goes
-/// back to the system when it is freed.
-class AlignedBytes {
- public:
-  AlignedBytes() = default;
-  explicit AlignedBytes(size_t size);
-  void* get() const noexcept { return bytes_.get(); }
-  size_t size() const noexcept { return size_; }
-
- private:
-  std::unique_ptr<void, FreeAligned> bytes_;
-  size_t size_ = 0;
 };
 
 /// What one running thread needs; it grows to the longest text seen and is never shared.

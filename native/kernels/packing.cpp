@@ -247,8 +247,8 @@ bool MoveBfloat16(const PackingJob& job, size_t first, size_t depth, size_t colu
   return !infinite;
 }
 
-/// The same for kBfloat16Wide: column i beside column i + lanes, so that one load gives two vectors, by a shift and by a
-/// mask.
+/// The same for kBfloat16Wide: column i beside column i + lanes, so that one load gives two vectors, by a shift and by
+/// a mask.
 template <size_t panel>
 bool MoveWideBfloat16(const PackingJob& job, size_t first, size_t depth, size_t column, uint16_t* to) {
   const auto* from = static_cast<const uint16_t*>(job.source.values) + first * job.outputs + column;
@@ -346,8 +346,8 @@ void ShareRange(const StoredMatrix& weight, size_t inputs, size_t outputs, const
 
 PackedSize SizeOf(const PackingJob& job, Format format, size_t panel) {
   const size_t depth = job.slices == 0 ? 0 : job.inputs / job.slices;
-  if ((panel != 8 && panel != 16 && panel != 32) || depth == 0 || depth * job.slices != job.inputs || depth % 32 != 0 || depth > 1024 ||
-      job.panel_columns.size() * panel != job.outputs) {
+  if ((panel != 8 && panel != 16 && panel != 32) || depth == 0 || depth * job.slices != job.inputs || depth % 32 != 0 ||
+      depth > 1024 || job.panel_columns.size() * panel != job.outputs) {
     throw std::invalid_argument("a weight of [" + std::to_string(job.inputs) + ", " + std::to_string(job.outputs) +
                                 "] cannot be cut into panels of " + std::to_string(panel) + " columns");
   }

@@ -2,7 +2,8 @@
 // Runs what is built for arm64 under emulation: the tests of the kernels, and the binaries of prebuilds/ with texts of the golden file, every
 // instruction set on a processor that has it, beside the golden vectors and this machine's own. Builds what is not there.
 //
-// usage: npm run test:arm64 -- [--texts COUNT] [--short]      --short: six texts, and small shapes in the tests of the kernels
+// usage: npm run test:arm64 -- [--texts COUNT] [--short]      --short: six texts, small shapes in the tests of the
+// kernels, and without the tests that compare with ONNX Runtime's operators
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +12,8 @@ import { gunzipSync } from 'node:zlib'
 import { checkPrebuild } from '../check-prebuild.mjs'
 import { prebuild } from '../prebuild.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
-import { instructionSets, runOnArm64 } from './emulator.mjs'
+import { buildArm64Tests } from './cross-build.mjs'
+import { instructionSets, runNodeOnArm64, runOnArm64 } from './emulator.mjs'
 import { checkKernels } from './kernels.mjs'
 
 /** By precision: the least cosine to the golden vectors, and to the vectors of another architecture. */
@@ -23,6 +25,7 @@ const bounds = {
 
 async function main({ texts, short }) {
   await checkKernels({ short })
+  if (!short) await checkEncoderSession()
   const folder = join(root, 'prebuilds', 'linux-arm64')
   if (!existsSync(folder)) await prebuild({ target: 'linux-arm64' })
   await checkPrebuild(folder)
@@ -36,7 +39,7 @@ async function main({ texts, short }) {
   const here = JSON.parse(lastLine(await run(process.execPath, args)))
   const failures = []
   for (const [set, cpu] of Object.entries(instructionSets)) {
-    const there = JSON.parse(lastLine(await runOnArm64(set, args, { PREBUILDS_ONLY: '1' })))
+    const there = JSON.parse(lastLine(await runNodeOnArm64(set, args, { PREBUILDS_ONLY: '1' })))
     if (there.arch !== 'arm64' || !there.libraries.every((file) => file.includes('prebuilds/linux-arm64'))) {
       throw new StepFailed(`expected the arm64 binaries of prebuilds/, ran ${there.arch} with ${there.libraries.join(', ')}`)
     }
@@ -57,6 +60,18 @@ async function main({ texts, short }) {
     }
   }
   if (failures.length > 0) throw new StepFailed('arm64 computes something else', { lines: failures })
+}
+
+/** The encoder of a model against the graph of standard operators, with every instruction set that a processor has. */
+async function checkEncoderSession() {
+  const tests = await buildArm64Tests()
+  for (const set of ['neon', 'neon-dotprod', 'neon-bf16']) {
+    const output = await runOnArm64(set, [tests, '--gtest_filter=EncoderSessionTest.*'])
+    const [, passed] = /\[ {2}PASSED {2}\] (\d+) tests/.exec(output) ?? []
+    if (!(Number(passed) > 1) || output.includes('SKIPPED'))
+      throw new StepFailed(`the encoder's tests did not run on ${instructionSets[set]}`)
+    console.log(`encoder on ${instructionSets[set]}: ${passed} tests`)
+  }
 }
 
 const floats = (bytes) => new Float32Array(Uint8Array.from(bytes).buffer)

@@ -6,23 +6,31 @@ import { join, relative } from 'node:path'
 import { prepareOrt } from '../prepare-ort.mjs'
 import { StepFailed, root, run } from '../setup/run.mjs'
 import { buildEnvironment, findTools } from '../setup/toolchain.mjs'
-import { arm64Folder, unpackArm64Packages } from './packages.mjs'
+import { arm64Folder, arm64GoogleTest, unpackArm64Packages } from './packages.mjs'
 import { requireTools } from './tools.mjs'
 
 const triple = 'aarch64-unknown-linux-gnu'
 const log = 'native-arm64'
+const folder = join(root, 'build', 'native-arm64')
 
 /** Strips arm64 binaries. */
 export const arm64Strip = 'aarch64-linux-gnu-strip'
 
 /** Builds the addon; returns the folder that holds it with the runtime library beside it. */
-export async function buildArm64Addon({ echo = false } = {}) {
+export const buildArm64Addon = ({ echo = false } = {}) => build('gabion', { echo })
+
+/** Builds the native tests; returns their program. */
+export async function buildArm64Tests() {
+  await build('gabion_tests', { definitions: ['GABION_TESTS=ON', `GTest_DIR=${await arm64GoogleTest()}`] })
+  return join(folder, 'native', 'test', 'gabion_tests')
+}
+
+async function build(target, { echo = false, definitions: more = [] } = {}) {
   await requireTools(['compiler'])
   const { folder: sdk } = await prepareOrt('linux-arm64')
   const { found, missing } = await findTools('start')
   if (missing.length > 0) throw new StepFailed('`npm run setup` installs the tools of an ordinary build first', { exitCode: 2 })
   const rust = await findRust(found)
-  const folder = join(root, 'build', 'native-arm64')
   const { include_dir: nodeApi } = createRequire(join(root, 'package.json'))('node-api-headers')
   const definitions = [
     `CMAKE_TOOLCHAIN_FILE=${join(root, 'scripts', 'arm64', 'aarch64-linux-gnu.cmake')}`,
@@ -35,13 +43,14 @@ export async function buildArm64Addon({ echo = false } = {}) {
     `GABION_CARGO_TARGET=${triple}`,
     `GABION_RUSTFLAGS=${rust.flags}`,
     `CARGO_EXECUTABLE=${rust.cargo}`,
+    ...more,
   ]
   // The toolchain file names the compilers.
   const env = { ...buildEnvironment(found), CARGO: rust.cargo, RUSTC: rust.rustc }
   for (const name of ['CC', 'CXX']) delete env[name]
   const options = { log, echo, env }
   await run(found.cmake.path, ['-S', '.', '-B', folder, '-G', 'Ninja', ...definitions.map((definition) => `-D${definition}`)], options)
-  await run(found.cmake.path, ['--build', folder, '--target', 'gabion'], options)
+  await run(found.cmake.path, ['--build', folder, '--target', target], options)
   return join(folder, 'Release')
 }
 

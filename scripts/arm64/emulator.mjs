@@ -14,21 +14,26 @@ const newer = `${common} aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc
 const processors = {
   'cortex-a72': { features: common, part: '0xd08' },
   'neoverse-n1': { features: newer, part: '0xd0c' },
-  'max,sve=off': { features: `${newer} asimdfhm i8mm bf16`, part: '0xd4f' },
+  'max,sve=off,pauth-impdef=on': { features: `${newer} asimdfhm i8mm bf16`, part: '0xd4f' },
 }
 
 /** The instruction sets of gabion's kernels, each with a processor that has it. */
 export const instructionSets = {
   neon: 'cortex-a72',
   'neon-dotprod': 'neoverse-n1',
-  'neon-i8mm': 'max,sve=off',
-  'neon-bf16': 'max,sve=off',
+  'neon-i8mm': 'max,sve=off,pauth-impdef=on',
+  'neon-bf16': 'max,sve=off,pauth-impdef=on',
 }
 
 /** Runs a script with Node for arm64 and an instruction set's kernels, and returns its standard output. */
-export async function runOnArm64(instructionSet, args, env = {}) {
-  await requireTools(['emulator'])
+export async function runNodeOnArm64(instructionSet, args, env = {}) {
   const { path: node } = await nodeRelease('20', 'arm64')
+  return runOnArm64(instructionSet, [node, ...args], { NODE_OPTIONS: '', GABION_ISA: instructionSet, ...env })
+}
+
+/** Runs a program for arm64 on a processor that has an instruction set, and returns its standard output. */
+export async function runOnArm64(instructionSet, command, env = {}) {
+  await requireTools(['emulator'])
   const cpu = instructionSets[instructionSet]
   const libraries = join(arm64Folder, `root-${cpu.split(',')[0]}`)
   if (!existsSync(join(libraries, 'proc', 'cpuinfo'))) {
@@ -37,8 +42,8 @@ export async function runOnArm64(instructionSet, args, env = {}) {
     // ONNX Runtime reads what the kernel says of the processor: of this machine's it would make nothing and end in a crash.
     writeFileSync(join(libraries, 'proc', 'cpuinfo'), cpuinfo(processors[cpu]))
   }
-  const options = { log: 'arm64-emulated', env: { ...process.env, NODE_OPTIONS: '', GABION_ISA: instructionSet, ...env } }
-  return run('qemu-aarch64-static', ['-L', libraries, '-cpu', cpu, node, ...args], options)
+  const options = { log: 'arm64-emulated', env: { ...process.env, ...env } }
+  return run('qemu-aarch64-static', ['-L', libraries, '-cpu', cpu, ...command], options)
 }
 
 function cpuinfo({ features, part }) {

@@ -4,20 +4,19 @@
 //
 // usage: node scripts/arm64/kernels.mjs [--short]
 
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
 import { buildEnvironment, findTools } from '../setup/toolchain.mjs'
 import { instructionSets } from './emulator.mjs'
-import { arm64Folder, unpackArm64Packages } from './packages.mjs'
+import { arm64GoogleTest } from './packages.mjs'
 import { requireTools } from './tools.mjs'
 
 /** What the kernels must find on each processor, the best first. */
 const usable = {
   'cortex-a72': ['neon'],
   'neoverse-n1': ['neon-dotprod', 'neon'],
-  'max,sve=off': ['neon-bf16', 'neon-i8mm', 'neon-dotprod', 'neon'],
+  'max,sve=off,pauth-impdef=on': ['neon-bf16', 'neon-i8mm', 'neon-dotprod', 'neon'],
 }
 
 const suite = 'Variants/Kernels'
@@ -51,15 +50,12 @@ async function build() {
   if (found.cmake === undefined || found.ninja === undefined) {
     throw new StepFailed('`npm run setup` installs CMake and Ninja first', { exitCode: 2 })
   }
-  const gtest = join(arm64Folder, 'gtest')
-  const config = join(gtest, 'usr', 'lib', 'aarch64-linux-gnu', 'cmake', 'GTest')
-  if (!existsSync(config)) await unpackArm64Packages(['libgtest-dev'], gtest)
   const folder = join(root, 'build', 'kernels-arm64')
   const definitions = [
     `CMAKE_TOOLCHAIN_FILE=${join(root, 'scripts', 'arm64', 'aarch64-linux-gnu.cmake')}`,
     'CMAKE_BUILD_TYPE=Release',
     'GABION_TESTS=ON',
-    `GTest_DIR=${config}`,
+    `GTest_DIR=${await arm64GoogleTest()}`,
   ]
   const env = { ...buildEnvironment(found) }
   for (const name of ['CC', 'CXX']) delete env[name] // the toolchain file names the compilers

@@ -39,3 +39,11 @@ export async function unpackArm64Packages(names, folder) {
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(downloads)) await run('dpkg-deb', ['-x', join(downloads, name), folder], { log })
 }
+
+/** GoogleTest for arm64: the folder that CMake takes as GTest_DIR. */
+export async function arm64GoogleTest() {
+  const folder = join(arm64Folder, 'gtest')
+  const config = join(folder, 'usr', 'lib', 'aarch64-linux-gnu', 'cmake', 'GTest')
+  if (!existsSync(config)) await unpackArm64Packages(['libgtest-dev'], folder)
+  return config
+}
