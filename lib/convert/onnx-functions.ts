@@ -1,6 +1,7 @@
 // Whether an ONNX file's own functions can be put in place of their calls. ONNX Runtime does so when it opens a graph, call by call within call,
 // without a bound: a file of 170 KB can overflow its stack, and one of a few calls of calls fill any memory. Field numbers are those of onnx.proto3.
 
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 import { ProtobufReader, type ProtobufField, type Stretch } from './protobuf-reader.js'
@@ -23,8 +24,8 @@ interface Body {
  * @throws GabionError `MODEL_INVALID`, also if the file is broken
  */
 export async function refuseEndlessFunctions(file: string): Promise<void> {
-  const handle = await open(file, 'r').catch(() => null)
-  if (handle === null) return // who opens it tells why it cannot be
+  if (!mayHaveFunctions(file)) return
+  const handle = await open(file, 'r')
   try {
     const { size } = await handle.stat()
     const reader = new ProtobufReader(file, handle, size)
@@ -39,6 +40,42 @@ export async function refuseEndlessFunctions(file: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** Looks at the outermost fields alone and at once, since every start of a process waits for it. Whatever is odd may have functions. */
+function mayHaveFunctions(file: string): boolean {
+  let handle: number
+  try {
+    handle = openSync(file, 'r')
+  } catch {
+    return false // who opens it tells why it cannot be
+  }
+  try {
+    const { size } = fstatSync(handle)
+    const head = Buffer.alloc(16)
+    for (let at = 0; at < size;) {
+      const length = readSync(handle, head, 0, head.length, at)
+      const tag = varintAt(head.subarray(0, length), 0)
+      const value = tag && varintAt(head.subarray(0, length), tag.next)
+      if (!tag || !value || tag.value >> 3 === FUNCTIONS) return true
+      const wire = tag.value & 7
+      if (wire !== 0 && wire !== 2) return true // no field of a model is of a fixed size
+      at += value.next + (wire === 2 ? value.value : 0)
+    }
+    return false
+  } finally {
+    closeSync(handle)
+  }
+}
+
+function varintAt(bytes: Buffer, from: number): { value: number; next: number } | null {
+  let value = 0
+  for (let index = 0; index < 7 && from + index < bytes.length; index++) {
+    const byte = bytes[from + index] as number
+    value += (byte & 0x7f) * 2 ** (7 * index)
+    if (byte < 0x80) return { value, next: from + index + 1 }
+  }
+  return null
 }
 
 /** What a function comes to: its nodes, and calls that lie in each other. */
