@@ -43,6 +43,9 @@ const echarts = {
 /** The entry that everybody imports. */
 const MAIN = 'lib/index.ts'
 
+/** Parts of Node that take a millisecond or more to import. */
+const SLOW = ['node:crypto', 'node:http', 'node:https', 'node:util', 'node:zlib']
+
 const options = {
   absWorkingDir: root,
   entryPoints: ['index', 'ai-sdk/index', 'cli/main', 'internals'].map((name) => ({ in: `lib/${name}.ts`, out: name })),
@@ -70,6 +73,10 @@ async function fewFilesForMain() {
     metafile.inputs[name].imports.filter((each) => !each.external && each.kind === kind).map(({ path }) => path)
   const reached = new Set([MAIN])
   for (const name of reached) for (const path of importsOf(name, 'import-statement')) reached.add(path)
+  for (const name of reached) {
+    const slow = metafile.inputs[name].imports.find(({ kind, path }) => kind === 'import-statement' && SLOW.includes(path))
+    if (slow !== undefined) throw new Error(`${name} imports ${slow.path}, which makes every start slower: take it from lib/lazy.ts`)
+  }
   const dynamic = Object.keys(metafile.inputs).flatMap((name) => importsOf(name, 'dynamic-import'))
   const others = new Set(
     [...dynamic, 'lib/ai-sdk/index.ts', 'lib/internals.ts'].filter((name) => !reached.has(name)).map((name) => join(root, name)),

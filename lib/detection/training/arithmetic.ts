@@ -1,7 +1,7 @@
 // Owns the mark of an encoder's arithmetic: vectors of other instructions or of another version of the kernels differ in their last digits,
 // and heads trained on them in their bytes.
 
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../../lazy.js'
 import type { Embedder } from '../../embedding/embedder.js'
 
 /** One of each length at which kernels take another way: a word, a sentence, a window that is full. */
@@ -14,7 +14,8 @@ const PROBES = [
 /** 16 hexadecimal digits that are the same where texts have the same vectors, bit for bit. */
 export async function arithmeticMark(embedder: Pick<Embedder, 'embedBatch'>): Promise<string> {
   const { data } = await embedder.embedBatch(PROBES)
-  return createHash('sha256')
+  return nodeCrypto()
+    .createHash('sha256')
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('hex')
     .slice(0, 16)
