@@ -42,7 +42,10 @@ export interface EmbedderOptions {
    * variable `GABION_CUDA_PROVIDER` names, else that of an installed `onnxruntime-gpu` (Python) or `onnxruntime-node`.
    */
   cudaLibrary?: string
-  /** Texts that may run at once; default: what cgroup quota, affinity and physical cores allow. */
+  /**
+   * Texts that may run at once, and threads that may share a text that is the only one (eight at most). Default: what cgroup quota, affinity
+   * and physical cores allow.
+   */
   threads?: number
   /** `false` for no cache, or its bound in bytes (default 32 MiB). */
   cache?: false | { maxBytes?: number }

@@ -88,7 +88,8 @@ constexpr size_t kNotes = 5;  // tokenize, encode, project in ms; tokens kept, t
 void EmbedSync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guard(env, [&] {
-    const std::shared_ptr<const Model> model = FromHandle<OpenModel>(info[0])->model();
+    const auto open = FromHandle<OpenModel>(info[0]);
+    const std::shared_ptr<const Model> model = open->model();
     const std::string text = ToUtf8(env, info[1], "text");
     const std::shared_ptr<const Projection> projection = ToProjection(info[2]);
     auto* vector = ToRoom<float>(info[3], model->dimensions(), "vector");
@@ -100,6 +101,7 @@ void EmbedSync(const Napi::CallbackInfo& info) {
     auto* notes = ToRoom<double>(info[5], kNotes, "notes");
     // One a thread, so that synchronous calls allocate nothing after the first.
     thread_local Scratch scratch;
+    scratch.helpers = open->threads() - 1;
     EncodeTimes times;
     int32_t kept = 0;
     int32_t total = 0;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "status.hpp"
+#include "text_crew.hpp"
 
 namespace gabion {
 namespace {
@@ -249,8 +250,12 @@ void EncoderSession::Run(size_t tokens, Scratch& scratch) const {
     scratch.states.resize(tokens * width());
   }
   // A stop while the text was tokenized counts too.
-  if (scratch.stopped() || !encoder_->Run(scratch.ids.data(), tokens, scratch.workspace, scratch.stop_flag(),
-                                          scratch.states.data())) {
+  const auto finished = [&] {
+    const TextCrew::Run run(TextCrew::Process(), scratch.helpers, encoder_->WorkOf(tokens));
+    return encoder_->Run(scratch.ids.data(), tokens, scratch.workspace, scratch.stop_flag(), run.crew(),
+                         scratch.states.data());
+  };
+  if (scratch.stopped() || !finished()) {
     throw Error(Code::kAborted, "the run was stopped");
   }
   float* result = scratch.hidden.data();

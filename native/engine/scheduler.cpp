@@ -9,6 +9,9 @@
 #include <numeric>
 #include <utility>
 
+#include "pause.hpp"
+#include "text_crew.hpp"
+
 namespace gabion {
 namespace {
 
@@ -19,15 +22,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kExitPatience = std::chrono::seconds(1);
 
 constexpr auto kWatch = std::chrono::microseconds(100);
-
-// Tells the processor that this thread only looks.
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 // Signals belong to the host's threads.
 class SignalsBlocked {
@@ -249,18 +243,30 @@ void Scheduler::Work(Slot& slot) {
   pthread_setname_np(pthread_self(), "gabion-encoder");
 #endif
   std::unique_lock lock(mutex_);
-  for (bool ran = false;; ran = true) {
+  bool ran = false;
+  for (;;) {
     size_t index = 0;
     std::shared_ptr<Request> request;
     if (ran && queue_.empty()) {
       Watch(lock);
     }
-    wake_.wait(lock, [&] { return stopping_ || (request = TakeText(index)) != nullptr; });
+    ran = false;
+    TextCrew& crew = TextCrew::Process();
+    wake_.wait(lock, [&] { return stopping_ || (request = TakeText(index)) != nullptr || crew.wanted(); });
+    if (request == nullptr && !stopping_) {
+      const size_t seen = arrivals_;
+      lock.unlock();
+      crew.Help([&] { return arrivals_ != seen; });
+      lock.lock();
+      continue;
+    }
     if (request == nullptr) {
       break;
     }
     slot.running = request;
     slot.scratch.Rearm();
+    // While texts wait, every thread gets one of its own.
+    slot.scratch.helpers = queue_.empty() ? std::min(request->parallel_, slots_.size()) - 1 : 0;
     lock.unlock();
 
     std::optional<Error> failure;
@@ -276,6 +282,7 @@ void Scheduler::Work(Slot& slot) {
     }
 
     lock.lock();
+    ran = true;
     slot.running.reset();
     --request->running_;
     request->times_.tokenize_ns += times.tokenize_ns;
@@ -301,11 +308,18 @@ void Scheduler::Work(Slot& slot) {
   thread_ended_.notify_all();
 }
 
+void Scheduler::CallHelpers() noexcept {
+  // Whoever has seen that nobody wants help, but does not wait yet, holds the lock.
+  { const std::lock_guard lock(mutex_); }
+  wake_.notify_all();
+}
+
 void Scheduler::StopAtExit() noexcept {
   // No lock on the threads: at exit nobody starts any, and waiting for one that does could hang the process.
   std::unique_lock lock(mutex_);
   exiting_ = true;
   stopping_ = true;
+  ++arrivals_;  // lets helpers leave
   queue_.clear();
   for (const auto& slot : slots_) {
     if (slot->running != nullptr) {

@@ -1,6 +1,7 @@
 // Requests (texts to embed) and the one set of encoder threads that works them off.
 //
-// - A text runs on one thread. Texts of one request run side by side, longest first; requests take turns text by text,
+// - A text has one thread, and helpers while it is the only one (text_crew.hpp). Texts of one request run side by side,
+//   longest first; requests take turns text by text,
 //   so that a single text never waits behind a whole batch.
 // - The queue is bounded: a request that does not fit is refused at once (kOverloaded).
 // - A request owns its texts and its results. Nobody else's memory is touched by an encoder thread, so a caller may
@@ -99,6 +100,9 @@ class Scheduler {
 
   /// Drops what has not started, stops what runs; the request then fails with the given error. No effect once settled.
   void Cancel(const std::shared_ptr<Request>& request, const Error& reason);
+
+  /// Wakes threads that have no text, so that they help the running one.
+  void CallHelpers() noexcept;
 
  private:
   struct Slot {

@@ -227,8 +227,8 @@ void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored
     Workspace workspace;
     std::vector<float> hidden(ids.size() * shape.hidden);
     const StopQuestion never{[](const void*) { return false; }, nullptr};
-    void* memory = workspace.OfSize(variant_.workspace_bytes(measured, ids.size()));
-    variant_.encode(measured, ids.data(), ids.size(), memory, never, hidden.data());
+    void* memory = workspace.OfSize(variant_.workspace_bytes(measured, ids.size(), 1));
+    variant_.encode(measured, ids.data(), ids.size(), memory, never, nullptr, hidden.data());
   });
   std::vector<float> greatest(shape.layers * of_layer);
   for (const std::vector<float>& of_one : of_sample) {
@@ -261,13 +261,18 @@ void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored
   input_factors_ = std::move(factors);
 }
 
+size_t Encoder::WorkOf(size_t tokens) const noexcept {
+  const size_t hidden = packed_.hidden;
+  return packed_.layers * tokens * (4 * hidden * hidden + 2 * hidden * packed_.intermediate + 2 * tokens * hidden);
+}
+
 bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
-                  float* hidden) const {
+                  const Crew* crew, float* hidden) const {
   const StopQuestion question{
       [](const void* who) { return static_cast<const std::atomic<bool>*>(who)->load(std::memory_order_relaxed); },
       &stop};
-  void* memory = workspace.OfSize(variant_.workspace_bytes(packed_, tokens));
-  return variant_.encode(packed_, ids, tokens, memory, question, hidden);
+  void* memory = workspace.OfSize(variant_.workspace_bytes(packed_, tokens, crew == nullptr ? 1 : crew->members));
+  return variant_.encode(packed_, ids, tokens, memory, question, crew, hidden);
 }
 
 }  // namespace gabion::kernels

@@ -75,8 +75,12 @@ class Encoder {
           const std::vector<std::vector<int64_t>>& samples = {});
 
   /// Writes the last hidden state, [tokens, hidden]. Ids and their number must be within the tables. False when `stop`
-  /// was set meanwhile.
-  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop, float* hidden) const;
+  /// was set meanwhile. A crew, which may be null, shares the work; the result has the same bits.
+  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop, const Crew* crew,
+           float* hidden) const;
+
+  /// Multiply-adds that a text takes, about.
+  size_t WorkOf(size_t tokens) const noexcept;
 
   Format format() const noexcept { return packed_.format; }
   const Variant& variant() const noexcept { return variant_; }

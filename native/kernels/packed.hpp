@@ -90,6 +90,15 @@ struct StopQuestion {
   const void* who;
 };
 
+/// Threads that share the work on one text. `share` has every item run once, on any of `members` threads at a time, each
+/// with its number, and returns when all items have ended.
+struct Crew {
+  size_t members;
+  void (*share)(void* who, size_t items, void (*run)(const void* work, size_t item, size_t member),
+                const void* work);
+  void* who;
+};
+
 /// One instruction set's compiled kernels. Rows and vectors need no alignment.
 struct Variant {
   const char* name;
@@ -97,12 +106,12 @@ struct Variant {
   Format bfloat16;  ///< what Precision::kBf16 is computed in on bf16 weights
   size_t panel_columns;
 
-  /// Bytes that Encode needs for so many tokens.
-  size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens);
+  /// Bytes that Encode needs for so many tokens on so many threads.
+  size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens, size_t members);
   /// The last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is aligned
-  /// to 64.
+  /// to 64. With a crew, which may be null, the same bits come from several threads.
   bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
-                 float* hidden);
+                 const Crew* crew, float* hidden);
 
   /// y [rows, outputs] = x [rows, slices · depth] · W + b, for tests and benches. The workspace takes
   /// rows · (depth + 64) · 4 + 4096 bytes.

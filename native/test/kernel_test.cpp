@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "kernel_reference.hpp"
 
@@ -241,7 +243,7 @@ std::vector<float> HiddenState(const Encoder& encoder, const std::vector<int64_t
                                kernels::Workspace& workspace) {
   const std::atomic<bool> stop{false};
   std::vector<float> state(ids.size() * hidden);
-  EXPECT_TRUE(encoder.Run(ids.data(), ids.size(), workspace, stop, state.data()));
+  EXPECT_TRUE(encoder.Run(ids.data(), ids.size(), workspace, stop, nullptr, state.data()));
   return state;
 }
 
@@ -276,6 +278,46 @@ TEST_P(Kernels, EncodeLikeTheReference) {
         EXPECT_LT(RelativeError(HiddenState(exact, ids, shape.hidden, workspace), expected), 5e-6) << where;
         EXPECT_LT(RelativeError(HiddenState(narrow, ids, shape.hidden, workspace), expected), 2e-2) << where;
         EXPECT_LT(RelativeError(HiddenState(integer, ids, shape.hidden, workspace), expected), 4e-2) << where;
+      }
+    }
+  }
+}
+
+/// Gives each item to a thread of its own turn, the last items first: no order may count.
+void ShareBackwards(void* who, size_t items, void (*run)(const void*, size_t, size_t), const void* work) {
+  const size_t members = *static_cast<const size_t*>(who);
+  std::vector<std::thread> threads;
+  for (size_t member = 0; member < members; ++member) {
+    threads.emplace_back([=] {
+      for (size_t item = items; item-- > 0;) {
+        if (item % members == member) {
+          run(work, item, member);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+TEST_P(Kernels, GiveTheSameBitsOnSeveralThreads) {
+  const EncoderShape shape{2, 4, 128, 256, 1e-12F};
+  const test::RandomEncoder reference(shape, 17);
+  std::mt19937 random(18);
+  kernels::Workspace workspace;
+  const std::atomic<bool> stop{false};
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    const Encoder encoder(shape, reference.Stored(true), precision, variant());
+    for (const size_t tokens : {1U, 2U, 7U, 33U, 64U, 100U, 205U}) {
+      const auto ids = RandomIds(tokens, random);
+      const std::vector<float> alone = HiddenState(encoder, ids, shape.hidden, workspace);
+      for (size_t members : {2U, 3U, 8U}) {
+        const kernels::Crew crew{members, ShareBackwards, &members};
+        std::vector<float> shared(alone.size());
+        EXPECT_TRUE(encoder.Run(ids.data(), tokens, workspace, stop, &crew, shared.data()));
+        EXPECT_EQ(std::memcmp(shared.data(), alone.data(), alone.size() * sizeof(float)), 0)
+            << tokens << " tokens, " << members << " threads";
       }
     }
   }
@@ -358,7 +400,7 @@ TEST_P(Kernels, StopBetweenLayers) {
   const std::atomic<bool> stop{true};
   const std::vector<int64_t> ids{1, 2};
   std::vector<float> state(128);
-  EXPECT_FALSE(encoder.Run(ids.data(), ids.size(), workspace, stop, state.data()));
+  EXPECT_FALSE(encoder.Run(ids.data(), ids.size(), workspace, stop, nullptr, state.data()));
 }
 
 TEST_P(Kernels, RefuseSizesTheyCannotCut) {

@@ -1,7 +1,10 @@
-// One text through the encoder: embeddings, layers, last hidden state. One thread, no allocation.
+// One text through the encoder: embeddings, layers, last hidden state. No allocation.
 //
 // Rows go through everything that is done row by row in chunks, so that a chunk's activations stay in the second-level
 // cache while the weights pass by. A text's numbers depend on its ids alone.
+//
+// A layer has two parts, each of which several threads may share: the heads of attention, and then chunks of rows
+// through all that is behind it. A row's numbers do not depend on which rows are computed with it.
 #pragma once
 
 #include "attention.hpp"
@@ -47,22 +50,44 @@ GABION_INLINE size_t ScalesOfRow(const PackedLinear& linear) {
   return kBytes<F> ? 2 * (linear.depth / linear.group) : 1;
 }
 
+/// What all threads on a text see.
 template <typename F>
 struct Arrays {
   using Activation = typename F::Activation;
-  using Attended = typename AttentionOf<F>::Type::Activation;
   GABION_INLINE Arrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
+    Cutter cutter(workspace);
+    stride = encoder.hidden + kRowPadding;
+    state = cutter.Take<float>(tokens * stride);
+    context = cutter.Take<float>(tokens * stride);
+    if constexpr (kNarrows<F>) {
+      narrow = cutter.Take<Activation>(tokens * stride);
+      narrow_scales = cutter.Take<float>(tokens * ScalesOfRow<F>(encoder.layer[0].qkv));
+    }
+    used = cutter.used();
+  }
+
+  size_t stride;
+  float* state;                  ///< [tokens, hidden]: the residual stream
+  float* context;                ///< [tokens, hidden]
+  Activation* narrow = nullptr;  ///< [tokens, hidden] in the format's numbers
+  float* narrow_scales = nullptr;
+  size_t used;
+};
+
+/// What each thread has for itself.
+template <typename F>
+struct OwnArrays {
+  using Activation = typename F::Activation;
+  using Attended = typename AttentionOf<F>::Type::Activation;
+  GABION_INLINE OwnArrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
     Cutter cutter(workspace);
     const size_t chunk = Smaller(tokens, kChunkRows);
     const size_t padded = PaddedTokens(tokens);
     const size_t width = encoder.hidden / encoder.heads;
     const PackedLinear& down = encoder.layer[0].down;
-    stride = encoder.hidden + kRowPadding;
     wide_stride = down.depth + kRowPadding;
     query_stride = width + kRowPadding;
-    state = cutter.Take<float>(tokens * stride);
-    context = cutter.Take<float>(tokens * stride);
-    sum = cutter.Take<float>(chunk * stride);
+    sum = cutter.Take<float>(chunk * (encoder.hidden + kRowPadding));
     wide = cutter.Take<float>(chunk * wide_stride);
     queries = cutter.Take<Attended>(tokens * query_stride);
     keys = cutter.Take<Attended>(padded * width);
@@ -71,29 +96,22 @@ struct Arrays {
     shares = ShareRows<Attended>::Take(cutter, scores, kTileRows * (padded + kPanel));
     tile = cutter.Take<float>(kMostRows<F> * kPanel);
     if constexpr (kNarrows<F>) {
-      narrow = cutter.Take<Activation>(tokens * stride);
-      narrow_scales = cutter.Take<float>(tokens * ScalesOfRow<F>(encoder.layer[0].qkv));
       narrow_wide = cutter.Take<Activation>(chunk * wide_stride);
       narrow_wide_scales = cutter.Take<float>(chunk * ScalesOfRow<F>(down));
     }
     used = cutter.used();
   }
 
-  size_t stride;
   size_t wide_stride;
   size_t query_stride;
-  float* state;    ///< [tokens, hidden]: the residual stream
-  float* context;  ///< [tokens, hidden]
-  float* sum;      ///< [chunk, hidden]: before a normalisation
-  float* wide;     ///< [chunk, a slice of the intermediate width]
+  float* sum;   ///< [chunk, hidden]: before a normalisation
+  float* wide;  ///< [chunk, a slice of the intermediate width]
   Attended* queries;
   Attended* keys;
   Attended* values;
   float* scores;
   Attended* shares;  ///< the scores' softmax, where it is not written over them
   float* tile;
-  Activation* narrow = nullptr;  ///< [tokens, hidden] in the format's numbers
-  float* narrow_scales = nullptr;
   Activation* narrow_wide = nullptr;
   float* narrow_wide_scales = nullptr;
   size_t used;
@@ -178,7 +196,7 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids,
 /// Projects one head's queries, keys and values out of all rows and lays them out for Attend.
 template <typename F>
 GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& layer, size_t head, const Operand& rows,
-                               size_t tokens, const Arrays<F>& arrays) {
+                               size_t tokens, const OwnArrays<F>& own) {
   const size_t width = encoder.hidden / encoder.heads;
   const size_t padded = PaddedTokens(tokens);
   const size_t panels = width / kPanel;  // of each of the three
@@ -191,21 +209,21 @@ GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& 
       const float* bias = layer.qkv.bias + panel * kPanel;
       const size_t at = part % panels * kPanel;  // within the head's width
       Product<F>(
-          layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, arrays.tile, [&](size_t tile_row, size_t height) {
+          layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, own.tile, [&](size_t tile_row, size_t height) {
             const Floats b0 = Load(bias);
             const Floats b1 = Load(bias + kLanes);
             for (size_t i = 0; i < height; ++i) {
               const size_t token = first + tile_row + i;
-              float* from = arrays.tile + i * kPanel;  // free for use once it is read
+              float* from = own.tile + i * kPanel;  // free for use once it is read
               const Floats v0 = Add(Load(from), b0);
               const Floats v1 = Add(Load(from + kLanes), b1);
               if (part < panels) {
-                PutQuery(arrays.queries + token * arrays.query_stride + at, Multiply(v0, Splat(query_scale)),
+                PutQuery(own.queries + token * own.query_stride + at, Multiply(v0, Splat(query_scale)),
                          Multiply(v1, Splat(query_scale)));
               } else if (part < 2 * panels) {
-                PutKey(arrays.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
+                PutKey(own.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
               } else {
-                PutValue(arrays.values + at * padded, token, v0, v1);
+                PutValue(own.values + at * padded, token, v0, v1);
               }
             }
           });
@@ -244,7 +262,7 @@ GABION_INLINE void NoteGreatest(float* greatest, size_t at, const float* rows, s
 /// Everything of a layer behind the attention, for some rows: output projection, feed-forward, both normalisations.
 template <typename F>
 GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t first, size_t count,
-                              const Arrays<F>& arrays) {
+                              const Arrays<F>& arrays, const OwnArrays<F>& own) {
   const PackedLayer& layer = encoder.layer[index];
   const size_t hidden = encoder.hidden;
   const size_t stride = arrays.stride;
@@ -257,7 +275,7 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   float* greatest = encoder.greatest == nullptr ? nullptr : GreatestOfLayer(encoder, index);
   const auto normalize = [&](const float* weight, const float* bias) {
     for (size_t row = 0; row < count; ++row) {
-      NormalizeRow(arrays.sum + row * stride, hidden, weight, bias, encoder.epsilon, state + row * stride);
+      NormalizeRow(own.sum + row * stride, hidden, weight, bias, encoder.epsilon, state + row * stride);
     }
   };
 
@@ -265,9 +283,9 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   const Operand attended = operand(layer.output, arrays.context + first * stride);
   for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
     const size_t at = panel * kPanel;
-    Product<F>(layer.output, 0, panel, attended, count, arrays.tile, [&](size_t row, size_t height) {
-      AddTile(arrays.tile, height, layer.output.bias + at, state + row * stride + at, stride,
-              arrays.sum + row * stride + at, stride);
+    Product<F>(layer.output, 0, panel, attended, count, own.tile, [&](size_t row, size_t height) {
+      AddTile(own.tile, height, layer.output.bias + at, state + row * stride + at, stride,
+              own.sum + row * stride + at, stride);
     });
   }
   normalize(layer.attention_norm_weight, layer.attention_norm_bias);
@@ -279,25 +297,24 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
     for (size_t panel = 0; panel < panels; ++panel) {
       const size_t at = panel * kPanel;
       const float* bias = layer.up.bias + slice * layer.down.depth + at;
-      Product<F>(layer.up, 0, slice * panels + panel, middle, count, arrays.tile, [&](size_t row, size_t height) {
+      Product<F>(layer.up, 0, slice * panels + panel, middle, count, own.tile, [&](size_t row, size_t height) {
         const Floats b0 = Load(bias);
         const Floats b1 = Load(bias + kLanes);
         for (size_t i = 0; i < height; ++i) {
-          float* to = arrays.wide + (row + i) * arrays.wide_stride + at;
-          Store(to, GeluFor<F>(Add(Load(arrays.tile + i * kPanel), b0)));
-          Store(to + kLanes, GeluFor<F>(Add(Load(arrays.tile + i * kPanel + kLanes), b1)));
+          float* to = own.wide + (row + i) * own.wide_stride + at;
+          Store(to, GeluFor<F>(Add(Load(own.tile + i * kPanel), b0)));
+          Store(to + kLanes, GeluFor<F>(Add(Load(own.tile + i * kPanel + kLanes), b1)));
         }
       });
     }
-    NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, arrays.wide, arrays.wide_stride, count,
-                 layer.down.depth);
-    const Operand wide = AsOperand<F>(layer.down, slice, arrays.wide, arrays.wide_stride, count, arrays.narrow_wide,
-                                      arrays.narrow_wide_scales);
+    NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, own.wide, own.wide_stride, count, layer.down.depth);
+    const Operand wide = AsOperand<F>(layer.down, slice, own.wide, own.wide_stride, count, own.narrow_wide,
+                                      own.narrow_wide_scales);
     for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
       const size_t at = panel * kPanel;
-      Product<F>(layer.down, slice, panel, wide, count, arrays.tile, [&](size_t row, size_t height) {
-        float* to = arrays.sum + row * stride + at;
-        AddTile(arrays.tile, height, slice == 0 ? layer.down.bias + at : nullptr,
+      Product<F>(layer.down, slice, panel, wide, count, own.tile, [&](size_t row, size_t height) {
+        float* to = own.sum + row * stride + at;
+        AddTile(own.tile, height, slice == 0 ? layer.down.bias + at : nullptr,
                 slice == 0 ? state + row * stride + at : to, stride, to, stride);
       });
     }
@@ -305,39 +322,93 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   normalize(layer.feed_forward_norm_weight, layer.feed_forward_norm_bias);
 }
 
+/// Rows `first…` in the numbers that a layer's queries, keys and values are computed from.
+template <typename F>
+GABION_INLINE Operand EnterLayer(const PackedEncoder& encoder, size_t index, size_t first, size_t count,
+                                 const Arrays<F>& arrays) {
+  const PackedLinear& qkv = encoder.layer[index].qkv;
+  const float* rows = arrays.state + first * arrays.stride;
+  if (encoder.greatest != nullptr) {
+    NoteGreatest(GreatestOfLayer(encoder, index), 0, rows, arrays.stride, count, encoder.hidden);
+  }
+  if constexpr (kNarrows<F>) {
+    return AsOperand<F>(qkv, 0, rows, arrays.stride, count, arrays.narrow + first * arrays.stride,
+                        arrays.narrow_scales + first * ScalesOfRow<F>(qkv));
+  } else {
+    return AsOperand<F>(qkv, 0, rows, arrays.stride, count, nullptr, nullptr);
+  }
+}
+
+/// One head of a layer, from all rows into its columns of the context.
+template <typename F>
+GABION_INLINE void RunHead(const PackedEncoder& encoder, size_t index, size_t head, const Operand& rows, size_t tokens,
+                           const Arrays<F>& arrays, const OwnArrays<F>& own) {
+  const size_t width = encoder.hidden / encoder.heads;
+  ProjectHead<F>(encoder, encoder.layer[index], head, rows, tokens, own);
+  const float* biases = encoder.distance_biases == nullptr
+                            ? nullptr
+                            : encoder.distance_biases + head * encoder.distance_stride + encoder.longest - 1;
+  Attend<typename AttentionOf<F>::Type>({own.queries, own.query_stride, own.keys, own.values, width, biases}, tokens,
+                                        own.scores, own.shares, arrays.context + head * width, arrays.stride);
+}
+
+/// Runs `body(item, member)` for every item: on this thread alone, or shared among a crew.
+template <typename Body>
+GABION_NOINLINE void RunItem(const void* body, size_t item, size_t member) {
+  (*static_cast<const Body*>(body))(item, member);
+}
+template <typename Body>
+GABION_INLINE void ForItems(const Crew* crew, size_t items, const Body& body) {
+  if (crew != nullptr) {
+    crew->share(crew->who, items, RunItem<Body>, &body);
+    return;
+  }
+  for (size_t item = 0; item < items; ++item) {
+    RunItem<Body>(&body, item, 0);
+  }
+}
+
+/// Chunks of rows that give each member of a crew as many, none above kChunkRows.
+GABION_INLINE size_t ChunksOf(size_t tokens, size_t members) {
+  const size_t rounds = (tokens + members * kChunkRows - 1) / (members * kChunkRows);
+  return Smaller(tokens, rounds * members);
+}
+
 template <typename F>
 GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace,
-                             StopQuestion stop, float* hidden) {
+                             StopQuestion stop, const Crew* crew, float* hidden) {
   const Arrays<F> arrays(encoder, tokens, workspace);
-  const size_t width = encoder.hidden / encoder.heads;
-  const size_t stride = arrays.stride;
-  EmbedTokens(encoder, ids, tokens, arrays.state, stride);
+  const size_t own_bytes = OwnArrays<F>(encoder, tokens, nullptr).used;
+  const size_t members = crew == nullptr ? 1 : crew->members;
+  const auto own_of = [&](size_t member) {
+    return OwnArrays<F>(encoder, tokens, static_cast<char*>(workspace) + arrays.used + member * own_bytes);
+  };
   // Keys beyond the last token are computed with and then ignored; they must only be finite.
-  __builtin_memset(arrays.keys, 0, PaddedTokens(tokens) * width * sizeof(*arrays.keys));
+  for (size_t member = 0; member < members; ++member) {
+    const OwnArrays<F> own = own_of(member);
+    __builtin_memset(own.keys, 0, PaddedTokens(tokens) * (encoder.hidden / encoder.heads) * sizeof(*own.keys));
+  }
+  EmbedTokens(encoder, ids, tokens, arrays.state, arrays.stride);
+  const Operand rows = EnterLayer<F>(encoder, 0, 0, tokens, arrays);
+  const size_t chunks = ChunksOf(tokens, members);
   for (size_t index = 0; index < encoder.layers; ++index) {
     if (stop.ask(stop.who)) {
       return false;
     }
-    const PackedLayer& layer = encoder.layer[index];
-    if (encoder.greatest != nullptr) {
-      NoteGreatest(GreatestOfLayer(encoder, index), 0, arrays.state, stride, tokens, encoder.hidden);
-    }
-    const Operand rows = AsOperand<F>(layer.qkv, 0, arrays.state, stride, tokens, arrays.narrow, arrays.narrow_scales);
-    for (size_t head = 0; head < encoder.heads; ++head) {
-      ProjectHead<F>(encoder, layer, head, rows, tokens, arrays);
-      const float* biases = encoder.distance_biases == nullptr
-                                ? nullptr
-                                : encoder.distance_biases + head * encoder.distance_stride + encoder.longest - 1;
-      Attend<typename AttentionOf<F>::Type>(
-          {arrays.queries, arrays.query_stride, arrays.keys, arrays.values, width, biases}, tokens, arrays.scores,
-          arrays.shares, arrays.context + head * width, stride);
-    }
-    for (size_t first = 0; first < tokens; first += kChunkRows) {
-      FinishRows<F>(encoder, index, first, Smaller(kChunkRows, tokens - first), arrays);
-    }
+    ForItems(crew, encoder.heads, [&](size_t head, size_t member) {
+      RunHead<F>(encoder, index, head, rows, tokens, arrays, own_of(member));
+    });
+    ForItems(crew, chunks, [&](size_t chunk, size_t member) {
+      const size_t first = tokens * chunk / chunks;
+      const size_t count = tokens * (chunk + 1) / chunks - first;
+      FinishRows<F>(encoder, index, first, count, arrays, own_of(member));
+      if (index + 1 < encoder.layers) {
+        EnterLayer<F>(encoder, index + 1, first, count, arrays);
+      }
+    });
   }
   for (size_t row = 0; row < tokens; ++row) {
-    __builtin_memcpy(hidden + row * encoder.hidden, arrays.state + row * stride, encoder.hidden * sizeof(float));
+    __builtin_memcpy(hidden + row * encoder.hidden, arrays.state + row * arrays.stride, encoder.hidden * sizeof(float));
   }
   return true;
 }

@@ -41,15 +41,18 @@ GABION_INLINE auto WithFormat(Format format, const Body& body) {
   return body(Int8Dot{});
 }
 
-inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens) {
-  return WithFormat(encoder.format,
-                    [&](auto format) { return Arrays<decltype(format)>(encoder, tokens, nullptr).used; });
+inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens, size_t members) {
+  return WithFormat(encoder.format, [&](auto format) {
+    using F = decltype(format);
+    const Arrays<F> shared(encoder, tokens, nullptr);
+    return shared.used + members * OwnArrays<F>(encoder, tokens, nullptr).used;
+  });
 }
 
 inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
-                   float* hidden) {
+                   const Crew* crew, float* hidden) {
   return WithFormat(encoder.format, [&](auto format) {
-    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, hidden);
+    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, crew, hidden);
   });
 }
 
