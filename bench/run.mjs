@@ -14,7 +14,22 @@ import { hasSentenceTransformers } from './rig/sentence-transformers.mjs'
 import { print, printMachine, printResult } from './rig/terminal.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const BENCHES = ['latency', 'boundary', 'event-loop', 'throughput', 'detector', 'models', 'pca', 'size', 'cold-start', 'memory', 'cuda']
+const BENCHES = [
+  'latency',
+  'rivals',
+  'peak',
+  'contention',
+  'boundary',
+  'event-loop',
+  'throughput',
+  'detector',
+  'models',
+  'pca',
+  'size',
+  'cold-start',
+  'memory',
+  'cuda',
+]
 const FORMAT = 'gabion-bench-1'
 const USAGE = `usage: npm run bench -- [options]
   --quick        a few calls of each, to see that everything runs; its numbers mean nothing

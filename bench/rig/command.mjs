@@ -8,7 +8,7 @@ import { printResult } from './terminal.mjs'
 
 /**
  * @typedef {{ title: string, head: string[], rows: string[][] }} Table the first column is text, the others numbers
- * @typedef {{ what: string, limit: number, value: number, unit: string, met: boolean }} Mark
+ * @typedef {{ what: string, limit: number, value: number, unit: string, met: boolean, least?: boolean }} Mark `least`: the limit is the least
  * @typedef {{ tables: Table[], notes: string[], marks: Mark[], measurements: unknown }} Measured
  * @typedef {{ quick: boolean, say: (line: string) => void }} Options
  *

@@ -43,6 +43,7 @@ export function printResult(result) {
 }
 
 /** A mark in words. */
-export function markLine({ what, value, limit, unit }) {
-  return `${what}: ${value.toFixed(unit === '×' ? 3 : 1)} ${unit}, wanted ≤ ${limit} ${unit}`
+export function markLine({ what, value, limit, unit, least = false }) {
+  const digits = { '×': 3, '': 6 }[unit] ?? 1
+  return `${what}: ${value.toFixed(digits)} ${unit}, wanted ${least ? '≥' : '≤'} ${limit} ${unit}`.replaceAll(' ,', ',').trimEnd()
 }

@@ -1,0 +1,102 @@
+// Asks: what part of the machine's arithmetic does one text on one thread use, by number format and length?
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findTools } from '../scripts/setup/toolchain.mjs'
+import { runBench } from './rig/command.mjs'
+import { loadGabion } from './rig/gabion.mjs'
+import { summarize, takeTurns } from './rig/statistics.mjs'
+import { textsOfLength } from './rig/texts.mjs'
+
+const TITLE = 'Peak'
+const QUESTION = "What part of the machine's arithmetic does one text on one thread use, by number format and length?"
+
+const SOURCE = fileURLToPath(new URL('native/machine_peaks.cpp', import.meta.url))
+const FOLDER = fileURLToPath(new URL('../build/bench', import.meta.url))
+const REFERENCE = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2', import.meta.url))
+const LENGTHS = [8, 16, 32, 64, 128, 256]
+const CALLS_PER_TURN = 4
+const turnsFor = (tokens, quick) => (quick ? 2 : Math.max(12, Math.ceil(2000 / tokens)))
+/** Wanted of int8 at 128 tokens. */
+const GOAL = { tokens: 128, part: 0.85 }
+
+async function measure({ quick, say }) {
+  say('what the machine can do')
+  const peaks = await measurePeaks()
+  const embedders = { int8: await loadGabion({ threads: 1, precision: 'int8' }), bf16: await loadGabion({ threads: 1, precision: 'bf16' }) }
+  if (existsSync(REFERENCE)) embedders.fp32 = await loadGabion({ threads: 1, precision: 'fp32', model: REFERENCE })
+  const config = JSON.parse(readFileSync(join(embedders.bf16.info.folder, 'config.json'), 'utf8'))
+  const measurements = {}
+  for (const tokens of quick ? [8, 128] : LENGTHS) {
+    say(`${tokens} tokens`)
+    const inputs = textsOfLength(embedders.bf16, tokens, 32)
+    const contenders = Object.entries(embedders).map(([name, embedder]) => ({ name, call: (text) => embedder.embedSync(text) }))
+    await takeTurns({ contenders, inputs, turns: quick ? 1 : 4, callsPerTurn: CALLS_PER_TURN })
+    const times = await takeTurns({ contenders, inputs, turns: turnsFor(tokens, quick), callsPerTurn: CALLS_PER_TURN })
+    measurements[tokens] = Object.fromEntries(
+      [...times].map(([name, values]) => {
+        const { p50 } = summarize(values)
+        const rate = multiplyAdds(config, tokens) / p50 / 1e3
+        // A format that the processor has no instruction for runs on those of fp32.
+        return [name, { p50, rate, part: rate / (peaks[name] ?? peaks.fp32) }]
+      }),
+    )
+  }
+  return {
+    tables: tablesOf(measurements, peaks),
+    notes: notesOf(embedders.bf16.info),
+    marks: marksOf(measurements),
+    measurements: { peaks, measurements },
+  }
+}
+
+async function measurePeaks() {
+  const { found } = await findTools('start')
+  mkdirSync(FOLDER, { recursive: true })
+  const program = join(FOLDER, 'machine_peaks')
+  execFileSync(found['g++'].path, ['-std=c++20', '-O3', '-march=native', '-o', program, SOURCE])
+  return JSON.parse(execFileSync(program, { encoding: 'utf8' }))
+}
+
+/** Of the linear parts and of attention's two products; all else is no product of matrices. */
+function multiplyAdds({ hidden_size: hidden, intermediate_size: intermediate, num_hidden_layers: layers }, tokens) {
+  return layers * tokens * (4 * hidden * hidden + 2 * hidden * intermediate + 2 * tokens * hidden)
+}
+
+function tablesOf(measurements, peaks) {
+  const lengths = Object.keys(measurements)
+  const names = Object.keys(measurements[lengths[0]])
+  const percent = (part) => `${(100 * part).toFixed(0)} %`
+  return [
+    {
+      title: "Multiply-adds of a text over its whole p50 (tokenizing, rounding, softmax, the call), as a part of the processor's peak",
+      head: ['format', 'peak, 10⁹/s', ...lengths],
+      rows: names.map((name) => [
+        name,
+        (peaks[name] ?? peaks.fp32).toFixed(0),
+        ...lengths.map((tokens) => percent(measurements[tokens][name].part)),
+      ]),
+    },
+    {
+      title: 'Reading, gigabytes a second of one thread, by size of what is read',
+      head: ['', ...Object.keys(peaks.gigabytes)],
+      rows: [['memory', ...Object.values(peaks.gigabytes).map((rate) => rate.toFixed(0))]],
+    },
+  ]
+}
+
+function notesOf({ model, instructionSet }) {
+  return [
+    `${model}, one thread, embedSync, cache off, ${instructionSet}. The peak is the best half second of twelve independent sums of the format's own instruction.`,
+  ]
+}
+
+function marksOf(measurements) {
+  const value = measurements[GOAL.tokens].int8.part
+  const what = `int8, ${GOAL.tokens} tokens, whole call, of the peak`
+  return [{ what, value, limit: GOAL.part, unit: '×', met: value >= GOAL.part, least: true }]
+}
+
+await runBench(TITLE, QUESTION, measure)
