@@ -77,8 +77,8 @@ Contender Open(const std::string& argument) {
   const auto start = Clock::now();
   Contender contender;
   const gabion::Tokenizer tokenizer(file.substr(0, file.rfind("/onnx/")) + "/tokenizer.json");
-  contender.session = gabion::OpenSession(file, std::vector<std::string>{"cpu"}, wished,
-                                                        gabion::SamplesFor(tokenizer, 256, wished));
+  contender.session =
+      gabion::OpenSession(file, std::vector<std::string>{"cpu"}, wished, gabion::SamplesFor(tokenizer, 256, wished));
   contender.open_ms = Milliseconds(start);
   const std::string set = contender.session->encoder_instruction_set();
   contender.name = file.substr(file.rfind('/') + 1) + (set.empty() ? "" : " " + precision + " " + set);

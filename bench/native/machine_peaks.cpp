@@ -1,5 +1,6 @@
-// What can this processor do at most? Multiply-adds a second of one thread by format, and bytes a second by size of what is read.
-// Built for the machine it runs on; prints one line of JSON. Formats that the processor lacks are left out.
+// What can this processor do at most? Multiply-adds a second of one thread by format, and bytes a second by size of
+// what is read. Built for the machine it runs on; prints one line of JSON. Formats that the processor lacks are left
+// out.
 
 #include <immintrin.h>
 #include <sys/mman.h>
@@ -11,9 +12,7 @@
 
 namespace {
 
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 #if defined(__AVX512F__)
 using Floats = __m512;
@@ -57,7 +56,8 @@ double GigaMultiplyAdds(Sum start, double per_step, Step step) {
 double GigabytesRead(size_t bytes) {
   constexpr size_t kHuge = size_t{2} << 20;
   constexpr size_t kAtOnce = 8 * sizeof(Ints);
-  auto* mapped = static_cast<char*>(mmap(nullptr, bytes + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* mapped =
+      static_cast<char*>(mmap(nullptr, bytes + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   char* start = mapped + (kHuge - reinterpret_cast<uintptr_t>(mapped) % kHuge);
   madvise(start, bytes, MADV_HUGEPAGE);
   std::memset(start, 1, bytes);
@@ -86,17 +86,21 @@ int main() {
   const Floats half = FloatOnes();
   const Ints ones = ByteOnes();
   std::printf("{\"fp32\":%.1f", GigaMultiplyAdds(Floats{}, sizeof(Floats) / 4.0,
-                                                  [&](Floats sum) { return FusedMultiplyAdd(sum, half, half); }));
+                                                 [&](Floats sum) { return FusedMultiplyAdd(sum, half, half); }));
 #if defined(__AVX512VNNI__)
-  std::printf(",\"int8\":%.1f", GigaMultiplyAdds(Ints{}, 64, [&](Ints sum) { return _mm512_dpbusd_epi32(sum, ones, ones); }));
+  std::printf(",\"int8\":%.1f",
+              GigaMultiplyAdds(Ints{}, 64, [&](Ints sum) { return _mm512_dpbusd_epi32(sum, ones, ones); }));
 #elif defined(__AVXVNNI__)
-  std::printf(",\"int8\":%.1f", GigaMultiplyAdds(Ints{}, 32, [&](Ints sum) { return _mm256_dpbusd_avx_epi32(sum, ones, ones); }));
+  std::printf(",\"int8\":%.1f",
+              GigaMultiplyAdds(Ints{}, 32, [&](Ints sum) { return _mm256_dpbusd_avx_epi32(sum, ones, ones); }));
 #endif
 #if defined(__AVX512BF16__)
   const auto pairs = reinterpret_cast<__m512bh>(ones);
-  std::printf(",\"bf16\":%.1f", GigaMultiplyAdds(Floats{}, 32, [&](Floats sum) { return _mm512_dpbf16_ps(sum, pairs, pairs); }));
+  std::printf(",\"bf16\":%.1f",
+              GigaMultiplyAdds(Floats{}, 32, [&](Floats sum) { return _mm512_dpbf16_ps(sum, pairs, pairs); }));
 #endif
-  std::printf(",\"gigabytes\":{\"1 MiB\":%.1f,\"11 MiB\":%.1f,\"22 MiB\":%.1f,\"256 MiB\":%.1f}}\n", GigabytesRead(size_t{1} << 20),
-              GigabytesRead(size_t{11} << 20), GigabytesRead(size_t{22} << 20), GigabytesRead(size_t{256} << 20));
+  std::printf(",\"gigabytes\":{\"1 MiB\":%.1f,\"11 MiB\":%.1f,\"22 MiB\":%.1f,\"256 MiB\":%.1f}}\n",
+              GigabytesRead(size_t{1} << 20), GigabytesRead(size_t{11} << 20), GigabytesRead(size_t{22} << 20),
+              GigabytesRead(size_t{256} << 20));
   return 0;
 }

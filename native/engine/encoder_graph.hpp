@@ -7,8 +7,8 @@
 // names of 1_Pooling/config.json; activation is `gelu`; architecture is one of `bert`, `mpnet`, `roberta`,
 // `xlm-roberta`.
 //
-// It is an ONNX file like any other, but no ONNX Runtime is needed for it: opening that library and a session costs more
-// than all else that a process waits for before its first vector.
+// It is an ONNX file like any other, but no ONNX Runtime is needed for it: opening that library and a session costs
+// more than all else that a process waits for before its first vector.
 #pragma once
 
 #include <cstdint>

@@ -102,7 +102,8 @@ class WeightReader {
       }
     }
     if (!fits) {
-      throw std::invalid_argument("weight " + std::to_string(number) + " has not the shape that the attributes ask for");
+      throw std::invalid_argument("weight " + std::to_string(number) +
+                                  " has not the shape that the attributes ask for");
     }
     if (tensor.bytes != values * width || tensor.bytes > file_.size() || tensor.offset > file_.size() - tensor.bytes ||
         tensor.offset % width != 0) {
@@ -234,8 +235,8 @@ void EncoderSession::HandBackLinears(const kernels::StoredEncoder& stored, const
 
 void EncoderSession::Run(size_t tokens, Scratch& scratch) const {
   if (tokens == 0 || tokens > positions_) {
-    throw Error(Code::kInferenceFailed, "a text of " + std::to_string(tokens) + " tokens; the model takes 1 to " +
-                                            std::to_string(positions_));
+    throw Error(Code::kInferenceFailed,
+                "a text of " + std::to_string(tokens) + " tokens; the model takes 1 to " + std::to_string(positions_));
   }
   for (size_t i = 0; i < tokens; ++i) {
     if (scratch.ids[i] < 0 || static_cast<uint64_t>(scratch.ids[i]) >= vocabulary_) {

@@ -1,7 +1,7 @@
 // gabion's own encoder as a session: the one node of an EncoderGraph, computed by native/kernels.
 //
-// Lifetime: the session packs the linear weights when it is made; the originals stay mapped from the file, as tables and
-// norms are read from there, but the pages of what was packed are handed back to the system's page cache.
+// Lifetime: the session packs the linear weights when it is made; the originals stay mapped from the file, as tables
+// and norms are read from there, but the pages of what was packed are handed back to the system's page cache.
 #pragma once
 
 #include <memory>

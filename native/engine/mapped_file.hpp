@@ -1,5 +1,5 @@
-// A file that is mapped for reading as long as the object lives. Who cuts the file short meanwhile makes the next read of
-// a page that is gone a fatal signal: WatchedFile is what looks for it.
+// A file that is mapped for reading as long as the object lives. Who cuts the file short meanwhile makes the next read
+// of a page that is gone a fatal signal: WatchedFile is what looks for it.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@ namespace gabion {
 
 class MappedFile {
  public:
-  /// Throws kModelNotFound when the file cannot be opened, kModelInvalid when it is empty, kOutOfMemory when there is no
-  /// room for its addresses.
+  /// Throws kModelNotFound when the file cannot be opened, kModelInvalid when it is empty, kOutOfMemory when there is
+  /// no room for its addresses.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -216,9 +216,9 @@ void RuntimeSession::Run(size_t tokens, Scratch& scratch) const {
   owned[3].reset(output);
   const char* output_name = output_name_.c_str();
   try {
-    runtime_.Check(api.Run(session_.get(), options, names.data(), values_in.data(), inputs_.size(),
-                           &output_name, 1, &output),
-                   Code::kInferenceFailed, "the graph failed");
+    runtime_.Check(
+        api.Run(session_.get(), options, names.data(), values_in.data(), inputs_.size(), &output_name, 1, &output),
+        Code::kInferenceFailed, "the graph failed");
   } catch (const Error& error) {
     throw provider() == "cuda" ? Error(error.code(), ExplainCuda(error.what())) : error;
   }

@@ -310,7 +310,9 @@ void Scheduler::Work(Slot& slot) {
 
 void Scheduler::CallHelpers() noexcept {
   // Whoever has seen that nobody wants help, but does not wait yet, holds the lock.
-  { const std::lock_guard lock(mutex_); }
+  {
+    const std::lock_guard lock(mutex_);
+  }
   wake_.notify_all();
 }
 

@@ -8,7 +8,8 @@
 
 namespace gabion {
 
-Scratch::Scratch() : options_(nullptr, [](OrtRunOptions* options) { Runtime::Get().api().ReleaseRunOptions(options); }) {}
+Scratch::Scratch()
+    : options_(nullptr, [](OrtRunOptions* options) { Runtime::Get().api().ReleaseRunOptions(options); }) {}
 
 const OrtRunOptions* Scratch::RunOptions(const Runtime& runtime) {
   if (options_ == nullptr) {

@@ -1,8 +1,8 @@
-// One graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts. A graph
-// that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime (RuntimeSession).
+// One graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts. A
+// graph that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime (RuntimeSession).
 //
-// A session may run on several threads at once; each brings its own Scratch. Every text runs at its own length, and every
-// number is computed by one thread, so its result depends on nothing but its ids.
+// A session may run on several threads at once; each brings its own Scratch. Every text runs at its own length, and
+// every number is computed by one thread, so its result depends on nothing but its ids.
 #pragma once
 
 #include <atomic>

@@ -25,7 +25,9 @@ constexpr auto kQuiet = std::chrono::milliseconds(20);
 
 constexpr uint64_t kField = 0xffff;
 
-constexpr uint64_t Word(uint64_t number, uint64_t count, uint64_t taken) { return number << 32U | count << 16U | taken; }
+constexpr uint64_t Word(uint64_t number, uint64_t count, uint64_t taken) {
+  return number << 32U | count << 16U | taken;
+}
 constexpr uint64_t NumberOf(uint64_t word) { return word >> 32U; }
 constexpr uint64_t CountOf(uint64_t word) { return word >> 16U & kField; }
 constexpr uint64_t TakenOf(uint64_t word) { return word & kField; }
@@ -89,8 +91,8 @@ void TextCrew::Help(const std::function<bool()>& leave) noexcept {
   --lookouts_;
 }
 
-// The run's number is compared after the claim was read: then the claim is this run's or an old one, in which nothing is
-// left; and a claim of another run, which somebody makes later, lets the exchange fail.
+// The run's number is compared after the claim was read: then the claim is this run's or an old one, in which nothing
+// is left; and a claim of another run, which somebody makes later, lets the exchange fail.
 bool TextCrew::TakeItem(uint64_t run, size_t member) noexcept {
   uint64_t claim = claim_;
   if (TakenOf(claim) >= CountOf(claim) || NumberOf(roll_) != run || !claim_.compare_exchange_strong(claim, claim + 1)) {

@@ -63,8 +63,8 @@ class TextCrew {
   void Wait(size_t items) noexcept;
 
   const std::function<void()> call_;
-  std::atomic<uint32_t> texts_{0};    ///< that run now
-  std::atomic<uint32_t> lookouts_{0};  ///< helpers that need no waking
+  std::atomic<uint32_t> texts_{0};       ///< that run now
+  std::atomic<uint32_t> lookouts_{0};    ///< helpers that need no waking
   std::atomic<int64_t> quiet_until_{0};  ///< nanoseconds of the steady clock: until then nobody gets helpers
   /// Number of the run, threads that it has room for, threads that have joined. Room 0: no run.
   std::atomic<uint64_t> roll_{0};

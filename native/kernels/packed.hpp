@@ -90,12 +90,11 @@ struct StopQuestion {
   const void* who;
 };
 
-/// Threads that share the work on one text. `share` has every item run once, on any of `members` threads at a time, each
-/// with its number, and returns when all items have ended.
+/// Threads that share the work on one text. `share` has every item run once, on any of `members` threads at a time,
+/// each with its number, and returns when all items have ended.
 struct Crew {
   size_t members;
-  void (*share)(void* who, size_t items, void (*run)(const void* work, size_t item, size_t member),
-                const void* work);
+  void (*share)(void* who, size_t items, void (*run)(const void* work, size_t item, size_t member), const void* work);
   void* who;
 };
 

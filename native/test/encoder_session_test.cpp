@@ -1,5 +1,7 @@
 // gabion's own encoder as a session, against the graph of standard operators over the same weights.
 
+#include "encoder_session.hpp"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,7 +13,6 @@
 #include <random>
 #include <thread>
 
-#include "encoder_session.hpp"
 #include "kernel_reference.hpp"
 #include "test_model.hpp"
 

@@ -1,5 +1,7 @@
 // Where packed weights lie, against the formulas of packed.hpp, bit by bit.
 
+#include "../kernels/packing.hpp"
+
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -7,8 +9,6 @@
 #include <cstring>
 #include <limits>
 #include <random>
-
-#include "../kernels/packing.hpp"
 
 namespace gabion::kernels {
 namespace {
@@ -59,7 +59,8 @@ class PackingTest : public testing::Test {
       const size_t column = job.panel_columns[number % job.panel_columns.size()];
       for (size_t k = 0; k < depth; ++k) {
         for (size_t i = 0; i < panel; ++i) {
-          check(first + k, column + i, (number * depth * panel + k / step * panel * step + i * step + k % step) * bytes);
+          check(first + k, column + i,
+                (number * depth * panel + k / step * panel * step + i * step + k % step) * bytes);
         }
       }
     }

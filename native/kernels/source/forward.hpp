@@ -208,25 +208,24 @@ GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& 
       const size_t panel = head * 3 * panels + part;
       const float* bias = layer.qkv.bias + panel * kPanel;
       const size_t at = part % panels * kPanel;  // within the head's width
-      Product<F>(
-          layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, own.tile, [&](size_t tile_row, size_t height) {
-            const Floats b0 = Load(bias);
-            const Floats b1 = Load(bias + kLanes);
-            for (size_t i = 0; i < height; ++i) {
-              const size_t token = first + tile_row + i;
-              float* from = own.tile + i * kPanel;  // free for use once it is read
-              const Floats v0 = Add(Load(from), b0);
-              const Floats v1 = Add(Load(from + kLanes), b1);
-              if (part < panels) {
-                PutQuery(own.queries + token * own.query_stride + at, Multiply(v0, Splat(query_scale)),
-                         Multiply(v1, Splat(query_scale)));
-              } else if (part < 2 * panels) {
-                PutKey(own.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
-              } else {
-                PutValue(own.values + at * padded, token, v0, v1);
-              }
-            }
-          });
+      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, own.tile, [&](size_t tile_row, size_t height) {
+        const Floats b0 = Load(bias);
+        const Floats b1 = Load(bias + kLanes);
+        for (size_t i = 0; i < height; ++i) {
+          const size_t token = first + tile_row + i;
+          float* from = own.tile + i * kPanel;  // free for use once it is read
+          const Floats v0 = Add(Load(from), b0);
+          const Floats v1 = Add(Load(from + kLanes), b1);
+          if (part < panels) {
+            PutQuery(own.queries + token * own.query_stride + at, Multiply(v0, Splat(query_scale)),
+                     Multiply(v1, Splat(query_scale)));
+          } else if (part < 2 * panels) {
+            PutKey(own.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
+          } else {
+            PutValue(own.values + at * padded, token, v0, v1);
+          }
+        }
+      });
     }
   }
 }
@@ -284,8 +283,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
     const size_t at = panel * kPanel;
     Product<F>(layer.output, 0, panel, attended, count, own.tile, [&](size_t row, size_t height) {
-      AddTile(own.tile, height, layer.output.bias + at, state + row * stride + at, stride,
-              own.sum + row * stride + at, stride);
+      AddTile(own.tile, height, layer.output.bias + at, state + row * stride + at, stride, own.sum + row * stride + at,
+              stride);
     });
   }
   normalize(layer.attention_norm_weight, layer.attention_norm_bias);
@@ -308,8 +307,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
       });
     }
     NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, own.wide, own.wide_stride, count, layer.down.depth);
-    const Operand wide = AsOperand<F>(layer.down, slice, own.wide, own.wide_stride, count, own.narrow_wide,
-                                      own.narrow_wide_scales);
+    const Operand wide =
+        AsOperand<F>(layer.down, slice, own.wide, own.wide_stride, count, own.narrow_wide, own.narrow_wide_scales);
     for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
       const size_t at = panel * kPanel;
       Product<F>(layer.down, slice, panel, wide, count, own.tile, [&](size_t row, size_t height) {

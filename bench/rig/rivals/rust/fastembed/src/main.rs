@@ -1,5 +1,7 @@
 // fastembed with a model of our own files. usage: contender-fastembed FOLDER THREADS GRAPH; ORT_DYLIB_PATH names libonnxruntime.
-use fastembed::{InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
+use fastembed::{
+    InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
+};
 include!("../../protocol.rs");
 
 struct FastEmbed(TextEmbedding);
@@ -20,10 +22,18 @@ fn main() {
         special_tokens_map_file: read("special_tokens_map.json"),
         tokenizer_config_file: read("tokenizer_config.json"),
     };
-    let quantization = if arguments[3].contains("quantized") { QuantizationMode::Dynamic } else { QuantizationMode::None };
+    let quantization = if arguments[3].contains("quantized") {
+        QuantizationMode::Dynamic
+    } else {
+        QuantizationMode::None
+    };
     let model = UserDefinedEmbeddingModel::new(read(&arguments[3]), files)
         .with_pooling(Pooling::Mean)
         .with_quantization(quantization);
-    let options = InitOptionsUserDefined::new().with_max_length(256).with_intra_threads(arguments[2].parse().unwrap());
-    serve(&mut FastEmbed(TextEmbedding::try_new_from_user_defined(model, options).unwrap()));
+    let options = InitOptionsUserDefined::new()
+        .with_max_length(256)
+        .with_intra_threads(arguments[2].parse().unwrap());
+    serve(&mut FastEmbed(
+        TextEmbedding::try_new_from_user_defined(model, options).unwrap(),
+    ));
 }
