@@ -1,6 +1,10 @@
 #include "cpu.hpp"
 
+#if defined(__linux__)
 #include <sched.h>
+#else
+#include <thread>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +17,7 @@
 namespace gabion {
 namespace {
 
+#if defined(__linux__)
 // Processors the kernel may schedule this process on.
 size_t AffinityCount(cpu_set_t& set) {
   CPU_ZERO(&set);
@@ -35,6 +40,15 @@ size_t PhysicalCores(const cpu_set_t& set) {
   }
   return std::max<size_t>(1, cores.size());
 }
+
+size_t UsableCores() {
+  cpu_set_t set;
+  const size_t allowed = AffinityCount(set);
+  return std::min(allowed, PhysicalCores(set));
+}
+#else
+size_t UsableCores() { return std::max(1U, std::thread::hardware_concurrency()); }
+#endif
 
 double QuotaOf(const std::string& quota, const std::string& period) {
   if (quota.empty() || quota == "max" || quota.front() == '-') {
@@ -66,9 +80,7 @@ double CgroupQuota() {
 }  // namespace
 
 size_t DefaultThreadCount() {
-  cpu_set_t set;
-  const size_t allowed = AffinityCount(set);
-  size_t count = std::min(allowed, PhysicalCores(set));
+  size_t count = UsableCores();
   const double quota = CgroupQuota();
   if (std::isfinite(quota)) {
     count = std::min(count, static_cast<size_t>(std::ceil(quota)));

@@ -1,32 +1,37 @@
 #include "cuda_provider.hpp"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <filesystem>
 #include <mutex>
 #include <string_view>
 #include <vector>
 
+#include "shared_library.hpp"
+
 namespace gabion {
 namespace {
 
 constexpr const char* kRegistration = "gabion_cuda";
+#if defined(_WIN32)
+constexpr const char* kDriver = "nvcuda.dll";
+#else
+constexpr const char* kDriver = "libcuda.so.1";
+#endif
 
 /// What stands in the way below the provider library, or an empty text: asked of the driver itself, since ONNX Runtime
 /// only says that there are no devices.
 std::string DriverProblem() {
-  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  void* driver = OpenLibrary(kDriver, LibraryScope::kOwn);
   if (driver == nullptr) {
-    return "there is no NVIDIA driver (libcuda.so.1 is not found)";
+    return "there is no NVIDIA driver (" + std::string(kDriver) + " is not found)";
   }
   using Init = int (*)(unsigned);
   using Count = int (*)(int*);
-  auto* init = reinterpret_cast<Init>(dlsym(driver, "cuInit"));
-  auto* count = reinterpret_cast<Count>(dlsym(driver, "cuDeviceGetCount"));
-  auto* version = reinterpret_cast<Count>(dlsym(driver, "cuDriverGetVersion"));
+  auto* init = reinterpret_cast<Init>(FindSymbol(driver, "cuInit"));
+  auto* count = reinterpret_cast<Count>(FindSymbol(driver, "cuDeviceGetCount"));
+  auto* version = reinterpret_cast<Count>(FindSymbol(driver, "cuDriverGetVersion"));
   if (init == nullptr || count == nullptr || version == nullptr) {
-    return "libcuda.so.1 is not an NVIDIA driver";
+    return std::string(kDriver) + " is not an NVIDIA driver";
   }
   int served = 0;
   version(&served);
@@ -69,7 +74,7 @@ void PreloadCudaLibraries(const std::string& library) {
       std::error_code none;
       for (const fs::directory_entry& file : fs::directory_iterator(package.path() / "lib", none)) {
         if (file.path().filename().string().starts_with(name)) {
-          dlopen(file.path().c_str(), RTLD_LAZY | RTLD_GLOBAL);
+          OpenLibrary(file.path().string(), LibraryScope::kShared);
         }
       }
     }
@@ -93,7 +98,7 @@ void Register(const Runtime& runtime, const std::string& library) {
   }
   PreloadCudaLibraries(library);
   OrtStatus* status =
-      runtime.api().RegisterExecutionProviderLibrary(runtime.environment(), kRegistration, library.c_str());
+      runtime.api().RegisterExecutionProviderLibrary(runtime.environment(), kRegistration, NativePath(library).c_str());
   if (status != nullptr) {
     std::string reason = runtime.api().GetErrorMessage(status);
     runtime.api().ReleaseStatus(status);

@@ -1,6 +1,6 @@
 #include "heap_trim.hpp"
 
-#include <features.h>
+#include <cstdlib>  // says which C library this is
 #ifdef __GLIBC__
 
 #include <malloc.h>

@@ -1,17 +1,59 @@
 #include "mapped_file.hpp"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
 
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <system_error>
 
+#include "shared_library.hpp"
 #include "status.hpp"
 
 namespace gabion {
+
+#if defined(_WIN32)
+
+MappedFile::MappedFile(const std::string& path) {
+  HANDLE file = CreateFileW(NativePath(path).c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
+                            OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+  LARGE_INTEGER found{};
+  if (file == INVALID_HANDLE_VALUE || GetFileSizeEx(file, &found) == 0) {
+    const std::string reason = std::system_category().message(static_cast<int>(GetLastError()));
+    if (file != INVALID_HANDLE_VALUE) {
+      CloseHandle(file);
+    }
+    throw Error(Code::kModelNotFound, path + " cannot be opened: " + reason);
+  }
+  size_ = static_cast<size_t>(found.QuadPart);
+  HANDLE mapping = size_ == 0 ? nullptr : CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+  data_ = mapping == nullptr ? nullptr : static_cast<const char*>(MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0));
+  const bool full = GetLastError() == ERROR_NOT_ENOUGH_MEMORY;
+  if (mapping != nullptr) {
+    CloseHandle(mapping);  // the view keeps both
+  }
+  CloseHandle(file);
+  if (data_ == nullptr) {
+    if (size_ > 0 && full) {
+      throw Error(Code::kOutOfMemory, "there is no memory to map " + path);
+    }
+    throw Error(Code::kModelInvalid, path + (size_ == 0 ? " is empty" : " cannot be mapped"));
+  }
+}
+
+MappedFile::~MappedFile() { UnmapViewOfFile(data_); }
+
+// The system takes pages of files from a process by itself.
+void MappedFile::Release(const void* /*start*/, size_t /*bytes*/) const noexcept {}
+
+#else
 
 MappedFile::MappedFile(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -47,5 +89,7 @@ void MappedFile::Release(const void* start, size_t bytes) const noexcept {
     madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
   }
 }
+
+#endif
 
 }  // namespace gabion

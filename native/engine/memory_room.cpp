@@ -1,6 +1,10 @@
 #include "memory_room.hpp"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/mman.h>
+#endif
 
 #include <algorithm>
 #include <cstdint>
@@ -46,15 +50,19 @@ uint64_t LeftByGroups() {
   return left;
 }
 
+/// Whether the process's address space takes so much.
+bool Addressable(size_t bytes) {
+#if defined(_WIN32)
+  void* memory = VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+  return memory != nullptr && VirtualFree(memory, 0, MEM_RELEASE) != 0;
+#else
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED && munmap(memory, bytes) == 0;
+#endif
+}
+
 }  // namespace
 
-bool HasRoomFor(size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return false;
-  }
-  munmap(memory, bytes);
-  return bytes < kLookedUpFrom || bytes <= LeftByGroups();
-}
+bool HasRoomFor(size_t bytes) { return Addressable(bytes) && (bytes < kLookedUpFrom || bytes <= LeftByGroups()); }
 
 }  // namespace gabion

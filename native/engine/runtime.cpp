@@ -1,7 +1,5 @@
 #include "runtime.hpp"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -9,23 +7,20 @@
 #include <mutex>
 #include <string>
 
+#include "shared_library.hpp"
+
 namespace gabion {
 namespace {
 
 std::atomic<const Runtime*> the_runtime{nullptr};
 
+#if defined(_WIN32)
+constexpr const char* kLibraryName = "gabion_onnx.dll";
+#elif defined(__APPLE__)
+constexpr const char* kLibraryName = "libgabion_onnx.1.dylib";
+#else
 constexpr const char* kLibraryName = "libgabion_onnx.so.1";
-
-// Any function of this binary will do: its address tells which file it was loaded from.
-std::string DirectoryOfThisBinary() {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&DirectoryOfThisBinary), &info) == 0 || info.dli_fname == nullptr) {
-    throw Error(Code::kRuntimeMissing, "the folder of the native addon could not be found");
-  }
-  const std::string file = info.dli_fname;
-  const auto slash = file.find_last_of('/');
-  return slash == std::string::npos ? "." : file.substr(0, slash);
-}
+#endif
 
 // ONNX Runtime has no code of its own for it: what the C++ library, its arena and the system say.
 bool IsOfMemory(const std::string& message) {
@@ -50,20 +45,23 @@ const Runtime& Runtime::Get() {
 bool Runtime::IsOpen() noexcept { return the_runtime != nullptr; }
 
 Runtime::Runtime() {
-  library_path_ = DirectoryOfThisBinary() + "/" + kLibraryName;
+  const std::string folder = FolderOfThisBinary();
+  if (folder.empty()) {
+    throw Error(Code::kRuntimeMissing, "the folder of the native addon could not be found");
+  }
+  library_path_ = folder + "/" + kLibraryName;
 
   // Read by the library's static initialisers: later calls (DisableTelemetryEvents) come too late to stop its files and
   // its uploader thread.
-  setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+  SetProcessVariable("ORT_DISABLE_TELEMETRY", "1");
 
-  void* library = dlopen(library_path_.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  std::string reason;
+  void* library = OpenLibrary(library_path_, LibraryScope::kOwn, &reason);
   if (library == nullptr) {
-    const char* reason = dlerror();
-    throw Error(Code::kRuntimeMissing, "ONNX Runtime could not be loaded from " + library_path_ + ": " +
-                                           (reason == nullptr ? "unknown reason" : reason));
+    throw Error(Code::kRuntimeMissing, "ONNX Runtime could not be loaded from " + library_path_ + ": " + reason);
   }
   using GetBase = const OrtApiBase* (*)();
-  auto* get_base = reinterpret_cast<GetBase>(dlsym(library, "OrtGetApiBase"));
+  auto* get_base = reinterpret_cast<GetBase>(FindSymbol(library, "OrtGetApiBase"));
   const OrtApiBase* base = get_base == nullptr ? nullptr : get_base();
   if (base == nullptr) {
     throw Error(Code::kRuntimeIncompatible, library_path_ + " is not an ONNX Runtime library (no OrtGetApiBase)");

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cuda_provider.hpp"
+#include "shared_library.hpp"
 
 namespace gabion {
 namespace {
@@ -89,8 +90,8 @@ void RuntimeSession::Open(const std::string& graph_file, const std::string& prov
 
   OrtSession* session = nullptr;
   try {
-    runtime_.Check(api.CreateSession(runtime_.environment(), graph_file.c_str(), raw, &session), Code::kModelInvalid,
-                   "graph " + graph_file + " cannot be opened");
+    runtime_.Check(api.CreateSession(runtime_.environment(), NativePath(graph_file).c_str(), raw, &session),
+                   Code::kModelInvalid, "graph " + graph_file + " cannot be opened");
   } catch (const Error& error) {
     if (!cuda || !TellsOfCuda(error.what())) {
       throw;

@@ -1,7 +1,9 @@
 #include "scheduler.hpp"
 
+#if !defined(_WIN32)
 #include <pthread.h>
 #include <signal.h>
+#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -26,17 +28,24 @@ constexpr auto kWatch = std::chrono::microseconds(100);
 // Signals belong to the host's threads.
 class SignalsBlocked {
  public:
+#if defined(_WIN32)
+  SignalsBlocked() {}  // there are none
+  ~SignalsBlocked() {}
+#else
   SignalsBlocked() {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &previous_);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+#endif
   SignalsBlocked(const SignalsBlocked&) = delete;
   SignalsBlocked& operator=(const SignalsBlocked&) = delete;
 
+#if !defined(_WIN32)
  private:
   sigset_t previous_{};
+#endif
 };
 
 }  // namespace

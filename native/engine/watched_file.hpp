@@ -4,8 +4,7 @@
 // a microsecond.
 #pragma once
 
-#include <sys/stat.h>
-
+#include <cstdint>
 #include <string>
 
 namespace gabion {
@@ -22,9 +21,18 @@ class WatchedFile {
   void RequireUnchanged() const;
 
  private:
+  /// What every write changes.
+  struct Mark {
+    int64_t bytes = -1;
+    int64_t seconds = 0;
+    int64_t nanoseconds = 0;
+    bool operator==(const Mark&) const = default;
+  };
+  static bool Look(int descriptor, Mark& mark) noexcept;
+
   std::string path_;
   int descriptor_;
-  struct stat first_{};
+  Mark first_;
 };
 
 }  // namespace gabion
