@@ -75,13 +75,12 @@ std::vector<const Variant*> UsableVariants() {
   constexpr unsigned kAvx512Bf16Bit = 5;
   __builtin_cpu_init();
   std::vector<const Variant*> usable;
-  if (HasAvx512Vnni() && HasExtended(kAvx512Bf16Bit)) {
-    if (HasAmx() && MayUseAmx()) usable.push_back(&kAmx);
-    usable.push_back(&kAvx512Bf16);
-  }
+  if (HasAvx512Vnni() && HasExtended(kAvx512Bf16Bit)) usable.push_back(&kAvx512Bf16);
   if (HasAvx512Vnni()) usable.push_back(&kAvx512Vnni);
   if (HasAvx2() && HasExtended(kAvxVnniBit)) usable.push_back(&kAvxVnni);
   if (HasAvx2()) usable.push_back(&kAvx2);
+  // Last, so that only GABION_ISA chooses it: it has run on a model of the tile unit, not yet on a processor with one.
+  if (!usable.empty() && usable.front() == &kAvx512Bf16 && HasAmx() && MayUseAmx()) usable.push_back(&kAmx);
   return usable;
 }
 #elif defined(__aarch64__)

@@ -14,7 +14,7 @@ enum class Precision {
   kInt8,  ///< 8-bit weights with scale groups
 };
 
-/// The compiled variants that this processor runs, the best first; empty on a processor without any.
+/// The compiled variants that this processor runs, the best proven first; empty on a processor without any.
 std::vector<const Variant*> UsableVariants();
 
 /// The best usable variant, or the one that the environment variable GABION_ISA names. Null if there is none; throws
