@@ -142,6 +142,8 @@ async function bundled(context, app, format) {
 async function main(): Promise<void> {
   const embedder = await Embedder.load()
   const vector: Float32Array = await embedder.embed('The kettle is on.')
+  // The bundled model needs no ONNX Runtime; asking for its version opens it.
+  if (embedder.info.runtimeVersion === '') throw new Error('ONNX Runtime has no version')
   const libraries = process.report.getReport().sharedObjects.filter((file: string) => /gabion(\\.node|_onnx)/.test(file))
   console.log(JSON.stringify({ node: process.version, dimensions: vector.length, length: Math.hypot(...vector), libraries }))
   embedder.dispose()

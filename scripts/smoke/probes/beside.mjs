@@ -8,6 +8,8 @@ import { Embedder } from 'gabion'
 const [folder, graph] = process.argv.slice(2)
 const require = createRequire(join(folder, 'package.json'))
 const embedder = await Embedder.load()
+// The bundled model needs no ONNX Runtime; asking for its version opens it.
+if (embedder.info.runtimeVersion === '') throw new Error('ONNX Runtime has no version')
 const ort = require('onnxruntime-node')
 const session = await ort.InferenceSession.create(graph)
 await import(pathToFileURL(require.resolve('@huggingface/transformers')).href)

@@ -3,6 +3,8 @@ import { Embedder } from 'gabion'
 
 const embedder = await Embedder.load()
 const vector = await embedder.embed('The kettle is on.')
+// The bundled model needs no ONNX Runtime; asking for its version opens it.
+if (embedder.info.runtimeVersion === '') throw new Error('ONNX Runtime has no version')
 const libraries = process.report.getReport().sharedObjects.filter((file) => /gabion(\.node|_onnx)/.test(file))
 console.log(JSON.stringify({ node: process.version, dimensions: vector.length, length: Math.hypot(...vector), libraries }))
 embedder.dispose()

@@ -6,6 +6,8 @@ import { Embedder } from 'gabion'
 
 const embedder = await Embedder.load()
 const vector = embedder.embedSync('The kettle is on.')
+// The bundled model needs no ONNX Runtime; asking for its version opens it.
+if (embedder.info.runtimeVersion === '') throw new Error('ONNX Runtime has no version')
 if (!isMainThread) {
   parentPort.postMessage(vector)
 } else {
