@@ -30,10 +30,13 @@ const BENCHES = [
   'memory',
   'cuda',
 ]
+/** Only when named: it installs gigabytes of other projects and takes half an hour. */
+const NAMED_ONLY = ['rivals']
 const FORMAT = 'gabion-bench-1'
 const USAGE = `usage: npm run bench -- [options]
   --quick        a few calls of each, to see that everything runs; its numbers mean nothing
-  --only NAME    only this bench (${BENCHES.join(', ')}); may be given again
+  --only NAME    only this bench (${BENCHES.join(', ')}); may be given again;
+                 ${NAMED_ONLY.join(', ')}: only when named, as it installs much and takes half an hour
   --json FILE    write the results there too (they are always kept in bench/results/)
   --write        write docs/performance.md from the results
   --from FILE    show (and with --write, write) earlier results instead of measuring`
@@ -74,7 +77,9 @@ async function measureAll({ only, quick }) {
   const machine = describeMachine()
   const benches = {}
   printMachine(machine)
-  for (const name of only.length === 0 ? BENCHES : BENCHES.filter((bench) => only.includes(bench))) {
+  for (const name of only.length === 0
+    ? BENCHES.filter((bench) => !NAMED_ONLY.includes(bench))
+    : BENCHES.filter((bench) => only.includes(bench))) {
     if (name === 'models' && only.length === 0 && !hasSentenceTransformers()) {
       print('\nmodels: left out, as it needs what `npm run setup -- --for test` makes')
       continue
@@ -103,7 +108,9 @@ function save(file, results) {
 function writePage(results) {
   if (Object.values(results.benches).some(({ quick }) => quick))
     throw new Refused('--write: these are results of --quick, which mean nothing')
-  const missing = BENCHES.filter((name) => results.benches[name] === undefined && (name !== 'models' || hasSentenceTransformers()))
+  const missing = BENCHES.filter(
+    (name) => results.benches[name] === undefined && !NAMED_ONLY.includes(name) && (name !== 'models' || hasSentenceTransformers()),
+  )
   if (missing.length > 0) throw new Refused(`--write: the results lack ${missing.join(', ')}, and the page shows one run`)
   const page = join(here, '..', 'docs', 'performance.md')
   mkdirSync(dirname(page), { recursive: true })
