@@ -19,6 +19,8 @@
 namespace gabion {
 namespace {
 
+using test::Embed;
+
 constexpr const char* kTexts[] = {"", "How do I reset my password?",
                                   "The assistant named the rule it had to follow and declined to change the total."};
 
@@ -27,15 +29,6 @@ ModelOptions FusedOptions(kernels::Precision precision) {
   options.graph_file = std::string(GABION_TEST_MODEL) + "/onnx/model_bf16_fused.onnx";
   options.precision = precision;
   return options;
-}
-
-std::vector<float> Embed(const Model& model, std::string_view text, Scratch& scratch) {
-  std::vector<float> vector(model.dimensions());
-  int32_t kept = 0;
-  int32_t total = 0;
-  EncodeTimes times;
-  model.Embed(text, nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
-  return vector;
 }
 
 double Cosine(const std::vector<float>& left, const std::vector<float>& right) {

@@ -13,15 +13,7 @@
 namespace gabion {
 namespace {
 
-std::vector<float> Embed(const Model& model, std::string_view text) {
-  Scratch scratch;
-  std::vector<float> vector(model.dimensions());
-  int32_t kept = 0;
-  int32_t total = 0;
-  EncodeTimes times;
-  model.Embed(text, nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
-  return vector;
-}
+using test::Embed;
 
 double Dot(const std::vector<float>& left, const std::vector<float>& right) {
   double sum = 0;

@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "model.hpp"
 
@@ -28,6 +30,20 @@ inline ModelOptions BundledModelOptions() {
 inline const std::shared_ptr<const Model>& BundledModel() {
   static const auto* model = new std::shared_ptr<const Model>(std::make_shared<const Model>(BundledModelOptions()));
   return *model;
+}
+
+inline std::vector<float> Embed(const Model& model, std::string_view text, Scratch& scratch) {
+  std::vector<float> vector(model.dimensions());
+  int32_t kept = 0;
+  int32_t total = 0;
+  EncodeTimes times;
+  model.Embed(text, nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
+  return vector;
+}
+
+inline std::vector<float> Embed(const Model& model, std::string_view text) {
+  Scratch scratch;
+  return Embed(model, text, scratch);
 }
 
 /// Runs `body` and gives the code of the Error it throws.
