@@ -17,20 +17,25 @@ const QUESTION = 'What do one text and many cost on a CUDA device, beside senten
 
 const LENGTHS = [16, 64, 256]
 const BATCHES = [1, 32, 256]
+const CALLERS = [8, 64]
 const build = (path) => fileURLToPath(new URL(`../build/${path}`, import.meta.url))
 /** The published checkpoint, which `node scripts/bundle-model.mjs --source-only` takes from the registry. */
 const CHECKPOINT = build('cache/all-MiniLM-L6-v2')
 const FP16 = build('models/all-MiniLM-L6-v2-fp16')
 
 async function measure({ quick, say }) {
+  const started = performance.now()
   const embedder = await open(say)
+  const loadSeconds = (performance.now() - started) / 1000
   if (typeof embedder === 'string') return { tables: [], notes: [`Not measured: ${embedder}`], marks: [], measurements: null }
   const peer = process.env.CUDA_PYTHON === undefined ? null : await startPeer(process.env.CUDA_PYTHON)
   const contenders = [
     { name: `gabion, ${embedder.info.precision}`, seconds: (texts) => timed(() => embedder.embedBatch(texts)) },
     ...(peer === null ? [] : [{ name: `sentence-transformers, fp16 (PyTorch ${peer.torch})`, seconds: peer.seconds }]),
   ]
-  const measurements = { latency: {}, throughput: {} }
+  const measurements = { latency: {}, throughput: {}, callers: {}, loadSeconds }
+  say('agreement')
+  measurements.agreement = await agreementWithProcessor(embedder)
   for (const tokens of LENGTHS) {
     say(`${tokens} tokens`)
     const texts = textsOfLength(embedder, tokens, 64).map((text) => [text])
@@ -41,6 +46,13 @@ async function measure({ quick, say }) {
     const { texts } = mixedTexts(embedder, rows * 4)
     const batches = Array.from({ length: 4 }, (_, index) => texts.slice(index * rows, (index + 1) * rows))
     measurements.throughput[rows] = await takeTurns(contenders, batches, quick ? 2 : 40)
+  }
+  for (const callers of CALLERS) {
+    say(`${String(callers)} callers of one text`)
+    const { texts } = mixedTexts(embedder, callers * 4)
+    const calls = Array.from({ length: 4 }, (_, index) => texts.slice(index * callers, (index + 1) * callers))
+    const together = { name: contenders[0].name, seconds: (of) => timed(() => Promise.all(of.map((text) => embedder.embed(text)))) }
+    measurements.callers[callers] = await takeTurns([together], calls, quick ? 2 : 40)
   }
   peer?.stop()
   return resultOf(contenders, measurements, embedder.info, peer)
@@ -84,6 +96,25 @@ async function timed(call) {
   return (performance.now() - started) / 1000
 }
 
+/** Worst and mean cosine between the device's vectors and fp32 on the processor, over texts of all lengths. */
+async function agreementWithProcessor(embedder) {
+  const exact = await Embedder.load({ model: CHECKPOINT, precision: 'fp32', cache: false, onTruncated: () => undefined })
+  const { texts } = mixedTexts(embedder, 500, 2)
+  const [there, here] = [await embedder.embedBatch(texts), await exact.embedBatch(texts)]
+  const cosines = texts.map((_, row) => cosine(there.row(row), here.row(row)))
+  exact.dispose()
+  const alone = await Promise.all(texts.slice(0, 50).map((text) => embedder.embed(text)))
+  return {
+    texts: texts.length,
+    worst: Math.min(...cosines),
+    mean: cosines.reduce((sum, value) => sum + value, 0) / cosines.length,
+    worstAloneToTogether: Math.min(...alone.map((vector, row) => cosine(vector, there.row(row)))),
+  }
+}
+
+const cosine = (a, b) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0)
+
 /** Seconds of every call, by contender; the first calls of each are not counted, as they choose kernels. */
 async function takeTurns(contenders, inputs, calls) {
   const times = Object.fromEntries(contenders.map(({ name }) => [name, []]))
@@ -96,7 +127,7 @@ async function takeTurns(contenders, inputs, calls) {
   return times
 }
 
-function resultOf(contenders, { latency, throughput }, info, peer) {
+function resultOf(contenders, { latency, throughput, callers, agreement, loadSeconds }, info, peer) {
   const ms = (seconds) => (seconds * 1000).toFixed(2)
   const names = contenders.map(({ name }) => name)
   const latencyTable = (statistic) => ({
@@ -109,13 +140,20 @@ function resultOf(contenders, { latency, throughput }, info, peer) {
     head: ['mixed lengths', ...BATCHES.map(String)],
     rows: names.map((name) => [name, ...BATCHES.map((rows) => (rows / summarize(throughput[rows][name]).p50).toFixed(0))]),
   }
+  const together = {
+    title: 'texts a second, by callers that wait for one text each',
+    head: ['mixed lengths', ...CALLERS.map(String)],
+    rows: [[names[0], ...CALLERS.map((count) => (count / summarize(callers[count][names[0]]).p50).toFixed(0))]],
+  }
   return {
-    tables: [latencyTable('p50'), latencyTable('p99'), rate],
+    tables: [latencyTable('p50'), latencyTable('p99'), rate, together],
     notes: [
       `${info.model}, ${info.precision}, ONNX Runtime ${info.runtimeVersion}${peer === null ? '; CUDA_PYTHON was not given, so nothing is measured beside it' : `; ${peer.device}, CUDA ${peer.cuda}`}; from the string to the vector in memory.`,
+      `Loading: ${loadSeconds.toFixed(2)} s. Cosine to fp32 on the processor, ${String(agreement.texts)} texts: worst ${agreement.worst.toFixed(6)}, mean ${agreement.mean.toFixed(6)}; ` +
+        `a text alone to itself in a batch: worst ${agreement.worstAloneToTogether.toFixed(6)}.`,
     ],
     marks: [],
-    measurements: { latency, throughput },
+    measurements: { latency, throughput, callers, agreement, loadSeconds },
   }
 }
 

@@ -42,6 +42,8 @@ export interface NativeModelDescription {
   providersPassedOver: { provider: string; reason: string }[]
   /** What gabion's own encoder runs with; empty if the graph is made of standard operators. */
   encoderInstructionSet: string
+  /** Of the ONNX Runtime that runs the graph; empty for gabion's own encoder. */
+  runtimeVersion: string
   threads: number
 }
 

@@ -8,7 +8,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
-import { bridgeName, hostTarget, libraryName, prepareOrt, sdkFolder } from './prepare-ort.mjs'
+import { libraryName, prepareOrt } from './prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
@@ -61,10 +61,10 @@ async function compileAddon(folder, own, { log, echo }) {
 /** Where the addon's build puts it. */
 export const nativeRelease = join(root, 'build', 'native', 'Release')
 
-/** Copies an addon, the runtime library beside it and the bridge to CUDA to `release`: by default this machine's, to where the package looks for them. */
-export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release'), target = hostTarget } = {}) {
+/** Copies an addon and the runtime library beside it to `release`: by default this machine's, to where the package looks for them. */
+export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release') } = {}) {
   mkdirSync(release, { recursive: true })
-  for (const file of [join(built, 'gabion.node'), join(built, libraryName), join(sdkFolder(target), bridgeName)]) {
+  for (const file of [join(built, 'gabion.node'), join(built, libraryName)]) {
     const name = basename(file)
     if (!existsSync(file)) throw new StepFailed(`the native build ended without ${file}`)
     // Renamed into place: a process that has the old file mapped keeps it.

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join, relative } from 'node:path'
-import { bridgeName, hostTarget, libraryName } from './prepare-ort.mjs'
+import { hostTarget, libraryName } from './prepare-ort.mjs'
 import { lowestGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { compareVersions } from './setup/toolchain.mjs'
@@ -45,15 +45,6 @@ const expectations = {
     glibcxx: '3.4.25',
     largestBytes: 32 << 20,
     // It has paths of its own makers' machines in its messages.
-    buildPaths: [root],
-  },
-  [bridgeName]: {
-    needed: ['libc.so.6', 'libm.so.6', 'libstdc++.so.6', 'libgcc_s.so.1'],
-    soname: bridgeName,
-    runpath: ['$ORIGIN', undefined],
-    glibc: '2.28',
-    glibcxx: '3.4.25',
-    largestBytes: 1 << 18,
     buildPaths: [root],
   },
 }

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { arm64Strip, buildArm64Addon } from './arm64/cross-build.mjs'
 import { buildAddon, installAddon, nativeRelease } from './build-native.mjs'
 import { checkPrebuild } from './check-prebuild.mjs'
-import { bridgeName, hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
+import { hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
 import { crateLicences } from './prebuild/crate-licences.mjs'
 import { lowerGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
@@ -31,7 +31,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   // prebuildify strips in place and takes the addon away: it gets copies, and build/Release stays usable meanwhile.
   const stage = join(root, 'build', 'prebuild', target)
   rmSync(stage, { recursive: true, force: true })
-  installAddon({ built, release: join(stage, 'build', 'Release'), target })
+  installAddon({ built, release: join(stage, 'build', 'Release') })
   const { found } = await findTools('start')
   const prebuildify = createRequire(join(root, 'package.json')).resolve('prebuildify/bin.js')
   const what = ['--napi', '--strip', '--strip-bin', strip, '--platform', platform, '--arch', arch, '--name', 'gabion']
@@ -54,7 +54,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
 
 /** `gabion doctor` and `gabion model verify` compare the binaries with these. */
 function writeChecksums(folder) {
-  const lines = ['gabion.node', libraryName, bridgeName].map(
+  const lines = ['gabion.node', libraryName].map(
     (name) =>
       `${createHash('sha256')
         .update(readFileSync(join(folder, name)))

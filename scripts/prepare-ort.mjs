@@ -17,22 +17,16 @@ const noticesInWheel = { 'onnxruntime/LICENSE': 'LICENSE.txt', 'onnxruntime/Thir
 const officialSoname = 'libonnxruntime.so.1'
 export const libraryName = 'libgabion_onnx.so.1'
 
-/** ONNX Runtime looks for it beside itself before it takes a CUDA provider in: the bridge between the two, under its own name. */
-export const bridgeName = 'libonnxruntime_providers_shared.so'
-const bridgeInWheel = `onnxruntime/capi/${bridgeName}`
-
 const targets = {
   'linux-x64': {
     platform: 'manylinux_2_28_x86_64',
     wheel: 'fd54b314ea385bcecac69ab431f020ba503e3878dad4ebb645fec5a24b041242',
     library: 'bedb72285ec7fa86c18fb997db641f441e0575361d690336a0f6a035bbfaacc4',
-    bridge: '086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d',
   },
   'linux-arm64': {
     platform: 'manylinux_2_28_aarch64',
     wheel: 'bac3aee7b40acd805659fd81a2acd6096312d5b0f014c97ddfe75fb4c1644627',
     library: '8aa740ceb4de4448b40d29773b0064d71b33dbafea54a12fa12dc6fb035cb59f',
-    bridge: '3b6be288fbfb7dff8770d08a23defdde18e8f7e0f5a2b344a0e5e238c999ea88',
   },
 }
 
@@ -88,7 +82,6 @@ export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = 
 
 async function isComplete(folder, pins, ownHeaders) {
   if ((await sha256(join(folder, libraryName))) !== pins.library) return false
-  if ((await sha256(join(folder, bridgeName))) !== pins.bridge) return false
   for (const [name, expected] of Object.entries(headers)) {
     const wanted = ownHeaders === undefined ? expected : await sha256(join(ownHeaders, name))
     if (wanted === null || (await sha256(join(folder, 'include', name))) !== wanted) return false
@@ -120,7 +113,7 @@ async function takeHeaders(into, ownHeaders, log) {
 
 async function takeLibrary(into, pins, cache, log) {
   const wheel = (await findWheel(cache, pins)) ?? (await downloadWheel(cache, pins, log))
-  const names = [libraryInWheel, bridgeInWheel, ...Object.keys(noticesInWheel)]
+  const names = [libraryInWheel, ...Object.keys(noticesInWheel)]
   const unzip =
     'import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1]) as wheel:\n  for name in sys.argv[3:]: wheel.extract(name, sys.argv[2])'
   const unpacked = join(into, 'wheel')
@@ -136,7 +129,6 @@ async function takeLibrary(into, pins, cache, log) {
   const found = createHash('sha256').update(library).digest('hex')
   if (found !== pins.library) throw checksumError(libraryName, pins.library, found)
   await writeFile(join(into, libraryName), library, { mode: 0o755 })
-  await copyFile(join(unpacked, bridgeInWheel), join(into, bridgeName))
   for (const [name, kept] of Object.entries(noticesInWheel)) await copyFile(join(unpacked, name), join(into, kept))
   await rm(unpacked, { recursive: true })
 }

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 
 def main() -> None:
-    model = SentenceTransformer(sys.argv[1], device="cuda", local_files_only=True, model_kwargs={"torch_dtype": torch.float16})
+    model = SentenceTransformer(sys.argv[1], device="cuda", local_files_only=True).half().eval()
     name = torch.cuda.get_device_name(0)
     print(json.dumps({"torch": torch.__version__, "device": name, "cuda": torch.version.cuda}), flush=True)
     for line in sys.stdin:

@@ -17,6 +17,7 @@ import {
 import type { Pooling } from '../models/pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
+import { batchGraph, canBatch } from './batch-graph.js'
 import { openWeights, type WeightSource } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
@@ -105,11 +106,12 @@ async function writeGraph(
   precision: GraphPrecision,
   onBytes: (written: number, total: number) => void,
 ): Promise<GraphRecord> {
-  const { config, head, layout } = convertible
+  const { config, head, pooling, layout } = convertible
   const [file, weightsFile] = [`model_${precision}.onnx`, `weights_${precision}.safetensors`]
   const metadata = { format: 'gabion', layout: String(WEIGHT_LAYOUT_VERSION), model_type: config.modelType, precision }
   const weights = await writeSafetensors(join(folder, weightsFile), inPrecision(layout, precision), metadata, onBytes)
-  const graph = encoderGraph({ config, head, precision, tensors: weights.tensors, weightsFile, version: CONVERTER_VERSION })
+  const parts = { config, tensors: weights.tensors, weightsFile, version: CONVERTER_VERSION }
+  const graph = precision === 'fp16' && canBatch(head, pooling) ? batchGraph(parts) : encoderGraph({ ...parts, head, precision })
   await writeFile(join(folder, file), graph, { flag: 'wx' })
   return {
     precision,

@@ -1,5 +1,6 @@
 // The encoder as an ONNX graph of standard operators for one text: ids in, the last hidden state out, or the pooled vector
 // where the model's folder asks for more than native code does after the encoder. No padding, so no mask and no token types.
+// Several texts at once, on a graphics card, have a graph of their own (batch-graph.ts).
 
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { Activation, EncoderConfig } from './encoder-config.js'
@@ -33,14 +34,7 @@ export interface EncoderGraphParts {
 /** Builds the bytes of an `.onnx` file over a weights file. */
 export function encoderGraph({ config, head, precision, tensors, weightsFile, version }: EncoderGraphParts): Uint8Array {
   const graph = new OnnxGraph(weightsFile)
-  const placed = new Set<string>()
-  const weight = (name: string): string => {
-    const tensor = tensors.get(name)
-    if (tensor === undefined) throw new Error(`the weights file lacks '${name}'`)
-    if (placed.has(name)) return name
-    placed.add(name)
-    return graph.weight(tensor)
-  }
+  const weight = weightsOf(graph, tensors)
   const products = productsOf(graph, config, precision, weight)
   const epsilon = { axis: -1, epsilon: { float: config.layerNormEpsilon } }
   const normalize = (name: string, input: string, weights: string): string =>
@@ -56,7 +50,7 @@ export function encoderGraph({ config, head, precision, tensors, weightsFile, ve
   const isOutput = precision !== 'fp16' && head === null
   for (let index = 0; index < config.layers; index++) {
     const layer = `layers.${String(index)}`
-    const heads = products.attention(`${layer}.attention`, state, `${layer}.attention.qkv`, scoreBias)
+    const heads = products.attention(`${layer}.attention`, state, `${layer}.attention.qkv`, { scoreBias, keyLengths: '' })
     const attended = products.linear(`${layer}.attention.output`, heads, `${layer}.attention.output`, true)
     const middle = normalize(
       `${layer}.attention.norm`,
@@ -81,20 +75,38 @@ export function encoderGraph({ config, head, precision, tensors, weightsFile, ve
   return graph.toBytes(`${config.modelType}-${precision}`, version)
 }
 
+/** Puts each weight into the graph when it is first asked for. */
+export function weightsOf(graph: OnnxGraph, tensors: ReadonlyMap<string, StoredTensor>): WeightOf {
+  const placed = new Set<string>()
+  return (name) => {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) throw new Error(`the weights file lacks '${name}'`)
+    if (placed.has(name)) return name
+    placed.add(name)
+    return graph.weight(tensor)
+  }
+}
+
 function positionRows(graph: OnnxGraph, config: EncoderConfig, ids: string, tokens: string, weight: WeightOf): string {
   const table = weight('embeddings.position.weight')
   if (config.paddingId === null) {
     const zero = graph.integers('zero', [1], [0])
     return graph.node('positions', 'Slice', [table, zero, tokens, zero])
   }
-  // A text may spell out the padding token, so it is looked for: position = padding + (how many others up to here, if it is another).
-  const padding = graph.integers('padding', [], [config.paddingId])
+  return graph.node('positions', 'Gather', [table, countedPositions(graph, config.paddingId, ids)], { axis: 0 })
+}
+
+/**
+ * Rows of the position table where positions count from behind the padding id. A text may spell out the padding token, so it is looked
+ * for: position = padding + (how many others up to here, if it is another).
+ */
+export function countedPositions(graph: OnnxGraph, paddingId: number, ids: string): string {
+  const padding = graph.integers('padding', [], [paddingId])
   const others = graph.node('others', 'Cast', [graph.node('others.bool', 'Not', [graph.node('paddings', 'Equal', [ids, padding])])], {
     to: ONNX_TYPE.INT64,
   })
   const counted = graph.node('others.count', 'CumSum', [others, graph.integers('one', [], [1])])
-  const numbers = graph.node('position_ids', 'Add', [graph.node('others.number', 'Mul', [counted, others]), padding])
-  return graph.node('positions', 'Gather', [table, numbers], { axis: 0 })
+  return graph.node('others.position', 'Add', [graph.node('others.number', 'Mul', [counted, others]), padding])
 }
 
 /** The bias of every pair of tokens by their distance, [1, heads, tokens, tokens]; all layers share it. */
@@ -110,7 +122,8 @@ function biasOfDistances(graph: OnnxGraph, config: EncoderConfig, tokens: string
   return graph.node('attention.bias', 'Unsqueeze', [byHead, graph.integers('axis.0', [1], [0])])
 }
 
-function activate(graph: OnnxGraph, activation: Activation, name: string, input: string, bias: string): string {
+/** The function between the halves of the feed-forward block, on the biased input. */
+export function activate(graph: OnnxGraph, activation: Activation, name: string, input: string, bias: string): string {
   if (activation === 'gelu') return graph.node(`${name}.gelu`, 'BiasGelu', [input, bias], {}, CONTRIB_DOMAIN)
   if (activation === 'gelu_tanh') return graph.node(`${name}.gelu`, 'FastGelu', [input, bias], {}, CONTRIB_DOMAIN)
   const sum = graph.node(`${name}.biased`, 'Add', [input, bias])

@@ -7,16 +7,20 @@ import { CONTRIB_DOMAIN, ONNX_TYPE, type OnnxGraph } from './onnx-graph.js'
 /** Puts a tensor of the weights file into the graph and gives its name. */
 export type WeightOf = (name: string) => string
 
+/** What attention takes beside its input; empty for none. */
+export interface AttentionInputs {
+  /** [1, heads, tokens, tokens], added to the scores. */
+  scoreBias: string
+  /** Which tokens are there, of several texts at once; see BATCH_INPUTS. */
+  keyLengths: string
+}
+
 /** Adds nodes for one kind of product. */
 export interface Products {
   /** Rows of the word table for the ids. */
   lookUpWords(ids: string): string
-  /**
-   * Multi-head self-attention up to the concatenated heads, projection of Q, K and V included.
-   *
-   * @param scoreBias [1, heads, tokens, tokens], added to the scores; empty for none
-   */
-  attention(name: string, input: string, weights: string, scoreBias: string): string
+  /** Multi-head self-attention up to the concatenated heads, projection of Q, K and V included. */
+  attention(name: string, input: string, weights: string, beside: AttentionInputs): string
   /** `input · weights + bias`, the bias left out if the caller adds it. */
   linear(name: string, input: string, weights: string, withBias: boolean): string
 }
@@ -34,9 +38,10 @@ function floatProducts(graph: OnnxGraph, config: EncoderConfig, weight: WeightOf
   const matrix = (name: string): string => widen(name, weight(name))
   return {
     lookUpWords: (ids) => widen('words', graph.node('words', 'Gather', [weight('embeddings.word.weight'), ids], { axis: 0 })),
-    attention: (name, input, weights, scoreBias) => {
+    attention: (name, input, weights, { scoreBias, keyLengths }) => {
       const inputs = [input, matrix(`${weights}.weight`), weight(`${weights}.bias`)]
-      if (scoreBias !== '') inputs.push('', '', scoreBias)
+      if (keyLengths !== '' || scoreBias !== '') inputs.push(keyLengths)
+      if (scoreBias !== '') inputs.push('', scoreBias)
       return graph.node(name, 'Attention', inputs, { num_heads: config.heads }, CONTRIB_DOMAIN)
     },
     linear: (name, input, weights, withBias) => {
@@ -59,7 +64,7 @@ function integerProducts(graph: OnnxGraph, config: EncoderConfig, weight: Weight
       const scales = graph.node('words.scale', 'Gather', [weight('embeddings.word.weight_scale'), ids], { axis: 0 })
       return graph.node('words', 'Mul', [graph.node('words.float', 'Cast', [rows], { to: ONNX_TYPE.FLOAT }), scales])
     },
-    attention: (name, input, weights, scoreBias) => {
+    attention: (name, input, weights, { scoreBias }) => {
       if (scoreBias !== '') {
         // QAttention takes no bias of the scores, so projection and attention are nodes of their own.
         const parts = ['query', 'key', 'value'].map((part) => `${name}.${part}`)

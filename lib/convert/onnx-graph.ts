@@ -5,7 +5,7 @@ import { ProtobufWriter } from './protobuf-writer.js'
 import type { ElementType, StoredTensor } from './safetensors-header.js'
 
 /** Numbers of ONNX's TensorProto.DataType. */
-export const ONNX_TYPE = { FLOAT: 1, INT8: 3, INT64: 7, FLOAT16: 10, BFLOAT16: 16 } as const
+export const ONNX_TYPE = { FLOAT: 1, INT8: 3, INT32: 6, INT64: 7, FLOAT16: 10, BFLOAT16: 16 } as const
 
 const IR_VERSION = 8
 const OPSET_VERSION = 17

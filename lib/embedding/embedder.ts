@@ -97,7 +97,7 @@ export class Embedder {
       prompts: Object.freeze({ ...description.prompts }),
       // gabion's own encoder does without ONNX Runtime, and opening it takes as long as loading a model.
       get runtimeVersion() {
-        return nativeAddon().runtime().version
+        return native.runtimeVersion === '' ? nativeAddon().runtime().version : native.runtimeVersion
       },
     })
   }

@@ -141,7 +141,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
 function prepareRuntime({ providers }: CheckedEmbedderOptions): void {
   try {
     const addon = nativeAddon()
-    if (providers[0] !== 'cpu' || addon.machine().encoderInstructionSet === '') addon.prepareRuntime()
+    if (providers[0] === 'cpu' && addon.machine().encoderInstructionSet === '') addon.prepareRuntime()
   } catch {
     // Told when the addon is needed: that there is no model comes first.
   }

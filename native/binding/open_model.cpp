@@ -94,6 +94,7 @@ class Loader : public Napi::AsyncWorker {
     }
     description.Set("providersPassedOver", passed_over);
     description.Set("encoderInstructionSet", session.encoder_instruction_set());
+    description.Set("runtimeVersion", session.runtime() == nullptr ? "" : session.runtime()->version());
     description.Set("threads", static_cast<double>(threads_));
     Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
   }

@@ -1,94 +1,18 @@
 #include "encoder_graph.hpp"
 
 #include <charconv>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
 
+#include "protobuf_fields.hpp"
+
 namespace gabion {
 namespace {
 
-// A graph of 48 layers has less than 100 KB; ordinary ones may hold a gigabyte of weights.
-constexpr std::streamoff kLargestFile = 1 << 20;
-
 /// The file is not what is looked for.
-struct NotAnEncoder {};
-
-/// The fields of one protobuf message, in order. Field numbers below are those of onnx.proto3.
-class Fields {
- public:
-  explicit Fields(std::string_view message) : rest_(message) {}
-
-  /// Goes to the next field; false at the end.
-  bool Next() {
-    if (rest_.empty()) {
-      return false;
-    }
-    const uint64_t tag = Varint();
-    number_ = tag >> 3U;
-    switch (tag & 7U) {
-      case 0:
-        integer_ = Varint();
-        bytes_ = {};
-        break;
-      case 1:
-        bytes_ = Take(8);
-        break;
-      case 2:
-        bytes_ = Take(Varint());
-        break;
-      case 5:
-        bytes_ = Take(4);
-        break;
-      default:
-        throw NotAnEncoder{};
-    }
-    return true;
-  }
-
-  uint64_t number() const noexcept { return number_; }
-  uint64_t integer() const noexcept { return integer_; }
-  std::string_view bytes() const noexcept { return bytes_; }
-  std::string text() const { return std::string(bytes_); }
-  float real() const {
-    float value = 0;
-    if (bytes_.size() != sizeof value) {
-      throw NotAnEncoder{};
-    }
-    std::memcpy(&value, bytes_.data(), sizeof value);
-    return value;
-  }
-
- private:
-  std::string_view Take(uint64_t count) {
-    if (count > rest_.size()) {
-      throw NotAnEncoder{};
-    }
-    const std::string_view taken = rest_.substr(0, count);
-    rest_.remove_prefix(count);
-    return taken;
-  }
-  uint64_t Varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(Take(1)[0]);
-      value |= static_cast<uint64_t>(byte & 0x7fU) << shift;
-      if (byte < 0x80) {
-        return value;
-      }
-    }
-    throw NotAnEncoder{};
-  }
-
-  std::string_view rest_;
-  uint64_t number_ = 0;
-  uint64_t integer_ = 0;
-  std::string_view bytes_;
-};
+using NotAnEncoder = ProtobufDamaged;
 
 uint64_t ToNumber(std::string_view digits) {
   uint64_t value = 0;
@@ -102,7 +26,7 @@ uint64_t ToNumber(std::string_view digits) {
 void ReadExternal(std::string_view message, GraphTensor& tensor) {
   std::string_view key;
   std::string_view value;
-  for (Fields entry(message); entry.Next();) {
+  for (ProtobufFields entry(message); entry.Next();) {
     if (entry.number() == 1) key = entry.bytes();
     if (entry.number() == 2) value = entry.bytes();
   }
@@ -117,7 +41,7 @@ std::pair<std::string, GraphTensor> ReadTensor(std::string_view message) {
   std::pair<std::string, GraphTensor> named;
   auto& [name, tensor] = named;
   uint64_t type = 0;
-  for (Fields field(message); field.Next();) {
+  for (ProtobufFields field(message); field.Next();) {
     if (field.number() == 1) tensor.shape.push_back(field.integer());
     if (field.number() == 2) type = field.integer();
     if (field.number() == 8) name = field.text();
@@ -139,7 +63,7 @@ void ReadAttribute(std::string_view message, EncoderGraph& graph) {
   uint64_t integer = 0;
   std::string text;
   uint64_t type = 0;
-  for (Fields field(message); field.Next();) {
+  for (ProtobufFields field(message); field.Next();) {
     if (field.number() == 1) name = field.text();
     if (field.number() == 2) real = field.real();
     if (field.number() == 3) integer = field.integer();
@@ -156,7 +80,7 @@ EncoderGraph ReadGraph(std::string_view message) {
   std::vector<std::string> inputs;
   std::unordered_map<std::string, GraphTensor> tensors;
   size_t nodes = 0;
-  for (Fields part(message); part.Next();) {
+  for (ProtobufFields part(message); part.Next();) {
     if (part.number() == 5) {
       tensors.insert(ReadTensor(part.bytes()));
     }
@@ -165,7 +89,7 @@ EncoderGraph ReadGraph(std::string_view message) {
     }
     std::string_view operation;
     std::string_view domain;
-    for (Fields field(part.bytes()); field.Next();) {
+    for (ProtobufFields field(part.bytes()); field.Next();) {
       if (field.number() == 1) inputs.push_back(field.text());
       if (field.number() == 4) operation = field.bytes();
       if (field.number() == 5) ReadAttribute(field.bytes(), graph);
@@ -192,7 +116,7 @@ EncoderGraph ReadGraph(std::string_view message) {
 
 std::optional<EncoderGraph> ParseEncoderGraph(const std::string& contents) {
   try {
-    for (Fields field(contents); field.Next();) {
+    for (ProtobufFields field(contents); field.Next();) {
       if (field.number() == 7) {
         return ReadGraph(field.bytes());
       }
@@ -204,12 +128,8 @@ std::optional<EncoderGraph> ParseEncoderGraph(const std::string& contents) {
 }
 
 std::optional<EncoderGraph> ReadEncoderGraph(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  if (!stream || stream.tellg() > kLargestFile) {
-    return std::nullopt;
-  }
-  stream.seekg(0);
-  return ParseEncoderGraph(std::string(std::istreambuf_iterator<char>(stream), {}));
+  const std::optional<std::string> contents = ReadSmallGraph(file);
+  return contents ? ParseEncoderGraph(*contents) : std::nullopt;
 }
 
 }  // namespace gabion

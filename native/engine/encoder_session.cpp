@@ -153,7 +153,7 @@ EncoderSession::EncoderSession(const std::string& graph_file, const EncoderGraph
                     padding == graph.integers.end() ? -1 : SizeWithin("padding_id", padding->second));
     encoder_ = std::make_unique<const kernels::Encoder>(shape, stored, precision, *variant, Usable(samples));
     HandBackLinears(stored, shape);
-    Describe("cpu", true, shape.hidden);
+    Describe("cpu", {}, true, shape.hidden);
   } catch (const std::invalid_argument& error) {
     throw Error(Code::kModelInvalid, "graph " + graph_file + " cannot be opened: " + error.what());
   }

@@ -58,7 +58,8 @@ Model::Model(ModelOptions&& options, std::future<Tokenizer> tokenizer)
       tokenizer_(options_.precision == kernels::Precision::kInt8 ? std::optional(tokenizer.get()) : std::nullopt),
       session_(OpenSession(
           options_.graph_file, options_.providers, options_.precision,
-          tokenizer_ ? SamplesFor(*tokenizer_, options_.maximum_tokens, options_.precision) : TokenSamples{})) {
+          tokenizer_ ? SamplesFor(*tokenizer_, options_.maximum_tokens, options_.precision) : TokenSamples{},
+          options_.pooling, options_.maximum_tokens)) {
   if (!tokenizer_) {
     tokenizer_ = tokenizer.get();
   }
@@ -81,15 +82,32 @@ void Model::Accepts(const Projection& projection) const {
   }
 }
 
+size_t Model::Tokenize(const TextInOut& text, std::vector<int64_t>& ids, EncodeTimes& times) const {
+  const auto start = Clock::now();
+  const Tokenizer::Encoded encoded = tokenizer_->Encode(text.text, options_.maximum_tokens, ids);
+  times.tokenize_ns += Nanoseconds(start, Clock::now());
+  *text.kept = static_cast<int32_t>(encoded.written);
+  *text.total =
+      static_cast<int32_t>(std::min<size_t>(encoded.total, static_cast<size_t>(std::numeric_limits<int32_t>::max())));
+  return encoded.written;
+}
+
 void Model::Embed(std::string_view text, const Projection* projection, Scratch& scratch, float* vector,
                   float* projected, int32_t* kept, int32_t* total, EncodeTimes& times) const {
-  const auto start = Clock::now();
-  const Tokenizer::Encoded encoded = tokenizer_->Encode(text, options_.maximum_tokens, scratch.ids);
-  times.tokenize_ns += Nanoseconds(start, Clock::now());
-  *kept = static_cast<int32_t>(encoded.written);
-  *total =
-      static_cast<int32_t>(std::min<size_t>(encoded.total, static_cast<size_t>(std::numeric_limits<int32_t>::max())));
-  EmbedIds(encoded.written, projection, scratch, vector, projected, times);
+  const size_t tokens = Tokenize({text, projection, vector, projected, kept, total}, scratch.ids, times);
+  EmbedIds(tokens, projection, scratch, vector, projected, times);
+}
+
+void Model::EmbedTogether(std::span<const TextInOut> texts, Scratch& scratch, EncodeTimes& times) const {
+  scratch.ids_of_texts.resize(std::max(scratch.ids_of_texts.size(), texts.size()));
+  std::vector<std::span<const int64_t>> ids;
+  ids.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::vector<int64_t>& of_text = scratch.ids_of_texts[i];
+    const size_t tokens = Tokenize(texts[i], of_text, times);
+    ids.emplace_back(of_text.data(), tokens);
+  }
+  EmbedIdsTogether(ids, texts, scratch, times);
 }
 
 WindowedText Model::EmbedWindows(std::string_view text, const WindowRule& rule, const Projection* projection,
@@ -110,11 +128,24 @@ WindowedText Model::EmbedWindows(std::string_view text, const WindowRule& rule, 
   const size_t components = projection == nullptr ? 0 : projection->components();
   result.vectors.resize(windows.size() * width);
   result.projected.resize(windows.size() * components);
+  const auto vector = [&](size_t i) { return result.vectors.data() + i * width; };
+  const auto image = [&](size_t i) {
+    return projection == nullptr ? nullptr : result.projected.data() + i * components;
+  };
+  if (texts_at_once() > 1) {
+    std::vector<std::span<const int64_t>> of_windows;
+    std::vector<TextInOut> results;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      of_windows.emplace_back(ids.data() + windows[i].first_id, windows[i].ids);
+      results.push_back({{}, projection, vector(i), image(i)});
+    }
+    EmbedIdsTogether(of_windows, results, scratch, times);
+    return result;
+  }
   for (size_t i = 0; i < windows.size(); ++i) {
     const auto from = ids.begin() + static_cast<std::ptrdiff_t>(windows[i].first_id);
     scratch.ids.assign(from, from + static_cast<std::ptrdiff_t>(windows[i].ids));
-    EmbedIds(windows[i].ids, projection, scratch, result.vectors.data() + i * width,
-             projection == nullptr ? nullptr : result.projected.data() + i * components, times);
+    EmbedIds(windows[i].ids, projection, scratch, vector(i), image(i), times);
   }
   return result;
 }
@@ -133,16 +164,18 @@ void Model::Accepts(const WindowRule& rule) const {
   }
 }
 
+void Model::RequireUnchangedWeights() const {
+  if (weights_ != nullptr) {
+    weights_->RequireUnchanged();
+  }
+}
+
 void Model::EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
                      EncodeTimes& times) const {
   const auto start = Clock::now();
-  if (weights_ != nullptr) {
-    weights_->RequireUnchanged();
-  }
+  RequireUnchangedWeights();
   session_->Run(tokens, scratch);
-  if (weights_ != nullptr) {
-    weights_->RequireUnchanged();
-  }
+  RequireUnchangedWeights();
   const size_t width = options_.dimensions;
   if (session_->pools()) {
     std::memcpy(vector, scratch.hidden.data(), width * sizeof(float));
@@ -155,6 +188,30 @@ void Model::EmbedIds(size_t tokens, const Projection* projection, Scratch& scrat
   const auto ran = Clock::now();
   if (projection != nullptr) {
     projection->Apply(vector, projected);
+  }
+  times.encode_ns += Nanoseconds(start, ran);
+  times.project_ns += Nanoseconds(ran, Clock::now());
+}
+
+void Model::EmbedIdsTogether(std::span<const std::span<const int64_t>> ids, std::span<const TextInOut> results,
+                             Scratch& scratch, EncodeTimes& times) const {
+  const auto start = Clock::now();
+  const size_t width = options_.dimensions;
+  scratch.hidden.resize(std::max(scratch.hidden.size(), ids.size() * width));
+  RequireUnchangedWeights();
+  session_->RunTogether(ids, scratch, scratch.hidden.data());
+  RequireUnchangedWeights();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    std::memcpy(results[i].vector, scratch.hidden.data() + i * width, width * sizeof(float));
+    if (options_.normalize) {
+      NormalizeL2(results[i].vector, width);
+    }
+  }
+  const auto ran = Clock::now();
+  for (const TextInOut& result : results) {
+    if (result.projection != nullptr) {
+      result.projection->Apply(result.vector, result.projected);
+    }
   }
   times.encode_ns += Nanoseconds(start, ran);
   times.project_ns += Nanoseconds(ran, Clock::now());

@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,16 @@ struct WindowedText {
 /// The ids of kSampleTexts for a precision that asks for them.
 TokenSamples SamplesFor(const Tokenizer& tokenizer, size_t maximum_tokens, kernels::Precision precision);
 
+/// A text to be embedded, and where its results go: see Model::Embed.
+struct TextInOut {
+  std::string_view text;
+  const Projection* projection = nullptr;
+  float* vector = nullptr;
+  float* projected = nullptr;
+  int32_t* kept = nullptr;
+  int32_t* total = nullptr;
+};
+
 class Model {
  public:
   /// Throws what Tokenizer and OpenSession throw, and kModelInvalid when tokenizer, graph and options contradict each
@@ -64,6 +75,10 @@ class Model {
   /// when a projection is given (it must have been checked with Accepts).
   void Embed(std::string_view text, const Projection* projection, Scratch& scratch, float* vector, float* projected,
              int32_t* kept, int32_t* total, EncodeTimes& times) const;
+
+  /// The same for several texts, at most texts_at_once() of them.
+  void EmbedTogether(std::span<const TextInOut> texts, Scratch& scratch, EncodeTimes& times) const;
+  size_t texts_at_once() const noexcept { return session_->texts_at_once(); }
 
   /// Embeds every window of one text on the calling thread; a text without tokens has none.
   WindowedText EmbedWindows(std::string_view text, const WindowRule& rule, const Projection* projection,
@@ -84,9 +99,15 @@ class Model {
   /// Opens the graph while the tokenizer is read on a thread of its own: each takes about as long.
   Model(ModelOptions&& options, std::future<Tokenizer> tokenizer);
 
+  size_t Tokenize(const TextInOut& text, std::vector<int64_t>& ids, EncodeTimes& times) const;
   /// Embeds the first `tokens` ids of the scratch.
   void EmbedIds(size_t tokens, const Projection* projection, Scratch& scratch, float* vector, float* projected,
                 EncodeTimes& times) const;
+  /// Embeds several texts of ids; `results` says where to.
+  void EmbedIdsTogether(std::span<const std::span<const int64_t>> ids, std::span<const TextInOut> results,
+                        Scratch& scratch, EncodeTimes& times) const;
+  /// Checks, before and after a run, that it reads the file that was opened.
+  void RequireUnchangedWeights() const;
 
   ModelOptions options_;
   std::unique_ptr<WatchedFile> weights_;  ///< opened before the session maps it

@@ -3,23 +3,30 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "shared_library.hpp"
 
 namespace gabion {
 namespace {
 
-std::atomic<const Runtime*> the_runtime{nullptr};
+std::atomic<size_t> open_count{0};
 
 #if defined(_WIN32)
 constexpr const char* kLibraryName = "gabion_onnx.dll";
+constexpr const char* kOfficialName = "onnxruntime.dll";
 #elif defined(__APPLE__)
 constexpr const char* kLibraryName = "libgabion_onnx.1.dylib";
+constexpr const char* kOfficialName = "libonnxruntime.";
 #else
 constexpr const char* kLibraryName = "libgabion_onnx.so.1";
+constexpr const char* kOfficialName = "libonnxruntime.so";
 #endif
 
 // ONNX Runtime has no code of its own for it: what the C++ library, its arena and the system say.
@@ -33,24 +40,44 @@ bool IsOfMemory(const std::string& message) {
 
 const Runtime& Runtime::Get() {
   static std::mutex mutex;
+  static const Runtime* runtime = nullptr;
   const std::lock_guard lock(mutex);
-  const Runtime* runtime = the_runtime;
   if (runtime == nullptr) {
-    runtime = new Runtime();  // never freed, see the head of runtime.hpp
-    the_runtime = runtime;
+    const std::string folder = FolderOfThisBinary();
+    if (folder.empty()) {
+      throw Error(Code::kRuntimeMissing, "the folder of the native addon could not be found");
+    }
+    runtime = new Runtime(folder + "/" + kLibraryName);  // never freed, see the head of runtime.hpp
   }
   return *runtime;
 }
 
-bool Runtime::IsOpen() noexcept { return the_runtime != nullptr; }
-
-Runtime::Runtime() {
-  const std::string folder = FolderOfThisBinary();
-  if (folder.empty()) {
-    throw Error(Code::kRuntimeMissing, "the folder of the native addon could not be found");
+const Runtime& Runtime::Beside(const std::string& provider_library) {
+  static std::mutex mutex;
+  static std::map<std::string, const Runtime*> runtimes;
+  const std::filesystem::path folder = NativePath(provider_library).parent_path();
+  const std::lock_guard lock(mutex);
+  const Runtime*& runtime = runtimes[folder.string()];
+  if (runtime == nullptr) {
+    std::error_code error;
+    std::string library;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(kOfficialName) && name.size() > library.size()) {
+        library = name;  // links have shorter names than what they lead to
+      }
+    }
+    if (library.empty()) {
+      throw Error(Code::kRuntimeMissing, "there is no " + std::string(kOfficialName) + "* in " + folder.string());
+    }
+    runtime = new Runtime((folder / library).string());
   }
-  library_path_ = folder + "/" + kLibraryName;
+  return *runtime;
+}
 
+size_t Runtime::OpenCount() noexcept { return open_count; }
+
+Runtime::Runtime(std::string library_path) : library_path_(std::move(library_path)) {
   // Read by the library's static initialisers: later calls (DisableTelemetryEvents) come too late to stop its files and
   // its uploader thread.
   SetProcessVariable("ORT_DISABLE_TELEMETRY", "1");
@@ -75,6 +102,7 @@ Runtime::Runtime() {
   }
   Check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "gabion", &environment_), Code::kRuntimeIncompatible,
         "ONNX Runtime did not start");
+  ++open_count;
   Check(api_->DisableTelemetryEvents(environment_), Code::kRuntimeIncompatible, "telemetry could not be switched off");
 }
 

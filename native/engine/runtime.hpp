@@ -1,13 +1,16 @@
-// The one ONNX Runtime of the process.
+// ONNX Runtime: gabion's own, and for a graphics card the one that the card's provider library came with. The provider
+// calls back into functions that only its own runtime has: with another one of the same version the process would crash
+// at the first graph that needs them.
 //
 // Lifetime: opened at the first model that needs it (gabion's own encoder does not) and never closed. Its threads,
 // allocators and static objects may be in use on any thread until the process ends, so there is no safe moment to
-// unload it. The library lies beside this binary under a SONAME of its own, so that another copy in the process
-// (onnxruntime-node, say) is never mistaken for it.
+// unload it. gabion's own library lies beside this binary under a SONAME of its own, so that another copy in the
+// process (onnxruntime-node, say) is never mistaken for it.
 #pragma once
 
 #include <onnxruntime_c_api.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -17,10 +20,13 @@ namespace gabion {
 
 class Runtime {
  public:
-  /// Opens the library at the first call. Throws kRuntimeMissing or kRuntimeIncompatible, at each call until it works.
+  /// Opens gabion's own library at the first call. Throws kRuntimeMissing or kRuntimeIncompatible, at each call until
+  /// it works.
   static const Runtime& Get();
-  /// Whether that has happened.
-  static bool IsOpen() noexcept;
+  /// Opens the library in the folder of a provider's library, likewise.
+  static const Runtime& Beside(const std::string& provider_library);
+  /// How many have been opened.
+  static size_t OpenCount() noexcept;
 
   const OrtApi& api() const noexcept { return *api_; }
   OrtEnv* environment() const noexcept { return environment_; }
@@ -32,7 +38,7 @@ class Runtime {
   void Check(OrtStatus* status, Code code, const std::string& context) const;
 
  private:
-  Runtime();
+  explicit Runtime(std::string library_path);
 
   const OrtApi* api_ = nullptr;
   OrtEnv* environment_ = nullptr;

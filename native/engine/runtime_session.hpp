@@ -1,9 +1,11 @@
-// A graph of ONNX's operators as a session of ONNX Runtime, on a processor or a graphics card.
+// A graph of ONNX's operators that takes one text at its own length, run in ONNX Runtime.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "runtime_graph.hpp"
 #include "session.hpp"
 
 namespace gabion {
@@ -14,21 +16,15 @@ class RuntimeSession final : public Session {
   RuntimeSession(const std::string& graph_file, const std::vector<std::string>& providers);
 
   void Run(size_t tokens, Scratch& scratch) const override;
+  const Runtime* runtime() const noexcept override { return &graph_.runtime(); }
 
  private:
   enum class InputKind { kIds, kMask, kTypes };
 
-  void Open(const std::string& graph_file, const std::string& provider);
-  void ReadInputs();
-  /// Reads what the first output is and describes the session by it.
-  void ReadOutput(const std::string& provider);
-
-  const Runtime& runtime_;
-  OrtOwned<OrtSession> session_;
+  RuntimeGraph graph_;
   OrtOwned<OrtMemoryInfo> memory_;
   std::vector<InputKind> inputs_;
-  std::vector<std::string> input_names_;
-  std::string output_name_;
+  mutable std::mutex device_mutex_;
 };
 
 }  // namespace gabion

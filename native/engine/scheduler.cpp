@@ -78,9 +78,14 @@ void Request::EmbedText(size_t index, Scratch& scratch, EncodeTimes& times) {
     windowed_[index] = model_->EmbedWindows(texts_[index], *rule_, projection_.get(), scratch, times);
     return;
   }
+  const TextInOut place = PlaceOf(index);
+  model_->Embed(place.text, place.projection, scratch, place.vector, place.projected, place.kept, place.total, times);
+}
+
+TextInOut Request::PlaceOf(size_t index) {
   float* projected = projection_ == nullptr ? nullptr : projected_.data() + index * projection_->components();
-  model_->Embed(texts_[index], projection_.get(), scratch, vectors_.data() + index * model_->dimensions(), projected,
-                &tokens_[2 * index], &tokens_[2 * index + 1], times);
+  return {texts_[index], projection_.get(),   vectors_.data() + index * model_->dimensions(),
+          projected,     &tokens_[2 * index], &tokens_[2 * index + 1]};
 }
 
 Scheduler& Scheduler::Process() {
@@ -91,10 +96,10 @@ Scheduler& Scheduler::Process() {
 void Scheduler::Acquire(size_t threads) {
   const std::lock_guard threads_lock(threads_mutex_);
   // Exit handlers run last registered first: ours must run before those of ONNX Runtime, which may come any time later.
-  const bool opened = Runtime::IsOpen();
-  if (!registered_ || (opened && !registered_after_runtime_)) {
+  const size_t opened = Runtime::OpenCount();
+  if (!registered_ || opened > registered_after_) {
     registered_ = std::atexit([] { Process().StopAtExit(); }) == 0;
-    registered_after_runtime_ = opened;
+    registered_after_ = opened;
   }
 
   bool restart = false;
@@ -200,7 +205,10 @@ bool Scheduler::StopLocked(Request& request, const Error& reason) {
     queue_.erase(place);
   }
   for (const auto& slot : slots_) {
-    if (slot->running.get() == &request) {
+    // Texts of others that run together with this one's go on, and this one's with them.
+    const bool only = std::all_of(slot->running.begin(), slot->running.end(),
+                                  [&](const Job& job) { return job.request.get() == &request; });
+    if (only && !slot->running.empty()) {
       slot->scratch.Stop();
     }
   }
@@ -208,12 +216,14 @@ bool Scheduler::StopLocked(Request& request, const Error& reason) {
   return request.settled_;
 }
 
-// The next text of the first request that may run one more; the request goes to the end of the line for its others.
-std::shared_ptr<Request> Scheduler::TakeText(size_t& index) {
-  const auto place = std::find_if(queue_.begin(), queue_.end(),
-                                  [](const auto& queued) { return queued->running_ < queued->parallel_; });
+// The next text of the first request that may run one more, of this model if there is one; the request goes to the end
+// of the line for its others.
+bool Scheduler::TakeText(const Model* model, std::vector<Job>& jobs) {
+  const auto place = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) {
+    return queued->MayRun() && (model == nullptr || (queued->model_.get() == model && !queued->rule_));
+  });
   if (place == queue_.end()) {
-    return nullptr;
+    return false;
   }
   std::shared_ptr<Request> request = *place;
   queue_.erase(place);
@@ -221,13 +231,83 @@ std::shared_ptr<Request> Scheduler::TakeText(size_t& index) {
     request->queue_ns_ =
         std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - request->submitted_).count();
   }
-  index = request->order_[request->started_++];
+  const size_t index = request->order_[request->started_++];
   ++request->running_;
   --waiting_texts_;
   if (request->started_ < request->size()) {
     queue_.push_back(request);
   }
-  return request;
+  jobs.push_back({std::move(request), index, std::nullopt, {}});
+  return true;
+}
+
+// One text, and others of its model as far as they are better run together.
+bool Scheduler::TakeTexts(std::vector<Job>& jobs) {
+  if (!TakeText(nullptr, jobs)) {
+    return false;
+  }
+  const Request& first = *jobs.front().request;
+  const size_t most = first.rule_ ? 1 : first.model_->texts_at_once();
+  while (jobs.size() < most && TakeText(first.model_.get(), jobs)) {
+  }
+  return true;
+}
+
+void Scheduler::Embed(std::vector<Job>& jobs, Scratch& scratch) {
+  const auto failure_of = [](const auto& body) -> std::optional<Error> {
+    try {
+      body();
+      return std::nullopt;
+    } catch (const Error& error) {
+      return error;
+    } catch (const std::bad_alloc&) {
+      return Error(Code::kOutOfMemory, "there is no memory for the text");
+    } catch (const std::exception& error) {
+      return Error(Code::kInternal, error.what());
+    }
+  };
+  if (jobs.size() > 1) {
+    EncodeTimes times;
+    const auto failure = failure_of([&] {
+      std::vector<TextInOut> texts;
+      for (const Job& job : jobs) {
+        texts.push_back(job.request->PlaceOf(job.index));
+      }
+      jobs.front().request->model_->EmbedTogether(texts, scratch, times);
+    });
+    if (!failure || scratch.stopped()) {
+      const auto count = static_cast<int64_t>(jobs.size());
+      for (Job& job : jobs) {
+        job.failure = failure;
+        job.times = {times.tokenize_ns / count, times.encode_ns / count, times.project_ns / count};
+      }
+      return;
+    }
+    // Whose fault it was shows when each runs by itself.
+  }
+  for (Job& job : jobs) {
+    job.failure = failure_of([&] { job.request->EmbedText(job.index, scratch, job.times); });
+  }
+}
+
+// Notes what became of a text. True when it was its request's last one.
+bool Scheduler::EndLocked(Job& job) {
+  Request& request = *job.request;
+  --request.running_;
+  request.times_.tokenize_ns += job.times.tokenize_ns;
+  request.times_.encode_ns += job.times.encode_ns;
+  request.times_.project_ns += job.times.project_ns;
+  if (job.failure || request.failure_) {
+    return StopLocked(request, job.failure ? *job.failure : *request.failure_);
+  }
+  if (request.started_ == request.size() && request.running_ == 0) {
+    request.settled_ = true;
+    return true;
+  }
+  if (request.started_ < request.size()) {
+    wake_.notify_one();  // one more of its texts may run now
+  }
+  return false;
 }
 
 // Gives the lock back while it looks. With one processor it would only keep the caller from sending anything.
@@ -253,63 +333,50 @@ void Scheduler::Work(Slot& slot) {
 #endif
   std::unique_lock lock(mutex_);
   bool ran = false;
+  std::vector<Job> jobs;  // empty at the start of every turn
+  std::vector<std::shared_ptr<Request>> settled;
   for (;;) {
-    size_t index = 0;
-    std::shared_ptr<Request> request;
     if (ran && queue_.empty()) {
       Watch(lock);
     }
     ran = false;
     TextCrew& crew = TextCrew::Process();
-    wake_.wait(lock, [&] { return stopping_ || (request = TakeText(index)) != nullptr || crew.wanted(); });
-    if (request == nullptr && !stopping_) {
+    wake_.wait(lock, [&] { return stopping_ || TakeTexts(jobs) || crew.wanted(); });
+    if (jobs.empty() && !stopping_) {
       const size_t seen = arrivals_;
       lock.unlock();
       crew.Help([&] { return arrivals_ != seen; });
       lock.lock();
       continue;
     }
-    if (request == nullptr) {
+    if (jobs.empty()) {
       break;
     }
-    slot.running = request;
+    slot.running.swap(jobs);
     slot.scratch.Rearm();
     // While texts wait, every thread gets one of its own.
-    slot.scratch.helpers = queue_.empty() ? std::min(request->parallel_, slots_.size()) - 1 : 0;
+    const size_t parallel = slot.running.front().request->parallel_;
+    slot.scratch.helpers = queue_.empty() ? std::min(parallel, slots_.size()) - 1 : 0;
     lock.unlock();
-
-    std::optional<Error> failure;
-    EncodeTimes times;
-    try {
-      request->EmbedText(index, slot.scratch, times);
-    } catch (const Error& error) {
-      failure = error;
-    } catch (const std::bad_alloc&) {
-      failure = Error(Code::kOutOfMemory, "there is no memory for the text");
-    } catch (const std::exception& error) {
-      failure = Error(Code::kInternal, error.what());
-    }
-
+    Embed(slot.running, slot.scratch);
     lock.lock();
+
     ran = true;
-    slot.running.reset();
-    --request->running_;
-    request->times_.tokenize_ns += times.tokenize_ns;
-    request->times_.encode_ns += times.encode_ns;
-    request->times_.project_ns += times.project_ns;
-    bool settled = false;
-    if (failure || request->failure_) {
-      settled = StopLocked(*request, failure ? *failure : *request->failure_);
-    } else if (request->started_ == request->size() && request->running_ == 0) {
-      request->settled_ = settled = true;
-    } else if (request->started_ < request->size()) {
-      wake_.notify_one();  // one more of its texts may run now
+    slot.running.swap(jobs);
+    for (Job& job : jobs) {
+      if (EndLocked(job)) {
+        settled.push_back(std::move(job.request));
+      }
     }
-    if (settled) {
+    jobs.clear();
+    if (!settled.empty()) {
       lock.unlock();
-      request->done_(request);
-      request.reset();
-      Release();
+      for (std::shared_ptr<Request>& request : settled) {
+        request->done_(request);
+        request.reset();
+        Release();
+      }
+      settled.clear();
       lock.lock();
     }
   }
@@ -333,7 +400,7 @@ void Scheduler::StopAtExit() noexcept {
   ++arrivals_;  // lets helpers leave
   queue_.clear();
   for (const auto& slot : slots_) {
-    if (slot->running != nullptr) {
+    if (!slot->running.empty()) {
       slot->scratch.Stop();
     }
   }

@@ -3,6 +3,7 @@
 // - A text has one thread, and helpers while it is the only one (text_crew.hpp). Texts of one request run side by side,
 //   longest first; requests take turns text by text,
 //   so that a single text never waits behind a whole batch.
+// - Where a model runs several texts together (on a graphics card), a thread takes as many as wait, of any requests.
 // - The queue is bounded: a request that does not fit is refused at once (kOverloaded).
 // - A request owns its texts and its results. Nobody else's memory is touched by an encoder thread, so a caller may
 //   vanish at any time; its running texts then finish into nothing.
@@ -59,6 +60,9 @@ class Request {
  private:
   friend class Scheduler;
   void EmbedText(size_t index, Scratch& scratch, EncodeTimes& times);
+  TextInOut PlaceOf(size_t index);
+  /// Whether one more of its texts may run now.
+  bool MayRun() const noexcept { return running_ < parallel_ * model_->texts_at_once(); }
 
   const std::shared_ptr<const Model> model_;
   const std::shared_ptr<const Projection> projection_;
@@ -105,16 +109,26 @@ class Scheduler {
   void CallHelpers() noexcept;
 
  private:
+  /// A text of a request, on an encoder thread.
+  struct Job {
+    std::shared_ptr<Request> request;
+    size_t index = 0;
+    std::optional<Error> failure;
+    EncodeTimes times;
+  };
   struct Slot {
     Scratch scratch;
-    std::shared_ptr<Request> running;
+    std::vector<Job> running;
     bool finished = false;
     std::thread thread;
   };
 
   Scheduler() = default;
   void Work(Slot& slot);
-  std::shared_ptr<Request> TakeText(size_t& index);
+  bool TakeTexts(std::vector<Job>& jobs);
+  bool TakeText(const Model* model, std::vector<Job>& jobs);
+  static void Embed(std::vector<Job>& jobs, Scratch& scratch);
+  bool EndLocked(Job& job);
   void Watch(std::unique_lock<std::mutex>& lock);
   bool StopLocked(Request& request, const Error& reason);
   void StopAtExit() noexcept;
@@ -123,7 +137,7 @@ class Scheduler {
   std::mutex threads_mutex_;
   std::vector<std::unique_ptr<Slot>> slots_;
   bool registered_ = false;
-  bool registered_after_runtime_ = false;
+  size_t registered_after_ = 0;  ///< so many runtimes were open then
 
   std::mutex mutex_;
   std::condition_variable wake_;

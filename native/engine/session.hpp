@@ -1,18 +1,22 @@
 // One graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts. A
-// graph that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime (RuntimeSession).
+// graph that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime: text by text
+// (RuntimeSession), or several together where the graph is made for it (BatchSession).
 //
-// A session may run on several threads at once; each brings its own Scratch. Every text runs at its own length, and
-// every number is computed by one thread, so its result depends on nothing but its ids.
+// A session may run on several threads at once; each brings its own Scratch. But for batches, every text runs at its
+// own length and every number is computed by one thread, so its result depends on nothing but its ids.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "../kernels/encoder.hpp"
+#include "pooling.hpp"
 #include "runtime.hpp"
 
 namespace gabion {
@@ -24,8 +28,6 @@ using TokenSamples = std::vector<std::vector<int64_t>>;
 /// a run in flight can be told to stop. Not shared between threads, except for Stop().
 class Scratch {
  public:
-  Scratch();
-
   /// Makes the run in flight (or the next one) end early with kAborted. Any thread may call it.
   void Stop() noexcept;
   /// Forgets an earlier Stop().
@@ -37,6 +39,7 @@ class Scratch {
   const OrtRunOptions* RunOptions(const Runtime& runtime);
 
   std::vector<int64_t> ids;
+  std::vector<std::vector<int64_t>> ids_of_texts;
   std::vector<float> hidden;
   /// Encoder threads that may help this one with a text.
   size_t helpers = 0;
@@ -48,9 +51,14 @@ class Scratch {
   std::vector<float> states;
 
  private:
+  /// For one runtime; at most two are open, gabion's own and one for a graphics card.
+  struct Handle {
+    std::atomic<const Runtime*> runtime{nullptr};  ///< set when there are options
+    OrtOwned<OrtRunOptions> options{nullptr, nullptr};
+  };
+
   std::atomic<bool> stopped_{false};
-  OrtOwned<OrtRunOptions> options_;
-  std::atomic<const Runtime*> runtime_{nullptr};  ///< set when there are options
+  std::array<Handle, 2> handles_;
 };
 
 struct ProviderPassedOver {
@@ -67,8 +75,18 @@ class Session {
   /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed,
   /// kAborted.
   virtual void Run(size_t tokens, Scratch& scratch) const = 0;
+
+  /// How many texts are best run together; 1 where each runs by itself.
+  virtual size_t texts_at_once() const noexcept { return 1; }
+  /// Runs texts together, where that is more than one: their pooled vectors are written to [texts, width]. Ends early
+  /// when the scratch is told to stop. Throws as Run.
+  virtual void RunTogether(std::span<const std::span<const int64_t>> texts, const Scratch& scratch,
+                           float* vectors) const;
+
   /// The instruction set of gabion's own encoder; empty for a graph without it.
   virtual std::string encoder_instruction_set() const { return ""; }
+  /// The ONNX Runtime that runs the graph; null for gabion's own encoder.
+  virtual const Runtime* runtime() const noexcept { return nullptr; }
 
   /// True when the graph pools by itself: the result is [width] instead of [tokens, width].
   bool pools() const noexcept { return pools_; }
@@ -78,13 +96,11 @@ class Session {
 
  protected:
   Session() = default;
-  void Describe(std::string provider, bool pools, size_t width) {
+  void Describe(std::string provider, std::vector<ProviderPassedOver> passed_over, bool pools, size_t width) {
     provider_ = std::move(provider);
+    passed_over_ = std::move(passed_over);
     pools_ = pools;
     width_ = width;
-  }
-  void PassOver(std::string provider, std::string reason) {
-    passed_over_.push_back({std::move(provider), std::move(reason)});
   }
 
  private:
@@ -98,8 +114,9 @@ class Session {
 /// Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs or outputs that are not an encoder's) or
 /// kProviderUnavailable (none works). `precision` is what gabion's own encoder computes with; graphs of standard
 /// operators have one of their own. `samples` are the ids of a few texts, which int8 looks at before it rounds
-/// weights.
+/// weights. `pooling` and `maximum_tokens` are for graphs that run texts together.
 std::unique_ptr<const Session> OpenSession(const std::string& graph_file, const std::vector<std::string>& providers,
-                                           kernels::Precision precision, const TokenSamples& samples = {});
+                                           kernels::Precision precision, const TokenSamples& samples = {},
+                                           Pooling pooling = Pooling::kMean, size_t maximum_tokens = 0);
 
 }  // namespace gabion

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { Embedder } from '../../lib/index.js'
 import { CUDA_VARIABLE, findCudaLibrary } from '../../lib/embedding/cuda-library.js'
@@ -12,6 +12,13 @@ import { gabion, jsonLines, temporaryFolder } from './cli-process.js'
 
 const FILE = 'libonnxruntime_providers_cuda.so'
 const binaries = binariesLocation()?.folder ?? ''
+
+/** Where a provider library would lie, in a folder that has a runtime. */
+function besideARuntime(): string {
+  const folder = temporaryFolder()
+  copyFileSync(join(binaries, 'libgabion_onnx.so.1'), join(folder, 'libonnxruntime.so.1.30.0'))
+  return join(folder, FILE)
+}
 
 /** Why `cuda` alone cannot be had with this library. */
 async function refusal(cudaLibrary: string): Promise<string> {
@@ -31,14 +38,22 @@ describe('a CUDA provider that cannot be used', () => {
     assert.match(await refusal(folder), new RegExp(`${FILE} does not exist`))
   })
 
-  test('is told from a file that is no library', async () => {
+  test('is not used without the runtime that it came with', async () => {
     const file = join(temporaryFolder(), FILE)
+    writeFileSync(file, '')
+    assert.match(await refusal(file), /cannot be used without the ONNX Runtime that it came with: there is no libonnxruntime\.so\* in/)
+    writeFileSync(join(dirname(file), 'libonnxruntime.so.1.30.0'), 'an error page')
+    assert.match(await refusal(file), /without the ONNX Runtime that it came with: .*(invalid ELF header|file too short)/)
+  })
+
+  test('is told from a file that is no library', async () => {
+    const file = besideARuntime()
     writeFileSync(file, 'an error page')
     assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*(invalid ELF header|file too short)/)
   })
 
   test('is told from a library that is no provider', async () => {
-    const file = join(temporaryFolder(), FILE)
+    const file = besideARuntime()
     copyFileSync(join(binaries, 'libgabion_onnx.so.1'), file)
     assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*CreateEpFactories/)
   })

@@ -1,0 +1,371 @@
+#include "batch_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "protobuf_fields.hpp"
+
+namespace gabion {
+namespace {
+
+constexpr const char* kIds = "input_ids";
+constexpr const char* kLengths = "key_lengths";
+constexpr const char* kWeights = "pooling_weights";
+constexpr const char* kPositions = "position_ids";
+constexpr const char* kDistances = "key_distances";
+
+// Close enough that at most a third of a run is padding, few enough that all are prepared in a short time.
+constexpr std::array<size_t, 11> kLengthsOfRuns{16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768};
+
+// So many tokens cost about as much as starting another run (measured on an H200).
+constexpr size_t kPaddingOfARun = 2048;
+
+// They take memory and choose kernels, which a capture does not allow.
+constexpr size_t kRunsBeforeCapture = 2;
+
+constexpr size_t kAlignment = 256;  // of what cudaMalloc gives
+
+size_t RoundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+/// The power of two that a sum of so many token vectors is divided by in the graph, so that float16 holds it.
+int Halvings(size_t tokens) {
+  constexpr int kMost = 14;  // smaller ones are no normal float16
+  return std::min(kMost, static_cast<int>(std::bit_width(std::max<size_t>(tokens, 1) - 1)));
+}
+
+/// 2^-halvings in float16.
+uint16_t HalfOf(int halvings) {
+  constexpr int kBias = 15;
+  constexpr int kMantissaBits = 10;
+  return static_cast<uint16_t>((kBias - halvings) << kMantissaBits);
+}
+
+}  // namespace
+
+bool IsBatchGraph(const std::string& graph_file) {
+  const std::optional<std::string> contents = ReadSmallGraph(graph_file);
+  if (!contents) {
+    return false;
+  }
+  constexpr uint64_t kGraph = 7;
+  constexpr uint64_t kInput = 11;
+  try {
+    for (ProtobufFields field(*contents); field.Next();) {
+      if (field.number() != kGraph) continue;
+      for (ProtobufFields part(field.bytes()); part.Next();) {
+        if (part.number() != kInput) continue;
+        for (ProtobufFields value(part.bytes()); value.Next();) {
+          if (value.number() == 1 && value.bytes() == kLengths) return true;
+        }
+      }
+    }
+  } catch (const ProtobufDamaged&) {
+    return false;  // ONNX Runtime says what it is
+  }
+  return false;
+}
+
+/// What a shape needs to be run again.
+struct BatchSession::Plan {
+  Shape shape;
+  std::vector<std::shared_ptr<void>> length_inputs;
+  std::vector<OrtOwned<OrtValue>> values;
+  OrtOwned<OrtIoBinding> binding{nullptr, nullptr};
+  OrtOwned<OrtRunOptions> options{nullptr, nullptr};
+  size_t runs = 0;
+  std::shared_ptr<void> captured;  ///< null until it is, and where it cannot be
+};
+
+BatchSession::BatchSession(const std::string& graph_file, const std::vector<std::string>& providers, Pooling pooling,
+                           size_t maximum_tokens)
+    : graph_(graph_file, providers),
+      pooling_(pooling),
+      maximum_tokens_(maximum_tokens),
+      processor_memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
+  constexpr std::array kKnown{kIds, kLengths, kWeights, kPositions, kDistances};
+  for (const auto& [name, type] : graph_.inputs()) {
+    if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
+      throw Error(Code::kModelUnsupported, "the graph for batches asks for an input '" + name + "'");
+    }
+    const ONNXTensorElementDataType wanted = name == kLengths   ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
+                                             : name == kWeights ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
+                                                                : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    if (type != wanted) {
+      throw Error(Code::kModelUnsupported, "the input '" + name + "' of the graph for batches has another type");
+    }
+  }
+  if (!graph_.Has(kIds) || !graph_.Has(kWeights) || graph_.output_rank() != 3 || pooling == Pooling::kMax) {
+    throw Error(Code::kModelUnsupported, "the graph for batches lacks an input, or cannot pool as the model asks");
+  }
+  Describe(graph_.provider(), graph_.passed_over(), true, graph_.width());
+
+  const Runtime& runtime = graph_.runtime();
+  OrtMemoryInfo* memory = nullptr;
+  runtime.Check(runtime.api().CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory), Code::kInternal,
+                "CreateCpuMemoryInfo");
+  processor_memory_.reset(memory);
+
+  const size_t tokens = std::max(kTokensAtOnce, PaddedLength(maximum_tokens));
+  const size_t block = OffsetsOf({1, tokens}).end + RoundUp(kTextsAtOnce * 3 * sizeof(int32_t));
+  const size_t output = kTextsAtOnce * graph_.width() * sizeof(float);
+  if (const CudaDevice* device = graph_.device()) {
+    block_ = device->AllocateShared(block);
+    device_block_ = device->AllocateHere(block);
+    output_ = device->AllocateShared(output);
+    std::vector<int64_t> text(PaddedLength(maximum_tokens), 0);
+    for (const size_t length : kLengthsOfRuns) {
+      const std::span<const int64_t> ids(text.data(), std::min(length, text.size()));
+      for (size_t run = 0; run <= kRunsBeforeCapture; ++run) {
+        Execute(PlanFor(ShapeFor(1, ids.size())), {&ids, 1});
+      }
+      if (length >= text.size()) break;
+    }
+    return;
+  }
+  const auto plain = [](size_t bytes) {
+    auto owned = std::make_shared<std::vector<std::byte>>(bytes);
+    return std::shared_ptr<void>(owned, owned->data());
+  };
+  block_ = device_block_ = plain(block);
+  output_ = plain(output);
+}
+
+BatchSession::~BatchSession() = default;
+
+size_t BatchSession::PaddedLength(size_t tokens) const {
+  for (const size_t length : kLengthsOfRuns) {
+    if (tokens <= length) return std::min(length, std::max(tokens, maximum_tokens_));
+  }
+  constexpr size_t kStep = 256;
+  return std::min((tokens + kStep - 1) / kStep * kStep, std::max(tokens, maximum_tokens_));
+}
+
+BatchSession::Shape BatchSession::ShapeFor(size_t texts, size_t longest) const {
+  const size_t tokens = PaddedLength(longest);
+  const size_t most = std::min(kTextsAtOnce, std::bit_floor(std::max<size_t>(1, kTokensAtOnce / tokens)));
+  const size_t rows = std::bit_floor(texts);
+  // Texts beyond a power of two have a run of their own, unless they fill most of a larger one.
+  const bool nearly = texts >= rows + rows / 2;
+  return {std::min(most, nearly ? std::bit_ceil(texts) : rows), tokens};
+}
+
+// How many of these texts, longest first, are not better off in another run for the padding that they would need.
+size_t BatchSession::Together(std::span<const std::span<const int64_t>> texts) const {
+  const size_t tokens = PaddedLength(texts.front().size());
+  size_t padding = 0;
+  size_t count = 0;
+  for (; count < texts.size(); ++count) {
+    padding += tokens - texts[count].size();
+    if (count > 0 && padding > kPaddingOfARun) break;
+  }
+  return count;
+}
+
+BatchSession::Offsets BatchSession::OffsetsOf(const Shape& shape) {
+  const size_t tokens = shape.rows * shape.tokens;
+  Offsets offsets{};
+  offsets.lengths = RoundUp(tokens * sizeof(int64_t));
+  offsets.weights = offsets.lengths + RoundUp((3 * shape.rows + 2) * sizeof(int32_t));
+  offsets.end = offsets.weights + RoundUp(tokens * sizeof(uint16_t));
+  return offsets;
+}
+
+std::shared_ptr<void> BatchSession::LengthInput(const std::string& name, size_t tokens) const {
+  std::shared_ptr<void>& known = length_inputs_[{name, tokens}];
+  if (known != nullptr) {
+    return known;
+  }
+  auto values = std::make_shared<std::vector<int64_t>>();
+  if (name == kPositions) {
+    values->resize(tokens);
+    std::iota(values->begin(), values->end(), 0);
+  } else {
+    values->reserve(tokens * tokens);
+    for (size_t query = 0; query < tokens; ++query) {
+      for (size_t key = 0; key < tokens; ++key) {
+        values->push_back(static_cast<int64_t>(key) - static_cast<int64_t>(query));
+      }
+    }
+  }
+  const CudaDevice* device = graph_.device();
+  if (device == nullptr) {
+    return known = std::shared_ptr<void>(values, values->data());
+  }
+  const size_t bytes = values->size() * sizeof(int64_t);
+  const std::shared_ptr<void> shared = device->AllocateShared(bytes);
+  std::memcpy(shared.get(), values->data(), bytes);
+  std::shared_ptr<void> here = device->AllocateHere(bytes);
+  device->CopyHere(here.get(), shared.get(), bytes);
+  device->Finish();
+  return known = std::move(here);
+}
+
+BatchSession::Plan& BatchSession::PlanFor(const Shape& shape) const {
+  std::unique_ptr<Plan>& plan = plans_[shape];
+  if (plan == nullptr) {
+    plan = MakePlan(shape);
+  }
+  return *plan;
+}
+
+std::unique_ptr<BatchSession::Plan> BatchSession::MakePlan(const Shape& shape) const {
+  const Runtime& runtime = graph_.runtime();
+  const OrtApi& api = runtime.api();
+  OrtIoBinding* binding = nullptr;
+  runtime.Check(api.CreateIoBinding(graph_.session(), &binding), Code::kInternal, "CreateIoBinding");
+  auto plan = std::make_unique<Plan>();
+  plan->shape = shape;
+  plan->binding = OrtOwned<OrtIoBinding>(binding, api.ReleaseIoBinding);
+  OrtRunOptions* options = nullptr;
+  runtime.Check(api.CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
+  plan->options = OrtOwned<OrtRunOptions>(options, api.ReleaseRunOptions);
+  // A run ends when the device says so (Execute), and one that is being captured cannot wait.
+  runtime.Check(api.AddRunConfigEntry(options, "disable_synchronize_execution_providers", "1"), Code::kInternal,
+                "AddRunConfigEntry");
+
+  const auto [rows, tokens] = shape;
+  const auto signed_rows = static_cast<int64_t>(rows);
+  const auto signed_tokens = static_cast<int64_t>(tokens);
+  const OrtMemoryInfo* memory = graph_.device() == nullptr ? processor_memory_.get() : graph_.device()->memory();
+  const auto value = [&](void* data, std::vector<int64_t> sizes, ONNXTensorElementDataType type, size_t element) {
+    const auto count = static_cast<size_t>(std::accumulate(sizes.begin(), sizes.end(), int64_t{1},
+                                                           [](int64_t left, int64_t right) { return left * right; }));
+    OrtValue* made = nullptr;
+    runtime.Check(
+        api.CreateTensorWithDataAsOrtValue(memory, data, count * element, sizes.data(), sizes.size(), type, &made),
+        Code::kInferenceFailed, "tensor");
+    plan->values.emplace_back(made, api.ReleaseValue);
+    return made;
+  };
+  const Offsets offsets = OffsetsOf(shape);
+  auto* block = static_cast<std::byte*>(device_block_.get());
+  for (const auto& [name, type] : graph_.inputs()) {
+    OrtValue* input = nullptr;
+    if (name == kIds) {
+      input = value(block, {signed_rows, signed_tokens}, type, sizeof(int64_t));
+    } else if (name == kLengths) {
+      input = value(block + offsets.lengths, {3 * signed_rows + 2}, type, sizeof(int32_t));
+    } else if (name == kWeights) {
+      input = value(block + offsets.weights, {signed_rows, 1, signed_tokens}, type, sizeof(uint16_t));
+    } else {
+      const int64_t first = name == kPositions ? 1 : signed_tokens;
+      plan->length_inputs.push_back(LengthInput(name, tokens));
+      input = value(plan->length_inputs.back().get(), {first, signed_tokens}, type, sizeof(int64_t));
+    }
+    runtime.Check(api.BindInput(binding, name.c_str(), input), Code::kInferenceFailed, "BindInput");
+  }
+  OrtValue* output = value(output_.get(), {signed_rows, 1, static_cast<int64_t>(width())},
+                           ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, sizeof(float));
+  runtime.Check(api.BindOutput(binding, graph_.output().c_str(), output), Code::kInferenceFailed, "BindOutput");
+  return plan;
+}
+
+void BatchSession::Fill(const Shape& shape, std::span<const std::span<const int64_t>> texts) const {
+  const auto [rows, tokens] = shape;
+  const Offsets offsets = OffsetsOf(shape);
+  auto* block = static_cast<std::byte*>(block_.get());
+  std::memset(block, 0, offsets.end);
+  auto* ids = reinterpret_cast<int64_t*>(block);
+  auto* lengths = reinterpret_cast<int32_t*>(block + offsets.lengths);
+  auto* weights = reinterpret_cast<uint16_t*>(block + offsets.weights);
+  for (size_t row = 0; row < rows; ++row) {
+    // A row without a text has one token that counts for nothing: a softmax over none would not be a number.
+    const size_t length = row < texts.size() ? texts[row].size() : 1;
+    lengths[row] = static_cast<int32_t>(length);
+    for (const size_t start : {rows, 2 * rows + 1}) {
+      lengths[start + row] = static_cast<int32_t>(row * tokens);
+    }
+    if (row >= texts.size()) {
+      continue;
+    }
+    std::copy(texts[row].begin(), texts[row].end(), ids + row * tokens);
+    uint16_t* of_row = weights + row * tokens;
+    if (pooling_ == Pooling::kCls) {
+      of_row[0] = HalfOf(0);
+    } else if (pooling_ == Pooling::kLastToken) {
+      of_row[length - 1] = HalfOf(0);
+    } else {
+      std::fill_n(of_row, length, HalfOf(Halvings(length)));
+    }
+  }
+  lengths[2 * rows] = lengths[3 * rows + 1] = static_cast<int32_t>(rows * tokens);
+}
+
+void BatchSession::Execute(Plan& plan, std::span<const std::span<const int64_t>> texts) const {
+  Fill(plan.shape, texts);
+  const CudaDevice* device = graph_.device();
+  const auto run = [&] {
+    if (device != nullptr) {
+      device->CopyHere(device_block_.get(), block_.get(), OffsetsOf(plan.shape).end);
+    }
+    graph_.CheckRun(graph_.runtime().api().RunWithBinding(graph_.session(), plan.options.get(), plan.binding.get()));
+  };
+  if (device == nullptr) {
+    run();
+    return;
+  }
+  if (plan.captured == nullptr && plan.runs++ == kRunsBeforeCapture) {
+    try {
+      plan.captured = device->Capture(run);
+    } catch (const Error&) {
+      // What cannot be captured runs as it did, or says then why it cannot.
+    }
+  }
+  if (plan.captured != nullptr) {
+    device->Launch(plan.captured);
+  } else {
+    run();
+  }
+  device->Finish();
+}
+
+void BatchSession::WriteVector(size_t row, size_t tokens, float* vector) const {
+  const float* sum = static_cast<const float*>(output_.get()) + row * width();
+  const auto length = static_cast<float>(tokens);
+  const float scale = std::ldexp(1.0F, Halvings(tokens));
+  const float factor = pooling_ == Pooling::kMean             ? scale / length
+                       : pooling_ == Pooling::kMeanSqrtLength ? scale / std::sqrt(length)
+                                                              : 1.0F;
+  std::transform(sum, sum + width(), vector, [&](float value) { return value * factor; });
+}
+
+void BatchSession::RunTogether(std::span<const std::span<const int64_t>> texts, const Scratch& scratch,
+                               float* vectors) const {
+  std::vector<size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t left, size_t right) { return texts[left].size() > texts[right].size(); });
+  std::vector<std::span<const int64_t>> sorted(texts.size());
+  std::transform(order.begin(), order.end(), sorted.begin(), [&](size_t index) { return texts[index]; });
+
+  const std::lock_guard lock(mutex_);
+  for (size_t first = 0; first < sorted.size();) {
+    if (scratch.stopped()) {
+      throw Error(Code::kAborted, "the run was stopped");
+    }
+    const Shape shape = ShapeFor(Together(std::span(sorted).subspan(first)), sorted[first].size());
+    const size_t count = std::min(shape.rows, sorted.size() - first);
+    try {
+      Execute(PlanFor(shape), std::span(sorted).subspan(first, count));
+    } catch (...) {
+      plans_.erase(shape);  // it may hold half of what it needs
+      throw;
+    }
+    for (size_t row = 0; row < count; ++row) {
+      WriteVector(row, sorted[first + row].size(), vectors + order[first + row] * width());
+    }
+    first += count;
+  }
+}
+
+void BatchSession::Run(size_t tokens, Scratch& scratch) const {
+  scratch.hidden.resize(std::max(scratch.hidden.size(), width()));
+  const std::span<const int64_t> text(scratch.ids.data(), tokens);
+  RunTogether({&text, 1}, scratch, scratch.hidden.data());
+}
+
+}  // namespace gabion
