@@ -138,6 +138,24 @@ impl Bits {
         self.0[index / 64] &= !(1 << (index % 64));
     }
 
+    fn has(self, index: usize) -> bool {
+        self.0[index / 64] & (1 << (index % 64)) != 0
+    }
+
+    /// The first of them that will do.
+    fn find(self, mut will_do: impl FnMut(usize) -> bool) -> Option<usize> {
+        for (word, mut bits) in self.0.into_iter().enumerate() {
+            while bits != 0 {
+                let index = word * 64 + bits.trailing_zeros() as usize;
+                if will_do(index) {
+                    return Some(index);
+                }
+                bits &= bits - 1;
+            }
+        }
+        None
+    }
+
     fn and(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
@@ -241,13 +259,19 @@ impl Builder {
 
     /// Finds a base for a node with these children, and takes their slots.
     fn place(&mut self, labels: &[(u8, usize)]) -> Option<u32> {
-        let fit = |block: &OpenBlock| {
-            labels
+        let fit = |block: &OpenBlock| match labels {
+            // Most nodes have one child: its slot is found faster than all bases that would do.
+            [(label, _)] => block
+                .free
+                .find(|slot| block.unused_bases.has(slot ^ usize::from(*label)))
+                .map(|slot| slot ^ usize::from(*label)),
+            _ => labels
                 .iter()
-                .fold(block.unused_bases, |bases, &(label, _)| {
-                    bases.and(block.free.swapped_by(label))
-                })
-                .first()
+                .try_fold(block.unused_bases, |bases, &(label, _)| {
+                    let left = bases.and(block.free.swapped_by(label));
+                    (left.0 != [0; 4]).then_some(left)
+                })?
+                .first(),
         };
         let mut found = self
             .open
