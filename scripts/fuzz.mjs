@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Fuzzes what takes anything from anyone, target by target: native code that reads tokenizers and texts (AddressSanitizer), the kernels beside
-// plain arithmetic, our tokens beside Hugging Face's, every reader of files in TypeScript, bodies over HTTP and gRPC.
+// plain arithmetic, gabion's own graphs, our tokens beside Hugging Face's, every reader of files in TypeScript, bodies over HTTP and gRPC.
 // A finding ends it with 1 and its input under build/fuzz/findings: mend it, and put the input under test/fuzz/regressions/TARGET.
 //
 // usage: npm run fuzz -- [--minutes N] [--seed N] [--jobs N] [TARGET…]
@@ -27,7 +27,8 @@ const readers = ['safetensors', 'onnx', 'model', 'projection', 'import', 'npy', 
 const targets = {
   tokenizer: (options) => native('tokenizer', options),
   text: (options) => native('text', options),
-  kernels,
+  kernels: (options) => nativeSuite('kernels', 'RandomEncoders.*', options),
+  graph: (options) => nativeSuite('graph', 'EncoderSessionTest.SurvivesDamagedGraphs', options),
   tokens,
   ...Object.fromEntries(readers.map((name) => [name, (options) => reader(name, options)])),
   service,
@@ -95,10 +96,11 @@ function gatherDefinitions() {
   return new Map(names.map(({ name }) => [name, join(family, name, 'tokenizer.json')]))
 }
 
-function kernels({ seconds, seed }) {
+/** Tests of the native suite that go on for as long as they are told to. */
+function nativeSuite(name, filter, { seconds, seed }) {
   const tests = join(root, 'build', 'native', 'native', 'test', 'gabion_tests')
   const env = { ...process.env, GABION_FUZZ_SECONDS: String(seconds), GABION_FUZZ_SEED: String(seed) }
-  return show('kernels', tests, ['--gtest_filter=RandomEncoders.*', '--gtest_brief=1'], { env })
+  return show(name, tests, [`--gtest_filter=${filter}`, '--gtest_brief=1'], { env })
 }
 
 /** As `npm test` builds it. Each text is cut and windowed differently, too. */

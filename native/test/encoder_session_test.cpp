@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -149,6 +151,7 @@ TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
 }
 
 // Whatever a file says, its weights are looked for within their file alone; what is left is a session or a coded error.
+// GABION_FUZZ_SECONDS of processor time and GABION_FUZZ_SEED make more of it, as in kernel_random_test.cpp.
 TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
   const std::string original = Contents(FusedOptions(kernels::Precision::kBf16).graph_file);
   const auto folder = std::filesystem::temp_directory_path() / ("gabion-graphs-" + std::to_string(getpid()));
@@ -156,9 +159,12 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
   std::filesystem::create_symlink(std::string(GABION_TEST_MODEL) + "/onnx/weights_bf16.safetensors",
                                   folder / "weights_bf16.safetensors");
   const std::string file = (folder / "model.onnx").string();
-  std::mt19937 random(11);  // NOLINT(cert-msc51-cpp): the same numbers in every run
+  const char* seconds = std::getenv("GABION_FUZZ_SECONDS");
+  const char* seed = std::getenv("GABION_FUZZ_SEED");
+  const std::clock_t end = std::clock() + (seconds == nullptr ? 0 : std::atol(seconds)) * CLOCKS_PER_SEC;
+  std::mt19937 random(seed == nullptr ? 11 : static_cast<uint32_t>(std::atol(seed)));
   size_t parsed = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 3000 || std::clock() < end; ++round) {
     std::string contents = original;
     for (int changes = 0; changes < 1 + round % 3; ++changes) {
       contents[random() % contents.size()] = static_cast<char>(random());
@@ -176,6 +182,7 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
     }
   }
   EXPECT_GT(parsed, 100);
+  if (seconds != nullptr) std::printf("%zu damaged graphs that could be read\n", parsed);
   std::filesystem::remove_all(folder);
 }
 
