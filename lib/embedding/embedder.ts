@@ -63,7 +63,8 @@ let warnedOfTruncation = false
  * Computes sentence vectors in this process.
  *
  * Each text runs at its own length, and each number of it is computed on one thread, so its vector depends on the text alone:
- * it has the same bits alone, in any batch, and at any thread count. Nothing leaves the machine.
+ * it has the same bits alone, in any batch, and at any thread count; on a graphics card the same but for float16's rounding.
+ * Nothing leaves the machine.
  */
 export class Embedder {
   readonly info: Readonly<EmbedderInfo>
