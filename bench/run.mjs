@@ -58,7 +58,16 @@ function readOptions() {
   const unknown = values.only.find((name) => !BENCHES.includes(name))
   if (unknown !== undefined) throw new Refused(`there is no bench '${unknown}': expected ${BENCHES.join(', ')}`)
   if (values.quick && values.write) throw new Refused('--write is not for --quick: its numbers mean nothing')
+  if (values.write && values.only.length > 0 && values.from === undefined) refuseParts(values.only)
   return values
+}
+
+/** The page shows one run of all benches. */
+function refuseParts(names) {
+  const missing = BENCHES.filter(
+    (name) => !names.includes(name) && !NAMED_ONLY.includes(name) && (name !== 'models' || hasSentenceTransformers()),
+  )
+  if (missing.length > 0) throw new Refused(`--write: the results lack ${missing.join(', ')}, and the page shows one run`)
 }
 
 /** Runs one bench and returns what it wrote. Its progress goes to this terminal's standard error. */
@@ -108,10 +117,7 @@ function save(file, results) {
 function writePage(results) {
   if (Object.values(results.benches).some(({ quick }) => quick))
     throw new Refused('--write: these are results of --quick, which mean nothing')
-  const missing = BENCHES.filter(
-    (name) => results.benches[name] === undefined && !NAMED_ONLY.includes(name) && (name !== 'models' || hasSentenceTransformers()),
-  )
-  if (missing.length > 0) throw new Refused(`--write: the results lack ${missing.join(', ')}, and the page shows one run`)
+  refuseParts(Object.keys(results.benches))
   const page = join(here, '..', 'docs', 'performance.md')
   mkdirSync(dirname(page), { recursive: true })
   writeFileSync(page, performancePage(results))
