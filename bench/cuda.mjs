@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Embedder, convertModel } from '../dist/index.js'
 import { runBench } from './rig/command.mjs'
+import { cosines } from './rig/rivals/agreement.mjs'
 import { summarize } from './rig/statistics.mjs'
 import { mixedTexts, textsOfLength } from './rig/texts.mjs'
 
@@ -101,19 +102,17 @@ async function agreementWithProcessor(embedder) {
   const exact = await Embedder.load({ model: CHECKPOINT, precision: 'fp32', cache: false, onTruncated: () => undefined })
   const { texts } = mixedTexts(embedder, 500, 2)
   const [there, here] = [await embedder.embedBatch(texts), await exact.embedBatch(texts)]
-  const cosines = texts.map((_, row) => cosine(there.row(row), here.row(row)))
+  const { dimensions } = embedder
+  const agreement = cosines(there.data, here.data, dimensions)
   exact.dispose()
   const alone = await Promise.all(texts.slice(0, 50).map((text) => embedder.embed(text)))
   return {
     texts: texts.length,
-    worst: Math.min(...cosines),
-    mean: cosines.reduce((sum, value) => sum + value, 0) / cosines.length,
-    worstAloneToTogether: Math.min(...alone.map((vector, row) => cosine(vector, there.row(row)))),
+    worst: Math.min(...agreement),
+    mean: agreement.reduce((sum, value) => sum + value, 0) / agreement.length,
+    worstAloneToTogether: Math.min(...alone.map((vector, row) => cosines(vector, there.row(row), dimensions)[0])),
   }
 }
-
-const cosine = (a, b) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
-const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0)
 
 /** Seconds of every call, by contender; the first calls of each are not counted, as they choose kernels. */
 async function takeTurns(contenders, inputs, calls) {

@@ -72,7 +72,6 @@ bool IsBatchGraph(const std::string& graph_file) {
 /// What a shape needs to be run again.
 struct BatchSession::Plan {
   Shape shape;
-  std::vector<std::shared_ptr<void>> length_inputs;
   std::vector<OrtOwned<OrtValue>> values;
   OrtOwned<OrtIoBinding> binding{nullptr, nullptr};
   OrtOwned<OrtRunOptions> options{nullptr, nullptr};
@@ -174,10 +173,10 @@ BatchSession::Offsets BatchSession::OffsetsOf(const Shape& shape) {
   return offsets;
 }
 
-std::shared_ptr<void> BatchSession::LengthInput(const std::string& name, size_t tokens) const {
+void* BatchSession::LengthInput(const std::string& name, size_t tokens) const {
   std::shared_ptr<void>& known = length_inputs_[{name, tokens}];
   if (known != nullptr) {
-    return known;
+    return known.get();
   }
   auto values = std::make_shared<std::vector<int64_t>>();
   if (name == kPositions) {
@@ -193,7 +192,8 @@ std::shared_ptr<void> BatchSession::LengthInput(const std::string& name, size_t 
   }
   const CudaDevice* device = graph_.device();
   if (device == nullptr) {
-    return known = std::shared_ptr<void>(values, values->data());
+    known = std::shared_ptr<void>(values, values->data());
+    return known.get();
   }
   const size_t bytes = values->size() * sizeof(int64_t);
   const std::shared_ptr<void> shared = device->AllocateShared(bytes);
@@ -201,7 +201,8 @@ std::shared_ptr<void> BatchSession::LengthInput(const std::string& name, size_t 
   std::shared_ptr<void> here = device->AllocateHere(bytes);
   device->CopyHere(here.get(), shared.get(), bytes);
   device->Finish();
-  return known = std::move(here);
+  known = std::move(here);
+  return known.get();
 }
 
 BatchSession::Plan& BatchSession::PlanFor(const Shape& shape) const {
@@ -253,8 +254,7 @@ std::unique_ptr<BatchSession::Plan> BatchSession::MakePlan(const Shape& shape) c
       input = value(block + offsets.weights, {signed_rows, 1, signed_tokens}, type, sizeof(uint16_t));
     } else {
       const int64_t first = name == kPositions ? 1 : signed_tokens;
-      plan->length_inputs.push_back(LengthInput(name, tokens));
-      input = value(plan->length_inputs.back().get(), {first, signed_tokens}, type, sizeof(int64_t));
+      input = value(LengthInput(name, tokens), {first, signed_tokens}, type, sizeof(int64_t));
     }
     runtime.Check(api.BindInput(binding, name.c_str(), input), Code::kInferenceFailed, "BindInput");
   }

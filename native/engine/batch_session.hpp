@@ -65,8 +65,8 @@ class BatchSession final : public Session {
   size_t PaddedLength(size_t tokens) const;
   Plan& PlanFor(const Shape& shape) const;
   std::unique_ptr<Plan> MakePlan(const Shape& shape) const;
-  /// What depends on the length alone, where the device reads it.
-  std::shared_ptr<void> LengthInput(const std::string& name, size_t tokens) const;
+  /// What depends on the length alone, where the device reads it; kept for all shapes of that length.
+  void* LengthInput(const std::string& name, size_t tokens) const;
   /// Runs one plan; its texts' vectors are in `output_`.
   void Execute(Plan& plan, std::span<const std::span<const int64_t>> texts) const;
   void Fill(const Shape& shape, std::span<const std::span<const int64_t>> texts) const;
