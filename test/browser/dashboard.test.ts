@@ -85,6 +85,29 @@ describe('Dashboard', () => {
     await page.close()
   })
 
+  it('keeps turns that overtake the answer with the earlier ones', async () => {
+    const say = (conversation: string): Promise<unknown> =>
+      post(`${running.url}/v1/conversations/${conversation}/turns`, { user: 'hello', assistant: 'hello there' })
+    const { page, troubles } = await open('light')
+    await say('overtaken')
+    const answered = new Promise<() => Promise<void>>((resolve) => {
+      void page.route('**/v1/conversations/overtaken', async (route) => {
+        const response = await route.fetch()
+        resolve(() => route.fulfill({ response }))
+      })
+    })
+    await page.locator('#list button', { hasText: 'overtaken' }).click()
+    const deliver = await answered
+    await say('overtaken')
+    await page.locator('#turn-rows tr').first().waitFor()
+    await deliver()
+    await page.locator('#turn-rows tr').nth(1).waitFor()
+    await fetch(`${running.url}/v1/conversations/overtaken`, { method: 'DELETE' })
+    await page.locator('#turn-rows tr').first().waitFor({ state: 'detached' })
+    assert.deepEqual(troubles, [])
+    await page.close()
+  })
+
   it('can be used with the keyboard alone', async () => {
     for (const id of ['one', 'two', 'three'])
       await post(`${running.url}/v1/conversations/${id}/turns`, { user: 'hello', assistant: 'hello there' })

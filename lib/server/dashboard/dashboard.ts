@@ -93,7 +93,9 @@ async function choose(conversation: string): Promise<void> {
   showConversation()
   const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`)
   if (chosen !== conversation) return
-  history = [...view.history]
+  // Turns that were judged while the answer was on its way have come as events.
+  const last = view.history.at(-1)?.turn ?? 0
+  history = [...view.history, ...history.filter(({ turn }) => turn > last)].slice(-MOST_TURNS)
   showConversation()
 }
 
@@ -112,6 +114,10 @@ function addAlert(text: string): void {
 function onChange(change: ConversationChange): void {
   if (change.kind === 'deleted') {
     briefs.delete(change.conversation)
+    if (change.conversation === chosen) {
+      history = []
+      showConversation()
+    }
   } else {
     briefs.set(change.conversation, change.brief)
     if (change.turn.alert) showAlert(change.turn)
@@ -125,9 +131,15 @@ function onChange(change: ConversationChange): void {
 }
 
 async function load(): Promise<void> {
+  const before = new Map(briefs)
   const { conversations } = await api.get<{ conversations: ConversationBrief[] }>('v1/conversations?limit=200')
+  // Events that came while the answer was on its way are newer than it.
+  const changed = [...briefs].filter(([conversation, brief]) => before.get(conversation) !== brief)
+  const deleted = [...before.keys()].filter((conversation) => !briefs.has(conversation))
   briefs.clear()
   for (const brief of conversations) briefs.set(brief.conversation, brief)
+  for (const [conversation, brief] of changed) briefs.set(conversation, brief)
+  for (const conversation of deleted) briefs.delete(conversation)
   showList()
   if (element('alert-list').childElementCount === 0) {
     for (const { conversation, firstAlert } of conversations.toReversed()) {
