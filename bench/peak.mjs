@@ -1,20 +1,18 @@
 // Asks: what part of the machine's arithmetic does one text on one thread use, by number format and length?
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findTools } from '../scripts/setup/toolchain.mjs'
 import { runBench } from './rig/command.mjs'
 import { loadGabion } from './rig/gabion.mjs'
+import { buildProgram } from './rig/native.mjs'
 import { summarize, takeTurns } from './rig/statistics.mjs'
 import { textsOfLength } from './rig/texts.mjs'
 
 const TITLE = 'Peak'
 const QUESTION = "What part of the machine's arithmetic does one text on one thread use, by number format and length?"
 
-const SOURCE = fileURLToPath(new URL('native/machine_peaks.cpp', import.meta.url))
-const FOLDER = fileURLToPath(new URL('../build/bench', import.meta.url))
 const REFERENCE = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2', import.meta.url))
 const LENGTHS = [8, 16, 32, 64, 128, 256]
 const CALLS_PER_TURN = 4
@@ -53,11 +51,7 @@ async function measure({ quick, say }) {
 }
 
 async function measurePeaks() {
-  const { found } = await findTools('start')
-  mkdirSync(FOLDER, { recursive: true })
-  const program = join(FOLDER, 'machine_peaks')
-  execFileSync(found['g++'].path, ['-std=c++20', '-O3', '-march=native', '-o', program, SOURCE])
-  return JSON.parse(execFileSync(program, { encoding: 'utf8' }))
+  return JSON.parse(execFileSync(await buildProgram('machine_peaks'), { encoding: 'utf8' }))
 }
 
 /** Of the linear parts and of attention's two products; all else is no product of matrices. */

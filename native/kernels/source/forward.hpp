@@ -117,13 +117,13 @@ struct OwnArrays {
   size_t used;
 };
 
-/// Rows of floats as the format's operand; narrowed into the given memory where the format needs it.
+/// Rows of floats as the format's operand; narrowed into the given memory where the format needs it, times `factors`
+/// (which may be null) where it takes any.
 template <typename F>
-GABION_INLINE Operand AsOperand(const PackedLinear& linear, size_t slice, const float* rows, size_t stride,
+GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* factors, const float* rows, size_t stride,
                                 size_t count, typename F::Activation* narrow, float* scales) {
   if constexpr (kNarrows<F>) {
     const size_t of_row = ScalesOfRow<F>(linear);
-    const float* factors = linear.input_factors == nullptr ? nullptr : linear.input_factors + slice * linear.depth;
     for (size_t row = 0; row < count; ++row) {
       F::Narrow(rows + row * stride, factors, linear.depth, linear.group, narrow + row * stride, scales + row * of_row);
     }
@@ -172,13 +172,29 @@ GABION_INLINE void AddTile(const float* tile, size_t count, const float* bias, c
   }
 }
 
+/// Words lie far apart in a table of many megabytes, and waiting for each would take longer than all else here.
+constexpr size_t kWordsAhead = 8;
+GABION_INLINE void AskForWord(const PackedEncoder& encoder, int64_t id) {
+  const size_t bytes = encoder.hidden * (encoder.words.bfloat16 ? sizeof(uint16_t) : sizeof(float));
+  const char* word = static_cast<const char*>(encoder.words.values) + static_cast<size_t>(id) * bytes;
+  for (size_t at = 0; at < bytes; at += 64) {
+    Prefetch<64, false>(word + at);
+  }
+}
+
 /// Word and position vectors, added and normalised.
 GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, float* state,
                                size_t stride) {
   const size_t hidden = encoder.hidden;
   const int64_t padding = encoder.padding_id;
   int64_t counted = padding;
+  for (size_t row = 0; row < Smaller(tokens, kWordsAhead); ++row) {
+    AskForWord(encoder, ids[row]);
+  }
   for (size_t row = 0; row < tokens; ++row) {
+    if (row + kWordsAhead < tokens) {
+      AskForWord(encoder, ids[row + kWordsAhead]);
+    }
     const size_t word = static_cast<size_t>(ids[row]) * hidden;
     const size_t at = padding < 0 ? row : static_cast<size_t>(ids[row] == padding ? padding : ++counted);
     const float* position = encoder.positions + at * hidden;
@@ -240,6 +256,16 @@ GABION_INLINE Floats GeluFor(Floats x) {
   }
 }
 
+/// A vector times its input factors, where the format has any.
+template <typename F>
+GABION_INLINE Floats Factored(Floats v, const float* factors, size_t at) {
+  if constexpr (kBytes<F> || __is_same(typename F::Activation, int16_t)) {
+    return factors == nullptr ? v : Multiply(v, Load(factors + at));
+  } else {
+    return v;
+  }
+}
+
 GABION_INLINE float* GreatestOfLayer(const PackedEncoder& encoder, size_t index) {
   return encoder.greatest + index * InputsOfLayer(encoder.hidden, encoder.intermediate);
 }
@@ -269,7 +295,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   const size_t narrow_at = kNarrows<F> ? first * stride : 0;
   const size_t scales_at = kNarrows<F> ? first * ScalesOfRow<F>(layer.qkv) : 0;
   const auto operand = [&](const PackedLinear& linear, const float* rows) {
-    return AsOperand<F>(linear, 0, rows, stride, count, arrays.narrow + narrow_at, arrays.narrow_scales + scales_at);
+    return AsOperand<F>(linear, linear.input_factors, rows, stride, count, arrays.narrow + narrow_at,
+                        arrays.narrow_scales + scales_at);
   };
   float* greatest = encoder.greatest == nullptr ? nullptr : GreatestOfLayer(encoder, index);
   const auto normalize = [&](const float* weight, const float* bias) {
@@ -293,6 +320,8 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   const Operand middle = operand(layer.up, state);
   for (size_t slice = 0; slice < layer.down.slices; ++slice) {
     const size_t panels = layer.down.depth / kPanel;
+    const float* factors =
+        layer.down.input_factors == nullptr ? nullptr : layer.down.input_factors + slice * layer.down.depth;
     for (size_t panel = 0; panel < panels; ++panel) {
       const size_t at = panel * kPanel;
       const float* bias = layer.up.bias + slice * layer.down.depth + at;
@@ -301,14 +330,16 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
         const Floats b1 = Load(bias + kLanes);
         for (size_t i = 0; i < height; ++i) {
           float* to = own.wide + (row + i) * own.wide_stride + at;
-          Store(to, GeluFor<F>(Add(Load(own.tile + i * kPanel), b0)));
-          Store(to + kLanes, GeluFor<F>(Add(Load(own.tile + i * kPanel + kLanes), b1)));
+          const Floats v0 = Add(Load(own.tile + i * kPanel), b0);
+          const Floats v1 = Add(Load(own.tile + i * kPanel + kLanes), b1);
+          Store(to, Factored<F>(GeluFor<F>(v0), factors, at));
+          Store(to + kLanes, Factored<F>(GeluFor<F>(v1), factors, at + kLanes));
         }
       });
     }
     NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, own.wide, own.wide_stride, count, layer.down.depth);
     const Operand wide =
-        AsOperand<F>(layer.down, slice, own.wide, own.wide_stride, count, own.narrow_wide, own.narrow_wide_scales);
+        AsOperand<F>(layer.down, nullptr, own.wide, own.wide_stride, count, own.narrow_wide, own.narrow_wide_scales);
     for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
       const size_t at = panel * kPanel;
       Product<F>(layer.down, slice, panel, wide, count, own.tile, [&](size_t row, size_t height) {
@@ -331,10 +362,10 @@ GABION_INLINE Operand EnterLayer(const PackedEncoder& encoder, size_t index, siz
     NoteGreatest(GreatestOfLayer(encoder, index), 0, rows, arrays.stride, count, encoder.hidden);
   }
   if constexpr (kNarrows<F>) {
-    return AsOperand<F>(qkv, 0, rows, arrays.stride, count, arrays.narrow + first * arrays.stride,
+    return AsOperand<F>(qkv, qkv.input_factors, rows, arrays.stride, count, arrays.narrow + first * arrays.stride,
                         arrays.narrow_scales + first * ScalesOfRow<F>(qkv));
   } else {
-    return AsOperand<F>(qkv, 0, rows, arrays.stride, count, nullptr, nullptr);
+    return AsOperand<F>(qkv, qkv.input_factors, rows, arrays.stride, count, nullptr, nullptr);
   }
 }
 

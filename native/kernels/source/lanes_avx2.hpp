@@ -36,9 +36,10 @@ GABION_INLINE Floats Lesser(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 GABION_INLINE Floats Greater(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 GABION_INLINE Floats Magnitude(Floats v) { return _mm256_andnot_ps(Splat(-0.0F), v); }
 GABION_INLINE Floats ToNearest(Floats v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-/// 2^n for whole n from -126 to 127.
-GABION_INLINE Floats PowerOfTwo(Floats n) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+/// v · 2^n for whole n from -126 to 127.
+GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
 /// v where x > bound, else 0.
 GABION_INLINE Floats WhereAbove(Floats x, Floats bound, Floats v) {

@@ -36,10 +36,8 @@ GABION_INLINE Floats Lesser(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 GABION_INLINE Floats Greater(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 GABION_INLINE Floats Magnitude(Floats v) { return _mm512_abs_ps(v); }
 GABION_INLINE Floats ToNearest(Floats v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT); }
-/// 2^n for whole n from -126 to 127.
-GABION_INLINE Floats PowerOfTwo(Floats n) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
-}
+/// v · 2^n for whole n.
+GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) { return _mm512_scalef_ps(v, n); }
 /// v where x > bound, else 0.
 GABION_INLINE Floats WhereAbove(Floats x, Floats bound, Floats v) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLE_UQ), v);

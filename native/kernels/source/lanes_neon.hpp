@@ -55,11 +55,13 @@ GABION_INLINE Floats Lesser(Floats a, Floats b) { return {vminq_f32(a.low, b.low
 GABION_INLINE Floats Greater(Floats a, Floats b) { return {vmaxq_f32(a.low, b.low), vmaxq_f32(a.high, b.high)}; }
 GABION_INLINE Floats Magnitude(Floats v) { return {vabsq_f32(v.low), vabsq_f32(v.high)}; }
 GABION_INLINE Floats ToNearest(Floats v) { return {vrndnq_f32(v.low), vrndnq_f32(v.high)}; }
-/// 2^n for whole n from -126 to 127.
-GABION_INLINE Floats PowerOfTwo(Floats n) {
-  const int32x4_t bias = vdupq_n_s32(127);
-  return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.low), bias), 23)),
-          vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.high), bias), 23))};
+/// v · 2^n for whole n from -126 to 127.
+GABION_INLINE float32x4_t TimesPowerOfTwo(float32x4_t v, float32x4_t n) {
+  const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
+  return vmulq_f32(v, vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23)));
+}
+GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) {
+  return {TimesPowerOfTwo(v.low, n.low), TimesPowerOfTwo(v.high, n.high)};
 }
 /// v where not x <= bound, else 0.
 GABION_INLINE float32x4_t WhereAbove(float32x4_t x, float32x4_t bound, float32x4_t v) {

@@ -19,7 +19,7 @@ GABION_INLINE Floats PowerOf2(Floats x) {
   sum = MultiplyAdd(part, sum, Splat(0.240221197F));
   sum = MultiplyAdd(part, sum, Splat(0.693146967F));
   sum = MultiplyAdd(part, sum, Splat(1.00000007F));
-  return Multiply(sum, PowerOfTwo(whole));
+  return TimesPowerOfTwo(sum, whole);
 }
 
 /// x · (1 + erf(x / sqrt 2)) / 2, absolute error below 1e-6 for |x| < 6, and x or 0 outside.
@@ -111,17 +111,21 @@ GABION_INLINE float RowToInt16(const float* row, const float* factors, size_t n,
 /// to `poison` for every value.
 GABION_INLINE void GroupToUint8(const float* row, const float* factors, size_t n, uint8_t* to, float* scale,
                                 float* zero, Floats& poison) {
-  Floats greatest = Splat(0);
-  Floats least = Splat(0);
-  for (size_t i = 0; i < n; i += kLanes) {
-    const Floats v = LoadScaled(row, factors, i);
-    greatest = Greater(greatest, v);
-    least = Lesser(least, v);
-    poison = MultiplyAdd(v, Splat(0), poison);
+  Floats greatest[2] = {Splat(0), Splat(0)};
+  Floats least[2] = {Splat(0), Splat(0)};
+  for (size_t i = 0; i < n; i += 2 * kLanes) {
+    Repeat<2>(GABION_EACH {
+      constexpr int kHalf = decltype(index)::value;
+      const Floats v = LoadScaled(row, factors, i + kHalf * kLanes);
+      greatest[kHalf] = Greater(greatest[kHalf], v);
+      least[kHalf] = Lesser(least[kHalf], v);
+      poison = MultiplyAdd(v, Splat(0), poison);
+    });
   }
   float top = 0;
   float bottom = 0;
-  GreatestOfBoth(greatest, Subtract(Splat(0), least), &top, &bottom);
+  const Floats negated = Subtract(Splat(0), Lesser(least[0], least[1]));
+  GreatestOfBoth(Greater(greatest[0], greatest[1]), negated, &top, &bottom);
   const float range = top + bottom;
   const float factor = range > kTiny ? 255.0F / range : 0;
   const float shift = __builtin_rintf(bottom * factor);
