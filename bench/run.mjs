@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { describeMachine } from './rig/machine.mjs'
-import { performancePage } from './rig/markdown.mjs'
+import { resultsPage } from './rig/markdown.mjs'
 import { hasSentenceTransformers } from './rig/sentence-transformers.mjs'
 import { print, printMachine, printResult } from './rig/terminal.mjs'
 
@@ -30,7 +30,7 @@ const BENCHES = [
   'memory',
   'cuda',
 ]
-/** Only when named: it installs gigabytes of other projects and takes half an hour. */
+/** Only when named, and with a page of its own: it installs gigabytes of other projects and takes half an hour. */
 const NAMED_ONLY = ['rivals']
 const FORMAT = 'gabion-bench-1'
 const USAGE = `usage: npm run bench -- [options]
@@ -38,7 +38,7 @@ const USAGE = `usage: npm run bench -- [options]
   --only NAME    only this bench (${BENCHES.join(', ')}); may be given again;
                  ${NAMED_ONLY.join(', ')}: only when named, as it installs much and takes half an hour
   --json FILE    write the results there too (they are always kept in bench/results/)
-  --write        write docs/performance.md from the results
+  --write        write docs/performance.md from the results of all, or docs/${NAMED_ONLY[0]}.md from those of ${NAMED_ONLY[0]} alone
   --from FILE    show (and with --write, write) earlier results instead of measuring`
 
 /** What the caller has to mend: wrong options or a wrong file. */
@@ -62,8 +62,12 @@ function readOptions() {
   return values
 }
 
-/** The page shows one run of all benches. */
+/** Whether these results have a page of their own. */
+const standAlone = (names) => names.length === 1 && NAMED_ONLY.includes(names[0])
+
+/** The page of performance shows one run of all benches. */
 function refuseParts(names) {
+  if (standAlone(names)) return
   const missing = BENCHES.filter(
     (name) => !names.includes(name) && !NAMED_ONLY.includes(name) && (name !== 'models' || hasSentenceTransformers()),
   )
@@ -117,10 +121,14 @@ function save(file, results) {
 function writePage(results) {
   if (Object.values(results.benches).some(({ quick }) => quick))
     throw new Refused('--write: these are results of --quick, which mean nothing')
-  refuseParts(Object.keys(results.benches))
-  const page = join(here, '..', 'docs', 'performance.md')
+  const names = Object.keys(results.benches)
+  refuseParts(names)
+  const [title, name, command] = standAlone(names)
+    ? [results.benches[names[0]].title, names[0], `npm run bench -- --only ${names[0]} --write`]
+    : ['Performance', 'performance', 'npm run bench -- --write']
+  const page = join(here, '..', 'docs', `${name}.md`)
   mkdirSync(dirname(page), { recursive: true })
-  writeFileSync(page, performancePage(results))
+  writeFileSync(page, resultsPage(results, title, command))
   execFileSync(process.execPath, [
     join(here, '..', 'node_modules', 'prettier', 'bin', 'prettier.cjs'),
     '--write',
@@ -128,7 +136,7 @@ function writePage(results) {
     'warn',
     page,
   ])
-  print('written: docs/performance.md')
+  print(`written: docs/${name}.md`)
 }
 
 async function main(options) {

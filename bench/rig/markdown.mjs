@@ -1,4 +1,4 @@
-// docs/performance.md from results.
+// A page of documentation from results.
 
 import { machineLines, markLine } from './terminal.mjs'
 
@@ -10,19 +10,22 @@ function tableLines({ title, head, rows }) {
 
 /**
  * @param {{ machine: object, benches: Record<string, object> }} results
+ * @param {string} name of the page
+ * @param {string} command that makes it
  * @returns {string} the whole page
  */
-export function performancePage({ machine, benches }) {
+export function resultsPage({ machine, benches }, name, command) {
   const lines = [
-    '# Performance',
+    `# ${name}`,
     '',
-    'Made by `npm run bench -- --write`; do not edit. Everything was measured in one run on one machine, the contenders taking turns.',
+    `Made by \`${command}\`; do not edit. Everything was measured in one run on one machine, the contenders taking turns.`,
     '',
     ...machineLines(machine).map((line) => `- ${line}`),
     '',
   ]
   for (const { title, question, tables, notes, marks, seconds, otherProcesses } of Object.values(benches)) {
-    lines.push(`## ${title}`, '', question, '')
+    if (title !== name) lines.push(`## ${title}`, '')
+    lines.push(question, '')
     for (const table of tables) lines.push(...tableLines(table))
     for (const note of notes) lines.push(`- ${note}`)
     lines.push(`- Measured in ${seconds.toFixed(0)} s, while other processes kept ${otherProcesses.toFixed(2)} processors busy.`, '')

@@ -107,19 +107,12 @@ class Tiled {
 };
 
 /// As Int8Dot.
-struct Int8Tiles {
-  using Activation = uint8_t;
+struct Int8Tiles : Int8Dot {
   static constexpr int kRows = 2 * static_cast<int>(kRowsOfTile);
-  static constexpr size_t kWeightBytes = 1;
 
   template <int rows>
   static void Tile(const TileWork& work) {
     Run(work, rows);
-  }
-
-  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t group, uint8_t* to,
-                                   float* scales) {
-    Int8Dot::Narrow(row, factors, n, group, to, scales);
   }
 
  private:
@@ -152,19 +145,12 @@ struct Int8Tiles {
 };
 
 /// As Bfloat16Dot.
-struct Bfloat16Tiles {
-  using Activation = uint16_t;
+struct Bfloat16Tiles : Bfloat16Dot {
   static constexpr int kRows = 2 * static_cast<int>(kRowsOfTile);
-  static constexpr size_t kWeightBytes = 2;
 
   template <int rows>
   static void Tile(const TileWork& work) {
     Run(work, rows);
-  }
-
-  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t group, uint16_t* to,
-                                   float* scales) {
-    Bfloat16Dot::Narrow(row, factors, n, group, to, scales);
   }
 
  private:

@@ -87,11 +87,7 @@ GABION_INLINE void Clear(typename Product::Sum (&sum)[pairs][kColumnPairs]) {
 }
 
 /// As Int8Dot, two rows by two columns at a time.
-struct Int8Matrix {
-  using Activation = uint8_t;
-  static constexpr int kRows = kTileRows;
-  static constexpr size_t kWeightBytes = 1;
-
+struct Int8Matrix : Int8Dot {
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
     const auto* x = static_cast<const int8_t*>(work.rows.values);
@@ -118,20 +114,11 @@ struct Int8Matrix {
       });
     }
   }
-
-  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t group, uint8_t* to,
-                                   float* scales) {
-    Int8Dot::Narrow(row, factors, n, group, to, scales);
-  }
 };
 
 #ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
 /// As Bfloat16Dot, two rows by two columns at a time.
-struct Bfloat16Matrix {
-  using Activation = uint16_t;
-  static constexpr int kRows = kTileRows;
-  static constexpr size_t kWeightBytes = 2;
-
+struct Bfloat16Matrix : Bfloat16Dot {
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
     Bfloat16Product::Sum sum[(rows + 1) / 2][kColumnPairs];
@@ -145,11 +132,6 @@ struct Bfloat16Matrix {
       Store(to, {RowOf<Bfloat16Product, kRow, 0>(sum), RowOf<Bfloat16Product, kRow, 1>(sum)});
       Store(to + kLanes, {RowOf<Bfloat16Product, kRow, 2>(sum), RowOf<Bfloat16Product, kRow, 3>(sum)});
     });
-  }
-
-  static GABION_INLINE void Narrow(const float* row, const float* factors, size_t n, size_t group, uint16_t* to,
-                                   float* scales) {
-    Bfloat16Dot::Narrow(row, factors, n, group, to, scales);
   }
 };
 #endif
