@@ -75,11 +75,22 @@ export function installAddon({ built = nativeRelease, release = join(root, 'buil
 
 /** Builds the tests of one of `testBuilds`, or another target of native/test; `tests` wants the addon's build first. */
 export async function buildTests(kind, { echo = false, target = 'gabion_tests' } = {}) {
-  const { found, env } = await toolsFor('test')
-  const definitions = [...(await commonDefinitions(found)), 'GABION_TESTS=ON', ...testBuilds[kind].definitions]
-  const { folder, log } = testBuilds[kind]
+  const { definitions } = testBuilds[kind]
+  await buildTarget(testBuilds[kind], target, { purpose: 'test', definitions: ['GABION_TESTS=ON', ...definitions], echo })
+}
+
+/** Builds a program of bench/native that needs the project's own libraries, beside the addon; returns its path. */
+export async function buildBenchProgram(target) {
+  const { folder, definitions } = testBuilds.tests
+  await buildTarget(testBuilds.tests, target, { purpose: 'start', definitions: ['GABION_BENCH=ON', ...definitions] })
+  return join(root, folder, target)
+}
+
+async function buildTarget({ folder, log }, target, { purpose, definitions, echo = false }) {
+  const { found, env } = await toolsFor(purpose)
   forgetOtherTools(join(root, folder), found)
-  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...definitions.map((definition) => `-D${definition}`)]
+  const all = [...(await commonDefinitions(found)), ...definitions]
+  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...all.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
   await run(found.cmake.path, ['--build', folder, '--target', target, '--parallel', jobs], { log, env, echo })
 }
