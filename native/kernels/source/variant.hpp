@@ -81,13 +81,15 @@ void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* wo
       const size_t at = panel * kPanel;
       Product<F>(linear, slice, panel, operand, rows, tile, [&](size_t row, size_t height) {
         float* to = y + row * linear.outputs + at;
-        if (slice == 0) {
-          for (size_t i = 0; i < height; ++i) {
-            Store(to + i * linear.outputs, Load(linear.bias + at));
-            Store(to + i * linear.outputs + kLanes, Load(linear.bias + at + kLanes));
-          }
+        if (slice > 0) {
+          AddTile(tile, height, nullptr, to, linear.outputs, to, linear.outputs);
+          return;
         }
-        AddTile(tile, height, nullptr, to, linear.outputs, to, linear.outputs);
+        for (size_t i = 0; i < height; ++i) {
+          Store(to + i * linear.outputs, Add(Load(tile + i * kPanel), Load(linear.bias + at)));
+          Store(to + i * linear.outputs + kLanes,
+                Add(Load(tile + i * kPanel + kLanes), Load(linear.bias + at + kLanes)));
+        }
       });
     }
   }
