@@ -28,7 +28,9 @@ async function measure({ quick, say }) {
     say(`${tokens} tokens`)
     const inputs = textsOfLength(embedder, tokens, 32)
     const embedSync = { name: 'embedSync', call: (text) => embedder.embedSync(text) }
-    const warm = summarize((await takeTurns({ contenders: [embedSync], inputs, turns: 60, callsPerTurn: 4 })).get('embedSync')).p50
+    const warm = summarize(
+      (await takeTurns({ contenders: [embedSync], inputs, turns: 60, callsPerTurn: CALLS_PER_TURN })).get('embedSync'),
+    ).p50
     const steps = stepsFor(warm)
     const contenders = [embedSync, { name: 'embed', call: (text) => embedder.embed(text) }, { name: PLAIN, call: () => spin(steps) }]
     const turns = Math.ceil(((quick ? 1 : SECONDS) * 1e6) / warm / CALLS_PER_TURN)

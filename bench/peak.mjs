@@ -75,26 +75,21 @@ function multiplyAdds({ hidden_size: hidden, intermediate_size: intermediate, nu
 function tablesOf(measurements, peaks) {
   const lengths = Object.keys(measurements)
   const names = Object.keys(measurements[lengths[0]])
-  const percent = (part) => `${(100 * part).toFixed(0)} %`
+  const partsOf = (title, which) => ({
+    title,
+    head: ['format', 'peak, 10⁹/s', ...lengths],
+    rows: names.map((name) => [
+      name,
+      (peaks[name] ?? peaks.fp32).toFixed(0),
+      ...lengths.map((tokens) => `${(100 * measurements[tokens][name][which]).toFixed(0)} %`),
+    ]),
+  })
   return [
-    {
-      title: "Multiply-adds of a text over its whole p50 (tokenizing, rounding, softmax, the call), as a part of the processor's peak",
-      head: ['format', 'peak, 10⁹/s', ...lengths],
-      rows: names.map((name) => [
-        name,
-        (peaks[name] ?? peaks.fp32).toFixed(0),
-        ...lengths.map((tokens) => percent(measurements[tokens][name].part)),
-      ]),
-    },
-    {
-      title: "The products of the linear parts alone, with their sums' scales, as a part of the same peak",
-      head: ['format', 'peak, 10⁹/s', ...lengths],
-      rows: names.map((name) => [
-        name,
-        (peaks[name] ?? peaks.fp32).toFixed(0),
-        ...lengths.map((tokens) => percent(measurements[tokens][name].productPart)),
-      ]),
-    },
+    partsOf(
+      "Multiply-adds of a text over its whole p50 (tokenizing, rounding, softmax, the call), as a part of the processor's peak",
+      'part',
+    ),
+    partsOf("The products of the linear parts alone, with their sums' scales, as a part of the same peak", 'productPart'),
     {
       title: 'Reading, gigabytes a second of one thread, by size of what is read',
       head: ['', ...Object.keys(peaks.gigabytes)],

@@ -22,7 +22,6 @@ namespace {
 using gabion::kernels::AlignedBytes;
 using gabion::kernels::Format;
 using gabion::kernels::PackedLinear;
-using gabion::kernels::Precision;
 using gabion::kernels::Variant;
 using Clock = std::chrono::steady_clock;
 
