@@ -7,7 +7,7 @@
 // through all that is behind it. A row's numbers do not depend on which rows are computed with it.
 #pragma once
 
-#include "attention.hpp"
+#include "byte_attention.hpp"
 
 namespace gabion::kernels {
 namespace GABION_VARIANT {
@@ -78,7 +78,7 @@ struct Arrays {
 template <typename F>
 struct OwnArrays {
   using Activation = typename F::Activation;
-  using Attended = typename AttentionOf<F>::Type::Activation;
+  using Attended = typename AttentionOf<F>::Activation;
   GABION_INLINE OwnArrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
     Cutter cutter(workspace);
     const size_t chunk = Smaller(tokens, kChunkRows);
@@ -94,6 +94,14 @@ struct OwnArrays {
     values = cutter.Take<Attended>(padded * width);
     scores = cutter.Take<float>(kTileRows * (padded + kPanel));
     shares = ShareRows<Attended>::Take(cutter, scores, kTileRows * (padded + kPanel));
+    if constexpr (kBytes<F>) {
+      projected_stride = 3 * width + kRowPadding;
+      projected = cutter.Take<float>(tokens * projected_stride);
+      query_scales = cutter.Take<float>(tokens);
+      value_logs = cutter.Take<float>(padded);
+      inverses = cutter.Take<float>(padded);
+      starts = cutter.Take<int32_t>(width);
+    }
     tile = cutter.Take<float>(kMostRows<F> * kPanel);
     if constexpr (kNarrows<F>) {
       narrow_wide = cutter.Take<Activation>(chunk * wide_stride);
@@ -111,6 +119,13 @@ struct OwnArrays {
   Attended* values;
   float* scores;
   Attended* shares;  ///< the scores' softmax, where it is not written over them
+  // What a ByteHead has besides.
+  size_t projected_stride = 0;
+  float* projected = nullptr;
+  float* query_scales = nullptr;
+  float* value_logs = nullptr;
+  float* inverses = nullptr;
+  int32_t* starts = nullptr;
   float* tile;
   Activation* narrow_wide = nullptr;
   float* narrow_wide_scales = nullptr;
@@ -141,12 +156,16 @@ GABION_INLINE Operand RowsFrom(const Operand& all, size_t first) {
           all.scale_stride};
 }
 
-/// The product of rows with one panel of a slice; `use(first row, rows)` finds it in `tile`.
-template <typename F, typename Use>
-GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows, size_t count,
-                           float* tile, const Use& use) {
+template <typename F>
+GABION_INLINE size_t PanelBytes(const PackedLinear& linear) {
+  return linear.depth * kPanel * F::kWeightBytes;
+}
+
+/// What multiplies rows with one panel of a slice.
+template <typename F>
+GABION_INLINE TileWork WorkOf(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows) {
   const size_t number = slice * (linear.outputs / kPanel) + panel;
-  const size_t bytes = linear.depth * kPanel * F::kWeightBytes;
+  const size_t bytes = PanelBytes<F>(linear);
   const size_t of_group = kBytes<F> ? 2 * kPanel : kPanel;
   TileWork work{};
   work.rows = rows;
@@ -154,9 +173,27 @@ GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t pane
   work.scales = linear.scales == nullptr ? nullptr : linear.scales + number * (linear.depth / linear.group) * of_group;
   work.depth = linear.depth;
   work.group = linear.group;
+  return work;
+}
+
+/// The product of rows with one panel of a slice; `use(first row, rows)` finds it in `tile`.
+template <typename F, typename Use>
+GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows, size_t count,
+                           float* tile, const Use& use) {
+  TileWork work = WorkOf<F>(linear, slice, panel, rows);
   work.result = tile;
   work.result_stride = kPanel;
-  OverRows<F>(work, count, bytes, false, use);
+  OverRows<F>(work, count, PanelBytes<F>(linear), false, use);
+}
+
+/// The same, all of it stored at `to`, [count, kPanel].
+template <typename F>
+GABION_INLINE void StoreProduct(const PackedLinear& linear, size_t panel, const Operand& rows, size_t count, float* to,
+                                size_t stride) {
+  TileWork work = WorkOf<F>(linear, 0, panel, rows);
+  work.result = to;
+  work.result_stride = stride;
+  OverRows<F>(work, count, PanelBytes<F>(linear), true, [](size_t, size_t) {});
 }
 
 /// to [count, kPanel] = tile + bias + from; `from` may be `to`.
@@ -373,13 +410,40 @@ GABION_INLINE Operand EnterLayer(const PackedEncoder& encoder, size_t index, siz
 template <typename F>
 GABION_INLINE void RunHead(const PackedEncoder& encoder, size_t index, size_t head, const Operand& rows, size_t tokens,
                            const Arrays<F>& arrays, const OwnArrays<F>& own) {
+  const PackedLinear& qkv = encoder.layer[index].qkv;
   const size_t width = encoder.hidden / encoder.heads;
-  ProjectHead<F>(encoder, encoder.layer[index], head, rows, tokens, own);
+  float* context = arrays.context + head * width;
   const float* biases = encoder.distance_biases == nullptr
                             ? nullptr
                             : encoder.distance_biases + head * encoder.distance_stride + encoder.longest - 1;
-  Attend<typename AttentionOf<F>::Type>({own.queries, own.query_stride, own.keys, own.values, width, biases}, tokens,
-                                        own.scores, own.shares, arrays.context + head * width, arrays.stride);
+  if constexpr (kBytes<F>) {
+    for (size_t first = 0; first < tokens; first += kChunkRows) {
+      const size_t count = Smaller(kChunkRows, tokens - first);
+      for (size_t at = 0; at < 3 * width; at += kPanel) {
+        StoreProduct<F>(qkv, (head * 3 * width + at) / kPanel, RowsFrom<F>(rows, first), count,
+                        own.projected + first * own.projected_stride + at, own.projected_stride);
+      }
+    }
+    const ByteHead bytes{width,
+                         biases,
+                         own.projected,
+                         own.projected_stride,
+                         qkv.bias + head * 3 * width,
+                         own.queries,
+                         own.query_stride,
+                         own.query_scales,
+                         own.keys,
+                         own.values,
+                         own.value_logs,
+                         own.inverses,
+                         own.starts};
+    PutHead(bytes, tokens);
+    AttendBytes(bytes, tokens, own.scores, own.shares, context, arrays.stride);
+  } else {
+    ProjectHead<F>(encoder, encoder.layer[index], head, rows, tokens, own);
+    Attend<typename AttentionOf<F>::Type>({own.queries, own.query_stride, own.keys, own.values, width, biases}, tokens,
+                                          own.scores, own.shares, context, arrays.stride);
+  }
 }
 
 /// Runs `body(item, member)` for every item: on this thread alone, or shared among a crew.

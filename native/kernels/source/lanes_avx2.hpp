@@ -41,6 +41,12 @@ GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
+/// What x is above the next lower whole number.
+GABION_INLINE Floats FractionOf(Floats x) { return _mm256_sub_ps(x, _mm256_floor_ps(x)); }
+/// v · 2^n for the whole number n that is next lower to x, at least -126.
+GABION_INLINE Floats TimesPowerOfFloor(Floats v, Floats x) {
+  return TimesPowerOfTwo(v, _mm256_max_ps(_mm256_floor_ps(x), Splat(-126)));
+}
 /// v where x > bound, else 0.
 GABION_INLINE Floats WhereAbove(Floats x, Floats bound, Floats v) {
   return _mm256_and_ps(_mm256_cmp_ps(x, bound, _CMP_NLE_UQ), v);
@@ -68,6 +74,7 @@ GABION_INLINE void GreatestOfBoth(Floats a, Floats b, float* of_a, float* of_b) 
 
 GABION_INLINE Ints NoInts() { return _mm256_setzero_si256(); }
 GABION_INLINE Ints LoadInts(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+GABION_INLINE void StoreInts(void* to, Ints v) { _mm256_storeu_si256(static_cast<__m256i*>(to), v); }
 GABION_INLINE Floats ToFloats(Ints v) { return _mm256_cvtepi32_ps(v); }
 GABION_INLINE Floats AsFloats(Ints v) { return _mm256_castsi256_ps(v); }
 /// Four bytes in every lane.
@@ -105,6 +112,22 @@ GABION_INLINE void StoreUint8(uint8_t* to, Floats v) {
   const __m128i low = _mm256_castsi256_si128(wide);
   const __m128i words = _mm_packs_epi32(low, _mm256_extracti128_si256(wide, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+/// Rounds to nearest signed bytes; values must fit.
+GABION_INLINE void StoreInt8(uint8_t* to, Floats v) {
+  const __m256i wide = _mm256_cvtps_epi32(v);
+  const __m128i low = _mm256_castsi256_si128(wide);
+  const __m128i words = _mm_packs_epi32(low, _mm256_extracti128_si256(wide, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+}
+/// As StoreInt8, four vectors: lane by lane one byte of each.
+GABION_INLINE void StoreFourInt8(uint8_t* to, Floats v0, Floats v1, Floats v2, Floats v3) {
+  const __m256i byte = _mm256_set1_epi32(0xff);
+  const __m256i low = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(v0), byte),
+                                      _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(v1), byte), 8));
+  const __m256i high =
+      _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(v2), byte), _mm256_slli_epi32(_mm256_cvtps_epi32(v3), 8));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_or_si256(low, _mm256_slli_epi32(high, 16)));
 }
 /// Rounds to nearest even; NaN stays NaN.
 GABION_INLINE void StoreBfloat16(uint16_t* to, Floats v) {

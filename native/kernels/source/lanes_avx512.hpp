@@ -38,6 +38,10 @@ GABION_INLINE Floats Magnitude(Floats v) { return _mm512_abs_ps(v); }
 GABION_INLINE Floats ToNearest(Floats v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT); }
 /// v · 2^n for whole n.
 GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) { return _mm512_scalef_ps(v, n); }
+/// What x is above the next lower whole number.
+GABION_INLINE Floats FractionOf(Floats x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+/// v · 2^n for the whole number n that is next lower to x.
+GABION_INLINE Floats TimesPowerOfFloor(Floats v, Floats x) { return _mm512_scalef_ps(v, x); }
 /// v where x > bound, else 0.
 GABION_INLINE Floats WhereAbove(Floats x, Floats bound, Floats v) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLE_UQ), v);
@@ -60,6 +64,7 @@ GABION_INLINE void GreatestOfBoth(Floats a, Floats b, float* of_a, float* of_b) 
 
 GABION_INLINE Ints NoInts() { return _mm512_setzero_si512(); }
 GABION_INLINE Ints LoadInts(const void* from) { return _mm512_loadu_si512(from); }
+GABION_INLINE void StoreInts(void* to, Ints v) { _mm512_storeu_si512(to, v); }
 GABION_INLINE Floats ToFloats(Ints v) { return _mm512_cvtepi32_ps(v); }
 /// Four bytes in every lane.
 GABION_INLINE Ints SplatWord(const void* from) {
@@ -92,6 +97,19 @@ constexpr int kByteOffset = 0;
 GABION_INLINE void StoreUint8(uint8_t* to, Floats v) {
   const __m512i wide = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_setzero_si512());
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(wide));
+}
+/// Rounds to nearest signed bytes; values must fit.
+GABION_INLINE void StoreInt8(uint8_t* to, Floats v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+/// As StoreInt8, four vectors: lane by lane one byte of each.
+GABION_INLINE void StoreFourInt8(uint8_t* to, Floats v0, Floats v1, Floats v2, Floats v3) {
+  const __m512i byte = _mm512_set1_epi32(0xff);
+  const __m512i low = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(v0), byte),
+                                      _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(v1), byte), 8));
+  const __m512i high =
+      _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(v2), byte), _mm512_slli_epi32(_mm512_cvtps_epi32(v3), 8));
+  _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
 }
 /// Rounds to nearest even; NaN stays NaN.
 GABION_INLINE void StoreBfloat16(uint16_t* to, Floats v) {

@@ -63,6 +63,12 @@ GABION_INLINE float32x4_t TimesPowerOfTwo(float32x4_t v, float32x4_t n) {
 GABION_INLINE Floats TimesPowerOfTwo(Floats v, Floats n) {
   return {TimesPowerOfTwo(v.low, n.low), TimesPowerOfTwo(v.high, n.high)};
 }
+/// What x is above the next lower whole number.
+GABION_INLINE Floats FractionOf(Floats x) { return Subtract(x, {vrndmq_f32(x.low), vrndmq_f32(x.high)}); }
+/// v · 2^n for the whole number n that is next lower to x, at least -126.
+GABION_INLINE Floats TimesPowerOfFloor(Floats v, Floats x) {
+  return TimesPowerOfTwo(v, Greater({vrndmq_f32(x.low), vrndmq_f32(x.high)}, Splat(-126)));
+}
 /// v where not x <= bound, else 0.
 GABION_INLINE float32x4_t WhereAbove(float32x4_t x, float32x4_t bound, float32x4_t v) {
   return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(v), vcleq_f32(x, bound)));
@@ -135,6 +141,14 @@ GABION_INLINE void StoreInt16(int16_t* to, Floats v) { vst1q_s16(to, ToInt16(v))
 constexpr int kByteOffset = 128;
 /// Rounds to nearest, clamps to 0…255 and stores it less kByteOffset.
 GABION_INLINE void StoreUint8(uint8_t* to, Floats v) { vst1_u8(to, veor_u8(vqmovun_s16(ToInt16(v)), vdup_n_u8(0x80))); }
+
+/// Rounds to nearest signed bytes; values must fit.
+GABION_INLINE void StoreInt8(uint8_t* to, Floats v) { vst1_u8(to, vreinterpret_u8_s8(vqmovn_s16(ToInt16(v)))); }
+/// As StoreInt8, four vectors: lane by lane one byte of each.
+GABION_INLINE void StoreFourInt8(uint8_t* to, Floats v0, Floats v1, Floats v2, Floats v3) {
+  vst4_s8(reinterpret_cast<int8_t*>(to),
+          {vqmovn_s16(ToInt16(v0)), vqmovn_s16(ToInt16(v1)), vqmovn_s16(ToInt16(v2)), vqmovn_s16(ToInt16(v3))});
+}
 
 #ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
 GABION_INLINE uint16x8_t ToBfloat16(Floats v) {
