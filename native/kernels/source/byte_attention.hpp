@@ -18,21 +18,47 @@ constexpr float kLogShareLimit = 7.99435344F;  // log2(255)
 /// What stands for zero in bytes that are not signed, before kByteOffset is taken away.
 constexpr float kByteZero = 128.0F;
 
-/// One head of one text. Panels are those of Int8Dot: four values of depth side by side in each column.
+/// One head's projections as bytes, and room for its scores. Panels are those of Int8Dot: four values of depth side by
+/// side in each column.
 struct ByteHead {
+  GABION_INLINE ByteHead(Cutter& cutter, size_t tokens, size_t width_of_head)
+      : width(width_of_head),
+        projected_stride(3 * width + kRowPadding),
+        stride(width + kRowPadding),
+        padded(PaddedTokens(tokens)) {
+    projected = cutter.Take<float>(tokens * projected_stride);
+    queries = cutter.Take<uint8_t>(tokens * stride);
+    query_scales = cutter.Take<float>(tokens);
+    keys = cutter.Take<uint8_t>(padded * width);
+    values = cutter.Take<uint8_t>(padded * width);
+    value_logs = cutter.Take<float>(padded);
+    inverses = cutter.Take<float>(padded);
+    starts = cutter.Take<int32_t>(width);
+    scores = cutter.Take<float>(kTileRows * (padded + kPanel));
+    shares = cutter.Take<uint8_t>(kTileRows * (padded + kPanel));
+  }
+
+  /// What is beyond the last token is computed with and then ignored.
+  GABION_INLINE void Clear() const {
+    __builtin_memset(keys, 0, padded * width);
+    __builtin_memset(value_logs, 0, padded * sizeof(float));
+    __builtin_memset(inverses, 0, padded * sizeof(float));
+  }
+
   size_t width;
-  const float* distance_biases;  ///< of this head, for distance 0; null: none
-  const float* projected;        ///< [tokens, projected_stride]: queries, keys and values before their bias
   size_t projected_stride;
-  const float* bias;  ///< [3 · width]
-  uint8_t* queries;   ///< [tokens, query_stride], signed
-  size_t query_stride;
-  float* query_scales;  ///< [tokens]
-  uint8_t* keys;        ///< panels of kPanel tokens, `width` deep
-  uint8_t* values;      ///< panels of kPanel of the width, as many tokens deep as are padded; signed
-  float* value_logs;    ///< [padded]: log2 of the scale of each token's values
-  float* inverses;      ///< [padded]: 1 / that scale
-  int32_t* starts;      ///< [width]: what makes up for kByteOffset in the shares
+  size_t stride;
+  size_t padded;
+  float* projected;  ///< [tokens, projected_stride]: queries, keys and values before their bias
+  uint8_t* queries;  ///< [tokens, stride], signed
+  float* query_scales;
+  uint8_t* keys;      ///< panels of kPanel tokens, `width` deep
+  uint8_t* values;    ///< panels of kPanel of the width, as many tokens deep as are padded; signed
+  float* value_logs;  ///< [padded]: log2 of the scale of each token's values
+  float* inverses;    ///< [padded]: 1 / that scale
+  int32_t* starts;    ///< [width]: what makes up for kByteOffset in the shares
+  float* scores;      ///< kTileRows rows of padded + kPanel
+  uint8_t* shares;    ///< the scores' softmax
 };
 
 /// log2 of a normal positive number, within 1.3e-4.
@@ -51,9 +77,9 @@ GABION_INLINE float LogarithmOf(float x) {
 }
 
 /// Vectors of a token's queries (0), keys (1) or values (2), with their bias.
-GABION_INLINE Floats Projected(const ByteHead& head, size_t token, size_t part, size_t at) {
+GABION_INLINE Floats Projected(const ByteHead& head, const float* bias, size_t token, size_t part, size_t at) {
   const size_t column = part * head.width + at;
-  return Add(Load(head.projected + token * head.projected_stride + column), Load(head.bias + column));
+  return Add(Load(head.projected + token * head.projected_stride + column), Load(bias + column));
 }
 
 /// What makes numbers up to `top` bytes up to kByteLimit.
@@ -61,16 +87,16 @@ GABION_INLINE float ByteFactor(float top) { return top > kTiny ? kByteLimit / to
 
 /// The greatest magnitude of each token's queries, into query_scales, and values, into inverses; returns that of all
 /// keys. NaN if any number is not finite.
-GABION_INLINE float MeasureHead(const ByteHead& head, size_t tokens) {
+GABION_INLINE float MeasureHead(const ByteHead& head, const float* bias, size_t tokens) {
   Floats of_keys = Splat(0);
   Floats poison = Splat(0);
   for (size_t token = 0; token < tokens; ++token) {
     Floats of_queries = Splat(0);
     Floats of_values = Splat(0);
     for (size_t at = 0; at < head.width; at += kLanes) {
-      const Floats query = Projected(head, token, 0, at);
-      const Floats key = Projected(head, token, 1, at);
-      const Floats value = Projected(head, token, 2, at);
+      const Floats query = Projected(head, bias, token, 0, at);
+      const Floats key = Projected(head, bias, token, 1, at);
+      const Floats value = Projected(head, bias, token, 2, at);
       of_queries = Greater(of_queries, Magnitude(query));
       of_keys = Greater(of_keys, Magnitude(key));
       of_values = Greater(of_values, Magnitude(value));
@@ -84,27 +110,27 @@ GABION_INLINE float MeasureHead(const ByteHead& head, size_t tokens) {
 }
 
 /// Queries as signed bytes. Their scales take in that of the keys and what softmax needs.
-GABION_INLINE void PutQueries(const ByteHead& head, size_t tokens, float key_top) {
+GABION_INLINE void PutQueries(const ByteHead& head, const float* bias, size_t tokens, float key_top) {
   // Softmax is computed with powers of two.
   const float scale =
       key_top / (kByteLimit * kByteLimit) * 1.44269504F / __builtin_sqrtf(static_cast<float>(head.width));
   for (size_t token = 0; token < tokens; ++token) {
     const Floats factor = Splat(ByteFactor(head.query_scales[token]));
     for (size_t at = 0; at < head.width; at += kLanes) {
-      StoreInt8(head.queries + token * head.query_stride + at, Multiply(Projected(head, token, 0, at), factor));
+      StoreInt8(head.queries + token * head.stride + at, Multiply(Projected(head, bias, token, 0, at), factor));
     }
     head.query_scales[token] *= scale;
   }
 }
 
 /// Keys as bytes without a sign.
-GABION_INLINE void PutKeys(const ByteHead& head, size_t tokens, float top) {
+GABION_INLINE void PutKeys(const ByteHead& head, const float* bias, size_t tokens, float top) {
   const Floats factor = Splat(ByteFactor(top));
   for (size_t token = 0; token < tokens; ++token) {
     uint8_t* panel = head.keys + token / kPanel * kPanel * head.width + token % kPanel * 4;
     for (size_t at = 0; at < head.width; at += kLanes, panel += kLanes * kPanel) {
       uint8_t bytes[kLanes];
-      StoreUint8(bytes, MultiplyAdd(Projected(head, token, 1, at), factor, Splat(kByteZero)));
+      StoreUint8(bytes, MultiplyAdd(Projected(head, bias, token, 1, at), factor, Splat(kByteZero)));
       for (size_t i = 0; i < kLanes; i += 4) {
         __builtin_memcpy(panel + i * kPanel, bytes + i, 4);
       }
@@ -113,8 +139,7 @@ GABION_INLINE void PutKeys(const ByteHead& head, size_t tokens, float top) {
 }
 
 /// Values as signed bytes with a scale a token.
-GABION_INLINE void PutValues(const ByteHead& head, size_t tokens) {
-  const size_t padded = PaddedTokens(tokens);
+GABION_INLINE void PutValues(const ByteHead& head, const float* bias, size_t tokens) {
   for (size_t token = 0; token < tokens; ++token) {
     const float top = Larger(head.inverses[token], kTiny);
     head.value_logs[token] = LogarithmOf(top);
@@ -123,10 +148,10 @@ GABION_INLINE void PutValues(const ByteHead& head, size_t tokens) {
   for (size_t first = 0; first < tokens; first += 4) {
     for (size_t at = 0; at < head.width; at += kLanes) {
       const auto of = [&](size_t token) __attribute__((always_inline)) {
-        return token < tokens ? Multiply(Projected(head, token, 2, at), Splat(kByteLimit * head.inverses[token]))
+        return token < tokens ? Multiply(Projected(head, bias, token, 2, at), Splat(kByteLimit * head.inverses[token]))
                               : Splat(0);
       };
-      StoreFourInt8(head.values + at / kPanel * kPanel * padded + first * kPanel + at % kPanel * 4, of(first),
+      StoreFourInt8(head.values + at / kPanel * kPanel * head.padded + first * kPanel + at % kPanel * 4, of(first),
                     of(first + 1), of(first + 2), of(first + 3));
     }
   }
@@ -135,11 +160,10 @@ GABION_INLINE void PutValues(const ByteHead& head, size_t tokens) {
 /// What makes up for shares that are stored less kByteOffset: so many times each column's sum of values.
 GABION_INLINE void PutStarts(const ByteHead& head, size_t tokens) {
   if constexpr (kByteOffset != 0) {
-    const size_t padded = PaddedTokens(tokens);
     const uint8_t half[4] = {kByteOffset / 2, kByteOffset / 2, kByteOffset / 2, kByteOffset / 2};
     for (size_t at = 0; at < head.width; at += kLanes) {
       const auto* values =
-          reinterpret_cast<const int8_t*>(head.values) + at / kPanel * kPanel * padded + at % kPanel * 4;
+          reinterpret_cast<const int8_t*>(head.values) + at / kPanel * kPanel * head.padded + at % kPanel * 4;
       Ints sum = NoInts();
       for (size_t token = 0; token < tokens; token += 4, values += 4 * kPanel) {
         const Ints v = LoadByteWeights(values);
@@ -150,12 +174,12 @@ GABION_INLINE void PutStarts(const ByteHead& head, size_t tokens) {
   }
 }
 
-/// Lays out a head's projections for AttendBytes.
-GABION_INLINE void PutHead(const ByteHead& head, size_t tokens) {
-  const float key_top = MeasureHead(head, tokens);
-  PutQueries(head, tokens, key_top);
-  PutKeys(head, tokens, key_top);
-  PutValues(head, tokens);
+/// Lays out a head's projections, to which `bias` is added, for Attend.
+GABION_INLINE void PutHead(const ByteHead& head, const float* bias, size_t tokens) {
+  const float key_top = MeasureHead(head, bias, tokens);
+  PutQueries(head, bias, tokens, key_top);
+  PutKeys(head, bias, tokens, key_top);
+  PutValues(head, bias, tokens);
   PutStarts(head, tokens);
 }
 
@@ -258,21 +282,21 @@ GABION_INLINE float SharesOfRow(const float* scores, const float* inverses, size
   return SumOf(sum);
 }
 
-/// As Attend. `shares` has room for as many bytes as `scores` has floats.
-GABION_INLINE void AttendBytes(const ByteHead& head, size_t tokens, float* scores, uint8_t* shares, float* context,
-                               size_t context_stride) {
-  const size_t padded = PaddedTokens(tokens);
-  const size_t row_stride = padded + kPanel;
+GABION_INLINE void Attend(const ByteHead& head, const float* distance_biases, size_t tokens, float* context,
+                          size_t context_stride) {
+  float* scores = head.scores;
+  uint8_t* shares = head.shares;
+  const size_t row_stride = head.padded + kPanel;
   const size_t tiles = (tokens + kTileRows - 1) / kTileRows;
   const size_t height = tokens / tiles;
   const size_t taller = tokens % tiles;
   for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
     const size_t count = height + (tile < taller ? 1 : 0);
     TileWork work{};
-    work.rows = {head.queries + row * head.query_stride, head.query_stride, head.query_scales + row, 1};
+    work.rows = {head.queries + row * head.stride, head.stride, head.query_scales + row, 1};
     work.depth = head.width;
     work.result_stride = row_stride;
-    for (size_t key = 0; key < padded; key += kPanel) {
+    for (size_t key = 0; key < head.padded; key += kPanel) {
       work.panel = head.keys + key * head.width;
       work.scales = head.value_logs + key;
       work.result = scores + key;
@@ -280,8 +304,8 @@ GABION_INLINE void AttendBytes(const ByteHead& head, size_t tokens, float* score
     }
     float factors[kTileRows];
     for (size_t i = 0; i < count; ++i) {
-      if (head.distance_biases != nullptr) {
-        AddBiases(scores + i * row_stride, head.distance_biases - (row + i), padded);
+      if (distance_biases != nullptr) {
+        AddBiases(scores + i * row_stride, distance_biases - (row + i), head.padded);
       }
       const float sum = SharesOfRow(scores + i * row_stride, head.inverses, tokens, shares + i * row_stride);
       factors[i] = 1.0F / (kByteLimit * sum);
@@ -290,7 +314,7 @@ GABION_INLINE void AttendBytes(const ByteHead& head, size_t tokens, float* score
     work.depth = (tokens + 3) / 4 * 4;
     work.result_stride = context_stride;
     for (size_t at = 0; at < head.width; at += kPanel) {
-      work.panel = head.values + at * padded;
+      work.panel = head.values + at * head.padded;
       work.scales = reinterpret_cast<const float*>(head.starts + at);
       work.result = context + row * context_stride + at;
       Tiles<ByteMix>::kOf[count - 1](work);
@@ -298,6 +322,25 @@ GABION_INLINE void AttendBytes(const ByteHead& head, size_t tokens, float* score
     row += count;
   }
 }
+
+/// The attention that goes with the linear parts of a format: in bytes where these are, in bf16 where they round
+/// activations to it and its products are native.
+template <typename F, typename Activation = typename F::Activation>
+struct AttentionFor {
+  using Type = Head<Float32>;
+};
+template <typename F>
+struct AttentionFor<F, uint8_t> {
+  using Type = ByteHead;
+};
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+template <typename F>
+struct AttentionFor<F, uint16_t> {
+  using Type = Head<Bfloat16Dot>;
+};
+#endif
+template <typename F>
+using AttentionOf = typename AttentionFor<F>::Type;
 
 }  // namespace GABION_VARIANT
 }  // namespace gabion::kernels

@@ -275,25 +275,6 @@ struct Int8Dot {
   }
 };
 
-/// What attention computes its products with, for linear parts of a format: bf16 where these round activations to it
-/// and its products are native. Bytes have an attention of their own.
-template <typename F, typename Narrow = typename F::Activation>
-struct AttentionOf {
-  using Type = Float32;
-  using Activation = float;
-};
-template <typename F>
-struct AttentionOf<F, uint8_t> {
-  using Activation = uint8_t;
-};
-#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-template <typename F>
-struct AttentionOf<F, uint16_t> {
-  using Type = Bfloat16Dot;
-  using Activation = uint16_t;
-};
-#endif
-
 using TileFunction = void (*)(const TileWork&);
 
 /// The tiles of a format by their number of rows; the first entry is for one row.

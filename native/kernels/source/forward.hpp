@@ -13,26 +13,6 @@ namespace gabion::kernels {
 namespace GABION_VARIANT {
 
 constexpr size_t kChunkRows = 96;
-/// Added to every row's length, so that rows of a power of two do not fall into the same cache sets.
-constexpr size_t kRowPadding = 16;
-
-/// Cuts a workspace into arrays that start on cache lines; counts bytes when there is no workspace yet.
-class Cutter {
- public:
-  GABION_INLINE explicit Cutter(void* start) : at_(static_cast<char*>(start)) {}
-  template <typename T>
-  GABION_INLINE T* Take(size_t count) {
-    char* start = at_ == nullptr ? nullptr : at_ + used_;
-    used_ += (count * sizeof(T) + 127) / 64 * 64;
-    return reinterpret_cast<T*>(start);
-  }
-  GABION_INLINE size_t used() const { return used_; }
-
- private:
-  char* at_;
-  size_t used_ = 0;
-};
-
 template <typename F>
 constexpr bool kNarrows = !__is_same(typename F::Activation, float);
 
@@ -78,30 +58,26 @@ struct Arrays {
 template <typename F>
 struct OwnArrays {
   using Activation = typename F::Activation;
-  using Attended = typename AttentionOf<F>::Activation;
-  GABION_INLINE OwnArrays(const PackedEncoder& encoder, size_t tokens, void* workspace) {
-    Cutter cutter(workspace);
+  GABION_INLINE OwnArrays(const PackedEncoder& encoder, size_t tokens, void* workspace)
+      : OwnArrays(encoder, tokens, Cutter(workspace)) {}
+
+  AttentionOf<F> head;
+  size_t wide_stride;
+  float* sum;   ///< [chunk, hidden]: before a normalisation
+  float* wide;  ///< [chunk, a slice of the intermediate width]
+  float* tile;
+  Activation* narrow_wide = nullptr;
+  float* narrow_wide_scales = nullptr;
+  size_t used;
+
+ private:
+  GABION_INLINE OwnArrays(const PackedEncoder& encoder, size_t tokens, Cutter cutter)
+      : head(cutter, tokens, encoder.hidden / encoder.heads) {
     const size_t chunk = Smaller(tokens, kChunkRows);
-    const size_t padded = PaddedTokens(tokens);
-    const size_t width = encoder.hidden / encoder.heads;
     const PackedLinear& down = encoder.layer[0].down;
     wide_stride = down.depth + kRowPadding;
-    query_stride = width + kRowPadding;
     sum = cutter.Take<float>(chunk * (encoder.hidden + kRowPadding));
     wide = cutter.Take<float>(chunk * wide_stride);
-    queries = cutter.Take<Attended>(tokens * query_stride);
-    keys = cutter.Take<Attended>(padded * width);
-    values = cutter.Take<Attended>(padded * width);
-    scores = cutter.Take<float>(kTileRows * (padded + kPanel));
-    shares = ShareRows<Attended>::Take(cutter, scores, kTileRows * (padded + kPanel));
-    if constexpr (kBytes<F>) {
-      projected_stride = 3 * width + kRowPadding;
-      projected = cutter.Take<float>(tokens * projected_stride);
-      query_scales = cutter.Take<float>(tokens);
-      value_logs = cutter.Take<float>(padded);
-      inverses = cutter.Take<float>(padded);
-      starts = cutter.Take<int32_t>(width);
-    }
     tile = cutter.Take<float>(kMostRows<F> * kPanel);
     if constexpr (kNarrows<F>) {
       narrow_wide = cutter.Take<Activation>(chunk * wide_stride);
@@ -109,27 +85,6 @@ struct OwnArrays {
     }
     used = cutter.used();
   }
-
-  size_t wide_stride;
-  size_t query_stride;
-  float* sum;   ///< [chunk, hidden]: before a normalisation
-  float* wide;  ///< [chunk, a slice of the intermediate width]
-  Attended* queries;
-  Attended* keys;
-  Attended* values;
-  float* scores;
-  Attended* shares;  ///< the scores' softmax, where it is not written over them
-  // What a ByteHead has besides.
-  size_t projected_stride = 0;
-  float* projected = nullptr;
-  float* query_scales = nullptr;
-  float* value_logs = nullptr;
-  float* inverses = nullptr;
-  int32_t* starts = nullptr;
-  float* tile;
-  Activation* narrow_wide = nullptr;
-  float* narrow_wide_scales = nullptr;
-  size_t used;
 };
 
 /// Rows of floats as the format's operand; narrowed into the given memory where the format needs it, times `factors`
@@ -246,41 +201,49 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids,
   }
 }
 
-/// Projects one head's queries, keys and values out of all rows and lays them out for Attend.
-template <typename F>
-GABION_INLINE void ProjectHead(const PackedEncoder& encoder, const PackedLayer& layer, size_t head, const Operand& rows,
-                               size_t tokens, const OwnArrays<F>& own) {
-  const size_t width = encoder.hidden / encoder.heads;
-  const size_t padded = PaddedTokens(tokens);
-  const size_t panels = width / kPanel;  // of each of the three
-  // Softmax is computed with powers of two.
-  const float query_scale = 1.44269504F / __builtin_sqrtf(static_cast<float>(width));
+/// Computes one head's queries, keys and values from all rows, for the head that Attend then takes.
+template <typename F, typename Attended>
+GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const Operand& rows, size_t tokens, float* tile,
+                               const Head<Attended>& head) {
+  const size_t panels = head.width / kPanel;  // of each of the three
   for (size_t first = 0; first < tokens; first += kChunkRows) {
     const size_t count = Smaller(kChunkRows, tokens - first);
     for (size_t part = 0; part < 3 * panels; ++part) {
-      const size_t panel = head * 3 * panels + part;
-      const float* bias = layer.qkv.bias + panel * kPanel;
+      const size_t panel = number * 3 * panels + part;
+      const float* bias = qkv.bias + panel * kPanel;
       const size_t at = part % panels * kPanel;  // within the head's width
-      Product<F>(layer.qkv, 0, panel, RowsFrom<F>(rows, first), count, own.tile, [&](size_t tile_row, size_t height) {
+      Product<F>(qkv, 0, panel, RowsFrom<F>(rows, first), count, tile, [&](size_t tile_row, size_t height) {
         const Floats b0 = Load(bias);
         const Floats b1 = Load(bias + kLanes);
         for (size_t i = 0; i < height; ++i) {
           const size_t token = first + tile_row + i;
-          float* from = own.tile + i * kPanel;  // free for use once it is read
+          float* from = tile + i * kPanel;  // free for use once it is read
           const Floats v0 = Add(Load(from), b0);
           const Floats v1 = Add(Load(from + kLanes), b1);
           if (part < panels) {
-            PutQuery(own.queries + token * own.query_stride + at, Multiply(v0, Splat(query_scale)),
-                     Multiply(v1, Splat(query_scale)));
+            head.PutQuery(token, at, v0, v1);
           } else if (part < 2 * panels) {
-            PutKey(own.keys + token / kPanel * kPanel * width + at * kPanel, token % kPanel, v0, v1, from);
+            head.PutKey(token, at, v0, v1, from);
           } else {
-            PutValue(own.values + at * padded, token, v0, v1);
+            head.PutValue(token, at, v0, v1);
           }
         }
       });
     }
   }
+}
+template <typename F>
+GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const Operand& rows, size_t tokens,
+                               float* /*tile*/, const ByteHead& head) {
+  const size_t columns = 3 * head.width;
+  for (size_t first = 0; first < tokens; first += kChunkRows) {
+    const size_t count = Smaller(kChunkRows, tokens - first);
+    for (size_t at = 0; at < columns; at += kPanel) {
+      StoreProduct<F>(qkv, (number * columns + at) / kPanel, RowsFrom<F>(rows, first), count,
+                      head.projected + first * head.projected_stride + at, head.projected_stride);
+    }
+  }
+  PutHead(head, qkv.bias + number * columns, tokens);
 }
 
 /// Gelu as exact as what follows: formats that round its results need no more.
@@ -410,40 +373,11 @@ GABION_INLINE Operand EnterLayer(const PackedEncoder& encoder, size_t index, siz
 template <typename F>
 GABION_INLINE void RunHead(const PackedEncoder& encoder, size_t index, size_t head, const Operand& rows, size_t tokens,
                            const Arrays<F>& arrays, const OwnArrays<F>& own) {
-  const PackedLinear& qkv = encoder.layer[index].qkv;
-  const size_t width = encoder.hidden / encoder.heads;
-  float* context = arrays.context + head * width;
   const float* biases = encoder.distance_biases == nullptr
                             ? nullptr
                             : encoder.distance_biases + head * encoder.distance_stride + encoder.longest - 1;
-  if constexpr (kBytes<F>) {
-    for (size_t first = 0; first < tokens; first += kChunkRows) {
-      const size_t count = Smaller(kChunkRows, tokens - first);
-      for (size_t at = 0; at < 3 * width; at += kPanel) {
-        StoreProduct<F>(qkv, (head * 3 * width + at) / kPanel, RowsFrom<F>(rows, first), count,
-                        own.projected + first * own.projected_stride + at, own.projected_stride);
-      }
-    }
-    const ByteHead bytes{width,
-                         biases,
-                         own.projected,
-                         own.projected_stride,
-                         qkv.bias + head * 3 * width,
-                         own.queries,
-                         own.query_stride,
-                         own.query_scales,
-                         own.keys,
-                         own.values,
-                         own.value_logs,
-                         own.inverses,
-                         own.starts};
-    PutHead(bytes, tokens);
-    AttendBytes(bytes, tokens, own.scores, own.shares, context, arrays.stride);
-  } else {
-    ProjectHead<F>(encoder, encoder.layer[index], head, rows, tokens, own);
-    Attend<typename AttentionOf<F>::Type>({own.queries, own.query_stride, own.keys, own.values, width, biases}, tokens,
-                                          own.scores, own.shares, context, arrays.stride);
-  }
+  ProjectHead<F>(encoder.layer[index].qkv, head, rows, tokens, own.tile, own.head);
+  Attend(own.head, biases, tokens, arrays.context + head * own.head.width, arrays.stride);
 }
 
 /// Runs `body(item, member)` for every item: on this thread alone, or shared among a crew.
@@ -477,10 +411,8 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
   const auto own_of = [&](size_t member) {
     return OwnArrays<F>(encoder, tokens, static_cast<char*>(workspace) + arrays.used + member * own_bytes);
   };
-  // Keys beyond the last token are computed with and then ignored; they must only be finite.
   for (size_t member = 0; member < members; ++member) {
-    const OwnArrays<F> own = own_of(member);
-    __builtin_memset(own.keys, 0, PaddedTokens(tokens) * (encoder.hidden / encoder.heads) * sizeof(*own.keys));
+    own_of(member).head.Clear();
   }
   EmbedTokens(encoder, ids, tokens, arrays.state, arrays.stride);
   const Operand rows = EnterLayer<F>(encoder, 0, 0, tokens, arrays);
