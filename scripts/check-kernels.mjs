@@ -15,6 +15,8 @@ const builds = [
   { folder: 'build/kernels-arm64', prefix: 'aarch64-linux-gnu-' },
 ]
 
+/** Products of bytes. */
+const bytes = /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/
 /** The instruction of a format's products: a loop is one of its hot ones if it has such. */
 const products = {
   Float32: /^(?:vfmadd|fmla)/,
@@ -22,7 +24,9 @@ const products = {
   Bfloat16Dot: /^(?:vdpbf16ps|bfdot)/,
   Bfloat16Matrix: /^bfmmla/,
   'Integer16<signed char, 16383>': /^vpmaddwd/,
-  Int8Dot: /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/,
+  Int8Dot: bytes,
+  ByteScores: bytes,
+  ByteMix: bytes,
   Int8Matrix: /^smmla/,
   Bfloat16Tiles: /^tdpbf16ps/,
   Int8Tiles: /^tdpbusd/,
@@ -34,15 +38,23 @@ const products = {
  */
 const bounds = {
   avx2: { formats: ['Float32', 'Bfloat16Wide', 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0 },
-  avx_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
-  avx512_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 220, addresses: 2 },
-  avx512_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Int8Dot'], codeKiB: 220, addresses: 2 },
+  avx_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0 },
+  avx512_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 220, addresses: 2 },
+  avx512_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 220, addresses: 2 },
   // A step of the tiles takes so long that an address from the stack is there in time.
-  amx: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles'], codeKiB: 250, addresses: 6 },
-  neon: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
-  neon_dotprod: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot'], codeKiB: 150, addresses: 0 },
-  neon_i8mm: { formats: ['Float32', 'Bfloat16Wide', 'Int8Matrix'], codeKiB: 180, addresses: 0 },
-  neon_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Matrix', 'Int8Matrix'], codeKiB: 180, addresses: 0 },
+  amx: {
+    formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', 'ByteScores', 'ByteMix'],
+    codeKiB: 250,
+    addresses: 6,
+  },
+  neon: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
+  neon_dotprod: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0 },
+  neon_i8mm: { formats: ['Float32', 'Bfloat16Wide', 'Int8Matrix', 'ByteScores', 'ByteMix'], codeKiB: 180, addresses: 0 },
+  neon_bf16: {
+    formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Matrix', 'Int8Matrix', 'ByteScores', 'ByteMix'],
+    codeKiB: 180,
+    addresses: 0,
+  },
 }
 
 const stack = /\(%r[sb]p|\[sp|\[x29/
