@@ -104,7 +104,7 @@ int main(int count, char** arguments) {
     std::normal_distribution<float> normal(0, 1);
     std::generate(x.begin(), x.end(), [&] { return normal(random); });
     std::vector<float> y(kMostRows * kWidth);
-    const AlignedBytes workspace(kMostRows * (kWidth + 64) * sizeof(float) + 4096);
+    const AlignedBytes workspace(kMostRows * (2 * kWidth + 128) * sizeof(float) + 65536);
     std::vector<double> beyond;
     for (const auto start = Clock::now(); beyond.size() < 9 || Clock::now() - start < std::chrono::seconds(1);) {
       const double all = Pass(variant, format, whole, x, tokens, workspace.get(), y);

@@ -101,7 +101,7 @@ class Kernels : public testing::TestWithParam<const Variant*> {
     const kernels::PackedLinear linear{
         panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs, size.depth, slices, size.group,
         nullptr};
-    const kernels::AlignedBytes workspace(rows * (size.depth + 64) * sizeof(float) + 4096);
+    const kernels::AlignedBytes workspace(rows * (2 * size.depth + 128) * sizeof(float) + 65536);
     std::vector<float> y(rows * outputs);
     variant().linear(format, linear, x.data(), rows, workspace.get(), y.data());
     return y;
