@@ -62,25 +62,27 @@ struct FloatWeights {
   GABION_INLINE void Make(const char* w, size_t other) {
     if constexpr (from < to && from < kParts) {
       if constexpr (from == 0) {
-        left = F::LoadLeft(w);
-        Hold(left);
+        Set(left, F::LoadLeft(w));
       } else if constexpr (from == 1) {
-        right = F::LoadRight(w);
-        Hold(right);
+        Set(right, F::LoadRight(w));
       } else if constexpr (from == 2) {
-        other_left = F::LoadLeft(w + other);
-        Hold(other_left);
+        Set(other_left, F::LoadLeft(w + other));
       } else if constexpr (from == 3) {
-        other_right = F::LoadRight(w + other);
-        Hold(other_right);
+        Set(other_right, F::LoadRight(w + other));
       } else if constexpr (from == 4) {
-        left = sign > 0 ? Add(left, other_left) : Subtract(left, other_left);
-        Hold(left);
+        Set(left, sign > 0 ? Add(left, other_left) : Subtract(left, other_left));
       } else {
-        right = sign > 0 ? Add(right, other_right) : Subtract(right, other_right);
-        Hold(right);
+        Set(right, sign > 0 ? Add(right, other_right) : Subtract(right, other_right));
       }
       Make<from + 1, to>(w, other);
+    }
+  }
+
+ private:
+  static GABION_INLINE void Set(Floats& part, Floats value) {
+    part = value;
+    if constexpr (kAddsBetween || sign != 0) {
+      Hold(part);
     }
   }
 };
@@ -362,28 +364,11 @@ struct TilesUpTo<F, 0, all...> : TileTable<F, all...> {};
 template <typename F>
 using Tiles = TilesUpTo<F, F::kRows>;
 
-/// Runs one panel over all rows in tiles of nearly equal height and hands each to `use(first row, rows)`; `work.result`
-/// is reused by every tile, or moves on with the rows if `keep` is set. `ahead` is how many bytes from here the first
-/// tile's pass over the panel fetches what is read next.
-template <typename F, typename Use>
-GABION_INLINE void OverRows(TileWork work, size_t rows, size_t ahead, bool keep, const Use& use) {
-  const size_t tiles = (rows + F::kRows - 1) / F::kRows;
-  const size_t height = rows / tiles;
-  const size_t taller = rows % tiles;
-  const auto* values = static_cast<const typename F::Activation*>(work.rows.values);
-  work.ahead = ahead;
-  for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const size_t count = height + (tile < taller ? 1 : 0);
-    work.rows.values = values + row * work.rows.stride;
-    Tiles<F>::kOf[count - 1](work);
-    use(row, count);
-    row += count;
-    work.rows.scales += count * work.rows.scale_stride;
-    if (keep) {
-      work.result += count * work.result_stride;
-    }
-    work.ahead = 0;
-  }
+/// Rows of the next tile of `left` rows, of at most `most` each: tiles are of nearly equal height, and of even height
+/// as far as can be, which suits processors with two units that multiply and add.
+GABION_INLINE size_t HeightOfTile(size_t left, size_t most) {
+  const size_t tiles = (left + most - 1) / most;
+  return tiles == 1 ? left : (left + tiles - 1) / tiles / 2 * 2;
 }
 
 }  // namespace GABION_VARIANT

@@ -142,7 +142,8 @@ GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* factors
 }
 
 /// Sums of the pairs from row `first` on; null stays null.
-GABION_INLINE float* SumsFrom(float* sums, size_t first, size_t depth) {
+template <typename Value>
+GABION_INLINE Value* SumsFrom(Value* sums, size_t first, size_t depth) {
   return sums == nullptr ? nullptr : sums + CountOfSums(first, depth);
 }
 
@@ -154,41 +155,42 @@ GABION_INLINE Operand RowsFrom(const PackedLinear& linear, const Operand& all, s
           all.sums == nullptr ? nullptr : all.sums + CountOfSums(first, linear.depth)};
 }
 
-/// The products of rows with `panels` panels of a slice from `first` on; `use(panel, tile, first row, rows)` finds each
-/// tile of each panel in `tile`, which has room for kTileFloats. Panels count from `first`.
+/// The products of rows with `panels` panels of a slice from `first` on, in tiles; `use(panel, tile, first row, rows)`
+/// gets each, counted from the first panel. `memory` has room for kTileFloats.
 template <typename F, typename Use>
 GABION_INLINE void Products(const PackedLinear& linear, size_t slice, size_t first, size_t panels, const Operand& rows,
-                            size_t count, float* tile, const Use& use) {
+                            size_t count, float* memory, const Use& use) {
   const size_t bytes = linear.depth * kPanel * F::kWeightBytes;
   const size_t of_group = kBytes<F> ? 2 * kPanel : kPanel;
+  const bool pairs = kMayPair<F> && rows.sums != nullptr;
   TileWork work{};
-  work.rows = rows;
   work.depth = linear.depth;
   work.group = linear.group;
-  work.result = tile;
+  work.result = memory;
   work.result_stride = kPanel;
-  size_t panel = 0;
-  size_t ahead = bytes;
-  const auto go_to = [&](size_t to) {
-    const size_t number = slice * (linear.outputs / kPanel) + first + to;
+  for (size_t panel = 0, width = 0; panel < panels; panel += width) {
+    width = pairs && panel + 1 < panels ? 2 : 1;
+    const size_t number = slice * (linear.outputs / kPanel) + first + panel;
     work.panel = static_cast<const char*>(linear.panels) + number * bytes;
     work.scales =
         linear.scales == nullptr ? nullptr : linear.scales + number * (linear.depth / linear.group) * of_group;
-  };
-  if constexpr (kMayPair<F>) {
-    if (rows.sums != nullptr) {
-      ahead = 2 * bytes;  // a pair has asked for the next one before
-      for (; panel + 2 <= panels; panel += 2) {
-        go_to(panel);
-        PairProduct<F>(work, count, bytes, tile, [&](size_t side, float* result, size_t row, size_t height) {
-          use(panel + side, result, row, height);
-        });
+    // The first tile's pass over a panel fetches the one that is read next, or next but one where two are read at once.
+    work.ahead = pairs ? 2 * bytes : bytes;
+    for (size_t row = 0, height = 0; row < count; row += height) {
+      work.rows = RowsFrom<F>(linear, rows, row);
+      if (width == 1) {
+        height = HeightOfTile(count - row, F::kRows);
+        Tiles<F>::kOf[height - 1](work);
+      } else if constexpr (kMayPair<F>) {
+        const size_t of_tile = HeightOfTile((count - row + 1) / 2, F::kRows);
+        height = Smaller(2 * of_tile, count - row);
+        PairTile<F>(work, of_tile, bytes, memory);
       }
+      for (size_t side = 0; side < width; ++side) {
+        use(panel + side, memory + side * 2 * F::kRows * kPanel, row, height);
+      }
+      work.ahead = 0;
     }
-  }
-  for (; panel < panels; ++panel) {
-    go_to(panel);
-    OverRows<F>(work, count, ahead, false, [&](size_t row, size_t height) { use(panel, tile, row, height); });
   }
 }
 

@@ -92,60 +92,43 @@ GABION_NOINLINE inline void Combine(const float* products, size_t product_floats
   }
 }
 
-/// Pairs of the next tile: as many as it may have, as long as no low tile is left over; else about half of what is left,
-/// an even number, which processors with two units that multiply and add like better.
-GABION_INLINE size_t HeightOfTile(size_t left, size_t most) {
-  constexpr size_t kLow = 6;
-  return left <= most ? left : left >= most + kLow ? most : (left / 2 + 1) / 2 * 2;
-}
-
-/// The product of rows with a panel and the next one, `work.panel` being the first and `bytes` the size of each.
-/// `use(0 or 1, tile, first row, rows)` finds both results of each tile.
-template <typename F, typename Use>
-GABION_INLINE void PairProduct(TileWork work, size_t count, size_t bytes, float* tile, const Use& use) {
+/// One tile of `pairs` pairs of rows by a panel and the next one. `work` has the first pair's sums and the first panel,
+/// `bytes` is the size of each panel. Leaves the results of both panels in `tile`, one behind the other.
+template <typename F>
+GABION_NOINLINE void PairTile(TileWork work, size_t pairs, size_t bytes, float* tile) {
+  constexpr size_t kFloats = F::kRows * kPanel;  // of one product
   const size_t half = work.depth / 2;
   const float* sums = work.rows.sums;
-  const size_t stride = StrideOfSums(work.depth);
-  const size_t pairs = (count + 1) / 2;
-  constexpr size_t kFloats = F::kRows * kPanel;  // of one product
   float* right = tile + 2 * kFloats;
   float* products = right + 2 * kFloats;
   const char* b11 = static_cast<const char*>(work.panel);
   const char* b21 = b11 + bytes / 2;
   const char* b12 = b11 + bytes;
   const char* b22 = b12 + bytes / 2;
-  work.rows.stride = stride;
+  const size_t ahead = work.ahead;
+  work.rows.stride = StrideOfSums(work.depth);
   work.depth = half;
-  for (size_t pair = 0; pair < pairs;) {
-    const size_t of_tile = HeightOfTile(pairs - pair, F::kRows);
-    // The first tile's pass fetches the next two panels: each block once, with a product that it comes first in.
-    const size_t ahead = pair == 0 ? 2 * bytes : 0;
-    const auto multiply = [&](TileFunction run, size_t product, const char* block, const char* other, size_t fetch) {
-      work.rows.values = sums + pair * stride + (product - 1) * half;
-      work.panel = block;
-      work.other = static_cast<size_t>(other - block);
-      work.ahead = fetch;
-      work.result = products + (product - 1) * kFloats;
-      run(work);
-    };
-    const TileFunction one = Tiles<F>::kOf[of_tile - 1];
-    const TileFunction sum = Tiles<OfTwoBlocks<F, 1>>::kOf[of_tile - 1];
-    const TileFunction difference = Tiles<OfTwoBlocks<F, -1>>::kOf[of_tile - 1];
-    // In an order that finds a block of the one before in the first-level cache.
-    multiply(one, 2, b11, b11, ahead);
-    multiply(sum, 6, b12, b11, ahead);
-    multiply(difference, 3, b12, b22, 0);
-    multiply(one, 5, b22, b22, ahead);
-    multiply(sum, 7, b21, b22, ahead);
-    multiply(difference, 4, b21, b11, 0);
-    multiply(sum, 1, b11, b22, 0);
-    Combine(products, kFloats, of_tile, tile, right);
-    const size_t row = 2 * pair;
-    const size_t rows = Smaller(2 * of_tile, count - row);
-    use(0, tile, row, rows);
-    use(1, right, row, rows);
-    pair += of_tile;
-  }
+  const auto multiply = [&](TileFunction run, size_t product, const char* block, const char* other, size_t fetch) {
+    work.rows.values = sums + (product - 1) * half;
+    work.panel = block;
+    work.other = static_cast<size_t>(other - block);
+    work.ahead = fetch;
+    work.result = products + (product - 1) * kFloats;
+    run(work);
+  };
+  const TileFunction one = Tiles<F>::kOf[pairs - 1];
+  const TileFunction sum = Tiles<OfTwoBlocks<F, 1>>::kOf[pairs - 1];
+  const TileFunction difference = Tiles<OfTwoBlocks<F, -1>>::kOf[pairs - 1];
+  // In an order that finds a block of the product before in the first-level cache. Each block has one product that asks
+  // for what comes behind it.
+  multiply(one, 2, b11, b11, ahead);
+  multiply(sum, 6, b12, b11, ahead);
+  multiply(difference, 3, b12, b22, 0);
+  multiply(one, 5, b22, b22, ahead);
+  multiply(sum, 7, b21, b22, ahead);
+  multiply(difference, 4, b21, b11, 0);
+  multiply(sum, 1, b11, b22, 0);
+  Combine(products, kFloats, pairs, tile, right);
 }
 
 }  // namespace GABION_VARIANT
