@@ -4,7 +4,8 @@
 // cache while the weights pass by. A text's numbers depend on its ids alone.
 //
 // A layer has two parts, each of which several threads may share: the heads of attention, and then chunks of rows
-// through all that is behind it. A row's numbers do not depend on which rows are computed with it.
+// through all that is behind it. A row's numbers do not depend on which rows are computed with it, beyond the neighbour
+// that it is paired with in strassen.hpp: chunks are cut between pairs.
 #pragma once
 
 #include "attention.hpp"
