@@ -170,7 +170,7 @@ TEST_P(Kernels, NanInARowComesOutOfThatRowOnly) {
   const test::RandomMatrix weight(64 * 64, 0.05, random);
   const test::RandomMatrix bias(64, 0.05, random);
   for (const Format format : FormatsOf(variant())) {
-    // Float products of many rows compute two neighbours together: both are not finite then, and no others.
+    // Float products of many rows compute two neighbours together: it may reach the other one, and no more.
     const bool is_float = format == Format::kFloat32 || format == Format::kBfloat16Wide;
     for (const size_t rows : {3, 33}) {
       for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
