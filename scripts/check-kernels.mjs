@@ -21,6 +21,10 @@ const bytes = /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/
 const products = {
   Float32: /^(?:vfmadd|fmla)/,
   Bfloat16Wide: /^(?:vfmadd|fmla)/,
+  'OfTwoBlocks<Float32, 1>': /^vfmadd/,
+  'OfTwoBlocks<Float32, -1>': /^vfmadd/,
+  'OfTwoBlocks<Bfloat16Wide, 1>': /^vfmadd/,
+  'OfTwoBlocks<Bfloat16Wide, -1>': /^vfmadd/,
   Bfloat16Dot: /^(?:vdpbf16ps|bfdot)/,
   Bfloat16Matrix: /^bfmmla/,
   'Integer16<signed char, 16383>': /^vpmaddwd/,
@@ -32,29 +36,29 @@ const products = {
   Int8Tiles: /^tdpbusd/,
 }
 
+/** Tiles of floats, with those of Strassen's algorithm where an instruction set takes it. */
+const floats = ['Float32', 'Bfloat16Wide']
+const strassen = [...floats, ...floats.flatMap((format) => [`OfTwoBlocks<${format}, 1>`, `OfTwoBlocks<${format}, -1>`])]
+/** Tiles of attention in bytes. */
+const attention = ['ByteScores', 'ByteMix']
+// With 16 registers the mask of bf16's upper halves has none left.
+const mask = { 'OfTwoBlocks<Bfloat16Wide, 1>': 1, 'OfTwoBlocks<Bfloat16Wide, -1>': 1 }
+
 /**
  * By instruction set: the formats that it computes with, most code, and what the stack may be used for in one pass of a loop. `vectors`: sums or
  * weights that go to it and back, where not 0, by format. `addresses`: offsets of rows, which are more than there are registers for.
  */
 const bounds = {
-  avx2: { formats: ['Float32', 'Bfloat16Wide', 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0 },
-  avx_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0 },
-  avx512_vnni: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 220, addresses: 2 },
-  avx512_bf16: { formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 220, addresses: 2 },
+  avx2: { formats: [...strassen, 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0, vectors: mask },
+  avx_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: mask },
+  avx512_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 230, addresses: 4 },
+  avx512_bf16: { formats: [...strassen, 'Bfloat16Dot', 'Int8Dot', ...attention], codeKiB: 230, addresses: 4 },
   // A step of the tiles takes so long that an address from the stack is there in time.
-  amx: {
-    formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', 'ByteScores', 'ByteMix'],
-    codeKiB: 250,
-    addresses: 6,
-  },
-  neon: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
-  neon_dotprod: { formats: ['Float32', 'Bfloat16Wide', 'Int8Dot', 'ByteScores', 'ByteMix'], codeKiB: 150, addresses: 0 },
-  neon_i8mm: { formats: ['Float32', 'Bfloat16Wide', 'Int8Matrix', 'ByteScores', 'ByteMix'], codeKiB: 180, addresses: 0 },
-  neon_bf16: {
-    formats: ['Float32', 'Bfloat16Wide', 'Bfloat16Dot', 'Bfloat16Matrix', 'Int8Matrix', 'ByteScores', 'ByteMix'],
-    codeKiB: 180,
-    addresses: 0,
-  },
+  amx: { formats: [...strassen, 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', ...attention], codeKiB: 250, addresses: 6 },
+  neon: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
+  neon_dotprod: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0 },
+  neon_i8mm: { formats: [...floats, 'Int8Matrix', ...attention], codeKiB: 180, addresses: 0 },
+  neon_bf16: { formats: [...floats, 'Bfloat16Dot', 'Bfloat16Matrix', 'Int8Matrix', ...attention], codeKiB: 180, addresses: 0 },
 }
 
 const stack = /\(%r[sb]p|\[sp|\[x29/
@@ -89,7 +93,8 @@ async function tilesOf(object, objdump) {
     const head = /^[0-9a-f]+ <(.*)>:$/.exec(line)
     if (head !== null) {
       // Tiles of AMX all call one function.
-      const tile = /::(\w+(?:<[^>]*>)?)::(?:Tile<(\d+)>|Run\()/.exec(head[1].replace(/.*Tiles::Tile<.*/, ''))
+      const name = head[1].replace(/.*Tiles::Tile<.*/, '').replaceAll(/(?<=[<,] ?)gabion::kernels::\w+::/g, '')
+      const tile = /::(\w+(?:<[^>]*>)?)::(?:Tile<(\d+)>|Run\()/.exec(name)
       current = tile === null ? null : { format: tile[1], rows: tile[2] ?? 'any', lines: [] }
       if (current !== null) tiles.push(current)
     } else if (current !== null) {

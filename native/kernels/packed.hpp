@@ -113,7 +113,7 @@ struct Variant {
                  const Crew* crew, float* hidden);
 
   /// y [rows, outputs] = x [rows, slices · depth] · W + b, for tests and benches. The workspace takes
-  /// rows · (depth + 64) · 4 + 4096 bytes.
+  /// rows · (2 · depth + 128) · 4 + 65536 bytes.
   void (*linear)(Format format, const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y);
   /// In place, over n values; n is a multiple of the vector length.
   void (*gelu)(float* values, size_t n);

@@ -89,7 +89,7 @@ std::vector<float> Multiplied(const Variant& variant, const std::vector<float>& 
   }
   const kernels::PackedLinear linear{panels.get(), scales.data(), bias.floats(), 64, size.depth, 1,
                                      size.group,   nullptr};
-  const kernels::AlignedBytes workspace(rows * (size.depth + 64) * sizeof(float) + 4096);
+  const kernels::AlignedBytes workspace(rows * (2 * size.depth + 128) * sizeof(float) + 65536);
   std::vector<float> y(rows * 64);
   variant.linear(Format::kInt8Dot, linear, x.data(), rows, workspace.get(), y.data());
   return y;

@@ -85,6 +85,8 @@ struct Head {
   GABION_INLINE void PutValue(size_t token, size_t at, Floats v0, Floats v1) const {
     StoreStep(values + at * padded, token, v0, v1);
   }
+  /// Called when all tokens' numbers are there.
+  GABION_INLINE void LayOut(size_t /*tokens*/) const {}
 
   size_t width;
   size_t stride;

@@ -45,11 +45,24 @@ struct ByteHead {
     __builtin_memset(inverses, 0, padded * sizeof(float));
   }
 
+  // kPanel of a token's numbers, from `at` within the width on.
+  GABION_INLINE void PutQuery(size_t token, size_t at, Floats v0, Floats v1) const {
+    StoreRow(projected + token * projected_stride + at, v0, v1);
+  }
+  GABION_INLINE void PutKey(size_t token, size_t at, Floats v0, Floats v1, float* /*room*/) const {
+    PutQuery(token, width + at, v0, v1);
+  }
+  GABION_INLINE void PutValue(size_t token, size_t at, Floats v0, Floats v1) const {
+    PutQuery(token, 2 * width + at, v0, v1);
+  }
+  /// Makes bytes of what was put.
+  GABION_INLINE void LayOut(size_t tokens) const;
+
   size_t width;
   size_t projected_stride;
   size_t stride;
   size_t padded;
-  float* projected;  ///< [tokens, projected_stride]: queries, keys and values before their bias
+  float* projected;  ///< [tokens, projected_stride]: queries, keys and values
   uint8_t* queries;  ///< [tokens, stride], signed
   float* query_scales;
   uint8_t* keys;      ///< panels of kPanel tokens, `width` deep
@@ -76,10 +89,9 @@ GABION_INLINE float LogarithmOf(float x) {
   return exponent + (sum * part - 2.5198276F);
 }
 
-/// Vectors of a token's queries (0), keys (1) or values (2), with their bias.
-GABION_INLINE Floats Projected(const ByteHead& head, const float* bias, size_t token, size_t part, size_t at) {
-  const size_t column = part * head.width + at;
-  return Add(Load(head.projected + token * head.projected_stride + column), Load(bias + column));
+/// A vector of a token's queries (0), keys (1) or values (2).
+GABION_INLINE Floats Projected(const ByteHead& head, size_t token, size_t part, size_t at) {
+  return Load(head.projected + token * head.projected_stride + part * head.width + at);
 }
 
 /// What makes numbers up to `top` bytes up to kByteLimit.
@@ -87,16 +99,16 @@ GABION_INLINE float ByteFactor(float top) { return top > kTiny ? kByteLimit / to
 
 /// The greatest magnitude of each token's queries, into query_scales, and values, into inverses; returns that of all
 /// keys. NaN if any number is not finite.
-GABION_INLINE float MeasureHead(const ByteHead& head, const float* bias, size_t tokens) {
+GABION_INLINE float MeasureHead(const ByteHead& head, size_t tokens) {
   Floats of_keys = Splat(0);
   Floats poison = Splat(0);
   for (size_t token = 0; token < tokens; ++token) {
     Floats of_queries = Splat(0);
     Floats of_values = Splat(0);
     for (size_t at = 0; at < head.width; at += kLanes) {
-      const Floats query = Projected(head, bias, token, 0, at);
-      const Floats key = Projected(head, bias, token, 1, at);
-      const Floats value = Projected(head, bias, token, 2, at);
+      const Floats query = Projected(head, token, 0, at);
+      const Floats key = Projected(head, token, 1, at);
+      const Floats value = Projected(head, token, 2, at);
       of_queries = Greater(of_queries, Magnitude(query));
       of_keys = Greater(of_keys, Magnitude(key));
       of_values = Greater(of_values, Magnitude(value));
@@ -110,27 +122,27 @@ GABION_INLINE float MeasureHead(const ByteHead& head, const float* bias, size_t 
 }
 
 /// Queries as signed bytes. Their scales take in that of the keys and what softmax needs.
-GABION_INLINE void PutQueries(const ByteHead& head, const float* bias, size_t tokens, float key_top) {
+GABION_INLINE void PutQueries(const ByteHead& head, size_t tokens, float key_top) {
   // Softmax is computed with powers of two.
   const float scale =
       key_top / (kByteLimit * kByteLimit) * 1.44269504F / __builtin_sqrtf(static_cast<float>(head.width));
   for (size_t token = 0; token < tokens; ++token) {
     const Floats factor = Splat(ByteFactor(head.query_scales[token]));
     for (size_t at = 0; at < head.width; at += kLanes) {
-      StoreInt8(head.queries + token * head.stride + at, Multiply(Projected(head, bias, token, 0, at), factor));
+      StoreInt8(head.queries + token * head.stride + at, Multiply(Projected(head, token, 0, at), factor));
     }
     head.query_scales[token] *= scale;
   }
 }
 
 /// Keys as bytes without a sign.
-GABION_INLINE void PutKeys(const ByteHead& head, const float* bias, size_t tokens, float top) {
+GABION_INLINE void PutKeys(const ByteHead& head, size_t tokens, float top) {
   const Floats factor = Splat(ByteFactor(top));
   for (size_t token = 0; token < tokens; ++token) {
     uint8_t* panel = head.keys + token / kPanel * kPanel * head.width + token % kPanel * 4;
     for (size_t at = 0; at < head.width; at += kLanes, panel += kLanes * kPanel) {
       uint8_t bytes[kLanes];
-      StoreUint8(bytes, MultiplyAdd(Projected(head, bias, token, 1, at), factor, Splat(kByteZero)));
+      StoreUint8(bytes, MultiplyAdd(Projected(head, token, 1, at), factor, Splat(kByteZero)));
       for (size_t i = 0; i < kLanes; i += 4) {
         __builtin_memcpy(panel + i * kPanel, bytes + i, 4);
       }
@@ -139,7 +151,7 @@ GABION_INLINE void PutKeys(const ByteHead& head, const float* bias, size_t token
 }
 
 /// Values as signed bytes with a scale a token.
-GABION_INLINE void PutValues(const ByteHead& head, const float* bias, size_t tokens) {
+GABION_INLINE void PutValues(const ByteHead& head, size_t tokens) {
   for (size_t token = 0; token < tokens; ++token) {
     const float top = Larger(head.inverses[token], kTiny);
     head.value_logs[token] = LogarithmOf(top);
@@ -148,7 +160,7 @@ GABION_INLINE void PutValues(const ByteHead& head, const float* bias, size_t tok
   for (size_t first = 0; first < tokens; first += 4) {
     for (size_t at = 0; at < head.width; at += kLanes) {
       const auto of = [&](size_t token) __attribute__((always_inline)) {
-        return token < tokens ? Multiply(Projected(head, bias, token, 2, at), Splat(kByteLimit * head.inverses[token]))
+        return token < tokens ? Multiply(Projected(head, token, 2, at), Splat(kByteLimit * head.inverses[token]))
                               : Splat(0);
       };
       StoreFourInt8(head.values + at / kPanel * kPanel * head.padded + first * kPanel + at % kPanel * 4, of(first),
@@ -174,13 +186,12 @@ GABION_INLINE void PutStarts(const ByteHead& head, size_t tokens) {
   }
 }
 
-/// Lays out a head's projections, to which `bias` is added, for Attend.
-GABION_INLINE void PutHead(const ByteHead& head, const float* bias, size_t tokens) {
-  const float key_top = MeasureHead(head, bias, tokens);
-  PutQueries(head, bias, tokens, key_top);
-  PutKeys(head, bias, tokens, key_top);
-  PutValues(head, bias, tokens);
-  PutStarts(head, tokens);
+GABION_INLINE void ByteHead::LayOut(size_t tokens) const {
+  const float key_top = MeasureHead(*this, tokens);
+  PutQueries(*this, tokens, key_top);
+  PutKeys(*this, tokens, key_top);
+  PutValues(*this, tokens);
+  PutStarts(*this, tokens);
 }
 
 /// Queries times a panel of keys: scale of the row · sum + logarithm of the column, at `work.scales`.

@@ -20,6 +20,7 @@ struct Operand {
   size_t stride;        ///< in values
   const float* scales;  ///< kInt16, kInt8Wide: one a row; bytes: pairs of scale and zero, one a group
   size_t scale_stride;
+  const float* sums = nullptr;  ///< floats: what SumPairs makes of the rows, where products go Strassen's way
 };
 
 /// One tile's work. `result` is [rows, kPanel] with a stride of its own.
@@ -30,6 +31,7 @@ struct TileWork {
   size_t depth;
   size_t group;
   size_t ahead;  ///< bytes from here to what is prefetched while the panel is read
+  size_t other;  ///< OfTwoBlocks: bytes from the panel to the other block
   float* result;
   size_t result_stride;
 };
@@ -43,6 +45,90 @@ GABION_INLINE void StoreTile(const TileWork& work, const Floats (&sum)[rows][2])
   });
 }
 
+/// What one step of a float tile multiplies by: a panel's two vectors or, with a sign, these plus or minus those of
+/// another block.
+template <typename F, int sign>
+struct FloatWeights {
+  /// What makes them, in pieces of one instruction or two.
+  static constexpr int kParts = sign == 0 ? 2 : 6;
+
+  Floats left;
+  Floats right;
+  Floats other_left;
+  Floats other_right;
+
+  /// Parts `from…to` for the step at `w`.
+  template <int from, int to>
+  GABION_INLINE void Make(const char* w, size_t other) {
+    if constexpr (from < to && from < kParts) {
+      if constexpr (from == 0) {
+        Set(left, F::LoadLeft(w));
+      } else if constexpr (from == 1) {
+        Set(right, F::LoadRight(w));
+      } else if constexpr (from == 2) {
+        Set(other_left, F::LoadLeft(w + other));
+      } else if constexpr (from == 3) {
+        Set(other_right, F::LoadRight(w + other));
+      } else if constexpr (from == 4) {
+        Set(left, sign > 0 ? Add(left, other_left) : Subtract(left, other_left));
+      } else {
+        Set(right, sign > 0 ? Add(right, other_right) : Subtract(right, other_right));
+      }
+      Make<from + 1, to>(w, other);
+    }
+  }
+
+ private:
+  static GABION_INLINE void Set(Floats& part, Floats value) {
+    part = value;
+    if constexpr (kAddsBetween || sign != 0) {
+      Hold(part);
+    }
+  }
+};
+
+/// A tile of floats, with FloatWeights<F, sign>. Where there are registers enough, a step's weights are made one part
+/// at a time between the products of the step before: all at once keep multiplications from their ports, which costs
+/// sums of bf16 a tenth.
+template <typename F, int rows, int sign>
+GABION_INLINE void FloatTile(const TileWork& work) {
+  using Weights = FloatWeights<F, sign>;
+  constexpr int kParts = Weights::kParts;
+  constexpr bool kBetween = kAddsBetween && (sign != 0 || F::kWeightBytes == 2);
+  constexpr int kStep = kPanel * F::kWeightBytes;
+  Floats sum[rows][2];
+  Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
+  const auto* x = static_cast<const float*>(work.rows.values);
+  const auto* w = static_cast<const char*>(work.panel);
+  const size_t stride = work.rows.stride;
+  const size_t ahead = work.ahead;
+  const size_t other = work.other;
+  Weights next;
+  if constexpr (kBetween) {
+    next.template Make<0, kParts>(w, other);
+  }
+  for (size_t left = work.depth; left > 0; --left, ++x) {
+    if constexpr (!kBetween) {
+      next.template Make<0, kParts>(w, other);
+    }
+    const Floats w0 = next.left;
+    const Floats w1 = next.right;
+    Prefetch<kStep, false>(w + ahead);
+    w += kBetween && left == 1 ? 0 : kStep;  // nothing is read behind the end
+    Repeat<rows>(GABION_EACH {
+      constexpr int kRow = decltype(index)::value;
+      const Floats a = Splat(x[kRow * stride]);
+      sum[kRow][0] = MultiplyAdd(a, w0, sum[kRow][0]);
+      sum[kRow][1] = MultiplyAdd(a, w1, sum[kRow][1]);
+      Hold(sum[kRow][0], sum[kRow][1]);
+      if constexpr (kBetween) {
+        next.template Make<kRow, kRow + 1 == rows ? kParts : kRow + 1>(w, other);
+      }
+    });
+  }
+  StoreTile<rows>(work, sum);
+}
+
 struct Float32 {
   using Activation = float;
   static constexpr int kRows = kTileRows;
@@ -50,25 +136,13 @@ struct Float32 {
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
-    Floats sum[rows][2];
-    Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
-    const auto* x = static_cast<const float*>(work.rows.values);
-    const auto* w = static_cast<const float*>(work.panel);
-    const size_t stride = work.rows.stride;
-    const size_t ahead = work.ahead;
-    for (size_t left = work.depth; left > 0; --left, ++x, w += kPanel) {
-      const Floats w0 = Load(w);
-      const Floats w1 = Load(w + kLanes);
-      Prefetch<kPanel * sizeof(float), false>(reinterpret_cast<const char*>(w) + ahead);
-      Repeat<rows>(GABION_EACH {
-        constexpr int kRow = decltype(index)::value;
-        const Floats a = Splat(x[kRow * stride]);
-        sum[kRow][0] = MultiplyAdd(a, w0, sum[kRow][0]);
-        sum[kRow][1] = MultiplyAdd(a, w1, sum[kRow][1]);
-        Hold(sum[kRow][0], sum[kRow][1]);
-      });
-    }
-    StoreTile<rows>(work, sum);
+    FloatTile<Float32, rows, 0>(work);
+  }
+
+  /// The vectors of one step.
+  static GABION_INLINE Floats LoadLeft(const char* from) { return Load(reinterpret_cast<const float*>(from)); }
+  static GABION_INLINE Floats LoadRight(const char* from) {
+    return Load(reinterpret_cast<const float*>(from) + kLanes);
   }
 };
 
@@ -79,27 +153,11 @@ struct Bfloat16Wide {
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
-    Floats sum[rows][2];
-    Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = Splat(0); });
-    const auto* x = static_cast<const float*>(work.rows.values);
-    const auto* w = static_cast<const uint16_t*>(work.panel);
-    const size_t stride = work.rows.stride;
-    const size_t ahead = work.ahead;
-    for (size_t left = work.depth; left > 0; --left, ++x, w += kPanel) {
-      const Ints both = LoadInts(w);
-      const Floats w0 = LowBfloat16(both);
-      const Floats w1 = HighBfloat16(both);
-      Prefetch<kPanel * sizeof(uint16_t), false>(reinterpret_cast<const char*>(w) + ahead);
-      Repeat<rows>(GABION_EACH {
-        constexpr int kRow = decltype(index)::value;
-        const Floats a = Splat(x[kRow * stride]);
-        sum[kRow][0] = MultiplyAdd(a, w0, sum[kRow][0]);
-        sum[kRow][1] = MultiplyAdd(a, w1, sum[kRow][1]);
-        Hold(sum[kRow][0], sum[kRow][1]);
-      });
-    }
-    StoreTile<rows>(work, sum);
+    FloatTile<Bfloat16Wide, rows, 0>(work);
   }
+
+  static GABION_INLINE Floats LoadLeft(const char* from) { return LowBfloat16(LoadInts(from)); }
+  static GABION_INLINE Floats LoadRight(const char* from) { return HighBfloat16(LoadInts(from)); }
 };
 
 struct Bfloat16Dot {
@@ -289,27 +347,11 @@ struct TilesUpTo<F, 0, all...> : TileTable<F, all...> {};
 template <typename F>
 using Tiles = TilesUpTo<F, F::kRows>;
 
-/// Runs one panel over all rows in tiles of nearly equal height and hands each to `use(first row, rows)`; `work.result`
-/// is reused by every tile, or moves on with the rows if `keep` is set.
-template <typename F, typename Use>
-GABION_INLINE void OverRows(TileWork work, size_t rows, size_t panel_bytes, bool keep, const Use& use) {
-  const size_t tiles = (rows + F::kRows - 1) / F::kRows;
-  const size_t height = rows / tiles;
-  const size_t taller = rows % tiles;
-  const auto* values = static_cast<const typename F::Activation*>(work.rows.values);
-  work.ahead = panel_bytes;  // the first tile's pass over the panel fetches the next one
-  for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const size_t count = height + (tile < taller ? 1 : 0);
-    work.rows.values = values + row * work.rows.stride;
-    Tiles<F>::kOf[count - 1](work);
-    use(row, count);
-    row += count;
-    work.rows.scales += count * work.rows.scale_stride;
-    if (keep) {
-      work.result += count * work.result_stride;
-    }
-    work.ahead = 0;
-  }
+/// Rows of the next tile of `left` rows, of at most `most` each: tiles are of nearly equal height, and of even height
+/// as far as can be, which suits processors with two units that multiply and add.
+GABION_INLINE size_t HeightOfTile(size_t left, size_t most) {
+  const size_t tiles = (left + most - 1) / most;
+  return tiles == 1 ? left : (left + tiles - 1) / tiles / 2 * 2;
 }
 
 }  // namespace GABION_VARIANT

@@ -4,10 +4,12 @@
 // cache while the weights pass by. A text's numbers depend on its ids alone.
 //
 // A layer has two parts, each of which several threads may share: the heads of attention, and then chunks of rows
-// through all that is behind it. A row's numbers do not depend on which rows are computed with it.
+// through all that is behind it. A row's numbers do not depend on which rows are computed with it, beyond the neighbour
+// that it is paired with in strassen.hpp: chunks are cut between pairs.
 #pragma once
 
 #include "byte_attention.hpp"
+#include "strassen.hpp"
 
 namespace gabion::kernels {
 namespace GABION_VARIANT {
@@ -19,10 +21,6 @@ constexpr bool kNarrows = !__is_same(typename F::Activation, float);
 /// Whether activations are bytes with a scale and a zero a group.
 template <typename F>
 constexpr bool kBytes = __is_same(typename F::Activation, uint8_t);
-
-/// Rows of the highest tile that a format's linear parts or its attention compute.
-template <typename F>
-constexpr size_t kMostRows = F::kRows > kTileRows ? F::kRows : kTileRows;
 
 /// Scales that Narrow writes for one row.
 template <typename F>
@@ -43,6 +41,9 @@ struct Arrays {
       narrow = cutter.Take<Activation>(tokens * stride);
       narrow_scales = cutter.Take<float>(tokens * ScalesOfRow<F>(encoder.layer[0].qkv));
     }
+    if (GoesInPairs<F>(tokens)) {
+      sums = cutter.Take<float>(CountOfSums(tokens, encoder.hidden));
+    }
     used = cutter.used();
   }
 
@@ -51,6 +52,7 @@ struct Arrays {
   float* context;                ///< [tokens, hidden]
   Activation* narrow = nullptr;  ///< [tokens, hidden] in the format's numbers
   float* narrow_scales = nullptr;
+  float* sums = nullptr;  ///< of pairs of rows, where products go that way
   size_t used;
 };
 
@@ -68,6 +70,7 @@ struct OwnArrays {
   float* tile;
   Activation* narrow_wide = nullptr;
   float* narrow_wide_scales = nullptr;
+  float* wide_sums = nullptr;
   size_t used;
 
  private:
@@ -78,20 +81,23 @@ struct OwnArrays {
     wide_stride = down.depth + kRowPadding;
     sum = cutter.Take<float>(chunk * (encoder.hidden + kRowPadding));
     wide = cutter.Take<float>(chunk * wide_stride);
-    tile = cutter.Take<float>(kMostRows<F> * kPanel);
+    tile = cutter.Take<float>(kTileFloats<F>);
     if constexpr (kNarrows<F>) {
       narrow_wide = cutter.Take<Activation>(chunk * wide_stride);
       narrow_wide_scales = cutter.Take<float>(chunk * ScalesOfRow<F>(down));
+    }
+    if (GoesInPairs<F>(tokens)) {
+      wide_sums = cutter.Take<float>(CountOfSums(chunk, down.depth));
     }
     used = cutter.used();
   }
 };
 
 /// Rows of floats as the format's operand; narrowed into the given memory where the format needs it, times `factors`
-/// (which may be null) where it takes any.
+/// (which may be null) where it takes any. With `sums`, those of pairs of rows are written there.
 template <typename F>
 GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* factors, const float* rows, size_t stride,
-                                size_t count, typename F::Activation* narrow, float* scales) {
+                                size_t count, typename F::Activation* narrow, float* scales, float* sums) {
   if constexpr (kNarrows<F>) {
     const size_t of_row = ScalesOfRow<F>(linear);
     for (size_t row = 0; row < count; ++row) {
@@ -99,56 +105,64 @@ GABION_INLINE Operand AsOperand(const PackedLinear& linear, const float* factors
     }
     return {narrow, stride, scales, of_row};
   } else {
-    return {rows, stride, nullptr, 0};
+    if (kMayPair<F> && sums != nullptr) {
+      SumPairs(rows, stride, count, linear.depth, sums);
+    }
+    return {rows, stride, nullptr, 0, sums};
   }
 }
 
-/// Rows `first…` of an operand.
+/// Sums of the pairs from row `first` on; null stays null.
+template <typename Value>
+GABION_INLINE Value* SumsFrom(Value* sums, size_t first, size_t depth) {
+  return sums == nullptr ? nullptr : sums + CountOfSums(first, depth);
+}
+
+/// Rows `first…` of an operand of `linear`.
 template <typename F>
-GABION_INLINE Operand RowsFrom(const Operand& all, size_t first) {
+GABION_INLINE Operand RowsFrom(const PackedLinear& linear, const Operand& all, size_t first) {
   const auto* values = static_cast<const typename F::Activation*>(all.values) + first * all.stride;
-  return {values, all.stride, all.scales == nullptr ? nullptr : all.scales + first * all.scale_stride,
-          all.scale_stride};
+  return {values, all.stride, all.scales == nullptr ? nullptr : all.scales + first * all.scale_stride, all.scale_stride,
+          all.sums == nullptr ? nullptr : all.sums + CountOfSums(first, linear.depth)};
 }
 
-template <typename F>
-GABION_INLINE size_t PanelBytes(const PackedLinear& linear) {
-  return linear.depth * kPanel * F::kWeightBytes;
-}
-
-/// What multiplies rows with one panel of a slice.
-template <typename F>
-GABION_INLINE TileWork WorkOf(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows) {
-  const size_t number = slice * (linear.outputs / kPanel) + panel;
-  const size_t bytes = PanelBytes<F>(linear);
+/// The products of rows with `panels` panels of a slice from `first` on, in tiles; `use(panel, tile, first row, rows)`
+/// gets each, counted from the first panel. `memory` has room for kTileFloats.
+template <typename F, typename Use>
+GABION_INLINE void Products(const PackedLinear& linear, size_t slice, size_t first, size_t panels, const Operand& rows,
+                            size_t count, float* memory, const Use& use) {
+  const size_t bytes = linear.depth * kPanel * F::kWeightBytes;
   const size_t of_group = kBytes<F> ? 2 * kPanel : kPanel;
+  const bool pairs = kMayPair<F> && rows.sums != nullptr;
   TileWork work{};
-  work.rows = rows;
-  work.panel = static_cast<const char*>(linear.panels) + number * bytes;
-  work.scales = linear.scales == nullptr ? nullptr : linear.scales + number * (linear.depth / linear.group) * of_group;
   work.depth = linear.depth;
   work.group = linear.group;
-  return work;
-}
-
-/// The product of rows with one panel of a slice; `use(first row, rows)` finds it in `tile`.
-template <typename F, typename Use>
-GABION_INLINE void Product(const PackedLinear& linear, size_t slice, size_t panel, const Operand& rows, size_t count,
-                           float* tile, const Use& use) {
-  TileWork work = WorkOf<F>(linear, slice, panel, rows);
-  work.result = tile;
+  work.result = memory;
   work.result_stride = kPanel;
-  OverRows<F>(work, count, PanelBytes<F>(linear), false, use);
-}
-
-/// The same, all of it stored at `to`, [count, kPanel].
-template <typename F>
-GABION_INLINE void StoreProduct(const PackedLinear& linear, size_t panel, const Operand& rows, size_t count, float* to,
-                                size_t stride) {
-  TileWork work = WorkOf<F>(linear, 0, panel, rows);
-  work.result = to;
-  work.result_stride = stride;
-  OverRows<F>(work, count, PanelBytes<F>(linear), true, [](size_t, size_t) {});
+  for (size_t panel = 0, width = 0; panel < panels; panel += width) {
+    width = pairs && panel + 1 < panels ? 2 : 1;
+    const size_t number = slice * (linear.outputs / kPanel) + first + panel;
+    work.panel = static_cast<const char*>(linear.panels) + number * bytes;
+    work.scales =
+        linear.scales == nullptr ? nullptr : linear.scales + number * (linear.depth / linear.group) * of_group;
+    // The first tile's pass over a panel fetches the one that is read next, or next but one where two are read at once.
+    work.ahead = pairs ? 2 * bytes : bytes;
+    for (size_t row = 0, height = 0; row < count; row += height) {
+      work.rows = RowsFrom<F>(linear, rows, row);
+      if (width == 1) {
+        height = HeightOfTile(count - row, F::kRows);
+        Tiles<F>::kOf[height - 1](work);
+      } else if constexpr (kMayPair<F>) {
+        const size_t of_tile = HeightOfTile((count - row + 1) / 2, F::kRows);
+        height = Smaller(2 * of_tile, count - row);
+        PairTile<F>(work, of_tile, bytes, memory);
+      }
+      for (size_t side = 0; side < width; ++side) {
+        use(panel + side, memory + side * 2 * F::kRows * kPanel, row, height);
+      }
+      work.ahead = 0;
+    }
+  }
 }
 
 /// to [count, kPanel] = tile + bias + from; `from` may be `to`.
@@ -202,48 +216,34 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids,
 }
 
 /// Computes one head's queries, keys and values from all rows, for the head that Attend then takes.
-template <typename F, typename Attended>
-GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const Operand& rows, size_t tokens, float* tile,
-                               const Head<Attended>& head) {
+template <typename F>
+GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const Operand& rows, size_t tokens,
+                               float* memory, const AttentionOf<F>& head) {
   const size_t panels = head.width / kPanel;  // of each of the three
   for (size_t first = 0; first < tokens; first += kChunkRows) {
     const size_t count = Smaller(kChunkRows, tokens - first);
-    for (size_t part = 0; part < 3 * panels; ++part) {
-      const size_t panel = number * 3 * panels + part;
-      const float* bias = qkv.bias + panel * kPanel;
-      const size_t at = part % panels * kPanel;  // within the head's width
-      Product<F>(qkv, 0, panel, RowsFrom<F>(rows, first), count, tile, [&](size_t tile_row, size_t height) {
-        const Floats b0 = Load(bias);
-        const Floats b1 = Load(bias + kLanes);
-        for (size_t i = 0; i < height; ++i) {
-          const size_t token = first + tile_row + i;
-          float* from = tile + i * kPanel;  // free for use once it is read
-          const Floats v0 = Add(Load(from), b0);
-          const Floats v1 = Add(Load(from + kLanes), b1);
-          if (part < panels) {
-            head.PutQuery(token, at, v0, v1);
-          } else if (part < 2 * panels) {
-            head.PutKey(token, at, v0, v1, from);
-          } else {
-            head.PutValue(token, at, v0, v1);
-          }
-        }
-      });
-    }
+    Products<F>(qkv, 0, number * 3 * panels, 3 * panels, RowsFrom<F>(qkv, rows, first), count, memory,
+                [&](size_t part, float* tile, size_t tile_row, size_t height) {
+                  const float* bias = qkv.bias + (number * 3 * panels + part) * kPanel;
+                  const size_t at = part % panels * kPanel;  // within the head's width
+                  const Floats b0 = Load(bias);
+                  const Floats b1 = Load(bias + kLanes);
+                  for (size_t i = 0; i < height; ++i) {
+                    const size_t token = first + tile_row + i;
+                    float* from = tile + i * kPanel;  // free for use once it is read
+                    const Floats v0 = Add(Load(from), b0);
+                    const Floats v1 = Add(Load(from + kLanes), b1);
+                    if (part < panels) {
+                      head.PutQuery(token, at, v0, v1);
+                    } else if (part < 2 * panels) {
+                      head.PutKey(token, at, v0, v1, from);
+                    } else {
+                      head.PutValue(token, at, v0, v1);
+                    }
+                  }
+                });
   }
-}
-template <typename F>
-GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const Operand& rows, size_t tokens,
-                               float* /*tile*/, const ByteHead& head) {
-  const size_t columns = 3 * head.width;
-  for (size_t first = 0; first < tokens; first += kChunkRows) {
-    const size_t count = Smaller(kChunkRows, tokens - first);
-    for (size_t at = 0; at < columns; at += kPanel) {
-      StoreProduct<F>(qkv, (number * columns + at) / kPanel, RowsFrom<F>(rows, first), count,
-                      head.projected + first * head.projected_stride + at, head.projected_stride);
-    }
-  }
-  PutHead(head, qkv.bias + number * columns, tokens);
+  head.LayOut(tokens);
 }
 
 /// Gelu as exact as what follows: formats that round its results need no more.
@@ -296,7 +296,7 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
   const size_t scales_at = kNarrows<F> ? first * ScalesOfRow<F>(layer.qkv) : 0;
   const auto operand = [&](const PackedLinear& linear, const float* rows) {
     return AsOperand<F>(linear, linear.input_factors, rows, stride, count, arrays.narrow + narrow_at,
-                        arrays.narrow_scales + scales_at);
+                        arrays.narrow_scales + scales_at, SumsFrom(arrays.sums, first, hidden));
   };
   float* greatest = encoder.greatest == nullptr ? nullptr : GreatestOfLayer(encoder, index);
   const auto normalize = [&](const float* weight, const float* bias) {
@@ -307,13 +307,13 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
 
   NoteGreatest(greatest, hidden, arrays.context + first * stride, stride, count, hidden);
   const Operand attended = operand(layer.output, arrays.context + first * stride);
-  for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
-    const size_t at = panel * kPanel;
-    Product<F>(layer.output, 0, panel, attended, count, own.tile, [&](size_t row, size_t height) {
-      AddTile(own.tile, height, layer.output.bias + at, state + row * stride + at, stride, own.sum + row * stride + at,
-              stride);
-    });
-  }
+  const size_t columns = hidden / kPanel;
+  Products<F>(layer.output, 0, 0, columns, attended, count, own.tile,
+              [&](size_t panel, const float* tile, size_t row, size_t height) {
+                const size_t at = panel * kPanel;
+                const size_t to = row * stride + at;
+                AddTile(tile, height, layer.output.bias + at, state + to, stride, own.sum + to, stride);
+              });
   normalize(layer.attention_norm_weight, layer.attention_norm_bias);
 
   NoteGreatest(greatest, 2 * hidden, state, stride, count, hidden);
@@ -322,32 +322,30 @@ GABION_INLINE void FinishRows(const PackedEncoder& encoder, size_t index, size_t
     const size_t panels = layer.down.depth / kPanel;
     const float* factors =
         layer.down.input_factors == nullptr ? nullptr : layer.down.input_factors + slice * layer.down.depth;
-    for (size_t panel = 0; panel < panels; ++panel) {
-      const size_t at = panel * kPanel;
-      const float* bias = layer.up.bias + slice * layer.down.depth + at;
-      Product<F>(layer.up, 0, slice * panels + panel, middle, count, own.tile, [&](size_t row, size_t height) {
-        const Floats b0 = Load(bias);
-        const Floats b1 = Load(bias + kLanes);
-        for (size_t i = 0; i < height; ++i) {
-          float* to = own.wide + (row + i) * own.wide_stride + at;
-          const Floats v0 = Add(Load(own.tile + i * kPanel), b0);
-          const Floats v1 = Add(Load(own.tile + i * kPanel + kLanes), b1);
-          Store(to, Factored<F>(GeluFor<F>(v0), factors, at));
-          Store(to + kLanes, Factored<F>(GeluFor<F>(v1), factors, at + kLanes));
-        }
-      });
-    }
+    Products<F>(layer.up, 0, slice * panels, panels, middle, count, own.tile,
+                [&](size_t panel, const float* tile, size_t row, size_t height) {
+                  const size_t at = panel * kPanel;
+                  const float* bias = layer.up.bias + slice * layer.down.depth + at;
+                  const Floats b0 = Load(bias);
+                  const Floats b1 = Load(bias + kLanes);
+                  for (size_t i = 0; i < height; ++i) {
+                    float* to = own.wide + (row + i) * own.wide_stride + at;
+                    const Floats v0 = Add(Load(tile + i * kPanel), b0);
+                    const Floats v1 = Add(Load(tile + i * kPanel + kLanes), b1);
+                    Store(to, Factored<F>(GeluFor<F>(v0), factors, at));
+                    Store(to + kLanes, Factored<F>(GeluFor<F>(v1), factors, at + kLanes));
+                  }
+                });
     NoteGreatest(greatest, 3 * hidden + slice * layer.down.depth, own.wide, own.wide_stride, count, layer.down.depth);
-    const Operand wide =
-        AsOperand<F>(layer.down, nullptr, own.wide, own.wide_stride, count, own.narrow_wide, own.narrow_wide_scales);
-    for (size_t panel = 0; panel < hidden / kPanel; ++panel) {
-      const size_t at = panel * kPanel;
-      Product<F>(layer.down, slice, panel, wide, count, own.tile, [&](size_t row, size_t height) {
-        float* to = own.sum + row * stride + at;
-        AddTile(own.tile, height, slice == 0 ? layer.down.bias + at : nullptr,
-                slice == 0 ? state + row * stride + at : to, stride, to, stride);
-      });
-    }
+    const Operand wide = AsOperand<F>(layer.down, nullptr, own.wide, own.wide_stride, count, own.narrow_wide,
+                                      own.narrow_wide_scales, own.wide_sums);
+    Products<F>(layer.down, slice, 0, columns, wide, count, own.tile,
+                [&](size_t panel, const float* tile, size_t row, size_t height) {
+                  const size_t at = panel * kPanel;
+                  float* to = own.sum + row * stride + at;
+                  AddTile(tile, height, slice == 0 ? layer.down.bias + at : nullptr,
+                          slice == 0 ? state + row * stride + at : to, stride, to, stride);
+                });
   }
   normalize(layer.feed_forward_norm_weight, layer.feed_forward_norm_bias);
 }
@@ -363,9 +361,10 @@ GABION_INLINE Operand EnterLayer(const PackedEncoder& encoder, size_t index, siz
   }
   if constexpr (kNarrows<F>) {
     return AsOperand<F>(qkv, qkv.input_factors, rows, arrays.stride, count, arrays.narrow + first * arrays.stride,
-                        arrays.narrow_scales + first * ScalesOfRow<F>(qkv));
+                        arrays.narrow_scales + first * ScalesOfRow<F>(qkv), nullptr);
   } else {
-    return AsOperand<F>(qkv, qkv.input_factors, rows, arrays.stride, count, nullptr, nullptr);
+    return AsOperand<F>(qkv, qkv.input_factors, rows, arrays.stride, count, nullptr, nullptr,
+                        SumsFrom(arrays.sums, first, encoder.hidden));
   }
 }
 
@@ -396,11 +395,25 @@ GABION_INLINE void ForItems(const Crew* crew, size_t items, const Body& body) {
   }
 }
 
-/// Chunks of rows that give each member of a crew as many, none above kChunkRows.
-GABION_INLINE size_t ChunksOf(size_t tokens, size_t members) {
-  const size_t rounds = (tokens + members * kChunkRows - 1) / (members * kChunkRows);
-  return Smaller(tokens, rounds * members);
-}
+/// Cuts a text's rows into chunks that give each member of a crew as many, none above kChunkRows, between pairs where
+/// products go in pairs.
+class Chunks {
+ public:
+  GABION_INLINE Chunks(size_t tokens, size_t members, bool pairs)
+      : tokens_(tokens), unit_(pairs ? 2 : 1), units_((tokens + unit_ - 1) / unit_) {
+    const size_t rounds = (tokens + members * kChunkRows - 1) / (members * kChunkRows);
+    count_ = Smaller(units_, rounds * members);
+  }
+  GABION_INLINE size_t count() const { return count_; }
+  /// The first row of a chunk; all tokens for the one behind the last.
+  GABION_INLINE size_t Start(size_t chunk) const { return Smaller(tokens_, units_ * chunk / count_ * unit_); }
+
+ private:
+  size_t tokens_;
+  size_t unit_;
+  size_t units_;
+  size_t count_;
+};
 
 template <typename F>
 GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace,
@@ -416,7 +429,7 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
   }
   EmbedTokens(encoder, ids, tokens, arrays.state, arrays.stride);
   const Operand rows = EnterLayer<F>(encoder, 0, 0, tokens, arrays);
-  const size_t chunks = ChunksOf(tokens, members);
+  const Chunks chunks(tokens, members, GoesInPairs<F>(tokens));
   for (size_t index = 0; index < encoder.layers; ++index) {
     if (stop.ask(stop.who)) {
       return false;
@@ -424,9 +437,9 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
     ForItems(crew, encoder.heads, [&](size_t head, size_t member) {
       RunHead<F>(encoder, index, head, rows, tokens, arrays, own_of(member));
     });
-    ForItems(crew, chunks, [&](size_t chunk, size_t member) {
-      const size_t first = tokens * chunk / chunks;
-      const size_t count = tokens * (chunk + 1) / chunks - first;
+    ForItems(crew, chunks.count(), [&](size_t chunk, size_t member) {
+      const size_t first = chunks.Start(chunk);
+      const size_t count = chunks.Start(chunk + 1) - first;
       FinishRows<F>(encoder, index, first, count, arrays, own_of(member));
       if (index + 1 < encoder.layers) {
         EnterLayer<F>(encoder, index + 1, first, count, arrays);

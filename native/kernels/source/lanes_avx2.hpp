@@ -12,10 +12,18 @@ namespace GABION_VARIANT {
 constexpr int kLanes = 8;
 /// Rows of a register tile: with two vectors a row, 12 accumulators of 16 registers.
 constexpr int kTileRows = 6;
+/// Rows from which float products go in pairs (strassen.hpp), which fewer are no faster with; 0: never.
+constexpr size_t kPairsFrom = 18;
+/// Whether weights are added one step ahead, between the products: 8 more registers than the sums take.
+constexpr bool kAddsBetween = false;
 
 using Floats = __m256;
 using Ints = __m256i;
 
+template <typename Vector>
+GABION_INLINE void Hold(Vector& vector) {
+  __asm__ volatile("" : "+x"(vector) : : "memory");
+}
 template <typename Vector>
 GABION_INLINE void Hold(Vector& left, Vector& right) {
   __asm__ volatile("" : "+x"(left), "+x"(right) : : "memory");

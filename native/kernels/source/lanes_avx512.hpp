@@ -12,10 +12,18 @@ namespace GABION_VARIANT {
 constexpr int kLanes = 16;
 /// Rows of a register tile: with two vectors a row, 24 accumulators of 32 registers.
 constexpr int kTileRows = 12;
+/// Rows from which float products go in pairs (strassen.hpp), which fewer are no faster with; 0: never.
+constexpr size_t kPairsFrom = 14;
+/// Whether weights are added one step ahead, between the products: 8 more registers than the sums take.
+constexpr bool kAddsBetween = true;
 
 using Floats = __m512;
 using Ints = __m512i;
 
+template <typename Vector>
+GABION_INLINE void Hold(Vector& vector) {
+  __asm__ volatile("" : "+v"(vector) : : "memory");
+}
 template <typename Vector>
 GABION_INLINE void Hold(Vector& left, Vector& right) {
   __asm__ volatile("" : "+v"(left), "+v"(right) : : "memory");

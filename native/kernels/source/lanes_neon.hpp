@@ -12,6 +12,9 @@ namespace GABION_VARIANT {
 constexpr int kLanes = 8;
 /// Rows of a register tile: with two vectors a row, 24 accumulators of 32 registers.
 constexpr int kTileRows = 6;
+/// Rows from which float products go in pairs (strassen.hpp); 0: never.
+constexpr size_t kPairsFrom = 0;
+constexpr bool kAddsBetween = false;
 
 struct Floats {
   float32x4_t low;
@@ -23,6 +26,7 @@ struct Ints {
 };
 
 // Without "memory", which would send vectors that are a struct to the stack.
+GABION_INLINE void Hold(Floats& vector) { __asm__ volatile("" : "+w"(vector.low), "+w"(vector.high)); }
 GABION_INLINE void Hold(Floats& left, Floats& right) {
   __asm__ volatile("" : "+w"(left.low), "+w"(left.high), "+w"(right.low), "+w"(right.high));
 }

@@ -59,16 +59,23 @@ inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t toke
 template <typename F>
 void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
   Cutter cutter(workspace);
-  auto* tile = cutter.Take<float>(kMostRows<F> * kPanel);
+  auto* tile = cutter.Take<float>(kTileFloats<F>);
   typename F::Activation* narrow = nullptr;
   float* scales = nullptr;
+  float* sums = nullptr;
   const size_t inputs = linear.depth * linear.slices;
+  if (GoesInPairs<F>(rows)) {
+    sums = cutter.Take<float>(CountOfSums(rows, linear.depth));
+  }
   if constexpr (kNarrows<F>) {
     narrow = cutter.Take<typename F::Activation>(rows * linear.depth);
     scales = cutter.Take<float>(rows * ScalesOfRow<F>(linear));
   }
   for (size_t slice = 0; slice < linear.slices; ++slice) {
-    Operand operand{x + slice * linear.depth, inputs, nullptr, 0};
+    Operand operand{x + slice * linear.depth, inputs, nullptr, 0, sums};
+    if (sums != nullptr) {
+      SumPairs(x + slice * linear.depth, inputs, rows, linear.depth, sums);
+    }
     if constexpr (kNarrows<F>) {
       operand = {narrow, linear.depth, scales, ScalesOfRow<F>(linear)};
       for (size_t row = 0; row < rows; ++row) {
@@ -77,21 +84,20 @@ void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* wo
                   narrow + row * linear.depth, scales + row * ScalesOfRow<F>(linear));
       }
     }
-    for (size_t panel = 0; panel < linear.outputs / kPanel; ++panel) {
-      const size_t at = panel * kPanel;
-      Product<F>(linear, slice, panel, operand, rows, tile, [&](size_t row, size_t height) {
-        float* to = y + row * linear.outputs + at;
-        if (slice > 0) {
-          AddTile(tile, height, nullptr, to, linear.outputs, to, linear.outputs);
-          return;
-        }
-        for (size_t i = 0; i < height; ++i) {
-          Store(to + i * linear.outputs, Add(Load(tile + i * kPanel), Load(linear.bias + at)));
-          Store(to + i * linear.outputs + kLanes,
-                Add(Load(tile + i * kPanel + kLanes), Load(linear.bias + at + kLanes)));
-        }
-      });
-    }
+    Products<F>(linear, slice, 0, linear.outputs / kPanel, operand, rows, tile,
+                [&](size_t panel, const float* result, size_t row, size_t height) {
+                  const size_t at = panel * kPanel;
+                  float* to = y + row * linear.outputs + at;
+                  if (slice > 0) {
+                    AddTile(result, height, nullptr, to, linear.outputs, to, linear.outputs);
+                    return;
+                  }
+                  for (size_t i = 0; i < height; ++i) {
+                    Store(to + i * linear.outputs, Add(Load(result + i * kPanel), Load(linear.bias + at)));
+                    Store(to + i * linear.outputs + kLanes,
+                          Add(Load(result + i * kPanel + kLanes), Load(linear.bias + at + kLanes)));
+                  }
+                });
   }
 }
 
