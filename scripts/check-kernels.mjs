@@ -51,10 +51,10 @@ const mask = { 'OfTwoBlocks<Bfloat16Wide, 1>': 1, 'OfTwoBlocks<Bfloat16Wide, -1>
 const bounds = {
   avx2: { formats: [...strassen, 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0, vectors: mask },
   avx_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: mask },
-  avx512_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 230, addresses: 4 },
-  avx512_bf16: { formats: [...strassen, 'Bfloat16Dot', 'Int8Dot', ...attention], codeKiB: 230, addresses: 4 },
+  avx512_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
+  avx512_bf16: { formats: [...strassen, 'Bfloat16Dot', 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
   // A step of the tiles takes so long that an address from the stack is there in time.
-  amx: { formats: [...strassen, 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', ...attention], codeKiB: 250, addresses: 6 },
+  amx: { formats: [...strassen, 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', ...attention], codeKiB: 275, addresses: 6 },
   neon: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
   neon_dotprod: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0 },
   neon_i8mm: { formats: [...floats, 'Int8Matrix', ...attention], codeKiB: 180, addresses: 0 },
