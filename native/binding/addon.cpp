@@ -141,7 +141,7 @@ class RuntimeOpener : public Napi::AsyncWorker {
   void Execute() override {
     try {
       Runtime::Get();
-    } catch (const std::exception&) {
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
       // What needs the runtime meets the same failure and tells it.
     }
   }

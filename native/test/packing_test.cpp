@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <utility>
 
 namespace gabion::kernels {
 namespace {
@@ -28,7 +29,7 @@ float Widened(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>
 class PackingTest : public testing::Test {
  protected:
   PackingTest() : floats_(kInputs * kOutputs), narrow_(kInputs * kOutputs), factors_(kInputs) {
-    std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same numbers in every run
+    std::mt19937 random(7);
     std::normal_distribution<float> weights(0, 0.05F);
     std::uniform_real_distribution<float> factors(0.1F, 8);
     for (size_t i = 0; i < floats_.size(); ++i) {
@@ -78,7 +79,7 @@ std::vector<char> Pack(const PackingJob& job, Format format, size_t panel, std::
   for (size_t number = 0; number < PanelsOf(job); ++number) {
     EXPECT_TRUE(PackPanel(job, format, panel, number, panels.data(), own.data()));
   }
-  if (scales != nullptr) *scales = own;
+  if (scales != nullptr) *scales = std::move(own);
   return panels;
 }
 

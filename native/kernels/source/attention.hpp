@@ -102,10 +102,8 @@ struct Head {
 GABION_INLINE void StoreShares(float* to, Floats v) { Store(to, v); }
 GABION_INLINE void StoreShares(uint16_t* to, Floats v) { StoreBfloat16(to, v); }
 
-/// Writes 2^(score - greatest) of a row, zeros in the lanes behind its end, and returns the sum. Lanes of scores beyond
-/// the tokens may hold anything; `shares` may be the scores.
-template <typename Value>
-GABION_INLINE float SoftmaxRow(const float* scores, size_t tokens, Value* shares) {
+/// The greatest of a row's scores; lanes beyond the tokens may hold anything.
+GABION_INLINE float GreatestOfRow(const float* scores, size_t tokens) {
   const size_t whole = tokens / kLanes * kLanes;
   const int rest = static_cast<int>(tokens - whole);
   const Floats lowest = Splat(-3.0e38F);
@@ -116,7 +114,16 @@ GABION_INLINE float SoftmaxRow(const float* scores, size_t tokens, Value* shares
   if (rest > 0) {
     greatest = Greater(greatest, KeepFirst(Load(scores + whole), rest, lowest));
   }
-  const Floats top = Splat(GreatestOf(greatest));
+  return GreatestOf(greatest);
+}
+
+/// Writes 2^(score - greatest) of a row, zeros in the lanes behind its end, and returns the sum. Lanes of scores beyond
+/// the tokens may hold anything; `shares` may be the scores.
+template <typename Value>
+GABION_INLINE float SoftmaxRow(const float* scores, size_t tokens, Value* shares) {
+  const size_t whole = tokens / kLanes * kLanes;
+  const int rest = static_cast<int>(tokens - whole);
+  const Floats top = Splat(GreatestOfRow(scores, tokens));
   Floats sum = Splat(0);
   for (size_t i = 0; i < whole; i += kLanes) {
     const Floats power = PowerOf2(Subtract(Load(scores + i), top));

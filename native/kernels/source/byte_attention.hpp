@@ -11,10 +11,10 @@
 namespace gabion::kernels {
 namespace GABION_VARIANT {
 
-/// Greatest magnitude of queries, keys and values in bytes, and the greatest share.
+/// The greatest magnitude of queries, keys and values in bytes.
 constexpr float kByteLimit = 127.0F;
-constexpr float kShareLimit = 255.0F;
-constexpr float kLogShareLimit = 7.99435344F;  // log2(255)
+/// log2 of the greatest share, which is 255.
+constexpr float kLogShareLimit = 7.99435344F;
 /// What stands for zero in bytes that are not signed, before kByteOffset is taken away.
 constexpr float kByteZero = 128.0F;
 
@@ -194,28 +194,34 @@ GABION_INLINE void ByteHead::LayOut(size_t tokens) const {
   PutStarts(*this, tokens);
 }
 
+/// Adds a tile's products to its sums. Only one side has signs: the rows, or the panel.
+template <int rows, bool signed_rows>
+GABION_INLINE void AddBytes(const TileWork& work, Ints (&sum)[rows][2]) {
+  const auto* x = static_cast<const uint8_t*>(work.rows.values);
+  const auto* w = static_cast<const int8_t*>(work.panel);
+  const size_t stride = work.rows.stride;
+  for (size_t left = work.depth / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
+    const Ints w0 = LoadByteWeights(w);
+    const Ints w1 = LoadByteWeights(w + 2 * kPanel);
+    Repeat<rows>(GABION_EACH {
+      constexpr int kRow = decltype(index)::value;
+      const Ints a = SplatBytes(x + kRow * stride);
+      sum[kRow][0] = signed_rows ? DotBytes(sum[kRow][0], w0, a) : DotBytes(sum[kRow][0], a, w0);
+      sum[kRow][1] = signed_rows ? DotBytes(sum[kRow][1], w1, a) : DotBytes(sum[kRow][1], a, w1);
+      Hold(sum[kRow][0], sum[kRow][1]);
+    });
+  }
+}
+
 /// Queries times a panel of keys: scale of the row · sum + logarithm of the column, at `work.scales`.
 struct ByteScores {
   static constexpr int kRows = kTileRows;
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
-    const auto* x = static_cast<const uint8_t*>(work.rows.values);
-    const auto* w = static_cast<const int8_t*>(work.panel);
-    const size_t stride = work.rows.stride;
     Ints sum[rows][2];
     Repeat<rows>(GABION_EACH { sum[decltype(index)::value][0] = sum[decltype(index)::value][1] = NoInts(); });
-    for (size_t left = work.depth / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
-      const Ints w0 = LoadByteWeights(w);
-      const Ints w1 = LoadByteWeights(w + 2 * kPanel);
-      Repeat<rows>(GABION_EACH {
-        constexpr int kRow = decltype(index)::value;
-        const Ints a = SplatBytes(x + kRow * stride);
-        sum[kRow][0] = DotBytes(sum[kRow][0], w0, a);  // keys have no sign, queries have
-        sum[kRow][1] = DotBytes(sum[kRow][1], w1, a);
-        Hold(sum[kRow][0], sum[kRow][1]);
-      });
-    }
+    AddBytes<rows, true>(work, sum);
     const Floats log0 = Load(work.scales);
     const Floats log1 = Load(work.scales + kLanes);
     Repeat<rows>(GABION_EACH {
@@ -234,26 +240,13 @@ struct ByteMix {
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
-    const auto* x = static_cast<const uint8_t*>(work.rows.values);
-    const auto* w = static_cast<const int8_t*>(work.panel);
-    const size_t stride = work.rows.stride;
     Ints sum[rows][2];
     Repeat<rows>(GABION_EACH {
       constexpr int kRow = decltype(index)::value;
       sum[kRow][0] = kByteOffset == 0 ? NoInts() : LoadInts(work.scales);
       sum[kRow][1] = kByteOffset == 0 ? NoInts() : LoadInts(work.scales + kLanes);
     });
-    for (size_t left = work.depth / 4; left > 0; --left, x += 4, w += 4 * kPanel) {
-      const Ints w0 = LoadByteWeights(w);
-      const Ints w1 = LoadByteWeights(w + 2 * kPanel);
-      Repeat<rows>(GABION_EACH {
-        constexpr int kRow = decltype(index)::value;
-        const Ints a = SplatBytes(x + kRow * stride);
-        sum[kRow][0] = DotBytes(sum[kRow][0], a, w0);
-        sum[kRow][1] = DotBytes(sum[kRow][1], a, w1);
-        Hold(sum[kRow][0], sum[kRow][1]);
-      });
-    }
+    AddBytes<rows, false>(work, sum);
     Repeat<rows>(GABION_EACH {
       constexpr int kRow = decltype(index)::value;
       float* to = work.result + kRow * work.result_stride;
@@ -264,21 +257,13 @@ struct ByteMix {
   }
 };
 
-/// Writes kShareLimit · 2^(score - greatest) of a row as bytes, zeros up to a whole step behind its end, and returns
+/// Writes 255 · 2^(score - greatest) of a row as bytes, zeros up to a whole step behind its end, and returns
 /// the sum of these powers, each times the inverse of its token's scale. Lanes of scores beyond the tokens may hold
 /// anything.
 GABION_INLINE float SharesOfRow(const float* scores, const float* inverses, size_t tokens, uint8_t* shares) {
   const size_t whole = tokens / kLanes * kLanes;
   const int rest = static_cast<int>(tokens - whole);
-  const Floats lowest = Splat(-3.0e38F);
-  Floats greatest = lowest;
-  for (size_t i = 0; i < whole; i += kLanes) {
-    greatest = Greater(greatest, Load(scores + i));
-  }
-  if (rest > 0) {
-    greatest = Greater(greatest, KeepFirst(Load(scores + whole), rest, lowest));
-  }
-  const Floats top = Splat(GreatestOf(greatest) - kLogShareLimit);
+  const Floats top = Splat(GreatestOfRow(scores, tokens) - kLogShareLimit);
   Floats sum = Splat(0);
   for (size_t i = 0; i < whole; i += kLanes) {
     const Floats power = RoughPowerOf2(Subtract(Load(scores + i), top));
