@@ -86,8 +86,9 @@ class Kernels : public testing::TestWithParam<const Variant*> {
   static const Variant& variant() { return *GetParam(); }
 
   /// Packs and multiplies; throws what SizeOf throws.
-  std::vector<float> Multiply(Format format, const std::vector<float>& x, size_t rows, const test::RandomMatrix& weight,
-                              const test::RandomMatrix& bias, size_t inputs, size_t outputs, size_t slices) const {
+  static std::vector<float> Multiply(Format format, const std::vector<float>& x, size_t rows,
+                                     const test::RandomMatrix& weight, const test::RandomMatrix& bias, size_t inputs,
+                                     size_t outputs, size_t slices) {
     PackingJob job{weight.Stored(format == Format::kBfloat16Wide), inputs, outputs, slices, {}};
     for (size_t at = 0; at < outputs; at += variant().panel_columns) {
       job.panel_columns.push_back(at);
