@@ -86,9 +86,12 @@ async function measure(name, quick) {
   return result
 }
 
+/** Measures one bench after the other. One that fails does not stop the next, and what is measured is saved at once. */
 async function measureAll({ only, quick }) {
   const machine = describeMachine()
   const benches = {}
+  const failed = []
+  const file = join('bench', 'results', `${machine.date.replaceAll(':', '-').slice(0, 19)}.json`)
   printMachine(machine)
   for (const name of only.length === 0
     ? BENCHES.filter((bench) => !NAMED_ONLY.includes(bench))
@@ -98,8 +101,19 @@ async function measureAll({ only, quick }) {
       continue
     }
     process.stderr.write(`\n${name}\n`)
-    benches[name] = await measure(name, quick)
+    try {
+      benches[name] = await measure(name, quick)
+    } catch (error) {
+      failed.push(error.message)
+      continue
+    }
     printResult(benches[name])
+    save(file, { format: FORMAT, machine, benches })
+  }
+  print(`\nresults: ${file}`)
+  if (failed.length > 0) {
+    console.error(`error: ${failed.join('; ')}`)
+    process.exitCode = 1
   }
   return { format: FORMAT, machine, benches }
 }
@@ -115,7 +129,6 @@ function readResults(file) {
 function save(file, results) {
   mkdirSync(dirname(resolve(file)), { recursive: true })
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
-  print(`results: ${file}`)
 }
 
 function writePage(results) {
@@ -145,9 +158,10 @@ async function main(options) {
     return
   }
   const results = options.from === undefined ? await measureAll(options) : readResults(options.from)
-  print()
-  if (options.from === undefined) save(join('bench', 'results', `${results.machine.date.replaceAll(':', '-').slice(0, 19)}.json`), results)
-  if (options.json !== undefined) save(options.json, results)
+  if (options.json !== undefined) {
+    save(options.json, results)
+    print(`results: ${options.json}`)
+  }
   if (options.write) writePage(results)
 }
 
