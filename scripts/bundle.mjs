@@ -58,6 +58,9 @@ const options = {
   target: 'node20.19',
   external: outside.flatMap((name) => [name, `${name}/*`]),
   legalComments: 'none',
+  // A quarter less to install and to read at a start. Names stay, and lines that a stack trace can point to.
+  minifyWhitespace: true,
+  lineLimit: 160,
   logLevel: 'warning',
 }
 
