@@ -5,7 +5,6 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 
 namespace gabion::kernels {
@@ -66,12 +65,11 @@ void ForEach(size_t count, const Work& work) {
   };
   std::vector<std::thread> threads;
   const size_t wanted = std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
-  threads.reserve(wanted);
   try {
     while (threads.size() + 1 < wanted) {
       threads.emplace_back(run);
     }
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // Fewer threads do as well.
   }
   run();
