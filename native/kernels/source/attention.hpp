@@ -138,10 +138,17 @@ GABION_INLINE float SoftmaxRow(const float* scores, size_t tokens, Value* shares
   return SumOf(sum);
 }
 
-/// scores [0, n) += biases [0, n)
-GABION_INLINE void AddBiases(float* scores, const float* biases, size_t n) {
-  for (size_t i = 0; i < n; i += kLanes) {
-    Store(scores + i, Add(Load(scores + i), Load(biases + i)));
+/// Adds the biases by distance, if there are any, to `count` rows of scores, the first of which is that of token `row`.
+GABION_INLINE void AddBiases(const float* distance_biases, size_t row, size_t count, size_t tokens, float* scores,
+                             size_t stride) {
+  if (distance_biases == nullptr) {
+    return;
+  }
+  for (size_t i = 0; i < count; ++i, scores += stride) {
+    const float* biases = distance_biases - (row + i);
+    for (size_t at = 0; at < tokens; at += kLanes) {
+      Store(scores + at, Add(Load(scores + at), Load(biases + at)));
+    }
   }
 }
 
@@ -152,11 +159,8 @@ GABION_INLINE void Attend(const Head<F>& head, const float* distance_biases, siz
   float* scores = head.scores;
   auto* shares = head.shares;
   const size_t row_stride = head.padded + kPanel;
-  const size_t tiles = (tokens + kTileRows - 1) / kTileRows;
-  const size_t height = tokens / tiles;
-  const size_t taller = tokens % tiles;
-  for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const size_t count = height + (tile < taller ? 1 : 0);
+  for (size_t row = 0, count = 0; row < tokens; row += count) {
+    count = HeightOfTile(tokens - row, kTileRows);
     const TileFunction run = Tiles<F>::kOf[count - 1];
     TileWork work{};
     work.rows = {head.queries + row * head.stride, head.stride, nullptr, 0};
@@ -167,11 +171,9 @@ GABION_INLINE void Attend(const Head<F>& head, const float* distance_biases, siz
       work.result = scores + key;
       run(work);
     }
+    AddBiases(distance_biases, row, count, head.padded, scores, row_stride);
     float factor[kTileRows];
     for (size_t i = 0; i < count; ++i) {
-      if (distance_biases != nullptr) {
-        AddBiases(scores + i * row_stride, distance_biases - (row + i), head.padded);
-      }
       factor[i] = 1.0F / SoftmaxRow(scores + i * row_stride, tokens, shares + i * row_stride);
     }
     float mixed[kTileRows * kPanel];
@@ -189,7 +191,6 @@ GABION_INLINE void Attend(const Head<F>& head, const float* distance_biases, siz
         Store(to + kLanes, Multiply(Load(mixed + i * kPanel + kLanes), Splat(factor[i])));
       }
     }
-    row += count;
   }
 }
 

@@ -18,6 +18,13 @@ constexpr float kLogShareLimit = 7.99435344F;
 /// What stands for zero in bytes that are not signed, before kByteOffset is taken away.
 constexpr float kByteZero = 128.0F;
 
+/// Rows of a tile. Without dot products of its own, arm64 needs the registers of two rows for what they are made of.
+#if defined(__ARM_NEON) && !defined(__ARM_FEATURE_DOTPROD)
+constexpr int kByteRows = kTileRows - 2;
+#else
+constexpr int kByteRows = kTileRows;
+#endif
+
 /// One head's projections as bytes, and room for its scores. Panels are those of Int8Dot: four values of depth side by
 /// side in each column.
 struct ByteHead {
@@ -34,8 +41,8 @@ struct ByteHead {
     value_logs = cutter.Take<float>(padded);
     inverses = cutter.Take<float>(padded);
     starts = cutter.Take<int32_t>(width);
-    scores = cutter.Take<float>(kTileRows * (padded + kPanel));
-    shares = cutter.Take<uint8_t>(kTileRows * (padded + kPanel));
+    scores = cutter.Take<float>(kByteRows * (padded + kPanel));
+    shares = cutter.Take<uint8_t>(kByteRows * (padded + kPanel));
   }
 
   /// What is beyond the last token is computed with and then ignored.
@@ -70,7 +77,7 @@ struct ByteHead {
   float* value_logs;  ///< [padded]: log2 of the scale of each token's values
   float* inverses;    ///< [padded]: 1 / that scale
   int32_t* starts;    ///< [width]: what makes up for kByteOffset in the shares
-  float* scores;      ///< kTileRows rows of padded + kPanel
+  float* scores;      ///< kByteRows rows of padded + kPanel
   uint8_t* shares;    ///< the scores' softmax
 };
 
@@ -215,7 +222,7 @@ GABION_INLINE void AddBytes(const TileWork& work, Ints (&sum)[rows][2]) {
 
 /// Queries times a panel of keys: scale of the row · sum + logarithm of the column, at `work.scales`.
 struct ByteScores {
-  static constexpr int kRows = kTileRows;
+  static constexpr int kRows = kByteRows;
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
@@ -236,7 +243,7 @@ struct ByteScores {
 
 /// Shares times a panel of values: scale of the row · sum. Sums start with the words at `work.scales`.
 struct ByteMix {
-  static constexpr int kRows = kTileRows;
+  static constexpr int kRows = kByteRows;
 
   template <int rows>
   static GABION_NOINLINE void Tile(const TileWork& work) {
@@ -283,11 +290,8 @@ GABION_INLINE void Attend(const ByteHead& head, const float* distance_biases, si
   float* scores = head.scores;
   uint8_t* shares = head.shares;
   const size_t row_stride = head.padded + kPanel;
-  const size_t tiles = (tokens + kTileRows - 1) / kTileRows;
-  const size_t height = tokens / tiles;
-  const size_t taller = tokens % tiles;
-  for (size_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const size_t count = height + (tile < taller ? 1 : 0);
+  for (size_t row = 0, count = 0; row < tokens; row += count) {
+    count = HeightOfTile(tokens - row, kByteRows);
     TileWork work{};
     work.rows = {head.queries + row * head.stride, head.stride, head.query_scales + row, 1};
     work.depth = head.width;
@@ -298,11 +302,9 @@ GABION_INLINE void Attend(const ByteHead& head, const float* distance_biases, si
       work.result = scores + key;
       Tiles<ByteScores>::kOf[count - 1](work);
     }
-    float factors[kTileRows];
+    AddBiases(distance_biases, row, count, head.padded, scores, row_stride);
+    float factors[kByteRows];
     for (size_t i = 0; i < count; ++i) {
-      if (distance_biases != nullptr) {
-        AddBiases(scores + i * row_stride, distance_biases - (row + i), head.padded);
-      }
       const float sum = SharesOfRow(scores + i * row_stride, head.inverses, tokens, shares + i * row_stride);
       factors[i] = 1.0F / (kByteLimit * sum);
     }
@@ -315,7 +317,6 @@ GABION_INLINE void Attend(const ByteHead& head, const float* distance_biases, si
       work.result = context + row * context_stride + at;
       Tiles<ByteMix>::kOf[count - 1](work);
     }
-    row += count;
   }
 }
 
