@@ -1,6 +1,14 @@
 // What the rest of gabion may use of the models' room.
 
-export { GRAPH_PRECISIONS, GRAPH_TARGETS, type FileRecord, type GraphPrecision, type GraphRecord, type GraphTarget, type Parity } from './graph-manifest.js'
+export {
+  GRAPH_PRECISIONS,
+  GRAPH_TARGETS,
+  type FileRecord,
+  type GraphPrecision,
+  type GraphRecord,
+  type GraphTarget,
+  type Parity,
+} from './graph-manifest.js'
 export { readGraphManifest, type GraphManifest } from './graph-manifest.js'
 export { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
 export { bundledModelLicences, readModelLicence, type ModelLicence } from './licences.js'
@@ -9,5 +17,13 @@ export { type SelfTest } from './model-manifest.js'
 export { bundledFolder, resolveModel, resolveModelFolder } from './resolve.js'
 export { POOLINGS, type Pooling } from './pooled-modules.js'
 export { requireVerified, verifyModel, type ModelVerification, type VerifiedFile } from './verify.js'
-export { findLocalModel, parseHubModel, pullModel, type HubModel, type LocalModel, type PullOptions, type PullProgress } from './hub/pull.js'
+export {
+  findLocalModel,
+  parseHubModel,
+  pullModel,
+  type HubModel,
+  type LocalModel,
+  type PullOptions,
+  type PullProgress,
+} from './hub/pull.js'
 export { type Patience } from './hub/client.js'

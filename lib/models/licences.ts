@@ -7,7 +7,6 @@ import { inspectModelFolder } from './model-folder.js'
 import { bundledFolder } from './resolve.js'
 import { packagePath } from '../package-folder.js'
 
-
 /** Under which terms a model may be used, and whom to name. */
 export interface ModelLicence {
   name: string

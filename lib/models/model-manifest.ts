@@ -61,7 +61,8 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
  * @throws GabionError `MODEL_INVALID`
  */
 export async function readSelfTest(folder: string, dimensions: number): Promise<SelfTest | null> {
-  const file = (await ConfigFile.readIfPresent(folder, SELF_TEST)) ?? (await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
+  const file =
+    (await ConfigFile.readIfPresent(folder, SELF_TEST)) ?? (await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
   if (file === null) return null
   const bytes = Buffer.from(file.string('vector'), 'base64')
   if (bytes.length !== dimensions * 4) throw file.wrong('vector', `${String(dimensions)} float32 numbers in base64`)

@@ -111,7 +111,8 @@ function checkPlace(config: ConfigFile | null, path: string): void {
 }
 
 function readDense(config: ConfigFile, path: string, width: number): HeadLayer {
-  const unsupported = (what: string): GabionError => new GabionError('MODEL_UNSUPPORTED', `${config.file}: module '${path}' (Dense) ${what}`)
+  const unsupported = (what: string): GabionError =>
+    new GabionError('MODEL_UNSUPPORTED', `${config.file}: module '${path}' (Dense) ${what}`)
   checkPlace(config, path)
   if (config.booleanOr('use_residual', false)) throw unsupported('has a residual connection, which is not supported')
   const name = config.stringOr('activation_function', 'torch.nn.modules.activation.Tanh')

@@ -51,7 +51,10 @@ export async function verifyModel(
   const path = resolve(folder)
   const [model, graphs] = [await readModelManifest(path), await readGraphManifest(path)]
   if (model === null && graphs === null) {
-    throw new GabionError('MODEL_NOT_FOUND', `the model folder ${path} has no manifest.json and no ${GRAPH_FOLDER}/manifest.json to check it by`)
+    throw new GabionError(
+      'MODEL_NOT_FOUND',
+      `the model folder ${path} has no manifest.json and no ${GRAPH_FOLDER}/manifest.json to check it by`,
+    )
   }
   const records = new Map<string, FileRecord>()
   for (const record of graphs?.graphs.flatMap((graph) => [graph, graph.weights, ...(graph.fused === null ? [] : [graph.fused])]) ?? []) {
@@ -60,7 +63,8 @@ export async function verifyModel(
   }
   const files: VerifiedFile[] = []
   const verify = async (record: FileRecord): Promise<void> => {
-    if (options.signal?.aborted === true) throw new GabionError('ABORTED', `the check of ${path} was aborted`, { cause: options.signal.reason })
+    if (options.signal?.aborted === true)
+      throw new GabionError('ABORTED', `the check of ${path} was aborted`, { cause: options.signal.reason })
     const file = await verifyFile(path, record, options.signal).catch((cause: unknown) => {
       if (options.signal?.aborted === true) throw new GabionError('ABORTED', `the check of ${path} was aborted`, { cause })
       throw new GabionError('MODEL_INVALID', `cannot read ${join(path, record.file)}: ${(cause as Error).message}`, { cause })
@@ -81,6 +85,8 @@ export async function verifyModel(
 export function requireVerified(verification: ModelVerification): void {
   const wrong = verification.files.filter((file) => file.state !== 'ok')
   if (wrong.length === 0) return
-  const list = wrong.map((file) => (file.state === 'missing' ? `${file.file} is missing` : `${file.file} differs from SHA-256 ${file.expected}`))
+  const list = wrong.map((file) =>
+    file.state === 'missing' ? `${file.file} is missing` : `${file.file} differs from SHA-256 ${file.expected}`,
+  )
   throw new GabionError('CHECKSUM_MISMATCH', `the model folder ${verification.folder} is not as its manifest says: ${list.join('; ')}`)
 }

@@ -44,7 +44,8 @@ export async function findWeightFiles(folder: string): Promise<string[]> {
   const index = await ConfigFile.readIfPresent(folder, WEIGHTS_INDEX)
   if (index !== null) {
     const files = shardsOf(index).map((name) => join(folder, name))
-    for (const file of files) if (!(await isFile(file))) throw new GabionError('MODEL_NOT_FOUND', `${index.file} lists ${file}, which does not exist`)
+    for (const file of files)
+      if (!(await isFile(file))) throw new GabionError('MODEL_NOT_FOUND', `${index.file} lists ${file}, which does not exist`)
     return files
   }
   for (const { file, reason } of REFUSED_WEIGHTS) {
@@ -67,7 +68,8 @@ function shardsOf(index: ConfigFile): string[] {
   const names = new Set<string>()
   for (const tensor of Object.keys(map.fields)) {
     const name = map.string(tensor)
-    if (name !== basename(name) || !name.endsWith('.safetensors')) throw map.wrong(tensor, 'the name of a safetensors file beside the index')
+    if (name !== basename(name) || !name.endsWith('.safetensors'))
+      throw map.wrong(tensor, 'the name of a safetensors file beside the index')
     names.add(name)
   }
   if (names.size === 0) throw index.wrong('weight_map', 'an object that names at least one file')

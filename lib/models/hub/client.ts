@@ -48,7 +48,11 @@ export class HubClient {
     this.#signal = signal
     this.#patience = { ...PATIENCE, ...patience }
     // Takes http_proxy, https_proxy and no_proxy from the environment, in either case.
-    this.#agent = new (undici().EnvHttpProxyAgent)({ headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS, connect: { timeout: CONNECT_MS } })
+    this.#agent = new (undici().EnvHttpProxyAgent)({
+      headersTimeout: SILENCE_MS,
+      bodyTimeout: SILENCE_MS,
+      connect: { timeout: CONNECT_MS },
+    })
   }
 
   /**
@@ -57,7 +61,9 @@ export class HubClient {
    * @param attempt is given a function that opens an address and one to call whenever it has got on
    * @throws GabionError `HUB_UNREACHABLE`, `HUB_REFUSED`, `MODEL_NOT_FOUND`, `ABORTED`, or what `attempt` throws
    */
-  async persist<T>(attempt: (open: (path: string, headers?: Record<string, string>) => Promise<Response>, gotOn: () => void) => Promise<T>): Promise<T> {
+  async persist<T>(
+    attempt: (open: (path: string, headers?: Record<string, string>) => Promise<Response>, gotOn: () => void) => Promise<T>,
+  ): Promise<T> {
     let failures = 0
     for (;;) {
       this.#throwIfAborted()
@@ -85,7 +91,9 @@ export class HubClient {
       try {
         return JSON.parse(text) as unknown
       } catch (cause) {
-        throw new GabionError('HUB_UNREACHABLE', `${this.settings.endpoint}${path} did not answer with JSON; is HF_ENDPOINT a hub?`, { cause })
+        throw new GabionError('HUB_UNREACHABLE', `${this.settings.endpoint}${path} did not answer with JSON; is HF_ENDPOINT a hub?`, {
+          cause,
+        })
       }
     })
   }
@@ -100,7 +108,8 @@ export class HubClient {
     let address = new URL(`${endpoint}${path}`)
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
       // The token is for the hub alone: a redirect leads to storage elsewhere, whose address carries its own permission.
-      const permission: Record<string, string> = token !== null && address.origin === home.origin ? { authorization: `Bearer ${token}` } : {}
+      const permission: Record<string, string> =
+        token !== null && address.origin === home.origin ? { authorization: `Bearer ${token}` } : {}
       const response = await undici().fetch(address.href, {
         dispatcher: this.#agent,
         redirect: 'manual',

@@ -18,7 +18,11 @@ const HASH_ATTEMPTS = 2
 
 /** What a hash by that name is counted over: git's SHA-1 has a head before the content. */
 function hashFor({ etag, bytes }: HubFile): Hash {
-  return etag.length === 64 ? nodeCrypto().createHash('sha256') : nodeCrypto().createHash('sha1').update(`blob ${String(bytes)}\0`)
+  return etag.length === 64
+    ? nodeCrypto().createHash('sha256')
+    : nodeCrypto()
+        .createHash('sha1')
+        .update(`blob ${String(bytes)}\0`)
 }
 
 /**
@@ -99,7 +103,8 @@ async function fetchInto(
           onBytes(have)
         }
         // Some servers end a broken answer as if it were whole.
-        if (have < file.bytes) throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
+        if (have < file.bytes)
+          throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
       })
     }
     await handle.sync()

@@ -99,7 +99,10 @@ export async function findLocalModel(model: HubModel, settings?: HubSettings): P
 export async function pullModel(name: string, given: PullOptions = {}): Promise<LocalModel> {
   const model = parseHubModel(checkString('name', name))
   if (model === null) {
-    throw new GabionError('INVALID_ARGUMENT', `name must be a known model or owner/name, with @revision or without, got ${JSON.stringify(name)}`)
+    throw new GabionError(
+      'INVALID_ARGUMENT',
+      `name must be a known model or owner/name, with @revision or without, got ${JSON.stringify(name)}`,
+    )
   }
   const { onProgress, signal, patience } = checkOptions('options', given, ['onProgress', 'signal', 'patience'])
   if (onProgress !== undefined) checkFunction('options.onProgress', onProgress)
