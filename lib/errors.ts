@@ -72,14 +72,18 @@ export const ERROR_CODES = {
 /** A stable error code; see {@link ERROR_CODES} for what each one means. */
 export type GabionErrorCode = keyof typeof ERROR_CODES
 
-/** The only error class that gabion throws or rejects with. */
+/**
+ * The only error class that gabion throws or rejects with. Its `name` is `GabionError`, except for `ABORTED`, where it is
+ * `AbortError` as in the web platform and Node, because libraries recognize an abort by that name; `cause` is the signal's reason.
+ */
 export class GabionError extends Error {
-  override readonly name = 'GabionError'
+  override readonly name: 'GabionError' | 'AbortError'
   /** Stable, for programs; see {@link ERROR_CODES}. */
   readonly code: GabionErrorCode
 
   constructor(code: GabionErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
+    this.name = code === 'ABORTED' ? 'AbortError' : 'GabionError'
     this.code = code
   }
 }

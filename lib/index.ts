@@ -35,10 +35,10 @@ export {
   type ClassicVerdict,
 } from './detection/classic.js'
 export type { ClassicAccumulation, ClassicQuantities, ClassicState, ClassicWeights } from './detection/classic-formulas.js'
-export { openErosionDetector, type ErosionOptions } from './detection/erosion/open-erosion.js'
+export { loadErosionDetector, type ErosionOptions } from './detection/erosion/load-erosion.js'
 export type { ErosionState } from './detection/erosion/level.js'
 export { ErosionDetector, type ErosionDetectorOptions, type ErosionVerdict, type NearestAnchor } from './detection/erosion/erosion.js'
-export { DEPLOYMENT_SAFE_TEXT, openClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artefact.js'
+export { DEPLOYMENT_SAFE_TEXT, loadClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artefact.js'
 export { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export {
   type ConversationEmbedder,
@@ -66,12 +66,12 @@ export {
   type PolicyFinding,
   type RoleFinding,
 } from './detection/policy/guarded-detector.js'
-export { openPolicies, type PolicyOptions } from './detection/policy/open-policies.js'
+export { loadPolicies, type PolicyOptions } from './detection/policy/load-policies.js'
 export type { PolicySet, ReadyPolicy, RoleWatch } from './detection/policy/policy-set.js'
 export type { Anchor, EmbedderFingerprint, ErosionArtefact, ThresholdSet, TrainingSet } from './detection/erosion/artefact.js'
 export type { Contributions, HeadWeights } from './detection/erosion/head.js'
 export type { Language } from './detection/erosion/language.js'
-export { LEXICON_LANGUAGES, readLexicon } from './detection/erosion/lexicon-file.js'
+export { LEXICON_LANGUAGES, loadLexicon } from './detection/erosion/lexicon-file.js'
 export { RefusalReader, type RefusalFlags, type RefusalLexicon } from './detection/erosion/lexicon.js'
 export type { BenignScale } from './detection/erosion/level.js'
 export { AGGREGATES, type Aggregate, type Threshold } from './detection/erosion/thresholds.js'

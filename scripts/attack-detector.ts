@@ -12,7 +12,7 @@ import { createReadStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { EROSION_ARTEFACTS, openErosionDetector } from '../lib/detection/erosion/open-erosion.js'
+import { EROSION_ARTEFACTS, loadErosionDetector } from '../lib/detection/erosion/load-erosion.js'
 import type { ErosionDetector, ErosionVerdict } from '../lib/detection/erosion/erosion.js'
 import { Embedder } from '../lib/embedding/embedder.js'
 import { numberedLines } from '../lib/monitor/transcript-lines.js'
@@ -137,12 +137,12 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
 const percent = (part: readonly boolean[]): string => `${((100 * part.filter(Boolean).length) / part.length).toFixed(0)} %`
 
 using embedder = await Embedder.load({ cache: false, onTruncated: () => undefined })
-const detector: ErosionDetector = await openErosionDetector(embedder, {
+const detector: ErosionDetector = await loadErosionDetector(embedder, {
   artefact: EROSION_ARTEFACTS[flags.artefact as keyof typeof EROSION_ARTEFACTS],
 })
 if (flags.raw) detector.normalize = (text) => text
 const { deviation } = detector.thresholds.scale
-const monitor = await Monitor.open({ embedder, detector })
+const monitor = await Monitor.load({ embedder, detector })
 const unsafe = [
   ...(await exchangesOf('jailbreakbench', 'unsafe', Math.ceil(COUNT * 0.75))),
   ...(await exchangesOf('xstest', 'unsafe', Math.floor(COUNT * 0.25))),

@@ -9,7 +9,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { formatArtefact, parseArtefact } from '../lib/detection/erosion/artefact.js'
-import { EROSION_ARTEFACTS } from '../lib/detection/erosion/open-erosion.js'
+import { EROSION_ARTEFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
 import { measureScorer, type LeaveOutPlan } from '../lib/detection/training/leave-out.js'
 import { prepareSets, shippedPlan } from '../lib/detection/training/prepare.js'

@@ -242,7 +242,7 @@ async function alertsOf(
       ...(flags.preset !== undefined && { preset: flags.preset }),
       ...(flags.safeText !== undefined && { safeText: flags.safeText }),
     }
-    return await Monitor.open({ embedder: sourceOf(side, why).embedder, detector: 'classic', classic })
+    return await Monitor.load({ embedder: sourceOf(side, why).embedder, detector: 'classic', classic })
   }
   const monitors = [await open(old, projections.old), await open(fresh, projections.fresh)] as const
   const progress = new Progress(context.output, 'judging', 'turns', null)

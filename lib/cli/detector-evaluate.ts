@@ -2,7 +2,7 @@
 
 import { Command } from 'commander'
 import { readArtefact } from '../detection/erosion/artefact.js'
-import { EROSION_ARTEFACTS } from '../detection/erosion/open-erosion.js'
+import { EROSION_ARTEFACTS } from '../detection/erosion/load-erosion.js'
 import { evaluate as evaluateSet, type Evaluation } from '../detection/training/evaluate.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, readSets } from './detector-sets.js'

@@ -1,9 +1,9 @@
 // Owns how `--lexicon` is read: languages or files, any number of them.
 
-import { readLexicon } from '../detection/erosion/lexicon-file.js'
+import { loadLexicon } from '../detection/erosion/lexicon-file.js'
 import { RefusalReader } from '../detection/erosion/lexicon.js'
 
 /** The lexicons asked for; null when none is. */
-export async function readLexicons(given: readonly string[] | undefined): Promise<RefusalReader | null> {
-  return given === undefined ? null : new RefusalReader(await Promise.all(given.map(readLexicon)))
+export async function loadLexicons(given: readonly string[] | undefined): Promise<RefusalReader | null> {
+  return given === undefined ? null : new RefusalReader(await Promise.all(given.map(loadLexicon)))
 }

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { GuardedDetector } from '../detection/policy/guarded-detector.js'
-import { openPolicies } from '../detection/policy/open-policies.js'
+import { loadPolicies } from '../detection/policy/load-policies.js'
 import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
@@ -15,7 +15,7 @@ import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type Emb
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit } from './latency-split.js'
 import { MonitorView } from './monitor-view.js'
-import { readLexicons } from './lexicons.js'
+import { loadLexicons } from './lexicons.js'
 import { Progress } from './progress.js'
 import { ProgressSteps } from './progress-steps.js'
 import { ReportFiles } from './report-files.js'
@@ -145,12 +145,12 @@ async function writeReports({ output }: Context, reports: ReportFiles, facts: Re
 
 async function openMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
   const { preset, safeText, projection, artefact } = flags
-  const refusals = await readLexicons(flags.lexicon)
+  const refusals = await loadLexicons(flags.lexicon)
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
   if (projection !== undefined) classic.projection = projection
-  const monitor = await Monitor.open({
+  const monitor = await Monitor.load({
     embedder,
     ...(flags.detector !== undefined && { detector: flags.detector }),
     ...(Object.keys(classic).length > 0 && { classic }),
@@ -161,14 +161,14 @@ async function openMonitor({ output, signal }: Context, embedder: Embedder, flag
   if (flags.policy === undefined) return monitor
   const steps = new ProgressSteps(output)
   try {
-    const set = await openPolicies(embedder, flags.policy, {
+    const set = await loadPolicies(embedder, flags.policy, {
       signal,
       onProgress: steps.report,
       ...(flags.benign !== undefined && { benign: flags.benign }),
       ...(refusals !== null && { refusals }),
     })
     const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
-    return await Monitor.open({ embedder, detector })
+    return await Monitor.load({ embedder, detector })
   } finally {
     steps.stop()
   }

@@ -3,10 +3,10 @@
 import { Command } from 'commander'
 import type { Embedder } from '../embedding/embedder.js'
 import { examinePolicies, overlaps, tryOnLog } from '../detection/policy/policy-check.js'
-import { preparePolicies, type PreparedPolicies } from '../detection/policy/open-policies.js'
+import { preparePolicies, type PreparedPolicies } from '../detection/policy/load-policies.js'
 import { formatPolicySet } from '../detection/policy/policy-artefact.js'
 import { readLog } from '../detection/policy/policy-log.js'
-import { readLexicons } from './lexicons.js'
+import { loadLexicons } from './lexicons.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { logTable, overlapLines, policyTable } from './policy-tables.js'
 import { writeWhole } from './pending-file.js'
@@ -124,7 +124,7 @@ async function withPolicies(
   const steps = new ProgressSteps(output)
   try {
     using embedder = await openEmbedder(flags, { cache: false })
-    const refusals = await readLexicons(lexicon)
+    const refusals = await loadLexicons(lexicon)
     const prepared = await preparePolicies(embedder, file, {
       signal,
       onProgress: steps.report,

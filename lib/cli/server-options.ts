@@ -72,7 +72,7 @@ function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: numbe
 }
 
 async function openServerMonitor(embedder: Embedder, { detector, artefact }: ServerFlags): Promise<Monitor> {
-  return await Monitor.open({
+  return await Monitor.load({
     embedder,
     ...(detector !== undefined && { detector }),
     ...(artefact !== undefined && { erosion: { artefact } }),

@@ -22,7 +22,7 @@ export interface PointSource {
   embed(text: string, options: { projection: Projection }): Promise<Float32Array>
 }
 
-/** Options of {@link openClassicDetector}. */
+/** Options of {@link loadClassicDetector}. */
 export interface ClassicOptions {
   /** Default `demo`. */
   preset?: ClassicPreset
@@ -45,7 +45,7 @@ export interface ClassicOptions {
  * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
  *   model (fit one with `gabion pca fit` on the bundled `safe-sentences.txt`)
  */
-export async function openClassicDetector(embedder: PointSource, options?: ClassicOptions): Promise<ClassicDetector> {
+export async function loadClassicDetector(embedder: PointSource, options?: ClassicOptions): Promise<ClassicDetector> {
   const given = checkOptions('classic', options, ['preset', 'projection', 'safeText', 'safe', 'weights', 'thresholds'])
   const preset = given.preset === undefined ? 'demo' : checkOneOf('classic.preset', given.preset, ['demo', 'deployment'])
   if (given.safe !== undefined && given.safeText !== undefined) {

@@ -1,11 +1,11 @@
 // Owns the pairing of an embedder with a detector, and the conversations that are watched with it.
 // Knows detectors by name and by interface; formulas, vectors and files are below.
 
-import { openClassicDetector, type ClassicOptions } from '../detection/classic-artefact.js'
+import { loadClassicDetector, type ClassicOptions } from '../detection/classic-artefact.js'
 import type { ClassicState, ClassicVerdict } from '../detection/classic.js'
 import type { Detector, DetectorVerdict } from '../detection/detector.js'
 import type { ErosionState, ErosionVerdict } from '../detection/erosion/erosion.js'
-import { openErosionDetector, type ErosionOptions } from '../detection/erosion/open-erosion.js'
+import { loadErosionDetector, type ErosionOptions } from '../detection/erosion/load-erosion.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Conversation, readSavedConversation } from './conversation.js'
@@ -22,10 +22,13 @@ export const DEFAULT_DETECTOR: DetectorName = 'erosion'
 /** What a monitor needs of an embedder. */
 export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'embedWindows' | 'info'>
 
-/** Options of {@link Monitor.open}. */
+/** Options of {@link Monitor.load}. */
 export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
-  /** Makes the vectors. It stays the caller's: disposing of it is the caller's business too. */
-  embedder: MonitorEmbedder
+  /**
+   * Makes the vectors, and stays the caller's to dispose of. Default: the bundled model, loaded for this monitor and released by its
+   * {@link Monitor.dispose}.
+   */
+  embedder?: MonitorEmbedder
   /** A name, or a detector of your own. Default {@link DEFAULT_DETECTOR}, or `classic` if there are settings for it. */
   detector?: DetectorName | Detector<State, Verdict>
   /** Settings of the detector named `classic`. */
@@ -40,36 +43,49 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   readonly detector: Detector<State, Verdict>
   readonly #conversations = new Map<string, Conversation<State, Verdict>>()
 
-  private constructor(embedder: MonitorEmbedder, detector: Detector<State, Verdict>) {
+  /** The embedder that was loaded for this monitor; null for a caller's. */
+  readonly #own: Embedder | null
+
+  private constructor(embedder: MonitorEmbedder, detector: Detector<State, Verdict>, own: Embedder | null) {
     this.embedder = embedder
     this.detector = detector
+    this.#own = own
   }
 
   /**
-   * Opens a monitor, and checks that the detector's projection fits the embedder's vectors.
+   * Loads the files of a detector, and checks that the detector's projection fits the embedder's vectors.
    *
    * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, `PROJECTION_MISMATCH`
    */
-  static async open(options: MonitorOptions & { detector?: 'erosion'; classic?: never }): Promise<Monitor<ErosionState, ErosionVerdict>>
-  static async open(
+  static async load(options?: MonitorOptions & { detector?: 'erosion'; classic?: never }): Promise<Monitor<ErosionState, ErosionVerdict>>
+  static async load(
     options: MonitorOptions & ({ detector: 'classic' } | { detector?: 'classic'; classic: ClassicOptions }),
   ): Promise<Monitor<ClassicState, ClassicVerdict>>
-  static async open<State, Verdict extends DetectorVerdict>(
+  static async load<State, Verdict extends DetectorVerdict>(
     options: MonitorOptions<State, Verdict> & { detector: Detector<State, Verdict> },
   ): Promise<Monitor<State, Verdict>>
-  static async open(options: MonitorOptions): Promise<Monitor>
-  static async open(options: MonitorOptions): Promise<Monitor> {
+  static async load(options?: MonitorOptions): Promise<Monitor>
+  static async load(options?: MonitorOptions): Promise<Monitor> {
     const given = checkOptions('options', options, ['embedder', 'detector', 'classic', 'erosion'])
-    const { embedder, detector: wish = given.classic === undefined ? DEFAULT_DETECTOR : 'classic' } = given
-    if (typeof embedder !== 'object' || (embedder as unknown) === null) throw invalidArgument('embedder', 'an Embedder', embedder)
-    if (!('embedBatch' in embedder)) throw invalidArgument('embedder', 'an Embedder', embedder)
+    const { detector: requested = given.classic === undefined ? DEFAULT_DETECTOR : 'classic' } = given
+    if (given.embedder !== undefined) checkEmbedder(given.embedder)
     for (const name of DETECTORS) {
-      if (wish !== name && given[name] !== undefined) throw invalidArgument(name, `left out, since detector is not '${name}'`, given[name])
+      if (requested !== name && given[name] !== undefined)
+        throw invalidArgument(name, `left out, since detector is not '${name}'`, given[name])
     }
-    const detector = typeof wish === 'object' ? checkDetector(wish) : await openByName(embedder, wish, given)
-    // An empty batch computes nothing, and refuses a projection that was made for other vectors.
-    if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
-    return new Monitor(embedder, detector)
+    if (typeof requested === 'object') checkDetector(requested)
+    else checkOneOf('detector', requested, DETECTORS)
+    const own = given.embedder === undefined ? await (await import('../embedding/embedder.js')).Embedder.load() : null
+    const embedder = given.embedder ?? own!
+    try {
+      const detector = typeof requested === 'object' ? requested : await loadByName(embedder, requested, given)
+      // An empty batch computes nothing, and refuses a projection that was made for other vectors.
+      if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
+      return new Monitor(embedder, detector, own)
+    } catch (error) {
+      own?.dispose()
+      throw error
+    }
   }
 
   /** Conversations kept. */
@@ -107,18 +123,33 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   forget(id: string): boolean {
     return this.#conversations.delete(checkString('id', id))
   }
-}
 
-function openByName(embedder: MonitorEmbedder, name: DetectorName, given: Partial<MonitorOptions>): Promise<Detector> {
-  switch (checkOneOf('detector', name, DETECTORS)) {
-    case 'classic':
-      return openClassicDetector(embedder, given.classic)
-    case 'erosion':
-      return openErosionDetector(embedder, given.erosion)
+  /** Forgets every conversation, and releases the embedder if it was loaded for this monitor. Safe to call again. */
+  dispose(): void {
+    this.#conversations.clear()
+    this.#own?.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
   }
 }
 
-function checkDetector(detector: Detector): Detector {
+function loadByName(embedder: MonitorEmbedder, name: DetectorName, given: Partial<MonitorOptions>): Promise<Detector> {
+  switch (name) {
+    case 'classic':
+      return loadClassicDetector(embedder, given.classic)
+    case 'erosion':
+      return loadErosionDetector(embedder, given.erosion)
+  }
+}
+
+function checkEmbedder(embedder: unknown): void {
+  if (typeof embedder !== 'object' || embedder === null || !('embedBatch' in embedder))
+    throw invalidArgument('embedder', 'an Embedder', embedder)
+}
+
+function checkDetector(detector: Detector): void {
   if ((detector as unknown) === null) throw invalidArgument('detector', 'a name or a Detector', detector)
   checkString('detector.name', detector.name)
   checkString('detector.fingerprint', detector.fingerprint)
@@ -127,5 +158,4 @@ function checkDetector(detector: Detector): Detector {
   }
   if ((detector.projection as unknown) === undefined)
     throw invalidArgument('detector.projection', 'a Projection or null', detector.projection)
-  return detector
 }

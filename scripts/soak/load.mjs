@@ -109,7 +109,7 @@ export class SoakLoad {
   }
 
   async #conversation() {
-    const monitor = await Monitor.open({ embedder: this.#standing })
+    const monitor = await Monitor.load({ embedder: this.#standing })
     const conversation = monitor.conversation(`soak ${this.texts}`)
     for (let turn = 0; turn < 4; turn++) {
       await conversation.addTurn({ user: randomText(this.#below), assistant: randomText(this.#below) })

@@ -234,7 +234,7 @@ describe('cache', () => {
     const aborted = own.embed('shared', { signal: controller.signal })
     const waiting = own.embed('shared')
     controller.abort()
-    await assert.rejects(aborted, { code: 'ABORTED' })
+    await assert.rejects(aborted, { name: 'AbortError', code: 'ABORTED' })
     assert.equal((await waiting).length, 384)
     await busy
   })

@@ -14,7 +14,7 @@ let embedder: Embedder
 let monitor: Monitor
 before(async () => {
   embedder = await Embedder.load()
-  monitor = await Monitor.open({ embedder, detector: 'classic' })
+  monitor = await Monitor.load({ embedder, detector: 'classic' })
 })
 after(() => {
   embedder.dispose()

@@ -69,7 +69,7 @@ async function judgeAll(monitor: Monitor<unknown, ClassicVerdict>, exchanges: re
 
 describe('a turn', () => {
   test('gives a verdict with its conversation, its number and its timings', async () => {
-    const monitor = await Monitor.open({ embedder })
+    const monitor = await Monitor.load({ embedder })
     assert.equal(monitor.detector.name, DEFAULT_DETECTOR)
     const conversation = monitor.conversation('c-1')
     for (const [index, exchange] of EXCHANGES.entries()) {
@@ -86,7 +86,7 @@ describe('a turn', () => {
   })
 
   test('is what the detector makes of the projected points', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const { projection } = monitor.detector
     assert.ok(projection !== null)
     const verdicts = await judgeAll(monitor, EXCHANGES)
@@ -109,14 +109,14 @@ describe('a turn', () => {
         return embedder.embedBatch(texts, options)
       }) as Embedder['embedBatch'],
     }
-    const monitor = await Monitor.open({ embedder: counted, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder: counted, detector: 'classic' })
     calls.length = 0
     await monitor.conversation('x').addTurn({ user: 'hello', assistant: 'good day' })
     assert.deepEqual(calls, [{ texts: ['hello', 'good day'], projection: monitor.detector.projection }])
   })
 
   test('takes empty texts on either side and on both', async () => {
-    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('empty')
+    const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('empty')
     const first = await conversation.addTurn({ user: '', assistant: 'We keep your data safe.' })
     const held = await conversation.addTurn({ user: 'Hello?', assistant: ' \n' })
     const silent = await conversation.addTurn({ user: '', assistant: '' })
@@ -127,7 +127,7 @@ describe('a turn', () => {
 
   test('takes a text that is both sides at once', async () => {
     const verdict = await (
-      await Monitor.open({ embedder, detector: 'classic' })
+      await Monitor.load({ embedder, detector: 'classic' })
     )
       .conversation('echo')
       .addTurn({ user: 'hello', assistant: 'hello' })
@@ -135,7 +135,7 @@ describe('a turn', () => {
   })
 
   test('says when a text was cut', async () => {
-    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('long')
+    const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('long')
     const long = 'a very long story '.repeat(200)
     assert.equal((await conversation.addTurn({ user: long, assistant: 'short' })).truncated, true)
     assert.equal((await conversation.addTurn({ user: 'short', assistant: 'short' })).truncated, false)
@@ -143,7 +143,7 @@ describe('a turn', () => {
 
   test('gives a detector without projection the whole vectors', async () => {
     const detector = new CountingDetector()
-    const monitor = await Monitor.open({ embedder, detector })
+    const monitor = await Monitor.load({ embedder, detector })
     await monitor.conversation('x').addTurn({ user: '', assistant: 'hello' })
     const [exchange] = detector.exchanges
     assert.deepEqual(exchange?.user, { text: '', windows: [] })
@@ -154,7 +154,7 @@ describe('a turn', () => {
 
 describe('many turns at once', () => {
   test('are judged in the order of the calls, with the results of one after the other', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const many = Array.from({ length: 6 }, () => EXCHANGES).flat()
     const expected = await judgeAll(monitor, many)
     const conversation = monitor.begin('one')
@@ -164,7 +164,7 @@ describe('many turns at once', () => {
 
   test('keep their order even when a later one is quicker to judge', async () => {
     const detector = new CountingDetector()
-    const conversation = (await Monitor.open({ embedder, detector })).conversation('x')
+    const conversation = (await Monitor.load({ embedder, detector })).conversation('x')
     const texts = Array.from({ length: 12 }, (_, i) => `reply ${String(i)}${' and so on'.repeat(12 - i)}`)
     const verdicts = await Promise.all(texts.map((assistant) => conversation.addTurn({ user: 'go on', assistant })))
     assert.deepEqual(
@@ -180,7 +180,7 @@ describe('many turns at once', () => {
 
 describe('a turn that fails', () => {
   test('leaves the conversation as it was, and the next ones go on', async () => {
-    const conversation = (await Monitor.open({ embedder, detector: new CountingDetector() })).conversation('x')
+    const conversation = (await Monitor.load({ embedder, detector: new CountingDetector() })).conversation('x')
     const say = (assistant: string): Promise<TurnVerdict> => conversation.addTurn({ user: 'hello', assistant })
     const results = await Promise.allSettled([say('one'), say('fail'), say('two')])
     assert.deepEqual(
@@ -192,7 +192,7 @@ describe('a turn that fails', () => {
   })
 
   test('by its signal, before, during or while earlier ones are awaited, is ABORTED', async () => {
-    const conversation = (await Monitor.open({ embedder, detector: new CountingDetector() })).conversation('x')
+    const conversation = (await Monitor.load({ embedder, detector: new CountingDetector() })).conversation('x')
     await assert.rejects(conversation.addTurn({ user: 'a', assistant: 'b' }, { signal: AbortSignal.abort() }), { code: 'ABORTED' })
     const during = new AbortController()
     const turns = [
@@ -212,7 +212,7 @@ describe('a turn that fails', () => {
   })
 
   test('by wrong arguments is a rejection that names them', async () => {
-    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('x')
+    const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('x')
     const wrong: [unknown, unknown, RegExp][] = [
       [null, undefined, /exchange must be an object/],
       [{ user: 'a' }, undefined, /assistant must be a string, got undefined/],
@@ -229,7 +229,7 @@ describe('a turn that fails', () => {
 
 describe('memory', () => {
   test('reset begins anew, at once or after the turns under way', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const [fresh] = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
     for (const exchange of EXCHANGES) await conversation.addTurn(exchange)
@@ -244,7 +244,7 @@ describe('memory', () => {
   })
 
   test('a fork goes its own way', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const expected = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
     for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
@@ -256,18 +256,18 @@ describe('memory', () => {
   })
 
   test('a conversation goes on alike after it was saved and restored in another monitor', async () => {
-    const expected = await judgeAll(await Monitor.open({ embedder, detector: 'classic' }), EXCHANGES)
-    const conversation = (await Monitor.open({ embedder, detector: 'classic' })).conversation('one')
+    const expected = await judgeAll(await Monitor.load({ embedder, detector: 'classic' }), EXCHANGES)
+    const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('one')
     for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
     const saved = JSON.stringify(conversation)
-    const monitor = await Monitor.open({ embedder, classic: { thresholds: { alert: 0.8 } } })
+    const monitor = await Monitor.load({ embedder, classic: { thresholds: { alert: 0.8 } } })
     const restored = monitor.restore(JSON.parse(saved))
     assert.equal(monitor.conversation('one'), restored)
     assert.deepEqual(judged(await restored.addTurn(EXCHANGES[3] as Exchange)), judged(expected[3] as TurnVerdict<ClassicVerdict>))
   })
 
   test('conversations are kept by id until they are forgotten', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const conversation = monitor.conversation('a')
     monitor.begin('not kept')
     assert.equal(monitor.conversation('a'), conversation)
@@ -278,7 +278,7 @@ describe('memory', () => {
   })
 
   test('a saved conversation of another detector, or a damaged one, is refused by name of the field', async () => {
-    const monitor = await Monitor.open({ embedder, detector: 'classic' })
+    const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const saved = monitor.conversation('one').toJSON()
     const damages: [object | null, RegExp][] = [
       [null, /'format'/],
@@ -290,18 +290,18 @@ describe('memory', () => {
       [{ ...saved, state: {} }, /'scored'/],
     ]
     for (const [damaged, message] of damages) assert.throws(() => monitor.restore(damaged), { code: 'ARTEFACT_INVALID', message })
-    const other = await Monitor.open({ embedder, classic: { preset: 'deployment' } })
+    const other = await Monitor.load({ embedder, classic: { preset: 'deployment' } })
     assert.throws(() => other.restore(saved), { code: 'ARTEFACT_INVALID', message: /'detector'/ })
   })
 })
 
 describe('opening', () => {
   test('the deployment preset takes a refusal, or the safe text given, as safe ground', async () => {
-    const refusal = await Monitor.open({ embedder, classic: { preset: 'deployment' } })
+    const refusal = await Monitor.load({ embedder, classic: { preset: 'deployment' } })
     const verdict = await refusal.conversation('x').addTurn({ user: 'hm', assistant: "I'm sorry, but I can't help with that request." })
     assert.ok(verdict.risk < 1e-6)
     assert.equal(verdict.ratio, null)
-    const own = await Monitor.open({ embedder, classic: { preset: 'deployment', safeText: 'Bonjour!' } })
+    const own = await Monitor.load({ embedder, classic: { preset: 'deployment', safeText: 'Bonjour!' } })
     assert.ok((await own.conversation('x').addTurn({ user: 'hm', assistant: 'Bonjour!' })).risk < 1e-6)
   })
 
@@ -309,7 +309,7 @@ describe('opening', () => {
     const file = join(CLASSIC_FOLDER, 'deployment.projection.json')
     const projection = await Projection.load(file)
     for (const given of [file, projection]) {
-      const monitor = await Monitor.open({ embedder, classic: { projection: given } })
+      const monitor = await Monitor.load({ embedder, classic: { projection: given } })
       assert.equal(monitor.detector.projection?.id, projection.id)
     }
   })
@@ -328,7 +328,7 @@ describe('opening', () => {
     const parts = { components, dimensions, mean, axes, explainedVariance, explainedVarianceRatio, fit }
     const foreign = Projection.fromParts({ ...parts, model: { name: 'another-model', hash: '00', precision: 'bf16' } })
     const refused: [object, string, RegExp][] = [
-      [{}, 'INVALID_ARGUMENT', /embedder must be an Embedder, got undefined/],
+      [{ embedder: null }, 'INVALID_ARGUMENT', /embedder must be an Embedder, got null/],
       [{ embedder: {} }, 'INVALID_ARGUMENT', /embedder must be an Embedder/],
       [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'erosion', 'classic', got "magic"/],
       [{ embedder, detector: { name: 'mine' } }, 'INVALID_ARGUMENT', /detector\.fingerprint/],
@@ -344,6 +344,21 @@ describe('opening', () => {
       [{ embedder, classic: { projection: short } }, 'PROJECTION_MISMATCH', /8 dimensions.*384/],
       [{ embedder, classic: { projection: foreign } }, 'PROJECTION_MISMATCH', /another-model/],
     ]
-    for (const [options, code, message] of refused) await assert.rejects(Monitor.open(options as never), { code, message })
+    for (const [options, code, message] of refused) await assert.rejects(Monitor.load(options as never), { code, message })
+  })
+
+  test('loads the bundled model where it is given no embedder, and releases only that one', async () => {
+    const own = await Monitor.load()
+    assert.equal(own.embedder.info.model, 'all-MiniLM-L6-v2')
+    assert.equal((await own.conversation('x').addTurn({ user: 'hello', assistant: 'hi' })).alert, false)
+    own.dispose()
+    own.dispose()
+    assert.equal(own.size, 0)
+    await assert.rejects(own.embedder.embed('hello'), { code: 'DISPOSED' })
+    {
+      using callers = await Monitor.load({ embedder })
+      assert.equal(callers.embedder, embedder)
+    }
+    assert.equal((await embedder.embed('hello')).length, 384)
   })
 })

@@ -44,7 +44,7 @@ async function wrapped(
   more: Partial<GabionMiddlewareOptions> = {},
 ): Promise<{ model: ReturnType<typeof wrapLanguageModel>; verdicts: TurnVerdict[] }> {
   const verdicts: TurnVerdict[] = []
-  const monitor = await Monitor.open({ embedder: await testEmbedder() })
+  const monitor = await Monitor.load({ embedder: await testEmbedder() })
   const options = {
     monitor: monitor as unknown as Monitor,
     heldWords: HELD,
@@ -68,7 +68,7 @@ async function play(ask: (messages: ModelMessage[]) => Promise<string>): Promise
 }
 
 async function expected(): Promise<number[]> {
-  const control = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+  const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
   const likelihoods = []
   for (const { user, assistant } of EXCHANGES) likelihoods.push((await control.addTurn({ user, assistant })).likelihood)
   return likelihoods

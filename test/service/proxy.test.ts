@@ -25,7 +25,7 @@ describe('gabion proxy', () => {
 
   before(async () => {
     upstream = await ChatUpstream.start((turn) => EXCHANGES[turn - 1]!.assistant)
-    const control = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+    const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
     const verdicts = []
     for (const exchange of EXCHANGES) verdicts.push(await control.addTurn({ user: exchange.user, assistant: exchange.assistant }))
     alertTurn = verdicts.findIndex(({ alert }) => alert) + 1

@@ -18,7 +18,7 @@ const EXCHANGES = Array.from({ length: 12 }, (_, i) => ({
 
 /** The verdicts of the library alone, without what differs from run to run. */
 async function expectedVerdicts(): Promise<object[]> {
-  const conversation = (await Monitor.open({ embedder: await testEmbedder() })).begin('control')
+  const conversation = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
   const verdicts = []
   for (const exchange of EXCHANGES) verdicts.push(coreOf(await conversation.addTurn(exchange)))
   return verdicts

@@ -30,7 +30,7 @@ export async function startService(options: Partial<ServeOptions> & { keyList?: 
   const loaded = await testEmbedder()
   const running = await serve({
     embedder: loaded,
-    monitor: await Monitor.open({ embedder: loaded }),
+    monitor: await Monitor.load({ embedder: loaded }),
     store: new MemoryStore({ maxBytes: 64 * 1024 * 1024, ttlMs: 3_600_000 }),
     keys: new ApiKeys(keyList),
     logger: pino({ level: 'silent' }),

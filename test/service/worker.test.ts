@@ -69,7 +69,7 @@ describe('gabion worker', () => {
   /** Every turn once, in order, with the verdict of the library alone. */
   async function assertWhole(found: Verdict[], conversations: number, turns: number): Promise<void> {
     assert.equal(found.length, conversations * turns)
-    const monitor = await Monitor.open({ embedder: await testEmbedder() })
+    const monitor = await Monitor.load({ embedder: await testEmbedder() })
     for (let number = 0; number < conversations; number++) {
       const own = found.filter(({ conversation }) => conversation === `c${number}`)
       assert.deepEqual(

@@ -11,9 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { readArtefact } from '../../lib/detection/erosion/artefact.js'
 import { ErosionDetector, type ErosionVerdict } from '../../lib/detection/erosion/erosion.js'
 import { guessLanguage } from '../../lib/detection/erosion/language.js'
-import { readLexicon } from '../../lib/detection/erosion/lexicon-file.js'
+import { loadLexicon } from '../../lib/detection/erosion/lexicon-file.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
-import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/open-erosion.js'
+import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { isGabionError } from '../../lib/errors.js'
 
 const DECLINING = {
@@ -48,14 +48,14 @@ const HELPING = {
 describe('the lexicons of German and French', () => {
   for (const language of ['de', 'fr'] as const) {
     test(`${language}: declining replies are flagged, helping ones are not`, async () => {
-      const reader = new RefusalReader(await readLexicon(language))
+      const reader = new RefusalReader(await loadLexicon(language))
       for (const reply of DECLINING[language]) assert.deepEqual(reader.read(reply), { opening: true, anywhere: true }, reply)
       for (const reply of HELPING[language]) assert.deepEqual(reader.read(reply), { opening: false, anywhere: false }, reply)
     })
   }
 
   test('several are read side by side, each with its own opening', async () => {
-    const reader = new RefusalReader([ENGLISH_REFUSALS, await readLexicon('de')])
+    const reader = new RefusalReader([ENGLISH_REFUSALS, await loadLexicon('de')])
     assert.equal(reader.read(DECLINING.de[0] as string).opening, true)
     assert.equal(reader.read("I'm sorry, but no.").opening, true)
     assert.equal(reader.read(DECLINING.fr[0] as string).anywhere, false)
@@ -68,15 +68,15 @@ describe('the lexicons of German and French', () => {
     try {
       const file = join(folder, 'nl.json')
       await writeFile(file, JSON.stringify({ language: 'nl', opening: 200, patterns: ['het spijt me'] }))
-      assert.equal(new RefusalReader(await readLexicon(file)).read('Het spijt me, dat gaat niet.').opening, true)
+      assert.equal(new RefusalReader(await loadLexicon(file)).read('Het spijt me, dat gaat niet.').opening, true)
       await writeFile(file, JSON.stringify({ language: 'nl', opening: 0, patterns: ['x'] }))
       await assert.rejects(
-        readLexicon(file),
+        loadLexicon(file),
         (error) => isGabionError(error) && error.code === 'ARTEFACT_INVALID' && error.message.includes('opening'),
       )
       await writeFile(file, JSON.stringify({ language: 'nl', opening: 9, patterns: ['('] }))
-      await assert.rejects(readLexicon(file), (error) => isGabionError(error) && error.message.includes('regular expression'))
-      await assert.rejects(readLexicon('xx'), (error) => isGabionError(error) && error.message.includes('known languages: en, de, fr'))
+      await assert.rejects(loadLexicon(file), (error) => isGabionError(error) && error.message.includes('regular expression'))
+      await assert.rejects(loadLexicon('xx'), (error) => isGabionError(error) && error.message.includes('known languages: en, de, fr'))
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
@@ -117,7 +117,7 @@ describe('the guess of a language', () => {
 describe('a conversation that is not English', () => {
   async function verdictOn(reply: string, languages?: readonly string[]): Promise<ErosionVerdict> {
     const artefact = await readArtefact(EROSION_ARTEFACTS.default)
-    const lexicons = languages === undefined ? undefined : await Promise.all(languages.map(readLexicon))
+    const lexicons = languages === undefined ? undefined : await Promise.all(languages.map(loadLexicon))
     const detector = new ErosionDetector({ artefact, ...(lexicons !== undefined && { lexicon: lexicons }) })
     const vector = new Float32Array(384)
     vector[0] = 1

@@ -11,7 +11,7 @@ import { scoreExchange, textVector, type HeadWeights } from '../../lib/detection
 import { EROSION_START, nextLevel, type Levels } from '../../lib/detection/erosion/level.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
-import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/open-erosion.js'
+import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { lowerBound, thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
 import { Random } from '../../lib/detection/training/random.js'
 

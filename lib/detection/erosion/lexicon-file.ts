@@ -19,7 +19,7 @@ export const LEXICON_LANGUAGES = ['en', 'de', 'fr'] as const
  *
  * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
  */
-export async function readLexicon(languageOrFile: string): Promise<RefusalLexicon> {
+export async function loadLexicon(languageOrFile: string): Promise<RefusalLexicon> {
   if (languageOrFile === ENGLISH_REFUSALS.language) return ENGLISH_REFUSALS
   const bundled = (LEXICON_LANGUAGES as readonly string[]).includes(languageOrFile)
   const file = bundled ? join(LEXICON_FOLDER, `${languageOrFile}.json`) : languageOrFile

@@ -17,7 +17,7 @@ jumpTo(0)
 
 const embedder = await Embedder.load({ threads: 2 })
 const expected = await embedder.embedBatch(mixedTexts(60), {})
-const monitor = await Monitor.open({ embedder })
+const monitor = await Monitor.load({ embedder })
 const conversation = monitor.conversation('jumps')
 for (const years of [10, -20, 0, 200, -50]) {
   const running = embedder.embedBatch(mixedTexts(60, `years ${years}`))

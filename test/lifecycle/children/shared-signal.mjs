@@ -5,7 +5,7 @@ import { fail, mixedTexts } from './texts.mjs'
 
 process.on('warning', (warning) => fail(`${warning.name}: ${warning.message}`))
 const embedder = await Embedder.load()
-const monitor = await Monitor.open({ embedder })
+const monitor = await Monitor.load({ embedder })
 const listeners = ({ signal }) => getEventListeners(signal, 'abort').length
 
 const calls = (controller, mark) => {

@@ -35,7 +35,7 @@ declare const batch: EmbeddingBatch
 expectTypeOf(batch.row(0)).toExtend<Float32Array>()
 expectTypeOf(Projection.fitPca(batch, { components: 2 })).toEqualTypeOf<Projection>()
 
-const monitor = await Monitor.open({ embedder })
+const monitor = await Monitor.load({ embedder })
 const verdict = await monitor.conversation('id').addTurn({ user: 'a', assistant: 'b' })
 expectTypeOf(verdict).toExtend<TurnVerdict>()
 expectTypeOf(verdict.alert).toBeBoolean()

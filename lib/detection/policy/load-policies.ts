@@ -11,7 +11,7 @@ import { parsePolicyFile, type PolicyFile } from './policy-file.js'
 import { readLog, type LogConversation, type LogReading } from './policy-log.js'
 import { embedPolicies, readyPolicies, type PolicyMaterial, type PolicySet } from './policy-set.js'
 
-/** Options of {@link openPolicies}. */
+/** Options of {@link loadPolicies}. */
 export interface PolicyOptions {
   /** Ordinary conversations, in place of those that the policy file names. */
   readonly benign?: string
@@ -38,7 +38,7 @@ export interface PreparedPolicies {
  * @throws GabionError `ARTEFACT_INVALID` naming file and field, also when built policies belong to another embedder;
  *   `INVALID_ARGUMENT` without ordinary conversations, or with too few for the budget
  */
-export async function openPolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PolicySet> {
+export async function loadPolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PolicySet> {
   const text = await readText(file)
   if (!text.trimStart().startsWith('{')) return (await preparePolicies(embedder, file, options)).set
   const set = parsePolicySet(text, file)
@@ -55,7 +55,7 @@ export async function openPolicies(embedder: Embedder, file: string, options: Po
 /**
  * Embeds and fits the policies of a policy file and keeps what they were made from.
  *
- * @throws GabionError as {@link openPolicies}
+ * @throws GabionError as {@link loadPolicies}
  */
 export async function preparePolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PreparedPolicies> {
   const policies = parsePolicyFile(await readText(file), file)

@@ -17,7 +17,7 @@ export const EROSION_ARTEFACTS = {
   referenceNoUser: join(EROSION_FOLDER, 'reference-no-user.json'),
 } as const
 
-/** Options of {@link openErosionDetector}. */
+/** Options of {@link loadErosionDetector}. */
 export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artefact'> {
   /** File of the artefact; default: the bundled one. */
   artefact?: string
@@ -28,7 +28,7 @@ export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artefact'>
  *
  * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, also when the artefact belongs to another embedder
  */
-export async function openErosionDetector(
+export async function loadErosionDetector(
   embedder: { readonly info: Parameters<ErosionDetector['checkEmbedder']>[0] },
   options?: ErosionOptions,
 ): Promise<ErosionDetector> {
