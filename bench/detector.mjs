@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { Embedder, loadErosionDetector } from '../dist/index.js'
-import { EROSION_ARTEFACTS } from '../dist/internals.js'
+import { EROSION_ARTIFACTS } from '../dist/internals.js'
 import { runBench } from './rig/command.mjs'
 import { quantile, summarize } from './rig/statistics.mjs'
 
@@ -25,7 +25,7 @@ async function measure({ quick, say }) {
   const conversations = lines.slice(0, quick ? 20 : 1000).map((line) => JSON.parse(line))
   const rounds = quick ? 1 : 3
   const embedder = await Embedder.load({ cache: false })
-  const detector = await loadErosionDetector(embedder, { artefact: EROSION_ARTEFACTS.default })
+  const detector = await loadErosionDetector(embedder, { artifact: EROSION_ARTIFACTS.default })
   const turns = await timeTurns(embedder, detector, conversations.slice(0, quick ? 20 : 300), quick ? 2 : 10)
   const runs = await timeFile(embedder, detector.windows, conversations, { rounds, say })
   const share = quantile(runs.encoder, 0.5) / quantile(runs.command, 0.5)

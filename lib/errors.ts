@@ -48,7 +48,7 @@ export const ERROR_CODES = {
   /** A transcript cannot be read (the message names file, line and field). */
   TRANSCRIPT_INVALID: { exitCode: 2 },
   /** A saved projection, detector or threshold file cannot be read. */
-  ARTEFACT_INVALID: { exitCode: 2 },
+  ARTIFACT_INVALID: { exitCode: 2 },
   /** What a request names does not exist: a conversation, a projection, a route. */
   NOT_FOUND: { exitCode: 2 },
   /** A request's body, number of texts or length of a text is over the service's limit. */

@@ -38,7 +38,7 @@ export type { ClassicAccumulation, ClassicQuantities, ClassicState, ClassicWeigh
 export { loadErosionDetector, type ErosionOptions } from './detection/erosion/load-erosion.js'
 export type { ErosionState } from './detection/erosion/level.js'
 export { ErosionDetector, type ErosionDetectorOptions, type ErosionVerdict, type NearestAnchor } from './detection/erosion/erosion.js'
-export { DEPLOYMENT_SAFE_TEXT, loadClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artefact.js'
+export { DEPLOYMENT_SAFE_TEXT, loadClassicDetector, type ClassicOptions, type PointSource } from './detection/classic-artifact.js'
 export { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export {
   type ConversationEmbedder,
@@ -68,7 +68,7 @@ export {
 } from './detection/policy/guarded-detector.js'
 export { loadPolicies, type PolicyOptions } from './detection/policy/load-policies.js'
 export type { PolicySet, ReadyPolicy, RoleWatch } from './detection/policy/policy-set.js'
-export type { Anchor, EmbedderFingerprint, ErosionArtefact, ThresholdSet, TrainingSet } from './detection/erosion/artefact.js'
+export type { Anchor, EmbedderFingerprint, ErosionArtifact, ThresholdSet, TrainingSet } from './detection/erosion/artifact.js'
 export type { Contributions, HeadWeights } from './detection/erosion/head.js'
 export type { Language } from './detection/erosion/language.js'
 export { LEXICON_LANGUAGES, loadLexicon } from './detection/erosion/lexicon-file.js'

@@ -1,7 +1,7 @@
 // What moves the erosion detector's score, and by how much: replies of the licensed sets, changed as somebody would change them who knows how the
 // detector works. Prints a table and no text of the sets.
 //
-//   node --import tsx scripts/attack-detector.ts [--raw] [--artefact NAME] [REPLIES A CLASS [PATTERN]]
+//   node --import tsx scripts/attack-detector.ts [--raw] [--artifact NAME] [REPLIES A CLASS [PATTERN]]
 //
 // 150 replies a class by default; PATTERN picks rows by name and leaves the rest out; --raw switches off what the detector does to lookalike letters.
 //
@@ -12,7 +12,7 @@ import { createReadStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { EROSION_ARTEFACTS, loadErosionDetector } from '../lib/detection/erosion/load-erosion.js'
+import { EROSION_ARTIFACTS, loadErosionDetector } from '../lib/detection/erosion/load-erosion.js'
 import type { ErosionDetector, ErosionVerdict } from '../lib/detection/erosion/erosion.js'
 import { Embedder } from '../lib/embedding/embedder.js'
 import { numberedLines } from '../lib/monitor/transcript-lines.js'
@@ -27,7 +27,7 @@ interface Turn {
 type Attack = (turn: Turn, at: number) => Turn[]
 
 const { values: flags, positionals } = parseArgs({
-  options: { raw: { type: 'boolean', default: false }, artefact: { type: 'string', default: 'default' } },
+  options: { raw: { type: 'boolean', default: false }, artifact: { type: 'string', default: 'default' } },
   allowPositionals: true,
 })
 const [COUNT, PATTERN] = [Number(positionals[0] ?? 150), positionals[1]]
@@ -138,7 +138,7 @@ const percent = (part: readonly boolean[]): string => `${((100 * part.filter(Boo
 
 using embedder = await Embedder.load({ cache: false, onTruncated: () => undefined })
 const detector: ErosionDetector = await loadErosionDetector(embedder, {
-  artefact: EROSION_ARTEFACTS[flags.artefact as keyof typeof EROSION_ARTEFACTS],
+  artifact: EROSION_ARTIFACTS[flags.artifact as keyof typeof EROSION_ARTIFACTS],
 })
 if (flags.raw) detector.normalize = (text) => text
 const { deviation } = detector.thresholds.scale

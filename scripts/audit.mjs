@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What comes from others: every locked package has a checksum and a licence that may be passed on; known vulnerabilities where their data can be had.
+// What comes from others: every locked package has a checksum and a license that may be passed on; known vulnerabilities where their data can be had.
 //
 // usage: npm run audit [-- --strict]
 //
@@ -10,7 +10,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { crates, isAllowed } from './prebuild/crate-licences.mjs'
+import { crates, isAllowed } from './prebuild/crate-licenses.mjs'
 import { reportFailure, root } from './setup/run.mjs'
 import { findTools } from './setup/toolchain.mjs'
 
@@ -19,7 +19,7 @@ const checks = {
     const lacking = npmPackages().filter(({ integrity }) => !/^sha(512|384)-/.test(integrity ?? ''))
     return result(lacking, `${npmPackages().length} packages are locked by SHA-512`)
   },
-  'npm licences': () => {
+  'npm licenses': () => {
     const shipped = npmPackages().filter(({ dev, devOptional, peer }) => !dev && !devOptional && !peer)
     const refused = shipped.filter(({ license }) => !isAllowed(license ?? ''))
     return result(refused, `${shipped.length} packages that are installed with gabion`)
@@ -36,7 +36,7 @@ const checks = {
       `${others.length} crates are locked by SHA-256`,
     )
   },
-  'crate licences': async ({ cargo }) => {
+  'crate licenses': async ({ cargo }) => {
     const all = await crates(cargo)
     return result(
       all.filter(({ license }) => !isAllowed(license ?? '')),
@@ -51,7 +51,7 @@ const checks = {
     const found = Object.values(report.vulnerabilities).map(({ name, severity }) => ({ name: `${name} (${severity})` }))
     return result(found, 'no known vulnerability')
   },
-  'crate sources': ({ cargo }) => cargoDeny(cargo, ['bans', 'licenses', 'sources'], 'no banned crate, licence or source by cargo-deny'),
+  'crate sources': ({ cargo }) => cargoDeny(cargo, ['bans', 'licenses', 'sources'], 'no banned crate, license or source by cargo-deny'),
   'crate advisories': ({ cargo }) => cargoDeny(cargo, ['advisories'], 'no known vulnerability'),
 }
 

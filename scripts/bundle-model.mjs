@@ -102,7 +102,7 @@ async function writeManifest(folder) {
     format: 'gabion-model-1',
     name: model,
     revision: null,
-    licence: 'Apache-2.0',
+    license: 'Apache-2.0',
     source: { ...source, registry: 'PyPI', sha256: wheelHash },
     files,
   }

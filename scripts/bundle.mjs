@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { build } from 'esbuild'
-import { bundledPackages, writeBundledLicences } from './bundled-packages.mjs'
+import { bundledPackages, writeBundledLicenses } from './bundled-packages.mjs'
 import { root } from './setup/run.mjs'
 
 const folder = process.argv[2] ?? join(root, 'dist')
@@ -103,4 +103,4 @@ async function fewFilesForMain() {
 }
 
 await build({ ...options, plugins: [echarts, await fewFilesForMain()] })
-writeBundledLicences(join(folder, 'NOTICES.bundled.txt'))
+writeBundledLicenses(join(folder, 'NOTICES.bundled.txt'))

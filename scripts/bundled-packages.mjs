@@ -7,13 +7,13 @@ import { root } from './setup/run.mjs'
 
 export const bundledPackages = ['@sinclair/typebox', '@zip.js/zip.js', 'lru-cache']
 
-/** Writes their licences into a file beside the code, as all of them ask for. */
-export function writeBundledLicences(file) {
+/** Writes their licenses into a file beside the code, as all of them ask for. */
+export function writeBundledLicenses(file) {
   const texts = bundledPackages.map((name) => {
     const folder = join(root, 'node_modules', name)
     const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-    const licence = readdirSync(folder).find((entry) => /^licen[cs]e(\.md|\.txt)?$/i.test(entry))
-    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, licence), 'utf8').trim()}\n`
+    const text = readdirSync(folder).find((entry) => /^licen[cs]e(\.md|\.txt)?$/i.test(entry))
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, text), 'utf8').trim()}\n`
   })
   writeFileSync(file, `Parts of these packages are in the JavaScript code of this folder.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`)
 }

@@ -8,8 +8,8 @@
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { formatArtefact, parseArtefact } from '../lib/detection/erosion/artefact.js'
-import { EROSION_ARTEFACTS } from '../lib/detection/erosion/load-erosion.js'
+import { formatArtifact, parseArtifact } from '../lib/detection/erosion/artifact.js'
+import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
 import { measureScorer, type LeaveOutPlan } from '../lib/detection/training/leave-out.js'
 import { prepareSets, shippedPlan } from '../lib/detection/training/prepare.js'
@@ -45,17 +45,17 @@ const sets = await prepareSets(embedder, shippedPlan(fileURLToPath(new URL('../d
 console.log(`vectors ready after ${seconds()}`)
 
 const variants = Object.keys(VARIANTS) as Variant[]
-const first = new Map(variants.map((variant) => [variant, formatArtefact(trainVariant(variant, sets).artefact)]))
+const first = new Map(variants.map((variant) => [variant, formatArtifact(trainVariant(variant, sets).artifact)]))
 console.log(`all variants trained after ${seconds()}`)
 for (const [variant, text] of first) {
-  const shipped = await readFile(EROSION_ARTEFACTS[variant], 'utf8')
+  const shipped = await readFile(EROSION_ARTIFACTS[variant], 'utf8')
   // The shipped file is an earlier run's; where it was made with another arithmetic, a second run takes its place.
-  if (parseArtefact(shipped, variant).recipe.arithmetic === sets.arithmetic) {
+  if (parseArtifact(shipped, variant).recipe.arithmetic === sets.arithmetic) {
     check(shipped === text, `${variant}: the bytes of the shipped file`)
     continue
   }
-  check(formatArtefact(trainVariant(variant, sets).artefact) === text, `${variant}: the same bytes in a second training`)
-  const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtefact(each, variant).head, sets.keptAside))
+  check(formatArtifact(trainVariant(variant, sets).artifact) === text, `${variant}: the same bytes in a second training`)
+  const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtifact(each, variant).head, sets.keptAside))
   const most = Math.max(...logits[0]!.map((logit, row) => Math.abs(logit - logits[1]![row]!)))
   check(most < OTHER_ARITHMETIC, `${variant}: within ${most.toFixed(3)} of the shipped file's logits, which another arithmetic made`)
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Makes prebuilds/<target> for the package: addon, runtime library, and the licence texts of what is inside them.
+// Makes prebuilds/<target> for the package: addon, runtime library, and the license texts of what is inside them.
 //
 // usage: node scripts/prebuild.mjs [--arch x64|arm64]… [--verbose]      without --arch: this machine's
 
@@ -12,7 +12,7 @@ import { arm64Strip, buildArm64Addon } from './arm64/cross-build.mjs'
 import { buildAddon, installAddon, nativeRelease } from './build-native.mjs'
 import { checkPrebuild } from './check-prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
-import { crateLicences } from './prebuild/crate-licences.mjs'
+import { crateLicenses } from './prebuild/crate-licenses.mjs'
 import { lowerGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
@@ -42,7 +42,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   lowerGlibc(join(staged, 'gabion.node'))
   copyFileSync(join(sdk, 'LICENSE.txt'), join(staged, 'LICENSE.onnxruntime.txt'))
   copyFileSync(join(sdk, 'ThirdPartyNotices.txt'), join(staged, 'NOTICES.onnxruntime.txt'))
-  writeFileSync(join(staged, 'NOTICES.tokenizer.txt'), await crateLicences(found.cargo.path))
+  writeFileSync(join(staged, 'NOTICES.tokenizer.txt'), await crateLicenses(found.cargo.path))
   writeChecksums(staged)
   const facts = await checkPrebuild(staged, target)
   const folder = join(root, 'prebuilds', target)

@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { readArtefact, writeArtefact, type ErosionArtefact } from '../detection/erosion/artefact.js'
+import { readArtifact, writeArtifact, type ErosionArtifact } from '../detection/erosion/artifact.js'
 import { LiveCalibration } from '../detection/erosion/live-calibration.js'
-import { EROSION_ARTEFACTS } from '../detection/erosion/load-erosion.js'
+import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import type { Threshold } from '../detection/erosion/thresholds.js'
 import { byConversation, highestStatistic, thresholdsFrom, type ConversationLogits } from '../detection/training/conversation-scores.js'
 import { BUDGETS } from '../detection/training/recipe.js'
@@ -19,7 +19,7 @@ import { count } from './wording.js'
 
 interface CalibrateFlags extends EmbedderFlags {
   out: string
-  artefact: string
+  artifact: string
   alert: number
   elevated: number
   cache?: string
@@ -35,8 +35,8 @@ export function calibrateCommand(): Command {
       'Sets the thresholds of a detector so that no more than a given share of benign conversations reaches them, and says how sure that is. With --live: moves them with the traffic of a deployment, within bounds, call after call.',
     )
     .argument('[file...]', 'benign conversations, as for "train"; labels are not needed')
-    .requiredOption('-o, --out <file>', 'where the calibrated artefact goes')
-    .option('--artefact <file>', 'the detector to calibrate', EROSION_ARTEFACTS.default)
+    .requiredOption('-o, --out <file>', 'where the calibrated artifact goes')
+    .option('--artifact <file>', 'the detector to calibrate', EROSION_ARTIFACTS.default)
     .option('--alert <share>', 'benign conversations that may raise an alert', parseShare, BUDGETS.alert)
     .option('--elevated <share>', 'benign conversations that may become elevated', parseShare, BUDGETS.elevated)
     .option(
@@ -48,8 +48,8 @@ export function calibrateCommand(): Command {
     addEmbedderOptions(addCache(command)),
     [
       'gabion detector calibrate benign.jsonl --alert 0.01 --out ours.json',
-      'gabion detector calibrate today.jsonl --artefact ours.json --live traffic.json --out live.json',
-      'gabion detector calibrate --artefact ours.json --live traffic.json --revert --out live.json',
+      'gabion detector calibrate today.jsonl --artifact ours.json --live traffic.json --out live.json',
+      'gabion detector calibrate --artifact ours.json --live traffic.json --revert --out live.json',
     ],
     calibrate,
   )
@@ -60,16 +60,16 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
   if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert goes with --live')
   if (revert && files.length > 0) throw new GabionError('INVALID_ARGUMENT', '--revert takes no conversations')
   if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'give one or more files of benign conversations')
-  const artefact = await readArtefact(flags.artefact)
+  const artifact = await readArtifact(flags.artifact)
   using embedder = await openEmbedder(flags, { cache: false })
-  const sets = await readSets(context, embedder, flags, artefact, files, 'safe')
+  const sets = await readSets(context, embedder, flags, artifact, files, 'safe')
   const all = sets.flatMap(({ exchanges }) => exchanges)
   const unsafe = new Set(all.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
   if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labelled unsafe, left out`)
   const benign = all.filter(({ conversation }) => !unsafe.has(conversation))
-  const conversations = byConversation(benign, logitsAtRunTime(artefact.head, benign, artefact.thresholds.scale.median))
+  const conversations = byConversation(benign, logitsAtRunTime(artifact.head, benign, artifact.thresholds.scale.median))
   if (live !== undefined) {
-    await follow(context, artefact, conversations, { state: live, out: flags.out, revert })
+    await follow(context, artifact, conversations, { state: live, out: flags.out, revert })
     return
   }
   const { model, modelHash, precision } = embedder.info
@@ -77,7 +77,7 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
     source: files.map((file) => basename(file)).join(', '),
     embedder: { model, hash: modelHash, precision },
   })
-  await writeArtefact(flags.out, { ...artefact, thresholds })
+  await writeArtifact(flags.out, { ...artifact, thresholds })
   const { output } = context
   const { elevated, alert } = thresholds.levels.max
   if (output.json) await output.jsonLine({ file: flags.out, conversations: conversations.length, ...thresholds })
@@ -90,21 +90,21 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
 /** Moves the thresholds with the traffic kept in a file, and writes both. */
 async function follow(
   { output }: Context,
-  artefact: ErosionArtefact,
+  artifact: ErosionArtifact,
   conversations: readonly ConversationLogits[],
   { state, out, revert }: { state: string; out: string; revert: boolean },
 ): Promise<void> {
   const live = existsSync(state)
     ? LiveCalibration.parse(await readFile(state, 'utf8'), state)
-    : new LiveCalibration(artefact.thresholds, 'max')
-  const { hash, precision } = artefact.thresholds.embedder
+    : new LiveCalibration(artifact.thresholds, 'max')
+  const { hash, precision } = artifact.thresholds.embedder
   if (live.base.embedder.hash !== hash || live.base.embedder.precision !== precision) {
-    throw new GabionError('ARTEFACT_INVALID', `${state} follows thresholds of another embedder than the detector's: begin with a new file`)
+    throw new GabionError('ARTIFACT_INVALID', `${state} follows thresholds of another embedder than the detector's: begin with a new file`)
   }
   if (revert) live.revert()
   for (const conversation of conversations) live.add(highestStatistic(conversation, live.base.scale, 'max'))
   const thresholds = live.thresholds()
-  await writeArtefact(out, { ...artefact, thresholds })
+  await writeArtifact(out, { ...artifact, thresholds })
   await writeWhole(state, `${JSON.stringify(live)}\n`)
   const watch = live.watch()
   const { elevated, alert } = thresholds.levels.max

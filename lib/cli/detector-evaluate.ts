@@ -1,8 +1,8 @@
 // Owns `gabion detector evaluate`: a detector measured on labelled conversations.
 
 import { Command } from 'commander'
-import { readArtefact } from '../detection/erosion/artefact.js'
-import { EROSION_ARTEFACTS } from '../detection/erosion/load-erosion.js'
+import { readArtifact } from '../detection/erosion/artifact.js'
+import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import { evaluate as evaluateSet, type Evaluation } from '../detection/training/evaluate.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, readSets } from './detector-sets.js'
@@ -10,7 +10,7 @@ import { evaluationTable } from './detector-tables.js'
 import { writeWhole } from './pending-file.js'
 
 interface EvaluateFlags extends EmbedderFlags {
-  artefact: string
+  artifact: string
   report?: string
   cache?: string
 }
@@ -21,7 +21,7 @@ export function evaluateCommand(): Command {
     .summary('measure a detector on labelled conversations')
     .description('Areas, recall at false-alarm budgets, alerts a 1,000 benign exchanges, lead time and calibration, a table a file.')
     .argument('<file...>', 'labelled conversations, as for "train"')
-    .option('--artefact <file>', 'the detector to measure', EROSION_ARTEFACTS.default)
+    .option('--artifact <file>', 'the detector to measure', EROSION_ARTIFACTS.default)
     .option('--report <file>', 'also write a page with tables and plots (HTML, loads nothing)')
   return finishCommand<EvaluateFlags>(
     addEmbedderOptions(addCache(command)),
@@ -32,10 +32,10 @@ export function evaluateCommand(): Command {
 
 async function evaluate(context: Context, flags: EvaluateFlags, files: string[]): Promise<undefined> {
   using embedder = await openEmbedder(flags, { cache: false })
-  const artefact = await readArtefact(flags.artefact)
+  const artifact = await readArtifact(flags.artifact)
   const evaluations: Evaluation[] = []
-  for (const { name, exchanges } of await readSets(context, embedder, flags, artefact, files)) {
-    const evaluation = evaluateSet(name, exchanges, artefact)
+  for (const { name, exchanges } of await readSets(context, embedder, flags, artifact, files)) {
+    const evaluation = evaluateSet(name, exchanges, artifact)
     evaluations.push(evaluation)
     if (context.output.json) await context.output.jsonLine(evaluation)
     else await context.output.line(`${evaluationTable(evaluation)}\n`)
@@ -43,7 +43,7 @@ async function evaluate(context: Context, flags: EvaluateFlags, files: string[])
   if (flags.report === undefined) return
   const { evaluationPage } = await import('../report/evaluation-page.js')
   const { model, precision } = embedder.info
-  const facts = { detector: artefact.name, thresholds: artefact.thresholds.source, engine: `${model} ${precision}` }
+  const facts = { detector: artifact.name, thresholds: artifact.thresholds.source, engine: `${model} ${precision}` }
   await writeWhole(flags.report, evaluationPage(evaluations, facts))
   context.output.note(`report: ${flags.report}`)
 }

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import type { ErosionArtefact } from '../detection/erosion/artefact.js'
+import type { ErosionArtifact } from '../detection/erosion/artifact.js'
 import { RefusalReader } from '../detection/erosion/lexicon.js'
 import { readCorpus, type Label } from '../detection/training/corpus.js'
 import { embedExchanges, exchangesOf, type EmbeddedExchange } from '../detection/training/exchanges.js'
@@ -27,28 +27,28 @@ export interface EmbeddedSet {
  * Reads files and embeds what they hold as a detector wants it.
  *
  * @param label - label for conversations that have none
- * @throws GabionError `ARTEFACT_INVALID` when the detector belongs to another model, `TRANSCRIPT_INVALID` naming file, line and field
+ * @throws GabionError `ARTIFACT_INVALID` when the detector belongs to another model, `TRANSCRIPT_INVALID` naming file, line and field
  */
 export async function readSets(
   context: Context,
   embedder: Embedder,
   flags: { cache?: string },
-  artefact: ErosionArtefact,
+  artifact: ErosionArtifact,
   files: readonly string[],
   label?: Label,
 ): Promise<EmbeddedSet[]> {
-  if (embedder.info.model !== artefact.embedder.model) {
+  if (embedder.info.model !== artifact.embedder.model) {
     throw new GabionError(
-      'ARTEFACT_INVALID',
-      `the detector was trained on vectors of ${artefact.embedder.model}, this is ${embedder.info.model}`,
+      'ARTIFACT_INVALID',
+      `the detector was trained on vectors of ${artifact.embedder.model}, this is ${embedder.info.model}`,
     )
   }
-  const store = await VectorStore.open(embedder, artefact.windows, flags.cache ?? null)
+  const store = await VectorStore.open(embedder, artifact.windows, flags.cache ?? null)
   const steps = new ProgressSteps(context.output)
   const sets: EmbeddedSet[] = []
   for (const file of files) {
     const corpus = await readCorpus(file, nameOf(file), label === undefined ? undefined : { label })
-    const exchanges = await embedExchanges(exchangesOf(corpus, 'all'), store, new RefusalReader(artefact.lexicon), {
+    const exchanges = await embedExchanges(exchangesOf(corpus, 'all'), store, new RefusalReader(artifact.lexicon), {
       signal: context.signal,
       onProgress: (progress) => {
         steps.report({ doing: 'embedding texts', ...progress })

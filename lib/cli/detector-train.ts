@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { readArtefact, writeArtefact } from '../detection/erosion/artefact.js'
-import { EROSION_ARTEFACTS } from '../detection/erosion/load-erosion.js'
+import { readArtifact, writeArtifact } from '../detection/erosion/artifact.js'
+import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import { adaptHead } from '../detection/training/few-shot.js'
 import { prepareSets, shippedPlan, type TrainingPlan } from '../detection/training/prepare.js'
 import { VARIANTS, type RecipeSet, type Variant } from '../detection/training/recipe.js'
@@ -26,7 +26,7 @@ interface TrainFlags extends EmbedderFlags {
   variant?: Variant
   mass: number
   adapt?: boolean
-  artefact?: string
+  artifact?: string
   cache?: string
   tables: boolean
 }
@@ -42,7 +42,7 @@ export function trainCommand(): Command {
       'Trains heads on labelled conversations (JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}), on the sets of a folder, or on both. Prints every set left out in turn, beside the controls. With --adapt: pulls a finished head towards 10 to 500 conversations and says what that is worth.',
     )
     .argument('[file...]', 'your own labelled conversations')
-    .requiredOption('-o, --out <file|folder>', 'where the artefact goes: a .json file, or a folder for all variants')
+    .requiredOption('-o, --out <file|folder>', 'where the artifact goes: a .json file, or a folder for all variants')
     .option('--sets <folder>', "gabion's own sets (default in a checkout without files: data/)")
     .addOption(
       new Option(
@@ -52,7 +52,7 @@ export function trainCommand(): Command {
     )
     .option('--mass <n>', 'weight of each class of your own files, where a set of the recipe has about 0.5', parseMass, 1)
     .option('--adapt', 'adapt a finished head to the files instead of training a new one')
-    .option('--artefact <file>', 'with --adapt: the head to start from (default: the bundled one)')
+    .option('--artifact <file>', 'with --adapt: the head to start from (default: the bundled one)')
     .option('--no-tables', 'skip the tables, which take most of the time')
   return finishCommand<TrainFlags>(
     addEmbedderOptions(addCache(command)),
@@ -77,11 +77,11 @@ async function train(context: Context, flags: TrainFlags, files: string[]): Prom
   const variants = flags.variant !== undefined ? [flags.variant] : single ? (['default'] as const) : (Object.keys(VARIANTS) as Variant[])
   if (!single) await mkdir(flags.out, { recursive: true })
   for (const variant of variants) {
-    const { artefact, crossValidated } = trainVariant(variant, sets, { signal, onProgress: steps.report })
-    const file = single ? flags.out : join(flags.out, basename(EROSION_ARTEFACTS[variant]))
-    await writeArtefact(file, artefact)
+    const { artifact, crossValidated } = trainVariant(variant, sets, { signal, onProgress: steps.report })
+    const file = single ? flags.out : join(flags.out, basename(EROSION_ARTIFACTS[variant]))
+    await writeArtifact(file, artifact)
     steps.stop()
-    if (output.json) await output.jsonLine({ file, variant, crossValidated, thresholds: artefact.thresholds })
+    if (output.json) await output.jsonLine({ file, variant, crossValidated, thresholds: artifact.thresholds })
     else
       await output.line(
         `${file}: ${count(sets.training.length, 'exchange')}, cross-validated AUROC ${crossValidated.map(({ set, auroc }) => `${set} ${auroc.toFixed(3)}`).join(', ')}`,
@@ -106,7 +106,7 @@ function planOf(flags: TrainFlags, files: readonly string[]): TrainingPlan {
   const own = files.map((file): RecipeSet => ({
     name: nameOf(file),
     file,
-    licence: 'own',
+    license: 'own',
     taken: 'all',
     mass: { unsafe: flags.mass, safe: flags.mass },
     trained: folder === undefined ? 0.6 : 1,
@@ -116,19 +116,19 @@ function planOf(flags: TrainFlags, files: readonly string[]): TrainingPlan {
 
 async function adapt(context: Context, embedder: Embedder, flags: TrainFlags, files: readonly string[]): Promise<void> {
   if (files.length === 0) throw new GabionError('INVALID_ARGUMENT', '--adapt needs files of labelled conversations')
-  const artefact = await readArtefact(flags.artefact ?? EROSION_ARTEFACTS.default)
-  const sets = await readSets(context, embedder, flags, artefact, files)
+  const artifact = await readArtifact(flags.artifact ?? EROSION_ARTIFACTS.default)
+  const sets = await readSets(context, embedder, flags, artifact, files)
   const { head, c, shipped, adapted, gain } = adaptHead(
-    artefact.head,
+    artifact.head,
     sets.flatMap(({ exchanges }) => exchanges),
   )
   const worth = gain[0] > 0 ? 'gain' : 'no gain that the conversations can show'
-  await writeArtefact(flags.out, {
-    ...artefact,
-    name: `${artefact.name}, adapted`,
+  await writeArtifact(flags.out, {
+    ...artifact,
+    name: `${artifact.name}, adapted`,
     head,
-    recipe: { ...artefact.recipe, adapted: true, adaptedC: c },
-    thresholds: { ...artefact.thresholds, source: `${artefact.thresholds.source}; not set anew for the adapted head: calibrate it` },
+    recipe: { ...artifact.recipe, adapted: true, adaptedC: c },
+    thresholds: { ...artifact.thresholds, source: `${artifact.thresholds.source}; not set anew for the adapted head: calibrate it` },
   })
   const { output } = context
   if (output.json) await output.jsonLine({ file: flags.out, c, shipped, adapted, gain, worth })

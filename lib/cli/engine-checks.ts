@@ -61,7 +61,7 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
     check(
       'model',
       'ok',
-      `${info.model} ${info.precision}, ${String(info.dimensions)} dimensions, up to ${String(info.maxSequenceLength)} tokens, ${info.licence}`,
+      `${info.model} ${info.precision}, ${String(info.dimensions)} dimensions, up to ${String(info.maxSequenceLength)} tokens, ${info.license}`,
     ),
     await checkChecksums(info.folder),
     checkProviders(open),

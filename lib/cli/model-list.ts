@@ -115,12 +115,12 @@ async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
   }
   for (const model of kept.filter(({ name }) => KNOWN_MODELS.every((known) => known.name !== name))) {
     const { precisions, bytes } = await graphsOf(model)
-    const { name, folder, dimensions, maxSequenceLength, licence, revision } = model
+    const { name, folder, dimensions, maxSequenceLength, license, revision } = model
     if (output.json)
-      await output.jsonLine({ name, state: 'ready', folder, precisions, bytes, dimensions, maxSequenceLength, licence, revision })
+      await output.jsonLine({ name, state: 'ready', folder, precisions, bytes, dimensions, maxSequenceLength, license, revision })
     else {
       await output.line(`${output.colors.bold(name.padEnd(38))} ready: ${precisions.join(', ')}, ${megabytes(bytes)}`)
-      await output.line(output.colors.dim(`  ${String(dimensions)} dimensions, ${String(maxSequenceLength)} tokens, ${licence}, ${folder}`))
+      await output.line(output.colors.dim(`  ${String(dimensions)} dimensions, ${String(maxSequenceLength)} tokens, ${license}, ${folder}`))
     }
   }
   if (!output.json) output.note('"gabion model pull NAME" brings a model here; it is also done when a model is first used.')
@@ -130,13 +130,13 @@ async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
 async function printRow(output: Context['output'], row: Row): Promise<void> {
   const { bold, dim, yellow } = output.colors
   const { known, state, precisions, bytes } = row
-  const { name, architecture, layers, dimensions, maxSequenceLength, languages, licence, hardware } = known
+  const { name, architecture, layers, dimensions, maxSequenceLength, languages, license, hardware } = known
   const download = `: ${megabytes(known.downloadMegabytes * 1e6)} to download`
   const size = precisions.length === 0 ? (state === 'not here' ? download : '') : `: ${precisions.join(', ')}, ${megabytes(bytes)}`
   await output.line(`${bold(name.padEnd(38))} ${state}${size}`)
   const tokens = maxSequenceLength === null ? '128 or 256' : String(maxSequenceLength)
   await output.line(
-    dim(`  ${architecture}, ${String(layers)} layers, ${String(dimensions)} dimensions, ${tokens} tokens, ${languages}, ${licence}`),
+    dim(`  ${architecture}, ${String(layers)} layers, ${String(dimensions)} dimensions, ${tokens} tokens, ${languages}, ${license}`),
   )
   await output.line(`  best for ${known.bestFor}`)
   const speed =

@@ -1,15 +1,15 @@
-// Owns `gabion model`: converting one, checking files, licences; listing and pulling lie in files of their own.
+// Owns `gabion model`: converting one, checking files, licenses; listing and pulling lie in files of their own.
 
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import {
-  bundledModelLicences,
+  bundledModelLicenses,
   readModelFolder,
-  readModelLicence,
+  readModelLicense,
   requireVerified,
   verifyModel,
   type GraphPrecision,
-  type ModelLicence,
+  type ModelLicense,
 } from '../models/index.js'
 import { verifyBinaries } from '../binary-checksums.js'
 import { GabionError } from '../errors.js'
@@ -28,7 +28,7 @@ interface ConvertFlags extends CommonOptions {
   overwrite?: boolean
 }
 
-interface LicenceFlags extends CommonOptions {
+interface LicenseFlags extends CommonOptions {
   full?: boolean
   out?: string
 }
@@ -36,13 +36,13 @@ interface LicenceFlags extends CommonOptions {
 /** The command `model` with its subcommands. */
 export function modelCommand(): Command {
   return new Command('model')
-    .summary('list, pull, convert and verify models, and their licences')
-    .description('Known and local models: what there is, download from the hub, conversion to ONNX, checksums, licences.')
+    .summary('list, pull, convert and verify models, and their licenses')
+    .description('Known and local models: what there is, download from the hub, conversion to ONNX, checksums, licenses.')
     .addCommand(listCommand())
     .addCommand(pullCommand())
     .addCommand(convertCommand())
     .addCommand(verifyCommand())
-    .addCommand(licencesCommand())
+    .addCommand(licensesCommand())
 }
 
 function convertCommand(): Command {
@@ -71,15 +71,15 @@ function verifyCommand(): Command {
   return finishCommand<CommonOptions>(command, ['gabion model verify', 'gabion model verify ./my-model --json'], verify)
 }
 
-function licencesCommand(): Command {
-  const command = new Command('licences')
-    .summary('licences and notices')
+function licensesCommand(): Command {
+  const command = new Command('licenses')
+    .summary('licenses and notices')
     .description('Shows under which terms gabion, its parts and its models may be used, and whom to name.')
     .argument('[name|folder...]', 'models (default: those that come with gabion)')
-    .option('--full', 'with the whole licence texts')
+    .option('--full', 'with the whole license texts')
     .option('-o, --out <file>', 'write them to a file for a delivery: everything, whole')
-  const examples = ['gabion model licences', 'gabion model licences all-mpnet-base-v2 --out NOTICE.txt']
-  return finishCommand<LicenceFlags>(command, examples, licences)
+  const examples = ['gabion model licenses', 'gabion model licenses all-mpnet-base-v2 --out NOTICE.txt']
+  return finishCommand<LicenseFlags>(command, examples, licenses)
 }
 
 async function convert({ output, signal }: Context, flags: ConvertFlags, [source = '']: string[]): Promise<undefined> {
@@ -163,11 +163,11 @@ async function tryToLoad(folder: string): Promise<{ precision: string; selfTestC
   return { precision, selfTestCosine: Math.min(1, dot / Math.sqrt(squares * storedSquares)) }
 }
 
-async function licences({ output }: Context, flags: LicenceFlags, models: string[]): Promise<undefined> {
+async function licenses({ output }: Context, flags: LicenseFlags, models: string[]): Promise<undefined> {
   const found =
     models.length === 0
-      ? await bundledModelLicences()
-      : await Promise.all(models.map(async (model) => readModelLicence(await locate(model))))
+      ? await bundledModelLicenses()
+      : await Promise.all(models.map(async (model) => readModelLicense(await locate(model))))
   if (output.json) {
     for (const { text, ...rest } of found) await output.jsonLine(flags.full === true ? { ...rest, text } : rest)
     return undefined
@@ -175,19 +175,19 @@ async function licences({ output }: Context, flags: LicenceFlags, models: string
   const ours = (await readFile(packagePath('NOTICE'), 'utf8')).trimEnd()
   if (flags.out !== undefined) {
     const file = await PendingFile.create(flags.out)
-    const parts = [ours, ...found.map((licence) => `${licence.name}\n${'='.repeat(licence.name.length)}\n${termsOf(licence, true)}`)]
+    const parts = [ours, ...found.map((license) => `${license.name}\n${'='.repeat(license.name.length)}\n${termsOf(license, true)}`)]
     await file.append(`${parts.join('\n\n')}\n`)
     await file.complete()
     output.note(`${flags.out}: gabion, its parts, ${found.map(({ name }) => name).join(', ')}`)
     return undefined
   }
   if (models.length === 0) await output.line(ours)
-  for (const licence of found) await output.line(`\n${output.colors.bold(licence.name)}\n${termsOf(licence, flags.full === true)}`)
+  for (const license of found) await output.line(`\n${output.colors.bold(license.name)}\n${termsOf(license, flags.full === true)}`)
   return undefined
 }
 
-function termsOf({ licence, notice, text }: ModelLicence, full: boolean): string {
-  return [`licence: ${licence}`, ...(notice === null ? [] : [notice.trimEnd()]), ...(full && text !== null ? [text.trimEnd()] : [])].join(
+function termsOf({ license, notice, text }: ModelLicense, full: boolean): string {
+  return [`license: ${license}`, ...(notice === null ? [] : [notice.trimEnd()]), ...(full && text !== null ? [text.trimEnd()] : [])].join(
     '\n\n',
   )
 }

@@ -29,7 +29,7 @@ interface MonitorFlags extends EmbedderFlags {
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
-  artefact?: string
+  artifact?: string
   lexicon?: string[]
   policy?: string
   benign?: string
@@ -51,7 +51,7 @@ export function monitorCommand(): Command {
         .choices(DETECTORS)
         .default(undefined, `"${DEFAULT_DETECTOR}", or "classic" with one of its settings`),
     )
-    .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option('--artifact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
     .option(
       '--lexicon <language|file>',
       'erosion: how replies decline, "en", "de", "fr" or a file; may be given again (default: "en")',
@@ -144,7 +144,7 @@ async function writeReports({ output }: Context, reports: ReportFiles, facts: Re
 }
 
 async function openMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
-  const { preset, safeText, projection, artefact } = flags
+  const { preset, safeText, projection, artifact } = flags
   const refusals = await loadLexicons(flags.lexicon)
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
@@ -154,8 +154,8 @@ async function openMonitor({ output, signal }: Context, embedder: Embedder, flag
     embedder,
     ...(flags.detector !== undefined && { detector: flags.detector }),
     ...(Object.keys(classic).length > 0 && { classic }),
-    ...((artefact !== undefined || refusals !== null) && {
-      erosion: { ...(artefact !== undefined && { artefact }), ...(refusals !== null && { lexicon: refusals.lexicons }) },
+    ...((artifact !== undefined || refusals !== null) && {
+      erosion: { ...(artifact !== undefined && { artifact }), ...(refusals !== null && { lexicon: refusals.lexicons }) },
     }),
   })
   if (flags.policy === undefined) return monitor

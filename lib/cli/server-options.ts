@@ -11,7 +11,7 @@ import { addEmbedderOptions, openEmbedder, parseCount, type Context, type Embedd
 /** Flags of `serve`, `worker` and `proxy`. */
 export interface ServerFlags extends EmbedderFlags {
   detector?: DetectorName
-  artefact?: string
+  artifact?: string
   cacheMib?: number
   redis?: string
   redisPrefix: string
@@ -23,7 +23,7 @@ export interface ServerFlags extends EmbedderFlags {
 export function addServerOptions(command: Command): Command {
   return addEmbedderOptions(command)
     .addOption(new Option('-d, --detector <name>', 'which detector judges').choices(DETECTORS).default(DEFAULT_DETECTOR))
-    .option('--artefact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option('--artifact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'keep conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
     .option('--redis-prefix <name>', 'what the names of all keys there begin with', 'gabion')
@@ -71,11 +71,11 @@ function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: numbe
   return { cache: cacheMib === 0 ? false : { maxBytes: cacheMib * 1024 * 1024 } }
 }
 
-async function openServerMonitor(embedder: Embedder, { detector, artefact }: ServerFlags): Promise<Monitor> {
+async function openServerMonitor(embedder: Embedder, { detector, artifact }: ServerFlags): Promise<Monitor> {
   return await Monitor.load({
     embedder,
     ...(detector !== undefined && { detector }),
-    ...(artefact !== undefined && { erosion: { artefact } }),
+    ...(artifact !== undefined && { erosion: { artifact } }),
   })
 }
 

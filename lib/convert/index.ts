@@ -13,7 +13,7 @@ export { listKeptModels, locateModel } from './kept-models.js'
  * Converts the checkpoint of a sentence-transformers folder into ONNX graphs for gabion, without Python.
  *
  * For each precision `onnx/` gets a weights file in safetensors form and a small graph that refers to it; see the weight
- * layout for names and shapes. The model folder's configuration, tokenizer, model card and licence files are copied.
+ * layout for names and shapes. The model folder's configuration, tokenizer, model card and license files are copied.
  * The new folder appears whole or not at all.
  *
  * @returns the manifest that was written

@@ -167,8 +167,8 @@ async function writeModelManifest(folder: string, name: string, revision: string
     const path = join(folder, file)
     files.push({ file, bytes: (await stat(path)).size, sha256: await sha256OfFiles([path]) })
   }
-  const { licence } = await readModelFolder(folder)
-  const manifest = { format: MODEL_MANIFEST_FORMAT, name, revision, licence, files }
+  const { license } = await readModelFolder(folder)
+  const manifest = { format: MODEL_MANIFEST_FORMAT, name, revision, license, files }
   await writeFile(join(folder, MODEL_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
 }
 

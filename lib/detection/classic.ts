@@ -136,13 +136,13 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     const field = (name: keyof ClassicState): number => {
       const number = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
       if (typeof number !== 'number' || !Number.isFinite(number)) {
-        throw new GabionError('ARTEFACT_INVALID', `field '${name}' of a classic state must be a finite number`)
+        throw new GabionError('ARTIFACT_INVALID', `field '${name}' of a classic state must be a finite number`)
       }
       return number
     }
     const scored = field('scored')
     if (!Number.isInteger(scored) || scored < 0) {
-      throw new GabionError('ARTEFACT_INVALID', `field 'scored' of a classic state must be an integer of 0 or more, got ${String(scored)}`)
+      throw new GabionError('ARTIFACT_INVALID', `field 'scored' of a classic state must be an integer of 0 or more, got ${String(scored)}`)
     }
     const [risk, drift, cumulative, userCumulative] = [field('risk'), field('drift'), field('cumulative'), field('userCumulative')]
     return { scored, risk, drift, cumulative, userCumulative }

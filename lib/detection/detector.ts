@@ -89,7 +89,7 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
   /**
    * Checks a state that comes from outside (a file, a request) and gives it back typed.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming the field
+   * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
   checkState(value: unknown): State
 }

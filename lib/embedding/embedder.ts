@@ -39,7 +39,7 @@ export interface EmbedderInfo {
   dimensions: number
   /** Tokens, special tokens included; longer texts are cut and reported. */
   maxSequenceLength: number
-  licence: string
+  license: string
   /** Put before every text unless a call says otherwise; empty for none. */
   prompt: string
   /** What else a call may put before its texts, by name. */
@@ -93,7 +93,7 @@ export class Embedder {
       threads: native.threads,
       dimensions: description.dimensions,
       maxSequenceLength: description.maxSequenceLength,
-      licence: description.licence,
+      license: description.license,
       prompt: description.prompt,
       prompts: Object.freeze({ ...description.prompts }),
       // gabion's own encoder does without ONNX Runtime, and opening it takes as long as loading a model.

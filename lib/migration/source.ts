@@ -92,7 +92,7 @@ class RemoteEmbedder implements MonitorEmbedder {
       threads: 1,
       dimensions,
       maxSequenceLength: Number.MAX_SAFE_INTEGER,
-      licence: '',
+      license: '',
       prompt: '',
       prompts: {},
       runtimeVersion: '',

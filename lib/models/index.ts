@@ -11,7 +11,7 @@ export {
 } from './graph-manifest.js'
 export { readGraphManifest, type GraphManifest } from './graph-manifest.js'
 export { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
-export { bundledModelLicences, readModelLicence, type ModelLicence } from './licences.js'
+export { bundledModelLicenses, readModelLicense, type ModelLicense } from './licenses.js'
 export { readModelFolder, type GraphDescription, type ModelDescription } from './model-folder.js'
 export { type SelfTest } from './model-manifest.js'
 export { bundledFolder, resolveModel, resolveModelFolder } from './resolve.js'

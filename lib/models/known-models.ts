@@ -12,7 +12,7 @@ export interface KnownModel {
   maxSequenceLength: number | null
   languages: 'English' | 'multilingual'
   /** SPDX identifier. */
-  licence: string
+  license: string
   /** Weights of the published checkpoint, in millions. */
   parametersInMillions: number
   /** Of the published checkpoint, which is in float32. */
@@ -37,7 +37,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     dimensions: 384,
     maxSequenceLength: 256,
     languages: 'English',
-    licence: 'Apache-2.0',
+    license: 'Apache-2.0',
     parametersInMillions: 22.7,
     downloadMegabytes: 91,
     bestFor: 'speed: live conversations, small machines',
@@ -52,7 +52,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     dimensions: 384,
     maxSequenceLength: null,
     languages: 'English',
-    licence: 'Apache-2.0',
+    license: 'Apache-2.0',
     parametersInMillions: 33.4,
     downloadMegabytes: 133,
     bestFor: 'a little more accuracy at half the speed',
@@ -67,7 +67,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     dimensions: 768,
     maxSequenceLength: 384,
     languages: 'English',
-    licence: 'Apache-2.0',
+    license: 'Apache-2.0',
     parametersInMillions: 109.5,
     downloadMegabytes: 438,
     bestFor: 'the best English vectors of the four, where latency matters less',
@@ -82,7 +82,7 @@ export const KNOWN_MODELS: readonly KnownModel[] = [
     dimensions: 768,
     maxSequenceLength: 128,
     languages: 'multilingual',
-    licence: 'Apache-2.0',
+    license: 'Apache-2.0',
     parametersInMillions: 278,
     downloadMegabytes: 1112,
     bestFor: 'conversations in other languages than English, or in several',

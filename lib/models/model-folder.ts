@@ -19,7 +19,7 @@ export interface GraphDescription {
   fusedFile: string | null
   /** Absolute path of the file beside it that holds its weights; null where it holds them itself. */
   weightsFile: string | null
-  /** Hex SHA-256 of the weights: the identity of the model in caches and artefacts. */
+  /** Hex SHA-256 of the weights: the identity of the model in caches and artifacts. */
   weightsHash: string
   /** Hex SHA-256 of the `.onnx` file. */
   sha256: string
@@ -33,7 +33,7 @@ export interface ModelDescription {
   /** The maker's version of the weights, where the folder says it. */
   revision: string | null
   /** SPDX identifier, or `unknown` if the folder does not say. */
-  licence: string
+  license: string
   dimensions: number
   /** In tokens, special tokens included; longer texts are cut. */
   maxSequenceLength: number
@@ -112,7 +112,7 @@ function describeModules({ modules }: SentenceTransformer): string {
 }
 
 /** The `license:` line of the header that model cards begin with. */
-async function licenceOfModelCard(folder: string): Promise<string | null> {
+async function licenseOfModelCard(folder: string): Promise<string | null> {
   const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => '')
   const header = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1]
   return (header === undefined ? undefined : /^license:[ \t]*(\S+)/m.exec(header)?.[1]) ?? null
@@ -145,7 +145,7 @@ export async function inspectModelFolder(folder: string): Promise<InspectedFolde
     name: manifest?.name ?? basename(path),
     folder: path,
     revision: manifest?.revision ?? null,
-    licence: manifest?.licence ?? (await licenceOfModelCard(path)) ?? 'unknown',
+    license: manifest?.license ?? (await licenseOfModelCard(path)) ?? 'unknown',
     dimensions: model.dimensions,
     maxSequenceLength: model.maxSequenceLength,
     pooling: model.pooling,

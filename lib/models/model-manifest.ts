@@ -21,7 +21,7 @@ export interface ModelManifest {
   /** The maker's version of the weights, where known. */
   revision: string | null
   /** SPDX identifier. */
-  licence: string
+  license: string
   /** Every other file of the folder. */
   files: FileRecord[]
 }
@@ -48,7 +48,8 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
   return {
     name: manifest.string('name'),
     revision: manifest.stringOr('revision', null),
-    licence: manifest.string('licence'),
+    // Earlier folders spell the field in the British way.
+    license: manifest.string('license' in manifest.fields ? 'license' : 'licence'),
     files: manifest.list('files').map((entry, index) => readFileRecord(ConfigFile.of(`${manifest.file} › file ${String(index)}`, entry))),
   }
 }

@@ -183,14 +183,14 @@ interface EmbeddedTurn {
 /**
  * Reads a saved conversation for a detector.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming the field, also when it was saved with another detector
+ * @throws GabionError `ARTIFACT_INVALID` naming the field, also when it was saved with another detector
  */
 export function readSavedConversation<State>(
   saved: unknown,
   detector: Detector<State>,
 ): { id: string; from: { state: State; turns: number } } {
   const wrong = (field: string, expected: string): GabionError =>
-    new GabionError('ARTEFACT_INVALID', `field '${field}' of a saved conversation must be ${expected}`)
+    new GabionError('ARTIFACT_INVALID', `field '${field}' of a saved conversation must be ${expected}`)
   if (typeof saved !== 'object' || saved === null) throw wrong('format', `'gabion-conversation'`)
   const fields = saved as Readonly<Record<keyof SavedConversation, unknown>>
   if (fields.format !== 'gabion-conversation') throw wrong('format', `'gabion-conversation'`)

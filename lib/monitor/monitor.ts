@@ -1,7 +1,7 @@
 // Owns the pairing of an embedder with a detector, and the conversations that are watched with it.
 // Knows detectors by name and by interface; formulas, vectors and files are below.
 
-import { loadClassicDetector, type ClassicOptions } from '../detection/classic-artefact.js'
+import { loadClassicDetector, type ClassicOptions } from '../detection/classic-artifact.js'
 import type { ClassicState, ClassicVerdict } from '../detection/classic.js'
 import type { Detector, DetectorVerdict } from '../detection/detector.js'
 import type { ErosionState, ErosionVerdict } from '../detection/erosion/erosion.js'
@@ -55,7 +55,7 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   /**
    * Loads the files of a detector, and checks that the detector's projection fits the embedder's vectors.
    *
-   * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, `PROJECTION_MISMATCH`
+   * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, `PROJECTION_MISMATCH`
    */
   static async load(options?: MonitorOptions & { detector?: 'erosion'; classic?: never }): Promise<Monitor<ErosionState, ErosionVerdict>>
   static async load(
@@ -110,7 +110,7 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   /**
    * Takes up a conversation saved with `toJSON`, in place of one of the same id.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming the field, also when it was saved with another detector
+   * @throws GabionError `ARTIFACT_INVALID` naming the field, also when it was saved with another detector
    */
   restore(saved: unknown): Conversation<State, Verdict> {
     const { id, from } = readSavedConversation(saved, this.detector)

@@ -4,7 +4,7 @@
 import { GabionError } from '../errors.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { fitProcrustes, fitRidge, measureMap, type MapQuality } from './adapter-fit.js'
-import { isRecord, readArtefact, writeArtefact } from './projection-file.js'
+import { isRecord, readArtifact, writeArtifact } from './projection-file.js'
 import { Projection, type ProjectionModel } from './projection.js'
 import { checkFinite, checkShape, type VectorRows } from './vectors.js'
 
@@ -171,18 +171,18 @@ export class LinearAdapter {
    */
   async save(file: string): Promise<void> {
     const content = { format: FORMAT, version: VERSION, target: this.target, quality: this.quality, map: this.map.toJSON() }
-    await writeArtefact(checkString('file', file), content, 'adapter')
+    await writeArtifact(checkString('file', file), content, 'adapter')
   }
 
   /**
    * Loads a saved adapter.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
+   * @throws GabionError `ARTIFACT_INVALID` naming the file and the field
    */
   static async load(file: string): Promise<LinearAdapter> {
-    const { format, version, target, quality, map } = await readArtefact(checkString('file', file), 'adapter')
+    const { format, version, target, quality, map } = await readArtifact(checkString('file', file), 'adapter')
     const wrong = (field: string, expected: string): GabionError =>
-      new GabionError('ARTEFACT_INVALID', `${file}: field '${field}' of the adapter must be ${expected}`)
+      new GabionError('ARTIFACT_INVALID', `${file}: field '${field}' of the adapter must be ${expected}`)
     if (format !== FORMAT) throw wrong('format', `'${FORMAT}'`)
     if (version !== VERSION) throw wrong('version', `${String(VERSION)}, the version that this release reads`)
     if (target !== null && typeof target !== 'string') throw wrong('target', 'null or a string')

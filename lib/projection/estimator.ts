@@ -31,7 +31,7 @@ const MOST_PRODUCTS = 1e9
 /**
  * The map of an estimator.
  *
- * @throws GabionError `ARTEFACT_INVALID` for another estimator, one that is not fitted, or one whose parts do not fit together
+ * @throws GabionError `ARTIFACT_INVALID` for another estimator, one that is not fitted, or one whose parts do not fit together
  */
 export function affineOfEstimator(value: PythonValue): AffineMap {
   const steps: Step[] = []
@@ -43,7 +43,7 @@ export function affineOfEstimator(value: PythonValue): AffineMap {
  * A scaler's map before another map.
  *
  * @param value the scaler, or a pipeline of scalers
- * @throws GabionError `ARTEFACT_INVALID` as {@link affineOfEstimator}
+ * @throws GabionError `ARTIFACT_INVALID` as {@link affineOfEstimator}
  */
 export function scalerBefore(value: PythonValue, next: AffineMap): AffineMap {
   const steps: Step[] = []

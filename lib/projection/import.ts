@@ -29,7 +29,7 @@ export interface ImportOptions {
  * from a NumPy archive (`.npz`), or from a projection that gabion saved. Pickles are read as data: what they name beyond these
  * classes is refused.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming the file and what is wrong with it
+ * @throws GabionError `ARTIFACT_INVALID` naming the file and what is wrong with it
  */
 export async function importProjection(file: string, options?: ImportOptions): Promise<Projection> {
   const { model, scaler } = checkOptions('options', options, ['model', 'scaler'])
@@ -62,7 +62,7 @@ function mapOf({ components, dimensions, mean, axes, offset, explainedVariance, 
 async function readScaler(file: string): Promise<PythonValue> {
   const found = await readFileOf(checkString('scaler', file))
   if (found instanceof Projection || found.npz !== null)
-    throw new GabionError('ARTEFACT_INVALID', `${file}: a StandardScaler of scikit-learn is expected`)
+    throw new GabionError('ARTIFACT_INVALID', `${file}: a StandardScaler of scikit-learn is expected`)
   return found.estimator
 }
 
@@ -88,7 +88,7 @@ async function readWhole(file: string): Promise<Buffer> {
     if (size > MOST_BYTES) throw damaged(`is larger than ${String(MOST_BYTES / 2 ** 20)} MiB: no projection needs as much`)
     return await handle.readFile()
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the projection ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the projection ${file}: ${(cause as Error).message}`, { cause })
   } finally {
     await handle?.close()
   }

@@ -29,7 +29,7 @@ export function projectionFields(parts: ProjectionParts, id: string): object {
 }
 
 /** Writes beside and renames, so that a reader never sees half a file. */
-export async function writeArtefact(file: string, content: object, what: string): Promise<void> {
+export async function writeArtifact(file: string, content: object, what: string): Promise<void> {
   const beside = `${file}.${nodeCrypto().randomUUID()}.part`
   try {
     await writeFile(beside, `${JSON.stringify(content, null, 2)}\n`)
@@ -43,38 +43,38 @@ export async function writeArtefact(file: string, content: object, what: string)
 /**
  * Reads a file of JSON that holds an object.
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
-export async function readArtefact(file: string, what: string): Promise<Record<string, unknown>> {
+export async function readArtifact(file: string, what: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause })
   }
   let root: unknown
   try {
     root = JSON.parse(text)
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `${file} is not a ${what}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `${file} is not a ${what}: ${(cause as Error).message}`, { cause })
   }
-  if (!isRecord(root)) throw new GabionError('ARTEFACT_INVALID', `${file} is not a ${what}: expected a JSON object`)
+  if (!isRecord(root)) throw new GabionError('ARTIFACT_INVALID', `${file} is not a ${what}: expected a JSON object`)
   return root
 }
 
 /** Reads and checks a file; the identifier in it is compared by the caller, who can compute it. */
 export async function readProjectionFile(file: string): Promise<{ parts: ProjectionParts; id: string }> {
-  return parseProjection(await readArtefact(file, 'projection'), file)
+  return parseProjection(await readArtifact(file, 'projection'), file)
 }
 
 /**
  * Checks what {@link projectionFields} made.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming file and field
+ * @throws GabionError `ARTIFACT_INVALID` naming file and field
  */
 export function parseProjection(fields: Record<string, unknown>, file: string): { parts: ProjectionParts; id: string } {
   const wrong = (field: string, expected: string): GabionError =>
-    new GabionError('ARTEFACT_INVALID', `${file}: field '${field}' of the projection must be ${expected}`)
+    new GabionError('ARTIFACT_INVALID', `${file}: field '${field}' of the projection must be ${expected}`)
 
   const count = (field: string, from: Record<string, unknown> = fields): number => {
     const value = from[field]

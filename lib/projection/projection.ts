@@ -6,7 +6,7 @@ import { GabionError } from '../errors.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
-import { parseProjection, projectionFields, readProjectionFile, writeArtefact } from './projection-file.js'
+import { parseProjection, projectionFields, readProjectionFile, writeArtifact } from './projection-file.js'
 import { StandardScaler } from './scaler.js'
 import type { VectorRows } from './vectors.js'
 
@@ -140,7 +140,7 @@ export class Projection implements ProjectionParts {
   /**
    * Loads a saved projection.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
+   * @throws GabionError `ARTIFACT_INVALID` naming the file and the field
    */
   static async load(file: string): Promise<Projection> {
     return Projection.#checked(await readProjectionFile(checkString('file', file)), file)
@@ -150,7 +150,7 @@ export class Projection implements ProjectionParts {
    * Makes a projection of what {@link Projection.toJSON} gave.
    *
    * @param source for messages: where it comes from
-   * @throws GabionError `ARTEFACT_INVALID` naming the field
+   * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
   static fromJSON(fields: Record<string, unknown>, source: string): Projection {
     return Projection.#checked(parseProjection(fields, source), source)
@@ -159,7 +159,7 @@ export class Projection implements ProjectionParts {
   static #checked({ parts, id }: { parts: ProjectionParts; id: string }, file: string): Projection {
     const projection = new Projection(parts)
     if (projection.id !== id) {
-      throw new GabionError('ARTEFACT_INVALID', `${file}: field 'id' is not the hash of the projection; the file was changed or damaged`)
+      throw new GabionError('ARTIFACT_INVALID', `${file}: field 'id' is not the hash of the projection; the file was changed or damaged`)
     }
     return projection
   }
@@ -170,7 +170,7 @@ export class Projection implements ProjectionParts {
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
   async save(file: string): Promise<void> {
-    await writeArtefact(checkString('file', file), this.toJSON(), 'projection')
+    await writeArtifact(checkString('file', file), this.toJSON(), 'projection')
   }
 
   /** What {@link save} writes. */

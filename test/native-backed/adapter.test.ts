@@ -154,7 +154,7 @@ describe('folding', () => {
     const saved = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
     for (const [field, value] of Object.entries({ format: 'x', version: 9, target: 4, quality: { method: 'ridge' }, map: null })) {
       await writeFile(file, JSON.stringify({ ...saved, [field]: value }))
-      await assert.rejects(LinearAdapter.load(file), coded('ARTEFACT_INVALID', new RegExp(`adapter\\.json: field '${field}`)), field)
+      await assert.rejects(LinearAdapter.load(file), coded('ARTIFACT_INVALID', new RegExp(`adapter\\.json: field '${field}`)), field)
     }
   })
 })

@@ -89,8 +89,8 @@ describe('gabion detector', { concurrency: false }, () => {
   test('evaluate measures in numbers and curves, and as a table', async () => {
     const fresh = save('fresh.jsonl', conversations(160, 0.3, 4))
     const [json, table] = [
-      await gabion(['detector', 'evaluate', fresh, '--artefact', at('one.json'), '--json', ...cached]),
-      await gabion(['detector', 'evaluate', fresh, '--artefact', at('one.json'), ...cached]),
+      await gabion(['detector', 'evaluate', fresh, '--artifact', at('one.json'), '--json', ...cached]),
+      await gabion(['detector', 'evaluate', fresh, '--artifact', at('one.json'), ...cached]),
     ]
     assert.equal(json.code, 0, json.stderr)
     const [line] = jsonLines(json.stdout) as [Record<string, Record<string, never>>]
@@ -104,7 +104,7 @@ describe('gabion detector', { concurrency: false }, () => {
   test('evaluate --report writes a page that says what the numbers say, and loads nothing', async () => {
     const fresh = save('reported.jsonl', conversations(160, 0.3, 4))
     const { code, stdout, stderr } = await gabion([
-      ...['detector', 'evaluate', fresh, '--artefact', at('one.json'), '--report', at('evaluation.html'), '--json', ...cached],
+      ...['detector', 'evaluate', fresh, '--artifact', at('one.json'), '--report', at('evaluation.html'), '--json', ...cached],
     ])
     assert.equal(code, 0, stderr)
     const [line] = jsonLines(stdout) as [{ exchanges: { auroc: number }; conversations: { items: number; unsafe: number } }]
@@ -119,7 +119,7 @@ describe('gabion detector', { concurrency: false }, () => {
 
   test('calibrate sets thresholds, and refuses budgets that the conversations cannot support', async () => {
     const calibrate = (file: string, more: string[]): ReturnType<typeof gabion> =>
-      gabion(['detector', 'calibrate', file, '--artefact', at('one.json'), '--out', at('calibrated.json'), ...cached, ...more])
+      gabion(['detector', 'calibrate', file, '--artifact', at('one.json'), '--out', at('calibrated.json'), ...cached, ...more])
     const done = await calibrate(benign, [])
     assert.equal(done.code, 0, done.stderr)
     assert.match(
@@ -139,7 +139,7 @@ describe('gabion detector', { concurrency: false }, () => {
         'detector',
         'calibrate',
         ...files,
-        '--artefact',
+        '--artifact',
         at('one.json'),
         '--live',
         at('traffic.json'),

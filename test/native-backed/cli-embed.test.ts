@@ -171,7 +171,7 @@ describe('gabion pca', () => {
     )
     const damaged = join(folder, 'damaged.json')
     writeFileSync(damaged, '{"format": "gabion-projection"')
-    assertRefused(await gabion(['pca', 'inspect', damaged]), 2, /ARTEFACT_INVALID: .*damaged\.json is not a projection/)
+    assertRefused(await gabion(['pca', 'inspect', damaged]), 2, /ARTIFACT_INVALID: .*damaged\.json is not a projection/)
     const narrow = join(folder, 'narrow.pca.json')
     const data = Float32Array.from({ length: 30 }, (_, index) => Math.cos(index))
     await Projection.fitPca({ rows: 10, dimensions: 3, data }, { components: 2 }).save(narrow)

@@ -82,17 +82,17 @@ describe('gabion model', () => {
     assert.match(stderr, /^error: CHECKSUM_MISMATCH: .*modules\.json differs from SHA-256/)
   })
 
-  test('licences shows the notices, and whole texts when asked', async () => {
+  test('licenses shows the notices, and whole texts when asked', async () => {
     const [short, full, json] = await Promise.all([
-      gabion(['model', 'licences']),
-      gabion(['model', 'licences', 'all-MiniLM-L6-v2', '--full']),
-      gabion(['model', 'licences', '--json']),
+      gabion(['model', 'licenses']),
+      gabion(['model', 'licenses', 'all-MiniLM-L6-v2', '--full']),
+      gabion(['model', 'licenses', '--json']),
     ])
     assert.match(short.stdout, /ONNX Runtime/)
-    assert.match(short.stdout, /all-MiniLM-L6-v2\nlicence: Apache-2\.0/)
+    assert.match(short.stdout, /all-MiniLM-L6-v2\nlicense: Apache-2\.0/)
     assert.match(full.stdout, /TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION/)
     assert.deepEqual(
-      jsonLines(json.stdout).map((line) => line.licence),
+      jsonLines(json.stdout).map((line) => line.license),
       ['Apache-2.0'],
     )
   })

@@ -99,7 +99,7 @@ describe('the migration guide', () => {
       `gabion adapter fit --from ${folder}/compare.txt --to ${folder}/compare.cloud.npy --out ${folder}/x.json`,
       /200 pairs are too few/,
     )
-    await refused(`gabion pca import ${folder}/compare.txt --out ${folder}/x.json`, /ARTEFACT_INVALID: .*(?:not a pickle|cut short)/)
+    await refused(`gabion pca import ${folder}/compare.txt --out ${folder}/x.json`, /ARTIFACT_INVALID: .*(?:not a pickle|cut short)/)
     await refused(
       `gabion adapter fold ${folder}/adapter.json --projection ${folder}/own.pca.json --out ${folder}/x.json`,
       /PROJECTION_MISMATCH/,

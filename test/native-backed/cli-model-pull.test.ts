@@ -33,7 +33,7 @@ describe('gabion model pull', () => {
   })
   after(() => hub.stop())
 
-  test('brings a model here; list, verify, licences and embed then know it', async () => {
+  test('brings a model here; list, verify, licenses and embed then know it', async () => {
     const pulled = await run(['model', 'pull', 'acme/tiny', '--json'])
     assert.equal(pulled.code, 0, pulled.stderr)
     const [line] = jsonLines(pulled.stdout)
@@ -41,12 +41,12 @@ describe('gabion model pull', () => {
     const asked = hub.requests.length
 
     const listed = jsonLines((await run(['model', 'list', '--json'])).stdout).find(({ name }) => name === 'acme/tiny')
-    assert.deepEqual([listed?.state, listed?.revision, listed?.precisions, listed?.licence], ['ready', COMMIT, ['bf16'], 'apache-2.0'])
+    assert.deepEqual([listed?.state, listed?.revision, listed?.precisions, listed?.license], ['ready', COMMIT, ['bf16'], 'apache-2.0'])
     const verified = await run(['model', 'verify', 'acme/tiny'])
     assert.equal(verified.code, 0, verified.stderr)
     assert.match(verified.stdout, /ok +onnx\/weights_bf16\.safetensors[\s\S]*loads as bf16/)
     const notice = join(place, 'NOTICE.txt')
-    assert.equal((await run(['model', 'licences', 'acme/tiny', '--out', notice])).code, 0)
+    assert.equal((await run(['model', 'licenses', 'acme/tiny', '--out', notice])).code, 0)
     assert.match(await readFile(notice, 'utf8'), /ONNX Runtime[\s\S]*acme\/tiny[\s\S]*Apache License/)
     const [vector] = jsonLines((await run(['embed', 'a text', '--model', 'acme/tiny', '--json'])).stdout)
     assert.equal((vector?.embedding as number[]).length, 32)

@@ -92,6 +92,6 @@ describe('gabion policy', () => {
     const wrong = join(folder, 'wrong.yaml')
     writeFileSync(wrong, POLICY.replace('statement', 'statemnt'))
     const misspelt = await gabion(['monitor', '--policy', wrong, join(folder, 'log.jsonl')])
-    assertRefused(misspelt, 2, /ARTEFACT_INVALID: .*policies\[0\]\.statemnt/)
+    assertRefused(misspelt, 2, /ARTIFACT_INVALID: .*policies\[0\]\.statemnt/)
   })
 })

@@ -15,7 +15,7 @@ const LEAVES = [
   ['model', 'pull'],
   ['model', 'convert'],
   ['model', 'verify'],
-  ['model', 'licences'],
+  ['model', 'licenses'],
   ['doctor'],
   ['bench'],
 ]
@@ -86,7 +86,7 @@ describe('wrong usage', () => {
       ['embed', 'x', '--out', join(folder, 'none', 'v.npy')],
       /cannot write .*no such file or directory/,
     ],
-    ['a projection that is missing', ['embed', 'x', '--project', join(folder, 'none.json')], /ARTEFACT_INVALID: .*none\.json/],
+    ['a projection that is missing', ['embed', 'x', '--project', join(folder, 'none.json')], /ARTIFACT_INVALID: .*none\.json/],
   ]
   for (const [name, args, message] of wrong) {
     test(`${name} is one coded line on stderr and exit code 2`, async () => {

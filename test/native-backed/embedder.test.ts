@@ -292,7 +292,7 @@ test('info says what runs', () => {
   assert.equal(info.precision, 'bf16')
   assert.equal(info.provider, 'cpu')
   assert.equal(info.maxSequenceLength, 256)
-  assert.equal(info.licence, 'Apache-2.0')
+  assert.equal(info.license, 'Apache-2.0')
   assert.match(info.modelHash, /^[0-9a-f]{64}$/)
   assert.match(info.runtimeVersion, /^1\.\d+/)
   assert.ok(info.threads >= 1)

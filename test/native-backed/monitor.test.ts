@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { join } from 'node:path'
-import { CLASSIC_FOLDER } from '../../lib/detection/classic-artefact.js'
+import { CLASSIC_FOLDER } from '../../lib/detection/classic-artifact.js'
 import type { ClassicVerdict } from '../../lib/detection/classic.js'
 import type { Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
 import { isGabionError } from '../../lib/errors.js'
@@ -289,9 +289,9 @@ describe('memory', () => {
       [{ ...saved, detector: { ...saved.detector, fingerprint: '00' } }, /'detector'.*classic/],
       [{ ...saved, state: {} }, /'scored'/],
     ]
-    for (const [damaged, message] of damages) assert.throws(() => monitor.restore(damaged), { code: 'ARTEFACT_INVALID', message })
+    for (const [damaged, message] of damages) assert.throws(() => monitor.restore(damaged), { code: 'ARTIFACT_INVALID', message })
     const other = await Monitor.load({ embedder, classic: { preset: 'deployment' } })
-    assert.throws(() => other.restore(saved), { code: 'ARTEFACT_INVALID', message: /'detector'/ })
+    assert.throws(() => other.restore(saved), { code: 'ARTIFACT_INVALID', message: /'detector'/ })
   })
 })
 
@@ -340,7 +340,7 @@ describe('opening', () => {
       [{ embedder, classic: { safeText: ' ' } }, 'INVALID_ARGUMENT', /safeText must be a text with words/],
       [{ embedder, classic: { projection: 7 } }, 'INVALID_ARGUMENT', /classic\.projection must be/],
       [{ embedder, classic: { projection: three } }, 'INVALID_ARGUMENT', /2 components only, the projection has 3/],
-      [{ embedder, classic: { projection: 'none.json' } }, 'ARTEFACT_INVALID', /none\.json/],
+      [{ embedder, classic: { projection: 'none.json' } }, 'ARTIFACT_INVALID', /none\.json/],
       [{ embedder, classic: { projection: short } }, 'PROJECTION_MISMATCH', /8 dimensions.*384/],
       [{ embedder, classic: { projection: foreign } }, 'PROJECTION_MISMATCH', /another-model/],
     ]

@@ -60,7 +60,7 @@ describe('a folder without graphs', () => {
     const last = seen.at(-1)
     assert.ok(last?.stage === 'convert' && last.bytesWritten === last.bytesOfPrecision)
     assert.deepEqual(await readdir(source, { recursive: true }), before)
-    assert.deepEqual([first.info.model, first.info.licence, first.info.precision], ['mpnet', 'apache-2.0', 'bf16'])
+    assert.deepEqual([first.info.model, first.info.license, first.info.precision], ['mpnet', 'apache-2.0', 'bf16'])
     assert.match((await kept()).join(), /^mpnet-[0-9a-f]{16}-bf16$/)
 
     seen.length = 0

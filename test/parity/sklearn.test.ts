@@ -129,7 +129,7 @@ describe('beside the installed scikit-learn', () => {
       ['refused.unfitted.pkl', /no components_: was it saved before it was fitted/],
     ] as const) {
       await assert.rejects(importProjection(join(folder, file)), (error: Error & { code?: string }) => {
-        assert.equal(error.code, 'ARTEFACT_INVALID', error.message)
+        assert.equal(error.code, 'ARTIFACT_INVALID', error.message)
         assert.match(error.message, reason)
         assert.match(error.message, new RegExp(file.replaceAll('.', '\\.')))
         return true

@@ -63,7 +63,7 @@ describe('bad files', () => {
     assert.equal(outcomes.length, files.length)
     for (const { name, code, message, milliseconds, bytes } of outcomes) {
       const what = `${files[Number(name.slice(0, 3))]?.name ?? ''}: ${code} ${message}`
-      assert.equal(code, 'ARTEFACT_INVALID', what)
+      assert.equal(code, 'ARTIFACT_INVALID', what)
       assert.ok(message.startsWith(join(folder, name)) || message.includes(name), what)
       // Bounds of the promise, far from what any of them takes: a bomb that is not noticed goes beyond both at once.
       assert.ok(milliseconds < 1000, `${what}: ${String(milliseconds)} ms`)

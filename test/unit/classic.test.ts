@@ -312,17 +312,17 @@ describe('own settings', () => {
       'INVALID_ARGUMENT',
       /point must have finite values/,
     ],
-    ['a state that is none', () => detector().checkState(null), 'ARTEFACT_INVALID', /'scored'/],
+    ['a state that is none', () => detector().checkState(null), 'ARTIFACT_INVALID', /'scored'/],
     [
       'a state without a field',
       () => detector().checkState({ scored: 1, risk: 1, drift: 0, cumulative: 1 }),
-      'ARTEFACT_INVALID',
+      'ARTIFACT_INVALID',
       /'userCumulative'/,
     ],
     [
       'a state with half a turn',
       () => detector().checkState({ scored: 0.5, risk: 1, drift: 0, cumulative: 1, userCumulative: 1 }),
-      'ARTEFACT_INVALID',
+      'ARTIFACT_INVALID',
       /'scored'/,
     ],
   ]

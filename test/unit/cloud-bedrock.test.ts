@@ -130,7 +130,7 @@ describe('Titan on Bedrock', () => {
     assert.equal(mended.size, 2)
     await assert.rejects(
       Recording.open(file, 'amazon.titan-embed-text-v2:0'),
-      coded('ARTEFACT_INVALID', /holds vectors of amazon.titan-embed-text-v1/),
+      coded('ARTIFACT_INVALID', /holds vectors of amazon.titan-embed-text-v1/),
     )
     const whole = (await readFile(file, 'utf8')).split('\n').slice(0, 3)
     for (const [damage, reason] of [
@@ -140,7 +140,7 @@ describe('Titan on Bedrock', () => {
       [`${whole[0]!}\n${whole[1]!}\n${whole[2]!.replace(/"vector":"..../, '"vector":"')}`, /line 3 has a vector of another length/],
     ] as const) {
       await writeFile(file, `${damage}\n`)
-      await assert.rejects(Recording.load(file), coded('ARTEFACT_INVALID', reason))
+      await assert.rejects(Recording.load(file), coded('ARTIFACT_INVALID', reason))
     }
   })
 })

@@ -34,7 +34,7 @@ describe('converting a model folder', () => {
     ])
     const model = await readModelFolder(out)
     assert.equal(model.name, 'converted')
-    assert.equal(model.licence, 'mit')
+    assert.equal(model.license, 'mit')
     assert.deepEqual(
       model.graphs.map((graph) => [graph.precision, graph.weightsHash]),
       manifest.graphs.map((graph) => [graph.precision, graph.weights.sha256]),

@@ -8,12 +8,12 @@ import { describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { readArtefact } from '../../lib/detection/erosion/artefact.js'
+import { readArtifact } from '../../lib/detection/erosion/artifact.js'
 import { ErosionDetector, type ErosionVerdict } from '../../lib/detection/erosion/erosion.js'
 import { guessLanguage } from '../../lib/detection/erosion/language.js'
 import { loadLexicon } from '../../lib/detection/erosion/lexicon-file.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
-import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/load-erosion.js'
+import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { isGabionError } from '../../lib/errors.js'
 
 const DECLINING = {
@@ -72,7 +72,7 @@ describe('the lexicons of German and French', () => {
       await writeFile(file, JSON.stringify({ language: 'nl', opening: 0, patterns: ['x'] }))
       await assert.rejects(
         loadLexicon(file),
-        (error) => isGabionError(error) && error.code === 'ARTEFACT_INVALID' && error.message.includes('opening'),
+        (error) => isGabionError(error) && error.code === 'ARTIFACT_INVALID' && error.message.includes('opening'),
       )
       await writeFile(file, JSON.stringify({ language: 'nl', opening: 9, patterns: ['('] }))
       await assert.rejects(loadLexicon(file), (error) => isGabionError(error) && error.message.includes('regular expression'))
@@ -116,9 +116,9 @@ describe('the guess of a language', () => {
 
 describe('a conversation that is not English', () => {
   async function verdictOn(reply: string, languages?: readonly string[]): Promise<ErosionVerdict> {
-    const artefact = await readArtefact(EROSION_ARTEFACTS.default)
+    const artifact = await readArtifact(EROSION_ARTIFACTS.default)
     const lexicons = languages === undefined ? undefined : await Promise.all(languages.map(loadLexicon))
-    const detector = new ErosionDetector({ artefact, ...(lexicons !== undefined && { lexicon: lexicons }) })
+    const detector = new ErosionDetector({ artifact, ...(lexicons !== undefined && { lexicon: lexicons }) })
     const vector = new Float32Array(384)
     vector[0] = 1
     const text = (words: string): Parameters<ErosionDetector['turn']>[1]['user'] => ({

@@ -5,19 +5,19 @@ import { readFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { EmbeddedExchange, EmbeddedText } from '../../lib/detection/detector.js'
-import { parseArtefact, readArtefact, formatArtefact, type ErosionArtefact } from '../../lib/detection/erosion/artefact.js'
+import { parseArtifact, readArtifact, formatArtifact, type ErosionArtifact } from '../../lib/detection/erosion/artifact.js'
 import { ErosionDetector, type ErosionState, type ErosionVerdict } from '../../lib/detection/erosion/erosion.js'
 import { scoreExchange, textVector, type HeadWeights } from '../../lib/detection/erosion/head.js'
 import { EROSION_START, nextLevel, type Levels } from '../../lib/detection/erosion/level.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
-import { EROSION_ARTEFACTS } from '../../lib/detection/erosion/load-erosion.js'
+import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { lowerBound, thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
 import { Random } from '../../lib/detection/training/random.js'
 
-let artefact: ErosionArtefact
+let artifact: ErosionArtifact
 before(async () => {
-  artefact = await readArtefact(EROSION_ARTEFACTS.default)
+  artifact = await readArtifact(EROSION_ARTIFACTS.default)
 })
 
 const QUIET = { opening: false, anywhere: false }
@@ -88,7 +88,7 @@ describe('the head', () => {
   })
 
   test('contributions sum to the logit', () => {
-    for (const { verdicts } of [judge(new ErosionDetector({ artefact }), someExchanges(50))]) {
+    for (const { verdicts } of [judge(new ErosionDetector({ artifact }), someExchanges(50))]) {
       for (const { contributions, logit } of verdicts) {
         assert.ok(contributions !== null)
         const sum = Object.values(contributions as unknown as Record<string, number>).reduce((total, part) => total + part, 0)
@@ -109,7 +109,7 @@ describe('the head', () => {
 
   for (const variant of ['default', 'noUser', 'reference', 'referenceNoUser'] as const) {
     test(`vectors off by a cosine of 0.9999 move a logit of ${variant} by 0.04 at most, 99 times of 100`, async () => {
-      const { head } = await readArtefact(EROSION_ARTEFACTS[variant])
+      const { head } = await readArtifact(EROSION_ARTIFACTS[variant])
       const random = new Random(9)
       const vectors = realVectors()
       const moves = Array.from({ length: 2000 }, () => {
@@ -158,7 +158,7 @@ describe('the refusal flags', () => {
 
   test('a lexicon that cannot be used is refused', () => {
     const wrong = [{ patterns: [] }, { patterns: ['('] }, { opening: 0 }, { language: '' }]
-    for (const change of wrong) assert.throws(() => new RefusalReader({ ...ENGLISH_REFUSALS, ...change }), { code: 'ARTEFACT_INVALID' })
+    for (const change of wrong) assert.throws(() => new RefusalReader({ ...ENGLISH_REFUSALS, ...change }), { code: 'ARTIFACT_INVALID' })
   })
 })
 
@@ -200,14 +200,14 @@ describe('the level', () => {
 
 describe('the detector', () => {
   test('a score depends on no later exchange', () => {
-    const detector = new ErosionDetector({ artefact })
+    const detector = new ErosionDetector({ artifact })
     const exchanges = someExchanges(20)
     const { verdicts } = judge(detector, exchanges)
     for (const length of [1, 7, 19]) assert.deepEqual(judge(detector, exchanges.slice(0, length)).verdicts, verdicts.slice(0, length))
   })
 
   test('a state that went through JSON goes on the same, stays apart from its copy, and is small', () => {
-    const detector = new ErosionDetector({ artefact, aggregate: 'ewma' })
+    const detector = new ErosionDetector({ artifact, aggregate: 'ewma' })
     const exchanges = someExchanges(40)
     const { state } = judge(detector, exchanges.slice(0, 25))
     const text = JSON.stringify(state)
@@ -221,7 +221,7 @@ describe('the detector', () => {
   test('the state stays small however large the numbers', () => {
     let state = EROSION_START
     for (let turn = 0; turn < 100_000; turn++)
-      state = nextLevel(state, 40 * Math.sin(turn) - 41.123456789, artefact.thresholds.scale, {
+      state = nextLevel(state, 40 * Math.sin(turn) - 41.123456789, artifact.thresholds.scale, {
         aggregate: 'max',
         elevated: 0,
         alert: 1,
@@ -230,7 +230,7 @@ describe('the detector', () => {
   })
 
   test('broken states are refused by field', () => {
-    const detector = new ErosionDetector({ artefact })
+    const detector = new ErosionDetector({ artifact })
     const broken: [object | null, RegExp][] = [
       [null, /level/],
       [{ ...EROSION_START, last: NaN }, /last/],
@@ -238,11 +238,11 @@ describe('the detector', () => {
       [{ ...EROSION_START, turns: 1.5 }, /turns/],
       [{ ...EROSION_START, highestTurn: 3 }, /highestTurn/],
     ]
-    for (const [state, message] of broken) assert.throws(() => detector.checkState(state), { code: 'ARTEFACT_INVALID', message })
+    for (const [state, message] of broken) assert.throws(() => detector.checkState(state), { code: 'ARTIFACT_INVALID', message })
   })
 
   test('names the winning window and its place', () => {
-    const detector = new ErosionDetector({ artefact })
+    const detector = new ErosionDetector({ artifact })
     const exchanges = someExchanges(30)
     for (const [index, { window, logit }] of judge(detector, exchanges).verdicts.entries()) {
       const { user, assistant } = exchanges[index]!
@@ -258,20 +258,20 @@ describe('the detector', () => {
 
   test('an empty reply is at the benign median and raises nothing', () => {
     const always = {
-      ...artefact.thresholds,
+      ...artifact.thresholds,
       levels: {
-        ...artefact.thresholds.levels,
-        max: { ...artefact.thresholds.levels.max, alert: { ...artefact.thresholds.levels.max.alert, value: -99 } },
+        ...artifact.thresholds.levels,
+        max: { ...artifact.thresholds.levels.max, alert: { ...artifact.thresholds.levels.max.alert, value: -99 } },
       },
     }
-    const detector = new ErosionDetector({ artefact, thresholds: always })
+    const detector = new ErosionDetector({ artifact, thresholds: always })
     const { verdicts } = judge(detector, [{ user: textOf('hello', realVectors()[0]!), assistant: textOf('') }])
     assert.deepEqual([verdicts[0]!.empty, verdicts[0]!.alert, verdicts[0]!.contributions], [true, false, null])
-    assert.ok(Math.abs(verdicts[0]!.logit - artefact.thresholds.scale.median) < 1e-6)
+    assert.ok(Math.abs(verdicts[0]!.logit - artifact.thresholds.scale.median) < 1e-6)
   })
 
   test('an empty user text is scored all the same', () => {
-    const detector = new ErosionDetector({ artefact })
+    const detector = new ErosionDetector({ artifact })
     const reply = textOf('a reply', realVectors()[3]!)
     const { verdicts } = judge(detector, [{ user: textOf(''), assistant: reply }])
     assert.equal(verdicts[0]!.contributions?.user, 0)
@@ -279,42 +279,42 @@ describe('the detector', () => {
   })
 
   test('thresholds of another precision are refused, another model too', () => {
-    const detector = new ErosionDetector({ artefact })
+    const detector = new ErosionDetector({ artifact })
     const info = {
-      model: artefact.embedder.model,
-      modelHash: artefact.embedder.hash,
-      precision: artefact.embedder.precision,
+      model: artifact.embedder.model,
+      modelHash: artifact.embedder.hash,
+      precision: artifact.embedder.precision,
       dimensions: 384,
     }
     detector.checkEmbedder(info)
     assert.throws(() => detector.checkEmbedder({ ...info, precision: 'int8' }), {
-      code: 'ARTEFACT_INVALID',
+      code: 'ARTIFACT_INVALID',
       message: /calibrate --precision int8/,
     })
-    assert.throws(() => detector.checkEmbedder({ ...info, modelHash: '00' }), { code: 'ARTEFACT_INVALID' })
-    assert.throws(() => detector.checkEmbedder({ ...info, model: 'other' }), { code: 'ARTEFACT_INVALID', message: /train --model other/ })
+    assert.throws(() => detector.checkEmbedder({ ...info, modelHash: '00' }), { code: 'ARTIFACT_INVALID' })
+    assert.throws(() => detector.checkEmbedder({ ...info, model: 'other' }), { code: 'ARTIFACT_INVALID', message: /train --model other/ })
   })
 
   test('another head, other thresholds or another aggregate have another fingerprint', async () => {
     const others = [
-      new ErosionDetector({ artefact, aggregate: 'ewma' }),
-      new ErosionDetector({ artefact, thresholds: { ...artefact.thresholds, source: 'elsewhere' } }),
-      new ErosionDetector({ artefact: await readArtefact(EROSION_ARTEFACTS.noUser) }),
+      new ErosionDetector({ artifact, aggregate: 'ewma' }),
+      new ErosionDetector({ artifact, thresholds: { ...artifact.thresholds, source: 'elsewhere' } }),
+      new ErosionDetector({ artifact: await readArtifact(EROSION_ARTIFACTS.noUser) }),
     ]
-    const prints = [new ErosionDetector({ artefact }), new ErosionDetector({ artefact }), ...others].map(({ fingerprint }) => fingerprint)
+    const prints = [new ErosionDetector({ artifact }), new ErosionDetector({ artifact }), ...others].map(({ fingerprint }) => fingerprint)
     assert.equal(prints[0], prints[1])
     assert.equal(new Set(prints).size, 4)
   })
 })
 
-describe('the artefact', () => {
+describe('the artifact', () => {
   test('survives its file', () => {
-    const text = formatArtefact(artefact)
-    assert.equal(formatArtefact(parseArtefact(text, 'memory')), text)
+    const text = formatArtifact(artifact)
+    assert.equal(formatArtifact(parseArtifact(text, 'memory')), text)
   })
 
   test('is refused by field when broken', () => {
-    const root = JSON.parse(formatArtefact(artefact)) as Record<string, Record<string, unknown>>
+    const root = JSON.parse(formatArtifact(artifact)) as Record<string, Record<string, unknown>>
     const broken: [(fields: typeof root) => void, RegExp][] = [
       [(fields) => (fields.format = 'x' as never), /format/],
       [(fields) => (fields.version = 2 as never), /version/],
@@ -327,9 +327,9 @@ describe('the artefact', () => {
     for (const [change, message] of broken) {
       const fields = structuredClone(root)
       change(fields)
-      assert.throws(() => parseArtefact(JSON.stringify(fields), 'a.json'), { code: 'ARTEFACT_INVALID', message })
+      assert.throws(() => parseArtifact(JSON.stringify(fields), 'a.json'), { code: 'ARTIFACT_INVALID', message })
     }
-    assert.throws(() => parseArtefact('[', 'a.json'), { code: 'ARTEFACT_INVALID', message: /a\.json/ })
+    assert.throws(() => parseArtifact('[', 'a.json'), { code: 'ARTIFACT_INVALID', message: /a\.json/ })
   })
 })
 
@@ -378,7 +378,7 @@ describe('thresholds', () => {
   })
 
   test('that follow traffic move within their bounds and go back', () => {
-    const base = artefact.thresholds
+    const base = artifact.thresholds
     const live = new LiveCalibration(base, 'max', { window: 500, maxRise: 0.5, maxFall: 1 })
     for (let i = 0; i < 99; i++) live.add(50)
     assert.deepEqual(live.thresholds(), base)
@@ -394,7 +394,7 @@ describe('thresholds', () => {
   })
 
   test('that follow traffic survive their file, say when a bound holds them, and when the traffic looks fed', () => {
-    const base = artefact.thresholds
+    const base = artifact.thresholds
     const live = new LiveCalibration(base)
     const { alert } = base.levels.max
     // One conversation of a hundred just reaches the alert line: what a budget of 1 % allows.
@@ -407,8 +407,8 @@ describe('thresholds', () => {
     assert.ok(live.thresholds().levels.max.alert.value <= alert.value + 0.5 * base.scale.deviation + 1e-12)
     const back = LiveCalibration.parse(JSON.stringify(live), 'traffic.json')
     assert.deepEqual(back.thresholds(), live.thresholds())
-    assert.throws(() => LiveCalibration.parse('{"base": {}}', 'traffic.json'), { code: 'ARTEFACT_INVALID', message: /traffic\.json/ })
+    assert.throws(() => LiveCalibration.parse('{"base": {}}', 'traffic.json'), { code: 'ARTIFACT_INVALID', message: /traffic\.json/ })
     const text = JSON.stringify({ ...live.toJSON(), maxima: [1, null] })
-    assert.throws(() => LiveCalibration.parse(text, 'traffic.json'), { code: 'ARTEFACT_INVALID', message: /maxima/ })
+    assert.throws(() => LiveCalibration.parse(text, 'traffic.json'), { code: 'ARTIFACT_INVALID', message: /maxima/ })
   })
 })

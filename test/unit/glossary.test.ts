@@ -24,7 +24,7 @@ const PAGE = `# Terms
 - **exchange**: a message with its reply. Used in monitor. Replaces \`addTurn\`, \`turn\` (names; not
   lib/transcript).
 - **attention weights**: softmax of scores. Replaces \`shares\` (in native/kernels).
-- **license**: terms. Replaces \`licence*\`.
+- **license**: terms. Replaces \`license*\`.
 - **MAX\\_**: limits. Replaces \`MOST_\`.
 - **window**: replaces nothing.
 `
@@ -44,7 +44,7 @@ describe('the check of the glossary', () => {
         ['exchange', 'addTurn'],
         ['exchange', 'turn'],
         ['attention weights', 'shares'],
-        ['license', 'licence*'],
+        ['license', 'license*'],
         ['MAX_', 'MOST_'],
       ],
     )
@@ -54,16 +54,16 @@ describe('the check of the glossary', () => {
   it('finds retired words in declared names of TypeScript, in options, property names and messages', () => {
     assert.deepEqual(found('lib/a.ts', "import { turn } from 'turn'\nconst turnCount = turn()"), ['2 names turn'])
     assert.deepEqual(found('lib/a.ts', 'x({ addTurn: 1 })'), ['1 names addTurn', '1 names turn'])
-    assert.deepEqual(found('lib/a.ts', "option('--by-turn <n>', 'your licence is missing')"), ['1 names turn', '1 messages licence*'])
+    assert.deepEqual(found('lib/a.ts', "option('--by-turn <n>', 'your license is missing')"), ['1 names turn', '1 messages license*'])
     assert.deepEqual(found('lib/a.ts', 'const MOST_TEXTS = 1, mostTexts = 1, ALMOST_ = 1'), ['1 names MOST_'])
-    assert.deepEqual(found('lib/a.ts', 'throw new Error(`the licence of ${x}`)'), ['1 messages licence*'])
-    assert.deepEqual(found('lib/a.ts', '// a turn\nconst returned = overturn // licence'), [])
+    assert.deepEqual(found('lib/a.ts', 'throw new Error(`the license of ${x}`)'), ['1 messages license*'])
+    assert.deepEqual(found('lib/a.ts', '// a turn\nconst returned = overturn // license'), [])
   })
 
   it('finds them in C++ and Rust outside comments and strings', () => {
-    assert.deepEqual(found('native/kernels/a.hpp', "// shares\nfloat shares = x; /* licence */ char c = '\"'; int licence_count;"), [
+    assert.deepEqual(found('native/kernels/a.hpp', "// shares\nfloat shares = x; /* license */ char c = '\"'; int license_count;"), [
       '2 names shares',
-      '2 names licence*',
+      '2 names license*',
     ])
     assert.deepEqual(found('native/engine/a.hpp', 'float shares = 1;'), [])
     assert.deepEqual(found('native/tokenizer/a.rs', `fn a<'t>(x: &'t str) { let turns = r#"turn " turn"#; let turn = 'x'; }`), [
@@ -72,9 +72,9 @@ describe('the check of the glossary', () => {
   })
 
   it('finds them in file names and headings, and keeps to the paths of an entry', () => {
-    assert.deepEqual(found('docs/licences.md', '# One turn\n\ntext about a licence\n\n## The licence'), [
-      '0 names licence*',
-      '5 headings licence*',
+    assert.deepEqual(found('docs/licenses.md', '# One turn\n\ntext about a license\n\n## The license'), [
+      '0 names license*',
+      '5 headings license*',
     ])
     assert.deepEqual(found('lib/transcript.ts', 'const turn = 1'), [])
   })

@@ -51,7 +51,7 @@ describe('a model folder', () => {
       name: folder.split('/').at(-1),
       folder,
       revision: null,
-      licence: 'mit',
+      license: 'mit',
       dimensions: TINY.hidden,
       maxSequenceLength: 16,
       pooling: 'mean',

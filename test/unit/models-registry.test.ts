@@ -1,4 +1,4 @@
-// Names and paths to folders, checksums of folders, licences: on the bundled model itself and on small copies.
+// Names and paths to folders, checksums of folders, licenses: on the bundled model itself and on small copies.
 
 import assert from 'node:assert/strict'
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { convertModel } from '../../lib/convert/index.js'
 import {
   DEFAULT_MODEL,
   KNOWN_MODELS,
-  bundledModelLicences,
+  bundledModelLicenses,
   findKnownModel,
   readGraphManifest,
   requireVerified,
@@ -27,14 +27,14 @@ describe('the bundled model', () => {
     assert.deepEqual(await resolveModel(model.folder), model)
   })
 
-  test('says its limits, its licence and its self-test', async () => {
+  test('says its limits, its license and its self-test', async () => {
     const model = await resolveModel(undefined)
     assert.equal(model.dimensions, 384)
     assert.equal(model.maxSequenceLength, 256)
     assert.equal(model.pooling, 'mean')
     assert.equal(model.normalize, true)
     assert.equal(model.vocabularySize, 30522)
-    assert.equal(model.licence, 'Apache-2.0')
+    assert.equal(model.license, 'Apache-2.0')
     assert.deepEqual(
       model.graphs.map((graph) => graph.precision),
       ['bf16'],
@@ -56,10 +56,10 @@ describe('the bundled model', () => {
     assert.ok(parity !== null && parity !== undefined && parity.worstCosine >= 0.9999 && parity.meanCosine >= 0.99998)
   })
 
-  test('brings its licence and notice', async () => {
-    const [licence] = await bundledModelLicences()
-    assert.match(licence?.text ?? '', /Apache License/)
-    assert.match(licence?.notice ?? '', /sentence-transformers/)
+  test('brings its license and notice', async () => {
+    const [license] = await bundledModelLicenses()
+    assert.match(license?.text ?? '', /Apache License/)
+    assert.match(license?.notice ?? '', /sentence-transformers/)
   })
 })
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import type { Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
 import { GuardedDetector, hasFindings } from '../../lib/detection/policy/guarded-detector.js'
-import { formatPolicySet, parsePolicySet } from '../../lib/detection/policy/policy-artefact.js'
+import { formatPolicySet, parsePolicySet } from '../../lib/detection/policy/policy-artifact.js'
 import { examinePolicies, overlaps, tryOnLog } from '../../lib/detection/policy/policy-check.js'
 import { parsePolicyFile, type PolicyFile } from '../../lib/detection/policy/policy-file.js'
 import { fitPolicyHead, scorePolicy, type ExampleVectors } from '../../lib/detection/policy/policy-head.js'
@@ -84,7 +84,7 @@ describe('a policy file', () => {
   const refused = (text: string, words: RegExp): void => {
     assert.throws(
       () => read(text),
-      (error) => isGabionError(error) && error.code === 'ARTEFACT_INVALID' && words.test(error.message),
+      (error) => isGabionError(error) && error.code === 'ARTIFACT_INVALID' && words.test(error.message),
       text,
     )
   }
@@ -349,7 +349,7 @@ describe('the guarded detector', () => {
     ] as const) {
       assert.throws(
         () => detector.checkState(state),
-        (error) => isGabionError(error) && error.code === 'ARTEFACT_INVALID' && error.message.includes(field),
+        (error) => isGabionError(error) && error.code === 'ARTIFACT_INVALID' && error.message.includes(field),
       )
     }
   })
@@ -373,12 +373,12 @@ describe('built policies', () => {
     for (const [broken, field] of [
       [text.replace('gabion-policy-set', 'other'), 'format'],
       [text.replace('"intercept"', '"intercep"'), 'policies[0].head.intercept'],
-      [text.slice(0, 50), 'not a detector artefact'],
+      [text.slice(0, 50), 'not a detector artifact'],
     ] as const) {
       assert.throws(
         () => parsePolicySet(broken, 'p.json'),
         (error) =>
-          isGabionError(error) && error.code === 'ARTEFACT_INVALID' && error.message.includes(field) && error.message.includes('p.json'),
+          isGabionError(error) && error.code === 'ARTIFACT_INVALID' && error.message.includes(field) && error.message.includes('p.json'),
       )
     }
   })

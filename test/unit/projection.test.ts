@@ -171,11 +171,11 @@ describe('the file', () => {
   })
 
   test('that does not exist, or is not a projection, is an error naming it', async () => {
-    await assert.rejects(Projection.load(join(folder, 'absent.json')), coded('ARTEFACT_INVALID', /absent\.json/))
+    await assert.rejects(Projection.load(join(folder, 'absent.json')), coded('ARTIFACT_INVALID', /absent\.json/))
     for (const text of ['', '{', '[]', 'null', '7', '"x"']) {
       const file = join(folder, 'bad.json')
       await writeFile(file, text)
-      await assert.rejects(Projection.load(file), coded('ARTEFACT_INVALID', /bad\.json/))
+      await assert.rejects(Projection.load(file), coded('ARTIFACT_INVALID', /bad\.json/))
     }
   })
 
@@ -208,7 +208,7 @@ describe('the file', () => {
       const place = field === 'hash' ? 'model' : field === 'rows' ? 'fit' : field
       const damaged = join(folder, 'damaged.json')
       await writeFile(damaged, JSON.stringify({ ...whole, [place]: value }))
-      await assert.rejects(Projection.load(damaged), coded('ARTEFACT_INVALID', /damaged\.json/, new RegExp(`'${field}'`)), field)
+      await assert.rejects(Projection.load(damaged), coded('ARTIFACT_INVALID', /damaged\.json/, new RegExp(`'${field}'`)), field)
     }
   })
 
@@ -217,6 +217,6 @@ describe('the file', () => {
     await Projection.fromParts(parts()).save(file)
     const whole = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
     await writeFile(file, JSON.stringify({ ...whole, mean: Buffer.from(Float64Array.of(1, 2, 4).buffer).toString('base64') }))
-    await assert.rejects(Projection.load(file), coded('ARTEFACT_INVALID', /'id'/))
+    await assert.rejects(Projection.load(file), coded('ARTIFACT_INVALID', /'id'/))
   })
 })

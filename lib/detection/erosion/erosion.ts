@@ -1,11 +1,11 @@
 // Owns the erosion detector: a trained head that scores every exchange, thresholds, hysteresis, and an exact explanation.
-// Knows vectors, not how texts become vectors, and an artefact, not how it was trained.
+// Knows vectors, not how texts become vectors, and an artifact, not how it was trained.
 
 import { GabionError } from '../../errors.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
 import type { Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
 import { withPlainLetters } from '../plain-letters.js'
-import { artefactFingerprint, type Anchor, type ErosionArtefact, type ThresholdSet } from './artefact.js'
+import { artifactFingerprint, type Anchor, type ErosionArtifact, type ThresholdSet } from './artifact.js'
 import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
 import { guessLanguage, type Language } from './language.js'
 import { checkErosionState, EROSION_START, nextLevel, type ErosionState, type Levels } from './level.js'
@@ -60,12 +60,12 @@ export interface ErosionVerdict extends DetectorVerdict {
 
 /** Options of {@link ErosionDetector}. */
 export interface ErosionDetectorOptions {
-  readonly artefact: ErosionArtefact
+  readonly artifact: ErosionArtifact
   /** What is compared with the thresholds. Default `max`: each exchange's own score. */
   readonly aggregate?: Aggregate
-  /** Thresholds of a deployment, in place of the artefact's. */
+  /** Thresholds of a deployment, in place of the artifact's. */
   readonly thresholds?: ThresholdSet
-  /** Refusal phrases of another language, or of several, in place of the artefact's English ones. */
+  /** Refusal phrases of another language, or of several, in place of the artifact's English ones. */
   readonly lexicon?: RefusalLexicon | readonly RefusalLexicon[]
 }
 
@@ -77,7 +77,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   readonly fingerprint: string
   readonly projection = null
   readonly windows: { readonly size: number; readonly stride: number }
-  readonly artefact: ErosionArtefact
+  readonly artifact: ErosionArtifact
   readonly aggregate: Aggregate
   readonly thresholds: ThresholdSet
   readonly #head: HeadWeights
@@ -85,27 +85,27 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   readonly #budgets: { readonly elevated: number; readonly alert: number }
   readonly #refusals: RefusalReader
 
-  /** @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID` for a lexicon that cannot be used */
+  /** @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID` for a lexicon that cannot be used */
   constructor(options: ErosionDetectorOptions) {
     const {
-      artefact,
+      artifact,
       aggregate = 'max',
       thresholds,
       lexicon,
-    } = checkOptions('options', options, ['artefact', 'aggregate', 'thresholds', 'lexicon'])
-    if (artefact === undefined) throw invalidArgument('artefact', 'an ErosionArtefact', artefact)
-    this.artefact = artefact
+    } = checkOptions('options', options, ['artifact', 'aggregate', 'thresholds', 'lexicon'])
+    if (artifact === undefined) throw invalidArgument('artifact', 'an ErosionArtifact', artifact)
+    this.artifact = artifact
     this.aggregate = checkOneOf('aggregate', aggregate, AGGREGATES)
-    this.thresholds = thresholds ?? artefact.thresholds
-    this.windows = artefact.windows
-    this.#head = artefact.head
-    this.#refusals = new RefusalReader(lexicon ?? artefact.lexicon)
+    this.thresholds = thresholds ?? artifact.thresholds
+    this.windows = artifact.windows
+    this.#head = artifact.head
+    this.#refusals = new RefusalReader(lexicon ?? artifact.lexicon)
     const { elevated, alert } = this.thresholds.levels[this.aggregate]
     this.#levels = { aggregate: this.aggregate, elevated: elevated.value, alert: alert.value }
     this.#budgets = { elevated: elevated.budget, alert: alert.budget }
-    const [first = artefact.lexicon, ...others] = this.#refusals.lexicons
-    this.fingerprint = artefactFingerprint({
-      ...artefact,
+    const [first = artifact.lexicon, ...others] = this.#refusals.lexicons
+    this.fingerprint = artifactFingerprint({
+      ...artifact,
       thresholds: this.thresholds,
       lexicon: first,
       name: [this.aggregate, ...others.map((lexicon) => JSON.stringify(lexicon))].join(' '),
@@ -147,7 +147,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     const changeBefore = state.turns === 0 ? 0 : state.last - state.previous
     const index = scored?.window ?? 0
     const window = reply.windows[index]
-    const { slope, offset } = this.artefact.relativeScore
+    const { slope, offset } = this.artifact.relativeScore
     const verdict = {
       alert: step.raised,
       state: next.level,
@@ -163,7 +163,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
       statistic: step.statistic,
       thresholds: { ...this.#levels, budgets: this.#budgets, source: this.thresholds.source },
       window: { index, count: reply.windows.length, start: window?.start ?? 0, end: window?.end ?? 0 },
-      anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artefact.anchors, window.vector),
+      anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artifact.anchors, window.vector),
       highest: { logit: next.highest, turn: next.highestTurn },
       change,
       refused,
@@ -186,7 +186,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
    * Refuses an embedder that the head or the thresholds were not made with: another model gives other vectors, and another
    * precision shifts scores, so that thresholds would no longer keep their budget.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming both, and what to do
+   * @throws GabionError `ARTIFACT_INVALID` naming both, and what to do
    */
   checkEmbedder(info: {
     readonly model: string
@@ -194,17 +194,17 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     readonly precision: string
     readonly dimensions: number
   }): void {
-    const { embedder } = this.artefact
+    const { embedder } = this.artifact
     if (info.model !== embedder.model || info.dimensions !== this.#head.dimensions) {
       throw new GabionError(
-        'ARTEFACT_INVALID',
+        'ARTIFACT_INVALID',
         `the detector was trained on vectors of ${embedder.model} (${String(this.#head.dimensions)} dimensions), this is ${info.model} (${String(info.dimensions)}); train one with "gabion detector train --model ${info.model}"`,
       )
     }
     const set = this.thresholds.embedder
     if (info.modelHash !== set.hash || info.precision !== set.precision) {
       throw new GabionError(
-        'ARTEFACT_INVALID',
+        'ARTIFACT_INVALID',
         `the thresholds were set with ${set.model} in ${set.precision} (${set.hash.slice(0, 12)}), this is ${info.precision} (${info.modelHash.slice(0, 12)}); set new ones with "gabion detector calibrate --precision ${info.precision}"`,
       )
     }

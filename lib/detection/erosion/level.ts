@@ -113,12 +113,12 @@ function kept(value: number): number {
 /**
  * Checks a state that comes from outside.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming the field
+ * @throws GabionError `ARTIFACT_INVALID` naming the field
  */
 export function checkErosionState(value: unknown): ErosionState {
   const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
   const wrong = (name: string, expected: string): GabionError =>
-    new GabionError('ARTEFACT_INVALID', `field '${name}' of an erosion state must be ${expected}`)
+    new GabionError('ARTIFACT_INVALID', `field '${name}' of an erosion state must be ${expected}`)
   const number = (name: keyof ErosionState): number => {
     const field = fields[name]
     if (typeof field !== 'number' || !Number.isFinite(field)) throw wrong(name, 'a finite number')

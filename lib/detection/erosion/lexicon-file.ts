@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../../errors.js'
-import { ArtefactReader } from './artefact-fields.js'
+import { ArtifactReader } from './artifact-fields.js'
 import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
 import { packagePath } from '../../package-folder.js'
 
@@ -17,7 +17,7 @@ export const LEXICON_LANGUAGES = ['en', 'de', 'fr'] as const
  * Reads a lexicon: one that comes with the package by its language, any other by its file, JSON of `language`, `opening` and
  * `patterns`.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming the file and the field
+ * @throws GabionError `ARTIFACT_INVALID` naming the file and the field
  */
 export async function loadLexicon(languageOrFile: string): Promise<RefusalLexicon> {
   if (languageOrFile === ENGLISH_REFUSALS.language) return ENGLISH_REFUSALS
@@ -28,12 +28,12 @@ export async function loadLexicon(languageOrFile: string): Promise<RefusalLexico
     text = await readFile(file, 'utf8')
   } catch (cause) {
     throw new GabionError(
-      'ARTEFACT_INVALID',
+      'ARTIFACT_INVALID',
       `cannot read the refusal lexicon ${file}: ${(cause as Error).message} (known languages: ${LEXICON_LANGUAGES.join(', ')})`,
       { cause },
     )
   }
-  const fields = ArtefactReader.parse(text, file)
+  const fields = ArtifactReader.parse(text, file)
   const lexicon = { language: fields.string('language'), opening: fields.integer('opening', 1), patterns: fields.strings('patterns') }
   return new RefusalReader(lexicon).lexicons[0] as RefusalLexicon
 }

@@ -55,10 +55,10 @@ export class RefusalReader {
   readonly lexicons: readonly RefusalLexicon[]
   readonly #readers: readonly { pattern: RegExp; opening: number }[]
 
-  /** @throws GabionError `ARTEFACT_INVALID` when a lexicon has no patterns, or one that is no regular expression */
+  /** @throws GabionError `ARTIFACT_INVALID` when a lexicon has no patterns, or one that is no regular expression */
   constructor(lexicons: RefusalLexicon | readonly RefusalLexicon[]) {
     this.lexicons = 'patterns' in lexicons ? [lexicons] : lexicons
-    if (this.lexicons.length === 0) throw new GabionError('ARTEFACT_INVALID', 'expected at least one refusal lexicon, got none')
+    if (this.lexicons.length === 0) throw new GabionError('ARTIFACT_INVALID', 'expected at least one refusal lexicon, got none')
     this.#readers = this.lexicons.map((lexicon) => {
       checkLexicon(lexicon)
       return { pattern: compile(lexicon.patterns), opening: lexicon.opening }
@@ -93,12 +93,12 @@ function compile(patterns: readonly string[]): RegExp {
   try {
     return new RegExp(`(?<![\\p{L}\\p{N}_])(?:${patterns.join('|')})(?![\\p{L}\\p{N}_])`, 'iu')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `a pattern of the refusal lexicon is no regular expression: ${(cause as Error).message}`, {
+    throw new GabionError('ARTIFACT_INVALID', `a pattern of the refusal lexicon is no regular expression: ${(cause as Error).message}`, {
       cause,
     })
   }
 }
 
 function wrong(field: string, expected: string): GabionError {
-  return new GabionError('ARTEFACT_INVALID', `field '${field}' of a refusal lexicon must be ${expected}`)
+  return new GabionError('ARTIFACT_INVALID', `field '${field}' of a refusal lexicon must be ${expected}`)
 }

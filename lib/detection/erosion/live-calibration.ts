@@ -3,8 +3,8 @@
 
 import { GabionError } from '../../errors.js'
 import { checkInteger, checkNumber, checkOptions } from '../../options.js'
-import { ArtefactReader } from './artefact-fields.js'
-import { readThresholdSet, type ThresholdSet } from './artefact.js'
+import { ArtifactReader } from './artifact-fields.js'
+import { readThresholdSet, type ThresholdSet } from './artifact.js'
 import { AGGREGATES, fewestConversations, lowerBound, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
 
 /** Options of {@link LiveCalibration}. */
@@ -74,10 +74,10 @@ export class LiveCalibration {
   /**
    * Takes up what {@link toJSON} gave, as text.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming the source and the field, `INVALID_ARGUMENT`
+   * @throws GabionError `ARTIFACT_INVALID` naming the source and the field, `INVALID_ARGUMENT`
    */
   static parse(text: string, source: string, options?: LiveCalibrationOptions): LiveCalibration {
-    const root = ArtefactReader.parse(text, source)
+    const root = ArtifactReader.parse(text, source)
     const live = new LiveCalibration(readThresholdSet(root.object('base')), root.oneOf('aggregate', AGGREGATES), options)
     for (const highest of root.list('maxima')) live.add(highest)
     return live

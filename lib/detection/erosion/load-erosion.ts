@@ -1,8 +1,8 @@
-// Owns the way to a ready erosion detector: the bundled artefact or a file of the caller's own, checked against the embedder.
+// Owns the way to a ready erosion detector: the bundled artifact or a file of the caller's own, checked against the embedder.
 
 import { join } from 'node:path'
 import { checkOptions, checkString } from '../../options.js'
-import { readArtefact } from './artefact.js'
+import { readArtifact } from './artifact.js'
 import { ErosionDetector, type ErosionDetectorOptions } from './erosion.js'
 import { packagePath } from '../../package-folder.js'
 
@@ -10,7 +10,7 @@ import { packagePath } from '../../package-folder.js'
 export const EROSION_FOLDER = packagePath('models', 'detectors', 'erosion')
 
 /** The bundled heads: with a block for the user's text and without one, and the same two by the recipe that they are measured against. */
-export const EROSION_ARTEFACTS = {
+export const EROSION_ARTIFACTS = {
   default: join(EROSION_FOLDER, 'default.json'),
   noUser: join(EROSION_FOLDER, 'no-user.json'),
   reference: join(EROSION_FOLDER, 'reference.json'),
@@ -18,27 +18,27 @@ export const EROSION_ARTEFACTS = {
 } as const
 
 /** Options of {@link loadErosionDetector}. */
-export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artefact'> {
-  /** File of the artefact; default: the bundled one. */
-  artefact?: string
+export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artifact'> {
+  /** File of the artifact; default: the bundled one. */
+  artifact?: string
 }
 
 /**
  * Makes an erosion detector for the vectors of an embedder.
  *
- * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, also when the artefact belongs to another embedder
+ * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, also when the artifact belongs to another embedder
  */
 export async function loadErosionDetector(
   embedder: { readonly info: Parameters<ErosionDetector['checkEmbedder']>[0] },
   options?: ErosionOptions,
 ): Promise<ErosionDetector> {
-  const { artefact = EROSION_ARTEFACTS.default, ...rest } = checkOptions('erosion', options, [
-    'artefact',
+  const { artifact = EROSION_ARTIFACTS.default, ...rest } = checkOptions('erosion', options, [
+    'artifact',
     'aggregate',
     'thresholds',
     'lexicon',
   ])
-  const detector = new ErosionDetector({ artefact: await readArtefact(checkString('erosion.artefact', artefact)), ...rest })
+  const detector = new ErosionDetector({ artifact: await readArtifact(checkString('erosion.artifact', artifact)), ...rest })
   detector.checkEmbedder(embedder.info)
   return detector
 }

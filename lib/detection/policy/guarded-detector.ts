@@ -6,7 +6,7 @@ import { GabionError } from '../../errors.js'
 import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
 import { textVector } from '../erosion/head.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
-import { formatPolicySet } from './policy-artefact.js'
+import { formatPolicySet } from './policy-artifact.js'
 import { scorePolicy } from './policy-head.js'
 import type { PolicySet } from './policy-set.js'
 import { nextRole, ROLE_START, type RoleState } from './role-drift.js'
@@ -137,7 +137,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
   checkState(value: unknown): GuardedState<State> {
     const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
     const wrong = (name: string, expected: string): GabionError =>
-      new GabionError('ARTEFACT_INVALID', `field '${name}' of a state with policies must be ${expected}`)
+      new GabionError('ARTIFACT_INVALID', `field '${name}' of a state with policies must be ${expected}`)
     const { broken, drifted } = fields
     if (!Array.isArray(broken) || !broken.every((index) => Number.isInteger(index))) throw wrong('broken', 'a list of whole numbers')
     if (typeof drifted !== 'boolean') throw wrong('drifted', 'true or false')

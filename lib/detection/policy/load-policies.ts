@@ -6,7 +6,7 @@ import { GabionError } from '../../errors.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { WINDOWS } from '../training/recipe.js'
 import { VectorStore } from '../training/vector-store.js'
-import { parsePolicySet } from './policy-artefact.js'
+import { parsePolicySet } from './policy-artifact.js'
 import { parsePolicyFile, type PolicyFile } from './policy-file.js'
 import { readLog, type LogConversation, type LogReading } from './policy-log.js'
 import { embedPolicies, readyPolicies, type PolicyMaterial, type PolicySet } from './policy-set.js'
@@ -35,7 +35,7 @@ export interface PreparedPolicies {
 /**
  * Policies for the vectors of an embedder, from a policy file (YAML) or a built one (JSON).
  *
- * @throws GabionError `ARTEFACT_INVALID` naming file and field, also when built policies belong to another embedder;
+ * @throws GabionError `ARTIFACT_INVALID` naming file and field, also when built policies belong to another embedder;
  *   `INVALID_ARGUMENT` without ordinary conversations, or with too few for the budget
  */
 export async function loadPolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PolicySet> {
@@ -45,7 +45,7 @@ export async function loadPolicies(embedder: Embedder, file: string, options: Po
   const { model, modelHash, precision } = embedder.info
   if (set.embedder.hash !== modelHash || set.embedder.precision !== precision) {
     throw new GabionError(
-      'ARTEFACT_INVALID',
+      'ARTIFACT_INVALID',
       `${file} was built with ${set.embedder.model} in ${set.embedder.precision} (${set.embedder.hash.slice(0, 12)}), this is ${model} in ${precision} (${modelHash.slice(0, 12)}); build it again with "gabion policy build"`,
     )
   }
@@ -92,6 +92,6 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
   }
 }

@@ -47,19 +47,19 @@ const DEFAULT_BUDGET = 0.02
 /**
  * Reads a policy file.
  *
- * @throws GabionError `ARTEFACT_INVALID` naming file and field
+ * @throws GabionError `ARTIFACT_INVALID` naming file and field
  */
 export async function readPolicyFile(file: string): Promise<PolicyFile> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the policy file ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the policy file ${file}: ${(cause as Error).message}`, { cause })
   }
   return parsePolicyFile(text, file)
 }
 
-/** @throws GabionError `ARTEFACT_INVALID` naming file and field, or the line that is not YAML */
+/** @throws GabionError `ARTIFACT_INVALID` naming file and field, or the line that is not YAML */
 export function parsePolicyFile(text: string, file: string): PolicyFile {
   const { LineCounter, parseDocument } = yaml()
   const lineCounter = new LineCounter()
@@ -68,7 +68,7 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   const [problem] = document.errors
   if (problem !== undefined) {
     throw new GabionError(
-      'ARTEFACT_INVALID',
+      'ARTIFACT_INVALID',
       `${file}, line ${String(problem.linePos?.[0].line ?? 1)}: not YAML: ${problem.message.split('\n')[0] ?? ''}`,
     )
   }
@@ -76,7 +76,7 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   try {
     root = document.toJS({ maxAliasCount: 0 })
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `${file}: aliases are not read in a policy file`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `${file}: aliases are not read in a policy file`, { cause })
   }
   const reader = new Reader(file, '', root)
   reader.only(['format', 'version', 'assistant', 'benign', 'budget', 'role', 'policies'])
@@ -139,13 +139,13 @@ class Reader {
     this.#file = file
     this.#path = path
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new GabionError('ARTEFACT_INVALID', `${file}: ${path === '' ? 'the file' : path.slice(0, -1)} must be a mapping of fields`)
+      throw new GabionError('ARTIFACT_INVALID', `${file}: ${path === '' ? 'the file' : path.slice(0, -1)} must be a mapping of fields`)
     }
     this.#fields = value as Record<string, unknown>
   }
 
   wrong(key: string, expected: string): GabionError {
-    return new GabionError('ARTEFACT_INVALID', `${this.#file}: field '${this.#path}${key}' must be ${expected}`)
+    return new GabionError('ARTIFACT_INVALID', `${this.#file}: field '${this.#path}${key}' must be ${expected}`)
   }
 
   /** A misspelt field would be a policy that silently does something else. */

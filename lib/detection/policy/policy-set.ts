@@ -2,7 +2,7 @@
 // Knows vectors; the file of policies and its checks are elsewhere.
 
 import { GabionError } from '../../errors.js'
-import type { EmbedderFingerprint } from '../erosion/artefact.js'
+import type { EmbedderFingerprint } from '../erosion/artifact.js'
 import { fewestConversations, thresholdFor, type Threshold } from '../erosion/thresholds.js'
 import type { PolicyFile, PolicyText } from './policy-file.js'
 import { fitPolicyHead, scorePolicy, type ExampleVectors, type PolicyHead } from './policy-head.js'

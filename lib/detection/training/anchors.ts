@@ -1,7 +1,7 @@
 // Owns the typical replies that explanations point to: centres of safe and of unsafe replies, each with a few words.
 // Knows vectors and written exchanges. The words come from the written exchanges, never from conversations of a data set.
 
-import type { Anchor } from '../erosion/artefact.js'
+import type { Anchor } from '../erosion/artifact.js'
 import type { EmbeddedExchange } from './exchanges.js'
 import { Random } from './random.js'
 import type { TemplateKind } from './templates.js'

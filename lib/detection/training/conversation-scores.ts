@@ -1,7 +1,7 @@
 // Owns the way from exchange logits to conversations: the highest statistic of each, the benign scale, thresholds.
 // Knows logits; heads and vectors are elsewhere.
 
-import type { EmbedderFingerprint, ThresholdSet } from '../erosion/artefact.js'
+import type { EmbedderFingerprint, ThresholdSet } from '../erosion/artifact.js'
 import { EROSION_START, nextLevel, type BenignScale, type ErosionState } from '../erosion/level.js'
 import { AGGREGATES, thresholdFor, type Aggregate } from '../erosion/thresholds.js'
 import { GabionError } from '../../errors.js'

@@ -1,7 +1,7 @@
 // Owns the measurement of a finished detector on labelled conversations. Knows scores, labels and thresholds; how tables look is
 // the command line's.
 
-import type { ErosionArtefact } from '../erosion/artefact.js'
+import type { ErosionArtifact } from '../erosion/artifact.js'
 import { EROSION_START, nextLevel, type ErosionState, type Levels } from '../erosion/level.js'
 import { fewestConversations, thresholdFor } from '../erosion/thresholds.js'
 import { byConversation } from './conversation-scores.js'
@@ -68,9 +68,9 @@ export interface Evaluation {
 }
 
 /** Measures a detector on the exchanges of one set, in `max` mode. */
-export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], artefact: ErosionArtefact, draws = 300): Evaluation {
-  const { thresholds, relativeScore } = artefact
-  const logits = logitsAtRunTime(artefact.head, exchanges, thresholds.scale.median)
+export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], artifact: ErosionArtifact, draws = 300): Evaluation {
+  const { thresholds, relativeScore } = artifact
+  const logits = logitsAtRunTime(artifact.head, exchanges, thresholds.scale.median)
   const labels = exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0))
   const groups = exchanges.map(({ group }) => group)
   const open = exchanges.flatMap(({ flags }, row) => (flags.opening ? [] : [row]))
@@ -96,7 +96,7 @@ export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], ar
         )
   const { elevated, alert } = thresholds.levels.max
   const levels: Levels = { aggregate: 'max', elevated: elevated.value, alert: alert.value }
-  const alerts = conversations.map((conversation) => alertsOf(conversation.logits, artefact, levels))
+  const alerts = conversations.map((conversation) => alertsOf(conversation.logits, artifact, levels))
   const benignTurns = benign.reduce((sum, conversation) => sum + conversation.logits.length, 0)
   const benignAlerts = conversations.reduce((sum, { firstUnsafe }, i) => sum + (firstUnsafe === null ? alerts[i]!.length : 0), 0)
   const within = withinGroups({ scores: logits, labels }, groups)
@@ -144,7 +144,7 @@ function conversationsOf(exchanges: readonly EmbeddedExchange[], logits: Float64
 }
 
 /** Exchanges, from 1, at which an alert is raised. */
-function alertsOf(logits: readonly number[], { thresholds }: ErosionArtefact, levels: Levels): number[] {
+function alertsOf(logits: readonly number[], { thresholds }: ErosionArtifact, levels: Levels): number[] {
   let state: ErosionState = EROSION_START
   return logits.flatMap((logit, index) => {
     const step = nextLevel(state, logit, thresholds.scale, levels)

@@ -2,7 +2,7 @@
 
 import { basename, join } from 'node:path'
 import type { Embedder } from '../../embedding/embedder.js'
-import type { EmbedderFingerprint, TrainingSet } from '../erosion/artefact.js'
+import type { EmbedderFingerprint, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { arithmeticMark } from './arithmetic.js'
 import { readCorpus } from './corpus.js'
@@ -52,7 +52,7 @@ export function shippedPlan(folder: string, cache: string | null): TrainingPlan 
 /**
  * Reads and embeds all sets of a plan.
  *
- * @throws GabionError `TRANSCRIPT_INVALID` or `ARTEFACT_INVALID` naming the file, and what embedding throws
+ * @throws GabionError `TRANSCRIPT_INVALID` or `ARTIFACT_INVALID` naming the file, and what embedding throws
  */
 export async function prepareSets(
   embedder: Embedder,
@@ -69,12 +69,12 @@ export async function prepareSets(
     const { lists, sha256 } = await readTemplates(plan.templates)
     written = expandTemplates(lists)
     training.push(...exchangesOfTemplates(written))
-    sources.push({ name: TEMPLATE_SET, file: basename(plan.templates), sha256, licence: 'Apache-2.0' })
+    sources.push({ name: TEMPLATE_SET, file: basename(plan.templates), sha256, license: 'Apache-2.0' })
     masses[TEMPLATE_SET] = TEMPLATE_MASS
   }
-  for (const { name, file, taken, trained, mass, licence } of plan.sets) {
+  for (const { name, file, taken, trained, mass, license } of plan.sets) {
     const corpus = await readCorpus(file, name)
-    sources.push({ name, file: basename(file), sha256: corpus.sha256, licence })
+    sources.push({ name, file: basename(file), sha256: corpus.sha256, license })
     masses[name] = mass
     const exchanges = exchangesOf(corpus, taken)
     const { second } = splitGroups(

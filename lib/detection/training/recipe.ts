@@ -9,7 +9,7 @@ export interface RecipeSet {
   /** Its file; in {@link RECIPE_SETS} the name in the folder of the sets, else a path. */
   readonly file: string
   /** As its manifest says; `own` for somebody's own conversations. */
-  readonly licence: string
+  readonly license: string
   readonly taken: Taken
   readonly mass: ClassMass
   /** Share of groups that are trained on; the others set thresholds. */
@@ -18,18 +18,18 @@ export interface RecipeSet {
 
 /** The conversations that heads are trained on; the templates come on top. */
 export const RECIPE_SETS: readonly RecipeSet[] = [
-  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', licence: 'MIT', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
-  { name: 'xstest', file: 'xstest.jsonl.gz', licence: 'CC-BY-4.0', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', license: 'MIT', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
+  { name: 'xstest', file: 'xstest.jsonl.gz', license: 'CC-BY-4.0', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
   // The labels are weak: many rejected replies are harmless. Both classes come from the same attackers on the same topics.
   {
     name: 'hh-rlhf-harmless',
     file: 'hh-rlhf-harmless.jsonl.gz',
-    licence: 'MIT',
+    license: 'MIT',
     taken: 'last',
     mass: { unsafe: 0.35, safe: 0.65 },
     trained: 1,
   },
-  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', licence: 'Apache-2.0', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
+  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', license: 'Apache-2.0', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
 ]
 
 /** Written exchanges. */

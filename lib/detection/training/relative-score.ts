@@ -1,6 +1,6 @@
 // Owns the relative score shown to people: a logistic curve through out-of-fold logits. Not a probability of harm.
 
-import type { ErosionArtefact } from '../erosion/artefact.js'
+import type { ErosionArtifact } from '../erosion/artifact.js'
 import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
 import { fitLogistic } from './logistic.js'
 import { auroc } from './ranking.js'
@@ -49,7 +49,7 @@ export function crossValidated(exchanges: readonly EmbeddedExchange[], logits: A
 }
 
 /** The curve: one half of each set's weight is unsafe, one half safe. */
-export function fitRelativeScore(exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): ErosionArtefact['relativeScore'] {
+export function fitRelativeScore(exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): ErosionArtifact['relativeScore'] {
   const masses = Object.fromEntries(exchanges.map(({ set }) => [set, { unsafe: 0.5, safe: 0.5 }]))
   const { weights, intercept } = fitLogistic({
     features: { rows: exchanges.length, columns: 1, values: Float32Array.from(logits) },

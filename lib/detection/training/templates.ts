@@ -36,7 +36,7 @@ const SERVICE_SEED = 4
 /** Service exchanges drawn. */
 const SERVICE_PAIRS = 400
 
-/** @throws GabionError `ARTEFACT_INVALID` naming the file and the list */
+/** @throws GabionError `ARTIFACT_INVALID` naming the file and the list */
 export async function readTemplates(file: string): Promise<{ lists: TemplateLists; sha256: string }> {
   let bytes: Buffer
   let fields: Record<string, unknown>
@@ -44,12 +44,12 @@ export async function readTemplates(file: string): Promise<{ lists: TemplateList
     bytes = await readFile(file)
     fields = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the templates ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the templates ${file}: ${(cause as Error).message}`, { cause })
   }
   for (const name of ['harmful_topics', 'everyday_topics', 'comply', 'safe', 'questions', 'service_user', 'service_reply']) {
     const list = fields[name]
     if (!Array.isArray(list) || list.length === 0 || !list.every((item) => typeof item === 'string')) {
-      throw new GabionError('ARTEFACT_INVALID', `${file}: list '${name}' of the templates must be a non-empty array of strings`)
+      throw new GabionError('ARTIFACT_INVALID', `${file}: list '${name}' of the templates must be a non-empty array of strings`)
     }
   }
   return { lists: fields as unknown as TemplateLists, sha256: nodeCrypto().createHash('sha256').update(bytes).digest('hex') }

@@ -1,7 +1,7 @@
-// Owns the training of a head from embedded sets to artefact: fitted, relative score and thresholds set, anchors found.
+// Owns the training of a head from embedded sets to artifact: fitted, relative score and thresholds set, anchors found.
 // Knows the recipe; reading and embedding are in `prepare.ts`, printing and flags in the command line.
 
-import type { ErosionArtefact, TrainingSet } from '../erosion/artefact.js'
+import type { ErosionArtifact, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS } from '../erosion/lexicon.js'
 import { findAnchors } from './anchors.js'
 import { byConversation, thresholdsFrom } from './conversation-scores.js'
@@ -13,7 +13,7 @@ import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 
 /** A trained variant, and how it did in cross-validation. */
 export interface TrainedVariant {
-  readonly artefact: ErosionArtefact
+  readonly artifact: ErosionArtifact
   readonly crossValidated: readonly { readonly set: string; readonly auroc: number }[]
 }
 
@@ -42,7 +42,7 @@ export function trainVariant(
   const tagged = training.flatMap((exchange, row) =>
     row < written.length ? [{ kind: written[row]!.kind, topic: written[row]!.topic, vector: exchange.replyVector }] : [],
   )
-  const artefact: ErosionArtefact = {
+  const artifact: ErosionArtifact = {
     name: variant,
     embedder,
     windows: WINDOWS,
@@ -57,7 +57,7 @@ export function trainVariant(
     recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet, arithmetic },
     sets: sources.map((source) => ({ ...source, ...classesOf(source.name, sets) })),
   }
-  return { artefact, crossValidated: crossValidated(training, logits) }
+  return { artifact, crossValidated: crossValidated(training, logits) }
 }
 
 /** The exchanges that the relative score is fitted on. */

@@ -33,7 +33,7 @@ export class Recording {
    * Opens a recording that may not exist yet.
    *
    * @param model refused if the file holds another model's vectors
-   * @throws GabionError `ARTEFACT_INVALID` naming file and line
+   * @throws GabionError `ARTIFACT_INVALID` naming file and line
    */
   static async open(file: string, model: string): Promise<Recording> {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -43,21 +43,21 @@ export class Recording {
     if (text === null || text === '') return new Recording(file, model, new Map(), true)
     const { model: recorded, entries } = parse(text, file)
     if (recorded !== model)
-      throw new GabionError('ARTEFACT_INVALID', `${file} holds vectors of ${recorded}, not of ${model}: give another file`)
+      throw new GabionError('ARTIFACT_INVALID', `${file} holds vectors of ${recorded}, not of ${model}: give another file`)
     return new Recording(file, model, entries, false)
   }
 
   /**
    * Opens a recording that exists.
    *
-   * @throws GabionError `ARTEFACT_INVALID` naming file and line
+   * @throws GabionError `ARTIFACT_INVALID` naming file and line
    */
   static async load(file: string): Promise<Recording> {
     let text: string
     try {
       text = await readFile(file, 'utf8')
     } catch (cause) {
-      throw new GabionError('ARTEFACT_INVALID', `cannot read the recording ${file}: ${(cause as Error).message}`, { cause })
+      throw new GabionError('ARTIFACT_INVALID', `cannot read the recording ${file}: ${(cause as Error).message}`, { cause })
     }
     const { model, entries } = parse(text, file)
     return new Recording(file, model, entries, false)
@@ -108,7 +108,7 @@ function parse(text: string, file: string): { model: string; entries: Map<string
   // A last line without its end was cut off while it was written; the text is simply asked for again.
   lines.pop()
   const [head, ...rest] = lines
-  const wrong = (line: number, what: string): GabionError => new GabionError('ARTEFACT_INVALID', `${file}: line ${String(line)} ${what}`)
+  const wrong = (line: number, what: string): GabionError => new GabionError('ARTIFACT_INVALID', `${file}: line ${String(line)} ${what}`)
   const { format, version, model } = (head === undefined ? {} : object(head, () => wrong(1, 'is not JSON'))) as Record<string, unknown>
   if (format !== FORMAT || version !== VERSION || typeof model !== 'string')
     throw wrong(1, `must name the format '${FORMAT}', version ${String(VERSION)} and the model`)

@@ -84,7 +84,7 @@ function splitPath(path: string): { folder: string; name: string } {
 }
 
 /**
- * Chooses the files that a model needs: configuration, tokenizer, model card and licence, and the weights as safetensors, or as
+ * Chooses the files that a model needs: configuration, tokenizer, model card and license, and the weights as safetensors, or as
  * an ONNX export where there are no others.
  *
  * @throws GabionError `MODEL_UNSUPPORTED` for a repository that is not in the sentence-transformers layout, or has its weights

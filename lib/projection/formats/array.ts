@@ -29,7 +29,7 @@ const SIZES: Readonly<Record<ElementType['kind'], readonly number[] | null>> = {
 /**
  * Reads a type as NumPy writes it: `<f8`, `f4`, `|b1`, `<U12`.
  *
- * @throws GabionError `ARTEFACT_INVALID` for a type that is not one of numbers or texts
+ * @throws GabionError `ARTIFACT_INVALID` for a type that is not one of numbers or texts
  */
 export function parseElementType(descriptor: string): ElementType {
   const [, order, letter, digits] = /^([<>|=]?)([fiubU])(\d{1,7})$/.exec(descriptor) ?? []
@@ -74,7 +74,7 @@ class BytesArray implements NumpyArray {
  * Bytes to values, when they are asked for.
  *
  * @param fortranOrder the first index runs fastest; only matrices and below
- * @throws GabionError `ARTEFACT_INVALID` when the bytes are not as many as the shape needs
+ * @throws GabionError `ARTIFACT_INVALID` when the bytes are not as many as the shape needs
  */
 export function decodeArray(bytes: Uint8Array, type: ElementType, shape: readonly number[], fortranOrder: boolean): NumpyArray {
   const count = elementCount(shape)

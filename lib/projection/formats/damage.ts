@@ -4,7 +4,7 @@ import { GabionError } from '../../errors.js'
 
 /** The error for a file's content: says what is wrong; the caller adds which file. */
 export function damaged(what: string, cause?: unknown): GabionError {
-  return new GabionError('ARTEFACT_INVALID', what, cause === undefined ? undefined : { cause })
+  return new GabionError('ARTIFACT_INVALID', what, cause === undefined ? undefined : { cause })
 }
 
 /** Puts the file's name before the messages of what fails inside. */
@@ -12,8 +12,8 @@ export async function naming<T>(file: string, work: () => Promise<T>): Promise<T
   try {
     return await work()
   } catch (error) {
-    if (error instanceof GabionError && error.code === 'ARTEFACT_INVALID' && !error.message.startsWith(file))
-      throw new GabionError('ARTEFACT_INVALID', `${file}: ${error.message}`, { cause: error.cause })
+    if (error instanceof GabionError && error.code === 'ARTIFACT_INVALID' && !error.message.startsWith(file))
+      throw new GabionError('ARTIFACT_INVALID', `${file}: ${error.message}`, { cause: error.cause })
     throw error
   }
 }

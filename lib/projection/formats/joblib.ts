@@ -22,7 +22,7 @@ const OTHER: readonly (readonly [string, readonly number[]])[] = [
 /**
  * Reads a pickle or a joblib file.
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export async function readPickleFile(bytes: Uint8Array): Promise<PythonValue> {
   const reader = new ByteReader(await uncompressed(bytes))

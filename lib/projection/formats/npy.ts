@@ -23,7 +23,7 @@ export interface NpyHeader {
 /**
  * Reads the head of a .npy file from its first bytes (64 KiB are always enough).
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export function parseNpyHeader(bytes: Uint8Array): NpyHeader {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -48,7 +48,7 @@ export function parseNpyHeader(bytes: Uint8Array): NpyHeader {
 /**
  * A whole .npy file.
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export function decodeNpy(bytes: Uint8Array): NumpyArray {
   const { type, shape, fortranOrder, start } = parseNpyHeader(bytes)

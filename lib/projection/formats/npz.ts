@@ -21,7 +21,7 @@ export interface NpzContent {
  * Reads `components_` and `mean_` (also without the underscore), and where they are there `explained_variance_`,
  * `explained_variance_ratio_`, `whiten`, `scaler_mean_` and `scaler_scale_`.
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export function readNpz(files: ReadonlyMap<string, Uint8Array>): NpzContent {
   const arrays = new Map<string, NumpyArray>()

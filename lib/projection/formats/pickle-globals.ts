@@ -74,7 +74,7 @@ const TABLE = new Map<string, Meaning>([
   ['collections.OrderedDict', (): PythonValue => new Map()],
 ])
 
-/** @throws GabionError `ARTEFACT_INVALID` for a name that is not in the table */
+/** @throws GabionError `ARTIFACT_INVALID` for a name that is not in the table */
 export function findGlobal(module: string, name: string): PickleGlobal {
   const full = `${module}.${name}`
   const meaning = TABLE.get(full)

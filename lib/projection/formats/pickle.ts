@@ -31,7 +31,7 @@ const REFUSED: Readonly<Record<number, string>> = {
 /**
  * Reads one pickle; what comes behind it stays in the reader.
  *
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export function readPickle(reader: ByteReader): PythonValue {
   return new PickleMachine(reader).run()

@@ -21,7 +21,7 @@ type Node = Readonly<Record<string, unknown>>
  * What a skops file holds.
  *
  * @param files unpacked, by name
- * @throws GabionError `ARTEFACT_INVALID`
+ * @throws GabionError `ARTIFACT_INVALID`
  */
 export function readSkops(files: ReadonlyMap<string, Uint8Array>): PythonValue {
   const schema = files.get('schema.json')

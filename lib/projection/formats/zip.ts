@@ -13,7 +13,7 @@ const MOST_ENTRIES = 4096
  * All files of an archive by name.
  *
  * @param wanted names to unpack; others are left out
- * @throws GabionError `ARTEFACT_INVALID` for what is no archive, is damaged, encrypted, or unpacks to too much
+ * @throws GabionError `ARTIFACT_INVALID` for what is no archive, is damaged, encrypted, or unpacks to too much
  */
 export async function readZip(bytes: Uint8Array, wanted: (name: string) => boolean = () => true): Promise<Map<string, Uint8Array>> {
   const zip = await import('@zip.js/zip.js')
@@ -34,7 +34,7 @@ export async function readZip(bytes: Uint8Array, wanted: (name: string) => boole
       files.set(entry.filename, await unpack(entry))
     }
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ARTEFACT_INVALID') throw cause
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ARTIFACT_INVALID') throw cause
     throw damaged(`not a ZIP archive that can be read: ${(cause as Error).message}`, cause)
   } finally {
     await reader.close()

@@ -18,7 +18,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
   })
 
   app.get('/info', describe('info', 'What runs here', { ok: form.Info }), () => {
-    const { model, modelHash, revision, precision, provider, instructionSet, dimensions, threads, licence, runtimeVersion } = embedder.info
+    const { model, modelHash, revision, precision, provider, instructionSet, dimensions, threads, license, runtimeVersion } = embedder.info
     return {
       version,
       model_id: model,
@@ -26,7 +26,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
       model_dtype: precision,
       max_input_length: embedder.info.maxSequenceLength,
       max_client_batch_size: limits.texts,
-      model: { name: model, hash: modelHash, precision, provider, instructionSet, dimensions, threads, licence, runtimeVersion },
+      model: { name: model, hash: modelHash, precision, provider, instructionSet, dimensions, threads, license, runtimeVersion },
       detector: { name: monitor.detector.name, fingerprint: monitor.detector.fingerprint },
       store: store.kind,
       cache: embedder.cacheStats,

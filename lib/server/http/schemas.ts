@@ -167,7 +167,7 @@ export const Info = Type.Object(
       instructionSet: Type.String(),
       dimensions: Type.Integer(),
       threads: Type.Integer(),
-      licence: Type.String(),
+      license: Type.String(),
       runtimeVersion: Type.String(),
     }),
     detector: Type.Object({ name: Type.String(), fingerprint: Type.String() }),

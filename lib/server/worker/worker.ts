@@ -149,5 +149,5 @@ export class Worker {
 
 /** Whether trying again would end the same way. */
 function isHopeless({ code }: GabionError): boolean {
-  return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'TOKENIZER_FAILED' || code === 'ARTEFACT_INVALID'
+  return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'TOKENIZER_FAILED' || code === 'ARTIFACT_INVALID'
 }

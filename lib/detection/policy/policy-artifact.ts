@@ -3,7 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { GabionError } from '../../errors.js'
-import { ArtefactReader, decodeFloats, encodeFloats } from '../erosion/artefact-fields.js'
+import { ArtifactReader, decodeFloats, encodeFloats } from '../erosion/artifact-fields.js'
 import type { Threshold } from '../erosion/thresholds.js'
 import type { ExampleVectors } from './policy-head.js'
 import type { PolicySet, ReadyPolicy } from './policy-set.js'
@@ -47,20 +47,20 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
   return `${JSON.stringify(fields, null, 1)}\n`
 }
 
-/** @throws GabionError `ARTEFACT_INVALID` naming the file and the field */
+/** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
 export async function readPolicySet(file: string): Promise<PolicySet> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
   }
   return parsePolicySet(text, file)
 }
 
-/** @throws GabionError `ARTEFACT_INVALID` naming the source and the field */
+/** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
 export function parsePolicySet(text: string, source: string): PolicySet {
-  const root = ArtefactReader.parse(text, source)
+  const root = ArtifactReader.parse(text, source)
   if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
   if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const dimensions = root.integer('dimensions', 1)
@@ -73,7 +73,7 @@ export function parsePolicySet(text: string, source: string): PolicySet {
   }
 }
 
-function readPolicy(policy: ArtefactReader, dimensions: number): ReadyPolicy {
+function readPolicy(policy: ArtifactReader, dimensions: number): ReadyPolicy {
   const head = policy.object('head')
   const flags = head.numbers('flags', 2)
   const examples = (key: string): ExampleVectors[] =>
@@ -103,7 +103,7 @@ function readPolicy(policy: ArtefactReader, dimensions: number): ReadyPolicy {
   }
 }
 
-function readRole(root: ArtefactReader, dimensions: number): PolicySet['role'] {
+function readRole(root: ArtifactReader, dimensions: number): PolicySet['role'] {
   if (!root.has('role')) return null
   const role = root.object('role')
   return {
@@ -113,7 +113,7 @@ function readRole(root: ArtefactReader, dimensions: number): PolicySet['role'] {
   }
 }
 
-function readThreshold(from: ArtefactReader): Threshold {
+function readThreshold(from: ArtifactReader): Threshold {
   return {
     value: from.number('value'),
     budget: from.number('budget'),

@@ -42,7 +42,7 @@ export interface ClassicOptions {
  * Makes a classic detector for the vectors of an embedder. Without options: the `demo` preset on the bundled plane, with
  * its second axis as safe ground; `deployment` takes the direction of {@link DEPLOYMENT_SAFE_TEXT}.
  *
- * @throws GabionError `INVALID_ARGUMENT`, `ARTEFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
+ * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
  *   model (fit one with `gabion pca fit` on the bundled `safe-sentences.txt`)
  */
 export async function loadClassicDetector(embedder: PointSource, options?: ClassicOptions): Promise<ClassicDetector> {

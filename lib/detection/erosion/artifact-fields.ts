@@ -1,11 +1,11 @@
-// Reads the JSON of a detector artefact field by field; every error names the source, the field's path and what was expected.
+// Reads the JSON of a detector artifact field by field; every error names the source, the field's path and what was expected.
 
 import { GabionError } from '../../errors.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** One JSON object of an artefact. */
-export class ArtefactReader {
+/** One JSON object of an artifact. */
+export class ArtifactReader {
   readonly #source: string
   readonly #path: string
   readonly #fields: Fields
@@ -16,21 +16,21 @@ export class ArtefactReader {
     this.#fields = fields
   }
 
-  /** @throws GabionError `ARTEFACT_INVALID` when the text is no JSON object */
-  static parse(text: string, source: string): ArtefactReader {
+  /** @throws GabionError `ARTIFACT_INVALID` when the text is no JSON object */
+  static parse(text: string, source: string): ArtifactReader {
     let root: unknown
     try {
       root = JSON.parse(text)
     } catch (cause) {
-      throw new GabionError('ARTEFACT_INVALID', `${source} is not a detector artefact: ${(cause as Error).message}`, { cause })
+      throw new GabionError('ARTIFACT_INVALID', `${source} is not a detector artifact: ${(cause as Error).message}`, { cause })
     }
-    if (!isFields(root)) throw new GabionError('ARTEFACT_INVALID', `${source} is not a detector artefact: expected a JSON object`)
-    return new ArtefactReader(source, '', root)
+    if (!isFields(root)) throw new GabionError('ARTIFACT_INVALID', `${source} is not a detector artifact: expected a JSON object`)
+    return new ArtifactReader(source, '', root)
   }
 
   /** The error for a field that is not what it must be. */
   wrong(key: string, expected: string): GabionError {
-    return new GabionError('ARTEFACT_INVALID', `${this.#source}: field '${this.#path}${key}' of the detector must be ${expected}`)
+    return new GabionError('ARTIFACT_INVALID', `${this.#source}: field '${this.#path}${key}' of the detector must be ${expected}`)
   }
 
   /** Whether there is such a field, other than null. */
@@ -86,16 +86,16 @@ export class ArtefactReader {
     return value
   }
 
-  object(key: string): ArtefactReader {
+  object(key: string): ArtifactReader {
     const value = this.#fields[key]
     if (!isFields(value)) throw this.wrong(key, 'an object')
-    return new ArtefactReader(this.#source, `${this.#path}${key}.`, value)
+    return new ArtifactReader(this.#source, `${this.#path}${key}.`, value)
   }
 
-  objects(key: string): ArtefactReader[] {
+  objects(key: string): ArtifactReader[] {
     return this.#array(key).map((value, index) => {
       if (!isFields(value)) throw this.wrong(key, 'an array of objects')
-      return new ArtefactReader(this.#source, `${this.#path}${key}[${String(index)}].`, value)
+      return new ArtifactReader(this.#source, `${this.#path}${key}[${String(index)}].`, value)
     })
   }
 
@@ -126,7 +126,7 @@ export function encodeFloats(values: ArrayLike<number>): string {
 }
 
 /** The other way round; `length` values that must be finite. */
-export function decodeFloats(reader: ArtefactReader, key: string, length: number): Float32Array {
+export function decodeFloats(reader: ArtifactReader, key: string, length: number): Float32Array {
   const bytes = Buffer.from(reader.string(key), 'base64')
   if (bytes.length !== length * 4) throw reader.wrong(key, `${String(length)} floats in base64`)
   const values = Float32Array.from({ length }, (_, index) => bytes.readFloatLE(index * 4))

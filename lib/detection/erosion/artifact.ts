@@ -8,7 +8,7 @@ import { writeFailure } from '../../models/storage.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
 import type { RefusalLexicon } from './lexicon.js'
-import { ArtefactReader, decodeFloats, encodeFloats } from './artefact-fields.js'
+import { ArtifactReader, decodeFloats, encodeFloats } from './artifact-fields.js'
 import { AGGREGATES, type Aggregate, type Threshold } from './thresholds.js'
 
 const FORMAT = 'gabion-erosion'
@@ -45,14 +45,14 @@ export interface TrainingSet {
   readonly name: string
   readonly file: string
   readonly sha256: string
-  readonly licence: string
+  readonly license: string
   /** Exchanges of each class and the class mass they were given. */
   readonly unsafe: { readonly rows: number; readonly mass: number }
   readonly safe: { readonly rows: number; readonly mass: number }
 }
 
 /** A trained erosion detector. */
-export interface ErosionArtefact {
+export interface ErosionArtifact {
   /** The variant's (such as `default`), or the name of the owner's own. */
   readonly name: string
   readonly embedder: EmbedderFingerprint
@@ -70,8 +70,8 @@ export interface ErosionArtefact {
 }
 
 /** The file's text: equal parts give equal bytes. */
-export function formatArtefact(artefact: ErosionArtefact): string {
-  const { name, embedder, windows, head, lexicon, relativeScore, anchors, thresholds, recipe, sets } = artefact
+export function formatArtifact(artifact: ErosionArtifact): string {
+  const { name, embedder, windows, head, lexicon, relativeScore, anchors, thresholds, recipe, sets } = artifact
   const fields = {
     format: FORMAT,
     version: VERSION,
@@ -97,8 +97,8 @@ export function formatArtefact(artefact: ErosionArtefact): string {
 }
 
 /** SHA-256 of what decides how states go on: head, scale and thresholds, windows and lexicon. */
-export function artefactFingerprint(artefact: ErosionArtefact): string {
-  return nodeCrypto().createHash('sha256').update(formatArtefact(artefact)).digest('hex')
+export function artifactFingerprint(artifact: ErosionArtifact): string {
+  return nodeCrypto().createHash('sha256').update(formatArtifact(artifact)).digest('hex')
 }
 
 /**
@@ -106,10 +106,10 @@ export function artefactFingerprint(artefact: ErosionArtefact): string {
  *
  * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full
  */
-export async function writeArtefact(file: string, artefact: ErosionArtefact): Promise<void> {
+export async function writeArtifact(file: string, artifact: ErosionArtifact): Promise<void> {
   const beside = `${file}.${nodeCrypto().randomUUID()}.part`
   try {
-    await writeFile(beside, formatArtefact(artefact))
+    await writeFile(beside, formatArtifact(artifact))
     await rename(beside, file)
   } catch (cause) {
     await rm(beside, { force: true })
@@ -117,20 +117,20 @@ export async function writeArtefact(file: string, artefact: ErosionArtefact): Pr
   }
 }
 
-/** @throws GabionError `ARTEFACT_INVALID` naming the file and the field */
-export async function readArtefact(file: string): Promise<ErosionArtefact> {
+/** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
+export async function readArtifact(file: string): Promise<ErosionArtifact> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new GabionError('ARTEFACT_INVALID', `cannot read the detector ${file}: ${(cause as Error).message}`, { cause })
+    throw new GabionError('ARTIFACT_INVALID', `cannot read the detector ${file}: ${(cause as Error).message}`, { cause })
   }
-  return parseArtefact(text, file)
+  return parseArtifact(text, file)
 }
 
-/** @throws GabionError `ARTEFACT_INVALID` naming the source and the field */
-export function parseArtefact(text: string, source: string): ErosionArtefact {
-  const root = ArtefactReader.parse(text, source)
+/** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
+export function parseArtifact(text: string, source: string): ErosionArtifact {
+  const root = ArtifactReader.parse(text, source)
   if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
   if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const head = root.object('head')
@@ -168,28 +168,29 @@ export function parseArtefact(text: string, source: string): ErosionArtefact {
       name: set.string('name'),
       file: set.string('file'),
       sha256: set.string('sha256'),
-      licence: set.string('licence'),
+      // Earlier artifacts spell the field in the British way.
+      license: set.string(set.has('license') ? 'license' : 'licence'),
       unsafe: classOf(set.object('unsafe')),
       safe: classOf(set.object('safe')),
     })),
   }
 }
 
-function classOf(reader: ArtefactReader): TrainingSet['safe'] {
+function classOf(reader: ArtifactReader): TrainingSet['safe'] {
   return { rows: reader.integer('rows', 0), mass: reader.number('mass') }
 }
 
-function fingerprint(reader: ArtefactReader): EmbedderFingerprint {
+function fingerprint(reader: ArtifactReader): EmbedderFingerprint {
   return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
 }
 
 /** Reads thresholds that were kept as JSON. */
-export function readThresholdSet(reader: ArtefactReader): ThresholdSet {
+export function readThresholdSet(reader: ArtifactReader): ThresholdSet {
   const scale = reader.object('scale')
   const deviation = scale.number('deviation')
   if (deviation <= 0) throw scale.wrong('deviation', 'a number above 0')
   const levels = reader.object('levels')
-  const threshold = (from: ArtefactReader): Threshold => ({
+  const threshold = (from: ArtifactReader): Threshold => ({
     value: from.number('value'),
     budget: from.number('budget'),
     conversations: from.integer('conversations', 1),

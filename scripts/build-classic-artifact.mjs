@@ -46,7 +46,7 @@ for (const preset of ['demo', 'deployment']) {
 embedder.dispose()
 
 const manifest = {
-  format: 'gabion-classic-artefact',
+  format: 'gabion-classic-artifact',
   version: 1,
   sentences: { file: SENTENCES, count: sentences.length, sha256: createHash('sha256').update(text).digest('hex') },
   model: { name: model, hash: modelHash, precision },

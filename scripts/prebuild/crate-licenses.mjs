@@ -1,22 +1,22 @@
-// The licence texts of the Rust crates that are compiled into the addon, as one file.
+// The license texts of the Rust crates that are compiled into the addon, as one file.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { StepFailed, root, run } from '../setup/run.mjs'
 
-/** Licences that allow passing the addon on under its own; of a crate's choices one is enough. */
+/** Licenses that allow passing the addon on under its own; of a crate's choices one is enough. */
 const allowed =
   /^(MIT|Apache-2\.0( WITH LLVM-exception)?|BSD-[23]-Clause|ISC|Zlib|Unicode-3\.0|Unicode-DFS-2016|Unlicense|0BSD|CC0-1\.0|BlueOak-1\.0\.0)$/
 
-const licenceFile = /^(licen[cs]e|copying|notice|unlicense)/i
+const licenseFile = /^(licen[cs]e|copying|notice|unlicense)/i
 
-/** Lists every crate of the addon with version, licence and licence files. Throws StepFailed where a licence is missing or not allowed. */
-export async function crateLicences(cargo) {
+/** Lists every crate of the addon with version, license and license files. Throws StepFailed where a license is missing or not allowed. */
+export async function crateLicenses(cargo) {
   const all = await crates(cargo)
   const refused = all.filter(({ license }) => !isAllowed(license ?? ''))
   if (refused.length > 0) {
     const names = refused.map(({ name, license }) => `${name} (${license ?? 'none'})`)
-    throw new StepFailed(`licences of Rust crates that need a look: ${names.join(', ')}`)
+    throw new StepFailed(`licenses of Rust crates that need a look: ${names.join(', ')}`)
   }
   const list = all.map(({ name, version, license, repository }) => `${name} ${version}: ${license}${repository ? `, ${repository}` : ''}`)
   const head = `The addon contains these Rust crates:\n\n${list.join('\n')}\n`
@@ -45,7 +45,7 @@ function compiledIn({ packages, resolve }) {
   return packages.filter(({ id }) => reached.has(id) && id !== resolve.root)
 }
 
-/** Whether a package under these licences may be passed on with gabion. */
+/** Whether a package under these licenses may be passed on with gabion. */
 export function isAllowed(expression) {
   const choices = expression.replaceAll('/', ' OR ').replaceAll(/[()]/g, ' ').split(' OR ')
   return choices.some((choice) => choice.split(' AND ').every((name) => allowed.test(name.trim())))
@@ -57,7 +57,7 @@ function textsOf(crates) {
   for (const { name, manifest_path: manifest } of crates) {
     const folder = dirname(manifest)
     for (const file of readdirSync(folder, { withFileTypes: true })) {
-      if (!file.isFile() || !licenceFile.test(file.name)) continue
+      if (!file.isFile() || !licenseFile.test(file.name)) continue
       const text = readFileSync(join(folder, file.name), 'utf8').trim()
       carriers.set(text, [...(carriers.get(text) ?? []), name])
     }
