@@ -1,5 +1,5 @@
-// What is fuzzed in TypeScript: everything that reads a file of anyone's making. A target takes bytes and either does what it should or
-// throws a GabionError that blames the input; anything else is a finding.
+// What is fuzzed in TypeScript: everything that reads a file of anyone's making, and the request targets of the proxy. A target takes
+// bytes and either does what it should or throws a GabionError that blames the input; anything else is a finding.
 //
 // `npm run fuzz` lets Jazzer.js change the files of corpus/ under the guidance of coverage; regressions.test.ts runs every file of corpus/
 // and regressions/ in the ordinary tests.
@@ -8,6 +8,7 @@ import { parseArtifact } from '../../lib/detection/erosion/artifact.js'
 import { parsePolicySet } from '../../lib/detection/policy/policy-artifact.js'
 import { parsePolicyFile } from '../../lib/detection/policy/policy-file.js'
 import { parseTranscript, type TranscriptForm } from '../../lib/monitor/transcript.js'
+import { parseUpstream, targetOf } from '../../lib/server/proxy/target.js'
 import { readModelFiles } from './model-files.js'
 import { expectRefusal, isRefusal } from './refusal.js'
 import { scratchFolder } from './scratch.js'
@@ -23,6 +24,19 @@ function everyForm(input: Buffer): void {
   for (const form of FORMS) expectRefusal(() => parseTranscript(utf8(input), 'fuzzed', form))
 }
 
+const UPSTREAMS = ['http://127.0.0.1:8000', 'https://llm.example/api/v1', 'http://[::1]:9/deep/er/'].map(parseUpstream)
+
+/** A request target goes to the upstream's own origin and below its base path, or is refused. */
+function proxyTarget(input: Buffer): void {
+  for (const upstream of UPSTREAMS) {
+    expectRefusal(() => {
+      const { origin, pathname, href } = targetOf(upstream, input.toString('latin1'))
+      const base = upstream.pathname.replace(/\/(v1)?$/, '/')
+      if (origin !== upstream.origin || !pathname.startsWith(base)) throw new Error(`a proxied request would have gone to ${href}`)
+    })
+  }
+}
+
 /** Every target by the name of its folder in corpus/ and regressions/. */
 export const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget>> = {
   safetensors: readSafetensors,
@@ -34,6 +48,7 @@ export const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget>> = {
   transcript: everyForm,
   artifact: (input) => void parseArtifact(utf8(input), 'fuzzed'),
   policy: (input) => void parsePolicyFile(utf8(input), 'fuzzed.yaml'),
+  'proxy-target': proxyTarget,
   'policy-set': (input) => void parsePolicySet(utf8(input), 'fuzzed'),
 }
 

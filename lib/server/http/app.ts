@@ -9,7 +9,7 @@ import type { Logger } from 'pino'
 import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
 import type { PolicyOptions } from '../proxy/chat-watch.js'
-import { addProxyRoutes } from '../proxy/proxy-routes.js'
+import { addProxyRoutes, OWN_PREFIX } from '../proxy/proxy-routes.js'
 import type { Upstream } from '../proxy/upstream.js'
 import type { Service } from '../service.js'
 import { addConversationRoutes } from './conversation-routes.js'
@@ -36,9 +36,6 @@ export interface ProxyOptions {
   readonly upstream: Upstream
   readonly policy: PolicyOptions
 }
-
-/** Where gabion's own routes are in front of another service. */
-export const OWN_PREFIX = '/gabion'
 
 /** The app, ready to listen. */
 export async function buildHttpApp(service: Service, { keys, logger, tls, proxy = null }: HttpOptions): Promise<FastifyInstance> {

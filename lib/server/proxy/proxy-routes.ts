@@ -3,13 +3,17 @@
 import type { Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { GabionError } from '../../errors.js'
 import type { JudgedTurn } from '../conversations/record.js'
 import { contextOf } from '../http/request-life.js'
 import type { Service } from '../service.js'
 import { ChatWatch, type PolicyOptions, type ReplyOutcome } from './chat-watch.js'
 import { heldAnswer, heldStream } from './held-reply.js'
 import { messagesOf, replyOf, StreamedReply } from './messages.js'
-import { passedOn, type Incoming, type Upstream } from './upstream.js'
+import { endToEnd, type Incoming, type Upstream } from './upstream.js'
+
+/** Where gabion's own routes are in front of another service. */
+export const OWN_PREFIX = '/gabion'
 
 /** Adds the routes, in a scope of their own: bodies are taken as bytes and passed on as they came. */
 export function addProxyRoutes(app: FastifyInstance, service: Service, upstream: Upstream, options: PolicyOptions): void {
@@ -26,7 +30,10 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
     url: '/*',
     config,
     schema: { hide: true },
-    handler: async (request, reply) => passThrough(reply, await upstream.send(incoming(request), contextOf(request).signal)),
+    handler: async (request, reply) => {
+      refuseOwnPath(request)
+      return passThrough(reply, await upstream.send(incoming(request), contextOf(request).signal))
+    },
   })
 
   async function watched(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -49,7 +56,7 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
     const bytes = Buffer.from(await answer.body.arrayBuffer())
     const body = parsed(bytes)
     const outcome = await watch.judge(replyOf(body))
-    reply.code(answer.statusCode).headers(passedOn(answer.headers)).headers(factsOf(outcome))
+    reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(factsOf(outcome))
     if (!outcome.hold) return reply.send(bytes)
     return reply.type('application/json').send(Buffer.from(JSON.stringify(heldAnswer(body ?? {}, options.heldWords))))
   }
@@ -62,7 +69,7 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
       () => out.end(),
       (error: unknown) => out.destroy(error as Error),
     )
-    return reply.code(answer.statusCode).headers(passedOn(answer.headers)).header('x-accel-buffering', 'no').send(out)
+    return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).header('x-accel-buffering', 'no').send(out)
   }
 }
 
@@ -97,8 +104,16 @@ async function holdWords(body: Readable, out: PassThrough, watch: ChatWatch, wor
   out.write(outcome.hold ? heldStream(reply.about, words) : Buffer.concat(chunks))
 }
 
+/** Requests below gabion's own prefix carry its key, so that none of them may reach the upstream. */
+function refuseOwnPath({ method, params }: FastifyRequest): void {
+  const path = `/${(params as { '*': string })['*']}`
+  if (path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)) {
+    throw new GabionError('NOT_FOUND', `there is no ${method} ${path.slice(0, 100)}; see GET ${OWN_PREFIX}/openapi.json`)
+  }
+}
+
 function passThrough(reply: FastifyReply, answer: Awaited<ReturnType<Upstream['send']>>): FastifyReply {
-  return reply.code(answer.statusCode).headers(passedOn(answer.headers)).send(answer.body)
+  return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).send(answer.body)
 }
 
 function incoming({ method, url, headers, body }: FastifyRequest): Incoming {

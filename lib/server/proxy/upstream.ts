@@ -1,12 +1,81 @@
 // Passes requests on to the service behind, and says in one way when that fails.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import { Agent, request, type Dispatcher } from 'undici'
+import { buildConnector, Pool, type Dispatcher } from 'undici'
 import { GabionError } from '../../errors.js'
+import { assertOrigin, parseUpstream, targetOf } from './target.js'
 
-/** Headers of one connection, and those that are not true any more behind the proxy. */
-const NOT_PASSED_ON = new Set([
+// Models may think for minutes before they answer, and between two words.
+const TIMEOUT_MS = 600_000
+
+/** A request as it came in. */
+export interface Incoming {
+  readonly method: string
+  /** The request target as it stands in the request line. */
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer | null
+}
+
+/** An answer of the service behind. */
+export type Answer = Dispatcher.ResponseData
+
+/** The service behind. */
+export class Upstream {
+  readonly #base: URL
+  // A pool has one origin, and takes paths only.
+  readonly #pool: Pool
+
+  /** @throws GabionError `INVALID_ARGUMENT` */
+  constructor(url: string) {
+    const base = parseUpstream(url)
+    this.#base = base
+    const connect = buildConnector({})
+    this.#pool = new Pool(base.origin, {
+      headersTimeout: TIMEOUT_MS,
+      bodyTimeout: TIMEOUT_MS,
+      connect: (options, callback) => {
+        try {
+          assertOrigin(base, new URL(`${options.protocol}//${options.host ?? options.hostname}`))
+        } catch (error) {
+          callback(error as Error, null)
+          return
+        }
+        connect(options, callback)
+      },
+    })
+  }
+
+  get host(): string {
+    return this.#base.host
+  }
+
+  /** @throws GabionError `UPSTREAM_FAILED`, `ABORTED`, `INVALID_ARGUMENT` for a target that is not a path and query */
+  async send({ method, url, headers, body }: Incoming, signal: AbortSignal): Promise<Answer> {
+    const { pathname, search } = targetOf(this.#base, url)
+    try {
+      return await this.#pool.request({
+        path: pathname + search,
+        method: method as Dispatcher.HttpMethod,
+        headers: endToEnd(headers),
+        body,
+        signal,
+      })
+    } catch (cause) {
+      if (signal.aborted) throw new GabionError('ABORTED', 'the client went away', { cause: signal.reason })
+      throw new GabionError('UPSTREAM_FAILED', `${this.#base.host} did not answer: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close()
+  }
+}
+
+/** Headers of one connection (RFC 9110, 7.6.1), and those that both sides of the proxy set themselves. */
+const HOP_BY_HOP = new Set([
   'connection',
+  'proxy-connection',
   'keep-alive',
   'proxy-authenticate',
   'proxy-authorization',
@@ -16,71 +85,15 @@ const NOT_PASSED_ON = new Set([
   'upgrade',
   'host',
   'content-length',
-  'accept-encoding',
   'expect',
-  'x-gabion-conversation',
-  'x-api-key',
 ])
 
-/** A request as it came in. */
-export interface Incoming {
-  readonly method: string
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer | null
-}
-
-/** The service behind. */
-export class Upstream {
-  readonly #base: URL
-  // Models may think for minutes before they answer, and between two words.
-  readonly #agent = new Agent({ headersTimeout: 600_000, bodyTimeout: 600_000 })
-
-  /** @throws GabionError `INVALID_ARGUMENT` */
-  constructor(url: string) {
-    const base = URL.canParse(url) ? new URL(url) : null
-    if (base === null || !/^https?:$/.test(base.protocol)) {
-      throw new GabionError(
-        'INVALID_ARGUMENT',
-        `--upstream must be the URL of a service, such as http://127.0.0.1:8000, got ${JSON.stringify(url)}`,
-      )
-    }
-    this.#base = base
-  }
-
-  get host(): string {
-    return this.#base.host
-  }
-
-  /** @throws GabionError `UPSTREAM_FAILED`, `ABORTED` */
-  async send({ method, url, headers, body }: Incoming, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    // An upstream that ends in /v1 is the form in which clients name theirs; paths begin with it already.
-    const prefix = this.#base.pathname.replace(/\/(v1\/?)?$/, '')
-    try {
-      return await request(new URL(prefix + url, this.#base.origin), {
-        method,
-        headers: passedOn(headers),
-        body,
-        signal,
-        dispatcher: this.#agent,
-      })
-    } catch (cause) {
-      if (signal.aborted) throw new GabionError('ABORTED', 'the client went away', { cause: signal.reason })
-      throw new GabionError('UPSTREAM_FAILED', `${this.#base.host} did not answer: ${(cause as Error).message}`, { cause })
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#agent.close()
-  }
-}
-
-/** Headers without those of one connection. */
-export function passedOn(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+/** Headers without those of one connection and without gabion's own. */
+export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const named = new Set((headers.connection ?? '').toLowerCase().split(/\s*,\s*/))
   const kept: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !NOT_PASSED_ON.has(name) && !named.has(name)) kept[name] = value
+    if (value !== undefined && !HOP_BY_HOP.has(name) && !name.startsWith('x-gabion-') && !named.has(name)) kept[name] = value
   }
   return kept
 }
