@@ -87,7 +87,7 @@ function hostileTargets(other: string): string[] {
     `/x?http://${other}/x`,
     `/x#@${other}/x`,
     `#@${other}/x`,
-    `${other}`,
+    other,
     `*`,
     `/\u00a0/${other}/x`,
     `/\u00ff\u00fe//${other}/x`,

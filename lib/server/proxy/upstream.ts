@@ -56,7 +56,7 @@ export class Upstream {
     try {
       return await this.#pool.request({
         path: pathname + search,
-        method: method as Dispatcher.HttpMethod,
+        method,
         headers: endToEnd(headers),
         body,
         signal,
