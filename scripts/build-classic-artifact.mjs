@@ -5,8 +5,8 @@ import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
-import { DEPLOYMENT_SAFE_TEXT, Embedder, Projection } from '../dist/index.js'
-import { CLASSIC_FOLDER } from '../dist/internals.js'
+import { Embedder, Projection } from '../dist/index.js'
+import { CLASSIC_FOLDER, DEPLOYMENT_SAFE_TEXT } from '../dist/internals.js'
 
 const SENTENCES = 'safe-sentences.txt'
 const LEAST_SENTENCES = 300

@@ -43,12 +43,15 @@ const echarts = {
 /** The entry that everybody imports. */
 const MAIN = 'lib/index.ts'
 
+/** The other entries: the subpaths of package.json's `exports`, and what this repository's own programs use. */
+const OTHERS = ['ai-sdk/index', 'convert/index', 'projection/index', 'server/index', 'testing/index', 'internals']
+
 /** Parts of Node that take a millisecond or more to import. */
 const SLOW = ['node:crypto', 'node:http', 'node:https', 'node:util', 'node:zlib']
 
 const options = {
   absWorkingDir: root,
-  entryPoints: ['index', 'ai-sdk/index', 'cli/main', 'internals'].map((name) => ({ in: `lib/${name}.ts`, out: name })),
+  entryPoints: ['index', 'cli/main', ...OTHERS].map((name) => ({ in: `lib/${name}.ts`, out: name })),
   outdir: folder,
   chunkNames: 'parts/[name]-[hash]',
   bundle: true,
@@ -82,7 +85,7 @@ async function fewFilesForMain() {
   }
   const dynamic = Object.keys(metafile.inputs).flatMap((name) => importsOf(name, 'dynamic-import'))
   const others = new Set(
-    [...dynamic, 'lib/ai-sdk/index.ts', 'lib/internals.ts'].filter((name) => !reached.has(name)).map((name) => join(root, name)),
+    [...dynamic, ...OTHERS.map((name) => `lib/${name}.ts`)].filter((name) => !reached.has(name)).map((name) => join(root, name)),
   )
   const withMain = (contents) => ({ contents: `${contents}\nimport ${JSON.stringify(join(root, MAIN))}\n`, loader: 'ts', resolveDir: root })
   return {

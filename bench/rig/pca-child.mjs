@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { PcaAccumulator, Projection } from '../../dist/index.js'
+import { PcaAccumulator, Projection } from '../../dist/projection/index.js'
 
 const STREAM_ROWS = 8192
 const RANK = 48

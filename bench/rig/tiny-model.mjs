@@ -4,7 +4,7 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { convertModel } from '../../dist/index.js'
+import { convertModel } from '../../dist/convert/index.js'
 import { writeSafetensors } from '../../dist/internals.js'
 import { temporaryFolder } from './model-copies.mjs'
 

@@ -94,7 +94,7 @@ function workOf({ layers, dimensions }: KnownModel): number {
 }
 
 async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
-  const { listKeptModels } = await import('../convert/index.js')
+  const { listKeptModels } = await import('../convert/kept-models.js')
   const kept = await listKeptModels()
   // A list is of use even where the engine cannot run.
   const bundledMs = flags.speed === false ? null : await timeBundled().catch(() => null)

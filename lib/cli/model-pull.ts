@@ -1,7 +1,7 @@
 // Owns `gabion model pull`: a model from the hub onto this machine, with its graphs made, so that it then loads without a network.
 
 import { Command } from 'commander'
-import type { PreparationProgress } from '../convert/index.js'
+import type { PreparationProgress } from '../convert/prepared-model.js'
 import type { GraphPrecision } from '../models/index.js'
 import { finishCommand, type CommonOptions, type Context } from './command.js'
 import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
@@ -59,7 +59,7 @@ class Stages {
 
 async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: string[]): Promise<undefined> {
   const { pullModel } = await import('../models/index.js')
-  const { prepareModel } = await import('../convert/index.js')
+  const { prepareModel } = await import('../convert/prepared-model.js')
   const stages = new Stages(output)
   const onProgress = (progress: PreparationProgress): void => {
     stages.update(progress)

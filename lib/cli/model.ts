@@ -114,7 +114,7 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
 
 /** A model that is here, also one that was pulled or converted earlier. */
 async function locate(model: string | undefined): Promise<string> {
-  const { locateModel } = await import('../convert/index.js')
+  const { locateModel } = await import('../convert/kept-models.js')
   return locateModel(model)
 }
 

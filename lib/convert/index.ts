@@ -1,13 +1,12 @@
-// What the rest of gabion may use of the converter. Whoever only runs models does not load it.
+// The public names of gabion/convert: models from the hub, and checkpoints to graphs.
 
 import type { GraphManifest } from '../models/graph-manifest.js'
 import type { ConvertOptions } from './convert-model.js'
 
 export type { ConversionProgress, ConvertOptions } from './convert-model.js'
-export { CONVERTER_VERSION } from './converter-version.js'
-export { makeFolder } from './new-folder.js'
-export { conversionCache, prepareModel, type PreparationOptions, type PreparationProgress } from './prepared-model.js'
-export { listKeptModels, locateModel } from './kept-models.js'
+export type { PreparationProgress } from './prepared-model.js'
+export type { FileRecord, GraphManifest, GraphPrecision, GraphRecord, GraphTarget, Parity } from '../models/graph-manifest.js'
+export { pullModel, type HubModel, type LocalModel, type PullOptions, type PullProgress } from '../models/hub/pull.js'
 
 /**
  * Converts the checkpoint of a sentence-transformers folder into ONNX graphs for gabion, without Python.

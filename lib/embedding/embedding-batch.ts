@@ -57,6 +57,16 @@ export class EmbeddingBatch {
     this.cached = parts.cached
   }
 
+  /** Number of texts, as of an array. */
+  get length(): number {
+    return this.rows
+  }
+
+  /** The vectors in the order of the texts, as {@link row} gives them. */
+  *[Symbol.iterator](): Generator<Float32Array, undefined> {
+    for (let index = 0; index < this.rows; index++) yield this.row(index)
+  }
+
   /**
    * The vector of text `index`: a view into `data`, not a copy.
    *

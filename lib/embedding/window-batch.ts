@@ -39,6 +39,16 @@ export class WindowBatch {
     this.#windows = windows
   }
 
+  /** Number of texts, as of an array. */
+  get length(): number {
+    return this.rows
+  }
+
+  /** The windows of each text, in the order of the texts. */
+  *[Symbol.iterator](): Generator<readonly TextWindow[], undefined> {
+    yield* this.#windows
+  }
+
   /**
    * The windows of text `index` in reading order: none for a text without tokens, one for a text that fits.
    *

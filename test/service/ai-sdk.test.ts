@@ -4,9 +4,18 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { LanguageModelV3StreamPart } from '@ai-sdk/provider'
-import { generateText, simulateReadableStream, streamText, wrapLanguageModel, type ModelMessage } from 'ai'
+import {
+  cosineSimilarity,
+  embed,
+  embedMany,
+  generateText,
+  simulateReadableStream,
+  streamText,
+  wrapLanguageModel,
+  type ModelMessage,
+} from 'ai'
 import { MockLanguageModelV3 } from 'ai/test'
-import { gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
+import { gabionEmbedding, gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
 import { Monitor, parseTranscript, type TurnVerdict } from '../../lib/index.js'
 import { testEmbedder } from './service-under-test.js'
 
@@ -127,5 +136,25 @@ describe('gabion/ai-sdk', () => {
 
   it('checks its options by name', async () => {
     await assert.rejects(wrapped({ onAlert: 'explode' as never }), { code: 'INVALID_ARGUMENT', message: /onAlert/ })
+  })
+})
+
+describe('the embedding model', () => {
+  it("gives gabion's vectors to embed and embedMany, with token counts", async () => {
+    const embedder = await testEmbedder()
+    const model = gabionEmbedding(embedder)
+    const { embedding, usage } = await embed({ model, value: 'The kettle is on.' })
+    assert.deepEqual(embedding, Array.from(await embedder.embed('The kettle is on.')))
+    assert.equal(usage.tokens, embedder.tokenize('The kettle is on.').tokens)
+    const { embeddings, warnings } = await embedMany({ model, values: ['Tea is ready.', 'The kettle is on.', 'word '.repeat(1000)] })
+    assert.equal(embeddings.length, 3)
+    assert.ok(cosineSimilarity(embeddings[1]!, embedding) > 0.99999)
+    assert.match(JSON.stringify(warnings), /text 2 has 1002 tokens and was cut to 256/)
+  })
+
+  it('ends with the signal of the call, and refuses what is no embedder', async () => {
+    const model = gabionEmbedding(await testEmbedder())
+    await assert.rejects(embed({ model, value: 'x', abortSignal: AbortSignal.abort(), maxRetries: 0 }), { name: 'AbortError' })
+    assert.throws(() => gabionEmbedding({} as never), { code: 'INVALID_ARGUMENT', message: /embedder must be an Embedder/ })
   })
 })

@@ -3,7 +3,8 @@
 // usage: model-memory.mjs convert SOURCE OUT | measure SOURCE OUT | load FOLDER      measure converts and runs the graphs
 
 import { readFileSync } from 'node:fs'
-import { convertModel, Embedder } from '../../../dist/index.js'
+import { convertModel } from '../../../dist/convert/index.js'
+import { Embedder } from '../../../dist/index.js'
 
 const [what, folder, out] = process.argv.slice(2)
 if (what !== 'load') await convertModel({ source: folder, out, precisions: ['fp32'], measure: what === 'measure' })

@@ -14,6 +14,10 @@ import {
   type Provider,
   type TurnVerdict,
 } from 'gabion'
+import { convertModel, type GraphManifest } from 'gabion/convert'
+import { PcaAccumulator, Projection as SameProjection } from 'gabion/projection'
+import { serve, type RunningService } from 'gabion/server'
+import { FakeEmbedder, ScriptedDetector } from 'gabion/testing'
 
 expectTypeOf(Embedder.load).returns.resolves.toEqualTypeOf<Embedder>()
 expectTypeOf(Embedder.load).toBeCallableWith('all-MiniLM-L6-v2')
@@ -35,7 +39,15 @@ declare const batch: EmbeddingBatch
 expectTypeOf(batch.row(0)).toExtend<Float32Array>()
 expectTypeOf(Projection.fitPca(batch, { components: 2 })).toEqualTypeOf<Projection>()
 
-const monitor = await Monitor.load({ embedder })
+for (const vector of batch) expectTypeOf(vector).toExtend<Float32Array>()
+expectTypeOf(new PcaAccumulator().fit({ components: 2 })).toEqualTypeOf<Projection>()
+expectTypeOf<SameProjection>().toEqualTypeOf<Projection>()
+expectTypeOf(convertModel).returns.resolves.toEqualTypeOf<GraphManifest>()
+expectTypeOf(serve).returns.resolves.toEqualTypeOf<RunningService>()
+
+using monitor = await Monitor.load()
+expectTypeOf(Monitor.load).toBeCallableWith({ embedder })
+expectTypeOf(Monitor.load).toBeCallableWith({ embedder: new FakeEmbedder(), detector: new ScriptedDetector(['calm', 'alert']) })
 const verdict = await monitor.conversation('id').addTurn({ user: 'a', assistant: 'b' })
 expectTypeOf(verdict).toExtend<TurnVerdict>()
 expectTypeOf(verdict.alert).toBeBoolean()

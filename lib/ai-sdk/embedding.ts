@@ -1,0 +1,46 @@
+// An embedding model for the Vercel AI SDK, computed in the caller's own process.
+
+import type { EmbeddingModelV3 } from '@ai-sdk/provider'
+import { Embedder } from '../embedding/embedder.js'
+import { checkOptions, invalidArgument } from '../options.js'
+
+/** Options of {@link gabionEmbedding}. */
+export interface GabionEmbeddingOptions {
+  /** One of the model's prompts by its name (`info.prompts`), put before every text; `''` for none. Default: what the model's folder says. */
+  prompt?: string
+}
+
+/**
+ * An embedding model for `embed` and `embedMany` of the AI SDK. The embedder stays the caller's to dispose of. Texts that were cut
+ * are reported as warnings of the result.
+ *
+ * @throws GabionError `INVALID_ARGUMENT`; a call rejects as `Embedder.embedBatch` does
+ */
+export function gabionEmbedding(embedder: Embedder, options?: GabionEmbeddingOptions): EmbeddingModelV3 {
+  if (!(embedder instanceof Embedder)) throw invalidArgument('embedder', 'an Embedder', embedder)
+  const { prompt } = checkOptions('options', options, ['prompt'])
+  return {
+    specificationVersion: 'v3',
+    provider: 'gabion',
+    modelId: embedder.info.model,
+    maxEmbeddingsPerCall: Infinity,
+    supportsParallelCalls: true,
+    async doEmbed({ values, abortSignal }) {
+      const batch = await embedder.embedBatch(values, {
+        ...(prompt !== undefined && { prompt }),
+        ...(abortSignal !== undefined && { signal: abortSignal }),
+      })
+      const rows = values.map((_, index) => index)
+      return {
+        embeddings: rows.map((index) => Array.from(batch.row(index))),
+        usage: { tokens: batch.keptCounts.reduce((sum, count) => sum + count, 0) },
+        warnings: rows
+          .filter((index) => batch.truncated(index))
+          .map((index) => ({
+            type: 'other',
+            message: `text ${String(index)} has ${String(batch.tokenCounts[index])} tokens and was cut to ${String(batch.keptCounts[index])}`,
+          })),
+      }
+    },
+  }
+}

@@ -1,0 +1,113 @@
+// The public names of gabion/server: the service of `gabion serve`, started from code. Knows what its parts are, not what they do.
+
+import { pino, type Logger } from 'pino'
+import { Embedder } from '../embedding/embedder.js'
+import { Monitor } from '../monitor/monitor.js'
+import { checkOptions, invalidArgument } from '../options.js'
+import type { Projection } from '../projection/projection.js'
+import { ApiKeys } from './api-keys.js'
+import { MemoryStore } from './conversations/memory-store.js'
+import { RedisStore } from './conversations/redis-store.js'
+import type { ConversationStore } from './conversations/store.js'
+import type { Limits } from './limits.js'
+import { serve as serveParts } from './serve.js'
+
+export type { Limits } from './limits.js'
+
+/** Options of {@link serve}. */
+export interface ServeOptions {
+  /** Makes the vectors, and stays the caller's to dispose of. Default: the monitor's, else the bundled model, released by `stop`. */
+  embedder?: Embedder
+  /** Judges the exchanges. Default: `Monitor.load({ embedder })`. */
+  monitor?: Monitor
+  /** Gives points instead of vectors to those who ask for them. */
+  projection?: Projection
+  /** Default `127.0.0.1`. An address that other machines can reach needs `apiKeys`. */
+  host?: string
+  /** Port of HTTP; 0 takes a free one. Default 8080. */
+  port?: number
+  /** Port of gRPC; 0 takes a free one, null leaves gRPC out. Default 50051. */
+  grpcPort?: number | null
+  /** Keys of 16 characters or more that open the service. Default: none, everybody on this machine may ask. */
+  apiKeys?: readonly string[]
+  /** Files in PEM form, for both protocols. */
+  tls?: { cert: string; key: string }
+  /** Where conversations are kept. Default: in this process. */
+  redis?: { url: string; prefix?: string }
+  /** Milliseconds after its last exchange at which a conversation is forgotten. Default one day. */
+  ttlMs?: number
+  /** Bounds of requests. */
+  limits?: Partial<Limits>
+  /** A pino logger. Default: nothing is logged. */
+  logger?: Logger
+}
+
+/** A service that runs. */
+export interface RunningService extends AsyncDisposable {
+  /** Where HTTP listens, such as `http://127.0.0.1:8080`. */
+  readonly url: string
+  readonly port: number
+  /** Null without gRPC. */
+  readonly grpcPort: number | null
+  /** Refuses new requests, and waits for those in flight to end, at most `graceMs` (default 20,000). Safe to call again. */
+  stop(graceMs?: number): Promise<void>
+}
+
+const OPTIONS = [
+  'embedder',
+  'monitor',
+  'projection',
+  'host',
+  'port',
+  'grpcPort',
+  'apiKeys',
+  'tls',
+  'redis',
+  'ttlMs',
+  'limits',
+  'logger',
+] as const
+
+const STORE_BYTES = 256 * 1024 * 1024
+const TTL_MS = 24 * 3_600_000
+
+/**
+ * Starts the service of `gabion serve`: HTTP and gRPC.
+ *
+ * @throws GabionError `INVALID_ARGUMENT`, also for an address that would be open to all; `UNAVAILABLE` for one that is taken, or
+ *   when Redis does not answer; what `Embedder.load` and `Monitor.load` throw
+ */
+export async function serve(options?: ServeOptions): Promise<RunningService> {
+  const {
+    embedder: given,
+    monitor: givenMonitor,
+    apiKeys = [],
+    redis,
+    ttlMs = TTL_MS,
+    logger,
+    ...rest
+  } = checkOptions('options', options, OPTIONS)
+  if (given !== undefined && !(given instanceof Embedder)) throw invalidArgument('embedder', 'an Embedder', given)
+  if (givenMonitor !== undefined && !(givenMonitor instanceof Monitor)) throw invalidArgument('monitor', 'a Monitor', givenMonitor)
+  const keys = new ApiKeys(apiKeys)
+  const log = logger ?? pino({ enabled: false })
+  const own = given === undefined && !(givenMonitor?.embedder instanceof Embedder) ? await Embedder.load() : null
+  const embedder = given ?? own ?? (givenMonitor?.embedder as Embedder)
+  let store: ConversationStore | null = null
+  try {
+    const monitor = givenMonitor ?? (await Monitor.load({ embedder }))
+    store =
+      redis === undefined
+        ? new MemoryStore({ maxBytes: STORE_BYTES, ttlMs })
+        : await RedisStore.open({ url: redis.url, prefix: redis.prefix ?? 'gabion', ttlMs, logger: log })
+    const running = await serveParts({ ...rest, embedder, monitor, store, keys, logger: log })
+    let stopped: Promise<void> | null = null
+    const stop = (graceMs?: number): Promise<void> => (stopped ??= running.stop(graceMs).finally(() => own?.dispose()))
+    const { url, port, grpcPort } = running
+    return { url, port, grpcPort, stop, [Symbol.asyncDispose]: () => stop() }
+  } catch (error) {
+    await store?.close()
+    own?.dispose()
+    throw error
+  }
+}

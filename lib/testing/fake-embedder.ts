@@ -1,0 +1,142 @@
+// An embedder without a model, for tests of code that is given one. Knows the shape of an embedder, and no language.
+
+import { EmbeddingBatch, type EmbedTimings } from '../embedding/embedding-batch.js'
+import { checkEmbedBatchOptions, checkEmbedOptions, type EmbedBatchOptions, type EmbedOptions } from '../embedding/embedder-options.js'
+import type { EmbedderInfo } from '../embedding/embedder.js'
+import { WindowBatch, type WindowRule } from '../embedding/window-batch.js'
+import { GabionError } from '../errors.js'
+import type { MonitorEmbedder } from '../monitor/monitor.js'
+import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
+
+/** Options of {@link FakeEmbedder}. */
+export interface FakeEmbedderOptions {
+  /** Values per vector; default 384. */
+  dimensions?: number
+  /** Vectors that texts get, in place of made-up ones; each is scaled to unit length. */
+  vectors?: Readonly<Record<string, ArrayLike<number>>>
+}
+
+const NO_TIME: EmbedTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0, totalMs: 0 }
+
+/**
+ * Stands in for an `Embedder` in tests: no model, no native code, no files. A text always gets the same unit vector, made from its
+ * characters; equal texts agree and all others are unrelated. Words count as tokens, and nothing is ever cut.
+ */
+export class FakeEmbedder implements MonitorEmbedder {
+  readonly info: Readonly<EmbedderInfo>
+  readonly #vectors: ReadonlyMap<string, Float32Array>
+
+  /** @throws GabionError `INVALID_ARGUMENT` */
+  constructor(options?: FakeEmbedderOptions) {
+    const { dimensions = 384, vectors = {} } = checkOptions('options', options, ['dimensions', 'vectors'])
+    checkInteger('dimensions', dimensions, 1)
+    this.#vectors = new Map(
+      Object.entries(vectors).map(([text, vector]) => {
+        if (vector.length !== dimensions)
+          throw invalidArgument(`vectors[${JSON.stringify(text)}]`, `of ${String(dimensions)} values`, vector)
+        return [text, unit(Float32Array.from(vector))]
+      }),
+    )
+    this.info = Object.freeze({
+      model: 'fake',
+      folder: '',
+      revision: null,
+      modelHash: '0'.repeat(64),
+      precision: 'fp32',
+      provider: 'fake',
+      providersPassedOver: [],
+      instructionSet: 'none',
+      threads: 1,
+      dimensions,
+      maxSequenceLength: 256,
+      license: 'Apache-2.0',
+      prompt: '',
+      prompts: {},
+      runtimeVersion: '',
+    })
+  }
+
+  get dimensions(): number {
+    return this.info.dimensions
+  }
+
+  async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
+    const { projection, signal } = checkEmbedOptions(options)
+    const vector = await Promise.resolve(this.#vectorOf(checkString('text', text)))
+    refuseIfAborted(signal)
+    return projection?.apply(vector) ?? vector
+  }
+
+  async embedBatch(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch> {
+    const { projection, signal, onProgress } = checkEmbedBatchOptions(options)
+    const vectors = await Promise.resolve(texts.map((text, index) => this.#vectorOf(checkString(`texts[${String(index)}]`, text))))
+    refuseIfAborted(signal)
+    const tokenCounts = Int32Array.from(texts, wordsOf)
+    onProgress?.({ done: texts.length, total: texts.length })
+    return new EmbeddingBatch({
+      rows: texts.length,
+      dimensions: this.dimensions,
+      data: joined(vectors, this.dimensions),
+      tokenCounts,
+      keptCounts: tokenCounts,
+      projected:
+        projection === undefined
+          ? null
+          : joined(
+              vectors.map((vector) => projection.apply(vector)),
+              projection.components,
+            ),
+      components: projection?.components ?? 0,
+      timings: { ...NO_TIME },
+      cached: 0,
+    })
+  }
+
+  /** One window per text that has words, whatever the rule. */
+  async embedWindows(texts: readonly string[], _rule: WindowRule, options?: EmbedBatchOptions): Promise<WindowBatch> {
+    const batch = await this.embedBatch(texts, options)
+    const windows = texts.map((text, index) =>
+      text.trim() === ''
+        ? []
+        : [{ vector: batch.row(index), point: batch.projected === null ? null : batch.point(index), start: 0, end: text.length }],
+    )
+    return new WindowBatch(windows, { ...NO_TIME })
+  }
+
+  #vectorOf(text: string): Float32Array {
+    return this.#vectors.get(text)?.slice() ?? madeUp(text, this.dimensions)
+  }
+}
+
+/** FNV-1a over the text seeds xorshift32; the sum of four uniform values is close enough to normal. */
+function madeUp(text: string, dimensions: number): Float32Array {
+  let state = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193)
+  state ||= 1
+  const next = (): number => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) / 2 ** 32 - 0.5
+  }
+  return unit(Float32Array.from({ length: dimensions }, () => next() + next() + next() + next()))
+}
+
+function unit(vector: Float32Array): Float32Array {
+  const length = Math.hypot(...vector)
+  return length === 0 ? vector : vector.map((value) => value / length)
+}
+
+function joined(vectors: readonly Float32Array[], length: number): Float32Array {
+  const all = new Float32Array(vectors.length * length)
+  for (const [index, vector] of vectors.entries()) all.set(vector, index * length)
+  return all
+}
+
+function wordsOf(text: string): number {
+  return text.split(/\s+/).filter((word) => word !== '').length
+}
+
+function refuseIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new GabionError('ABORTED', 'the call was aborted', { cause: signal.reason })
+}

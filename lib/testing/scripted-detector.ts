@@ -1,0 +1,63 @@
+// A detector that says what a test wants, for tests of code that reacts to verdicts. Knows no vectors.
+
+import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detection/detector.js'
+import { GabionError } from '../errors.js'
+import { checkOneOf } from '../options.js'
+
+const LEVELS = ['calm', 'elevated', 'alert'] as const
+
+const LIKELIHOODS: Readonly<Record<AlertState, number>> = { calm: 0.1, elevated: 0.5, alert: 0.9 }
+
+/** What a {@link ScriptedDetector} remembers. */
+export interface ScriptedState {
+  readonly exchanges: number
+  readonly level: AlertState
+}
+
+/**
+ * A detector for tests: the level of each exchange is given, as a list (calm after its end) or by a function of the exchange's texts
+ * and its number, from 1. `alert` is true where the level becomes `alert`.
+ *
+ * ```ts
+ * const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector: new ScriptedDetector(['calm', 'alert']) })
+ * ```
+ */
+export class ScriptedDetector implements Detector<ScriptedState> {
+  readonly name = 'scripted'
+  readonly fingerprint = 'scripted'
+  readonly projection = null
+  readonly #levelOf: (exchange: { user: string; assistant: string }, number: number) => AlertState
+
+  constructor(levels: readonly AlertState[] | ((exchange: { user: string; assistant: string }, number: number) => AlertState)) {
+    this.#levelOf = typeof levels === 'function' ? levels : (_, number) => levels[number - 1] ?? 'calm'
+  }
+
+  start(): ScriptedState {
+    return { exchanges: 0, level: 'calm' }
+  }
+
+  turn(state: ScriptedState, { user, assistant }: EmbeddedExchange): DetectorTurn<ScriptedState> {
+    const exchanges = state.exchanges + 1
+    const level = checkOneOf('level', this.#levelOf({ user: user.text, assistant: assistant.text }, exchanges), LEVELS)
+    const likelihood = LIKELIHOODS[level]
+    const verdict: DetectorVerdict = {
+      alert: level === 'alert' && state.level !== 'alert',
+      state: level,
+      likelihood,
+      risk: likelihood,
+      drift: likelihood - LIKELIHOODS[state.level],
+      acceleration: 0,
+      cumulative: 0,
+      ratio: null,
+      reasons: level === 'calm' ? [] : [`the script says ${level}`],
+    }
+    return { verdict, state: { exchanges, level } }
+  }
+
+  checkState(value: unknown): ScriptedState {
+    const { exchanges, level } = (typeof value === 'object' && value !== null ? value : {}) as Partial<ScriptedState>
+    if (typeof exchanges !== 'number' || level === undefined || !LEVELS.includes(level))
+      throw new GabionError('ARTIFACT_INVALID', "field 'state' must be that of a scripted detector")
+    return { exchanges, level }
+  }
+}
