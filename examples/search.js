@@ -1,0 +1,32 @@
+// Embeds a few documents and finds those nearest to a question.
+//
+// usage: node examples/search.js ["your question"]
+
+import { cosineSimilarity, Embedder } from 'gabion'
+
+const documents = [
+  'Refunds are paid back within fourteen days of the return.',
+  'Our shops are open from nine to six, on Saturdays until four.',
+  'A lost card can be blocked around the clock by telephone.',
+  'Parcels can be redirected to a pick-up point until the evening before delivery.',
+  'To change your password, open the settings and choose Security.',
+  'The espresso machine needs descaling about every three months.',
+]
+const question = process.argv[2] ?? 'How do I get my money back?'
+
+// The bundled model: no download, no service. The first load takes a few milliseconds.
+const embedder = await Embedder.load()
+
+// All documents in one call: a row per text, in one Float32Array.
+const vectors = await embedder.embedBatch(documents)
+const query = await embedder.embed(question)
+
+const found = documents
+  .map((document, index) => ({ document, similarity: cosineSimilarity(query, vectors.row(index)) }))
+  .sort((a, b) => b.similarity - a.similarity)
+  .slice(0, 3)
+
+console.log(question)
+for (const { document, similarity } of found) console.log(`  ${similarity.toFixed(3)}  ${document}`)
+
+embedder.dispose()
