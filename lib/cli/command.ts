@@ -3,7 +3,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { EmbedderOptions, Precision } from '../embedding/embedder-options.js'
 import type { Embedder } from '../embedding/embedder.js'
-import { listenForInterrupt } from './interrupt.js'
+import { interruption } from './exit.js'
 import { Output } from './output.js'
 
 /** Options that every command takes. */
@@ -23,7 +23,7 @@ export interface EmbedderFlags extends CommonOptions {
 /** What an action gets besides its options. */
 export interface Context {
   output: Output
-  /** Fires at Ctrl-C or SIGTERM. */
+  /** Fires at Ctrl-C, SIGTERM or SIGHUP. */
   signal: AbortSignal
 }
 
@@ -43,17 +43,15 @@ export function finishCommand<O extends CommonOptions>(command: Command, example
 }
 
 async function runAction<O extends CommonOptions>(action: Action<O>, options: O, operands: string[]): Promise<number> {
-  const output = new Output({ json: options.json === true, quiet: options.quiet === true })
-  const interrupt = listenForInterrupt()
+  const { signal } = interruption
+  const output = new Output({ json: options.json === true, quiet: options.quiet === true, signal })
   try {
-    const exitCode = await action({ output, signal: interrupt.signal }, options, operands)
-    return interrupt.exitCode ?? exitCode ?? 0
+    const exitCode = await action({ output, signal }, options, operands)
+    return interruption.exitCode ?? exitCode ?? 0
   } catch (error) {
-    if (interrupt.exitCode === null) throw error
+    if (interruption.exitCode === null) throw error
     output.note('interrupted')
-    return interrupt.exitCode
-  } finally {
-    interrupt.stop()
+    return interruption.exitCode
   }
 }
 

@@ -9,6 +9,8 @@ export const EXIT_USAGE = 2
 export const EXIT_ALERT = 3
 /** Ended by SIGINT (Ctrl-C), as shells count it. */
 export const EXIT_INTERRUPTED = 130
+/** The reader of stdout left before it had everything, as shells count SIGPIPE. Not 0: nobody learned the whole result. */
+export const EXIT_READER_LEFT = 141
 
 /** File system errors that the user can mend, told in plain words. */
 const FILE_ERRORS: Readonly<Record<string, string>> = {

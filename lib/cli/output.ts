@@ -1,4 +1,4 @@
-// Owns what reaches stdout and stderr: results, JSON lines, notes, colours, a reader that goes away. Knows no command.
+// Owns what reaches stdout and stderr: results, JSON lines, notes, colours. Knows no command.
 
 import pc from 'picocolors'
 
@@ -19,6 +19,8 @@ export interface OutputOptions {
   json: boolean
   /** No notes and no progress on stderr. */
   quiet: boolean
+  /** Once it has fired, nothing waits for a slow reader any more. */
+  signal: AbortSignal
 }
 
 /** The two streams of a command. */
@@ -29,10 +31,12 @@ export class Output {
   readonly colors: Colors
   /** Colours for stderr. */
   readonly noteColors: Colors
+  readonly #signal: AbortSignal
 
   constructor(options: OutputOptions) {
     this.json = options.json
     this.quiet = options.quiet
+    this.#signal = options.signal
     this.colors = pc.createColors(!options.json && wantsColor(process.stdout, process.env))
     this.noteColors = pc.createColors(wantsColor(process.stderr, process.env))
   }
@@ -63,10 +67,22 @@ export class Output {
     return this.write(`${JSON.stringify(value)}\n`)
   }
 
-  /** Writes text as it is; resolves when stdout can take more. */
+  /**
+   * Writes text as it is; resolves when stdout can take more. After an interruption it resolves at once, so that a command can end although
+   * nobody reads; what waits is handed over by exit.ts.
+   */
   async write(text: string): Promise<void> {
-    if (process.stdout.write(text)) return
-    await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    const { stdout } = process
+    if (stdout.write(text) || this.#signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const goOn = (): void => {
+        stdout.off('drain', goOn)
+        this.#signal.removeEventListener('abort', goOn)
+        resolve()
+      }
+      stdout.on('drain', goOn)
+      this.#signal.addEventListener('abort', goOn)
+    })
   }
 
   /** A remark for a person, on stderr; `--quiet` silences it. */
@@ -78,18 +94,4 @@ export class Output {
   warn(text: string): void {
     this.note(`${this.noteColors.yellow('warning:')} ${text}`)
   }
-}
-
-/**
- * A reader that goes away (`| head`) ends the program quietly with 0: it has what it wanted. Files in the making are
- * removed by the exit handler of `pending-file.ts`.
- */
-export function endQuietlyWhenReaderLeaves(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
-  })
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
 }

@@ -9,7 +9,7 @@ import { costCommand } from './cost.js'
 import { detectorCommand } from './detector.js'
 import { doctorCommand } from './doctor.js'
 import { embedCommand } from './embed.js'
-import { EXIT_USAGE, reportFailure } from './failure.js'
+import { EXIT_USAGE } from './failure.js'
 import { modelCommand } from './model.js'
 import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
@@ -26,7 +26,8 @@ Examples:
   gabion doctor                            what runs here, what to do if not
 
 "gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed,
-2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted.
+2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted,
+141 the reader of the output left.
 `
 
 function version(): string {
@@ -81,17 +82,13 @@ function asCoded(text: string): string {
   return `${[first.replace('error: ', 'error: INVALID_ARGUMENT: '), ...more].join(' ')}\n`
 }
 
-/** Runs the program on the arguments after the script's name; resolves with the exit code and never rejects. */
+/** Runs the program on the arguments after the script's name; resolves with the exit code, rejects with what failed. */
 export async function run(args: readonly string[]): Promise<number> {
-  try {
-    const program = buildProgram()
-    if (args.length === 0) {
-      program.outputHelp({ error: true })
-      return EXIT_USAGE
-    }
-    await program.parseAsync(args, { from: 'user' })
-    return Number(process.exitCode ?? 0)
-  } catch (error) {
-    return reportFailure(error)
+  const program = buildProgram()
+  if (args.length === 0) {
+    program.outputHelp({ error: true })
+    return EXIT_USAGE
   }
+  await program.parseAsync(args, { from: 'user' })
+  return Number(process.exitCode ?? 0)
 }

@@ -60,10 +60,10 @@ export async function runUntilInterrupted(
   await stop()
 }
 
-/** The log: JSON lines on stderr. */
+/** The log: JSON lines on stderr, in one queue with the notes there, which exit.ts hands over before the process ends. */
 function openLog(flags: ServerFlags): Logger {
   const level = flags.quiet === true && flags.logLevel === 'info' ? 'warn' : flags.logLevel
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: false }))
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, process.stderr)
 }
 
 function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: number } } {
