@@ -1,15 +1,15 @@
-// Owns what reaches stdout and stderr: results, JSON lines, notes, colours. Knows no command.
+// Owns what reaches stdout and stderr: results, JSON lines, notes, colors. Knows no command.
 
 import pc from 'picocolors'
 
 type Colors = ReturnType<typeof pc.createColors>
 
-/** Whether to colour what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colours. */
+/** Whether to color what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colors. */
 export function wantsColor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
   if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false
   const force = env.FORCE_COLOR
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
-  // A pipe has no isTTY at all; undefined would leave the choice to the library, which colours wherever CI is set.
+  // A pipe has no isTTY at all; undefined would leave the choice to the library, which colors wherever CI is set.
   return stream.isTTY === true && env.TERM !== 'dumb'
 }
 
@@ -27,7 +27,7 @@ export interface OutputOptions {
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  /** Colours for stdout; they do nothing where stdout shall not be coloured. */
+  /** Colours for stdout; they do nothing where stdout shall not be colored. */
   readonly colors: Colors
   /** Colours for stderr. */
   readonly noteColors: Colors
