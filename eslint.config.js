@@ -84,7 +84,21 @@ export default defineConfig(
   },
   {
     files: ['lib/**/*.ts'],
-    rules: { 'no-console': 'error' },
+    rules: {
+      'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'process',
+          property: 'exit',
+          message: 'What waits in stdout and stderr would be lost: lib/cli/exit.ts ends the process.',
+        },
+      ],
+    },
+  },
+  {
+    files: ['lib/cli/exit.ts'],
+    rules: { 'no-restricted-properties': 'off' },
   },
   {
     files: ['test/**/*.ts'],

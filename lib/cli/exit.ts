@@ -1,7 +1,7 @@
 // Owns the end of the process, whichever way it comes: done, failed, a signal, a reader that left, an error that nothing caught. What was written
 // reaches its readers first. Nothing else in lib ends the process. Knows no command.
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTick } from 'node:timers/promises'
 import { EXIT_INTERRUPTED, EXIT_READER_LEFT, reportFailure } from './failure.js'
 
 /** Signals that ask for the end, and their exit codes as shells count them: 128 and the signal's number. */
@@ -109,8 +109,8 @@ function exit(): never {
 async function drained(): Promise<void> {
   const streams = [process.stdout, process.stderr]
   do {
-    // The failure of a write that has just been made is reported in a turn of its own.
-    await nextTurn()
+    // The failure of a write that has just been made is reported in a tick of its own.
+    await nextTick()
     await Promise.all(streams.filter(isPending).map(flushed))
   } while (streams.some(isPending))
 }

@@ -16,12 +16,12 @@ const place = (name: string): string => join(folder, name)
 
 /** A log of conversations; each ends with a message that has no reply, which is a note on stderr. */
 function log(conversations: number, exchanges: number): string {
-  const turns = Array.from({ length: exchanges }, (_, exchange) => [
+  const messages = Array.from({ length: exchanges }, (_, exchange) => [
     { role: 'user', text: `Where is parcel ${exchange}?` },
     { role: 'assistant', text: 'It comes tomorrow.' },
   ]).flat()
   const named = (index: number): string =>
-    JSON.stringify({ id: `parcels-${index}-${'x'.repeat(230)}`, turns: [...turns, { role: 'user', text: 'Thank you!' }] })
+    JSON.stringify({ id: `parcels-${index}-${'x'.repeat(230)}`, turns: [...messages, { role: 'user', text: 'Thank you!' }] })
   return Array.from({ length: conversations }, (_, index) => `${named(index)}\n`).join('')
 }
 
