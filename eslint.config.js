@@ -23,12 +23,22 @@ const zones = rows.slice(1).flatMap((row, above) =>
   })),
 )
 
-const outside = ['./test', './scripts', './bench', './examples']
-zones.push({ target: './lib', from: outside, message: 'The library may not know its tests, scripts and examples.' })
+const outside = ['./test', './scripts', './bench', './examples', './lab']
+zones.push({ target: './lib', from: outside, message: 'The library may not import its tests, scripts, examples and laboratory.' })
 zones.push({
-  target: ['./lib/abort.ts', './lib/errors.ts', './lib/options.ts'],
+  target: ['./lib/index.ts', ...['ai-sdk', 'server', 'report', 'monitor', 'migration'].map((room) => `./lib/${room}`)],
+  from: './lib/detection/training',
+  message: 'Training is loaded by the commands that train, and by nothing else.',
+})
+zones.push({
+  target: ['./lib/detection/!(training)/**/*', './lib/detection/*.ts'],
+  from: './lib/detection/training',
+  message: 'What judges may not import how detectors are trained: what both need is in detection/fitting.',
+})
+zones.push({
+  target: ['./lib/abort.ts', './lib/errors.ts', './lib/options.ts', './lib/statistics'],
   from: rows.flat().map((room) => `./lib/${room}`),
-  message: 'abort.ts, errors.ts and options.ts are known by everybody and know no room.',
+  message: 'abort.ts, errors.ts, options.ts and statistics are known by everybody and know no room.',
 })
 
 const nodeGlobals =

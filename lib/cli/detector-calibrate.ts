@@ -7,10 +7,8 @@ import { Command, InvalidArgumentError } from 'commander'
 import { readArtifact, writeArtifact, type ErosionArtifact } from '../detection/erosion/artifact.js'
 import { LiveCalibration } from '../detection/erosion/live-calibration.js'
 import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
-import type { Threshold } from '../detection/erosion/thresholds.js'
-import { byConversation, highestStatistic, thresholdsFrom, type ConversationLogits } from '../detection/training/conversation-scores.js'
-import { BUDGETS } from '../detection/training/recipe.js'
-import { logitsAtRunTime } from '../detection/training/train-head.js'
+import { BUDGETS, type Threshold } from '../detection/erosion/thresholds.js'
+import type { ConversationLogits } from '../detection/training/conversation-scores.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { GabionError } from '../errors.js'
 import { addCache, readSets } from './detector-sets.js'
@@ -60,6 +58,7 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
   if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert goes with --live')
   if (revert && files.length > 0) throw new GabionError('INVALID_ARGUMENT', '--revert takes no conversations')
   if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'give one or more files of benign conversations')
+  const { byConversation, logitsAtRunTime, thresholdsFrom } = await import('../detection/training/index.js')
   const artifact = await readArtifact(flags.artifact)
   using embedder = await openEmbedder(flags, { cache: false })
   const sets = await readSets(context, embedder, flags, artifact, files, 'safe')
@@ -94,6 +93,7 @@ async function follow(
   conversations: readonly ConversationLogits[],
   { state, out, revert }: { state: string; out: string; revert: boolean },
 ): Promise<void> {
+  const { highestStatistic } = await import('../detection/training/index.js')
   const live = existsSync(state)
     ? LiveCalibration.parse(await readFile(state, 'utf8'), state)
     : new LiveCalibration(artifact.thresholds, 'max')

@@ -4,9 +4,8 @@ import { basename } from 'node:path'
 import type { Command } from 'commander'
 import type { ErosionArtifact } from '../detection/erosion/artifact.js'
 import { RefusalReader } from '../detection/erosion/lexicon.js'
-import { readCorpus, type Label } from '../detection/training/corpus.js'
-import { embedExchanges, exchangesOf, type EmbeddedExchange } from '../detection/training/exchanges.js'
-import { VectorStore } from '../detection/training/vector-store.js'
+import type { Label } from '../detection/fitting/corpus.js'
+import type { EmbeddedExchange } from '../detection/training/exchanges.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import type { Context } from './command.js'
@@ -43,6 +42,7 @@ export async function readSets(
       `the detector was trained on vectors of ${artifact.embedder.model}, this is ${embedder.info.model}`,
     )
   }
+  const { embedExchanges, exchangesOf, readCorpus, VectorStore } = await import('../detection/training/index.js')
   const store = await VectorStore.open(embedder, artifact.windows, flags.cache ?? null)
   const steps = new ProgressSteps(context.output)
   const sets: EmbeddedSet[] = []

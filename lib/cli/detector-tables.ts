@@ -1,23 +1,7 @@
 // Owns how measurements of detectors look as text. Knows their numbers, not how they came about.
 
 import type { Evaluation, AtThreshold } from '../detection/training/evaluate.js'
-import type { ScorerMeasure } from '../detection/training/leave-out.js'
 import { plainTable } from './plain-table.js'
-
-/** A table of AUROCs: a scorer a row, a set a column. */
-export function leaveOutTable(rows: readonly ScorerMeasure[]): string {
-  const [first] = rows
-  if (first === undefined) return ''
-  const table = plainTable(['left out, then measured on', ...first.sets.map(({ set }) => set), 'mean'])
-  for (const { scorer, sets, mean } of rows) {
-    table.push([scorer, ...sets.map(({ auroc, interval }) => `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`), three(mean)])
-  }
-  const inside = plainTable(['within one group / without refusals', ...first.sets.map(({ set }) => set)])
-  for (const { scorer, sets } of rows) {
-    inside.push([scorer, ...sets.map(({ withinGroup, withoutRefusal }) => `${three(withinGroup)} / ${three(withoutRefusal)}`)])
-  }
-  return `AUROC (95 % bootstrap interval by group)\n${table.toString()}\n\nAUROC within one group (one behaviour, one prompt) / of replies without a refusal in their opening\n${inside.toString()}`
-}
 
 /** All about one set. */
 export function evaluationTable(evaluation: Evaluation): string {

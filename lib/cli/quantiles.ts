@@ -1,6 +1,6 @@
 // Owns how measured times are told to people.
 
-export { quantile } from '../quantile.js'
+export { quantile } from '../statistics/quantile.js'
 
 /** Milliseconds for people: three significant digits or so, with the unit. */
 export function formatMs(milliseconds: number): string {

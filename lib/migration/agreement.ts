@@ -6,7 +6,7 @@ import { checkInteger } from '../options.js'
 import { transposed, transposeTimes } from '../projection/linear.js'
 import type { VectorRows } from '../projection/projection.js'
 import { checkFinite, checkShape } from '../projection/vectors.js'
-import { centredKernelAlignment, pearson, spearman } from './statistics.js'
+import { centredKernelAlignment, pearson, spearman } from '../statistics/correlation.js'
 
 /** How far two spaces agree. */
 export interface SpaceAgreement {

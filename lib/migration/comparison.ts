@@ -1,6 +1,6 @@
 // Owns the result of a comparison as a whole, which reports are made of and JSON is written from. Knows no embedder.
 
-import { quantile } from '../quantile.js'
+import { quantile } from '../statistics/quantile.js'
 import type { Measures, SafetyVerdict } from './verdict.js'
 
 /** Milliseconds a text took. */

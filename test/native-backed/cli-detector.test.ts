@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { Random } from '../../lib/detection/training/random.js'
+import { Random } from '../../lib/statistics/random.js'
 import { assertRefused, gabion, jsonLines, temporaryFolder } from './cli-process.js'
 
 const LISTS = {
@@ -57,7 +57,7 @@ describe('gabion detector', { concurrency: false }, () => {
 
   test('train makes the same bytes twice, from vectors that were kept as from fresh ones', async () => {
     const train = (out: string, more: string[]): ReturnType<typeof gabion> =>
-      gabion(['detector', 'train', labelled, '--out', at(out), '--no-tables', '--json', ...more])
+      gabion(['detector', 'train', labelled, '--out', at(out), '--json', ...more])
     const first = await train('one.json', cached)
     assert.equal(first.code, 0, first.stderr)
     const [line] = jsonLines(first.stdout)
@@ -99,22 +99,6 @@ describe('gabion detector', { concurrency: false }, () => {
     for (const field of ['shipped', 'own', 'alertsPer1000', 'leadTime', 'calibration', 'withoutRefusal']) assert.ok(field in line, field)
     assert.deepEqual(Object.keys((line.exchanges!.roc as unknown as object[])[0]!), ['threshold', 'falseAlarms', 'recall'])
     assert.match(table.stdout, /AUROC .*\n[^]*expected calibration error/)
-  })
-
-  test('evaluate --report writes a page that says what the numbers say, and loads nothing', async () => {
-    const fresh = save('reported.jsonl', conversations(160, 0.3, 4))
-    const { code, stdout, stderr } = await gabion([
-      ...['detector', 'evaluate', fresh, '--artifact', at('one.json'), '--report', at('evaluation.html'), '--json', ...cached],
-    ])
-    assert.equal(code, 0, stderr)
-    const [line] = jsonLines(stdout) as [{ exchanges: { auroc: number }; conversations: { items: number; unsafe: number } }]
-    const page = readFileSync(at('evaluation.html'), 'utf8')
-    assert.ok(page.includes(line.exchanges.auroc.toFixed(3)))
-    assert.ok(page.includes(`${String(line.conversations.items)} (${String(line.conversations.unsafe)})`))
-    // ROC, reliability, lead time.
-    assert.equal(page.match(/<figure/g)?.length, 3)
-    assert.doesNotMatch(page, /<(?:script|link|img|iframe)[^>]+(?:src|href)=/)
-    assert.doesNotMatch(page, /NaN|undefined|\[object/)
   })
 
   test('calibrate sets thresholds, and refuses budgets that the conversations cannot support', async () => {

@@ -9,17 +9,17 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { scoreExchange } from '../../lib/detection/erosion/head.js'
 import { byConversation, highestStatistic, thresholdsFrom } from '../../lib/detection/training/conversation-scores.js'
-import { readCorpus } from '../../lib/detection/training/corpus.js'
+import { readCorpus } from '../../lib/detection/fitting/corpus.js'
 import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/exchanges.js'
 import { adaptHead } from '../../lib/detection/training/few-shot.js'
 import { featureRows, foldHead, learnScale } from '../../lib/detection/training/features.js'
 import { pairsWithinGroups } from '../../lib/detection/training/group-pairs.js'
-import { fitLogistic, logitsOf } from '../../lib/detection/training/logistic.js'
-import { auroc, averagePrecision, calibration, rocCurve, withinGroups } from '../../lib/detection/training/ranking.js'
-import { Random } from '../../lib/detection/training/random.js'
+import { fitLogistic, logitsOf } from '../../lib/detection/fitting/logistic.js'
+import { auroc, averagePrecision, calibration, rocCurve, withinGroups } from '../../lib/statistics/ranking.js'
+import { Random } from '../../lib/statistics/random.js'
 import { VARIANTS } from '../../lib/detection/training/recipe.js'
-import { bootstrapInterval, dealFolds, splitGroups } from '../../lib/detection/training/splits.js'
-import { expandTemplates } from '../../lib/detection/training/templates.js'
+import { bootstrapInterval, dealFolds, splitGroups } from '../../lib/statistics/groups.js'
+import { writtenExchanges } from '../../lab/templates.js'
 import { fitHead, trainingVectors } from '../../lib/detection/training/train-head.js'
 
 const D = 10
@@ -259,7 +259,7 @@ describe('splits and weights', () => {
       service_user: ['a', 'b'],
       service_reply: ['c'],
     }
-    const written = expandTemplates(lists)
+    const written = writtenExchanges(lists)
     assert.equal(written.length, 2 * 3 + 2 + 400)
     assert.deepEqual(
       written.slice(0, 3).map(({ reply, label, kind }) => [reply, label, kind]),
@@ -269,7 +269,7 @@ describe('splits and weights', () => {
         ['No arson', 'safe', 'refusal'],
       ],
     )
-    assert.deepEqual(expandTemplates(lists), written)
+    assert.deepEqual(writtenExchanges(lists), written)
   })
 })
 

@@ -13,7 +13,7 @@ import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lex
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
 import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { lowerBound, thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
-import { Random } from '../../lib/detection/training/random.js'
+import { Random } from '../../lib/statistics/random.js'
 
 let artifact: ErosionArtifact
 before(async () => {

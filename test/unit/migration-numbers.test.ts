@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { estimateCost, type CostAssumptions } from '../../lib/migration/cost.js'
 import { latencyOf } from '../../lib/migration/comparison.js'
-import { centredKernelAlignment, pearson, ranks, spearman } from '../../lib/migration/statistics.js'
+import { centredKernelAlignment, pearson, ranks, spearman } from '../../lib/statistics/correlation.js'
 
 describe('correlation', () => {
   test('of values by hand', () => {

@@ -14,7 +14,7 @@ import { fitPolicyHead, scorePolicy, type ExampleVectors } from '../../lib/detec
 import type { LogConversation, LogExchange, LogReading } from '../../lib/detection/policy/policy-log.js'
 import { readyPolicies, type PolicyMaterial, type PolicySet } from '../../lib/detection/policy/policy-set.js'
 import { nextRole, ROLE_START } from '../../lib/detection/policy/role-drift.js'
-import { Random } from '../../lib/detection/training/random.js'
+import { Random } from '../../lib/statistics/random.js'
 import { isGabionError } from '../../lib/errors.js'
 
 const DIMENSIONS = 24

@@ -7,6 +7,9 @@ import { GabionError } from '../../errors.js'
 export const AGGREGATES = ['max', 'ewma', 'dcusum'] as const
 export type Aggregate = (typeof AGGREGATES)[number]
 
+/** Share of benign conversations that may reach each level, where nobody says otherwise. */
+export const BUDGETS = { elevated: 0.05, alert: 0.01 } as const
+
 /** A threshold and what it rests on. */
 export interface Threshold {
   /** Reached or exceeded: the level is entered. */

@@ -2,7 +2,7 @@
 // same vectors. Knows vectors and numbers; no file and no conversation.
 
 import type { RefusalFlags } from '../erosion/lexicon.js'
-import { fitLogistic, type Weights } from '../training/logistic.js'
+import { fitLogistic, type Weights } from '../fitting/logistic.js'
 
 /** An exchange as vectors. */
 export interface PolicyVectors {

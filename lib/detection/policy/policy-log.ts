@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { nodeZlib } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 import type { RefusalReader } from '../erosion/lexicon.js'
-import { readCorpus } from '../training/corpus.js'
-import type { VectorStore } from '../training/vector-store.js'
+import { readCorpus } from '../fitting/corpus.js'
+import type { VectorStore } from '../fitting/vector-store.js'
 import type { ExampleVectors, PolicyVectors } from './policy-head.js'
 
 /** One exchange of a log. */

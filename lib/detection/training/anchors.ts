@@ -2,9 +2,8 @@
 // Knows vectors and written exchanges. The words come from the written exchanges, never from conversations of a data set.
 
 import type { Anchor } from '../erosion/artifact.js'
-import type { EmbeddedExchange } from './exchanges.js'
-import { Random } from './random.js'
-import type { TemplateKind } from './templates.js'
+import type { EmbeddedExchange, WrittenKind } from './exchanges.js'
+import { Random } from '../../statistics/random.js'
 
 /** Centres of each side. */
 const CENTRES = 16
@@ -13,7 +12,7 @@ const SEED = 11
 
 /** A written reply that can lend its topic to a centre. */
 export interface TaggedReply {
-  readonly kind: TemplateKind
+  readonly kind: WrittenKind
   readonly topic: string | null
   readonly vector: ArrayLike<number>
 }
@@ -75,7 +74,7 @@ function nearest(centres: readonly Float64Array[], vector: ArrayLike<number>): n
   return at
 }
 
-const WORDS: Readonly<Record<TemplateKind, (topic: string) => string>> = {
+const WORDS: Readonly<Record<WrittenKind, (topic: string) => string>> = {
   compliance: (topic) => `help with ${topic}`,
   refusal: (topic) => `declining or preventing ${topic}`,
   everyday: (topic) => `everyday help: ${topic}`,

@@ -6,8 +6,17 @@ import { EROSION_START, nextLevel, type ErosionState, type Levels } from '../ero
 import { fewestConversations, thresholdFor } from '../erosion/thresholds.js'
 import { byConversation } from './conversation-scores.js'
 import type { EmbeddedExchange } from './exchanges.js'
-import { auroc, averagePrecision, calibration, recallAt, rocCurve, withinGroups, type ReliabilityBin, type RocPoint } from './ranking.js'
-import { bootstrapInterval } from './splits.js'
+import {
+  auroc,
+  averagePrecision,
+  calibration,
+  recallAt,
+  rocCurve,
+  withinGroups,
+  type ReliabilityBin,
+  type RocPoint,
+} from '../../statistics/ranking.js'
+import { bootstrapInterval } from '../../statistics/groups.js'
 import { logitsAtRunTime } from './train-head.js'
 
 /** How well one kind of item is told apart. NaN where a class is missing. */

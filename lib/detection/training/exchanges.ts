@@ -2,9 +2,8 @@
 // Knows texts and labels; vectors come from the store.
 
 import type { RefusalReader, RefusalFlags } from '../erosion/lexicon.js'
-import type { Corpus, Label } from './corpus.js'
-import type { TemplateExchange } from './templates.js'
-import type { VectorStore } from './vector-store.js'
+import type { Corpus, Label } from '../fitting/corpus.js'
+import type { VectorStore } from '../fitting/vector-store.js'
 
 /** One exchange with its place. */
 export interface Exchange {
@@ -21,7 +20,17 @@ export interface Exchange {
   readonly reply: string
 }
 
-/** The same with its vectors. */
+/** What a written exchange shows. */
+export type WrittenKind = 'compliance' | 'refusal' | 'everyday' | 'service'
+
+/** An exchange written from a template. */
+export interface WrittenExchange extends Exchange {
+  readonly kind: WrittenKind
+  /** Null for service dialogues. */
+  readonly topic: string | null
+}
+
+/** An exchange with its vectors. */
 export interface EmbeddedExchange extends Exchange {
   readonly userVector: ArrayLike<number>
   readonly replyVector: ArrayLike<number>
@@ -47,19 +56,6 @@ export function exchangesOf(corpus: Corpus, taken: Taken): Exchange[] {
       }))
       .slice(taken === 'last' ? -1 : 0),
   )
-}
-
-/** Written exchanges; those of one topic are a group. */
-export function exchangesOfTemplates(written: readonly TemplateExchange[]): Exchange[] {
-  return written.map(({ user, reply, label, topic }, index) => ({
-    set: 'templates',
-    group: `templates/${topic ?? 'service'}`,
-    conversation: `template-${String(index + 1)}`,
-    turn: 1,
-    label,
-    user,
-    reply,
-  }))
 }
 
 /** Embeds what is missing and puts vectors and flags to the exchanges. */

@@ -3,7 +3,7 @@
 
 import type { HeadWeights } from '../erosion/head.js'
 import type { RefusalFlags } from '../erosion/lexicon.js'
-import type { FeatureRows, LogisticModel } from './logistic.js'
+import type { FeatureRows, LogisticModel } from '../fitting/logistic.js'
 
 /** An exchange as the trainer sees it. */
 export interface ExchangeVectors {

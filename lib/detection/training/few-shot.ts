@@ -4,9 +4,9 @@
 import { GabionError } from '../../errors.js'
 import type { HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
-import { fitLogistic, type FeatureRows, type Weights } from './logistic.js'
-import { auroc } from './ranking.js'
-import { bootstrapInterval, dealFolds } from './splits.js'
+import { fitLogistic, type FeatureRows, type Weights } from '../fitting/logistic.js'
+import { auroc } from '../../statistics/ranking.js'
+import { bootstrapInterval, dealFolds } from '../../statistics/groups.js'
 import { logitsAtRunTime, trainingVectors } from './train-head.js'
 
 /** Strengths tried; the first keeps nearly all of the shipped head. */

@@ -2,8 +2,8 @@
 // Knows exchanges and their groups, nothing of vectors.
 
 import type { Exchange } from './exchanges.js'
-import type { RowPairs } from './logistic.js'
-import { Random } from './random.js'
+import type { RowPairs } from '../fitting/logistic.js'
+import { Random } from '../../statistics/random.js'
 import { TEMPLATE_SET } from './recipe.js'
 
 const PAIR_SEED = 19

@@ -1,16 +1,15 @@
 // Owns the way of the sets into memory: read, split, embedded. Knows which sets there are; what is fitted on them is elsewhere.
 
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import type { Embedder } from '../../embedding/embedder.js'
 import type { EmbedderFingerprint, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
-import { arithmeticMark } from './arithmetic.js'
-import { readCorpus } from './corpus.js'
-import { embedExchanges, exchangesOf, exchangesOfTemplates, type ClassMass, type EmbeddedExchange, type Exchange } from './exchanges.js'
-import { MEASURED_SETS, RECIPE_SETS, SPLIT_SEED, TEMPLATE_FILE, TEMPLATE_MASS, TEMPLATE_SET, WINDOWS, type RecipeSet } from './recipe.js'
-import { splitGroups } from './splits.js'
-import { expandTemplates, readTemplates, type TemplateExchange } from './templates.js'
-import { VectorStore } from './vector-store.js'
+import { arithmeticMark } from '../fitting/arithmetic.js'
+import { readCorpus } from '../fitting/corpus.js'
+import { embedExchanges, exchangesOf, type ClassMass, type EmbeddedExchange, type Exchange, type WrittenExchange } from './exchanges.js'
+import { SPLIT_SEED, type RecipeSet } from './recipe.js'
+import { splitGroups } from '../../statistics/groups.js'
+import { VectorStore, WINDOWS } from '../fitting/vector-store.js'
 
 /** The sets of a plan, embedded. */
 export interface PreparedSets {
@@ -18,7 +17,7 @@ export interface PreparedSets {
   /** Benign conversations that thresholds are set on. */
   readonly keptAside: readonly EmbeddedExchange[]
   readonly measured: Readonly<Record<string, readonly EmbeddedExchange[]>>
-  readonly written: readonly TemplateExchange[]
+  readonly written: readonly WrittenExchange[]
   readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
   readonly masses: Readonly<Record<string, ClassMass>>
   readonly embedder: EmbedderFingerprint
@@ -32,27 +31,28 @@ export interface PreparedSets {
 /** How a training tells what it is doing. */
 export type TrainingProgress = (step: { readonly doing: string; readonly done: number; readonly total: number }) => void
 
+/** Exchanges that were written and not collected. */
+export interface WrittenSet {
+  readonly source: Omit<TrainingSet, 'unsafe' | 'safe'>
+  readonly mass: ClassMass
+  readonly exchanges: readonly WrittenExchange[]
+}
+
 /** What is trained on. */
 export interface TrainingPlan {
   readonly sets: readonly RecipeSet[]
-  /** File of the templates; null trains without written exchanges. */
-  readonly templates: string | null
+  /** Written exchanges, which are trained on before all others; null trains without. */
+  readonly written: WrittenSet | null
   /** Sets that are measured and not trained on. */
   readonly measured: readonly { readonly name: string; readonly file: string }[]
   /** Folder that keeps vectors between trainings; null keeps none. */
   readonly cache: string | null
 }
 
-/** The plan of the shipped heads, with the sets in a folder. */
-export function shippedPlan(folder: string, cache: string | null): TrainingPlan {
-  const inFolder = <T extends { readonly file: string }>(set: T): T => ({ ...set, file: join(folder, set.file) })
-  return { sets: RECIPE_SETS.map(inFolder), templates: join(folder, TEMPLATE_FILE), measured: MEASURED_SETS.map(inFolder), cache }
-}
-
 /**
  * Reads and embeds all sets of a plan.
  *
- * @throws GabionError `TRANSCRIPT_INVALID` or `ARTIFACT_INVALID` naming the file, and what embedding throws
+ * @throws GabionError `TRANSCRIPT_INVALID` naming the file, and what embedding throws
  */
 export async function prepareSets(
   embedder: Embedder,
@@ -64,13 +64,11 @@ export async function prepareSets(
   const keptAside: Exchange[] = []
   const sources: PreparedSets['sources'][number][] = []
   const masses: Record<string, ClassMass> = {}
-  let written: TemplateExchange[] = []
-  if (plan.templates !== null) {
-    const { lists, sha256 } = await readTemplates(plan.templates)
-    written = expandTemplates(lists)
-    training.push(...exchangesOfTemplates(written))
-    sources.push({ name: TEMPLATE_SET, file: basename(plan.templates), sha256, license: 'Apache-2.0' })
-    masses[TEMPLATE_SET] = TEMPLATE_MASS
+  if (plan.written !== null) {
+    const { source, mass, exchanges } = plan.written
+    training.push(...exchanges)
+    sources.push(source)
+    masses[source.name] = mass
   }
   for (const { name, file, taken, trained, mass, license } of plan.sets) {
     const corpus = await readCorpus(file, name)
@@ -104,7 +102,7 @@ export async function prepareSets(
     training: take(training.length),
     keptAside: take(keptAside.length),
     measured: Object.fromEntries(Object.entries(measured).map(([name, exchanges]) => [name, take(exchanges.length)])),
-    written,
+    written: plan.written?.exchanges ?? [],
     sources,
     masses,
     embedder: { model, hash: modelHash, precision },

@@ -1,4 +1,4 @@
-// Owns the recipe of the shipped heads: the sets, their class masses, the switches of the two variants, the seeds.
+// Owns the recipe of a head: the switches of the variants, the seeds, the budgets. The sets of the bundled heads are in lab/.
 
 import type { Taken, ClassMass } from './exchanges.js'
 import type { FeatureRecipe } from './features.js'
@@ -6,7 +6,7 @@ import type { FeatureRecipe } from './features.js'
 /** A set that heads are trained on. */
 export interface RecipeSet {
   readonly name: string
-  /** Its file; in {@link RECIPE_SETS} the name in the folder of the sets, else a path. */
+  /** Path of its file. */
   readonly file: string
   /** As its manifest says; `own` for somebody's own conversations. */
   readonly license: string
@@ -16,31 +16,10 @@ export interface RecipeSet {
   readonly trained: number
 }
 
-/** The conversations that heads are trained on; the templates come on top. */
-export const RECIPE_SETS: readonly RecipeSet[] = [
-  { name: 'jailbreakbench', file: 'jailbreakbench.jsonl.gz', license: 'MIT', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
-  { name: 'xstest', file: 'xstest.jsonl.gz', license: 'CC-BY-4.0', taken: 'all', mass: { unsafe: 0.5, safe: 0.5 }, trained: 1 },
-  // The labels are weak: many rejected replies are harmless. Both classes come from the same attackers on the same topics.
-  {
-    name: 'hh-rlhf-harmless',
-    file: 'hh-rlhf-harmless.jsonl.gz',
-    license: 'MIT',
-    taken: 'last',
-    mass: { unsafe: 0.35, safe: 0.65 },
-    trained: 1,
-  },
-  { name: 'mt-bench-101', file: 'mt-bench-101.jsonl.gz', license: 'Apache-2.0', taken: 'all', mass: { unsafe: 0, safe: 1 }, trained: 0.6 },
-]
-
-/** Written exchanges. */
-export const TEMPLATE_FILE = 'detector-templates.json'
-export const TEMPLATE_MASS: ClassMass = { unsafe: 1, safe: 1 }
-
-/** Sets that are measured on and never trained on. */
-export const MEASURED_SETS = [
-  { name: 'diasafety-test', file: 'diasafety-test.jsonl.gz' },
-  { name: 'sgd-test', file: 'sgd-test.jsonl.gz' },
-] as const
+/** Somebody's own conversations as a set of the recipe; each class weighs `mass`. */
+export function ownSet(name: string, file: string, { mass, trained }: { mass: number; trained: number }): RecipeSet {
+  return { name, file, license: 'own', taken: 'all', mass: { unsafe: mass, safe: mass }, trained }
+}
 
 /** Name of the written exchanges among the sets. */
 export const TEMPLATE_SET = 'templates'
@@ -72,7 +51,3 @@ export type Variant = keyof typeof VARIANTS
 
 /** Draws the conversations of a set that are kept aside. */
 export const SPLIT_SEED = 5
-/** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */
-export const WINDOWS = { size: 254, stride: 200 } as const
-/** Share of benign conversations that may reach each level. */
-export const BUDGETS = { elevated: 0.05, alert: 0.01 } as const

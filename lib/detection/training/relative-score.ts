@@ -2,9 +2,9 @@
 
 import type { ErosionArtifact } from '../erosion/artifact.js'
 import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
-import { fitLogistic } from './logistic.js'
-import { auroc } from './ranking.js'
-import { dealFolds } from './splits.js'
+import { fitLogistic } from '../fitting/logistic.js'
+import { auroc } from '../../statistics/ranking.js'
+import { dealFolds } from '../../statistics/groups.js'
 import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 
 const FOLDS = 5

@@ -4,7 +4,7 @@ import { scoreExchange, type HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
 import { featureRows, foldHead, learnScale, type FeatureScale } from './features.js'
 import { pairsWithinGroups } from './group-pairs.js'
-import { fitLogistic, type LogisticModel, type Weights } from './logistic.js'
+import { fitLogistic, type LogisticModel, type Weights } from '../fitting/logistic.js'
 import type { HeadRecipe } from './recipe.js'
 
 /** What a head is fitted with. */

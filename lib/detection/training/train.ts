@@ -3,11 +3,13 @@
 
 import type { ErosionArtifact, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS } from '../erosion/lexicon.js'
+import { BUDGETS } from '../erosion/thresholds.js'
 import { findAnchors } from './anchors.js'
 import { byConversation, thresholdsFrom } from './conversation-scores.js'
+import { WINDOWS } from '../fitting/vector-store.js'
 import { rowWeights, type EmbeddedExchange } from './exchanges.js'
 import type { PreparedSets, TrainingProgress } from './prepare.js'
-import { BUDGETS, CURVE_SETS, SPLIT_SEED, VARIANTS, WINDOWS, type Variant } from './recipe.js'
+import { CURVE_SETS, SPLIT_SEED, VARIANTS, type Variant } from './recipe.js'
 import { crossValidated, fitRelativeScore, outOfFoldLogits } from './relative-score.js'
 import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Trains the second stage without one set and measures it on that set, alone and added to the first stage.
 
-    node --import tsx scripts/detector-lab/export-rows.ts build/vectors build/detector-lab/rows.jsonl
+    node --import tsx lab/export-rows.ts build/vectors build/lab/rows.jsonl
     node scripts/bundle-model.mjs --source-only
-    python3 -m venv build/detector-lab/venv
-    build/detector-lab/venv/bin/pip install torch==2.15.0 numpy safetensors tokenizers
-    build/detector-lab/venv/bin/python scripts/detector-lab/train.py --leave-out xstest --seed 1
+    python3 -m venv build/lab/venv
+    build/lab/venv/bin/pip install torch==2.15.0 numpy safetensors tokenizers
+    build/lab/venv/bin/python lab/python/train.py --leave-out xstest --seed 1
 
-Appends a line of JSON with all scores' measures to build/detector-lab/results.jsonl. Without --leave-out it trains on all sets and
+Appends a line of JSON with all scores' measures to build/lab/results.jsonl. Without --leave-out it trains on all sets and
 measures what is never trained on. `summarise.py` makes tables of the lines.
 """
 
@@ -41,11 +41,11 @@ def arguments():
     parser.add_argument('--batch', type=int, default=32)
     parser.add_argument('--window', type=int, default=190)
     parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rows', default='build/detector-lab/rows.jsonl')
+    parser.add_argument('--rows', default='build/lab/rows.jsonl')
     parser.add_argument('--checkpoint', default='build/cache/all-MiniLM-L6-v2/model.safetensors')
     parser.add_argument('--tokenizer', default='models/all-MiniLM-L6-v2/tokenizer.json')
     parser.add_argument('--xstest', default='data/xstest.jsonl.gz')
-    parser.add_argument('--results', default='build/detector-lab/results.jsonl')
+    parser.add_argument('--results', default='build/lab/results.jsonl')
     parser.add_argument('--weights', help='where the trained weights go')
     parser.add_argument('--fp32', action='store_true', help='train in fp32; default is bf16 arithmetic on fp32 weights')
     return parser.parse_args()

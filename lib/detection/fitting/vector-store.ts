@@ -10,6 +10,9 @@ import { GabionError } from '../../errors.js'
 import { textVector } from '../erosion/head.js'
 import { arithmeticMark } from './arithmetic.js'
 
+/** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */
+export const WINDOWS: WindowRule = { size: 254, stride: 200 }
+
 /** Texts embedded between two writes. */
 const PART = 512
 

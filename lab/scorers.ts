@@ -1,12 +1,12 @@
 // Owns what is measured side by side: heads, and the simple scores that a head must beat to be worth anything.
 // Knows exchanges with vectors; sets and tables are elsewhere.
 
-import type { EmbeddedExchange } from './exchanges.js'
-import { fitLogistic, logitsOf, type FeatureRows, type Weights } from './logistic.js'
-import { Random } from './random.js'
-import type { HeadRecipe } from './recipe.js'
+import type { EmbeddedExchange } from '../lib/detection/training/exchanges.js'
+import { fitLogistic, logitsOf, type FeatureRows, type Weights } from '../lib/detection/fitting/logistic.js'
+import { Random } from '../lib/statistics/random.js'
+import type { HeadRecipe } from '../lib/detection/training/recipe.js'
 import { fitTermModel } from './term-model.js'
-import { fitHead, logitsAtRunTime } from './train-head.js'
+import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
 
 /** Scores exchanges; higher is less safe. */
 export type Score = (exchanges: readonly EmbeddedExchange[]) => Float64Array

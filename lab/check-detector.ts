@@ -1,22 +1,22 @@
 // Checks everything that can be claimed of the shipped detectors, from the sets to the bytes; some minutes, most of them embedding.
 //
-//   node --import tsx scripts/check-detector.ts [FOLDER FOR VECTORS]
+//   node --import tsx lab/check-detector.ts [FOLDER FOR VECTORS]
 //
 // Trains every variant and compares the bytes with the shipped files (where the encoder's arithmetic is another one, as on other processors:
 // with a second training, and the logits with the shipped files'); compares the leave-one-set-out table with the targets; trains on shuffled labels. Ends with 1
 // when something is off.
 
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { formatArtifact, parseArtifact } from '../lib/detection/erosion/artifact.js'
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
-import { measureScorer, type LeaveOutPlan } from '../lib/detection/training/leave-out.js'
-import { prepareSets, shippedPlan } from '../lib/detection/training/prepare.js'
-import { auroc } from '../lib/detection/training/ranking.js'
+import { measureScorer, type LeaveOutPlan } from './leave-out.js'
+import { prepareSets } from '../lib/detection/training/prepare.js'
+import { auroc } from '../lib/statistics/ranking.js'
 import { VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
-import { dealLabels, headScorer } from '../lib/detection/training/scorers.js'
-import { leaveOutPlan } from '../lib/detection/training/tables.js'
+import { dealLabels, headScorer } from './scorers.js'
+import { bundledPlan } from './sets.js'
+import { leaveOutPlan } from './tables.js'
 import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
 import { trainVariant } from '../lib/detection/training/train.js'
 import { Embedder } from '../lib/embedding/embedder.js'
@@ -41,7 +41,7 @@ function check(fine: boolean, line: string): void {
 const began = performance.now()
 const seconds = (): string => `${((performance.now() - began) / 1000).toFixed(0)} s`
 using embedder = await Embedder.load()
-const sets = await prepareSets(embedder, shippedPlan(fileURLToPath(new URL('../data/', import.meta.url)), process.argv[2] ?? null))
+const sets = await prepareSets(embedder, await bundledPlan(process.argv[2] ?? null))
 console.log(`vectors ready after ${seconds()}`)
 
 const variants = Object.keys(VARIANTS) as Variant[]

@@ -1,11 +1,13 @@
 // Owns the exchanges that are written from templates: one topic with compliance, refusal and prevention talk, everyday topics
 // with the same compliance phrases, and short service dialogues.
 
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { nodeCrypto } from '../../lazy.js'
-import { GabionError } from '../../errors.js'
-import type { Label } from './corpus.js'
-import { Random } from './random.js'
+import { GabionError } from '../lib/errors.js'
+import type { Label } from '../lib/detection/fitting/corpus.js'
+import type { WrittenExchange, WrittenKind } from '../lib/detection/training/exchanges.js'
+import { TEMPLATE_SET } from '../lib/detection/training/recipe.js'
+import { Random } from '../lib/statistics/random.js'
 
 /** The lists that exchanges are made from; `{T}` stands for the topic. */
 export interface TemplateLists {
@@ -16,19 +18,6 @@ export interface TemplateLists {
   readonly questions: readonly string[]
   readonly service_user: readonly string[]
   readonly service_reply: readonly string[]
-}
-
-/** What a written exchange shows. */
-export type TemplateKind = 'compliance' | 'refusal' | 'everyday' | 'service'
-
-/** One written exchange. */
-export interface TemplateExchange {
-  readonly user: string
-  readonly reply: string
-  readonly label: Label
-  readonly kind: TemplateKind
-  /** Null for service dialogues. */
-  readonly topic: string | null
 }
 
 const QUESTION_SEED = 3
@@ -52,15 +41,19 @@ export async function readTemplates(file: string): Promise<{ lists: TemplateList
       throw new GabionError('ARTIFACT_INVALID', `${file}: list '${name}' of the templates must be a non-empty array of strings`)
     }
   }
-  return { lists: fields as unknown as TemplateLists, sha256: nodeCrypto().createHash('sha256').update(bytes).digest('hex') }
+  return { lists: fields as unknown as TemplateLists, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
-/** All written exchanges, in a fixed order and with fixed draws. */
-export function expandTemplates(lists: TemplateLists): TemplateExchange[] {
+/** All written exchanges, in a fixed order and with fixed draws; those of one topic are a group. */
+export function writtenExchanges(lists: TemplateLists): WrittenExchange[] {
   const questions = new Random(QUESTION_SEED)
-  const exchanges: TemplateExchange[] = []
-  const write = (topic: string, template: string, label: Label, kind: TemplateKind): void => {
-    exchanges.push({ user: fill(questions.pick(lists.questions), topic), reply: fill(template, topic), label, kind, topic })
+  const exchanges: WrittenExchange[] = []
+  const push = (fields: Pick<WrittenExchange, 'user' | 'reply' | 'label' | 'kind' | 'topic'>): void => {
+    const conversation = `template-${String(exchanges.length + 1)}`
+    exchanges.push({ set: TEMPLATE_SET, group: `${TEMPLATE_SET}/${fields.topic ?? 'service'}`, conversation, turn: 1, ...fields })
+  }
+  const write = (topic: string, template: string, label: Label, kind: WrittenKind): void => {
+    push({ user: fill(questions.pick(lists.questions), topic), reply: fill(template, topic), label, kind, topic })
   }
   for (const topic of lists.harmful_topics) {
     for (const template of lists.comply) write(topic, template, 'unsafe', 'compliance')
@@ -69,7 +62,7 @@ export function expandTemplates(lists: TemplateLists): TemplateExchange[] {
   for (const topic of lists.everyday_topics) for (const template of lists.comply) write(topic, template, 'safe', 'everyday')
   const service = new Random(SERVICE_SEED)
   for (let i = 0; i < SERVICE_PAIRS; i++) {
-    exchanges.push({
+    push({
       user: service.pick(lists.service_user),
       reply: service.pick(lists.service_reply),
       label: 'safe',

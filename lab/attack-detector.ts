@@ -1,7 +1,7 @@
 // What moves the erosion detector's score, and by how much: replies of the licensed sets, changed as somebody would change them who knows how the
 // detector works. Prints a table and no text of the sets.
 //
-//   node --import tsx scripts/attack-detector.ts [--raw] [--artifact NAME] [REPLIES A CLASS [PATTERN]]
+//   node --import tsx lab/attack-detector.ts [--raw] [--artifact NAME] [REPLIES A CLASS [PATTERN]]
 //
 // 150 replies a class by default; PATTERN picks rows by name and leaves the rest out; --raw switches off what the detector does to lookalike letters.
 //
@@ -17,7 +17,7 @@ import type { ErosionDetector, ErosionVerdict } from '../lib/detection/erosion/e
 import { Embedder } from '../lib/embedding/embedder.js'
 import { numberedLines } from '../lib/monitor/transcript-lines.js'
 import { Monitor } from '../lib/monitor/monitor.js'
-import { BENIGN, LANGUAGES, homoglyphs, leet, letterShift, zeroWidth } from './attack/changes.js'
+import { BENIGN, LANGUAGES, homoglyphs, leet, letterShift, zeroWidth } from './attack-changes.js'
 
 interface Turn {
   user: string

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares ideas for the head: each is fitted without one set and measured on it, and its alarms on benign conversations are counted.
 
-    node --import tsx scripts/detector-lab/export-rows.ts build/vectors build/detector-lab/rows.jsonl
-    python3 -m venv build/detector-lab/venv && build/detector-lab/venv/bin/pip install numpy
-    build/detector-lab/venv/bin/python scripts/detector-lab/ideas.py [A PART OF AN IDEA'S NAME]
+    node --import tsx lab/export-rows.ts build/vectors build/lab/rows.jsonl
+    python3 -m venv build/lab/venv && build/lab/venv/bin/pip install numpy
+    build/lab/venv/bin/python lab/python/ideas.py [A PART OF AN IDEA'S NAME]
 
 Prints a row of a Markdown table an idea: AUROC on each set left out, their mean, AUROC on jailbreakbench's replies without a refusal in
 their opening, and the shares of conversations that reach the lines set at 1 % and 5 % on the kept-aside mt-bench-101: of sgd-test, and of
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from measures import auroc, highest, line_at
 
-ROWS = 'build/detector-lab/rows.jsonl'
+ROWS = 'build/lab/rows.jsonl'
 WIDTH = 384
 ROOT = np.sqrt(WIDTH)
 LEFT_OUT = ('jailbreakbench', 'xstest', 'hh-rlhf-harmless')

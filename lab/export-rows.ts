@@ -2,23 +2,23 @@
 // stage (by the reference recipe) from heads that have not seen the exchange's set; and in a file beside, their vectors as 32-bit
 // floats, for each exchange the user's and those of the reply's windows.
 //
-//   node --import tsx scripts/detector-lab/export-rows.ts build/vectors build/detector-lab/rows.jsonl
+//   node --import tsx lab/export-rows.ts build/vectors build/lab/rows.jsonl
 
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { finished } from 'node:stream/promises'
-import { fileURLToPath } from 'node:url'
-import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/exchanges.js'
-import { prepareSets, shippedPlan } from '../../lib/detection/training/prepare.js'
-import { TEMPLATE_SET, VARIANTS } from '../../lib/detection/training/recipe.js'
-import { fitHead, logitsAtRunTime } from '../../lib/detection/training/train-head.js'
-import { Embedder } from '../../lib/embedding/embedder.js'
+import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
+import { prepareSets } from '../lib/detection/training/prepare.js'
+import { TEMPLATE_SET, VARIANTS } from '../lib/detection/training/recipe.js'
+import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
+import { Embedder } from '../lib/embedding/embedder.js'
+import { bundledPlan } from './sets.js'
 
 const [cache, target] = process.argv.slice(2)
 if (cache === undefined || target === undefined) throw new Error('expected a folder of vectors and the file to write')
 using embedder = await Embedder.load()
-const sets = await prepareSets(embedder, shippedPlan(fileURLToPath(new URL('../../data/', import.meta.url)), cache))
+const sets = await prepareSets(embedder, await bundledPlan(cache))
 const { training, masses, dimensions, written } = sets
 const headWithout = (set: string | null): ReturnType<typeof fitHead>['head'] => {
   const rows = training.filter((exchange) => exchange.set !== set)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 CLS, SEP = 101, 102
 USER_PIECES = 48
-# As in lib/detection/training/recipe.ts: class masses of the sets, unsafe and safe.
+# As in lab/sets.ts: class masses of the sets, unsafe and safe.
 MASSES = {
     'jailbreakbench': (0.5, 0.5),
     'xstest': (0.5, 0.5),

@@ -1,12 +1,12 @@
 // Owns the page on a detector that was measured on labelled conversations: per set a table, ROC, reliability, lead time.
 // Knows measurements, not how they were made.
 
-import type { AtThreshold, Evaluation, LeadTime } from '../detection/training/evaluate.js'
-import type { ReliabilityBin } from '../detection/training/ranking.js'
-import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
-import { html, type Html } from './html.js'
-import { renderPage, valueTable } from './page.js'
-import { color } from './palette.js'
+import type { AtThreshold, Evaluation, LeadTime } from '../lib/detection/training/evaluate.js'
+import type { ReliabilityBin } from '../lib/statistics/ranking.js'
+import { axis, baseOption, chartFigure, levelLine, type Chart } from '../lib/report/charts.js'
+import { html, type Html } from '../lib/report/html.js'
+import { renderPage, valueTable } from '../lib/report/page.js'
+import { color } from '../lib/report/palette.js'
 
 /** What was measured, in words. */
 export interface EvaluationFacts {
@@ -19,7 +19,7 @@ export interface EvaluationFacts {
 export function evaluationPage(sets: readonly Evaluation[], facts: EvaluationFacts): string {
   return renderPage({
     title: 'Detector evaluation',
-    kicker: `gabion detector evaluate: ${facts.detector}`,
+    kicker: facts.detector,
     body: html`
       <p>
         How well the detector tells unsafe from safe on ${sets.length === 1 ? 'a set of' : `${String(sets.length)} sets of`} labelled

@@ -1,10 +1,10 @@
 // Owns the leave-one-set-out table: every set is measured by a scorer that was fitted on the other sets.
 // Knows scorers and exchanges, nothing of files.
 
-import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
-import { auroc, averagePrecision, withinGroups } from './ranking.js'
+import { rowWeights, type ClassMass, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
+import { auroc, averagePrecision, withinGroups } from '../lib/statistics/ranking.js'
 import type { Scorer } from './scorers.js'
-import { bootstrapInterval } from './splits.js'
+import { bootstrapInterval } from '../lib/statistics/groups.js'
 
 /** How well a scorer does on a set that it has not seen. */
 export interface SetMeasure {

@@ -1,0 +1,47 @@
+// Trains the bundled detectors from the sets of this checkout, and prints the table of docs/detector.md: every set left out once, next to
+// the controls.
+//
+//   node --import tsx lab/train-detector.ts --out models/detectors/erosion [--cache FOLDER] [--variant NAME] [--mass N] [--no-tables] [FILE…]
+//
+// Files of labelled conversations, as `gabion detector train` takes them, are trained on next to the sets; --mass is the weight of each of
+// their classes, where a set of the recipe has about 0.5. --cache keeps vectors, so that a second run embeds nothing.
+
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { nameOf } from '../lib/cli/detector-sets.js'
+import { writeArtifact } from '../lib/detection/erosion/artifact.js'
+import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
+import { prepareSets } from '../lib/detection/training/prepare.js'
+import { ownSet, VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
+import { trainVariant } from '../lib/detection/training/train.js'
+import { Embedder } from '../lib/embedding/embedder.js'
+import { bundledPlan } from './sets.js'
+import { leaveOneSetOut, leaveOutTable } from './tables.js'
+
+const { values: flags, positionals: files } = parseArgs({
+  options: {
+    out: { type: 'string' },
+    cache: { type: 'string' },
+    variant: { type: 'string' },
+    mass: { type: 'string', default: '1' },
+    tables: { type: 'boolean', default: true },
+  },
+  allowNegative: true,
+  allowPositionals: true,
+})
+if (flags.out === undefined) throw new Error('expected --out FOLDER')
+const variants = (Object.keys(VARIANTS) as Variant[]).filter((name) => flags.variant === undefined || name === flags.variant)
+if (variants.length === 0) throw new Error(`expected --variant ${Object.keys(VARIANTS).join(' | ')}`)
+
+using embedder = await Embedder.load()
+const own = files.map((file) => ownSet(nameOf(file), file, { mass: Number(flags.mass), trained: 1 }))
+const sets = await prepareSets(embedder, await bundledPlan(flags.cache ?? null, own))
+await mkdir(flags.out, { recursive: true })
+for (const variant of variants) {
+  const { artifact, crossValidated } = trainVariant(variant, sets)
+  const file = join(flags.out, basename(EROSION_ARTIFACTS[variant]))
+  await writeArtifact(file, artifact)
+  console.log(`${file}: cross-validated AUROC ${crossValidated.map(({ set, auroc }) => `${set} ${auroc.toFixed(3)}`).join(', ')}`)
+}
+if (flags.tables) console.log(`\n${leaveOutTable([...leaveOneSetOut(sets, variants)])}`)

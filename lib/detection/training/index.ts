@@ -1,0 +1,12 @@
+// What the commands of `gabion detector` use of this folder, as one module that they load when they run.
+
+export { readCorpus } from '../fitting/corpus.js'
+export { VectorStore } from '../fitting/vector-store.js'
+export { byConversation, highestStatistic, thresholdsFrom } from './conversation-scores.js'
+export { evaluate } from './evaluate.js'
+export { embedExchanges, exchangesOf } from './exchanges.js'
+export { adaptHead } from './few-shot.js'
+export { prepareSets } from './prepare.js'
+export { ownSet } from './recipe.js'
+export { logitsAtRunTime } from './train-head.js'
+export { trainVariant } from './train.js'
