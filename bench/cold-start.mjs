@@ -1,22 +1,22 @@
-// Asks: how long does it take from the start of a process to its first vector, beside the rivals?
+// Asks: how long does it take from the start of a process to its first vector, compared with the baselines?
 
 import { execFile } from 'node:child_process'
 import { copyFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { makeBatchedModel } from './rig/batched-graph.mjs'
-import { runBench } from './rig/command.mjs'
-import { installation } from './rig/installations.mjs'
-import { summarize } from './rig/statistics.mjs'
+import { makeBatchedModel } from './harness/batched-graph.mjs'
+import { runBench } from './harness/command.mjs'
+import { installation } from './harness/installations.mjs'
+import { summarize } from './harness/statistics.mjs'
 
 const TITLE = 'Cold start'
-const QUESTION = 'How long does it take from the start of a process to its first vector, beside the rivals?'
+const QUESTION = 'How long does it take from the start of a process to its first vector, compared with the baselines?'
 
-const SCRIPTS = fileURLToPath(new URL('rig/cold-start', import.meta.url))
+const SCRIPTS = fileURLToPath(new URL('harness/cold-start', import.meta.url))
 const MODEL = fileURLToPath(new URL('../models/all-MiniLM-L6-v2', import.meta.url))
-/** Wanted of gabion at the median. */
-const GOAL_MS = 100
+/** Target for gabion at the median. */
+const TARGET_MS = 100
 const ROUNDS = 20
 
 const execute = promisify(execFile)
@@ -25,28 +25,28 @@ async function measure({ quick, say }) {
   const model = await makeBatchedModel(MODEL)
   try {
     const folder = join(model.parent, model.name)
-    const contenders = [
+    const implementations = [
       { name: 'gabion', script: 'gabion.mjs', args: [] },
       { name: 'onnxruntime-node', script: 'onnxruntime-node.mjs', args: [folder, model.graphFile] },
       { name: '@huggingface/transformers', script: 'transformers.mjs', args: [model.parent, model.name] },
       { name: 'fastembed', script: 'fastembed.mjs', args: [folder, relative(folder, model.graphFile)] },
     ]
-    for (const contender of contenders) {
-      say(`installing ${contender.name}`)
-      const { folder: home, version } = await installation(contender.name)
-      contender.version = version
-      // Beside the packages that it imports.
-      contender.file = join(home, basename(contender.script))
-      await copyFile(join(SCRIPTS, contender.script), contender.file)
+    for (const implementation of implementations) {
+      say(`installing ${implementation.name}`)
+      const { folder: home, version } = await installation(implementation.name)
+      implementation.version = version
+      // Next to the packages that it imports.
+      implementation.file = join(home, basename(implementation.script))
+      await copyFile(join(SCRIPTS, implementation.script), implementation.file)
     }
-    const times = new Map([...contenders.map(({ name }) => [name, []]), ['node', []]])
+    const times = new Map([...implementations.map(({ name }) => [name, []]), ['node', []]])
     const vectors = new Map()
     const rounds = quick ? 2 : ROUNDS
     for (let round = -1; round < rounds; round++) {
-      for (let place = 0; place < contenders.length; place++) {
-        const { name, file, args } = contenders[(round + 1 + place) % contenders.length]
+      for (let place = 0; place < implementations.length; place++) {
+        const { name, file, args } = implementations[(round + 1 + place) % implementations.length]
         const { ms, vector } = await start([file, ...args], dirname(file))
-        // The first round brings files into memory.
+        // The first round fills the page cache.
         if (round >= 0) times.get(name).push(ms)
         vectors.set(name, vector)
       }
@@ -55,16 +55,16 @@ async function measure({ quick, say }) {
       say(`round ${round + 2} of ${rounds + 1}`)
     }
     checkVectors(vectors)
-    return resultOf(contenders, times)
+    return resultOf(implementations, times)
   } finally {
     await model.remove()
   }
 }
 
-/** Without what makes Node itself start late: reading a system's certificates takes as long as all the rest. */
+/** Environment without NODE_EXTRA_CA_CERTS: reading a system's certificates takes Node as long as all the rest. */
 const { NODE_EXTRA_CA_CERTS: certificates, ...environment } = process.env
 
-/** Runs a script from nothing to its end; what it prints is its vector's beginning. */
+/** Runs a script in a new process; it prints the first numbers of its vector. */
 async function start(args, cwd) {
   const started = performance.now()
   const { stdout } = await execute(process.execPath, args, { cwd, env: { ...environment, ORT_DISABLE_TELEMETRY: '1' } })
@@ -81,11 +81,11 @@ function checkVectors(vectors) {
   }
 }
 
-function resultOf(contenders, times) {
+function resultOf(implementations, times) {
   const summaries = Object.fromEntries([...times].map(([name, values]) => [name, summarize(values)]))
   const ms = (value) => value.toFixed(0)
-  const rows = [...contenders.map(({ name, version }) => [name, `${name} ${version}`]), ['node', 'Node itself, printing a line']]
-  const rivals = contenders.slice(1).map(({ name }) => summaries[name].p50)
+  const rows = [...implementations.map(({ name, version }) => [name, `${name} ${version}`]), ['node', 'Node itself, printing a line']]
+  const baselines = implementations.slice(1).map(({ name }) => summaries[name].p50)
   return {
     tables: [
       {
@@ -95,20 +95,20 @@ function resultOf(contenders, times) {
       },
     ],
     notes: [
-      `Each as it is installed from its package, ${times.get('gabion').length} processes each, in turns; files are in memory. gabion takes its bundled model, the others the same weights as a graph on disk; onnxruntime-node with @huggingface/tokenizers.`,
+      `Each as it is installed from its package, ${times.get('gabion').length} processes each, interleaved; files are in the page cache. gabion takes its bundled model, the others the same weights as a graph on disk; onnxruntime-node with @huggingface/tokenizers.`,
       ...(certificates === undefined
         ? []
-        : ['NODE_EXTRA_CA_CERTS is set on this machine and was taken away for all: with it Node itself takes longer.']),
+        : ['NODE_EXTRA_CA_CERTS is set on this machine and was unset for all: with it Node itself starts later.']),
       "fastembed pads each text to 512 tokens and takes the first token's state; it is measured as it is.",
     ],
-    marks: [
-      { what: 'gabion at the median', value: summaries.gabion.p50, limit: GOAL_MS, unit: 'ms', met: summaries.gabion.p50 <= GOAL_MS },
+    targets: [
+      { what: 'gabion at the median', value: summaries.gabion.p50, limit: TARGET_MS, unit: 'ms', met: summaries.gabion.p50 <= TARGET_MS },
       {
-        what: 'gabion beside the fastest rival',
+        what: 'gabion against the fastest baseline',
         value: summaries.gabion.p50,
-        limit: Math.min(...rivals),
+        limit: Math.min(...baselines),
         unit: 'ms',
-        met: summaries.gabion.p50 <= Math.min(...rivals),
+        met: summaries.gabion.p50 <= Math.min(...baselines),
       },
     ],
     measurements: summaries,

@@ -1,6 +1,6 @@
-// Asks: what do one text and many cost on a CUDA device, beside sentence-transformers in fp16 on the same device?
-// Needs a device and ONNX Runtime's CUDA provider (docs/install.md); beside sentence-transformers where CUDA_PYTHON names a Python that
-// has it with a PyTorch for CUDA. Without a device it says what is missing and measures nothing.
+// Asks: what do one text and many cost on a CUDA device, compared with sentence-transformers in fp16 on the same device?
+// Needs a device and ONNX Runtime's CUDA provider (docs/install.md); compares with sentence-transformers where CUDA_PYTHON names a Python that
+// has it with a PyTorch for CUDA. Without a device it reports what is missing and measures nothing.
 
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,19 +9,19 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { convertModel } from '../dist/convert/index.js'
 import { Embedder } from '../dist/index.js'
-import { runBench } from './rig/command.mjs'
-import { cosines } from './rig/rivals/agreement.mjs'
-import { summarize } from './rig/statistics.mjs'
-import { mixedTexts, textsOfLength } from './rig/texts.mjs'
+import { runBench } from './harness/command.mjs'
+import { cosines } from './harness/baselines/agreement.mjs'
+import { summarize } from './harness/statistics.mjs'
+import { mixedTexts, textsOfLength } from './harness/texts.mjs'
 
 const TITLE = 'CUDA'
-const QUESTION = 'What do one text and many cost on a CUDA device, beside sentence-transformers in fp16 on the same device?'
+const QUESTION = 'What do one text and many cost on a CUDA device, compared with sentence-transformers in fp16 on the same device?'
 
 const LENGTHS = [16, 64, 256]
 const BATCHES = [1, 32, 256]
 const CALLERS = [8, 64]
 const build = (path) => fileURLToPath(new URL(`../build/${path}`, import.meta.url))
-/** The published checkpoint, which `node scripts/bundle-model.mjs --source-only` takes from the registry. */
+/** The published checkpoint, which `node scripts/bundle-model.mjs --source-only` downloads from the registry. */
 const CHECKPOINT = build('cache/all-MiniLM-L6-v2')
 const FP16 = build('models/all-MiniLM-L6-v2-fp16')
 
@@ -29,9 +29,9 @@ async function measure({ quick, say }) {
   const started = performance.now()
   const embedder = await open(say)
   const loadSeconds = (performance.now() - started) / 1000
-  if (typeof embedder === 'string') return { tables: [], notes: [`Not measured: ${embedder}`], marks: [], measurements: null }
+  if (typeof embedder === 'string') return { tables: [], notes: [`Not measured: ${embedder}`], targets: [], measurements: null }
   const peer = process.env.CUDA_PYTHON === undefined ? null : await startPeer(process.env.CUDA_PYTHON)
-  const contenders = [
+  const implementations = [
     { name: `gabion, ${embedder.info.precision}`, seconds: (texts) => timed(() => embedder.embedBatch(texts)) },
     ...(peer === null ? [] : [{ name: `sentence-transformers, fp16 (PyTorch ${peer.torch})`, seconds: peer.seconds }]),
   ]
@@ -41,26 +41,26 @@ async function measure({ quick, say }) {
   for (const tokens of LENGTHS) {
     say(`${tokens} tokens`)
     const texts = textsOfLength(embedder, tokens, 64).map((text) => [text])
-    measurements.latency[tokens] = await takeTurns(contenders, texts, quick ? 4 : 300)
+    measurements.latency[tokens] = await interleave(implementations, texts, quick ? 4 : 300)
   }
   for (const rows of BATCHES) {
     say(`batches of ${rows}`)
     const { texts } = mixedTexts(embedder, rows * 4)
     const batches = Array.from({ length: 4 }, (_, index) => texts.slice(index * rows, (index + 1) * rows))
-    measurements.throughput[rows] = await takeTurns(contenders, batches, quick ? 2 : 40)
+    measurements.throughput[rows] = await interleave(implementations, batches, quick ? 2 : 40)
   }
   for (const callers of CALLERS) {
     say(`${String(callers)} callers of one text`)
     const { texts } = mixedTexts(embedder, callers * 4)
     const calls = Array.from({ length: 4 }, (_, index) => texts.slice(index * callers, (index + 1) * callers))
-    const together = { name: contenders[0].name, seconds: (of) => timed(() => Promise.all(of.map((text) => embedder.embed(text)))) }
-    measurements.callers[callers] = await takeTurns([together], calls, quick ? 2 : 40)
+    const together = { name: implementations[0].name, seconds: (of) => timed(() => Promise.all(of.map((text) => embedder.embed(text)))) }
+    measurements.callers[callers] = await interleave([together], calls, quick ? 2 : 40)
   }
   peer?.stop()
-  return resultOf(contenders, measurements, embedder.info, peer)
+  return resultOf(implementations, measurements, embedder.info, peer)
 }
 
-/** An embedder on the device; or in words why there is none. */
+/** An embedder on the device, or the reason why there is none. */
 async function open(say) {
   if (!existsSync(join(FP16, 'onnx'))) {
     if (!existsSync(CHECKPOINT)) return 'the checkpoint is missing; `node scripts/bundle-model.mjs --source-only` brings it'
@@ -76,12 +76,12 @@ async function open(say) {
 }
 
 async function startPeer(python) {
-  const worker = fileURLToPath(new URL('rig/sentence_transformers_cuda.py', import.meta.url))
+  const worker = fileURLToPath(new URL('harness/sentence_transformers_cuda.py', import.meta.url))
   const child = spawn(python, [worker, CHECKPOINT], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, HF_HUB_OFFLINE: '1' } })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async () => {
     const { value, done } = await lines.next()
-    if (done) throw new Error(`${python} ended: has it sentence-transformers, and a PyTorch for CUDA?`)
+    if (done) throw new Error(`${python} ended: does it have sentence-transformers and a PyTorch for CUDA?`)
     return JSON.parse(value)
   }
   const about = await next()
@@ -115,11 +115,11 @@ async function agreementWithProcessor(embedder) {
   }
 }
 
-/** Seconds of every call, by contender; the first calls of each are not counted, as they choose kernels. */
-async function takeTurns(contenders, inputs, calls) {
-  const times = Object.fromEntries(contenders.map(({ name }) => [name, []]))
+/** Seconds of every call, by implementation; the first calls of each are not counted, as they choose kernels. */
+async function interleave(implementations, inputs, calls) {
+  const times = Object.fromEntries(implementations.map(({ name }) => [name, []]))
   for (let call = -inputs.length; call < calls; call++) {
-    for (const { name, seconds } of contenders) {
+    for (const { name, seconds } of implementations) {
       const taken = await seconds(inputs.at(call % inputs.length))
       if (call >= 0) times[name].push(taken)
     }
@@ -127,32 +127,32 @@ async function takeTurns(contenders, inputs, calls) {
   return times
 }
 
-function resultOf(contenders, { latency, throughput, callers, agreement, loadSeconds }, info, peer) {
+function resultOf(implementations, { latency, throughput, callers, agreement, loadSeconds }, info, peer) {
   const ms = (seconds) => (seconds * 1000).toFixed(2)
-  const names = contenders.map(({ name }) => name)
+  const names = implementations.map(({ name }) => name)
   const latencyTable = (statistic) => ({
-    title: `${statistic}, milliseconds a text, by tokens`,
+    title: `${statistic}, milliseconds per text, by tokens`,
     head: ['one text', ...LENGTHS.map(String)],
     rows: names.map((name) => [name, ...LENGTHS.map((tokens) => ms(summarize(latency[tokens][name])[statistic]))]),
   })
   const rate = {
-    title: 'texts a second, by texts a call',
+    title: 'texts per second, by texts per call',
     head: ['mixed lengths', ...BATCHES.map(String)],
     rows: names.map((name) => [name, ...BATCHES.map((rows) => (rows / summarize(throughput[rows][name]).p50).toFixed(0))]),
   }
   const together = {
-    title: 'texts a second, by callers that wait for one text each',
+    title: 'texts per second, by callers that wait for one text each',
     head: ['mixed lengths', ...CALLERS.map(String)],
     rows: [[names[0], ...CALLERS.map((count) => (count / summarize(callers[count][names[0]]).p50).toFixed(0))]],
   }
   return {
     tables: [latencyTable('p50'), latencyTable('p99'), rate, together],
     notes: [
-      `${info.model}, ${info.precision}, ONNX Runtime ${info.runtimeVersion}${peer === null ? '; CUDA_PYTHON was not given, so nothing is measured beside it' : `; ${peer.device}, CUDA ${peer.cuda}`}; from the string to the vector in memory.`,
+      `${info.model}, ${info.precision}, ONNX Runtime ${info.runtimeVersion}${peer === null ? '; CUDA_PYTHON was not given, so there is no baseline' : `; ${peer.device}, CUDA ${peer.cuda}`}; from the string to the vector in memory.`,
       `Loading: ${loadSeconds.toFixed(2)} s. Cosine to fp32 on the processor, ${String(agreement.texts)} texts: worst ${agreement.worst.toFixed(6)}, mean ${agreement.mean.toFixed(6)}; ` +
         `a text alone to itself in a batch: worst ${agreement.worstAloneToTogether.toFixed(6)}.`,
     ],
-    marks: [],
+    targets: [],
     measurements: { latency, throughput, callers, agreement, loadSeconds },
   }
 }

@@ -1,4 +1,4 @@
-// Asks: what does the erosion detector cost beside embedding: a turn, and a whole file through the command line?
+// Asks: what does the erosion detector cost on top of embedding: per exchange, and for a whole file through the command line?
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,16 +9,16 @@ import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { Embedder, loadErosionDetector } from '../dist/index.js'
 import { EROSION_ARTIFACTS } from '../dist/internals.js'
-import { runBench } from './rig/command.mjs'
-import { quantile, summarize } from './rig/statistics.mjs'
+import { runBench } from './harness/command.mjs'
+import { quantile, summarize } from './harness/statistics.mjs'
 
 const TITLE = 'Erosion detector'
-const QUESTION = 'What does judging cost beside embedding: a turn, and 1,000 conversations through the command line?'
+const QUESTION = 'What does judging cost on top of embedding: per exchange, and for 1,000 conversations through the command line?'
 
 const SOURCE = new URL('../data/mt-bench-101.jsonl.gz', import.meta.url)
 const COMMAND = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
-const TURN_LIMIT_US = 60
-const MOST_LOST = 10
+const TARGET_US = 60
+const MAX_LOST = 10
 
 async function measure({ quick, say }) {
   const lines = gunzipSync(readFileSync(SOURCE)).toString('utf8').trim().split('\n')
@@ -26,33 +26,33 @@ async function measure({ quick, say }) {
   const rounds = quick ? 1 : 3
   const embedder = await Embedder.load({ cache: false })
   const detector = await loadErosionDetector(embedder, { artifact: EROSION_ARTIFACTS.default })
-  const turns = await timeTurns(embedder, detector, conversations.slice(0, quick ? 20 : 300), quick ? 2 : 10)
+  const times = await timeExchanges(embedder, detector, conversations.slice(0, quick ? 20 : 300), quick ? 2 : 10)
   const runs = await timeFile(embedder, detector.windows, conversations, { rounds, say })
   const share = quantile(runs.encoder, 0.5) / quantile(runs.command, 0.5)
   const { info } = embedder
   return {
-    tables: [turnTable(turns), fileTable(runs, conversations)],
+    tables: [exchangeTable(times), fileTable(runs, conversations)],
     notes: [
       `${info.model}, ${info.precision} on ${info.instructionSet}, ${info.threads} threads; conversations of MT-Bench-101 as they come.`,
-      'A turn: flags, head over all windows, nearest of 32 typical replies, level, explanation; its vectors are there already.',
-      `A file: \`gabion monitor --json --detector erosion\` from its start to its last line, against \`embedWindows\` over the same texts in one call in a process that is warm; ${rounds} rounds, taking turns. The command begins with loading the model.`,
+      'An exchange: flags, head over all windows, nearest of 32 typical replies, level, explanation; its vectors exist already.',
+      `A file: \`gabion monitor --json --detector erosion\` from its start to its last line, against \`embedWindows\` over the same texts in one call in a warm process; ${rounds} rounds, interleaved. The command begins with loading the model.`,
     ],
-    marks: [
-      { what: 'a turn of the detector, p50', limit: TURN_LIMIT_US, value: turns.p50, unit: 'µs', met: turns.p50 < TURN_LIMIT_US },
+    targets: [
+      { what: 'an exchange of the detector, p50', limit: TARGET_US, value: times.p50, unit: 'µs', met: times.p50 < TARGET_US },
       {
         what: 'the command below the speed of the encoder alone',
-        limit: MOST_LOST,
+        limit: MAX_LOST,
         value: 100 * (1 - share),
         unit: '%',
-        met: 100 * (1 - share) <= MOST_LOST,
+        met: 100 * (1 - share) <= MAX_LOST,
       },
     ],
-    measurements: { turns, runs },
+    measurements: { times, runs },
   }
 }
 
-/** Microseconds of single turns over vectors that were made before. */
-async function timeTurns(embedder, detector, conversations, rounds) {
+/** Microseconds of single exchanges over precomputed vectors. */
+async function timeExchanges(embedder, detector, conversations, rounds) {
   const embedded = []
   for (const { turns } of conversations) {
     const exchanges = []
@@ -105,7 +105,7 @@ async function timeFile(embedder, windows, conversations, { rounds, say }) {
         .trim()
         .split('\n')
         .filter((line) => JSON.parse(line).turn !== undefined).length
-      if (lines !== exchanges) throw new Error(`the command printed ${lines} turns, expected ${exchanges}`)
+      if (lines !== exchanges) throw new Error(`the command printed ${lines} exchanges, expected ${exchanges}`)
     }
     return { ...runs, exchanges, texts: texts.length }
   } finally {
@@ -119,10 +119,10 @@ async function seconds(work) {
   return (performance.now() - start) / 1000
 }
 
-function turnTable({ calls, p50, p90, p99, max }) {
+function exchangeTable({ calls, p50, p90, p99, max }) {
   return {
-    title: 'A turn of the detector, µs',
-    head: ['turns', 'p50', 'p90', 'p99', 'max'],
+    title: 'An exchange of the detector, µs',
+    head: ['exchanges', 'p50', 'p90', 'p99', 'max'],
     rows: [[String(calls), ...[p50, p90, p99, max].map((value) => value.toFixed(1))]],
   }
 }
@@ -134,7 +134,7 @@ function fileTable({ encoder, command, exchanges, texts }, conversations) {
   }
   return {
     title: `${conversations.length} conversations, ${exchanges} exchanges, median of the rounds`,
-    head: ['contender', 's', 'exchanges/s', 'texts/s'],
+    head: ['implementation', 's', 'exchanges/s', 'texts/s'],
     rows: [row('encoder alone', encoder), row('gabion monitor --json', command)],
   }
 }

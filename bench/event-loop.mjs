@@ -1,26 +1,26 @@
-// Asks: how long does the event loop stand still while 256 texts are embedded?
+// Asks: how long does the event loop stall while 256 texts are embedded?
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { makeBatchedModel } from './rig/batched-graph.mjs'
-import { runBench } from './rig/command.mjs'
-import { loadGabion } from './rig/gabion.mjs'
-import { assertSameVector } from './rig/onnxruntime.mjs'
-import { mixedTexts } from './rig/texts.mjs'
+import { makeBatchedModel } from './harness/batched-graph.mjs'
+import { runBench } from './harness/command.mjs'
+import { loadGabion } from './harness/gabion.mjs'
+import { assertSameVector } from './harness/onnxruntime.mjs'
+import { mixedTexts } from './harness/texts.mjs'
 
 const TITLE = 'Event loop'
-const QUESTION = 'How long does the event loop stand still while 256 texts of mixed length are embedded?'
+const QUESTION = 'How long does the event loop stall while 256 texts of mixed length are embedded?'
 
-const CONTENDERS = ['idle', 'gabion', 'transformers.js', 'onnxruntime-node']
-const CHILD = fileURLToPath(new URL('rig/event-loop-child.mjs', import.meta.url))
-const MARK_MS = 5
+const IMPLEMENTATIONS = ['idle', 'gabion', 'transformers.js', 'onnxruntime-node']
+const CHILD = fileURLToPath(new URL('harness/event-loop-child.mjs', import.meta.url))
+const TARGET_MS = 5
 
 async function measure({ quick, say }) {
   const embedder = await loadGabion({ threads: 1 })
   const { texts } = mixedTexts(embedder, quick ? 32 : 256)
-  // Padded batches carry least when neighbours are alike in length; gabion orders its texts itself.
+  // Batches need least padding when sorted by length; gabion orders its texts itself.
   texts.sort((a, b) => embedder.tokenize(a).tokens - embedder.tokenize(b).tokens)
   const model = await makeBatchedModel(embedder.info.folder)
   const rounds = quick ? 1 : 5
@@ -29,7 +29,7 @@ async function measure({ quick, say }) {
   try {
     for (const threads of new Set(quick ? [cores] : [1, cores])) {
       const running = []
-      for (const name of CONTENDERS) running.push(await start({ name, threads, embedder, model, texts }))
+      for (const name of IMPLEMENTATIONS) running.push(await start({ name, threads, embedder, model, texts }))
       for (let round = -1; round < rounds; round++) {
         say(`${threads} threads, ${round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`}`)
         for (const { ask, runs } of running) {
@@ -45,10 +45,15 @@ async function measure({ quick, say }) {
   } finally {
     await model.remove()
   }
-  return { tables: tablesOf(measurements, texts.length), notes: notesOf(texts.length, rounds), marks: marksOf(measurements), measurements }
+  return {
+    tables: tablesOf(measurements, texts.length),
+    notes: notesOf(texts.length, rounds),
+    targets: targetsOf(measurements),
+    measurements,
+  }
 }
 
-/** Starts a contender's process and checks that it computes what gabion computes, with a longer text in the same batch. */
+/** Starts an implementation's process and checks that it computes what gabion computes, with a longer text in the same batch. */
 async function start({ name, threads, embedder, model, texts }) {
   const { folder, dimensions } = embedder.info
   const child = fork(CHILD, [name, threads, folder, model.parent, model.name, model.graphFile, dimensions].map(String))
@@ -78,7 +83,7 @@ function tablesOf(measurements, count) {
   return [
     {
       title: `While ${count} texts are embedded, milliseconds`,
-      head: ['contender, threads', 'longest stall', 'longest, by Node', 'p99, by Node', 'loop busy', 'embedding took'],
+      head: ['implementation, threads', 'longest stall', 'longest, by Node', 'p99, by Node', 'loop busy', 'embedding took'],
       rows: measurements.map(({ name, threads, runs }) => [
         name === 'idle' ? 'idle: nothing is embedded' : `${name}, ${threads}`,
         ...['longestStallMs', 'monitorMaxMs', 'monitorP99Ms'].map((key) => worst(runs, key).toFixed(1)),
@@ -89,16 +94,16 @@ function tablesOf(measurements, count) {
   ]
 }
 
-function marksOf(measurements) {
+function targetsOf(measurements) {
   const value = Math.max(...measurements.filter(({ name }) => name === 'gabion').map(({ runs }) => worst(runs, 'longestStallMs')))
-  return [{ what: 'gabion, longest stall at any thread count', value, limit: MARK_MS, unit: 'ms', met: value < MARK_MS }]
+  return [{ what: 'gabion, longest stall at any thread count', value, limit: TARGET_MS, unit: 'ms', met: value < TARGET_MS }]
 }
 
 function notesOf(count, rounds) {
   return [
-    `Longest of ${rounds} rounds, the contenders taking turns, each in a process of its own; a round before them is not counted. A stall is how much longer than its millisecond a timer of 1 ms takes to tick. "By Node" is perf_hooks.monitorEventLoopDelay at resolution 1, which counts that millisecond too.`,
+    `Longest of ${rounds} rounds, the implementations interleaved, each in its own process; a warm-up round is not counted. A stall is the delay of a 1 ms timer beyond its millisecond. "By Node" is perf_hooks.monitorEventLoopDelay at resolution 1, which counts that millisecond too.`,
     `${count} different texts from MT-Bench-101, sorted by length; one call of embedBatch, against batches of 32 with padding and mask, which is how the others are fast. Same weights, same fused operators, same threads for all.`,
-    'onnxruntime-node and transformers.js run the model on the event loop itself. gabion only hands texts over there and takes vectors in; what is left, where there are as many encoder threads as processors, is the time until the system takes a processor from one of them: about a tick of its clock at worst (4 ms at 250 Hz).',
+    'onnxruntime-node and transformers.js run the model on the event loop itself. gabion only submits texts and receives vectors there; what remains, with as many encoder threads as processors, is the time until the operating system preempts one of them: about one scheduler tick at worst (4 ms at 250 Hz).',
   ]
 }
 

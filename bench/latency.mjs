@@ -1,23 +1,23 @@
-// Asks: what does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?
+// Asks: what does one text cost on one thread, from the string to the vector, compared with ONNX Runtime on the same graph file?
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { runBench } from './rig/command.mjs'
-import { loadGabion } from './rig/gabion.mjs'
-import { standardGraph, withoutFusedGraphs } from './rig/model-copies.mjs'
-import { assertSameVector, idsTensor, loadTokenizer, meanPooled, openSession, textEncoder } from './rig/onnxruntime.mjs'
-import { summarize, takeTurns } from './rig/statistics.mjs'
-import { textsOfLength } from './rig/texts.mjs'
+import { runBench } from './harness/command.mjs'
+import { loadGabion } from './harness/gabion.mjs'
+import { standardGraph, withoutFusedGraphs } from './harness/model-copies.mjs'
+import { assertSameVector, idsTensor, loadTokenizer, meanPooled, openSession, textEncoder } from './harness/onnxruntime.mjs'
+import { summarize, interleave } from './harness/statistics.mjs'
+import { textsOfLength } from './harness/texts.mjs'
 
 const TITLE = 'Latency'
-const QUESTION = 'What does one text cost on one thread, from the string to the vector, beside ONNX Runtime on the same graph file?'
+const QUESTION = 'What does one text cost on one thread, from the string to the vector, compared with ONNX Runtime on the same graph file?'
 
 const LENGTHS = [8, 16, 32, 64, 128, 256]
-/** The full fp32 graphs and one of ONNX Runtime's integer operators, made by the test set-up; left out where they are not there. */
+/** The full fp32 graphs and one of ONNX Runtime's integer operators, made by the test set-up; skipped where they are missing. */
 const REFERENCE = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2', import.meta.url))
 const INT8_GRAPH = join(REFERENCE, 'onnx', 'model_int8.onnx')
-const CALLS_PER_TURN = 4
+const CALLS_PER_ROUND = 4
 const TEXTS = 64
 
 const NAMES = {
@@ -33,18 +33,18 @@ const NAMES = {
   wholeInt8: 'onnxruntime-node, int8 graph, text in, vector out',
 }
 
-/** What one of gabion's precisions may cost at most, as a part of a rival's p50, from a text to its vector. */
+/** Largest allowed ratio of a gabion precision's p50 to a baseline's, from a text to its vector. */
 const LIMITS = [
   { ours: NAMES.int8, theirs: [NAMES.whole, NAMES.wholeInt8], limit: (tokens) => (tokens <= 64 ? 0.6 : 0.7) },
   { ours: NAMES.sync, theirs: [NAMES.whole, NAMES.wholeInt8], limit: (tokens) => (tokens <= 32 ? 1 : 1.1) },
   { ours: NAMES.fp32, theirs: [NAMES.whole], limit: (tokens) => (tokens <= 32 ? 0.6 : 0.85) },
 ]
 
-/** Calls of each contender: enough for a p99, in time that grows slower than the texts. */
-const turnsFor = (tokens, quick) => (quick ? 2 : tokens <= 32 ? 100 : Math.ceil(3840 / tokens))
+/** Rounds per length: enough calls for a p99, in time that grows more slowly than the texts. */
+const roundsFor = (tokens, quick) => (quick ? 2 : tokens <= 32 ? 100 : Math.ceil(3840 / tokens))
 
-/** The first and shortest length also has to bring the JavaScript around the runs to its compiled form. */
-const warmUpTurns = (tokens, quick) => (quick ? 1 : tokens === LENGTHS[0] ? 100 : 5)
+/** The first and shortest length also warms up the JIT for the JavaScript around the runs. */
+const warmUpRounds = (tokens, quick) => (quick ? 1 : tokens === LENGTHS[0] ? 100 : 5)
 
 async function measure({ quick, say }) {
   const embedder = await loadGabion({ threads: 1 })
@@ -65,7 +65,7 @@ async function measure({ quick, say }) {
       const texts = textsOfLength(embedder, tokens, TEXTS)
       const inputs = texts.map((text) => ({ text, feeds: { input_ids: idsTensor(embedder.tokenize(text).ids) } }))
       await check(inputs[0], { embedder, session, encode, tokens })
-      const contenders = [
+      const implementations = [
         { name: NAMES.sync, call: ({ text }) => embedder.embedSync(text) },
         { name: NAMES.async, call: ({ text }) => embedder.embed(text) },
         ...(standard === null
@@ -81,17 +81,17 @@ async function measure({ quick, say }) {
         ...(encodeInt8 === null ? [] : [{ name: NAMES.wholeInt8, call: ({ text }) => encodeInt8(text) }]),
         ...(fp32 === null ? [] : [{ name: NAMES.fp32, call: ({ text }) => fp32.embedSync(text) }]),
       ]
-      await takeTurns({ contenders, inputs, turns: warmUpTurns(tokens, quick), callsPerTurn: CALLS_PER_TURN })
-      const times = await takeTurns({ contenders, inputs, turns: turnsFor(tokens, quick), callsPerTurn: CALLS_PER_TURN })
+      await interleave({ implementations, inputs, rounds: warmUpRounds(tokens, quick), callsPerRound: CALLS_PER_ROUND })
+      const times = await interleave({ implementations, inputs, rounds: roundsFor(tokens, quick), callsPerRound: CALLS_PER_ROUND })
       measurements[tokens] = Object.fromEntries([...times].map(([name, values]) => [name, summarize(values)]))
     }
-    return { tables: tablesOf(measurements), notes: notesOf(embedder.info, standard), marks: marksOf(measurements), measurements }
+    return { tables: tablesOf(measurements), notes: notesOf(embedder.info, standard), targets: targetsOf(measurements), measurements }
   } finally {
     await copy?.remove()
   }
 }
 
-/** All contenders must compute the same thing. */
+/** All implementations must compute the same thing. */
 async function check({ text, feeds }, { embedder, session, encode, tokens }) {
   const vector = embedder.embedSync(text)
   assertSameVector(NAMES.whole, vector, await encode(text))
@@ -99,14 +99,14 @@ async function check({ text, feeds }, { embedder, session, encode, tokens }) {
   assertSameVector(NAMES.bare, vector, meanPooled(hidden.data, tokens, vector.length))
 }
 
-function marksOf(measurements) {
+function targetsOf(measurements) {
   return LIMITS.flatMap(({ ours, theirs, limit }) =>
     Object.entries(measurements).flatMap(([tokens, times]) => {
-      const rivals = theirs.filter((name) => name in times)
-      if (!(ours in times) || rivals.length === 0) return []
-      const value = times[ours].p50 / Math.min(...rivals.map((name) => times[name].p50))
+      const baselines = theirs.filter((name) => name in times)
+      if (!(ours in times) || baselines.length === 0) return []
+      const value = times[ours].p50 / Math.min(...baselines.map((name) => times[name].p50))
       const most = limit(Number(tokens))
-      return [{ what: `${ours}, ${tokens} tokens, of the best rival's time`, value, limit: most, unit: '×', met: value <= most }]
+      return [{ what: `${ours}, ${tokens} tokens, relative to the best baseline`, value, limit: most, unit: '×', met: value <= most }]
     }),
   )
 }
@@ -116,7 +116,7 @@ function tablesOf(measurements) {
   const names = Object.keys(measurements[lengths[0]])
   const ms = (microseconds) => (microseconds / 1000).toFixed(microseconds < 10_000 ? 3 : 2)
   return ['p50', 'p90', 'p99', 'min'].map((statistic) => ({
-    title: `${statistic}, milliseconds a text, by tokens`,
+    title: `${statistic}, milliseconds per text, by tokens`,
     head: ['one thread', ...lengths],
     rows: names.map((name) => [name, ...lengths.map((tokens) => ms(measurements[tokens][name][statistic]))]),
   }))
@@ -126,11 +126,11 @@ function notesOf({ model, precision, instructionSet }, standard) {
   const graph =
     standard === null
       ? 'one graph file of standard operators for all'
-      : 'gabion with its own encoder operator, and with the graph file of standard operators that onnxruntime-node runs, over the same weights; int8 rows: gabion rounds the same weights itself, onnxruntime-node runs the graph of integer operators that the converter makes'
+      : 'gabion with its own encoder operator, and with the graph file of standard operators that onnxruntime-node runs, over the same weights; int8 rows: gabion quantizes the same weights itself, onnxruntime-node runs the graph of integer operators that the converter makes'
   return [
     `${model}, ${precision} weights: ${graph}; ${instructionSet}; gabion's cache is off.`,
-    `Contenders take turns of ${CALLS_PER_TURN} timed calls after one untimed one, all in one process; ${TEXTS} different texts a length, from MT-Bench-101, with exactly that many tokens.`,
-    'onnxruntime-node: one intra-op thread, memory pattern off, the same optimizers disabled, tensors of ids made beforehand ("ids in") or made by @huggingface/tokenizers, with mean pooling and normalising in JavaScript ("text in").',
+    `Implementations are interleaved in blocks of ${CALLS_PER_ROUND} timed calls after one untimed call, all in one process; ${TEXTS} different texts per length, from MT-Bench-101, with exactly that many tokens.`,
+    'onnxruntime-node: one intra-op thread, memory pattern off, the same optimizers disabled, tensors of ids made beforehand ("ids in") or made by @huggingface/tokenizers, with mean pooling and normalizing in JavaScript ("text in").',
   ]
 }
 

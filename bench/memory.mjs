@@ -1,28 +1,28 @@
-// Asks: how much memory has a process that embeds texts beyond a bare one, and does it grow?
+// Asks: how much memory does a process that embeds texts need beyond a bare one, and does it grow?
 
 import { execFile } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { makeBatchedModel } from './rig/batched-graph.mjs'
-import { runBench } from './rig/command.mjs'
-import { loadGabion } from './rig/gabion.mjs'
-import { temporaryFolder } from './rig/model-copies.mjs'
-import { assertSameVector } from './rig/onnxruntime.mjs'
-import { mixedTexts } from './rig/texts.mjs'
+import { makeBatchedModel } from './harness/batched-graph.mjs'
+import { runBench } from './harness/command.mjs'
+import { loadGabion } from './harness/gabion.mjs'
+import { temporaryFolder } from './harness/model-copies.mjs'
+import { assertSameVector } from './harness/onnxruntime.mjs'
+import { mixedTexts } from './harness/texts.mjs'
 
 const TITLE = 'Memory'
-const QUESTION = 'How much resident memory has a process that embeds texts beyond a bare Node, and does it grow?'
+const QUESTION = 'How much resident memory does a process that embeds texts need beyond bare Node, and does it grow?'
 
-const CHILD = fileURLToPath(new URL('rig/memory-child.mjs', import.meta.url))
+const CHILD = fileURLToPath(new URL('harness/memory-child.mjs', import.meta.url))
 const TEXTS = 10_000
 const PARTS = 10
-/** Rivals take several times as long; fewer texts are in their favour. */
-const RIVALS_PARTS = 2
-const CONTENDERS = ['gabion', 'gabion with its cache', 'onnxruntime-node', 'transformers.js']
-/** Wanted of gabion, in MB: beyond bare Node after all texts, and of growth over their second half. */
-const GOAL_MB = 110
+/** Baselines take several times as long; fewer texts are in their favor. */
+const BASELINE_PARTS = 2
+const IMPLEMENTATIONS = ['gabion', 'gabion with its cache', 'onnxruntime-node', 'transformers.js']
+/** Targets for gabion, in MB: beyond bare Node after all texts, and of growth over their second half. */
+const TARGET_MB = 110
 const FLAT_MB = 2
 
 const MB = 1e6
@@ -49,8 +49,8 @@ async function measure({ quick, say }) {
     }
     const bare = (await start('node', PARTS)).at(-1)
     const measurements = []
-    for (const name of CONTENDERS) {
-      const parts = name.startsWith('gabion') ? PARTS : RIVALS_PARTS
+    for (const name of IMPLEMENTATIONS) {
+      const parts = name.startsWith('gabion') ? PARTS : BASELINE_PARTS
       measurements.push({ name, parts, texts: (count / PARTS) * parts, residentMb: await start(name, parts) })
     }
     return resultOf(bare, measurements, count)
@@ -79,14 +79,14 @@ function resultOf(bare, measurements, count) {
       },
     ],
     notes: [
-      'Each in a process of its own, after a garbage collection; pages of mapped files count. gabion has its bundled model in bf16, the others the same weights in fp32. Rivals run fewer texts, which is in their favour.',
+      'Each in its own process, after a garbage collection; pages of mapped files count. gabion has its bundled model in bf16, the others the same weights in fp32. Baselines run fewer texts, which is in their favor.',
       'gabion is measured without its cache, which holds on to vectors by design up to a bound of bytes, and with it.',
     ],
-    marks: [
-      { what: 'gabion beyond bare Node', value: gabion.residentMb.at(-1) - bare, limit: GOAL_MB, unit: 'MB' },
+    targets: [
+      { what: 'gabion beyond bare Node', value: gabion.residentMb.at(-1) - bare, limit: TARGET_MB, unit: 'MB' },
       { what: 'growth of gabion in the second half', value: growth(gabion), limit: FLAT_MB, unit: 'MB' },
-    ].map((mark) => ({ ...mark, met: mark.value <= mark.limit })),
-    measurements: { bareMb: bare, contenders: measurements },
+    ].map((target) => ({ ...target, met: target.value <= target.limit })),
+    measurements: { bareMb: bare, implementations: measurements },
   }
 }
 

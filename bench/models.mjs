@@ -1,4 +1,4 @@
-// Asks: what does one text cost on one thread with each of the four known models, beside sentence-transformers on the same weights?
+// Asks: what does one text cost on one thread with each of the four known models, compared with sentence-transformers on the same weights?
 
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -7,27 +7,27 @@ import { fileURLToPath } from 'node:url'
 import { convertModel } from '../dist/convert/index.js'
 import { Embedder } from '../dist/index.js'
 import { KNOWN_MODELS } from '../dist/internals.js'
-import { runBench } from './rig/command.mjs'
-import { temporaryFolder } from './rig/model-copies.mjs'
-import { hasSentenceTransformers, startSentenceTransformers } from './rig/sentence-transformers.mjs'
-import { assertSameVector } from './rig/onnxruntime.mjs'
-import { summarize } from './rig/statistics.mjs'
-import { textsOfLength } from './rig/texts.mjs'
+import { runBench } from './harness/command.mjs'
+import { temporaryFolder } from './harness/model-copies.mjs'
+import { hasSentenceTransformers, startSentenceTransformers } from './harness/sentence-transformers.mjs'
+import { assertSameVector } from './harness/onnxruntime.mjs'
+import { summarize } from './harness/statistics.mjs'
+import { textsOfLength } from './harness/texts.mjs'
 
 const TITLE = 'Models'
 const QUESTION =
-  'What does one text cost on one thread with each of the four known models, beside sentence-transformers on the same weights?'
+  'What does one text cost on one thread with each of the four known models, compared with sentence-transformers on the same weights?'
 
 const MODELS = fileURLToPath(new URL('../build/full-depth', import.meta.url))
 const LENGTHS = [16, 64, 128]
-const TEXTS_PER_TURN = 8
+const TEXTS_PER_ROUND = 8
 /** Enough for a median; long texts on the large models take a quarter of a second each. */
 const roundsFor = (tokens, quick) => (quick ? 2 : tokens <= 16 ? 12 : 6)
 const NAMES = { bf16: 'gabion, bf16', fp32: 'gabion, fp32', python: 'sentence-transformers, fp32' }
 
 async function measure({ quick, say }) {
   if (!existsSync(MODELS) || !hasSentenceTransformers()) {
-    throw new Error('the models with random weights are not there: make them with `npm run setup -- --for test`')
+    throw new Error('the models with random weights are missing: make them with `npm run setup -- --for test`')
   }
   const measurements = {}
   const info = {}
@@ -42,7 +42,7 @@ async function measure({ quick, say }) {
       await rm(place, { recursive: true })
     }
   }
-  return { tables: tablesOf(measurements), notes: notesOf(info), marks: [], measurements }
+  return { tables: tablesOf(measurements), notes: notesOf(info), targets: [], measurements }
 }
 
 async function measureModel({ source, model, quick, info }) {
@@ -59,20 +59,22 @@ async function measureModel({ source, model, quick, info }) {
     for (const tokens of quick ? LENGTHS.slice(0, 1) : LENGTHS) {
       const texts = textsOfLength(loaded.fp32, tokens, 32)
       const times = { bf16: [], fp32: [], python: [] }
-      // A turn for each contender in every round, so that drift of the machine hits all alike; the first round is not counted.
+      // Every round measures each implementation, so that drift of the machine affects all equally; the first round is not counted.
       for (let round = 0; round < roundsFor(tokens, quick); round++) {
-        const turn = Array.from({ length: TEXTS_PER_TURN }, (_, at) => texts[(round * TEXTS_PER_TURN + at) % texts.length])
+        const chosen = Array.from({ length: TEXTS_PER_ROUND }, (_, at) => texts[(round * TEXTS_PER_ROUND + at) % texts.length])
         for (const precision of ['bf16', 'fp32']) {
-          for (const text of turn) {
+          for (const text of chosen) {
             const start = performance.now()
             loaded[precision].embedSync(text)
             if (round > 0) times[precision].push((performance.now() - start) * 1000)
           }
         }
-        const found = await python.times(turn)
+        const found = await python.times(chosen)
         if (round > 0) times.python.push(...found)
       }
-      result[tokens] = Object.fromEntries(Object.entries(times).map(([contender, values]) => [NAMES[contender], summarize(values)]))
+      result[tokens] = Object.fromEntries(
+        Object.entries(times).map(([implementation, values]) => [NAMES[implementation], summarize(values)]),
+      )
     }
     return result
   } finally {
@@ -85,11 +87,11 @@ function tablesOf(measurements) {
   return Object.entries(measurements).map(([name, byLength]) => {
     const lengths = Object.keys(byLength)
     return {
-      title: `${name}: p50, milliseconds a text, by tokens`,
+      title: `${name}: p50, milliseconds per text, by tokens`,
       head: ['one thread', ...lengths],
-      rows: Object.values(NAMES).map((contender) => [
-        contender,
-        ...lengths.map((tokens) => (byLength[tokens][contender].p50 / 1000).toFixed(2)),
+      rows: Object.values(NAMES).map((implementation) => [
+        implementation,
+        ...lengths.map((tokens) => (byLength[tokens][implementation].p50 / 1000).toFixed(2)),
       ]),
     }
   })
@@ -98,7 +100,7 @@ function tablesOf(measurements) {
 function notesOf({ torch, instructionSet }) {
   return [
     `Random weights of the published models' sizes; ${instructionSet}; gabion's cache is off; sentence-transformers on torch ${torch}, one thread, timed inside Python.`,
-    `Contenders take turns of ${TEXTS_PER_TURN} texts; texts from MT-Bench-101 with exactly that many tokens. Vectors were compared first.`,
+    `Implementations are interleaved in blocks of ${TEXTS_PER_ROUND} texts; texts from MT-Bench-101 with exactly that many tokens. Vectors were compared first.`,
   ]
 }
 

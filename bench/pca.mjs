@@ -1,4 +1,4 @@
-// Asks: how long does a PCA of 100,000 × 384 to 64 components take beside scikit-learn's, in how much memory, and can a million rows
+// Asks: how long does a PCA of 100,000 × 384 to 64 components take compared with scikit-learn's, in how much memory, and can a million rows
 // stream; and what does a projection cost inside the embedding call?
 
 import { spawn } from 'node:child_process'
@@ -10,22 +10,22 @@ import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { installSklearn, sklearnEnvironment } from '../scripts/sklearn/install.mjs'
-import { runBench } from './rig/command.mjs'
-import { loadGabion, watchNativeTimes } from './rig/gabion.mjs'
-import { quantile } from './rig/statistics.mjs'
-import { textsOfLength } from './rig/texts.mjs'
+import { runBench } from './harness/command.mjs'
+import { loadGabion, watchNativeTimes } from './harness/gabion.mjs'
+import { quantile } from './harness/statistics.mjs'
+import { textsOfLength } from './harness/texts.mjs'
 import { Projection } from '../dist/index.js'
 
 const TITLE = 'PCA and projection'
 const QUESTION =
-  'How long does a PCA of 100,000 × 384 to 64 components take beside scikit-learn, in how much memory, and what does a projection cost inside the embedding call?'
+  'How long does a PCA of 100,000 × 384 to 64 components take compared with scikit-learn, in how much memory, and what does a projection cost inside the embedding call?'
 
 const DIMENSIONS = 384
 const COMPONENTS = 64
 const NAMES = { gabion: 'gabion Projection.fitPca', sklearn: 'scikit-learn PCA().fit', sklearnDouble: 'scikit-learn PCA().fit, doubles' }
 const LIMITS_US = { 2: 5, 128: 30 }
 
-/** A child that does what each line it is sent says, and answers with a line of JSON. */
+/** A child process that executes one command per line and answers each with a line of JSON. */
 function startChild(command, args, env) {
   const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
@@ -43,12 +43,12 @@ function startChild(command, args, env) {
   }
 }
 
-/** OpenBLAS keeps its threads spinning for some tens of milliseconds after a call: the next contender must not pay for that. */
+/** OpenBLAS keeps its threads spinning for some tens of milliseconds after a call: the next implementation must not pay for that. */
 const SETTLE_MS = 250
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
-const startGabion = () => startChild(process.execPath, [path('rig/pca-child.mjs')], process.env)
-const startSklearn = () => startChild('python3', [path('rig/pca_child.py')], sklearnEnvironment)
+const startGabion = () => startChild(process.execPath, [path('harness/pca-child.mjs')], process.env)
+const startSklearn = () => startChild('python3', [path('harness/pca_child.py')], sklearnEnvironment)
 
 async function measureFits(rows, rounds, say) {
   const [ours, theirs] = [startGabion(), startSklearn()]
@@ -60,7 +60,7 @@ async function measureFits(rows, rounds, say) {
     await ours.ask(`make ${rows} ${DIMENSIONS}`)
     await ours.ask(`save ${file}`)
     await theirs.ask(`load ${rows} ${DIMENSIONS} ${file}`)
-    const contenders = [
+    const implementations = [
       [NAMES.gabion, ours, `fit ${COMPONENTS} single`],
       [NAMES.sklearn, theirs, `fit ${COMPONENTS} single`],
       [NAMES.sklearnDouble, theirs, `fit ${COMPONENTS} double`],
@@ -68,7 +68,7 @@ async function measureFits(rows, rounds, say) {
     const results = new Map()
     for (let round = -1; round < rounds; round++) {
       say(`fit of ${rows} rows, round ${Math.max(0, round + 1)} of ${rounds}`)
-      for (const [name, child, line] of contenders) {
+      for (const [name, child, line] of implementations) {
         await setTimeout(SETTLE_MS)
         const answer = await child.ask(line)
         results.set(name, answer)
@@ -83,7 +83,7 @@ async function measureFits(rows, rounds, say) {
   }
 }
 
-/** Both must have found the same thing, or two different things would be compared. */
+/** Both must have found the same components, or the comparison is meaningless. */
 function checkSame(ours, theirs) {
   ours.variances.forEach((variance, k) => {
     if (Math.abs(variance / theirs.variances[k] - 1) > 1e-5)
@@ -139,7 +139,7 @@ function present({ rows, fits, streamRows, stream, projection }) {
   const ms = (values, q) => (1000 * quantile(values, q)).toFixed(0)
   const [ours, theirs] = [NAMES.gabion, NAMES.sklearn].map((name) => quantile(fits.times.get(name), 0.5))
   const megabytes = stream.peakBytes / 2 ** 20
-  const mark = (what, value, limit, unit) => ({ what, value, limit, unit, met: value <= limit })
+  const target = (what, value, limit, unit) => ({ what, value, limit, unit, met: value <= limit })
   return {
     tables: [
       {
@@ -163,17 +163,17 @@ function present({ rows, fits, streamRows, stream, projection }) {
       },
     ],
     notes: [
-      'Both fit the same numbers: 32-bit floats with a spectrum that falls off; the variances found must agree within 1e-5. Contenders take turns, with a quarter of a second between them in which the threads of the one before come to rest.',
+      'Both fit the same numbers: 32-bit floats with a spectrum that falls off; the variances found must agree within 1e-5. Implementations are interleaved, with a quarter of a second between them in which the threads of the previous one stop spinning.',
       'scikit-learn chooses its solver itself (covariance_eigh for this shape) and runs on all processors, as gabion does.',
       `Memory of the fit: ${fits.memory.toFixed(2)} times the matrix, which is counted in. ${streamRows.toLocaleString('en')} rows in parts of 8,192: ${stream.seconds.toFixed(1)} s, making them included, at most ${megabytes.toFixed(0)} MiB in the whole process.`,
       'The projection runs right after the model, whose weights have gone through the caches.',
     ],
-    marks: [
-      mark('a fit beside scikit-learn on the same numbers', (100 * ours) / theirs, 100, '% of its time'),
-      mark('memory of the fit', fits.memory, 2.5, '× the matrix'),
-      mark(`${streamRows.toLocaleString('en')} rows in parts`, megabytes, 1024, 'MiB'),
+    targets: [
+      target('a fit compared with scikit-learn on the same numbers', (100 * ours) / theirs, 100, '% of its time'),
+      target('memory of the fit', fits.memory, 2.5, '× the matrix'),
+      target(`${streamRows.toLocaleString('en')} rows in parts`, megabytes, 1024, 'MiB'),
       ...Object.entries(LIMITS_US).map(([components, limit]) =>
-        mark(`projection ${DIMENSIONS} → ${components}, p50`, projection[components].p50, limit, 'µs'),
+        target(`projection ${DIMENSIONS} → ${components}, p50`, projection[components].p50, limit, 'µs'),
       ),
     ],
   }

@@ -1,25 +1,25 @@
-// Asks: what part of the machine's arithmetic does one text on one thread use, by number format and length?
+// Asks: what part of the machine's peak arithmetic does one text on one thread reach, by number format and length?
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildBenchProgram } from '../scripts/build-native.mjs'
-import { runBench } from './rig/command.mjs'
-import { loadGabion } from './rig/gabion.mjs'
-import { buildProgram } from './rig/native.mjs'
-import { summarize, takeTurns } from './rig/statistics.mjs'
-import { textsOfLength } from './rig/texts.mjs'
+import { runBench } from './harness/command.mjs'
+import { loadGabion } from './harness/gabion.mjs'
+import { buildProgram } from './harness/native.mjs'
+import { summarize, interleave } from './harness/statistics.mjs'
+import { textsOfLength } from './harness/texts.mjs'
 
 const TITLE = 'Peak'
-const QUESTION = "What part of the machine's arithmetic does one text on one thread use, by number format and length?"
+const QUESTION = "What part of the machine's peak arithmetic does one text on one thread reach, by number format and length?"
 
 const REFERENCE = fileURLToPath(new URL('../build/models/all-MiniLM-L6-v2', import.meta.url))
 const LENGTHS = [8, 16, 32, 64, 128, 256]
-const CALLS_PER_TURN = 4
-const turnsFor = (tokens, quick) => (quick ? 2 : Math.max(12, Math.ceil(2000 / tokens)))
-/** Wanted of int8's products at 128 tokens. */
-const GOAL = { tokens: 128, part: 0.85 }
+const CALLS_PER_ROUND = 4
+const roundsFor = (tokens, quick) => (quick ? 2 : Math.max(12, Math.ceil(2000 / tokens)))
+/** Target for int8's products at 128 tokens. */
+const TARGET = { tokens: 128, part: 0.85 }
 
 async function measure({ quick, say }) {
   say('what the machine can do')
@@ -34,14 +34,14 @@ async function measure({ quick, say }) {
   for (const tokens of lengths) {
     say(`${tokens} tokens`)
     const inputs = textsOfLength(embedders.bf16, tokens, 32)
-    const contenders = Object.entries(embedders).map(([name, embedder]) => ({ name, call: (text) => embedder.embedSync(text) }))
-    await takeTurns({ contenders, inputs, turns: quick ? 1 : 4, callsPerTurn: CALLS_PER_TURN })
-    const times = await takeTurns({ contenders, inputs, turns: turnsFor(tokens, quick), callsPerTurn: CALLS_PER_TURN })
+    const implementations = Object.entries(embedders).map(([name, embedder]) => ({ name, call: (text) => embedder.embedSync(text) }))
+    await interleave({ implementations, inputs, rounds: quick ? 1 : 4, callsPerRound: CALLS_PER_ROUND })
+    const times = await interleave({ implementations, inputs, rounds: roundsFor(tokens, quick), callsPerRound: CALLS_PER_ROUND })
     measurements[tokens] = Object.fromEntries(
       [...times].map(([name, values]) => {
         const { p50 } = summarize(values)
         const rate = multiplyAdds(config, tokens) / p50 / 1e3
-        // A format that the processor has no instruction for runs on those of fp32.
+        // A format without an instruction of its own runs on those of fp32.
         const part = (reached) => reached / (peaks[name] ?? peaks.fp32)
         return [name, { p50, rate, part: part(rate), productPart: part(products[name][tokens]) }]
       }),
@@ -50,7 +50,7 @@ async function measure({ quick, say }) {
   return {
     tables: tablesOf(measurements, peaks),
     notes: notesOf(embedders.bf16.info),
-    marks: marksOf(measurements),
+    targets: targetsOf(measurements),
     measurements: { peaks, measurements },
   }
 }
@@ -59,7 +59,7 @@ async function measurePeaks() {
   return JSON.parse(execFileSync(await buildProgram('machine_peaks'), { encoding: 'utf8' }))
 }
 
-/** 10⁹ multiply-adds a second of the linear parts alone, by format and tokens. */
+/** 10⁹ multiply-adds per second of the linear parts alone, by format and tokens. */
 async function measureProducts(formats, lengths) {
   const program = await buildBenchProgram('product_peak')
   return Object.fromEntries(
@@ -67,7 +67,7 @@ async function measureProducts(formats, lengths) {
   )
 }
 
-/** Of the linear parts and of attention's two products; all else is no product of matrices. */
+/** Multiply-adds of the linear layers and of attention's two products; the rest is not matrix multiplication. */
 function multiplyAdds({ hidden_size: hidden, intermediate_size: intermediate, num_hidden_layers: layers }, tokens) {
   return layers * tokens * (4 * hidden * hidden + 2 * hidden * intermediate + 2 * tokens * hidden)
 }
@@ -86,12 +86,12 @@ function tablesOf(measurements, peaks) {
   })
   return [
     partsOf(
-      "Multiply-adds of a text over its whole p50 (tokenizing, rounding, softmax, the call), as a part of the processor's peak",
+      "Multiply-adds of a text over its whole p50 (tokenizing, rounding, softmax, the call), as a fraction of the processor's peak",
       'part',
     ),
-    partsOf("The products of the linear parts alone, with their sums' scales, as a part of the same peak", 'productPart'),
+    partsOf("The products of the linear parts alone, with their sums' scales, as a fraction of the same peak", 'productPart'),
     {
-      title: 'Reading, gigabytes a second of one thread, by size of what is read',
+      title: 'Reading, gigabytes per second of one thread, by size of what is read',
       head: ['', ...Object.keys(peaks.gigabytes)],
       rows: [['memory', ...Object.values(peaks.gigabytes).map((rate) => rate.toFixed(0))]],
     },
@@ -105,10 +105,10 @@ function notesOf({ model, instructionSet }) {
   ]
 }
 
-function marksOf(measurements) {
-  const value = measurements[GOAL.tokens].int8.productPart
-  const what = `int8, ${GOAL.tokens} tokens, products of the linear parts, of the peak`
-  return [{ what, value, limit: GOAL.part, unit: '×', met: value >= GOAL.part, least: true }]
+function targetsOf(measurements) {
+  const value = measurements[TARGET.tokens].int8.productPart
+  const what = `int8, ${TARGET.tokens} tokens, products of the linear layers, fraction of the peak`
+  return [{ what, value, limit: TARGET.part, unit: '×', met: value >= TARGET.part, atLeast: true }]
 }
 
 await runBench(TITLE, QUESTION, measure)

@@ -1,4 +1,4 @@
-// Runs the benches one after another, each in a process of its own; shows the tables, keeps the results, and writes the page.
+// Runs the benches one after another, each in its own process; prints the tables, saves the results, and writes the page.
 //
 // usage: npm run bench -- [--quick] [--only NAME]… [--json FILE] [--write] [--from FILE]
 
@@ -8,15 +8,15 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { describeMachine } from './rig/machine.mjs'
-import { resultsPage } from './rig/markdown.mjs'
-import { hasSentenceTransformers } from './rig/sentence-transformers.mjs'
-import { print, printMachine, printResult } from './rig/terminal.mjs'
+import { describeMachine } from './harness/machine.mjs'
+import { resultsPage } from './harness/markdown.mjs'
+import { hasSentenceTransformers } from './harness/sentence-transformers.mjs'
+import { print, printMachine, printResult } from './harness/terminal.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const BENCHES = [
   'latency',
-  'rivals',
+  'baselines',
   'peak',
   'contention',
   'boundary',
@@ -30,18 +30,18 @@ const BENCHES = [
   'memory',
   'cuda',
 ]
-/** Only when named, and with a page of its own: it installs gigabytes of other projects and takes half an hour. */
-const NAMED_ONLY = ['rivals']
-const FORMAT = 'gabion-bench-1'
+/** Runs only when named, and has its own page: it installs gigabytes of other projects and takes half an hour. */
+const NAMED_ONLY = ['baselines']
+const FORMAT = 'gabion-bench-2'
 const USAGE = `usage: npm run bench -- [options]
-  --quick        a few calls of each, to see that everything runs; its numbers mean nothing
+  --quick        a few calls of each, to see that everything runs; its numbers are meaningless
   --only NAME    only this bench (${BENCHES.join(', ')}); may be given again;
                  ${NAMED_ONLY.join(', ')}: only when named, as it installs much and takes half an hour
   --json FILE    write the results there too (they are always kept in bench/results/)
   --write        write docs/performance.md from the results of all, or docs/${NAMED_ONLY[0]}.md from those of ${NAMED_ONLY[0]} alone
   --from FILE    show (and with --write, write) earlier results instead of measuring`
 
-/** What the caller has to mend: wrong options or a wrong file. */
+/** A usage error: wrong options or a wrong file. */
 class Refused extends Error {}
 
 function readOptions() {
@@ -57,15 +57,15 @@ function readOptions() {
   })
   const unknown = values.only.find((name) => !BENCHES.includes(name))
   if (unknown !== undefined) throw new Refused(`there is no bench '${unknown}': expected ${BENCHES.join(', ')}`)
-  if (values.quick && values.write) throw new Refused('--write is not for --quick: its numbers mean nothing')
+  if (values.quick && values.write) throw new Refused('--write does not go with --quick: its numbers are meaningless')
   if (values.write && values.only.length > 0 && values.from === undefined) refuseParts(values.only)
   return values
 }
 
-/** Whether these results have a page of their own. */
+/** Whether these results have their own page. */
 const standAlone = (names) => names.length === 1 && NAMED_ONLY.includes(names[0])
 
-/** The page of performance shows one run of all benches. */
+/** docs/performance.md shows one run of all benches. */
 function refuseParts(names) {
   if (standAlone(names)) return
   const missing = BENCHES.filter(
@@ -86,7 +86,7 @@ async function measure(name, quick) {
   return result
 }
 
-/** Measures one bench after the other. One that fails does not stop the next, and what is measured is saved at once. */
+/** Measures one bench after the other. A failure does not stop the next, and each result is saved at once. */
 async function measureAll({ only, quick }) {
   const machine = describeMachine()
   const benches = {}
@@ -97,7 +97,7 @@ async function measureAll({ only, quick }) {
     ? BENCHES.filter((bench) => !NAMED_ONLY.includes(bench))
     : BENCHES.filter((bench) => only.includes(bench))) {
     if (name === 'models' && only.length === 0 && !hasSentenceTransformers()) {
-      print('\nmodels: left out, as it needs what `npm run setup -- --for test` makes')
+      print('\nmodels: skipped, as it needs what `npm run setup -- --for test` makes')
       continue
     }
     process.stderr.write(`\n${name}\n`)
@@ -133,7 +133,7 @@ function save(file, results) {
 
 function writePage(results) {
   if (Object.values(results.benches).some(({ quick }) => quick))
-    throw new Refused('--write: these are results of --quick, which mean nothing')
+    throw new Refused('--write: these are results of --quick, which are meaningless')
   const names = Object.keys(results.benches)
   refuseParts(names)
   const [title, name, command] = standAlone(names)

@@ -8,14 +8,14 @@ import { reportFailure, root, run } from '../scripts/setup/run.mjs'
 
 const here = join(root, 'bench')
 
-/** True when every package of the lock file is there in its version; those for other platforms are rightly absent. */
+/** True when every package of the lock file is there in its version; those for other platforms are absent on purpose. */
 function isInstalled() {
   const installedFile = join(here, 'node_modules', '.package-lock.json')
   if (!existsSync(installedFile)) return false
-  const [wanted, installed] = [join(here, 'package-lock.json'), installedFile].map(
+  const [locked, installed] = [join(here, 'package-lock.json'), installedFile].map(
     (file) => JSON.parse(readFileSync(file, 'utf8')).packages,
   )
-  return Object.entries(wanted).every(
+  return Object.entries(locked).every(
     ([path, { version, optional }]) => path === '' || installed[path]?.version === version || (optional === true && !(path in installed)),
   )
 }

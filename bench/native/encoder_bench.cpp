@@ -1,9 +1,9 @@
 // How fast is one graph against another, and how near are their vectors to given ones? Texts are token ids, one thread.
 //
 // usage: encoder_bench [--seconds S] [--vectors IDS VECTORS] GRAPH[:PRECISION]…
-//   Graphs run in turn, call by call, so that whatever else the machine does hits all of them; times are processor time
+//   Graphs are interleaved call by call, so that other load of the machine affects all of them; times are CPU time
 //   of the thread, ratios are to the first. IDS: little-endian int32: texts, then for each its length and ids. VECTORS:
-//   float32, one unit vector a text. PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default bf16.
+//   float32, one unit vector per text. PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default bf16.
 //   GABION_ISA forces an instruction set.
 
 #include <time.h>
@@ -27,7 +27,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Contender {
+struct Implementation {
   std::string name;
   std::unique_ptr<const gabion::Session> session;
   double open_ms = 0;
@@ -43,7 +43,7 @@ std::vector<T> ReadAll(const char* file) {
   return values;
 }
 
-/// Processor time of this thread: what else the machine runs does not count.
+/// CPU time of this thread: other processes do not count.
 double ThreadMilliseconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -67,22 +67,22 @@ void PrintMemory(const char* when) {
   std::printf("\n");
 }
 
-Contender Open(const std::string& argument) {
+Implementation Open(const std::string& argument) {
   const auto colon = argument.rfind(':');
   const std::string precision = colon == std::string::npos ? "bf16" : argument.substr(colon + 1);
   const std::string file = argument.substr(0, colon);
-  const auto wished = precision == "fp32"   ? gabion::kernels::Precision::kFp32
+  const auto requested = precision == "fp32"   ? gabion::kernels::Precision::kFp32
                       : precision == "int8" ? gabion::kernels::Precision::kInt8
                                             : gabion::kernels::Precision::kBf16;
   const auto start = Clock::now();
-  Contender contender;
+  Implementation implementation;
   const gabion::Tokenizer tokenizer(file.substr(0, file.rfind("/onnx/")) + "/tokenizer.json");
-  contender.session =
-      gabion::OpenSession(file, std::vector<std::string>{"cpu"}, wished, gabion::SamplesFor(tokenizer, 256, wished));
-  contender.open_ms = Milliseconds(start);
-  const std::string set = contender.session->encoder_instruction_set();
-  contender.name = file.substr(file.rfind('/') + 1) + (set.empty() ? "" : " " + precision + " " + set);
-  return contender;
+  implementation.session =
+      gabion::OpenSession(file, std::vector<std::string>{"cpu"}, requested, gabion::SamplesFor(tokenizer, 256, requested));
+  implementation.open_ms = Milliseconds(start);
+  const std::string set = implementation.session->encoder_instruction_set();
+  implementation.name = file.substr(file.rfind('/') + 1) + (set.empty() ? "" : " " + precision + " " + set);
+  return implementation;
 }
 
 void Vector(const gabion::Session& session, size_t tokens, gabion::Scratch& scratch, std::vector<float>& vector) {
@@ -96,7 +96,7 @@ void Vector(const gabion::Session& session, size_t tokens, gabion::Scratch& scra
   }
 }
 
-void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const std::vector<float>& expected) {
+void CompareVectors(Implementation& implementation, const std::vector<int32_t>& ids, const std::vector<float>& expected) {
   gabion::Scratch scratch;
   std::vector<float> vector;
   std::vector<double> cosines;
@@ -106,7 +106,7 @@ void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const
     scratch.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
                        ids.begin() + static_cast<std::ptrdiff_t>(at + tokens));
     at += tokens;
-    Vector(*contender.session, tokens, scratch, vector);
+    Vector(*implementation.session, tokens, scratch, vector);
     const float* other = expected.data() + static_cast<size_t>(text) * vector.size();
     double dot = 0;
     double squares = 0;
@@ -123,11 +123,11 @@ void CompareVectors(Contender& contender, const std::vector<int32_t>& ids, const
   for (const double cosine : cosines) {
     sum += cosine;
   }
-  std::printf("%-44s worst %.9f  1%% %.9f  mean %.9f over %zu texts\n", contender.name.c_str(), cosines[0],
+  std::printf("%-44s worst %.9f  1%% %.9f  mean %.9f over %zu texts\n", implementation.name.c_str(), cosines[0],
               cosines[cosines.size() / 100], sum / static_cast<double>(cosines.size()), cosines.size());
 }
 
-void Race(std::vector<Contender>& contenders, size_t tokens, double seconds) {
+void Race(std::vector<Implementation>& implementations, size_t tokens, double seconds) {
   gabion::Scratch scratch;
   std::vector<float> vector;
   constexpr size_t kTexts = 64;
@@ -139,26 +139,26 @@ void Race(std::vector<Contender>& contenders, size_t tokens, double seconds) {
       text.push_back(1000 + (random >> 8U) % 28000U);
     }
   }
-  for (Contender& contender : contenders) {
-    contender.times.clear();
+  for (Implementation& implementation : implementations) {
+    implementation.times.clear();
   }
   const auto start = Clock::now();
   for (size_t round = 0; round < 8 || Milliseconds(start) < seconds * 1000; ++round) {
     scratch.ids = texts[round % kTexts];
-    for (Contender& contender : contenders) {
+    for (Implementation& implementation : implementations) {
       const double begin = ThreadMilliseconds();
-      Vector(*contender.session, tokens, scratch, vector);
-      contender.times.push_back(ThreadMilliseconds() - begin);
+      Vector(*implementation.session, tokens, scratch, vector);
+      implementation.times.push_back(ThreadMilliseconds() - begin);
     }
   }
-  for (Contender& contender : contenders) {
-    std::sort(contender.times.begin(), contender.times.end());
+  for (Implementation& implementation : implementations) {
+    std::sort(implementation.times.begin(), implementation.times.end());
   }
-  for (const Contender& contender : contenders) {
-    const auto at = [](const Contender& of, size_t percent) { return of.times[of.times.size() * percent / 100]; };
+  for (const Implementation& implementation : implementations) {
+    const auto at = [](const Implementation& of, size_t percent) { return of.times[of.times.size() * percent / 100]; };
     std::printf("%4zu tokens  %-44s min %8.3f  p10 %8.3f  p50 %8.3f ms   ratio min %.3f  p10 %.3f\n", tokens,
-                contender.name.c_str(), at(contender, 0), at(contender, 10), at(contender, 50),
-                at(contender, 0) / at(contenders[0], 0), at(contender, 10) / at(contenders[0], 10));
+                implementation.name.c_str(), at(implementation, 0), at(implementation, 10), at(implementation, 50),
+                at(implementation, 0) / at(implementations[0], 0), at(implementation, 10) / at(implementations[0], 10));
   }
 }
 
@@ -169,7 +169,7 @@ int main(int count, char** arguments) {
     double seconds = 2;
     std::vector<int32_t> ids;
     std::vector<float> vectors;
-    std::vector<Contender> contenders;
+    std::vector<Implementation> implementations;
     for (int i = 1; i < count; ++i) {
       if (std::strcmp(arguments[i], "--seconds") == 0 && i + 1 < count) {
         seconds = std::atof(arguments[++i]);
@@ -177,19 +177,19 @@ int main(int count, char** arguments) {
         ids = ReadAll<int32_t>(arguments[++i]);
         vectors = ReadAll<float>(arguments[++i]);
       } else {
-        contenders.push_back(Open(arguments[i]));
-        std::printf("%-44s opened in %.1f ms\n", contenders.back().name.c_str(), contenders.back().open_ms);
+        implementations.push_back(Open(arguments[i]));
+        std::printf("%-44s opened in %.1f ms\n", implementations.back().name.c_str(), implementations.back().open_ms);
         PrintMemory("after it");
       }
     }
-    for (Contender& contender : contenders) {
+    for (Implementation& implementation : implementations) {
       if (!ids.empty()) {
-        CompareVectors(contender, ids, vectors);
+        CompareVectors(implementation, ids, vectors);
       }
     }
     for (const size_t tokens : {8, 16, 32, 64, 128, 256}) {
-      if (seconds > 0 && !contenders.empty()) {
-        Race(contenders, tokens, seconds);
+      if (seconds > 0 && !implementations.empty()) {
+        Race(implementations, tokens, seconds);
       }
     }
     return 0;

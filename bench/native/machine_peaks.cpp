@@ -1,4 +1,4 @@
-// What can this processor do at most? Multiply-adds a second of one thread by format, and bytes a second by size of
+// Peak rates of this processor: multiply-adds per second of one thread by format, and bytes per second by size of
 // what is read. Built for the machine it runs on; prints one line of JSON. Formats that the processor lacks are left
 // out.
 
@@ -30,7 +30,7 @@ Floats FusedMultiplyAdd(Floats sum, Floats a, Floats b) { return _mm256_fmadd_ps
 Ints Or(Ints a, const void* from) { return _mm256_or_si256(a, _mm256_load_si256(static_cast<const __m256i*>(from))); }
 #endif
 
-/// Twelve sums that do not wait for each other, the best of many stretches; `per_step` multiply-adds a step of one sum.
+/// Twelve independent accumulators, the best of many repetitions; `per_step` multiply-adds per step of one accumulator.
 template <typename Sum, typename Step>
 double GigaMultiplyAdds(Sum start, double per_step, Step step) {
   constexpr int kSums = 12;

@@ -1,10 +1,10 @@
-// What rate do the products of the encoder's linear parts reach by themselves? Those of all-MiniLM-L6-v2 come to twelve
-// matrices of 384 by 384 a layer: the encoder goes through the wider ones in such pieces, too. Six layers of random
+// Rate of the GEMMs of the encoder's linear layers alone. Those of all-MiniLM-L6-v2 amount to twelve
+// 384×384 matrices per layer: the encoder splits the wider ones into such K-blocks, too. Six layers of random
 // weights pass by, in chunks of rows as there. The time with one panel of columns, which has all the rounding of
 // activations and little else, is taken from the time with all. Where float products go by Strassen's algorithm, the
 // multiply-adds are those of the plain product: a rate may then be beyond the peak.
 //
-// usage: product_peak PRECISION TOKENS…      fp32, bf16 or int8; prints one line of JSON: 10⁹ multiply-adds a second.
+// usage: product_peak PRECISION TOKENS…      fp32, bf16 or int8; prints one line of JSON: 10⁹ multiply-adds per second.
 
 #include <algorithm>
 #include <chrono>
@@ -30,7 +30,7 @@ constexpr size_t kMatrices = 6 * 12;
 constexpr size_t kWidth = 384;
 constexpr size_t kMostRows = 96;  // of a chunk, as the encoder cuts a text
 
-/// Matrices of random weights, packed one behind the other into one piece of memory, as those of an encoder are.
+/// Matrices of random weights, packed contiguously, as those of an encoder are.
 class Matrices {
  public:
   Matrices(const Variant& variant, Format format, size_t outputs, std::mt19937& random) : bias_(outputs) {

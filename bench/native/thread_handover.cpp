@@ -1,4 +1,4 @@
-// What does this machine take to hand work to another thread and its result back? For each pause that is given in
+// Round-trip time of handing work to another thread and its result back. For each pause given in
 // microseconds, how much longer than the pause a round trip takes when the other thread computes for that long. Prints
 // one line of JSON: medians in microseconds, in the order of the arguments.
 

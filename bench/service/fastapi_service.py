@@ -1,4 +1,4 @@
-"""The service that a Python team writes first: FastAPI over sentence-transformers, one model, float32, answers in OpenAI's form.
+"""The obvious Python service: FastAPI over sentence-transformers, one model, float32, OpenAI's response format.
 
 usage: fastapi_service.py PORT MODEL-FOLDER THREADS
 """

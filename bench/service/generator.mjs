@@ -1,11 +1,11 @@
-// Sends requests at a rate, without waiting for answers (open loop): a service that is slow gets no mercy. Measures each from the moment it was due.
+// Sends requests at a rate, without waiting for answers (open loop), and measures each from its scheduled time, so that a slow service cannot hide its queue.
 
 import { Pool } from 'undici'
 import { freshText } from './texts.mjs'
 
 /**
- * Requests for `seconds` at `perSecond`: at even distances, or at random times as from many clients that know nothing of one another, where
- * even a server that never stumbles has some wait for others. Resolves with latencies of accepted ones and counts by status.
+ * Requests for `seconds` at `perSecond`: evenly spaced, or at random times (Poisson arrivals, as from many independent clients), where
+ * some requests wait for others even on an ideal server. Resolves with latencies of accepted requests and counts by status.
  */
 export async function openLoop({ url, path, bodyOf, perSecond, seconds, random = true, connections = 256 }) {
   const pool = new Pool(url, { connections, pipelining: 1 })
@@ -40,7 +40,7 @@ export async function openLoop({ url, path, bodyOf, perSecond, seconds, random =
   return { accepted: took.length / elapsed, p50: quantile(took, 0.5), p99: quantile(took, 0.99), statuses }
 }
 
-/** As many requests at once as `connections`, each after the answer to the one before. Resolves with answers a second. */
+/** Closed loop: `connections` requests in flight, each sent after the previous response. Resolves with responses per second. */
 export async function closedLoop({ url, path, bodyOf, seconds, connections }) {
   const pool = new Pool(url, { connections, pipelining: 1 })
   const took = []

@@ -1,4 +1,4 @@
-// gRPC under load, by ghz: as many calls at once as connections of the HTTP test, then half of the capacity, and twice as much, which is refused.
+// gRPC under load, by ghz: as many concurrent calls as connections of the HTTP test, then half of the capacity, and twice the capacity, of which the excess is refused.
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import { libraryAlone, startService } from './server.mjs'
 import { ghzProgram } from './tools.mjs'
 
 const proto = fileURLToPath(new URL('../../protocol/gabion/v1/gabion.proto', import.meta.url))
-// A text that is another one each time, of about ten words as those of the HTTP test.
+// A different text for each call, of about ten words, as in the HTTP test.
 const data = JSON.stringify({ texts: ['order parcel refund account please address delivery late {{.RequestNumber}}'] })
 
 /** Library, service and three loads, in one run. */
@@ -36,7 +36,7 @@ export async function grpcLoad({ threads, seconds, note }) {
   }
 }
 
-/** Latencies in milliseconds of what was accepted, and counts by status. */
+/** Latencies in milliseconds of accepted calls, and counts by status. */
 function summary({ details, total, statusCodeDistribution }) {
   const took = details
     .filter(({ status }) => status === 'OK')

@@ -1,4 +1,4 @@
-// HTTP: throughput beside the library's, latency at half of the capacity, at it and at twice as much, and memory over a long time of that.
+// HTTP: throughput relative to the library, latency at half, full and twice the capacity, and memory during a long overload.
 
 import { closedLoop, openLoop } from './generator.mjs'
 import { libraryAlone, startService } from './server.mjs'
@@ -10,7 +10,7 @@ const floatBody = (text) => JSON.stringify({ input: text, model: 'm' })
 
 const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
-/** Library and service take turns; then loads that nobody waits for. */
+/** Library and service interleaved; then open-loop loads. */
 export async function httpLoad({ threads, seconds, rounds, note }) {
   const service = await startService({ threads })
   try {
@@ -22,14 +22,14 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
       return { ...load, ...(await probe()) }
     }
     await closed(base64Body, 2)
-    const turns = []
+    const measured = []
     for (let round = 1; round <= rounds; round++) {
       const library = await libraryAlone({ threads, seconds, atOnce: CONNECTIONS })
       const { perSecond, p50, p99 } = await closed(base64Body)
-      turns.push({ library, perSecond, p50, p99, share: perSecond / library })
+      measured.push({ library, perSecond, p50, p99, share: perSecond / library })
       note(`round ${round}: library ${library.toFixed(0)}/s, service ${perSecond.toFixed(0)}/s`)
     }
-    const capacity = middle(turns.map(({ perSecond }) => perSecond))
+    const capacity = middle(measured.map(({ perSecond }) => perSecond))
     const floats = await closed(floatBody, seconds / 2)
     const loads = {
       half: await open(capacity / 2, false),
@@ -38,10 +38,10 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
       twice: await open(capacity * 2),
     }
     return {
-      turns,
-      library: middle(turns.map(({ library }) => library)),
+      rounds: measured,
+      library: middle(measured.map(({ library }) => library)),
       capacity,
-      share: middle(turns.map(({ share }) => share)),
+      share: middle(measured.map(({ share }) => share)),
       floats: floats.perSecond,
       ...loads,
     }
@@ -50,7 +50,7 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
   }
 }
 
-/** Twice the capacity for a long time; resident memory each so many seconds. */
+/** Twice the capacity for a long time, with the resident memory sampled at intervals. */
 export async function soak({ threads, soakSeconds, note }) {
   const service = await startService({ threads })
   try {

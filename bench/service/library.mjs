@@ -1,4 +1,4 @@
-// The library alone: as many calls of embed() under way as the service gets requests. Prints texts a second.
+// The library alone: as many embed() calls in flight as the service gets requests. Prints texts per second.
 //
 // usage: library.mjs THREADS SECONDS CALLS-AT-ONCE
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// What does the service give under load, compared with the library alone and with Python services on the same weights, in one run?
+// What throughput and latency does the service have under load, compared with the library alone and with Python services on the same weights, in one run?
 //
 // usage: npm run bench:service -- [--only PART,…] [--threads 1] [--seconds 8] [--rounds 3] [--soak 600] [--out build/bench/service] [--write]
-//   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); all of them if left out;
-//               '' measures nothing and shows what was measured before
-//   --seconds   of each measurement; --rounds: how often library and service take turns; --soak: seconds of that part
-//   --out       OUT.json gets the results (parts that are not run keep theirs from before) and OUT.md a table of them
-//   --write     put the table into docs/deploy/sizing.md, with machine and date
+//   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); default: all;
+//               '' measures nothing and prints earlier results
+//   --seconds   of each measurement; --rounds: rounds of library and service; --soak: seconds of that part
+//   --out       OUT.json gets the results (parts that are not run keep earlier results) and OUT.md a table of them
+//   --write     puts the table into docs/deploy/sizing.md, with machine and date
 //
-// What is needed is installed into build/ at the first run (ghz; for fastapi and infinity also what the tests' set-up brings).
+// The first run installs what it needs into build/ (ghz; for fastapi and infinity also what the test set-up installs).
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -18,14 +18,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { grpcLoad } from './grpc-load.mjs'
 import { httpLoad, soak } from './http-load.mjs'
-import { marksOf, tableOf } from './marks.mjs'
-import { besidePeer } from './peers.mjs'
+import { targetsOf, tableOf } from './targets.mjs'
+import { measurePeer } from './peers.mjs'
 
 const PARTS = {
   http: httpLoad,
   grpc: grpcLoad,
-  fastapi: (options) => besidePeer('fastapi', options),
-  infinity: (options) => besidePeer('infinity', options),
+  fastapi: (options) => measurePeer('fastapi', options),
+  infinity: (options) => measurePeer('infinity', options),
   soak,
 }
 const { values } = parseArgs({
@@ -66,21 +66,21 @@ for (const name of names) {
 const machine = { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version }
 mkdirSync(dirname(file), { recursive: true })
 writeFileSync(file, `${JSON.stringify({ machine, parts }, null, 2)}\n`)
-const rows = marksOf(Object.fromEntries(Object.keys(PARTS).flatMap((name) => (parts[name] === undefined ? [] : [[name, parts[name]]]))))
+const rows = targetsOf(Object.fromEntries(Object.keys(PARTS).flatMap((name) => (parts[name] === undefined ? [] : [[name, parts[name]]]))))
 writeFileSync(`${values.out}.md`, `${tableOf(rows)}\n`)
 console.log(tableOf(rows))
 if (values.write) writePage()
 const missed = rows.filter(({ met }) => met === false).length
-console.log(`\n${rows.filter(({ met }) => met === true).length} marks met, ${missed} missed; ${values.out}.md, ${file}`)
+console.log(`\n${rows.filter(({ met }) => met === true).length} targets met, ${missed} missed; ${values.out}.md, ${file}`)
 
-/** Puts the table between its marks in the page. */
+/** Replaces the table between its markers in the page. */
 function writePage() {
   const root = fileURLToPath(new URL('../..', import.meta.url))
   const page = join(root, 'docs', 'deploy', 'sizing.md')
   const [begin, end] = ['<!-- measured -->', '<!-- /measured -->']
   const text = readFileSync(page, 'utf8')
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`${page} has no place for the table: ${begin} … ${end}`)
+  if (from < 0 || to < from) throw new Error(`${page} lacks the markers of the table: ${begin} … ${end}`)
   const dates = [...new Set(Object.values(parts).map(({ date }) => date.slice(0, 10)))].join(', ')
   const setting = `${machine.cpu}, ${machine.cores} processors, Node ${machine.node}; ${threads === 1 ? 'one encoder thread' : `${threads} encoder threads`}; ${dates}; load of other work before: ${Object.entries(
     parts,

@@ -1,4 +1,4 @@
-// Python services on the same weights under the same load, ours in the same run before them.
+// Python services on the same weights under the same load, gabion's in the same run before them.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -49,7 +49,7 @@ export const PEERS = {
 }
 
 /** @param {keyof typeof PEERS} name */
-export async function besidePeer(name, { threads, seconds, note }) {
+export async function measurePeer(name, { threads, seconds, note }) {
   const environment = await pythonService(name)
   const ours = await startService({ threads })
   let own
@@ -91,5 +91,5 @@ async function measure(url, seconds) {
   return { perSecond, half: await openLoop({ url, path: PATH, bodyOf: base64Body, perSecond: perSecond / 2, seconds }) }
 }
 
-/** Nothing may be fetched or told while it is measured. */
+/** No download and no telemetry during the measurement. */
 const quiet = { HF_HUB_OFFLINE: '1', HF_HUB_DISABLE_TELEMETRY: '1', DO_NOT_TRACK: '1', INFINITY_ANONYMOUS_USAGE_STATS: '0' }

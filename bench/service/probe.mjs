@@ -1,5 +1,5 @@
-// Preloaded into the service under load: how late a timer of its event loop is. Prints the 99th percentile since the last time at SIGUSR2.
-// A timer due each 2 ms is late by what held the loop; its own grain of about a millisecond is in it.
+// Preloaded into the service under load: measures the delay of an event-loop timer. On SIGUSR2 prints the 99th percentile since the previous signal.
+// The delay of a 2 ms timer is the time the loop was blocked, plus the timer's resolution of about a millisecond.
 
 const EVERY_MS = 2
 let late = []

@@ -1,4 +1,4 @@
-// `gabion serve` as a process under load, and what it says of itself.
+// `gabion serve` as a process under load, with its own metrics.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
-/** Texts that the service lets wait. */
+/** Limit of pending texts in the service. */
 export const PENDING = 64
 
-/** Starts it without a cache; `probe` says how late its event loop was since the last time, and its resident memory. */
+/** Starts it without a cache; `probe` reports its event-loop delay since the previous probe, and its resident memory. */
 export async function startService({ threads, grpc = false }) {
   const flags = ['--threads', String(threads), '--cache-mib', '0', '--max-pending', String(PENDING), '--log-level', 'warn', '--json']
   const ports = ['--port', '0', ...(grpc ? ['--grpc-port', '0'] : ['--no-grpc'])]
@@ -34,7 +34,7 @@ export async function startService({ threads, grpc = false }) {
   return { url, grpcPort, probe, stop }
 }
 
-/** Texts a second of the library alone, in a process of its own, with as many calls under way as the service gets requests. */
+/** Texts per second of the library alone, in its own process, with as many calls in flight as the service gets requests. */
 export async function libraryAlone({ threads, seconds, atOnce }) {
   const args = [here('library.mjs'), threads, seconds, atOnce].map(String)
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -44,5 +44,5 @@ export async function libraryAlone({ threads, seconds, atOnce }) {
 }
 
 function ended(code) {
-  return new Error(`gabion serve ended with ${code}; is dist there (npm run build:ts)?`)
+  return new Error(`gabion serve ended with ${code}; does dist exist (npm run build:ts)?`)
 }

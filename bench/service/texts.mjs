@@ -1,4 +1,4 @@
-// Short texts that are all different, so that no cache knows them.
+// Short texts that are all different, so that no cache helps.
 
 const WORDS =
   'order parcel refund account password address delivery invoice change please today late wrong missing help card bank open'.split(' ')

@@ -1,4 +1,4 @@
-// Brings what the load test asks others to do: ghz for gRPC, and Python services on the same weights. All of it goes into build/bench.
+// Installs the load test's tools into build/bench: ghz for gRPC, and Python services on the same weights.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,10 +39,10 @@ export async function pythonService(name) {
     await run(process.execPath, ['scripts/bundle-model.mjs', '--source-only'], { log: 'bench-service' })
   }
   const list = join(root, 'bench', 'service', `${name}-requirements.txt`)
-  const wanted = readFileSync(list, 'utf8')
+  const requested = readFileSync(list, 'utf8')
   const target = join(folder, name)
-  const mark = join(target, '.requirements.txt')
-  if (!existsSync(mark) || readFileSync(mark, 'utf8') !== wanted) {
+  const stamp = join(target, '.requirements.txt')
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== requested) {
     const fresh = `${target}.new`
     rmSync(fresh, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
@@ -51,7 +51,7 @@ export async function pythonService(name) {
     writeFileSync(without, 'torch>=2; sys_platform == "never"\n')
     const options = ['--system-certs', '--python', python, '--target', fresh, '--override', without, '--requirement', list]
     await run(uv, ['pip', 'install', ...options], { log: 'bench-service' })
-    writeFileSync(join(fresh, '.requirements.txt'), wanted)
+    writeFileSync(join(fresh, '.requirements.txt'), requested)
     rmSync(target, { recursive: true, force: true })
     renameSync(fresh, target)
   }
