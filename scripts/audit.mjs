@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// What comes from others: every locked package has a checksum and a license that may be passed on; known vulnerabilities where their data can be had.
+// Audits third-party code: every locked package has a checksum and a license that permits redistribution; known vulnerabilities where the data is available.
 //
 // usage: npm run audit [-- --strict]
 //
 // `npm audit` needs a registry that answers it, cargo-deny (native/tokenizer/deny.toml) must be installed, and its advisories come from RustSec's
-// database on GitHub. What could not be checked is told of in the last line; --strict ends with 1 then, as findings always do.
+// database on GitHub. The last line reports what could not be checked; with --strict that exits with 1, as findings always do.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -62,7 +62,7 @@ function cargoDeny(cargo, wanted, good) {
   const { status, stderr } = spawnSync(cargo, args, { cwd: root, encoding: 'utf8' })
   if (status === 0) return { state: 'ok', detail: good }
   if (/failed to fetch advisory database/.test(stderr))
-    return { state: 'skip', detail: "RustSec's database cannot be had: is github.com in reach?" }
+    return { state: 'skip', detail: "RustSec's database is not available: can this machine reach github.com?" }
   return { state: 'FAILED', detail: stderr.trim() }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Makes the dashboard's page: one script with the parts of Apache ECharts that it draws with, one style sheet with the palette, and the rest as it is.
+// Builds the dashboard's page: one script with the parts of Apache ECharts that it uses, one style sheet with the palette; other files are copied.
 //
 // usage: node scripts/build-dashboard.mjs [FOLDER]     FOLDER is the built package's code, default dist
 

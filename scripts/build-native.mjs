@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds the native parts. Without options: the addon, put into build/Release with the runtime library beside it.
+// Builds the native parts. Without options: the addon, put into build/Release together with the runtime library.
 // --tests adds the engine's tests to that build; --sanitize builds them under AddressSanitizer and UndefinedBehaviorSanitizer, --threads under
 // ThreadSanitizer, both without Node and each in a folder of its own.
 // Other arguments are ignored: node-gyp's callers pass theirs.
@@ -15,7 +15,7 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 const jobs = String(availableParallelism())
 
 /**
- * What the engine's test builds are called, where they lie and how they are configured. The ordinary one joins the addon's:
+ * Names, folders and configuration of the engine's test builds. The ordinary one joins the addon's:
  * the kernels alone take minutes to compile.
  */
 export const testBuilds = {
@@ -38,10 +38,10 @@ export async function buildAddon({ echo = false } = {}) {
   installAddon()
 }
 
-/** Where the addon under AddressSanitizer lies: GABION_PREBUILD set to it makes the package load that one. */
+/** Folder of the addon under AddressSanitizer: with GABION_PREBUILD set to it the package loads that one. */
 export const sanitizedAddon = join(root, 'build', 'asan-addon')
 
-/** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself knows nothing of it: libasan must be preloaded. */
+/** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself is built without it: libasan must be preloaded. */
 export async function buildSanitizedAddon({ echo = false } = {}) {
   const definitions = ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined']
   await compileAddon(join(sanitizedAddon, 'build'), definitions, { log: 'native-asan-addon', echo })
@@ -58,10 +58,10 @@ async function compileAddon(folder, own, { log, echo }) {
   }
 }
 
-/** Where the addon's build puts it. */
+/** The addon in its build folder. */
 export const nativeRelease = join(root, 'build', 'native', 'Release')
 
-/** Copies an addon and the runtime library beside it to `release`: by default this machine's, to where the package looks for them. */
+/** Copies an addon and its runtime library to `release`: by default this machine's, to where the package looks for them. */
 export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release') } = {}) {
   mkdirSync(release, { recursive: true })
   for (const file of [join(built, 'gabion.node'), join(built, libraryName)]) {
@@ -73,13 +73,13 @@ export function installAddon({ built = nativeRelease, release = join(root, 'buil
   }
 }
 
-/** Builds the tests of one of `testBuilds`, or another target of native/test; `tests` wants the addon's build first. */
+/** Builds the tests of one of `testBuilds`, or another target of native/test; `tests` needs the addon's build first. */
 export async function buildTests(kind, { echo = false, target = 'gabion_tests' } = {}) {
   const { definitions } = testBuilds[kind]
   await buildTarget(testBuilds[kind], target, { purpose: 'test', definitions: ['GABION_TESTS=ON', ...definitions], echo })
 }
 
-/** Builds a program of bench/native that needs the project's own libraries, beside the addon; returns its path. */
+/** Builds a program of bench/native that links the project's own libraries, in the addon's build; returns its path. */
 export async function buildBenchProgram(target) {
   const { folder, definitions } = testBuilds.tests
   await buildTarget(testBuilds.tests, target, { purpose: 'start', definitions: ['GABION_BENCH=ON', ...definitions] })
@@ -109,7 +109,7 @@ async function toolsFor(purpose) {
   return { found, env: buildEnvironment(found) }
 }
 
-/** CMake keeps the compiler of its first run: with other tools the folder starts anew. */
+/** CMake keeps the compiler of its first run: with other tools the folder is emptied. */
 function forgetOtherTools(folder, found) {
   const mark = join(folder, '.tools')
   const tools = JSON.stringify(['g++', 'rustc', 'cargo', 'cmake', 'ninja'].map((name) => found[name]))

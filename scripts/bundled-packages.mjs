@@ -1,4 +1,4 @@
-// Packages whose code goes into gabion's own files: of what they bring to disk, mostly other builds, maps and declarations, little is used.
+// Packages that are bundled into gabion's own files: most of their size on disk is other builds, source maps and declarations.
 // They stand in package.json, for its lock, audit and list of parts, and are left out of the published one.
 
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { root } from './setup/run.mjs'
 
 export const bundledPackages = ['@sinclair/typebox', '@zip.js/zip.js', 'lru-cache']
 
-/** Writes their licenses into a file beside the code, as all of them ask for. */
+/** Writes their licenses into a file next to the code, as all of them require. */
 export function writeBundledLicenses(file) {
   const texts = bundledPackages.map((name) => {
     const folder = join(root, 'node_modules', name)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Disassembles the encoder's compiled kernels: the innermost loops of the register tiles must keep their sums in registers. Prints each
-// instruction set's code size. Looks at what is built: this machine's objects, and those for arm64 where they were cross-compiled.
+// Disassembles the encoder's compiled kernels: the innermost loops of the microkernels must keep their accumulators in registers. Prints each
+// instruction set's code size. Checks the objects that are built: this machine's, and those for arm64 where they were cross-compiled.
 //
 // usage: node scripts/check-kernels.mjs
 
@@ -8,16 +8,16 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 
-/** Where objects lie, and the programs that read them. */
+/** Folders of objects, and the programs that read them. */
 const builds = [
   { folder: 'build/native', prefix: '' },
   { folder: 'build/native-arm64', prefix: 'aarch64-linux-gnu-' },
   { folder: 'build/kernels-arm64', prefix: 'aarch64-linux-gnu-' },
 ]
 
-/** Products of bytes. */
+/** Int8 microkernels. */
 const bytes = /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/
-/** The instruction of a format's products: a loop is one of its hot ones if it has such. */
+/** The product instruction of a format: a loop that has it is a hot loop. */
 const products = {
   Float32: /^(?:vfmadd|fmla)/,
   Bfloat16Wide: /^(?:vfmadd|fmla)/,
@@ -36,24 +36,24 @@ const products = {
   Int8Tiles: /^tdpbusd/,
 }
 
-/** Tiles of floats, with those of Strassen's algorithm where an instruction set takes it. */
+/** Float microkernels, with those of Strassen's algorithm where an instruction set uses it. */
 const floats = ['Float32', 'Bfloat16Wide']
 const strassen = [...floats, ...floats.flatMap((format) => [`OfTwoBlocks<${format}, 1>`, `OfTwoBlocks<${format}, -1>`])]
-/** Tiles of attention in bytes. */
+/** Microkernels of int8 attention. */
 const attention = ['ByteScores', 'ByteMix']
-// With 16 registers the mask of bf16's upper halves has none left.
+// With 16 registers there is none left for the mask of bf16's upper halves.
 const mask = { 'OfTwoBlocks<Bfloat16Wide, 1>': 1, 'OfTwoBlocks<Bfloat16Wide, -1>': 1 }
 
 /**
- * By instruction set: the formats that it computes with, most code, and what the stack may be used for in one pass of a loop. `vectors`: sums or
- * weights that go to it and back, where not 0, by format. `addresses`: offsets of rows, which are more than there are registers for.
+ * By instruction set: the formats that it computes with, maximum code size, and the allowed stack traffic per iteration of a loop. `vectors`: accumulators or
+ * weights that are spilled, where not 0, by format. `addresses`: row offsets, of which there are more than registers.
  */
 const bounds = {
   avx2: { formats: [...strassen, 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0, vectors: mask },
   avx_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: mask },
   avx512_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
   avx512_bf16: { formats: [...strassen, 'Bfloat16Dot', 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
-  // A step of the tiles takes so long that an address from the stack is there in time.
+  // A step of the AMX tiles takes longer than loading an address from the stack.
   amx: { formats: [...strassen, 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', ...attention], codeKiB: 275, addresses: 6 },
   neon: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
   neon_dotprod: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0 },
@@ -84,7 +84,7 @@ function hotLoops(lines, format) {
     })
 }
 
-/** Every tile of an object: [{ format, rows, loops }]. */
+/** Every microkernel of an object: [{ format, rows, loops }]. */
 async function tilesOf(object, objdump) {
   const output = await run(objdump, ['-d', '-C', '--no-show-raw-insn', object])
   const tiles = []
@@ -92,7 +92,7 @@ async function tilesOf(object, objdump) {
   for (const line of output.split('\n')) {
     const head = /^[0-9a-f]+ <(.*)>:$/.exec(line)
     if (head !== null) {
-      // Tiles of AMX all call one function.
+      // All AMX microkernels call one function.
       const name = head[1].replace(/.*Tiles::Tile<.*/, '').replaceAll(/(?<=[<,] ?)gabion::kernels::\w+::/g, '')
       const tile = /::(\w+(?:<[^>]*>)?)::(?:Tile<(\d+)>|Run\()/.exec(name)
       current = tile === null ? null : { format: tile[1], rows: tile[2] ?? 'any', lines: [] }
@@ -119,7 +119,7 @@ async function checkObject(target, object, prefix) {
   const worst = { vectors: 0, addresses: 0 }
   for (const wanted of formats) {
     const own = tiles.filter(({ format }) => format === wanted)
-    if (own.length === 0) problems.push(`${target}: there is no tile of ${wanted}`)
+    if (own.length === 0) problems.push(`${target}: there is no microkernel of ${wanted}`)
     for (const { format, rows, lines } of own) {
       const loops = hotLoops(lines, format)
       if (loops.length === 0) problems.push(`${target}: ${format} of ${rows} rows has no loop with its products`)
@@ -129,7 +129,7 @@ async function checkObject(target, object, prefix) {
         worst.addresses = Math.max(worst.addresses, addresses)
         if (vectors > (mostVectors[format] ?? 0) || addresses > mostAddresses) {
           problems.push(
-            `${target}: ${format} of ${rows} rows: ${vectors} vectors and ${addresses} addresses go through the stack in a loop of ${instructions} instructions; at most ${mostVectors[format] ?? 0} and ${mostAddresses} may`,
+            `${target}: ${format} of ${rows} rows: ${vectors} vectors and ${addresses} addresses are spilled in a loop of ${instructions} instructions; at most ${mostVectors[format] ?? 0} and ${mostAddresses} may`,
           )
         }
       }
@@ -137,12 +137,12 @@ async function checkObject(target, object, prefix) {
   }
   if (bytes > codeKiB * 1024) problems.push(`${target}: ${bytes} bytes of code; at most ${codeKiB} KiB may be`)
   const facts = [`${(bytes / 1024).toFixed(0)} KiB of code`, `${count} loops`]
-  const used = `through the stack at most ${worst.vectors} vectors and ${worst.addresses} addresses`
+  const used = `spilled at most ${worst.vectors} vectors and ${worst.addresses} addresses`
   console.log(`${target.replaceAll('_', '-').padEnd(13)} ${facts.join(', ')}, ${used}`)
   return problems
 }
 
-/** Checks all objects that are there. Throws StepFailed with every finding. */
+/** Checks all objects that exist. Throws StepFailed with every finding. */
 export async function checkKernels() {
   const problems = []
   const seen = new Set()
@@ -157,7 +157,7 @@ export async function checkKernels() {
     }
   }
   if (seen.size === 0) throw new StepFailed('no kernels are built: `npm run build:native` builds them', { exitCode: 2 })
-  if (problems.length > 0) throw new StepFailed('the kernels are not as they should be', { lines: problems })
+  if (problems.length > 0) throw new StepFailed('the kernels do not meet their bounds', { lines: problems })
 }
 
 if (isMain(import.meta.url)) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Looks into the prebuilt binaries with readelf: what they are built for, need, export and carry. `npm pack` runs it, so that a package
+// Checks the prebuilt binaries with readelf: target, dependencies, exports and embedded paths. `npm pack` runs it, so that a package
 // without them fails.
 //
 // usage: node scripts/check-prebuild.mjs [FOLDER]…      without folders: all of prebuilds/, this machine's among them
@@ -15,13 +15,13 @@ import { compareVersions } from './setup/toolchain.mjs'
 
 const notices = ['LICENSE.onnxruntime.txt', 'NOTICES.onnxruntime.txt', 'NOTICES.tokenizer.txt', 'SHA256SUMS']
 
-/** What readelf calls each target's machine, and its dynamic loader. */
+/** readelf's name of each target's machine, and its dynamic loader. */
 const machines = {
   'linux-x64': { machine: 'Advanced Micro Devices X86-64', loader: 'ld-linux-x86-64.so.2' },
   'linux-arm64': { machine: 'AArch64', loader: 'ld-linux-aarch64.so.1' },
 }
 
-/** Where people and machines build: such a path inside a binary tells of them, and may be looked up on the user's machine. */
+/** Build folders of people and machines: such a path inside a binary leaks them, and may be opened on the user's machine. */
 const buildPath = /(?<![\w./-])\/(?:home|root|Users|tmp|work|builds?|workspace|__w)\/[\w.-]+\/[\w./-]*/
 
 const expectations = {
@@ -44,7 +44,7 @@ const expectations = {
     // GCC 8's, which glibc 2.28's distributions have.
     glibcxx: '3.4.25',
     largestBytes: 32 << 20,
-    // It has paths of its own makers' machines in its messages.
+    // Its messages contain paths of the machines that built it.
     buildPaths: [root],
   },
 }
@@ -85,7 +85,7 @@ export async function checkPrebuild(folder, target = basename(folder)) {
       `${target}/${name}: ${(found.bytes / 1e6).toFixed(1)} MB, glibc ${found.glibc}${cxx}, RUNPATH ${found.runpath ?? 'none'}, needs ${found.needed.join(', ')}`,
     )
   }
-  if (problems.length > 0) throw new StepFailed(`${relative(root, folder)} is not fit to be passed on`, { lines: problems })
+  if (problems.length > 0) throw new StepFailed(`${relative(root, folder)} is not fit for distribution`, { lines: problems })
   return facts
 }
 
@@ -138,20 +138,20 @@ function compare(expected, found) {
   if (expected.exports !== undefined && found.exports.join() !== expected.exports.join()) {
     problems.push(`exports ${found.exports.slice(0, 20).join(', ') || 'nothing'}, expected ${expected.exports.join(', ')}`)
   }
-  if (compareVersions(found.glibc, expected.glibc) > 0) problems.push(`asks for glibc ${found.glibc}, expected ${expected.glibc} at most`)
+  if (compareVersions(found.glibc, expected.glibc) > 0) problems.push(`needs glibc ${found.glibc}, expected ${expected.glibc} at most`)
   if (found.glibcxx !== undefined && (expected.glibcxx === null || compareVersions(found.glibcxx, expected.glibcxx) > 0)) {
-    problems.push(`asks for GLIBCXX ${found.glibcxx}, expected ${expected.glibcxx ?? 'none'}${expected.glibcxx === null ? '' : ' at most'}`)
+    problems.push(`needs GLIBCXX ${found.glibcxx}, expected ${expected.glibcxx ?? 'none'}${expected.glibcxx === null ? '' : ' at most'}`)
   }
   // Electron and other hosts with a caged heap refuse such buffers.
   const outside = found.imports.filter((name) => /^napi_create_external_(arraybuffer|buffer)$/.test(name))
   if (outside.length > 0) problems.push(`calls ${outside.join(', ')}, which some hosts refuse`)
   if (found.bytes > expected.largestBytes) problems.push(`has ${found.bytes} bytes, expected ${expected.largestBytes} at most`)
   const path = expected.buildPaths.find((folder) => found.content.includes(`${folder}/`)) ?? expected.strangePaths?.exec(found.content)?.[0]
-  if (path !== undefined) problems.push(`carries a path of the machine that built it: ${path}`)
+  if (path !== undefined) problems.push(`contains a path of the machine that built it: ${path}`)
   return problems
 }
 
-/** The folders of prebuilds/; this machine's also when it is missing, so that its absence is found. */
+/** The folders of prebuilds/; this machine's even when it is missing, so that its absence is a finding. */
 function allFolders() {
   const folder = join(root, 'prebuilds')
   const targets = existsSync(folder) ? readdirSync(folder) : []

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// Fuzzes what takes anything from anyone, target by target: native code that reads tokenizers and texts (AddressSanitizer), the kernels beside
-// plain arithmetic, gabion's own graphs, our tokens beside Hugging Face's, every reader of files in TypeScript, bodies over HTTP and gRPC.
-// A finding ends it with 1 and its input under build/fuzz/findings: mend it, and put the input under test/fuzz/regressions/TARGET.
+// Fuzzes everything that reads untrusted input, target by target: native code that reads tokenizers and texts (AddressSanitizer), the kernels against
+// plain arithmetic, gabion's own graphs, tokens against Hugging Face's, every file reader in TypeScript, bodies over HTTP and gRPC.
+// A finding exits with 1 and saves its input under build/fuzz/findings: fix it, and add the input to test/fuzz/regressions/TARGET.
 //
 // usage: npm run fuzz -- [--minutes N] [--seed N] [--jobs N] [TARGET…]
-//   --minutes  of processor time a target, 1 by default
-//   --jobs     targets at once, by default as many as processors
-//   tokenizer, text: with libFuzzer where clang++ has it, which the set-up does not install; else unguided, as native/fuzz/unguided.cpp says
+//   --minutes  of CPU time per target, 1 by default
+//   --jobs     targets in parallel, by default as many as processors
+//   tokenizer, text: with libFuzzer where clang++ has it, which the set-up does not install; otherwise unguided (native/fuzz/unguided.cpp)
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 const folder = join(root, 'build', 'fuzz')
 const findings = join(folder, 'findings')
 const architecture = { x64: 'x86_64-unknown-linux-gnu', arm64: 'aarch64-unknown-linux-gnu' }[process.arch]
-// What rustc must be told for libFuzzer to see which branches an input takes.
+// rustc flags that let libFuzzer see the branches of an input.
 const coverage = ['level=4', 'inline-8bit-counters', 'pc-table'].map((part) => `-Cllvm-args=-sanitizer-coverage-${part}`)
 
 const readers = ['safetensors', 'onnx', 'model', 'projection', 'import', 'npy', 'transcript', 'artifact', 'policy', 'policy-set']
@@ -34,12 +34,12 @@ const targets = {
   service,
 }
 let crate
-/** The tokenizer crate with coverage counters; both libFuzzer targets lie over it. */
+/** The tokenizer crate with coverage counters; both libFuzzer targets link it. */
 function buildCrate(found) {
   crate ??= (async () => {
     const env = { ...buildEnvironment(found), RUSTFLAGS: ['-Cpasses=sancov-module', ...coverage].join(' ') }
     const profile = ['--config', 'profile.release.lto=false', '--config', 'profile.release.codegen-units=16']
-    // With a target of its own, the flags leave build scripts alone.
+    // With an explicit target, the flags do not apply to build scripts.
     const cargo = ['build', '--locked', '--release', ...profile, '--target', architecture, '--target-dir', join(folder, 'crate')]
     await run(found.cargo.path, [...cargo, '--manifest-path', 'native/tokenizer/Cargo.toml'], { log: 'fuzz', env })
     return join(folder, 'crate', architecture, 'release', 'libgabion_tokenizer.a')
@@ -70,12 +70,12 @@ async function libFuzzer(name, seeds, env, compiler, { seconds, seed, found }) {
   const corpus = join(folder, 'corpus', name)
   mkdirSync(corpus, { recursive: true })
   const limits = [`-max_total_time=${seconds}`, `-seed=${seed}`, '-max_len=65536', '-timeout=60', '-rss_limit_mb=4096']
-  // Panics that the interface catches are told on standard error, a line each; the summary is what counts.
+  // Panics that the interface catches print one line each to standard error; only the summary counts.
   const quiet = ['-close_fd_mask=2', '-print_final_stats=1', '-verbosity=0', `-artifact_prefix=${findings}/${name}-`]
   return show(name, program, [corpus, ...seeds, ...limits, ...quiet], { env })
 }
 
-/** The crate as the addon has it, without counters: only the target itself is built under AddressSanitizer. */
+/** The crate as the addon links it, without counters: only the target itself is built under AddressSanitizer. */
 async function unguided(name, seeds, env, { seconds, seed, found }) {
   const program = join(folder, `${name}-unguided`)
   const library = join(root, 'build', 'tokenizer', 'release', 'libgabion_tokenizer.a')
@@ -84,26 +84,26 @@ async function unguided(name, seeds, env, { seconds, seed, found }) {
   await run(found['g++'].path, [...flags, ...sources, library, '-lpthread', '-ldl', '-lm', '-o', program], { log: 'fuzz' })
   const files = seeds.flatMap((one) => readdirSync(one).map((file) => join(one, file)))
   const options = { env: { ...env, ASAN_OPTIONS: 'hard_rss_limit_mb=4096:detect_leaks=0' }, quiet: true }
-  return whileKept(name, (underWay) => show(name, program, [seconds, seed, underWay, ...files].map(String), options))
+  return whileKept(name, (inputFile) => show(name, program, [seconds, seed, inputFile, ...files].map(String), options))
 }
 
 const texts = ['', 'A first text, текст 9:30!', '中文 日本語', 'e\u0301\u0323 ﬁ ǅ', '[CLS] <s> ▁ ##a', '\u200d👩‍👩‍👧', '\0\u0001\u2028']
 
-/** The tokenizers of the tests' models, small ones of every kind that the family has: model → file. */
+/** The tokenizers of the tests' models, a small one of each supported kind: model → file. */
 function gatherDefinitions() {
   const family = join(root, 'test', 'fixtures', 'family')
   const names = readdirSync(family, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   return new Map(names.map(({ name }) => [name, join(family, name, 'tokenizer.json')]))
 }
 
-/** Tests of the native suite that go on for as long as they are told to. */
+/** Tests of the native suite with a configurable duration. */
 function nativeSuite(name, filter, { seconds, seed }) {
   const tests = join(root, 'build', 'native', 'native', 'test', 'gabion_tests')
   const env = { ...process.env, GABION_FUZZ_SECONDS: String(seconds), GABION_FUZZ_SEED: String(seed) }
   return show(name, tests, [`--gtest_filter=${filter}`, '--gtest_brief=1'], { env })
 }
 
-/** As `npm test` builds it. Each text is cut and windowed differently, too. */
+/** As `npm test` builds it. Each text is also truncated and windowed differently. */
 function tokens({ seconds, seed, found }) {
   const args = ['test', '--locked', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/cargo-test']
   const env = { ...buildEnvironment(found), GABION_FUZZ_SECONDS: String(seconds), GABION_SEED: String(seed) }
@@ -112,10 +112,10 @@ function tokens({ seconds, seed, found }) {
 
 function reader(name, { seconds, seed }) {
   const options = ['--max-old-space-size=1024', '--import', 'tsx', 'test/fuzz/run.ts']
-  return whileKept(name, (underWay) => {
-    // An input that never ends shows as a process that does not.
+  return whileKept(name, (inputFile) => {
+    // An input that hangs shows as a process that does not end.
     const timeout = 1000 * (10 * seconds + 120)
-    return show(name, process.execPath, [...options, name, String(seconds), String(seed), findings, underWay], { timeout })
+    return show(name, process.execPath, [...options, name, String(seconds), String(seed), findings, inputFile], { timeout })
   })
 }
 
@@ -124,21 +124,21 @@ function service({ seconds, seed }) {
   return show('service', process.execPath, ['--import', 'tsx', '--test', 'test/service/fuzz.test.ts'], { env })
 }
 
-/** Runs a program that writes its input into a file before it takes it; the input of one that does not end by itself is a finding. */
+/** Runs a program that writes each input to a file before reading it; the input of a program that hangs or crashes is a finding. */
 async function whileKept(name, start) {
-  const underWay = join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `gabion-fuzz-${process.pid}-${name}`)
+  const inputFile = join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `gabion-fuzz-${process.pid}-${name}`)
   try {
-    await start(underWay)
+    await start(inputFile)
   } catch (error) {
-    // 1: the program has written its finding down itself.
-    if (existsSync(underWay) && error.status !== 1) copyFileSync(underWay, join(findings, `${name}-ended`))
+    // 1: the program has saved its finding itself.
+    if (existsSync(inputFile) && error.status !== 1) copyFileSync(inputFile, join(findings, `${name}-ended`))
     throw error
   } finally {
-    rmSync(underWay, { force: true })
+    rmSync(inputFile, { force: true })
   }
 }
 
-/** Runs a program to its end and prints what it printed, in one piece, since others run beside it; `quiet` drops its standard error unless it fails. */
+/** Runs a program to its end and prints its output in one piece, since others run in parallel; `quiet` drops its standard error unless it fails. */
 function show(name, command, args, { env = process.env, timeout, quiet = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], timeout, killSignal: 'SIGKILL' })
@@ -156,7 +156,7 @@ function show(name, command, args, { env = process.env, timeout, quiet = false }
       console.log(`\n── ${name} ──\n${printed.out.trimEnd()}`)
       if (status === 0) return resolve()
       if (quiet) console.log(printed.error.trimEnd())
-      const message = `${name} ended with ${signal ?? status}: what it ran on lies in ${findings}, or its output has the seed`
+      const message = `${name} ended with ${signal ?? status}: its input is in ${findings}, or its output has the seed`
       reject(Object.assign(new StepFailed(message), { status }))
     })
   })
@@ -180,7 +180,7 @@ async function main() {
   const { found } = await findTools('test')
   mkdirSync(findings, { recursive: true })
   const wanted = positionals.length > 0 ? positionals : Object.keys(targets)
-  console.log(`seed ${seed}, ${seconds} s a target, ${jobs} at once: ${wanted.join(', ')}`)
+  console.log(`seed ${seed}, ${seconds} s per target, ${jobs} in parallel: ${wanted.join(', ')}`)
   const queue = [...wanted]
   const failures = []
   const work = async () => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Runs every linter and formatter over the sources: TypeScript and scripts, C++, Rust, CMake, the workflow file.
+// Runs every linter and formatter: TypeScript and scripts, C++, Rust, CMake, workflows, names.
 //
-// usage: node scripts/lint.mjs [--fix] [NAME…]      NAME: one of the checks below; --fix lets those that can write do so
+// usage: node scripts/lint.mjs [--fix] [NAME…]      NAME: one of the checks below; --fix lets those write that can
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -21,7 +21,7 @@ const pythonEnv = {
 }
 const manifest = ['--manifest-path', 'native/tokenizer/Cargo.toml']
 
-/** Each check returns nothing when all is well, a text that says why it was skipped, or throws StepFailed. */
+/** Each check returns nothing on success, the reason if it was skipped, or throws StepFailed. */
 const checks = {
   prettier: ({ fix }) => node('prettier/bin/prettier.cjs', fix ? '--write' : '--check', '--log-level', 'warn', '.'),
   eslint: ({ fix }) => node('eslint/bin/eslint.js', '--max-warnings', '0', ...(fix ? ['--fix'] : []), '.'),
@@ -46,7 +46,7 @@ const checks = {
   },
 }
 
-/** What `--fix` runs without names: the formatters, and the linter that can mend. */
+/** What `--fix` runs without names: the formatters, and the linter that can fix. */
 const writing = ['prettier', 'eslint', 'clang-format', 'gersemi', 'rustfmt']
 
 async function main() {
@@ -80,7 +80,7 @@ async function node(script, ...args) {
   await run(process.execPath, [join(root, 'node_modules', script), ...args])
 }
 
-/** clang-format, clang-tidy and gersemi come as wheels: the same versions for everybody, in a folder of their own and with no Python environment. */
+/** clang-format, clang-tidy and gersemi come as wheels: pinned versions in a folder of their own, without a Python environment. */
 async function installPythonTools() {
   const requirements = 'scripts/lint-requirements.txt'
   const hash = hashInputs({ files: [requirements] })
@@ -95,7 +95,7 @@ async function installPythonTools() {
   writeStamp('lint-tools', { hash })
 }
 
-/** Every C++ file as its own build compiles it, in as many processes as there are cores. A file found clean is not looked at until something changes. */
+/** Every C++ file as its own build compiles it, in as many processes as there are cores. A clean file is skipped until it or its inputs change. */
 async function clangTidy() {
   const database = join(root, 'build', 'lint')
   const clean = join(database, 'clean')
@@ -130,7 +130,7 @@ async function cargoCheck(cargo, command, args) {
   try {
     await run(cargo, [command, '--version'])
   } catch {
-    return `cargo ${command} is not installed (Debian: rustfmt and rust-clippy; beside rustc-web: rustfmt-web and rust-web-clippy)`
+    return `cargo ${command} is not installed (Debian: rustfmt and rust-clippy; with rustc-web: rustfmt-web and rust-web-clippy)`
   }
   await run(cargo, [command, ...args])
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Makes a folder to try a migration on, without a cloud: texts of the repository, vectors that stand in for a cloud's (a random linear
-// map of this package's own vectors into 1,536 dimensions, with noise), a projection fitted on these by scikit-learn's conventions,
+// Makes a folder for trying a migration without a cloud: texts of the repository, vectors that stand in for a cloud's (a random linear
+// map of this package's own vectors to 1,536 dimensions, with noise), a projection fitted on these by scikit-learn's conventions,
 // and conversations. Used by docs/migrate.md and its test.
 //
 // usage: node scripts/migration-example.mjs FOLDER [--texts N] [--noise SHARE]
@@ -39,7 +39,7 @@ function npy(rows, columns, data) {
   return Buffer.concat([npyHeader('<f4', [rows, columns]), Buffer.from(data.buffer, data.byteOffset, data.byteLength)])
 }
 
-/** The stand-in for a cloud's model: unit vectors of another width that say the same, up to noise. */
+/** The stand-in for a cloud's model: unit vectors of another width with the same information, up to noise. */
 function cloudVectors({ rows, dimensions, data }, noise) {
   const next = normalNumbers(1)
   const teacher = Float32Array.from({ length: WIDTH * dimensions }, next)

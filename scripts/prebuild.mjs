@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Makes prebuilds/<target> for the package: addon, runtime library, and the license texts of what is inside them.
+// Makes prebuilds/<target> for the package: addon, runtime library, and the license texts of their contents.
 //
 // usage: node scripts/prebuild.mjs [--arch x64|arm64]… [--verbose]      without --arch: this machine's
 
@@ -28,7 +28,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   // Checks the library against its pinned checksum: stripping changes it afterwards.
   const { folder: sdk } = await prepareOrt(target)
   const { built, strip } = await build(target, echo)
-  // prebuildify strips in place and takes the addon away: it gets copies, and build/Release stays usable meanwhile.
+  // prebuildify strips in place and moves the addon: it gets copies, so that build/Release stays usable.
   const stage = join(root, 'build', 'prebuild', target)
   rmSync(stage, { recursive: true, force: true })
   installAddon({ built, release: join(stage, 'build', 'Release') })

@@ -55,7 +55,7 @@ export const ortComponents = () =>
 /** The folder that holds a target's headers, library and notices. */
 export const sdkFolder = (target) => join(root, 'build', 'sdk', target)
 
-/** Makes the SDK folder of one target, or finds that it is already right. Returns the folder; `changed` says whether anything was written. */
+/** Makes the SDK folder of one target unless it is up to date. Returns the folder; `changed`: whether anything was written. */
 export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = {}) {
   const pins = targets[target]
   if (pins === undefined)
@@ -90,7 +90,7 @@ async function isComplete(folder, pins, ownHeaders) {
   return notices.every((hash) => hash !== null)
 }
 
-/** The headers come from where a Go client finds the module; a folder of the user's own is taken as it is. */
+/** The headers come from the Go module proxy; a folder given by the user is used as it is. */
 async function takeHeaders(into, ownHeaders, log) {
   let from = ownHeaders
   if (from === undefined) {
@@ -166,7 +166,7 @@ async function sha256(file) {
   }
 }
 
-const checksumError = (what, expected, found) => new StepFailed(`${what}: expected SHA-256 ${expected}, found ${found}. Nothing was kept`)
+const checksumError = (what, expected, found) => new StepFailed(`${what}: expected SHA-256 ${expected}, found ${found}. Nothing was saved`)
 
 if (isMain(import.meta.url)) {
   try {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs native code under the tools that see what tests cannot: memory errors, undefined behaviour, data races, leaks.
+// Runs native code under tools that find what tests cannot: memory errors, undefined behavior, data races, leaks.
 //
 // usage: node scripts/sanitize.mjs [--long] CHECK…
 //   address  the native suite under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer
@@ -7,7 +7,7 @@
 //   addon    the addon under AddressSanitizer in Node: some lifecycles; --long: all of them
 //   leaks    the scheduler's, projection's and tokenizer's tests under valgrind; --long: the native suite
 //   miri     the C interface of the tokenizer crate under Miri (nightly Rust with miri and rust-src)
-// CI runs address and threads. valgrind and Miri are not installed by the set-up: without them their checks say so and end with 2.
+// CI runs address and threads. valgrind and Miri are not installed by the set-up: without them their checks report that and exit with 2.
 
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const lifecycles = /dispose|abort|throwing-callback|terminate\(\) in phase batch, after 15|exit with promises pending, after 5 /
-/** Kernels do their own tests without allocating; under valgrind they take minutes. */
+/** Kernel code does not allocate; its tests would take minutes under valgrind. */
 const leakTests = 'Scheduler.Cancel*:Scheduler.StartsAgain*:Tokenizer*:Projection*'
 
 const checks = {
@@ -34,7 +34,7 @@ const checks = {
   async threads({ env, long }) {
     const target = long ? 'gabion_tests' : 'gabion_thread_tests'
     await buildTests('threads', { echo: true, target })
-    // Encoder threads end by themselves after the last lease and are joined by whoever starts new ones; nobody does at the end.
+    // Encoder threads end by themselves after the last lease and are joined when new ones start; nothing joins them at exit.
     const options = { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0' }
     await nativeTests('threads', target, { ...env, ...options })
   },
@@ -42,12 +42,12 @@ const checks = {
   async addon({ env, long, found }) {
     await buildSanitizedAddon({ echo: true })
     const library = (await run(found['g++'].path, ['-print-file-name=libasan.so'])).trim()
-    // One looks at all that a process writes, the other measures memory: both meet the sanitizer's own.
+    // One checks all output of a process, the other measures memory: the sanitizer disturbs both.
     const left = ['silence.test.ts', 'model-memory.test.ts']
     const files = readdirSync(join(root, 'test', 'lifecycle')).filter((name) => name.endsWith('.test.ts') && !left.includes(name))
     const pattern = long ? [] : [`--test-name-pattern=${lifecycles.source}`]
     const chosen = (long ? files : ['lifecycle.test.ts']).map((name) => join('test', 'lifecycle', name))
-    // What V8 keeps at its end is no leak of ours, and it catches SIGSEGV itself.
+    // Memory that V8 holds at exit is not gabion's leak, and V8 handles SIGSEGV itself.
     const asan = 'detect_leaks=0:allow_user_segv_handler=1:strict_string_checks=1:exitcode=86'
     const options = { GABION_PREBUILD: sanitizedAddon, LD_PRELOAD: library, ASAN_OPTIONS: asan, UBSAN_OPTIONS: 'halt_on_error=1' }
     show(process.execPath, ['--import', 'tsx', '--test', '--test-concurrency=1', ...pattern, ...chosen], { ...env, ...options })
@@ -58,7 +58,7 @@ const checks = {
       throw new StepFailed('valgrind is missing: apt-get install valgrind', { exitCode: 2 })
     await buildTests('tests', { echo: true })
     const folder = join(root, testBuilds.tests.folder, 'native', 'test')
-    // Only what can never be freed counts: the scheduler and ONNX Runtime live until the process ends, on purpose.
+    // Only lost blocks count: the scheduler and ONNX Runtime live until the process ends, on purpose.
     const options = [
       '--leak-check=full',
       '--errors-for-leak-kinds=definite',

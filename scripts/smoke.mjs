@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Installs what would be published into empty folders in every way that users do, and embeds a text there. One line a way; a package that
-// is broken on purpose must be noticed.
+// Installs the packages to be published into empty folders in every way that users do, and embeds a text there. One line per way; a package that
+// is broken on purpose must be detected.
 //
 // usage: npm run smoke -- [--quick] [--only TEXT]… [--packages FOLDER]
 
@@ -30,7 +30,7 @@ async function main({ quick, only, packages }) {
     if (wanted.length === 0) throw new StepFailed(`no way has ${only.join(' or ')} in its name\n${usage}`, { exitCode: 2 })
     const counts = { ok: 0, skip: 0, FAILED: 0 }
     for (const [name, way] of wanted) counts[await tryWay(name, way)]++
-    const left = counts.skip === 0 ? '' : `, ${counts.skip} left out`
+    const left = counts.skip === 0 ? '' : `, ${counts.skip} skipped`
     console.log(`\n${counts.ok} of ${wanted.length} ways work${left}`)
     if (counts.FAILED > 0) process.exitCode = 1
   } finally {
@@ -40,7 +40,7 @@ async function main({ quick, only, packages }) {
   }
 }
 
-/** Prints the line of one way and returns its state; a way may return why it was left out. */
+/** Prints the line of one way and returns its state; a way may return why it was skipped. */
 async function tryWay(name, way) {
   const started = performance.now()
   const outcome = await way().then(
@@ -52,7 +52,7 @@ async function tryWay(name, way) {
   console.log(`${state.padEnd(6)} ${name.padEnd(54)} ${seconds}  ${outcome.skipped ?? ''}`.trimEnd())
   if (outcome.error !== undefined) {
     const { output, stderr, message } = outcome.error
-    // Where in the code it was thrown says nothing that the message does not.
+    // The stack adds nothing to the message.
     const lines = String(output ?? (stderr || message)).split('\n')
     for (const line of lines.filter((text) => text.trim() !== '' && !/^\s+at /.test(text)).slice(-12)) console.log(`       | ${line}`)
   }
@@ -65,7 +65,7 @@ async function packedHere(quick) {
   return { main: own, published: [own, ...Object.values(platforms)], offline: offline[hostTarget] }
 }
 
-/** Tarballs of a folder, told apart by what their names end with. */
+/** Tarballs of a folder, distinguished by the ends of their names. */
 async function given(folder) {
   const files = readdirSync(folder).flatMap((name) => (name.endsWith('.tgz') ? [join(folder, name)] : []))
   const isOffline = (file) => /gabion-\d.*-linux-\w+\.tgz$/.test(file)

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// Runs for a long time what a service does all day, and says whether it could go on: resident memory over texts, open files, threads,
+// Runs a service's workload for a long time and reports whether it is stable: resident memory over texts, open files, threads,
 // handles, and whether vectors still have the bits of the first minute.
 //
 // usage: npm run soak -- [--minutes N] [--seed N] [--leak KB]      30 minutes by default; CI runs a quarter of one
 //
 // - From 10 minutes on: resident memory must rise by less than 1 MB for 100,000 texts after the first third, in which the C library's
 //   allocator takes up as many heaps as there are threads, and two standard errors must not reach that bound.
-// - Shorter: there is no telling a slope from that warm-up. The allocator is told to give back at once what is free, and what the
+// - Shorter: a slope cannot be separated from that warm-up. The allocator is set to return free memory at once, and the memory that the
 //   process holds may rise by 8 MB after the first third. At least 18 smaller rounds are made, however slow the machine is.
-// --leak keeps so many KB for each text, to show that the verdict sees it.
+// --leak leaks that many KB per text, to show that the check finds it.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -72,7 +72,7 @@ function judge(samples, load, long) {
     problems.push(`resident memory rises by ${figure(resident)} MB for 100,000 texts, ${SLOPE_MB} may`)
   else if (long && resident.slope + 2 * resident.error >= SLOPE_MB)
     problems.push(`${figure(resident)} MB for 100,000 texts do not show that it is less than ${SLOPE_MB}: more minutes would`)
-  if (!long && rise > RISE_MB) problems.push(`what the process holds rose by ${rise.toFixed(1)} MB, ${RISE_MB} may`)
+  if (!long && rise > RISE_MB) problems.push(`memory held by the process rose by ${rise.toFixed(1)} MB, ${RISE_MB} may`)
   for (const what of ['files', 'threads', 'handles']) {
     const [first, last] = [steady.slice(0, third), steady.slice(-third)].map((part) => middle(what, part))
     if (last > first + 3) problems.push(`${first} ${what} became ${last}`)
@@ -105,7 +105,7 @@ if (isMain(import.meta.url)) {
   try {
     if (globalThis.gc === undefined) {
       await setUp({ purpose: 'start' })
-      // Started once more, so that what a sample sees is what is held, not what the collector has yet to free.
+      // Restarted with --expose-gc, so that a sample sees live memory, not garbage.
       const env = minutes < LONG_MINUTES ? { ...process.env, ...TIGHT_ALLOCATOR } : process.env
       const args = ['--expose-gc', fileURLToPath(import.meta.url), ...process.argv.slice(2)]
       process.exitCode = spawnSync(process.execPath, args, { stdio: 'inherit', env }).status ?? 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Sets up and shows the main job: `gabion monitor` on an example conversation that stays calm and on one that is talked out of its rules.
+// Sets up and shows the main use: `gabion monitor` on an example conversation that stays calm and on one whose guardrails erode.
 //
 // usage: node scripts/start.mjs [OPTION…]      options are passed on to `gabion monitor`
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs what is built for arm64 under emulation: the tests of the kernels, and the binaries of prebuilds/ with texts of the golden file, every
-// instruction set on a processor that has it, beside the golden vectors and this machine's own. Builds what is not there.
+// Tests the arm64 build under emulation: the kernel tests, and the binaries of prebuilds/ on texts of the golden file, every
+// instruction set on a processor that has it, against the golden vectors and this machine's vectors. Builds what is missing.
 //
 // usage: npm run test:arm64 -- [--texts COUNT] [--short]      --short: six texts, small shapes in the tests of the
 // kernels, and without the tests that compare with ONNX Runtime's operators
@@ -16,7 +16,7 @@ import { buildArm64Tests } from './cross-build.mjs'
 import { instructionSets, runNodeOnArm64, runOnArm64 } from './emulator.mjs'
 import { checkKernels } from './kernels.mjs'
 
-/** By precision: the least cosine to the golden vectors, and to the vectors of another architecture. */
+/** By precision: minimum cosine to the golden vectors, and to the vectors of another architecture. */
 const bounds = {
   fp32: { golden: 0.9999999, between: 0.9999999 },
   bf16: { golden: 0.9999, between: 0.9999 },
@@ -31,7 +31,7 @@ async function main({ texts, short }) {
   await checkPrebuild(folder)
   if (!existsSync(join(root, 'dist', 'index.js'))) await run('npm', ['run', 'build:ts'], { log: 'arm64-dist' })
   const reference = join(root, 'build', 'models', 'all-MiniLM-L6-v2')
-  // The bundled folder has no fp32 weights; the set-up for the tests makes a folder that has.
+  // The bundled folder has no fp32 weights; the test set-up makes a folder with them.
   const cases = ['bf16=-', 'int8=-', ...(existsSync(join(reference, 'onnx')) ? [`fp32=${reference}`] : [])]
   const [head] = JSON.parse(gunzipSync(readFileSync(join(root, 'test/fixtures/vectors.golden.json.gz'))).toString('utf8'))
   const golden = floats(readFileSync(join(root, 'test/fixtures/vectors.golden.f32')))
@@ -59,10 +59,10 @@ async function main({ texts, short }) {
       if (!(toHere.worst >= between)) failures.push(`${what}: ${toHere.worst} to ${here.arch}, ${between} is needed`)
     }
   }
-  if (failures.length > 0) throw new StepFailed('arm64 computes something else', { lines: failures })
+  if (failures.length > 0) throw new StepFailed('arm64 computes different vectors', { lines: failures })
 }
 
-/** The encoder of a model against the graph of standard operators, with every instruction set that a processor has. */
+/** The encoder of a model against the graph of standard operators, with every instruction set of each processor. */
 async function checkEncoderSession() {
   const tests = await buildArm64Tests()
   for (const set of ['neon', 'neon-dotprod', 'neon-bf16']) {
@@ -77,7 +77,7 @@ async function checkEncoderSession() {
 const floats = (bytes) => new Float32Array(Uint8Array.from(bytes).buffer)
 const lastLine = (output) => output.trim().split('\n').at(-1)
 
-/** Of the rows of `vectors` with `otherOf(row)`, which may go on behind the row's end. */
+/** Cosines of the rows of `vectors` with `otherOf(row)`, which may be longer than a row. */
 function cosines(vectors, otherOf, dimensions) {
   const all = []
   for (let row = 0; row * dimensions < vectors.length; row++) {

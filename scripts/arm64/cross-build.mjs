@@ -1,4 +1,4 @@
-// Builds the addon for linux-arm64 on another machine: Debian's cross compiler, and a Rust whose standard library for arm64 is there.
+// Builds the addon for linux-arm64 on another machine, with Debian's cross compiler and a Rust that has the arm64 standard library.
 
 import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -16,7 +16,7 @@ const folder = join(root, 'build', 'native-arm64')
 /** Strips arm64 binaries. */
 export const arm64Strip = 'aarch64-linux-gnu-strip'
 
-/** Builds the addon; returns the folder that holds it with the runtime library beside it. */
+/** Builds the addon; returns the folder that holds it and the runtime library. */
 export const buildArm64Addon = ({ echo = false } = {}) => build('gabion', { echo })
 
 /** Builds the native tests; returns their program. */
@@ -38,7 +38,7 @@ async function build(target, { echo = false, definitions: more = [] } = {}) {
     `CMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(folder, 'Release')}`,
     `CMAKE_JS_INC=${nodeApi}`,
     `GABION_SDK=${sdk}`,
-    // Two compilers that share a folder would rebuild everything in turn.
+    // Two compilers that share a folder would each rebuild everything.
     `GABION_CARGO_TARGET_DIR=${join(root, 'build', 'tokenizer-arm64')}`,
     `GABION_CARGO_TARGET=${triple}`,
     `GABION_RUSTFLAGS=${rust.flags}`,
@@ -64,7 +64,7 @@ async function findRust(found) {
   const version = await debianVersion('rustc-web')
   const sysroot = join(arm64Folder, `rust-${version}`)
   if (!existsSync(join(sysroot, 'lib', 'rustlib', triple))) {
-    // The compiler reads only a library of its very own version.
+    // The compiler reads only a library of exactly its own version.
     await unpackArm64Packages([`libstd-rust-web-dev=${version}`], sysroot)
     const libraries = join(sysroot, 'lib', 'rustlib')
     rmSync(libraries, { recursive: true, force: true })

@@ -1,4 +1,4 @@
-// Embeds texts of the golden file, spread over all of it, and prints the vectors; run by arm64's Node and by this machine's alike.
+// Embeds texts of the golden file, spread over all of it, and prints the vectors; run by Node for arm64 and by this machine's.
 // usage: node embed-golden.mjs COUNT PRECISION=MODEL_FOLDER…      a folder `-` is the bundled model
 
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// Runs an arm64 Node on another machine under QEMU's user-mode emulation, for a chosen processor.
+// Runs Node for arm64 under QEMU's user-mode emulation of a chosen processor.
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { requireTools } from './tools.mjs'
 const common = 'fp asimd evtstrm crc32 cpuid'
 const newer = `${common} aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs`
 
-/** Processors by the emulator's names. SVE is off: with it the emulator and ONNX Runtime's integer kernels disagree about what is right. */
+/** Processors by the emulator's names. SVE is off: with it ONNX Runtime's integer kernels give wrong results under the emulator. */
 const processors = {
   'cortex-a72': { features: common, part: '0xd08' },
   'neoverse-n1': { features: newer, part: '0xd0c' },
@@ -39,7 +39,7 @@ export async function runOnArm64(instructionSet, command, env = {}) {
   if (!existsSync(join(libraries, 'proc', 'cpuinfo'))) {
     await unpackArm64Packages(['libc6', 'libstdc++6', 'libgcc-s1'], libraries)
     mkdirSync(join(libraries, 'proc'))
-    // ONNX Runtime reads what the kernel says of the processor: of this machine's it would make nothing and end in a crash.
+    // ONNX Runtime reads /proc/cpuinfo: this machine's would make it crash.
     writeFileSync(join(libraries, 'proc', 'cpuinfo'), cpuinfo(processors[cpu]))
   }
   const options = { log: 'arm64-emulated', env: { ...process.env, ...env } }

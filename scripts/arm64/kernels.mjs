@@ -12,7 +12,7 @@ import { instructionSets } from './emulator.mjs'
 import { arm64GoogleTest } from './packages.mjs'
 import { requireTools } from './tools.mjs'
 
-/** What the kernels must find on each processor, the best first. */
+/** The instruction sets that the kernels must find on each processor, best first. */
 const usable = {
   'cortex-a72': ['neon'],
   'neoverse-n1': ['neon-dotprod', 'neon'],
@@ -21,14 +21,14 @@ const usable = {
 
 const suite = 'Variants/Kernels'
 
-/** Builds and runs them; `short` leaves out large shapes and long texts. Throws StepFailed. */
+/** Builds and runs them; `short` skips large shapes and long texts. Throws StepFailed. */
 export async function checkKernels({ short = false } = {}) {
   await requireTools(['compiler', 'emulator'])
   const tests = await build()
   for (const [set, cpu] of Object.entries(instructionSets)) {
     const emulate = (args) => {
       const env = { ...process.env, GABION_FUZZ_SECONDS: short ? '1' : '20', GABION_ISA: set, ...(short ? { GABION_SHORT: '1' } : {}) }
-      // Debian's cross toolchain brings the C and C++ libraries of its target.
+      // Debian's cross tool chain includes the C and C++ libraries of its target.
       return run('qemu-aarch64-static', ['-cpu', cpu, '-L', '/usr/aarch64-linux-gnu', tests, ...args], { log: 'arm64-kernels', env })
     }
     const listed = await emulate(['--gtest_list_tests'])

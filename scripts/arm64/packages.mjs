@@ -1,18 +1,18 @@
-// Takes packages of Debian's arm64 architecture and unpacks them in build/arm64, with package lists of its own: the machine's stay as they are.
+// Downloads packages of Debian's arm64 architecture and unpacks them in build/arm64, with its own package lists: the machine's stay unchanged.
 
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StepFailed, root, run } from '../setup/run.mjs'
 
-/** Where everything for arm64 lies that is not built here. */
+/** Folder of everything for arm64 that is not built here. */
 export const arm64Folder = join(root, 'build', 'arm64')
 
 const log = 'arm64-packages'
 
-/** Downloads packages (`name` or `name=version`) and unpacks them into `folder`, anew. */
+/** Downloads packages (`name` or `name=version`) and unpacks them into `folder`, which is emptied first. */
 export async function unpackArm64Packages(names, folder) {
   if (!existsSync('/usr/bin/apt-get')) {
-    throw new StepFailed('Cross-compiling takes its parts from Debian packages, and this system has no apt-get', { exitCode: 2 })
+    throw new StepFailed('Cross-compiling needs Debian packages, and this system has no apt-get', { exitCode: 2 })
   }
   const apt = join(arm64Folder, 'apt')
   const downloads = join(apt, 'downloads')

@@ -1,4 +1,4 @@
-// The Debian packages that cross-compiling and emulating need on this machine. Root installs what is missing; anybody else is told the command.
+// The Debian packages that cross-compiling and emulation need on this machine. As root, installs what is missing; otherwise prints the command.
 
 import { existsSync } from 'node:fs'
 import { StepFailed, run } from '../setup/run.mjs'
@@ -9,7 +9,7 @@ const tools = {
   emulator: { files: ['/usr/bin/qemu-aarch64-static'], packages: ['qemu-user-static'] },
 }
 
-/** Makes sure that tools (names of the table above) are there. Throws StepFailed. */
+/** Makes sure that tools (names of the table above) are installed. Throws StepFailed. */
 export async function requireTools(names) {
   const missing = names.filter((name) => tools[name].files.some((file) => !existsSync(file)))
   if (missing.length === 0) return

@@ -59,9 +59,9 @@ def main():
         case("rank below the dimensions", unit_rows(rng, 40, 16, 5), 3),
         case("ten times more rows than dimensions", unit_rows(rng, 400, 12, 12), 4),
         case("far from the origin", (rng.normal(size=(50, 9)) + 1000).astype("<f4"), 3),
-        case("standardised first", unit_rows(rng, 60, 24, 24), 3, standardize=True),
+        case("standardized first", unit_rows(rng, 60, 24, 24), 3, standardize=True),
         case("whitened", unit_rows(rng, 60, 24, 24), 5, whiten=True),
-        case("standardised first and whitened", unit_rows(rng, 60, 24, 24), 3, standardize=True, whiten=True),
+        case("standardized first and whitened", unit_rows(rng, 60, 24, 24), 3, standardize=True, whiten=True),
     ]
     target = Path("test/fixtures/pca-sklearn.json")
     source = f"scikit-learn {sklearn.__version__}, scripts/golden/make_pca.py"

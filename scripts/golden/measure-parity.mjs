@@ -1,4 +1,4 @@
-// Compares graphs with the golden vectors through onnxruntime-node, for the figures that stand in a manifest. Mean pooling only,
+// Compares graphs with the golden vectors through onnxruntime-node, for the figures in a manifest. Mean pooling only,
 // as the golden model has it. The embedder is not used, so that its own tests stay independent of these figures.
 
 import { readFile } from 'node:fs/promises'

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { StepFailed, root, run } from '../setup/run.mjs'
 
-/** Licenses that allow passing the addon on under its own; of a crate's choices one is enough. */
+/** Licenses compatible with the addon's; one of a crate's alternatives is enough. */
 const allowed =
   /^(MIT|Apache-2\.0( WITH LLVM-exception)?|BSD-[23]-Clause|ISC|Zlib|Unicode-3\.0|Unicode-DFS-2016|Unlicense|0BSD|CC0-1\.0|BlueOak-1\.0\.0)$/
 
@@ -16,7 +16,7 @@ export async function crateLicenses(cargo) {
   const refused = all.filter(({ license }) => !isAllowed(license ?? ''))
   if (refused.length > 0) {
     const names = refused.map(({ name, license }) => `${name} (${license ?? 'none'})`)
-    throw new StepFailed(`licenses of Rust crates that need a look: ${names.join(', ')}`)
+    throw new StepFailed(`licenses of Rust crates to review: ${names.join(', ')}`)
   }
   const list = all.map(({ name, version, license, repository }) => `${name} ${version}: ${license}${repository ? `, ${repository}` : ''}`)
   const head = `The addon contains these Rust crates:\n\n${list.join('\n')}\n`
@@ -45,7 +45,7 @@ function compiledIn({ packages, resolve }) {
   return packages.filter(({ id }) => reached.has(id) && id !== resolve.root)
 }
 
-/** Whether a package under these licenses may be passed on with gabion. */
+/** Whether a package under these licenses may be distributed with gabion. */
 export function isAllowed(expression) {
   const choices = expression.replaceAll('/', ' OR ').replaceAll(/[()]/g, ' ').split(' OR ')
   return choices.some((choice) => choice.split(' AND ').every((name) => allowed.test(name.trim())))

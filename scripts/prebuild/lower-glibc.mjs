@@ -1,12 +1,12 @@
 // Lets an addon that was linked with a newer glibc run with an older one. A symbol such as `pthread_create` has been there all along
-// and only moved between glibc's libraries, which gave it a new version; the addon is told to take the old version, which every glibc
-// has. What is really new is defined in native/binding/old_glibc.cpp and not asked for at all.
+// and only moved between glibc's libraries, which gave it a new version; the addon is changed to need the old version, which every glibc
+// has. Functions that are really new are defined in native/binding/old_glibc.cpp.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { StepFailed } from '../setup/run.mjs'
 import { compareVersions } from '../setup/toolchain.mjs'
 
-/** Newest version that stays: the one that ONNX Runtime's library asks for. */
+/** Newest version that stays: the one that ONNX Runtime's library needs. */
 export const lowestGlibc = '2.28'
 
 /** The first version of glibc on a machine (ELF's number of it). */
@@ -30,7 +30,7 @@ export function lowerGlibc(file) {
   const text = (offset) => cString(elf, strings.offset + offset)
   const entries = readNeeds(elf, needs)
   const base = entries.find((entry) => text(entry.name) === first)
-  if (base === undefined) throw new StepFailed(`${file} asks for nothing of ${first}, so that version cannot be named`)
+  if (base === undefined) throw new StepFailed(`${file} needs nothing of ${first}, so that version cannot be named`)
   for (const entry of entries) {
     const version = /^GLIBC_(\d[\d.]*)$/.exec(text(entry.name))?.[1]
     if (version === undefined || compareVersions(version, lowestGlibc) <= 0) continue
@@ -54,7 +54,7 @@ function readSections(elf) {
   return sections.map((section) => ({ ...section, name: cString(elf, sections[names].offset + section.nameAt) }))
 }
 
-/** All `Vernaux` records, a version each, of the `Verneed` records, a library each. */
+/** All `Vernaux` records (one per version) of the `Verneed` records (one per library). */
 function readNeeds(elf, section) {
   const entries = []
   for (let at = section.offset; ;) {

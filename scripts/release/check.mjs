@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Checks the packed main package as tools and TypeScript see it: publint, and "are the types wrong?" for every way to import it.
+// Checks the packed main package as tools and TypeScript resolve it: publint, and "are the types wrong?" for every way to import it.
 //
 // usage: node scripts/release/check.mjs [TARBALL]      without one, the checkout is packed
 
@@ -32,10 +32,10 @@ export async function checkPackages(tarball) {
       findings.push(`are the types wrong?\n${error.output}`)
     },
   )
-  if (findings.length > 0) throw new StepFailed(`${basename(tarball)} is not as it should be`, { lines: findings })
+  if (findings.length > 0) throw new StepFailed(`${basename(tarball)} has problems`, { lines: findings })
 }
 
-/** Packages that the packed code loads and the manifest does not name: what is bundled must not be asked for, what is asked for must be installed. */
+/** Packages that the packed code loads and the manifest does not name: bundled packages must not be imported, imported packages must be dependencies. */
 async function undeclaredImports(tarball, manifest) {
   const named = [manifest.dependencies, manifest.peerDependencies].flatMap((part) => Object.keys(part ?? {}))
   const code = await run('tar', ['-xzOf', tarball, '--wildcards', 'package/dist/*.js'])

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Makes what is published, in build/packages: the package without binaries, one package of binaries a platform, and for machines without a
-// registry one tarball a platform that has everything of gabion's own in it.
+// Makes the published packages in build/packages: the package without binaries, one package of binaries per platform, and for machines without a
+// registry one tarball per platform that contains everything of gabion's own.
 //
 // usage: node scripts/release/pack.mjs [--json]
 
@@ -26,18 +26,18 @@ import { sbom, sbomFile } from './sbom.mjs'
 /** Every platform there are binaries for. */
 export const targets = ['linux-x64', 'linux-arm64']
 
-/** Where the tarballs come to lie. */
+/** Folder of the tarballs. */
 export const packagesFolder = join(root, 'build', 'packages')
 
-/** Only what a user of the package needs of package.json: the rest speaks of the checkout. */
+/** The fields of package.json that a user of the package needs; the others concern the checkout. */
 const workshopFields = ['scripts', 'devDependencies', 'overrides']
 
 /**
- * Packs, with what prebuilds/ has of the wished targets, which must be this machine's at least.
+ * Packs with the binaries in prebuilds/ of the requested targets, at least this machine's.
  * Returns { main, platforms: {target: file}, offline: {target: file} }, absolute paths of tarballs.
  */
-export async function pack({ targets: wished = targets, withOffline = true } = {}) {
-  const present = wished.filter((target) => existsSync(join(root, 'prebuilds', target)))
+export async function pack({ targets: requested = targets, withOffline = true } = {}) {
+  const present = requested.filter((target) => existsSync(join(root, 'prebuilds', target)))
   if (!present.includes(hostTarget)) {
     throw new StepFailed(`prebuilds/${hostTarget} is missing; \`npm run prebuild\` makes it`, { exitCode: 2 })
   }
@@ -50,7 +50,7 @@ export async function pack({ targets: wished = targets, withOffline = true } = {
   for (const target of withOffline ? present : []) {
     offline[target] = await packFolder(stageMain(join(stage, 'offline'), files, { target, bom }), `-${target}`)
   }
-  const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: wished, bom }))
+  const main = await packFolder(stageMain(join(stage, 'main'), files, { dependsOn: requested, bom }))
   const platforms = {}
   for (const target of present) platforms[target] = await packFolder(stagePlatform(join(stage, target), target))
   rmSync(stage, { recursive: true })
@@ -102,7 +102,7 @@ function stagePlatform(folder, target) {
     cpu: [cpu],
     libc,
     files: ['prebuilds', 'NOTICE'],
-    // Package managers that run from archives must lay binaries out on disk.
+    // Package managers that run from archives must unpack binaries to disk.
     preferUnplugged: true,
   }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(content, null, 2)}\n`)
@@ -113,7 +113,7 @@ function stagePlatform(folder, target) {
   return folder
 }
 
-/** A link where it can be: the model alone has 46 MB. */
+/** A hard link where possible: the model alone has 46 MB. */
 function place(path, folder) {
   const to = join(folder, path)
   mkdirSync(dirname(to), { recursive: true })

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Publishes what pack.mjs makes: the packages of binaries first, so that nobody gets the main package without them. Meant for the release
-// workflow, whose identity signs where the packages come from (provenance).
+// Publishes the packages of pack.mjs: those of binaries first, so that the main package never lacks them. Meant for the release
+// workflow, whose identity signs the packages' provenance.
 //
 // usage: node scripts/release/publish.mjs [--dry-run]
 
@@ -16,7 +16,7 @@ async function main(dryRun) {
   if ((await run('git', ['status', '--porcelain'])).trim() !== '') problems.push('the checkout has changes that are not committed')
   const tags = (await run('git', ['tag', '--points-at', 'HEAD'])).trim().split('\n')
   if (!tags.includes(`v${version}`)) problems.push(`the commit has no tag v${version}`)
-  if (!readFileSync(join(root, 'CHANGELOG.md'), 'utf8').includes(version)) problems.push(`CHANGELOG.md does not speak of ${version}`)
+  if (!readFileSync(join(root, 'CHANGELOG.md'), 'utf8').includes(version)) problems.push(`CHANGELOG.md does not mention ${version}`)
   // The registry compares it with the repository that the workflow's identity names.
   if (repository === undefined) problems.push('package.json names no repository, which provenance needs')
   const packed = await pack()

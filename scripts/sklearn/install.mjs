@@ -1,4 +1,4 @@
-// Brings scikit-learn, joblib and skops for tests and benches: wheels in a folder of their own, no Python environment.
+// Installs scikit-learn, joblib and skops for tests and benches: wheels in a folder of their own, no Python environment.
 
 import { renameSync, rmSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -13,10 +13,10 @@ export const sklearnEnvironment = { ...process.env, PYTHONPATH: [folder, process
 
 const inputsHash = () => hashInputs({ files: [REQUIREMENTS] })
 
-/** Whether they are there, in the versions asked for. */
+/** Whether they are installed in the required versions. */
 export const isSklearnInstalled = () => isCurrent('sklearn', inputsHash(), [join('build', 'sklearn', 'sklearn')])
 
-/** Installs them where they are missing or of other versions. */
+/** Installs them if they are missing or of other versions. */
 export async function installSklearn({ echo = false } = {}) {
   if (isSklearnInstalled()) return
   const fresh = `${folder}.new`

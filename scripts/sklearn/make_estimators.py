@@ -1,4 +1,4 @@
-"""Fits scikit-learn's estimators, saves each in every form that gabion imports, and writes down what they compute.
+"""Fits scikit-learn's estimators, saves each in every format that gabion imports, and records their results.
 
 usage: python3 scripts/sklearn/make_estimators.py FOLDER
 
@@ -62,7 +62,7 @@ def save(name, estimator, folder):
         file = f"{name}.{suffix}"
         joblib.dump(estimator, folder / file, compress=compress)
         files.append(file)
-    # skops cannot save arrays of Python objects without asking; a column's name is not what is tested there.
+    # skops does not save arrays of Python objects by default; column names are not tested there.
     if not hasattr(estimator, "feature_names_in_"):
         skops.io.dump(estimator, folder / f"{name}.skops")
         files.append(f"{name}.skops")
@@ -95,7 +95,7 @@ def main(folder):
         )
     for compression in ("bz2", "xz", "lzma"):
         joblib.dump(PCA(n_components=2).fit(vectors), folder / f"refused.{compression}.joblib", compress=(compression, 3))
-    # An estimator that is not read.
+    # An estimator that gabion does not support.
     from sklearn.preprocessing import MinMaxScaler
 
     (folder / "refused.other.pkl").write_bytes(pickle.dumps(MinMaxScaler().fit(vectors)))

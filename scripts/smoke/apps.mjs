@@ -21,7 +21,7 @@ export const managers = {
   },
   yarn: async (registry, folder, what) => {
     const yarn = await packageManager('yarn', '1.22.22', 'bin/yarn.js')
-    // It refuses, where others warn: a dependency of Fastify's asks for Node 22.
+    // Yarn refuses where others warn: a dependency of Fastify requires Node 22.
     const { path: node } = await nodeRelease('latest')
     const options = ['--registry', registry, '--cache-folder', join(folder, '.cache'), '--non-interactive', '--no-lockfile']
     await run(node, [yarn, 'add', ...options, ...what], { cwd: folder, env: ownNothing() })
@@ -37,7 +37,7 @@ export async function makeApp(folder, manager, registry, what = ['gabion']) {
   return folder
 }
 
-/** Without what `npm run` puts into the environment: it would speak of this checkout. */
+/** Without the variables that `npm run` sets: they describe this checkout. */
 export function ownNothing() {
   return Object.fromEntries(
     Object.entries(process.env).filter(([key]) => !/^npm_(package|lifecycle|config_local|config_prefix|command|execpath)/.test(key)),

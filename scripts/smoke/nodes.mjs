@@ -1,4 +1,4 @@
-// Releases of Node, and package managers, out of the registry's packages; kept in build/smoke.
+// Releases of Node and package managers from the registry's packages, in build/smoke.
 
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// A registry on this machine that has gabion's own packages as they would be published, and sends everybody on to the real one for the rest.
+// A registry on this machine that serves gabion's own packages as they would be published and redirects to the real one for the rest.
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

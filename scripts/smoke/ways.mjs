@@ -29,7 +29,7 @@ const execute = promisify(execFile)
 const otherUser = 65534
 
 /**
- * Name of each way → what it does. A way may return why it was left out.
+ * Name of each way → what it does. A way may return why it was skipped.
  *
  * @param context place: a folder to work in; registry: its address; main, offline: tarballs; quick; apps: an empty Map
  */
@@ -67,28 +67,28 @@ export function waysOf(context) {
     },
     'bundled by esbuild as a module': async () => probe(await bundled(context, await app('npm'), 'esm')),
     'bundled by esbuild as CommonJS': async () => probe(await bundled(context, await app('npm'), 'cjs'), { script: 'embed.cjs' }),
-    'beside onnxruntime-node and transformers.js': async () =>
-      quick ? 'left out of the short form' : besideRivals(context, await app('npm')),
+    'next to onnxruntime-node and transformers.js': async () =>
+      quick ? 'skipped in the short form' : withOtherRuntimes(context, await app('npm')),
     'with no external buffers in use': async () => {
       const symbols = await run('nm', ['-D', '--undefined-only', join(binariesOf(await app('npm')), 'gabion.node')])
       if (/napi_create_external_(arraybuffer|buffer)/.test(symbols)) throw new Error('the addon makes external buffers')
     },
-    'a truncated addon is noticed': async () =>
+    'a truncated addon is detected': async () =>
       mustFail(await broken(context, await app('npm'), (folder) => truncateSync(join(folder, 'gabion.node'), 100_000))),
-    'a missing runtime library is noticed': async () =>
+    'a missing runtime library is detected': async () =>
       mustFail(await broken(context, await app('npm'), (folder) => rmSync(join(folder, libraryName)))),
-    'an addon of another processor is noticed': async () =>
+    'an addon of another processor is detected': async () =>
       mustFail(await broken(context, await app('npm'), (folder) => setMachine(join(folder, 'gabion.node')))),
   }
 }
 
-/** Each way that needs an app gets the same one; if it could not be made, each is told. */
+/** All ways that need an app share one; if it cannot be made, each of them fails. */
 function once(apps, name, make) {
   if (!apps.has(name)) apps.set(name, make())
   return apps.get(name)
 }
 
-/** Runs a probe in an app's folder; returns what it said. Throws if it did not embed from the app's own binaries. */
+/** Runs a probe in an app's folder; returns its report. Throws if it did not embed from the app's own binaries. */
 async function probe(folder, { script = 'embed.mjs', args = [], node = process.execPath, cwd = folder, env = {}, uid } = {}) {
   const options = {
     cwd,
@@ -105,12 +105,12 @@ async function probe(folder, { script = 'embed.mjs', args = [], node = process.e
 }
 
 async function copyOf(app, folder) {
-  // Links of files, since an installation has 140 MB; folders and symbolic links are made anew.
+  // Hard links of files, since an installation has 140 MB; folders and symbolic links are recreated.
   await run('cp', ['-al', app, folder])
   return folder
 }
 
-/** In a mount of its own the app's folder is read-only even to root; where that is not allowed, to a user who may not write. */
+/** In its own mount the app's folder is read-only even to root; where mounting is not allowed, to a user without write permission. */
 async function readOnly(context, app) {
   const folder = await copyOf(app, join(context.place, 'read-only'))
   const inside = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/x" 2>/dev/null && cd "$0" && exec "$1" embed.mjs'
@@ -123,7 +123,7 @@ async function readOnly(context, app) {
     await execute('unshare', ['--mount', '--map-root-user', 'sh', '-c', inside, folder, process.execPath], { env })
     return
   }
-  if (process.getuid() !== 0) return 'no mount of its own is allowed here'
+  if (process.getuid() !== 0) return 'mounting is not allowed here'
   await run('chmod', ['-R', 'a-w', folder])
   await probe(folder, { uid: otherUser, env: { HOME: folder, TMPDIR: folder } })
 }
@@ -157,8 +157,8 @@ void main()
   return folder
 }
 
-async function besideRivals(context, app) {
-  const folder = join(root, 'build', 'smoke', 'rivals')
+async function withOtherRuntimes(context, app) {
+  const folder = join(root, 'build', 'smoke', 'other-runtimes')
   if (!existsSync(join(folder, 'node_modules', '@huggingface', 'transformers'))) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{"private":true}')
@@ -170,7 +170,7 @@ async function besideRivals(context, app) {
   }
   const graph = join(root, 'build', 'models', 'all-MiniLM-L6-v2', 'onnx', 'model_fp32.onnx')
   if (!existsSync(graph)) return '`npm run setup -- --for test` makes the graph it needs'
-  await probe(app, { script: 'beside.mjs', args: [folder, graph] })
+  await probe(app, { script: 'other-runtimes.mjs', args: [folder, graph] })
 }
 
 const binariesOf = (app) => join(realpathSync(join(app, 'node_modules', `gabion-${hostTarget}`)), 'prebuilds', hostTarget)

@@ -1,16 +1,16 @@
-// What a soak does: texts of mixed length through several models, with aborts, models that are opened and disposed, caches that are too
-// small, and conversations. Every step says how many texts it embedded.
+// The workload of a soak: texts of mixed length through several models, with aborts, models that are loaded and disposed, caches that are too
+// small, and conversations. Every step returns the number of embedded texts.
 
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Embedder, Monitor } from '../../dist/index.js'
 
 const WORDS =
-  'report order window garden answer river question paper ticket number evening letter market station colour 中文 текст ñandú 👩‍👧 e\u0301'.split(
+  'report order window garden answer river question paper ticket number evening letter market station color 中文 текст ñandú 👩‍👧 e\u0301'.split(
     ' ',
   )
 
-/** Longer than a model's memory takes to go back to the system. */
+/** Longer than the allocator takes to return a model's memory to the system. */
 const SETTLE_MS = 200
 
 /** A generator of numbers below a bound; the same seed gives the same numbers (xorshift). */
@@ -45,7 +45,7 @@ export class SoakLoad {
   #expected = new Map()
   #last = Promise.resolve()
 
-  /** `models`: options of Embedder.load; the first two stay open all the time, and the second is a small one that many texts go through. */
+  /** `models`: options of Embedder.load; the first two stay loaded all the time; the second is a small one that embeds many texts. */
   constructor(models, seed) {
     this.#models = models
     this.#below = randomNumbers(seed)
@@ -78,7 +78,7 @@ export class SoakLoad {
     if (below(6) === 0) await this.#conversation()
   }
 
-  /** Ends when nothing runs any more and what has gone has been given back. */
+  /** Ends when nothing is in flight and freed memory has been returned. */
   async settle() {
     await this.#last
     await pause(SETTLE_MS)
@@ -111,7 +111,7 @@ export class SoakLoad {
   async #conversation() {
     const monitor = await Monitor.load({ embedder: this.#standing })
     const conversation = monitor.conversation(`soak ${this.texts}`)
-    for (let turn = 0; turn < 4; turn++) {
+    for (let exchange = 0; exchange < 4; exchange++) {
       await conversation.addTurn({ user: randomText(this.#below), assistant: randomText(this.#below) })
       this.texts += 2
     }

@@ -1,12 +1,12 @@
-// What a process holds, sampled over a run: resident memory, open files, threads, libuv's handles; and the slope of memory over texts.
+// Samples of a process's resources over a run: resident memory, open files, threads, libuv's handles; and the slope of memory over texts.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { getHeapStatistics } from 'node:v8'
 
 /**
- * What this process holds now; collects garbage first where Node was started with --expose-gc.
+ * The resources of this process now; collects garbage first if Node was started with --expose-gc.
  *
- * `heldMb` is the resident memory without what comes and goes by itself: pages of files, and what V8 keeps for garbage to come.
+ * `heldMb` is the resident memory without pages of files and V8's reserve.
  */
 export function sample(texts) {
   globalThis.gc?.()
@@ -23,7 +23,7 @@ export function sample(texts) {
   }
 }
 
-/** Megabytes of `which` memory a 100,000 texts: the least squares line through the samples, and its standard error. */
+/** Megabytes of `which` memory per 100,000 texts: the least-squares line through the samples, and its standard error. */
 export function slopeOf(samples, which) {
   const count = samples.length
   const mean = (of) => samples.reduce((sum, one) => sum + of(one), 0) / count

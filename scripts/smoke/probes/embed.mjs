@@ -1,4 +1,4 @@
-// Embeds one text with the installed package and says what it ran from. Loading compares a vector with the stored one by itself.
+// Embeds one text with the installed package and reports which files it ran from. Loading compares a vector with the stored one by itself.
 import { Embedder } from 'gabion'
 
 const embedder = await Embedder.load()

@@ -1,4 +1,4 @@
-// The same in a worker thread while the main thread embeds too; the worker's end must leave the main thread's model alone.
+// The same in a worker thread while the main thread embeds too; the worker's end must not affect the main thread's model.
 import { once } from 'node:events'
 import { Worker, isMainThread, parentPort } from 'node:worker_threads'
 import { fileURLToPath } from 'node:url'

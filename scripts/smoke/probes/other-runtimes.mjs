@@ -1,5 +1,5 @@
-// gabion and the other runtimes in one process, each with a library of its own.
-// usage: beside.mjs FOLDER_WITH_RIVALS GRAPH
+// gabion and the other runtimes in one process, each with its own library.
+// usage: other-runtimes.mjs FOLDER_WITH_RUNTIMES GRAPH
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -15,7 +15,7 @@ const session = await ort.InferenceSession.create(graph)
 await import(pathToFileURL(require.resolve('@huggingface/transformers')).href)
 const ids = new ort.Tensor('int64', BigInt64Array.from([101n, 102n]), [1, 2])
 const { last_hidden_state: hidden } = await session.run({ input_ids: ids })
-if (!Number.isFinite(hidden.data[0])) throw new Error('onnxruntime-node gave no number')
+if (!Number.isFinite(hidden.data[0])) throw new Error('onnxruntime-node returned no number')
 const vector = await embedder.embed('The kettle is on.')
 const loaded = process.report.getReport().sharedObjects
 if (!loaded.some((file) => /libonnxruntime\.so/.test(file))) throw new Error('onnxruntime-node has no library of its own')
