@@ -4,7 +4,7 @@ import { Presets, SingleBar } from 'cli-progress'
 import type { Output } from './output.js'
 
 /** Work shorter than this shows no bar. */
-const PATIENCE_MS = 400
+const SHOW_AFTER_MS = 400
 
 /** A bar that appears once the work turns out to be long; every method is harmless where none is shown. */
 export class Progress {
@@ -36,7 +36,7 @@ export class Progress {
     if (this.#bar === null) return
     const payload = { count: count.toLocaleString('en') }
     if (!this.#shown) {
-      if (performance.now() - this.#startedAt < PATIENCE_MS) return
+      if (performance.now() - this.#startedAt < SHOW_AFTER_MS) return
       this.#shown = true
       this.#bar.start(this.#total, Math.min(done, this.#total), payload)
     }

@@ -7,6 +7,7 @@ export type { ConversionProgress, ConvertOptions } from './convert-model.js'
 export type { PreparationProgress } from './prepared-model.js'
 export type { FileRecord, GraphManifest, GraphPrecision, GraphRecord, GraphTarget, Parity } from '../models/graph-manifest.js'
 export { pullModel, type HubModel, type LocalModel, type PullOptions, type PullProgress } from '../models/hub/pull.js'
+export type { RetryPolicy } from '../models/hub/client.js'
 
 /**
  * Converts the checkpoint of a sentence-transformers folder into ONNX graphs for gabion, without Python.

@@ -26,4 +26,4 @@ export {
   type PullOptions,
   type PullProgress,
 } from './hub/pull.js'
-export { type Patience } from './hub/client.js'
+export { type RetryPolicy } from './hub/client.js'

@@ -15,7 +15,7 @@ import { findLocalModel, parseHubModel, pullModel, type LocalModel, type PullOpt
 import { COMMIT, HubServer } from '../fixtures/hub-server.js'
 import { tinyCheckpoint, writeTinyFolder } from '../fixtures/tiny-checkpoint.js'
 
-const PATIENCE = { firstWaitMs: 1, longestWaitMs: 2000 }
+const RETRY = { initialDelayMs: 1, maxDelayMs: 2000 }
 const VARIABLES = [
   'HF_ENDPOINT',
   'HF_HOME',
@@ -62,7 +62,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-const pull = (name = 'acme/tiny', options: PullOptions = {}): Promise<LocalModel> => pullModel(name, { patience: PATIENCE, ...options })
+const pull = (name = 'acme/tiny', options: PullOptions = {}): Promise<LocalModel> => pullModel(name, { retry: RETRY, ...options })
 const cache = (...parts: string[]): string => join(folder, 'home', 'hub', 'models--acme--tiny', ...parts)
 const isLarge = (path: string): boolean => path.endsWith('/model.safetensors')
 
@@ -208,7 +208,7 @@ describe('a download that is cut', () => {
 
   test('goes on in a later call', async () => {
     cut(20_000, 1)
-    await assert.rejects(pull('acme/tiny', { patience: { ...PATIENCE, attempts: 1 } }), { code: 'HUB_UNREACHABLE' })
+    await assert.rejects(pull('acme/tiny', { retry: { ...RETRY, attempts: 1 } }), { code: 'HUB_UNREACHABLE' })
     await assertNothingUsable()
     await pull()
     assert.equal(hub.requests.at(-1)?.range, 'bytes=20000-')

@@ -1,4 +1,4 @@
-// Requests to the hub: proxies, redirects, permission, patience with a hub that is busy. Knows addresses, not models.
+// Requests to the hub: proxies, redirects, permission, retries while a hub is busy. Knows addresses, not models.
 
 import type * as Undici from 'undici'
 import type { Dispatcher, Response } from 'undici'
@@ -10,16 +10,16 @@ import { lazily } from '../../lazy.js'
 const undici = lazily<typeof Undici>('undici')
 
 /** How failed requests are tried again. */
-export interface Patience {
+export interface RetryPolicy {
   /** Failures in a row, without a byte in between, after which to give up. */
   attempts: number
   /** Wait before the second attempt; each further one waits twice as long. */
-  firstWaitMs: number
+  initialDelayMs: number
   /** A hub that asks for a longer wait is not waited for. */
-  longestWaitMs: number
+  maxDelayMs: number
 }
 
-const PATIENCE: Patience = { attempts: 5, firstWaitMs: 500, longestWaitMs: 60_000 }
+const RETRY: RetryPolicy = { attempts: 5, initialDelayMs: 500, maxDelayMs: 60_000 }
 const MOST_REDIRECTS = 5
 const CONNECT_MS = 15_000
 const SILENCE_MS = 60_000
@@ -39,14 +39,14 @@ class Temporary extends Error {
 /** Speaks to one hub. Close it. */
 export class HubClient {
   readonly settings: HubSettings
-  readonly #patience: Patience
+  readonly #retry: RetryPolicy
   readonly #agent: Dispatcher
   readonly #signal: AbortSignal | undefined
 
-  constructor(settings: HubSettings, signal?: AbortSignal, patience: Partial<Patience> = {}) {
+  constructor(settings: HubSettings, signal?: AbortSignal, retry: Partial<RetryPolicy> = {}) {
     this.settings = settings
     this.#signal = signal
-    this.#patience = { ...PATIENCE, ...patience }
+    this.#retry = { ...RETRY, ...retry }
     // Takes http_proxy, https_proxy and no_proxy from the environment, in either case.
     this.#agent = new (undici().EnvHttpProxyAgent)({
       headersTimeout: SILENCE_MS,
@@ -77,8 +77,8 @@ export class HubClient {
         const temporary = error instanceof Temporary ? error : this.#asTemporary(error)
         if (temporary === null) throw error
         failures++
-        const wait = temporary.waitMs ?? this.#patience.firstWaitMs * 2 ** (failures - 1)
-        if (failures >= this.#patience.attempts || wait > this.#patience.longestWaitMs) throw temporary.failure
+        const wait = temporary.waitMs ?? this.#retry.initialDelayMs * 2 ** (failures - 1)
+        if (failures >= this.#retry.attempts || wait > this.#retry.maxDelayMs) throw temporary.failure
         await this.#sleep(wait)
       }
     }

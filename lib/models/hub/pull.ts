@@ -10,7 +10,7 @@ import { readSentenceTransformer } from '../sentence-transformer.js'
 import { makeFolders, storageFailure } from '../storage.js'
 import { findWeightFiles } from '../weight-files.js'
 import { RepositoryCache } from './cache.js'
-import { HubClient, type Patience } from './client.js'
+import { HubClient, type RetryPolicy } from './client.js'
 import { downloadBlob } from './download.js'
 import { isRepositoryId, neededFiles, readRepository, type HubFile, type HubRepository } from './repository.js'
 import { readHubSettings, type HubSettings } from './settings.js'
@@ -46,7 +46,7 @@ export interface PullOptions {
   onProgress?: (progress: PullProgress) => void
   signal?: AbortSignal
   /** How failed requests are tried again. */
-  patience?: Partial<Patience>
+  retry?: Partial<RetryPolicy>
 }
 
 const MAIN = 'main'
@@ -104,7 +104,7 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
       `name must be a known model or owner/name, with @revision or without, got ${JSON.stringify(name)}`,
     )
   }
-  const { onProgress, signal, patience } = checkOptions('options', given, ['onProgress', 'signal', 'patience'])
+  const { onProgress, signal, retry } = checkOptions('options', given, ['onProgress', 'signal', 'retry'])
   if (onProgress !== undefined) checkFunction('options.onProgress', onProgress)
   if (signal !== undefined) checkSignal('options.signal', signal)
   const settings = await readHubSettings()
@@ -120,7 +120,7 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
   // The first file that fails ends the others.
   const stop = new AbortController()
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
-  const client = new HubClient(settings, either, patience)
+  const client = new HubClient(settings, either, retry)
   try {
     return await pull(client, model, onProgress, either, () => stop.abort())
   } finally {
