@@ -9,7 +9,7 @@ import { RefusalReader } from '../lib/detection/erosion/lexicon.js'
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { evaluate, embedExchanges, exchangesOf, readCorpus, VectorStore } from '../lib/detection/training/index.js'
 import { Embedder } from '../lib/embedding/embedder.js'
-import { writeWhole } from '../lib/cli/pending-file.js'
+import { writeWhole } from '../lib/files/pending-file.js'
 import { evaluationPage } from './evaluation-page.js'
 
 const { values: flags, positionals: files } = parseArgs({

@@ -7,7 +7,7 @@ import { Recording } from '../migration/cloud/recording.js'
 import { cloudSource, localSource, type VectorSource } from '../migration/source.js'
 import type { ProjectionModel } from '../projection/projection.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
-import { readNpy, type Matrix } from './npy.js'
+import { readNpy, type Matrix } from '../files/npy-file.js'
 
 /** One side: vectors that are there, or something that makes them. */
 export type CompareSide =

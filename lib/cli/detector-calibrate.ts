@@ -12,7 +12,7 @@ import type { ConversationLogits } from '../detection/training/conversation-scor
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { GabionError } from '../errors.js'
 import { addCache, readSets } from './detector-sets.js'
-import { writeWhole } from './pending-file.js'
+import { writeWhole } from '../files/pending-file.js'
 import { count } from './wording.js'
 
 interface CalibrateFlags extends EmbedderFlags {

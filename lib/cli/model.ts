@@ -18,7 +18,7 @@ import { finishCommand, openEmbedder, type CommonOptions, type Context } from '.
 import { listCommand } from './model-list.js'
 import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
 import { pullCommand } from './model-pull.js'
-import { PendingFile } from './pending-file.js'
+import { PendingFile } from '../files/pending-file.js'
 import { Progress } from './progress.js'
 import { packagePath } from '../package-folder.js'
 

@@ -9,7 +9,7 @@ import { readLog } from '../detection/policy/policy-log.js'
 import { loadLexicons } from './lexicons.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { logTable, overlapLines, policyTable } from './policy-tables.js'
-import { writeWhole } from './pending-file.js'
+import { writeWhole } from '../files/pending-file.js'
 import { ProgressSteps } from './progress-steps.js'
 import { collect, count } from './wording.js'
 

@@ -2,7 +2,7 @@
 
 import { encodeNpz } from '../projection/formats/npz.js'
 import type { Projection } from '../projection/projection.js'
-import { writeWhole } from './pending-file.js'
+import { writeWhole } from '../files/pending-file.js'
 
 /** Saves a projection: as `.npz` for NumPy and scikit-learn, else as gabion's own JSON. */
 export async function saveProjection(projection: Projection, file: string): Promise<void> {

@@ -14,7 +14,7 @@ import {
   type ExchangeTexts,
   type ReportFacts,
 } from '../report/conversation-record.js'
-import { PendingFile, writeWhole } from './pending-file.js'
+import { PendingFile, writeWhole } from '../files/pending-file.js'
 
 /** Conversations with pages, and with pictures: the worst ones, since a run may have a hundred thousand and each takes time. */
 const MOST_PAGES = 100

@@ -1,7 +1,7 @@
 // Owns where texts come from: arguments, a file with a text a line, JSON lines. Streams, so a file may be larger than memory.
 
 import { GabionError } from '../errors.js'
-import { readLines, sourceName } from './lines.js'
+import { readLines, sourceName } from '../files/lines.js'
 
 /** How the lines of an input file are read; `auto` looks at the file's name and its first line. */
 export const TEXT_FORMATS = ['auto', 'text', 'jsonl'] as const

@@ -5,7 +5,7 @@ import { open, stat } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 import { followTranscript, type FollowedEvent } from '../monitor/follow.js'
 import { readTranscript, type TranscriptConversation } from '../monitor/transcript.js'
-import { sourceName } from './lines.js'
+import { sourceName } from '../files/lines.js'
 
 /**
  * The conversations of files, one after another. Names that occur again get a number.

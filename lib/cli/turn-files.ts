@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ConversationSummary } from '../monitor/watch.js'
-import { PendingFile } from './pending-file.js'
+import { PendingFile } from '../files/pending-file.js'
 import { CSV_HEADER, toCsv, type TurnLine } from './turn-line.js'
 
 /** Both files at once; memory does not grow with the number of turns. */

@@ -3,7 +3,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { sha256OfFiles } from '../models/file-hash.js'
+import { sha256OfFiles } from '../files/file-hash.js'
 import {
   GRAPH_FOLDER,
   GRAPH_MANIFEST,
@@ -23,7 +23,7 @@ import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
 import { canFuse, fusedGraph } from './fused-graph.js'
 import { measureGraphs } from './measure-graphs.js'
-import { makeFolder } from './new-folder.js'
+import { makeFolder } from '../files/new-folder.js'
 import { headLayout, type PoolingHead } from './pooling-head.js'
 import type { StoredTensor } from './safetensors-header.js'
 import { writeSafetensors } from './safetensors-writer.js'

@@ -1,7 +1,8 @@
 // What the converter must know of an encoder, taken from its config.json. Says no to what the graph does not do.
 
 import { GabionError } from '../errors.js'
-import { ConfigFile } from '../models/config-file.js'
+import type { JsonObject } from '../json/json-object.js'
+import { readConfig } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
 
 /** The architectures that can be converted, by their `model_type`. */
@@ -59,19 +60,19 @@ export function longestInput(config: Pick<EncoderConfig, 'positions' | 'paddingI
   return config.positions - (config.paddingId === null ? 0 : config.paddingId + 1)
 }
 
-function readModelType(config: ConfigFile): ModelType {
+function readModelType(config: JsonObject): ModelType {
   const name = config.string('model_type')
   const known = MODEL_TYPES.find((type) => type === name)
   if (known !== undefined) return known
-  throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: model_type '${name}' cannot be converted; ${MODEL_TYPES.join(', ')} can`)
+  throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: model_type '${name}' cannot be converted; ${MODEL_TYPES.join(', ')} can`)
 }
 
-function readActivation(config: ConfigFile): Activation {
+function readActivation(config: JsonObject): Activation {
   const name = config.string('hidden_act')
   const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
   if (known !== undefined) return known
   const names = Object.keys(ACTIVATIONS).join(', ')
-  throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: hidden_act '${name}' cannot be converted; ${names} can`)
+  throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: hidden_act '${name}' cannot be converted; ${names} can`)
 }
 
 /**
@@ -82,16 +83,16 @@ function readActivation(config: ConfigFile): Activation {
  * a field that is missing or of the wrong type; `MODEL_NOT_FOUND` if there is no such file
  */
 export async function readEncoderConfig(folder: string): Promise<EncoderConfig> {
-  const config = await ConfigFile.read(folder, 'config.json')
+  const config = await readConfig(folder, 'config.json')
   const modelType = readModelType(config)
   const positionKind = config.stringOr('position_embedding_type', 'absolute')
   if (positionKind !== 'absolute') {
     throw new GabionError(
       'MODEL_UNSUPPORTED',
-      `${config.file}: position_embedding_type '${positionKind}' cannot be converted; 'absolute' can`,
+      `${config.source}: position_embedding_type '${positionKind}' cannot be converted; 'absolute' can`,
     )
   }
-  if (config.booleanOr('is_decoder', false)) throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: a decoder cannot be converted`)
+  if (config.booleanOr('is_decoder', false)) throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a decoder cannot be converted`)
 
   const result: EncoderConfig = {
     modelType,

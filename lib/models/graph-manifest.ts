@@ -2,7 +2,8 @@
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile } from './config-file.js'
+import type { JsonObject } from '../json/json-object.js'
+import { configObject, readConfigIfPresent } from './config-file.js'
 
 /** Name of the folder of graphs inside a model folder. */
 export const GRAPH_FOLDER = 'onnx'
@@ -71,7 +72,7 @@ const SHA_256 = /^[0-9a-f]{64}$/
  *
  * @throws GabionError `MODEL_INVALID`
  */
-export function readFileRecord(entry: ConfigFile): FileRecord {
+export function readFileRecord(entry: JsonObject): FileRecord {
   const file = entry.string('file')
   if (file === '' || file.startsWith('/') || file.split(/[\\/]/).includes('..')) throw entry.wrong('file', 'a path inside the folder')
   const sha256 = entry.string('sha256')
@@ -79,30 +80,20 @@ export function readFileRecord(entry: ConfigFile): FileRecord {
   return { file, bytes: entry.integer('bytes', 0), sha256 }
 }
 
-function numberOf(entry: ConfigFile, key: string): number {
-  const value = entry.fields[key]
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw entry.wrong(key, 'a finite number')
-  return value
-}
-
-function readParity(entry: ConfigFile): Parity {
+function readParity(entry: JsonObject): Parity {
   return {
     reference: entry.string('reference'),
     texts: entry.integer('texts', 1),
-    worstCosine: numberOf(entry, 'worstCosine'),
-    meanCosine: numberOf(entry, 'meanCosine'),
-    worstElement: numberOf(entry, 'worstElement'),
+    worstCosine: entry.number('worstCosine'),
+    meanCosine: entry.number('meanCosine'),
+    worstElement: entry.number('worstElement'),
   }
 }
 
-function readGraph(entry: ConfigFile): GraphRecord {
-  const precision = GRAPH_PRECISIONS.find((name) => name === entry.fields.precision)
-  if (precision === undefined) throw entry.wrong('precision', `one of ${GRAPH_PRECISIONS.join(', ')}`)
-  const target = GRAPH_TARGETS.find((name) => name === entry.fields.target)
-  if (target === undefined) throw entry.wrong('target', `one of ${GRAPH_TARGETS.join(', ')}`)
+function readGraph(entry: JsonObject): GraphRecord {
   return {
-    precision,
-    target,
+    precision: entry.oneOf('precision', GRAPH_PRECISIONS),
+    target: entry.oneOf('target', GRAPH_TARGETS),
     ...readFileRecord(entry),
     weights: readFileRecord(entry.object('weights')),
     fused: entry.has('fused') ? readFileRecord(entry.object('fused')) : null,
@@ -117,12 +108,12 @@ function readGraph(entry: ConfigFile): GraphRecord {
  * @throws GabionError `MODEL_INVALID` if it is not what {@link GraphManifest} says
  */
 export async function readGraphManifest(folder: string): Promise<GraphManifest | null> {
-  const manifest = await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, GRAPH_MANIFEST))
+  const manifest = await readConfigIfPresent(folder, join(GRAPH_FOLDER, GRAPH_MANIFEST))
   if (manifest === null) return null
   if (manifest.fields.format !== GRAPH_MANIFEST_FORMAT) throw manifest.wrong('format', `'${GRAPH_MANIFEST_FORMAT}'`)
   const converter = manifest.object('converter')
-  const graphs = manifest.list('graphs').map((entry, index) => readGraph(ConfigFile.of(`${manifest.file} › graph ${String(index)}`, entry)))
-  if (graphs.length === 0) throw new GabionError('MODEL_INVALID', `${manifest.file} lists no graphs`)
+  const graphs = manifest.list('graphs').map((entry, index) => readGraph(configObject(`${manifest.source} › graph ${String(index)}`, entry)))
+  if (graphs.length === 0) throw new GabionError('MODEL_INVALID', `${manifest.source} lists no graphs`)
   return {
     format: GRAPH_MANIFEST_FORMAT,
     converter: { name: converter.string('name'), version: converter.string('version'), weightLayout: converter.integer('weightLayout', 1) },

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { sha256OfFiles } from './file-hash.js'
+import { sha256OfFiles } from '../files/file-hash.js'
 import { sizeOfFile } from './folder-entries.js'
 import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile } from './config-file.js'
+import { configObject, readConfigIfPresent } from './config-file.js'
 import { GRAPH_FOLDER, readFileRecord, type FileRecord } from './graph-manifest.js'
 
 /** Name of the manifest inside a model folder. */
@@ -42,7 +42,7 @@ export interface SelfTest {
  * @throws GabionError `MODEL_INVALID`
  */
 export async function readModelManifest(folder: string): Promise<ModelManifest | null> {
-  const manifest = await ConfigFile.readIfPresent(folder, MODEL_MANIFEST)
+  const manifest = await readConfigIfPresent(folder, MODEL_MANIFEST)
   if (manifest === null) return null
   if (manifest.fields.format !== MODEL_MANIFEST_FORMAT) throw manifest.wrong('format', `'${MODEL_MANIFEST_FORMAT}'`)
   return {
@@ -50,7 +50,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
     revision: manifest.stringOr('revision', null),
     // Earlier folders spell the field in the British way.
     license: manifest.string('license' in manifest.fields ? 'license' : 'licence'),
-    files: manifest.list('files').map((entry, index) => readFileRecord(ConfigFile.of(`${manifest.file} › file ${String(index)}`, entry))),
+    files: manifest.list('files').map((entry, index) => readFileRecord(configObject(`${manifest.source} › file ${String(index)}`, entry))),
   }
 }
 
@@ -63,13 +63,9 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
  */
 export async function readSelfTest(folder: string, dimensions: number): Promise<SelfTest | null> {
   const file =
-    (await ConfigFile.readIfPresent(folder, SELF_TEST)) ?? (await ConfigFile.readIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
+    (await readConfigIfPresent(folder, SELF_TEST)) ?? (await readConfigIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
   if (file === null) return null
-  const bytes = Buffer.from(file.string('vector'), 'base64')
-  if (bytes.length !== dimensions * 4) throw file.wrong('vector', `${String(dimensions)} float32 numbers in base64`)
-  const vector = new Float32Array(Uint8Array.from(bytes).buffer)
-  if (!vector.every(Number.isFinite))
-    throw new GabionError('MODEL_INVALID', `${file.file}: field 'vector' holds a value that is not finite`)
+  const vector = file.encoded('vector', Float32Array, dimensions)
   const bounds = file.object('minimumCosine')
   const minimumCosine: Record<string, number> = {}
   for (const precision of Object.keys(bounds.fields)) minimumCosine[precision] = bounds.positiveNumber(precision)

@@ -3,7 +3,8 @@
 
 import { isAbsolute, join, normalize } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile, readJsonIfPresent } from './config-file.js'
+import type { JsonObject } from '../json/json-object.js'
+import { configObject, readConfig, readConfigIfPresent, readJsonIfPresent } from './config-file.js'
 
 /** The ways of pooling that the native code does. */
 export const POOLINGS = ['mean', 'cls', 'max', 'mean_sqrt_len_tokens', 'lasttoken'] as const
@@ -70,7 +71,7 @@ async function readModules(folder: string): Promise<{ file: string; modules: Mod
   if (list === undefined) throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no modules.json`)
   if (!Array.isArray(list)) throw new GabionError('MODEL_INVALID', `${file} must hold a list of modules`)
   const modules = list.map((entry: unknown, index): Module => {
-    const module = ConfigFile.of(`${file} › module ${String(index)}`, entry)
+    const module = configObject(`${file} › module ${String(index)}`, entry)
     const [type, path] = [module.string('type'), module.string('path')]
     if (isAbsolute(path) || normalize(path).startsWith('..')) throw module.wrong('path', 'a folder inside the model folder')
     return { kind: lastWord(type), type, path }
@@ -78,7 +79,7 @@ async function readModules(folder: string): Promise<{ file: string; modules: Mod
   return { file, modules }
 }
 
-function readPoolings(config: ConfigFile): GraphPooling[] {
+function readPoolings(config: JsonObject): GraphPooling[] {
   let modes: unknown[]
   if (config.has('pooling_mode')) {
     const mode = config.fields.pooling_mode
@@ -93,7 +94,7 @@ function readPoolings(config: ConfigFile): GraphPooling[] {
   if (known.length === 0 || known.length !== modes.length) {
     throw new GabionError(
       'MODEL_UNSUPPORTED',
-      `${config.file}: pooling ${modes.length === 0 ? 'of no kind' : modes.map(String).join(' and ')} is not supported; ${GRAPH_POOLINGS.join(', ')} are`,
+      `${config.source}: pooling ${modes.length === 0 ? 'of no kind' : modes.map(String).join(' and ')} is not supported; ${GRAPH_POOLINGS.join(', ')} are`,
     )
   }
   // However the file orders them, the vectors are joined in this order where switches tell them.
@@ -102,17 +103,17 @@ function readPoolings(config: ConfigFile): GraphPooling[] {
 }
 
 /** Throws unless a module takes the pooled vector and replaces it. */
-function checkPlace(config: ConfigFile | null, path: string): void {
+function checkPlace(config: JsonObject | null, path: string): void {
   for (const key of ['module_input_name', 'module_output_name']) {
     const name = config?.stringOr(key, SENTENCE) ?? SENTENCE
     if (config !== null && name !== SENTENCE)
-      throw new GabionError('MODEL_UNSUPPORTED', `${config.file}: module '${path}' works on '${name}'; only '${SENTENCE}' is supported`)
+      throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: module '${path}' works on '${name}'; only '${SENTENCE}' is supported`)
   }
 }
 
-function readDense(config: ConfigFile, path: string, width: number): HeadLayer {
+function readDense(config: JsonObject, path: string, width: number): HeadLayer {
   const unsupported = (what: string): GabionError =>
-    new GabionError('MODEL_UNSUPPORTED', `${config.file}: module '${path}' (Dense) ${what}`)
+    new GabionError('MODEL_UNSUPPORTED', `${config.source}: module '${path}' (Dense) ${what}`)
   checkPlace(config, path)
   if (config.booleanOr('use_residual', false)) throw unsupported('has a residual connection, which is not supported')
   const name = config.stringOr('activation_function', 'torch.nn.modules.activation.Tanh')
@@ -139,9 +140,9 @@ export async function readPooledModules(folder: string): Promise<PooledModules> 
   if (pooling.kind !== 'Pooling') throw refuse(pooling, 'is not supported as the second module; Pooling is')
 
   const files = ['modules.json']
-  const configOf = async ({ path }: Module): Promise<ConfigFile> => {
+  const configOf = async ({ path }: Module): Promise<JsonObject> => {
     files.push(join(path, 'config.json'))
-    return ConfigFile.read(folder, join(path, 'config.json'))
+    return readConfig(folder, join(path, 'config.json'))
   }
   const poolingConfig = await configOf(pooling)
   const poolings = readPoolings(poolingConfig)
@@ -152,7 +153,7 @@ export async function readPooledModules(folder: string): Promise<PooledModules> 
   let width = tokenDimensions * poolings.length
   for (const module of rest) {
     if (module.kind === 'Normalize') {
-      const config = await ConfigFile.readIfPresent(folder, join(module.path, 'config.json'))
+      const config = await readConfigIfPresent(folder, join(module.path, 'config.json'))
       if (config !== null) files.push(join(module.path, 'config.json'))
       checkPlace(config, module.path)
       layers.push({ kind: 'normalize' })

@@ -3,7 +3,8 @@
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile } from './config-file.js'
+import type { JsonObject } from '../json/json-object.js'
+import { readConfig, readConfigIfPresent } from './config-file.js'
 import { isFolder, sizeOfFile } from './folder-entries.js'
 import { POOLINGS, readPooledModules, type PooledModules, type Pooling } from './pooled-modules.js'
 import { longestInputOf } from './token-positions.js'
@@ -35,7 +36,7 @@ export interface SentenceTransformer {
 }
 
 /** The length that the folder sets, or, when it leaves it open, what the tokenizer allows; never beyond the position table. */
-function maxSequenceLengthOf(transformer: ConfigFile | null, tokenizer: ConfigFile | null, config: ConfigFile): number {
+function maxSequenceLengthOf(transformer: JsonObject | null, tokenizer: JsonObject | null, config: JsonObject): number {
   const longest = longestInputOf(config) ?? Infinity
   if (transformer?.has('max_seq_length') === true) return Math.min(transformer.integer('max_seq_length', 1), longest)
   const declared = tokenizer?.fields.model_max_length
@@ -44,7 +45,7 @@ function maxSequenceLengthOf(transformer: ConfigFile | null, tokenizer: ConfigFi
   throw (transformer ?? config).wrong('max_seq_length', 'an integer of 1 or more')
 }
 
-function readPrompts(config: ConfigFile | null, modules: PooledModules): { prompt: string; prompts: Record<string, string> } {
+function readPrompts(config: JsonObject | null, modules: PooledModules): { prompt: string; prompts: Record<string, string> } {
   const prompts: Record<string, string> = {}
   if (config?.has('prompts') === true) {
     const entries = config.object('prompts')
@@ -57,7 +58,7 @@ function readPrompts(config: ConfigFile | null, modules: PooledModules): { promp
   if (prompt !== '' && !modules.includePrompt) {
     throw new GabionError(
       'MODEL_UNSUPPORTED',
-      `${config.file}: texts get the prompt '${name}', whose tokens the Pooling module leaves out (include_prompt), which is not supported`,
+      `${config.source}: texts get the prompt '${name}', whose tokens the Pooling module leaves out (include_prompt), which is not supported`,
     )
   }
   return { prompt, prompts }
@@ -75,10 +76,10 @@ export async function readSentenceTransformer(folder: string): Promise<SentenceT
   const modules = await readPooledModules(folder)
   const at = (name: string): string => join(modules.transformerPath, name)
 
-  const transformerConfig = await ConfigFile.readIfPresent(folder, at('sentence_bert_config.json'))
-  const config = await ConfigFile.read(folder, at('config.json'))
-  const tokenizerConfig = await ConfigFile.readIfPresent(folder, at('tokenizer_config.json'))
-  const { prompt, prompts } = readPrompts(await ConfigFile.readIfPresent(folder, 'config_sentence_transformers.json'), modules)
+  const transformerConfig = await readConfigIfPresent(folder, at('sentence_bert_config.json'))
+  const config = await readConfig(folder, at('config.json'))
+  const tokenizerConfig = await readConfigIfPresent(folder, at('tokenizer_config.json'))
+  const { prompt, prompts } = readPrompts(await readConfigIfPresent(folder, 'config_sentence_transformers.json'), modules)
   if (config.integer('hidden_size', 1) !== modules.tokenDimensions) {
     throw config.wrong('hidden_size', `${String(modules.tokenDimensions)} (as the Pooling module says)`)
   }

@@ -1,6 +1,6 @@
 // How an encoder numbers its tokens' positions: from 0, or from the row after the padding token's.
 
-import type { ConfigFile } from './config-file.js'
+import type { JsonObject } from '../json/json-object.js'
 
 const DEFAULT_PADDING_ID = 1
 
@@ -8,7 +8,7 @@ const DEFAULT_PADDING_ID = 1
  * Null where the first token has position 0. RoBERTa and its kin count, from the row after the padding id, the tokens that are
  * not that id.
  */
-export function paddingIdOf(config: ConfigFile): number | null {
+export function paddingIdOf(config: JsonObject): number | null {
   switch (config.stringOr('model_type', '')) {
     case 'mpnet':
       // Built into MPNet's code, whatever its config.json says.
@@ -22,7 +22,7 @@ export function paddingIdOf(config: ConfigFile): number | null {
 }
 
 /** The longest input that the position table allows, in tokens; null if `config.json` has no such table. */
-export function longestInputOf(config: ConfigFile): number | null {
+export function longestInputOf(config: JsonObject): number | null {
   if (!config.has('max_position_embeddings')) return null
   const padding = paddingIdOf(config)
   const rows = config.integer('max_position_embeddings', 1)

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { sha256OfFiles } from './file-hash.js'
+import { sha256OfFiles } from '../files/file-hash.js'
 import { GRAPH_FOLDER, readGraphManifest, type FileRecord } from './graph-manifest.js'
 import { readModelManifest } from './model-manifest.js'
 

@@ -3,7 +3,8 @@
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ConfigFile } from './config-file.js'
+import type { JsonObject } from '../json/json-object.js'
+import { readConfigIfPresent } from './config-file.js'
 
 /** The usual name of a model's weights. */
 export const WEIGHTS = 'model.safetensors'
@@ -41,11 +42,11 @@ function isFile(file: string): Promise<boolean> {
  */
 export async function findWeightFiles(folder: string): Promise<string[]> {
   if (await isFile(join(folder, WEIGHTS))) return [join(folder, WEIGHTS)]
-  const index = await ConfigFile.readIfPresent(folder, WEIGHTS_INDEX)
+  const index = await readConfigIfPresent(folder, WEIGHTS_INDEX)
   if (index !== null) {
     const files = shardsOf(index).map((name) => join(folder, name))
     for (const file of files)
-      if (!(await isFile(file))) throw new GabionError('MODEL_NOT_FOUND', `${index.file} lists ${file}, which does not exist`)
+      if (!(await isFile(file))) throw new GabionError('MODEL_NOT_FOUND', `${index.source} lists ${file}, which does not exist`)
     return files
   }
   for (const { file, reason } of REFUSED_WEIGHTS) {
@@ -63,7 +64,7 @@ export async function findExport(folder: string): Promise<string | null> {
 }
 
 /** The files that an index names, each once, sorted. They lie beside the index and nowhere else. */
-function shardsOf(index: ConfigFile): string[] {
+function shardsOf(index: JsonObject): string[] {
   const map = index.object('weight_map')
   const names = new Set<string>()
   for (const tensor of Object.keys(map.fields)) {

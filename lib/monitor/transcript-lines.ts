@@ -1,5 +1,6 @@
-// Owns the cutting of a byte stream into numbered lines of UTF-8 text, each as soon as it is whole.
+// Owns what a transcript's lines are: those of a stream that have words in them.
 
+import { linesOf } from '../files/lines.js'
 import { transcriptInvalid } from './transcript-entry.js'
 
 /** A line that has words in it. */
@@ -10,37 +11,12 @@ export interface NumberedLine {
 }
 
 /**
- * The non-blank lines of a stream. Memory holds one line at a time.
+ * The non-blank lines of a stream.
  *
  * @param name stands in errors
  * @throws GabionError `TRANSCRIPT_INVALID` if the stream is not UTF-8
  */
 export async function* numberedLines(chunks: AsyncIterable<Uint8Array | string>, name: string): AsyncGenerator<NumberedLine> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let line = 1
-  let open: string[] = []
-  const decode = (chunk: Uint8Array | string | undefined): string => {
-    try {
-      return typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: chunk !== undefined })
-    } catch (cause) {
-      throw transcriptInvalid(`${name}: line ${String(line)}`, 'it is not UTF-8 text', cause)
-    }
-  }
-  for await (const chunk of chunks) {
-    const pieces = decode(chunk).split('\n')
-    for (const [index, piece] of pieces.entries()) {
-      open.push(piece)
-      if (index === pieces.length - 1) break
-      const text = withoutReturn(open.join(''))
-      open = []
-      if (text.trim() !== '') yield { line, text }
-      line++
-    }
-  }
-  const text = withoutReturn(open.join('') + decode(undefined))
-  if (text.trim() !== '') yield { line, text }
-}
-
-function withoutReturn(line: string): string {
-  return line.endsWith('\r') ? line.slice(0, -1) : line
+  const notText = (line: number, cause: unknown): Error => transcriptInvalid(`${name}: line ${String(line)}`, 'it is not UTF-8 text', cause)
+  for await (const { number, text } of linesOf(chunks, notText)) if (text.trim() !== '') yield { line: number, text }
 }

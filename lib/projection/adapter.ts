@@ -4,7 +4,8 @@
 import { GabionError } from '../errors.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { fitProcrustes, fitRidge, measureMap, type MapQuality } from './adapter-fit.js'
-import { isRecord, readArtifact, writeArtifact } from './projection-file.js'
+import { readJson, writeJson } from '../json/json-file.js'
+import type { JsonObject } from '../json/json-object.js'
 import { Projection, type ProjectionModel } from './projection.js'
 import { checkFinite, checkShape, type VectorRows } from './vectors.js'
 
@@ -165,13 +166,13 @@ export class LinearAdapter {
   }
 
   /**
-   * Saves to one JSON file, written beside and renamed.
+   * Saves to one JSON file, which appears whole or not at all.
    *
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
   async save(file: string): Promise<void> {
     const content = { format: FORMAT, version: VERSION, target: this.target, quality: this.quality, map: this.map.toJSON() }
-    await writeArtifact(checkString('file', file), content, 'adapter')
+    await writeJson(checkString('file', file), content)
   }
 
   /**
@@ -180,34 +181,23 @@ export class LinearAdapter {
    * @throws GabionError `ARTIFACT_INVALID` naming the file and the field
    */
   static async load(file: string): Promise<LinearAdapter> {
-    const { format, version, target, quality, map } = await readArtifact(checkString('file', file), 'adapter')
-    const wrong = (field: string, expected: string): GabionError =>
-      new GabionError('ARTIFACT_INVALID', `${file}: field '${field}' of the adapter must be ${expected}`)
-    if (format !== FORMAT) throw wrong('format', `'${FORMAT}'`)
-    if (version !== VERSION) throw wrong('version', `${String(VERSION)}, the version that this release reads`)
-    if (target !== null && typeof target !== 'string') throw wrong('target', 'null or a string')
-    if (!isRecord(map)) throw wrong('map', 'a projection')
-    return new LinearAdapter(Projection.fromJSON(map, file), checkQuality(quality, wrong), target)
+    const json = await readJson(checkString('file', file), 'adapter')
+    json.checkFormat(FORMAT, VERSION)
+    const target = json.fields.target === null ? null : json.string('target')
+    const quality = readQuality(json.object('quality'))
+    return new LinearAdapter(Projection.fromJSON(json.object('map').fields, file), quality, target)
   }
 }
 
-function checkQuality(value: unknown, wrong: (field: string, expected: string) => GabionError): AdapterQuality {
-  if (!isRecord(value)) throw wrong('quality', 'an object')
-  const number = (field: string): number => {
-    const found = value[field]
-    if (typeof found !== 'number') throw wrong(`quality.${field}`, 'a number')
-    return found
-  }
-  const { method, penalty } = value
-  if (method !== 'ridge' && method !== 'procrustes') throw wrong('quality.method', ADAPTER_METHODS.map((name) => `'${name}'`).join(' or '))
+function readQuality(json: JsonObject): AdapterQuality {
   return {
-    method,
-    pairs: number('pairs'),
-    heldBack: number('heldBack'),
-    penalty: penalty === null ? null : number('penalty'),
-    r2: number('r2'),
-    meanCosine: number('meanCosine'),
-    lowCosine: number('lowCosine'),
+    method: json.oneOf('method', ADAPTER_METHODS),
+    pairs: json.number('pairs'),
+    heldBack: json.number('heldBack'),
+    penalty: json.fields.penalty === null ? null : json.number('penalty'),
+    r2: json.number('r2'),
+    meanCosine: json.number('meanCosine'),
+    lowCosine: json.number('lowCosine'),
   }
 }
 

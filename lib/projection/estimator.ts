@@ -1,8 +1,8 @@
 // Owns what scikit-learn's estimators compute, from their attributes: PCA, StandardScaler and pipelines of them as one affine map.
 // Knows no file format.
 
-import { numbersOf } from './formats/array.js'
-import { damaged } from './formats/damage.js'
+import { numbersOf } from '../files/numpy-array.js'
+import { damaged } from '../files/damage.js'
 import { PythonObject, type PythonValue } from './formats/python-object.js'
 import { whiteningScale } from './pca.js'
 import type { ProjectionParts } from './projection.js'

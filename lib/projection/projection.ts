@@ -3,10 +3,12 @@
 
 import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
+import { writeJson } from '../json/json-file.js'
+import { JsonObject } from '../json/json-object.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
-import { parseProjection, projectionFields, readProjectionFile, writeArtifact } from './projection-file.js'
+import { parseProjection, projectionFields, readProjectionFile } from './projection-file.js'
 import { StandardScaler } from './scaler.js'
 import type { VectorRows } from './vectors.js'
 
@@ -152,8 +154,8 @@ export class Projection implements ProjectionParts {
    * @param source for messages: where it comes from
    * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
-  static fromJSON(fields: Record<string, unknown>, source: string): Projection {
-    return Projection.#checked(parseProjection(fields, source), source)
+  static fromJSON(fields: Readonly<Record<string, unknown>>, source: string): Projection {
+    return Projection.#checked(parseProjection(JsonObject.of(fields, { source, code: 'ARTIFACT_INVALID', what: 'a projection' })), source)
   }
 
   static #checked({ parts, id }: { parts: ProjectionParts; id: string }, file: string): Projection {
@@ -165,12 +167,12 @@ export class Projection implements ProjectionParts {
   }
 
   /**
-   * Saves to one JSON file, written beside and renamed.
+   * Saves to one JSON file, which appears whole or not at all.
    *
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
   async save(file: string): Promise<void> {
-    await writeArtifact(checkString('file', file), this.toJSON(), 'projection')
+    await writeJson(checkString('file', file), this.toJSON())
   }
 
   /** What {@link save} writes. */

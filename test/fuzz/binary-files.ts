@@ -6,7 +6,8 @@ import { readOnnxFile } from '../../lib/convert/onnx-file.js'
 import { ELEMENT_BYTES } from '../../lib/convert/safetensors-header.js'
 import { SafetensorsReader } from '../../lib/convert/safetensors-reader.js'
 import { importProjection } from '../../lib/projection/import.js'
-import { decodeNpy } from '../../lib/projection/formats/npy.js'
+import { JsonObject } from '../../lib/json/json-object.js'
+import { decodeNpy } from '../../lib/files/npy.js'
 import { parseProjection } from '../../lib/projection/projection-file.js'
 import { Projection } from '../../lib/projection/projection.js'
 
@@ -49,7 +50,7 @@ export function readProjection(input: Buffer): void {
     return
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) return
-  const { parts } = parseProjection(fields as Record<string, unknown>, 'fuzzed')
+  const { parts } = parseProjection(JsonObject.of(fields, { source: 'fuzzed', code: 'ARTIFACT_INVALID', what: 'a projection' }))
   useProjection(Projection.fromParts(parts))
 }
 

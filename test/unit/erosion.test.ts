@@ -232,7 +232,7 @@ describe('the detector', () => {
   test('broken states are refused by field', () => {
     const detector = new ErosionDetector({ artifact })
     const broken: [object | null, RegExp][] = [
-      [null, /level/],
+      [null, /erosion state/],
       [{ ...EROSION_START, last: NaN }, /last/],
       [{ ...EROSION_START, level: 'panic' }, /level/],
       [{ ...EROSION_START, turns: 1.5 }, /turns/],

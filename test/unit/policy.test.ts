@@ -373,7 +373,7 @@ describe('built policies', () => {
     for (const [broken, field] of [
       [text.replace('gabion-policy-set', 'other'), 'format'],
       [text.replace('"intercept"', '"intercep"'), 'policies[0].head.intercept'],
-      [text.slice(0, 50), 'not a detector artifact'],
+      [text.slice(0, 50), 'not a set of policies'],
     ] as const) {
       assert.throws(
         () => parsePolicySet(broken, 'p.json'),

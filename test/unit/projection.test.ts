@@ -208,7 +208,7 @@ describe('the file', () => {
       const place = field === 'hash' ? 'model' : field === 'rows' ? 'fit' : field
       const damaged = join(folder, 'damaged.json')
       await writeFile(damaged, JSON.stringify({ ...whole, [place]: value }))
-      await assert.rejects(Projection.load(damaged), coded('ARTIFACT_INVALID', /damaged\.json/, new RegExp(`'${field}'`)), field)
+      await assert.rejects(Projection.load(damaged), coded('ARTIFACT_INVALID', /damaged\.json/, new RegExp(`['.]${field}['.]`)), field)
     }
   })
 

@@ -363,7 +363,7 @@ describe('files', () => {
     const bytes = join(folder, 'bytes.json')
     await writeFile(bytes, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]))
     const lines = join(folder, 'bytes.jsonl')
-    await writeFile(lines, Buffer.from([0x7b, 0x7d, 0x0a, 0xff, 0xfe, 0x0a]))
+    await writeFile(lines, Buffer.from([0xff, 0xfe, 0x0a, 0x7b, 0x7d, 0x0a]))
     const empty = join(folder, 'empty.jsonl')
     await writeFile(empty, '\n')
     await assert.rejects(read(bytes), { code: 'TRANSCRIPT_INVALID', message: /bytes\.json: it is not UTF-8/ })

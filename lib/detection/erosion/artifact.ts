@@ -1,14 +1,14 @@
 // Owns what a trained erosion detector consists of, and its file: JSON, its vectors as base64 of little-endian floats.
 // Knows the parts, not how they were trained and not what is done with them.
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
-import { writeFailure } from '../../models/storage.js'
+import { writeWhole } from '../../files/pending-file.js'
+import { readJson } from '../../json/json-file.js'
+import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
 import type { RefusalLexicon } from './lexicon.js'
-import { ArtifactReader, decodeFloats, encodeFloats } from './artifact-fields.js'
 import { AGGREGATES, type Aggregate, type Threshold } from './thresholds.js'
 
 const FORMAT = 'gabion-erosion'
@@ -87,11 +87,11 @@ export function formatArtifact(artifact: ErosionArtifact): string {
       dimensions: head.dimensions,
       intercept: head.intercept,
       flags: head.flags,
-      reply: encodeFloats(head.reply),
-      user: encodeFloats(head.user),
-      product: encodeFloats(head.product),
+      reply: encodeNumbers(Float32Array.from(head.reply)),
+      user: encodeNumbers(Float32Array.from(head.user)),
+      product: encodeNumbers(Float32Array.from(head.product)),
     },
-    anchors: anchors.map(({ side, tag, vector }) => ({ side, tag, vector: encodeFloats(vector) })),
+    anchors: anchors.map(({ side, tag, vector }) => ({ side, tag, vector: encodeNumbers(vector) })),
   }
   return `${JSON.stringify(fields, null, 1)}\n`
 }
@@ -102,37 +102,26 @@ export function artifactFingerprint(artifact: ErosionArtifact): string {
 }
 
 /**
- * Writes beside and renames, so that a reader never sees half a file.
+ * Writes the file whole or not at all.
  *
  * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full
  */
 export async function writeArtifact(file: string, artifact: ErosionArtifact): Promise<void> {
-  const beside = `${file}.${nodeCrypto().randomUUID()}.part`
-  try {
-    await writeFile(beside, formatArtifact(artifact))
-    await rename(beside, file)
-  } catch (cause) {
-    await rm(beside, { force: true })
-    throw writeFailure(cause, file, 'the detector')
-  }
+  await writeWhole(file, formatArtifact(artifact))
 }
 
 /** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
 export async function readArtifact(file: string): Promise<ErosionArtifact> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError('ARTIFACT_INVALID', `cannot read the detector ${file}: ${(cause as Error).message}`, { cause })
-  }
-  return parseArtifact(text, file)
+  return artifactOf(await readJson(file, 'detector'))
 }
 
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
 export function parseArtifact(text: string, source: string): ErosionArtifact {
-  const root = ArtifactReader.parse(text, source)
-  if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
-  if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  return artifactOf(JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a detector' }))
+}
+
+function artifactOf(root: JsonObject): ErosionArtifact {
+  root.checkFormat(FORMAT, VERSION)
   const head = root.object('head')
   const dimensions = head.integer('dimensions', 1)
   const flags = head.numbers('flags', 2)
@@ -147,9 +136,9 @@ export function parseArtifact(text: string, source: string): ErosionArtifact {
       dimensions,
       intercept: head.number('intercept'),
       flags: [flags[0]!, flags[1]!],
-      reply: Float64Array.from(decodeFloats(head, 'reply', dimensions)),
-      user: Float64Array.from(decodeFloats(head, 'user', dimensions)),
-      product: Float64Array.from(decodeFloats(head, 'product', dimensions)),
+      reply: Float64Array.from(head.encoded('reply', Float32Array, dimensions)),
+      user: Float64Array.from(head.encoded('user', Float32Array, dimensions)),
+      product: Float64Array.from(head.encoded('product', Float32Array, dimensions)),
     },
     lexicon: {
       language: lexicon.string('language'),
@@ -160,7 +149,7 @@ export function parseArtifact(text: string, source: string): ErosionArtifact {
     anchors: root.objects('anchors').map((anchor) => ({
       side: anchor.oneOf('side', ['safe', 'unsafe']),
       tag: anchor.string('tag'),
-      vector: decodeFloats(anchor, 'vector', dimensions),
+      vector: anchor.encoded('vector', Float32Array, dimensions),
     })),
     thresholds: readThresholdSet(root.object('thresholds')),
     recipe: root.scalars('recipe'),
@@ -176,21 +165,21 @@ export function parseArtifact(text: string, source: string): ErosionArtifact {
   }
 }
 
-function classOf(reader: ArtifactReader): TrainingSet['safe'] {
+function classOf(reader: JsonObject): TrainingSet['safe'] {
   return { rows: reader.integer('rows', 0), mass: reader.number('mass') }
 }
 
-function fingerprint(reader: ArtifactReader): EmbedderFingerprint {
+function fingerprint(reader: JsonObject): EmbedderFingerprint {
   return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
 }
 
 /** Reads thresholds that were kept as JSON. */
-export function readThresholdSet(reader: ArtifactReader): ThresholdSet {
+export function readThresholdSet(reader: JsonObject): ThresholdSet {
   const scale = reader.object('scale')
   const deviation = scale.number('deviation')
   if (deviation <= 0) throw scale.wrong('deviation', 'a number above 0')
   const levels = reader.object('levels')
-  const threshold = (from: ArtifactReader): Threshold => ({
+  const threshold = (from: JsonObject): Threshold => ({
     value: from.number('value'),
     budget: from.number('budget'),
     conversations: from.integer('conversations', 1),

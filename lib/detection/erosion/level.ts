@@ -1,7 +1,7 @@
 // Owns what a conversation remembers from turn to turn: scores, aggregates, and the level with its hysteresis.
 // Knows logits and thresholds; no vectors, no texts.
 
-import { GabionError } from '../../errors.js'
+import { JsonObject } from '../../json/json-object.js'
 import type { AlertState } from '../detector.js'
 import type { Aggregate } from './thresholds.js'
 
@@ -116,32 +116,18 @@ function kept(value: number): number {
  * @throws GabionError `ARTIFACT_INVALID` naming the field
  */
 export function checkErosionState(value: unknown): ErosionState {
-  const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
-  const wrong = (name: string, expected: string): GabionError =>
-    new GabionError('ARTIFACT_INVALID', `field '${name}' of an erosion state must be ${expected}`)
-  const number = (name: keyof ErosionState): number => {
-    const field = fields[name]
-    if (typeof field !== 'number' || !Number.isFinite(field)) throw wrong(name, 'a finite number')
-    return field
-  }
-  const whole = (name: keyof ErosionState): number => {
-    const field = number(name)
-    if (!Number.isInteger(field) || field < 0) throw wrong(name, 'an integer of 0 or more')
-    return field
-  }
-  const { level } = fields
-  if (level !== 'calm' && level !== 'elevated' && level !== 'alert') throw wrong('level', `'calm', 'elevated' or 'alert'`)
-  const [turns, highestTurn] = [whole('turns'), whole('highestTurn')]
-  if (highestTurn > turns) throw wrong('highestTurn', `at most turns (${String(turns)})`)
+  const json = JsonObject.of(value, { source: '', code: 'ARTIFACT_INVALID', what: 'an erosion state' })
+  const [turns, highestTurn] = [json.integer('turns', 0), json.integer('highestTurn', 0)]
+  if (highestTurn > turns) throw json.wrong('highestTurn', `at most turns (${String(turns)})`)
   return {
     turns,
-    last: number('last'),
-    previous: number('previous'),
-    highest: number('highest'),
+    last: json.number('last'),
+    previous: json.number('previous'),
+    highest: json.number('highest'),
     highestTurn,
-    ewma: number('ewma'),
-    dcusum: number('dcusum'),
-    level,
-    below: whole('below'),
+    ewma: json.number('ewma'),
+    dcusum: json.number('dcusum'),
+    level: json.oneOf('level', ['calm', 'elevated', 'alert']),
+    below: json.integer('below', 0),
   }
 }

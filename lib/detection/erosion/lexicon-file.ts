@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../../errors.js'
-import { ArtifactReader } from './artifact-fields.js'
+import { JsonObject } from '../../json/json-object.js'
 import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
 import { packagePath } from '../../package-folder.js'
 
@@ -33,7 +33,7 @@ export async function loadLexicon(languageOrFile: string): Promise<RefusalLexico
       { cause },
     )
   }
-  const fields = ArtifactReader.parse(text, file)
+  const fields = JsonObject.parse(text, { source: file, code: 'ARTIFACT_INVALID', what: 'a refusal lexicon' })
   const lexicon = { language: fields.string('language'), opening: fields.integer('opening', 1), patterns: fields.strings('patterns') }
   return new RefusalReader(lexicon).lexicons[0] as RefusalLexicon
 }

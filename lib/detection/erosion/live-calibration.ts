@@ -3,7 +3,7 @@
 
 import { GabionError } from '../../errors.js'
 import { checkInteger, checkNumber, checkOptions } from '../../options.js'
-import { ArtifactReader } from './artifact-fields.js'
+import { JsonObject } from '../../json/json-object.js'
 import { readThresholdSet, type ThresholdSet } from './artifact.js'
 import { AGGREGATES, fewestConversations, lowerBound, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
 
@@ -77,9 +77,9 @@ export class LiveCalibration {
    * @throws GabionError `ARTIFACT_INVALID` naming the source and the field, `INVALID_ARGUMENT`
    */
   static parse(text: string, source: string, options?: LiveCalibrationOptions): LiveCalibration {
-    const root = ArtifactReader.parse(text, source)
+    const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a file of live thresholds' })
     const live = new LiveCalibration(readThresholdSet(root.object('base')), root.oneOf('aggregate', AGGREGATES), options)
-    for (const highest of root.list('maxima')) live.add(highest)
+    for (const highest of root.numbers('maxima')) live.add(highest)
     return live
   }
 

@@ -3,7 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { GabionError } from '../../errors.js'
-import { ArtifactReader, decodeFloats, encodeFloats } from '../erosion/artifact-fields.js'
+import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { Threshold } from '../erosion/thresholds.js'
 import type { ExampleVectors } from './policy-head.js'
 import type { PolicySet, ReadyPolicy } from './policy-set.js'
@@ -14,8 +14,8 @@ const VERSION = 1
 /** The file's text: equal parts give equal bytes. */
 export function formatPolicySet({ embedder, windows, policies, role }: PolicySet): string {
   const example = ({ user, reply, flags }: ExampleVectors): object => ({
-    ...(user !== null && { user: encodeFloats(user) }),
-    reply: encodeFloats(reply),
+    ...(user !== null && { user: encodeNumbers(Float32Array.from(user)) }),
+    reply: encodeNumbers(Float32Array.from(reply)),
     flags: Number(flags.opening) + 2 * Number(flags.anywhere),
   })
   const fields = {
@@ -26,7 +26,7 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
     role:
       role === null
         ? null
-        : { threshold: role.threshold, alert: role.alert, ...(role.prompt !== null && { prompt: encodeFloats(role.prompt) }) },
+        : { threshold: role.threshold, alert: role.alert, ...(role.prompt !== null && { prompt: encodeNumbers(Float32Array.from(role.prompt)) }) },
     dimensions: policies[0]?.head.dimensions ?? 0,
     policies: policies.map(({ name, statement, examples, threshold, head }) => ({
       name,
@@ -37,8 +37,8 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
         intercept: head.intercept,
         lead: head.lead,
         flags: head.flags,
-        reply: encodeFloats(head.reply),
-        user: encodeFloats(head.user),
+        reply: encodeNumbers(Float32Array.from(head.reply)),
+        user: encodeNumbers(Float32Array.from(head.user)),
         breaks: head.breaks.map(example),
         allowed: head.allowed.map(example),
       },
@@ -60,7 +60,7 @@ export async function readPolicySet(file: string): Promise<PolicySet> {
 
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
 export function parsePolicySet(text: string, source: string): PolicySet {
-  const root = ArtifactReader.parse(text, source)
+  const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a set of policies' })
   if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
   if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const dimensions = root.integer('dimensions', 1)
@@ -73,15 +73,15 @@ export function parsePolicySet(text: string, source: string): PolicySet {
   }
 }
 
-function readPolicy(policy: ArtifactReader, dimensions: number): ReadyPolicy {
+function readPolicy(policy: JsonObject, dimensions: number): ReadyPolicy {
   const head = policy.object('head')
   const flags = head.numbers('flags', 2)
   const examples = (key: string): ExampleVectors[] =>
     head.objects(key).map((example) => {
       const bits = example.integer('flags', 0)
       return {
-        user: example.has('user') ? decodeFloats(example, 'user', dimensions) : null,
-        reply: decodeFloats(example, 'reply', dimensions),
+        user: example.has('user') ? example.encoded('user', Float32Array, dimensions) : null,
+        reply: example.encoded('reply', Float32Array, dimensions),
         flags: { opening: (bits & 1) !== 0, anywhere: (bits & 2) !== 0 },
       }
     })
@@ -95,25 +95,25 @@ function readPolicy(policy: ArtifactReader, dimensions: number): ReadyPolicy {
       intercept: head.number('intercept'),
       lead: head.number('lead'),
       flags: [flags[0]!, flags[1]!],
-      reply: Float64Array.from(decodeFloats(head, 'reply', dimensions)),
-      user: Float64Array.from(decodeFloats(head, 'user', dimensions)),
+      reply: Float64Array.from(head.encoded('reply', Float32Array, dimensions)),
+      user: Float64Array.from(head.encoded('user', Float32Array, dimensions)),
       breaks: examples('breaks'),
       allowed: examples('allowed'),
     },
   }
 }
 
-function readRole(root: ArtifactReader, dimensions: number): PolicySet['role'] {
+function readRole(root: JsonObject, dimensions: number): PolicySet['role'] {
   if (!root.has('role')) return null
   const role = root.object('role')
   return {
-    prompt: role.has('prompt') ? decodeFloats(role, 'prompt', dimensions) : null,
+    prompt: role.has('prompt') ? role.encoded('prompt', Float32Array, dimensions) : null,
     threshold: readThreshold(role.object('threshold')),
     alert: role.boolean('alert'),
   }
 }
 
-function readThreshold(from: ArtifactReader): Threshold {
+function readThreshold(from: JsonObject): Threshold {
   return {
     value: from.number('value'),
     budget: from.number('budget'),

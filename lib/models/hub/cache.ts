@@ -4,10 +4,11 @@
 //                       blobs/ETAG            contents, each once
 //                       snapshots/COMMIT/…    the repository's tree, each file a link to its blob
 
-import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
+import { writeWhole } from '../../files/pending-file.js'
 import { isCommit, type HubFile } from './repository.js'
 import type { HubSettings } from './settings.js'
 
@@ -47,9 +48,7 @@ export class RepositoryCache {
     if (isCommit(revision)) return
     const file = this.#ref(revision)
     await mkdir(dirname(file), { recursive: true })
-    const beside = `${file}.${nodeCrypto().randomUUID()}`
-    await writeFile(beside, commit)
-    await rename(beside, file)
+    await writeWhole(file, commit)
   }
 
   /** Whether a snapshot has a file of the right size. */

@@ -1,7 +1,7 @@
 // A repository of the hub at one commit: its files with their hashes, and which of them a model needs. Downloads none.
 
 import { GabionError } from '../../errors.js'
-import { ConfigFile } from '../config-file.js'
+import { configObject } from '../config-file.js'
 import { REFUSED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from '../weight-files.js'
 import type { HubClient } from './client.js'
 
@@ -50,11 +50,11 @@ function isInside(path: string): boolean {
  */
 export async function readRepository(client: HubClient, id: string, revision: string): Promise<HubRepository> {
   const path = `/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`
-  const listing = ConfigFile.of(`${client.settings.endpoint}${path}`, await client.json(path))
+  const listing = configObject(`${client.settings.endpoint}${path}`, await client.json(path))
   const commit = listing.string('sha')
   if (!isCommit(commit)) throw listing.wrong('sha', '40 hexadecimal digits')
   const files = listing.list('siblings').map((entry, index): HubFile => {
-    const file = ConfigFile.of(`${listing.file} › file ${String(index)}`, entry)
+    const file = configObject(`${listing.source} › file ${String(index)}`, entry)
     const name = file.string('rfilename')
     if (!isInside(name)) throw file.wrong('rfilename', 'a path inside the repository')
     const large = file.has('lfs') ? file.object('lfs') : null

@@ -1,6 +1,6 @@
 // Owns reading bytes one after another, and the refusal to read beyond the end.
 
-import { damaged } from './damage.js'
+import { damaged } from '../../files/damage.js'
 
 /** A place in bytes. */
 export class ByteReader {

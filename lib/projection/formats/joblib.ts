@@ -2,7 +2,7 @@
 
 import { nodeUtil, nodeZlib } from '../../lazy.js'
 import { ByteReader } from './byte-reader.js'
-import { damaged } from './damage.js'
+import { damaged } from '../../files/damage.js'
 import { readPickle } from './pickle.js'
 import type { PythonValue } from './python-object.js'
 

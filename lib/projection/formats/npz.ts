@@ -1,8 +1,8 @@
 // Owns projections as NumPy archives (.npz), under the names that scikit-learn gives its results, so that either side can use them.
 
-import { numbersOf, type NumpyArray } from './array.js'
-import { damaged } from './damage.js'
-import { decodeNpy, encodeNpy } from './npy.js'
+import { numbersOf, type NumpyArray } from '../../files/numpy-array.js'
+import { damaged } from '../../files/damage.js'
+import { decodeNpy, encodeNpy } from '../../files/npy.js'
 import { PythonObject, type PythonKey, type PythonValue } from './python-object.js'
 import { writeZip } from './zip.js'
 import type { Projection } from '../projection.js'

@@ -1,9 +1,9 @@
 // Owns the table of names that a pickle may hold, and what each one means here: how scikit-learn, NumPy and joblib write estimators
 // and arrays. A name that is not in the table is refused, whatever would be done with it.
 
-import { decodeArray, elementCount, parseElementType, type ElementType, type NumpyArray } from './array.js'
+import { decodeArray, elementCount, parseElementType, type ElementType, type NumpyArray } from '../../files/numpy-array.js'
 import type { ByteReader } from './byte-reader.js'
-import { damaged } from './damage.js'
+import { damaged } from '../../files/damage.js'
 import { PickleInternal, PythonObject, type PythonKey, type PythonValue } from './python-object.js'
 
 /** A name of the table. */

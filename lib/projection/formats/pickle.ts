@@ -2,7 +2,7 @@
 // pickle names is looked up in a table of a few names (pickle-globals.ts); everything else is refused by its name.
 
 import type { ByteReader } from './byte-reader.js'
-import { damaged } from './damage.js'
+import { damaged } from '../../files/damage.js'
 import { build, callGlobal, findGlobal, instance } from './pickle-globals.js'
 import { type PythonKey, type PythonValue } from './python-object.js'
 

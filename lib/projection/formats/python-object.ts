@@ -1,6 +1,6 @@
 // Owns what Python values become here: plain data, with no way to run anything.
 
-import type { NumpyArray } from './array.js'
+import type { NumpyArray } from '../../files/numpy-array.js'
 
 /** An instance of a class that is read: the class by its full name and the instance's attributes. */
 export class PythonObject {

@@ -1,7 +1,7 @@
 // Owns skops' files: a ZIP archive of a description in JSON and of arrays. The description names classes; only a few are read.
 
-import { decodeNpy } from './npy.js'
-import { damaged } from './damage.js'
+import { decodeNpy } from '../../files/npy.js'
+import { damaged } from '../../files/damage.js'
 import { PythonObject, type PythonKey, type PythonValue } from './python-object.js'
 
 const CLASSES = new Set([

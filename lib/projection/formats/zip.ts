@@ -1,6 +1,6 @@
 // Owns ZIP archives: small ones, read into memory with bounds, and written. The format is @zip.js/zip.js's work.
 
-import { damaged } from './damage.js'
+import { damaged } from '../../files/damage.js'
 
 /** Most that an archive may unpack to: enough for any matrix of a projection, and no bomb. */
 const MOST_BYTES = 512 * 1024 * 1024

@@ -1,7 +1,7 @@
 // Owns NumPy's .npy format (numpy.lib.format, versions 1 to 3): the magic, a length, a Python dictionary, then the numbers.
 // Knows no file: bytes in, bytes out.
 
-import { decodeArray, parseElementType, type ElementType, type NumpyArray } from './array.js'
+import { decodeArray, parseElementType, type ElementType, type NumpyArray } from './numpy-array.js'
 import { damaged } from './damage.js'
 
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1')

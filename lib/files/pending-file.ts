@@ -1,16 +1,24 @@
-// Owns files in the making: written beside their target, renamed when complete, removed when the program ends before that.
+// Owns how files come into being: written next to their target, synced, renamed when complete, removed when the program ends before that.
 
 import { rmSync } from 'node:fs'
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { GabionError } from '../errors.js'
-import { writeFailure } from '../models/storage.js'
+import { nodeCrypto } from '../lazy.js'
+import { writeFailure } from './storage.js'
 
 const pending = new Set<string>()
+let watchesExit = false
 
-process.once('exit', () => {
-  for (const path of pending) rmSync(path, { force: true })
-})
+/** What a program leaves unfinished when it ends is removed. */
+function removeAtExit(path: string): void {
+  pending.add(path)
+  if (watchesExit) return
+  watchesExit = true
+  process.once('exit', () => {
+    for (const unfinished of pending) rmSync(unfinished, { force: true })
+  })
+}
 
 /** A file that appears under its name only once it is complete. */
 export class PendingFile {
@@ -25,18 +33,18 @@ export class PendingFile {
   }
 
   /**
-   * Opens a temporary file beside `target`.
-   * @throws GabionError INVALID_ARGUMENT where the folder does not exist or may not be written to
+   * Opens a temporary file next to `target`.
+   * @throws GabionError `INVALID_ARGUMENT` where the folder does not exist or may not be written to, `STORAGE_FAILED` where it is full
    */
   static async create(target: string): Promise<PendingFile> {
     await refuseSpecial(target)
-    const path = join(dirname(target), `.${basename(target)}.${String(process.pid)}.part`)
+    const path = join(dirname(target), `.${basename(target)}.${nodeCrypto().randomUUID()}.part`)
     try {
-      const handle = await open(path, 'w')
-      pending.add(path)
+      const handle = await open(path, 'wx')
+      removeAtExit(path)
       return new PendingFile(handle, path, target)
     } catch (cause) {
-      throw new GabionError('INVALID_ARGUMENT', `cannot write ${target}: ${(cause as Error).message}`, { cause })
+      throw writeFailure(cause, target)
     }
   }
 
@@ -45,7 +53,7 @@ export class PendingFile {
     try {
       await this.#handle.appendFile(chunk)
     } catch (cause) {
-      throw writeFailure(cause, this.#target, 'the rest')
+      throw writeFailure(cause, this.#target)
     }
   }
 
@@ -61,7 +69,7 @@ export class PendingFile {
       await this.#handle.close()
       await rename(this.#path, this.#target)
     } catch (cause) {
-      throw writeFailure(cause, this.#target, 'the end')
+      throw writeFailure(cause, this.#target)
     }
     pending.delete(this.#path)
   }
@@ -81,7 +89,11 @@ async function refuseSpecial(target: string): Promise<void> {
     throw new GabionError('INVALID_ARGUMENT', `cannot write ${target}: it exists and is not a regular file`)
 }
 
-/** Writes a whole file at once, beside its target and then renamed. */
+/**
+ * Writes a whole file at once; a reader sees the old one or the new one and never a part.
+ *
+ * @throws GabionError `INVALID_ARGUMENT` where the file cannot be, `STORAGE_FAILED` where there is no space
+ */
 export async function writeWhole(target: string, content: string | Uint8Array): Promise<void> {
   const file = await PendingFile.create(target)
   try {

@@ -30,12 +30,10 @@ export function storageFailure(error: unknown, path: string, remedy: string): un
  * The error of a file that was to be written where a user said: a full or read-only file system is `STORAGE_FAILED`, a place that cannot
  * be is `INVALID_ARGUMENT`.
  */
-export function writeFailure(cause: unknown, file: string, what: string): GabionError {
+export function writeFailure(cause: unknown, file: string): GabionError {
   const { code = '', message } = cause as NodeJS.ErrnoException
   const isFull = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code)
-  return new GabionError(isFull ? 'STORAGE_FAILED' : 'INVALID_ARGUMENT', `cannot write ${what} to ${file}: ${REASONS[code] ?? message}`, {
-    cause,
-  })
+  return new GabionError(isFull ? 'STORAGE_FAILED' : 'INVALID_ARGUMENT', `cannot write ${file}: ${isFull ? (REASONS[code] ?? message) : message}`, { cause })
 }
 
 /**

@@ -1,6 +1,6 @@
 // Owns the one error of files that come from elsewhere.
 
-import { GabionError } from '../../errors.js'
+import { GabionError } from '../errors.js'
 
 /** The error for a file's content: says what is wrong; the caller adds which file. */
 export function damaged(what: string, cause?: unknown): GabionError {

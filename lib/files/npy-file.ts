@@ -2,7 +2,7 @@
 
 import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError, isGabionError } from '../errors.js'
-import { npyHeader, parseNpyHeader, type NpyHeader } from '../projection/formats/npy.js'
+import { npyHeader, parseNpyHeader, type NpyHeader } from './npy.js'
 import { PendingFile } from './pending-file.js'
 
 /** Room for every shape that can come: the header is written again when the rows have been counted. */

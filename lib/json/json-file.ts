@@ -1,0 +1,31 @@
+// Owns JSON files: read whole and checked to hold an object, written whole. Knows no format.
+
+import { readFile } from 'node:fs/promises'
+import { GabionError, type GabionErrorCode } from '../errors.js'
+import { writeWhole } from '../files/pending-file.js'
+import { JsonObject } from './json-object.js'
+
+/**
+ * Reads a file that holds a JSON object.
+ *
+ * @param what what it must be, such as `projection`
+ * @throws GabionError of `code` naming the file
+ */
+export async function readJson(file: string, what: string, code: GabionErrorCode = 'ARTIFACT_INVALID'): Promise<JsonObject> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError(code, `cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause })
+  }
+  return JsonObject.parse(text, { source: file, code, what: `a ${what}` })
+}
+
+/**
+ * Writes a value as JSON; the file appears whole or not at all.
+ *
+ * @throws GabionError as {@link writeWhole}
+ */
+export async function writeJson(file: string, value: object): Promise<void> {
+  await writeWhole(file, `${JSON.stringify(value, null, 2)}\n`)
+}
