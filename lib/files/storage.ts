@@ -33,7 +33,11 @@ export function storageFailure(error: unknown, path: string, remedy: string): un
 export function writeFailure(cause: unknown, file: string): GabionError {
   const { code = '', message } = cause as NodeJS.ErrnoException
   const isFull = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code)
-  return new GabionError(isFull ? 'STORAGE_FAILED' : 'INVALID_ARGUMENT', `cannot write ${file}: ${isFull ? (REASONS[code] ?? message) : message}`, { cause })
+  return new GabionError(
+    isFull ? 'STORAGE_FAILED' : 'INVALID_ARGUMENT',
+    `cannot write ${file}: ${isFull ? (REASONS[code] ?? message) : message}`,
+    { cause },
+  )
 }
 
 /**

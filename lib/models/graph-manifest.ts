@@ -112,7 +112,9 @@ export async function readGraphManifest(folder: string): Promise<GraphManifest |
   if (manifest === null) return null
   if (manifest.fields.format !== GRAPH_MANIFEST_FORMAT) throw manifest.wrong('format', `'${GRAPH_MANIFEST_FORMAT}'`)
   const converter = manifest.object('converter')
-  const graphs = manifest.list('graphs').map((entry, index) => readGraph(configObject(`${manifest.source} › graph ${String(index)}`, entry)))
+  const graphs = manifest
+    .list('graphs')
+    .map((entry, index) => readGraph(configObject(`${manifest.source} › graph ${String(index)}`, entry)))
   if (graphs.length === 0) throw new GabionError('MODEL_INVALID', `${manifest.source} lists no graphs`)
   return {
     format: GRAPH_MANIFEST_FORMAT,

@@ -62,8 +62,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
  * @throws GabionError `MODEL_INVALID`
  */
 export async function readSelfTest(folder: string, dimensions: number): Promise<SelfTest | null> {
-  const file =
-    (await readConfigIfPresent(folder, SELF_TEST)) ?? (await readConfigIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
+  const file = (await readConfigIfPresent(folder, SELF_TEST)) ?? (await readConfigIfPresent(folder, join(GRAPH_FOLDER, SELF_TEST)))
   if (file === null) return null
   const vector = file.encoded('vector', Float32Array, dimensions)
   const bounds = file.object('minimumCosine')

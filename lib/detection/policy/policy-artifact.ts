@@ -26,7 +26,11 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
     role:
       role === null
         ? null
-        : { threshold: role.threshold, alert: role.alert, ...(role.prompt !== null && { prompt: encodeNumbers(Float32Array.from(role.prompt)) }) },
+        : {
+            threshold: role.threshold,
+            alert: role.alert,
+            ...(role.prompt !== null && { prompt: encodeNumbers(Float32Array.from(role.prompt)) }),
+          },
     dimensions: policies[0]?.head.dimensions ?? 0,
     policies: policies.map(({ name, statement, examples, threshold, head }) => ({
       name,
