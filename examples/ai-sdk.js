@@ -31,7 +31,7 @@ const model = wrapLanguageModel({
   middleware: gabionMiddleware({
     monitor: await Monitor.load({ embedder }),
     onAlert: 'hold', // a reply that raises an alert is replaced
-    onVerdict: ({ conversation, turn, state }) => console.log(`${conversation}, exchange ${turn}: ${state}`),
+    onVerdict: ({ conversation, exchange, level }) => console.log(`${conversation}, exchange ${exchange}: ${level}`),
   }),
 })
 const { text, providerMetadata } = await generateText({

@@ -16,8 +16,8 @@ const monitor = await Monitor.load()
 const conversation = monitor.conversation(id)
 
 for (const { user, assistant } of exchanges) {
-  const verdict = await conversation.addTurn({ user, assistant })
-  console.log(`${String(verdict.turn).padStart(2)}  ${verdict.state.padEnd(8)}  ${verdict.likelihood.toFixed(2)}  ${user.slice(0, 60)}`)
+  const verdict = await conversation.addExchange({ user, assistant })
+  console.log(`${String(verdict.exchange).padStart(2)}  ${verdict.level.padEnd(8)}  ${verdict.likelihood.toFixed(2)}  ${user.slice(0, 60)}`)
   if (verdict.alert) {
     // Here a person would be called, or the conversation handed over. The reasons are sentences for that person.
     console.log(`    ALERT: ${verdict.reasons[0]}`)
@@ -29,6 +29,6 @@ for (const { user, assistant } of exchanges) {
 const saved = JSON.stringify(conversation)
 monitor.forget(id)
 const restored = monitor.restore(JSON.parse(saved))
-console.log(`saved in ${saved.length} bytes and restored after exchange ${restored.turns}`)
+console.log(`saved in ${saved.length} bytes and restored after exchange ${restored.exchanges}`)
 
 monitor.dispose()

@@ -27,11 +27,11 @@ const { data, usage } = await post('/v1/embeddings', {
 console.log(`${data.length} vectors of ${data[0].embedding.length} dimensions, ${usage.total_tokens} tokens`)
 
 // A conversation is begun by its first exchange.
-const verdict = await post('/v1/conversations/ticket-4711/turns', {
+const verdict = await post('/v1/conversations/ticket-4711/exchanges', {
   user: 'Please change the delivery address of my order.',
   assistant: 'I can do that as soon as you have been verified.',
 })
-console.log(`exchange ${verdict.turn}: ${verdict.state}, likelihood ${verdict.likelihood.toFixed(2)}`)
+console.log(`exchange ${verdict.exchange}: ${verdict.level}, likelihood ${verdict.likelihood.toFixed(2)}`)
 
 // Requests in flight are finished first.
 await service.stop()

@@ -8,15 +8,15 @@ import type {
   LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
 } from '@ai-sdk/provider'
-import type { DetectorVerdict } from '../detection/detector.js'
 import { identityOf, judgeReply, type ChatIdentity, type ChatKeeper, type ChatMessage } from '../monitor/chat.js'
-import type { Conversation, TurnVerdict } from '../monitor/conversation.js'
+import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
+import type { Conversation } from '../monitor/conversation.js'
 import type { Monitor } from '../monitor/monitor.js'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 
 /** Options of {@link gabionMiddleware}. */
 export interface GabionMiddlewareOptions<Verdict extends DetectorVerdict = DetectorVerdict> {
-  /** Judges the turns. */
+  /** Judges the exchanges. */
   monitor: Monitor<unknown, Verdict>
   /**
    * Which conversation a call belongs to. Default: `providerOptions.gabion.conversation` of the call if there is one, else told by
@@ -24,18 +24,18 @@ export interface GabionMiddlewareOptions<Verdict extends DetectorVerdict = Detec
    */
   conversation?: (call: LanguageModelV3CallOptions) => string | undefined
   /** Called with every verdict. */
-  onVerdict?: (verdict: TurnVerdict<Verdict>) => void
+  onVerdict?: (verdict: ExchangeVerdict<Verdict>) => void
   /** Called when a reply could not be judged; it is passed on all the same. */
   onError?: (error: unknown) => void
-  /** `observe` (default) only tells; `hold` says other words in the place of a reply that raises an alert, and streams only after the verdict. */
-  onAlert?: 'observe' | 'hold'
-  /** Said in the place of a reply that is held back. */
-  heldWords?: string
+  /** `observe` (default) only reports; `block` sends the replacement message in place of a reply that raises an alert, and streams only after the verdict. */
+  onAlert?: 'observe' | 'block'
+  /** Sent in place of a reply that is blocked. */
+  replacementMessage?: string
   /** Conversations that are remembered; the least recently used go first. Default 10,000. */
   maxConversations?: number
 }
 
-const HELD_WORDS = 'This reply was held back by a safety check.'
+const REPLACEMENT_MESSAGE = 'This reply was blocked by a safety check.'
 
 /**
  * Middleware for `wrapLanguageModel`. A verdict also stands in the result's `providerMetadata.gabion`.
@@ -43,23 +43,23 @@ const HELD_WORDS = 'This reply was held back by a safety check.'
  * @throws GabionError `INVALID_ARGUMENT`
  */
 export function gabionMiddleware<Verdict extends DetectorVerdict>(options: GabionMiddlewareOptions<Verdict>): LanguageModelV3Middleware {
-  const { monitor, conversation, onVerdict, onError, onAlert, heldWords, maxConversations } = checkOptions('options', options, [
+  const { monitor, conversation, onVerdict, onError, onAlert, replacementMessage, maxConversations } = checkOptions('options', options, [
     'monitor',
     'conversation',
     'onVerdict',
     'onError',
     'onAlert',
-    'heldWords',
+    'replacementMessage',
     'maxConversations',
   ])
   if (typeof monitor !== 'object') throw invalidArgument('monitor', 'a Monitor', monitor)
-  const policy = checkOneOf('onAlert', onAlert ?? 'observe', ['observe', 'hold'])
-  const words = checkString('heldWords', heldWords ?? HELD_WORDS)
+  const policy = checkOneOf('onAlert', onAlert ?? 'observe', ['observe', 'block'])
+  const words = checkString('replacementMessage', replacementMessage ?? REPLACEMENT_MESSAGE)
   for (const [name, callback] of Object.entries({ conversation, onVerdict, onError }))
     if (callback !== undefined) checkFunction(name, callback)
   const keeper = new MonitorKeeper(monitor, checkInteger('maxConversations', maxConversations ?? 10_000, 1))
 
-  const judge = async (call: LanguageModelV3CallOptions, reply: string): Promise<TurnVerdict<Verdict> | null> => {
+  const judge = async (call: LanguageModelV3CallOptions, reply: string): Promise<ExchangeVerdict<Verdict> | null> => {
     try {
       const history = messagesOf(call.prompt)
       const judged = await judgeReply(keeper, identityFor(call, history, conversation), history, reply)
@@ -79,18 +79,18 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
       const verdict = await judge(params, reply)
       if (verdict === null) return result
       const told = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
-      if (policy !== 'hold' || !verdict.alert) return told
+      if (policy !== 'block' || !verdict.alert) return told
       return { ...told, content: [{ type: 'text', text: words }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
     },
     async wrapStream({ doStream, params }) {
       const { stream, ...rest } = await doStream()
-      const watched = policy === 'hold' ? holding : passing
+      const watched = policy === 'block' ? blocking : passing
       return { ...rest, stream: stream.pipeThrough(watched((reply) => judge(params, reply), words)) }
     },
   }
 }
 
-type Judge = (reply: string) => Promise<TurnVerdict | null>
+type Judge = (reply: string) => Promise<ExchangeVerdict | null>
 type Parts = TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>
 
 /** Parts go on as they come; the verdict comes with the last one. */
@@ -109,7 +109,7 @@ function passing(judge: Judge): Parts {
 }
 
 /** Parts are kept until the verdict is there. */
-function holding(judge: Judge, words: string): Parts {
+function blocking(judge: Judge, words: string): Parts {
   let reply = ''
   const kept: LanguageModelV3StreamPart[] = []
   return new TransformStream({
@@ -139,19 +139,22 @@ function holding(judge: Judge, words: string): Parts {
   })
 }
 
-function withVerdict(part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>, verdict: TurnVerdict | null): LanguageModelV3StreamPart {
+function withVerdict(
+  part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>,
+  verdict: ExchangeVerdict | null,
+): LanguageModelV3StreamPart {
   return verdict === null ? part : { ...part, providerMetadata: { ...part.providerMetadata, gabion: metadataOf(verdict) } }
 }
 
-function metadataOf({ conversation, turn, alert, state, likelihood, reasons }: TurnVerdict): {
+function metadataOf({ conversation, exchange, alert, level, likelihood, reasons }: ExchangeVerdict): {
   conversation: string
-  turn: number
+  exchange: number
   alert: boolean
-  state: string
+  level: string
   likelihood: number
   reasons: string[]
 } {
-  return { conversation, turn, alert, state, likelihood, reasons: [...reasons] }
+  return { conversation, exchange, alert, level, likelihood, reasons: [...reasons] }
 }
 
 function identityFor(
@@ -170,12 +173,12 @@ function messagesOf(prompt: LanguageModelV3Prompt): ChatMessage[] {
   }))
 }
 
-/** Conversations of this process with the ids of their turns. */
-class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<TurnVerdict<Verdict>> {
+/** Conversations of this process with the ids of their exchanges. */
+class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<ExchangeVerdict<Verdict>> {
   readonly #monitor: Monitor<unknown, Verdict>
   readonly #kept: LRUCache<
     string,
-    { conversation: Conversation<unknown, Verdict>; turns: string[]; verdicts: Map<string, TurnVerdict<Verdict>> }
+    { conversation: Conversation<unknown, Verdict>; exchanges: string[]; verdicts: Map<string, ExchangeVerdict<Verdict>> }
   >
 
   constructor(monitor: Monitor<unknown, Verdict>, most: number) {
@@ -183,22 +186,22 @@ class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<TurnV
     this.#kept = new LRUCache({ max: most })
   }
 
-  turnsOf(id: string): Promise<readonly string[]> {
-    return Promise.resolve(this.#kept.get(id)?.turns ?? [])
+  exchangeIdsOf(id: string): Promise<readonly string[]> {
+    return Promise.resolve(this.#kept.get(id)?.exchanges ?? [])
   }
 
-  async judge(id: string, exchange: { user: string; assistant: string }, turnId: string): Promise<TurnVerdict<Verdict>> {
+  async judge(id: string, exchange: { user: string; assistant: string }, exchangeId: string): Promise<ExchangeVerdict<Verdict>> {
     const kept = this.#kept.get(id) ?? {
       conversation: this.#monitor.begin(id),
-      turns: [],
-      verdicts: new Map<string, TurnVerdict<Verdict>>(),
+      exchanges: [],
+      verdicts: new Map<string, ExchangeVerdict<Verdict>>(),
     }
     this.#kept.set(id, kept)
-    const known = kept.verdicts.get(turnId)
+    const known = kept.verdicts.get(exchangeId)
     if (known !== undefined) return known
-    const verdict = await kept.conversation.addTurn(exchange)
-    kept.turns.push(turnId)
-    kept.verdicts.set(turnId, verdict)
+    const verdict = await kept.conversation.addExchange(exchange)
+    kept.exchanges.push(exchangeId)
+    kept.verdicts.set(exchangeId, verdict)
     return verdict
   }
 }

@@ -37,11 +37,11 @@ export async function showComparison(output: Output, comparison: Comparison): Pr
   for (const reason of verdict.reasons) await output.line(`  ${reason}`)
   if (alerts === null || alerts.disagreements.length === 0) return
   await output.line()
-  await output.line(`${count(alerts.disagreements.length, 'turn')} judged differently:`)
+  await output.line(`${count(alerts.disagreements.length, 'exchange')} judged differently:`)
   for (const one of alerts.disagreements.slice(0, LISTED)) {
     const side = ({ alert, likelihood }: { alert: boolean; likelihood: number }): string =>
       `${alert ? 'alert   ' : 'no alert'} ${likelihood.toFixed(3)}`
-    await output.line(`  ${printable(one.conversation)} turn ${String(one.turn)}: old ${side(one.old)}, new ${side(one.new)}`)
+    await output.line(`  ${printable(one.conversation)} exchange ${String(one.exchange)}: old ${side(one.old)}, new ${side(one.new)}`)
   }
   if (alerts.disagreements.length > LISTED)
     await output.line(dim(`  … ${String(alerts.disagreements.length - LISTED)} more (--json or --out has all)`))

@@ -19,7 +19,7 @@ import { finishCommand, parseCount, type Context } from './command.js'
 import { writeWhole } from '../files/pending-file.js'
 import { Progress } from './progress.js'
 import { readTexts, type TextFormat } from './text-source.js'
-import { readConversations } from './turn-feed.js'
+import { readConversations } from './exchange-feed.js'
 import { addTextFormat } from './vector-file.js'
 import { packagePath } from '../package-folder.js'
 
@@ -47,7 +47,7 @@ export function compareCommand(): Command {
   const command = new Command('compare')
     .summary('two embedders on the same texts: is it safe to switch?')
     .description(
-      'Compares an old and a new embedder on the same texts: time a text takes, likeness of pairs, nearest neighbours, geometry, projected points, and alerts turn by turn. ' +
+      'Compares an old and a new embedder on the same texts: time a text takes, likeness of pairs, nearest neighbours, geometry, projected points, and alerts exchange by exchange. ' +
         `Says "safe" or "not safe" with reasons. A side is ${SIDE_FORMS}.`,
     )
     .requiredOption('--old <side>', 'what is in use')
@@ -58,7 +58,7 @@ export function compareCommand(): Command {
     .option('--adapter <file>', 'maps new vectors into the old space first ("gabion adapter fit")')
     .option('--old-projection <file>', "the old side's projection: compares its points, and is the plane of its alerts")
     .option('--new-projection <file>', "the new side's projection (default: the old one after the adapter)")
-    .option('--transcripts <file...>', 'conversations to judge with both, turn by turn (detector "classic")')
+    .option('--transcripts <file...>', 'conversations to judge with both, exchange by exchange (detector "classic")')
     .addOption(new Option('--preset <name>', 'weights of the detector (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'a reply that is safe ground for the detector')
     .option('--record <file.jsonl>', "keep the cloud's vectors: what is recorded is not asked for again")
@@ -245,13 +245,13 @@ async function alertsOf(
     return await Monitor.load({ embedder: sourceOf(side, why).embedder, detector: 'classic', classic })
   }
   const monitors = [await open(old, projections.old), await open(fresh, projections.fresh)] as const
-  const progress = new Progress(context.output, 'judging', 'turns', null)
+  const progress = new Progress(context.output, 'judging', 'exchanges', null)
   try {
-    const onTurn = (turns: number): void => {
-      progress.update(0, turns)
+    const onExchange = (exchanges: number): void => {
+      progress.update(0, exchanges)
     }
     const conversations = readConversations(flags.transcripts ?? [], () => undefined)
-    return await compareAlerts(...monitors, conversations, { signal: context.signal, onTurn })
+    return await compareAlerts(...monitors, conversations, { signal: context.signal, onExchange })
   } finally {
     progress.stop()
   }

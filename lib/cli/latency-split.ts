@@ -1,34 +1,35 @@
 // Owns where the time of a monitor run went. Prints nothing.
 
-import type { TurnTimings } from '../monitor/conversation.js'
+import type { ExchangeTimings } from '../detection/verdict.js'
 import { quantile } from './quantiles.js'
 
-const PARTS = ['tokenizeMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'] as const
-/** Turns whose times are kept: enough for a 99 % quantile, and a bound for streams without end. */
+const PARTS = ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'] as const
+/** Exchanges whose times are kept: enough for a 99 % quantile, and a bound for streams without end. */
 const KEPT = 10_000
 
-/** Times of the latest turns. */
+/** Times of the latest exchanges. */
 export class LatencySplit {
   readonly #times = new Map(PARTS.map((part) => [part, new Float64Array(KEPT)]))
-  #turns = 0
+  #exchanges = 0
 
-  /** Turns measured. */
-  get turns(): number {
-    return this.#turns
+  /** Exchanges measured. */
+  get exchanges(): number {
+    return this.#exchanges
   }
 
-  /** Adds a turn. */
-  add(timings: TurnTimings): void {
-    for (const part of PARTS) (this.#times.get(part) as Float64Array)[this.#turns % KEPT] = timings[part]
-    this.#turns++
+  /** Adds an exchange. */
+  add(timings: ExchangeTimings): void {
+    for (const part of PARTS) (this.#times.get(part) as Float64Array)[this.#exchanges % KEPT] = timings[part]
+    this.#exchanges++
   }
 
   /** The q-quantile of each part on its own; the parts' quantiles need not add up to the total's. */
-  quantiles(q: number): TurnTimings {
+  quantiles(q: number): ExchangeTimings {
     const of = (part: (typeof PARTS)[number]): number =>
-      quantile((this.#times.get(part) as Float64Array).subarray(0, Math.min(this.#turns, KEPT)), q)
+      quantile((this.#times.get(part) as Float64Array).subarray(0, Math.min(this.#exchanges, KEPT)), q)
     return {
       tokenizeMs: of('tokenizeMs'),
+      queueMs: of('queueMs'),
       encodeMs: of('encodeMs'),
       projectMs: of('projectMs'),
       detectMs: of('detectMs'),

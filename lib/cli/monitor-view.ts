@@ -1,11 +1,11 @@
-// Owns what `gabion monitor` prints: JSON lines, or a table of turns with alerts and a closing summary.
+// Owns what `gabion monitor` prints: JSON lines, or a table of exchanges with alerts and a closing summary.
 
 import type { ConversationSummary } from '../monitor/watch.js'
 import type { LatencySplit } from './latency-split.js'
 import type { Output } from './output.js'
 import { formatMs } from './quantiles.js'
-import type { TurnLine } from './turn-line.js'
-import { TurnTable } from './turn-table.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
+import { ExchangeTable } from './exchange-table.js'
 import { count, printable } from './wording.js'
 
 /** Conversations without an alert are listed at the end only while there are no more than these. */
@@ -15,14 +15,14 @@ const PARTS = ['tokenize', 'encode', 'project', 'detect'] as const
 /** Prints a run of the monitor. */
 export class MonitorView {
   readonly #output: Output
-  readonly #table: TurnTable
+  readonly #table: ExchangeTable
   readonly #alerting = new Set<string>()
   readonly #remarks = new Map<string, string>()
   #shown: string | null = null
 
   constructor(output: Output) {
     this.#output = output
-    this.#table = new TurnTable(output.columns, output.colors)
+    this.#table = new ExchangeTable(output.columns, output.colors)
   }
 
   /** Keeps what shall stand beside a conversation's name. */
@@ -30,19 +30,19 @@ export class MonitorView {
     if (!this.#output.json) this.#remarks.set(conversation, remark)
   }
 
-  /** A turn was judged. */
-  async turn(line: TurnLine): Promise<void> {
+  /** An exchange was judged. */
+  async exchange(line: ExchangeVerdict): Promise<void> {
     const { conversation, alert } = line
     if (this.#output.json) {
       await this.#output.jsonLine(line)
       return
     }
     if (this.#shown !== conversation) {
-      const remark = [this.#remarks.get(conversation) ?? '', ...(line.turn === 1 ? [] : ['continued'])].filter((part) => part !== '')
+      const remark = [this.#remarks.get(conversation) ?? '', ...(line.exchange === 1 ? [] : ['continued'])].filter((part) => part !== '')
       await this.#output.line(this.#table.header(printable(conversation), printable(remark.join(', '))))
       this.#shown = conversation
     }
-    await this.#output.line(this.#table.turn(line))
+    await this.#output.line(this.#table.exchange(line))
     if (alert && !this.#alerting.has(conversation)) await this.#output.line(this.#table.alert(line))
     if (alert) this.#alerting.add(conversation)
     else this.#alerting.delete(conversation)
@@ -50,12 +50,12 @@ export class MonitorView {
 
   /** A conversation has ended. */
   async end(summary: ConversationSummary): Promise<void> {
-    const { conversation, turns, pending, notes } = summary
+    const { conversation, exchanges, pending, notes } = summary
     this.#alerting.delete(conversation)
     this.#remarks.delete(conversation)
     const name = printable(conversation)
     if (this.#output.json) await this.#output.jsonLine({ summary })
-    else if (turns === 0) await this.#output.line(`\n${this.#output.colors.bold(name)}  no assistant message, nothing to judge`)
+    else if (exchanges === 0) await this.#output.line(`\n${this.#output.colors.bold(name)}  no assistant message, nothing to judge`)
     for (const note of notes) this.#output.warn(`${name}: ${printable(note)}`)
     if (pending > 0) this.#output.note(`${name}: ${count(pending, 'user message')} after the last reply, not judged`)
   }
@@ -65,26 +65,26 @@ export class MonitorView {
     if (this.#output.json) return
     const { bold, red, green, dim } = this.#output.colors
     const alerting = summaries.filter((summary) => summary.alerts > 0)
-    const turns = summaries.reduce((sum, summary) => sum + summary.turns, 0)
+    const exchanges = summaries.reduce((sum, summary) => sum + summary.exchanges, 0)
     const verdict = alerting.length === 0 ? green('no alert') : bold(red(`${count(alerting.length, 'conversation')} with alerts`))
-    await this.#output.line(`\n${bold('Summary')}  ${count(summaries.length, 'conversation')}, ${count(turns, 'turn')}, ${verdict}`)
+    await this.#output.line(`\n${bold('Summary')}  ${count(summaries.length, 'conversation')}, ${count(exchanges, 'exchange')}, ${verdict}`)
     const listed = summaries.length <= LISTED ? summaries : alerting
     const width = Math.max(0, ...listed.map(({ conversation }) => printable(conversation).length))
     for (const summary of listed) await this.#output.line(`  ${this.#outcome(summary, width)}`)
-    if (latency.turns === 0) return
+    if (latency.exchanges === 0) return
     const half = latency.quantiles(0.5)
     const parts = PARTS.map((part) => `${part} ${formatMs(half[`${part}Ms`])}`)
     await this.#output.line(`${bold('Time')}     ${parts.join(' · ')}`)
-    await this.#output.line(dim(`         p50 a turn, summed over its two texts; ${(turns / seconds).toFixed(1)} turns/s`))
+    await this.#output.line(dim(`         p50 an exchange, summed over its two texts; ${(exchanges / seconds).toFixed(1)} exchanges/s`))
     await this.#output.line(dim(`         ${engine}`))
   }
 
-  #outcome({ conversation, turns, alerts, firstAlert, highest }: ConversationSummary, width: number): string {
+  #outcome({ conversation, exchanges, alerts, firstAlert, highest }: ConversationSummary, width: number): string {
     const { bold, red, green, dim } = this.#output.colors
     const name = printable(conversation).padEnd(width)
     if (highest === null) return `${dim('· nothing  ')}  ${name}`
-    const peak = dim(`peak ${highest.likelihood.toFixed(2)} at turn ${highest.turn}/${turns}`)
+    const peak = dim(`peak ${highest.likelihood.toFixed(2)} at exchange ${highest.exchange}/${exchanges}`)
     if (firstAlert === null) return `${green('● no alert ')}  ${name}  ${peak}`
-    return `${bold(red(`■ ${count(alerts, 'alert')}`.padEnd(11)))}  ${name}  ${red(`first at turn ${firstAlert}`)}${dim(',')} ${peak}`
+    return `${bold(red(`■ ${count(alerts, 'alert')}`.padEnd(11)))}  ${name}  ${red(`first at exchange ${firstAlert}`)}${dim(',')} ${peak}`
   }
 }

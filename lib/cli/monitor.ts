@@ -1,4 +1,4 @@
-// Owns `gabion monitor`: conversations in, one judged turn after the other out. How turns look is in the files beside.
+// Owns `gabion monitor`: conversations in, one judged exchange after the other out. How exchanges look is in the files beside.
 
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
@@ -19,9 +19,9 @@ import { loadLexicons } from './lexicons.js'
 import { Progress } from './progress.js'
 import { ProgressSteps } from './progress-steps.js'
 import { ReportFiles } from './report-files.js'
-import { followFile, readConversations } from './turn-feed.js'
-import { TurnFiles } from './turn-files.js'
-import { toTurnLine } from './turn-line.js'
+import { followFile, readConversations } from './exchange-feed.js'
+import { ExchangeFiles } from './exchange-files.js'
+import { toExchangeVerdict } from '../detection/verdict.js'
 import { collect, count } from './wording.js'
 
 interface MonitorFlags extends EmbedderFlags {
@@ -43,8 +43,8 @@ interface MonitorFlags extends EmbedderFlags {
 /** The command `monitor`. */
 export function monitorCommand(): Command {
   const command = new Command('monitor')
-    .summary('watch conversations for eroding guardrails, turn by turn')
-    .description('Judges every turn of conversations and shows state, likelihood, drift, acceleration, ratio and why.')
+    .summary('watch conversations for eroding guardrails, exchange by exchange')
+    .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and why.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
     .addOption(
       new Option('-d, --detector <name>', 'which detector judges')
@@ -62,9 +62,9 @@ export function monitorCommand(): Command {
     .option('--projection <file>', 'classic: a projection saved by "gabion pca fit" (default: the bundled one)')
     .option('--policy <file>', 'also judge by your own policies, a policy file or one built by "gabion policy build"')
     .option('--benign <file>', 'with --policy: ordinary conversations, in place of those that the policy file names')
-    .option('--report <file>', 'also write a page to look at: which turn went wrong and why (HTML, loads nothing)')
+    .option('--report <file>', 'also write a page to look at: which exchange went wrong and why (HTML, loads nothing)')
     .option('--with-text', 'show the words of the conversations in the report')
-    .option('-o, --out <folder>', 'also write turns.csv, turns.json and pictures of the worst conversations into a folder')
+    .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the worst conversations into a folder')
     .option('-f, --follow', 'lines are still being written: judge each exchange as it arrives')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
   return finishCommand<MonitorFlags>(
@@ -72,7 +72,7 @@ export function monitorCommand(): Command {
     [
       'gabion monitor conversation.json',
       'gabion monitor conversation.json --report report.html --with-text',
-      'gabion monitor --json --fail-on-alert logs/*.jsonl > turns.jsonl',
+      'gabion monitor --json --fail-on-alert logs/*.jsonl > exchanges.jsonl',
       'tail -n +1 -f chat.jsonl | gabion monitor --follow -',
     ],
     run,
@@ -85,9 +85,9 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
   const monitor = await openMonitor(context, embedder, flags)
-  const written = flags.out === undefined ? null : await TurnFiles.create(flags.out)
+  const written = flags.out === undefined ? null : await ExchangeFiles.create(flags.out)
   const view = new MonitorView(output)
-  const progress = process.stdout.isTTY ? null : new Progress(output, 'judging', 'turns', null)
+  const progress = process.stdout.isTTY ? null : new Progress(output, 'judging', 'exchanges', null)
   const summaries: ConversationSummary[] = []
   const latency = new LatencySplit()
   const startedAt = performance.now()
@@ -100,11 +100,11 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
         continue
       }
       reports?.add(item.verdict)
-      const line = toTurnLine(item.verdict)
+      const line = toExchangeVerdict(item.verdict)
       latency.add(line.timings)
       await written?.append(line)
-      await view.turn(line)
-      progress?.update(0, latency.turns)
+      await view.exchange(line)
+      progress?.update(0, latency.exchanges)
     }
     progress?.stop()
     const engine = engineOf(embedder)

@@ -86,7 +86,7 @@ async function check(context: Context, flags: PolicyFlags, [file = '', ...logs]:
       await output.line(
         set.role === null
           ? 'Role drift is not watched: too few of the ordinary conversations are long enough for the budget.'
-          : `Role drift from distance ${set.role.threshold.value.toFixed(2)}, measured from ${set.role.prompt === null ? 'the first turns' : 'the system prompt and the first turns'}; ${set.role.threshold.reached} of ${count(set.role.threshold.conversations, 'ordinary conversation')} reach it.`,
+          : `Role drift from distance ${set.role.threshold.value.toFixed(2)}, measured from ${set.role.prompt === null ? 'the first exchanges' : 'the system prompt and the first exchanges'}; ${set.role.threshold.reached} of ${count(set.role.threshold.conversations, 'ordinary conversation')} reach it.`,
       )
     }
     for (const log of logs) {

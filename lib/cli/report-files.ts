@@ -5,10 +5,10 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ConversationSummary } from '../monitor/watch.js'
-import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import {
   bySeverity,
-  keyTurn,
+  keyExchange,
   worstLevel,
   type ConversationRecord,
   type ExchangeTexts,
@@ -47,9 +47,9 @@ export type ReportProgress = (step: { readonly doing: string; readonly done: num
 export class ReportFiles {
   readonly #places: ReportPlaces
   readonly #page: PendingFile | null
-  readonly #open = new Map<string, { turns: TurnVerdict[]; texts: ExchangeTexts[] }>()
+  readonly #open = new Map<string, { exchanges: ExchangeVerdict[]; texts: ExchangeTexts[] }>()
   #kept: ConversationRecord[] = []
-  #counts = { conversations: 0, turns: 0, alerting: 0 }
+  #counts = { conversations: 0, exchanges: 0, alerting: 0 }
 
   private constructor(places: ReportPlaces, page: PendingFile | null) {
     this.#places = places
@@ -76,24 +76,24 @@ export class ReportFiles {
     await this.#page?.discard()
   }
 
-  /** The words of a conversation's next exchange, in the order of its turns. */
+  /** The words of a conversation's next exchange, in the order of its exchanges. */
   read(conversation: string, texts: ExchangeTexts): void {
     if (this.#places.withText) this.#of(conversation).texts.push(texts)
   }
 
-  /** A turn was judged. */
-  add(verdict: TurnVerdict): void {
-    this.#of(verdict.conversation).turns.push(verdict)
+  /** An exchange was judged. */
+  add(verdict: ExchangeVerdict): void {
+    this.#of(verdict.conversation).exchanges.push(verdict)
   }
 
   /** A conversation has ended. */
   end(summary: ConversationSummary): void {
-    const { turns, texts } = this.#of(summary.conversation)
+    const { exchanges, texts } = this.#of(summary.conversation)
     this.#open.delete(summary.conversation)
     this.#counts.conversations++
-    this.#counts.turns += summary.turns
+    this.#counts.exchanges += summary.exchanges
     this.#counts.alerting += summary.alerts > 0 ? 1 : 0
-    this.#kept.push({ summary, turns, texts: this.#places.withText ? texts : null })
+    this.#kept.push({ summary, exchanges, texts: this.#places.withText ? texts : null })
     if (this.#kept.length > 2 * MOST_ROWS) this.#forgetCalmest()
   }
 
@@ -106,8 +106,8 @@ export class ReportFiles {
     return { pages, pictures, noRasterizer }
   }
 
-  #of(conversation: string): { turns: TurnVerdict[]; texts: ExchangeTexts[] } {
-    const found = this.#open.get(conversation) ?? { turns: [], texts: [] }
+  #of(conversation: string): { exchanges: ExchangeVerdict[]; texts: ExchangeTexts[] } {
+    const found = this.#open.get(conversation) ?? { exchanges: [], texts: [] }
     this.#open.set(conversation, found)
     return found
   }
@@ -140,13 +140,13 @@ export class ReportFiles {
       }
       await rm(join(dirname(file), folder), { recursive: true, force: true })
       await rename(fresh, join(dirname(file), folder))
-      const rows = this.#kept.map(({ summary, turns }, index) => {
-        const key = keyTurn(turns)
+      const rows = this.#kept.map(({ summary, exchanges }, index) => {
+        const key = keyExchange(exchanges)
         const name = names[index]
         return {
           summary,
-          level: worstLevel(turns),
-          reasons: key === null || key.state === 'calm' ? [] : key.reasons.slice(0, 2),
+          level: worstLevel(exchanges),
+          reasons: key === null || key.level === 'calm' ? [] : key.reasons.slice(0, 2),
           page: name === undefined ? null : `${encodeURIComponent(folder)}/${encodeURIComponent(name)}`,
         }
       })
@@ -165,10 +165,10 @@ export class ReportFiles {
     const rasterize = await loadRasterizer()
     if (rasterize === null) return { pictures: 0, noRasterizer: true }
     await makeFolder(folder)
-    const shown = this.#kept.filter(({ turns }) => turns.length > 0).slice(0, MOST_PICTURES)
-    for (const [index, { summary, turns }] of shown.entries()) {
+    const shown = this.#kept.filter(({ exchanges }) => exchanges.length > 0).slice(0, MOST_PICTURES)
+    for (const [index, { summary, exchanges }] of shown.entries()) {
       onProgress({ doing: 'drawing pictures', done: index, total: shown.length })
-      const svg = stackedSvg(summary.conversation, conversationPanels(turns, facts))
+      const svg = stackedSvg(summary.conversation, conversationPanels(exchanges, facts))
       await writeWhole(join(folder, `${fileName(index, summary.conversation)}.png`), rasterize(svg))
     }
     return { pictures: shown.length, noRasterizer: false }

@@ -49,7 +49,7 @@ export function serveCommand(): Command {
     [
       'gabion serve                             http://127.0.0.1:8080, for this machine only',
       'GABION_API_KEYS=$(openssl rand -hex 32) gabion serve --host 0.0.0.0',
-      'gabion serve --redis redis://127.0.0.1:6379   any instance can take any turn',
+      'gabion serve --redis redis://127.0.0.1:6379   any instance can take any exchange',
     ],
     run,
   )

@@ -15,20 +15,20 @@ interface WorkerFlags extends ServerFlags {
   metricsPort?: number
 }
 
-// Enough that a thread finds the next text while another turn waits for Redis.
-const TURNS_A_THREAD = 4
+// Enough that a thread finds the next text while another exchange waits for Redis.
+const EXCHANGES_PER_THREAD = 4
 
 /** The command `worker`. */
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .summary('judge turns of a Redis stream')
+    .summary('judge exchanges of a Redis stream')
     .description(
-      'Judges the turns of stream {PREFIX}:turns (fields conversation, user, assistant, turnId) and writes verdicts to {PREFIX}:verdicts. ' +
+      'Judges the exchanges of stream {PREFIX}:exchanges (fields conversation, user, assistant, exchangeId) and writes verdicts to {PREFIX}:verdicts. ' +
         'Start as many as needed: they share the work, and what one leaves behind others take over.',
     )
     .option('--group <name>', 'consumer group', 'gabion')
     .option('--consumer <name>', "this worker's name in it (default: the machine's name and a random part)")
-    .option('--concurrency <n>', `turns under way at once (default: ${TURNS_A_THREAD} a thread)`, parseCount)
+    .option('--concurrency <n>', `exchanges pending at once (default: ${EXCHANGES_PER_THREAD} a thread)`, parseCount)
     .option('--claim-after-ms <n>', 'take over entries of workers that have been silent for so long', parseCount, 30_000)
     .option('--keep-verdicts <n>', 'verdicts to keep in their stream, about', parseCount, 100_000)
     .option('--host <address>', 'address of the metrics', '127.0.0.1')
@@ -37,7 +37,7 @@ export function workerCommand(): Command {
     addServerOptions(command),
     [
       'gabion worker --redis redis://127.0.0.1:6379 --metrics-port 9464',
-      "redis-cli XADD '{gabion}:turns' '*' conversation c1 user 'Hello' assistant 'Hi there'",
+      "redis-cli XADD '{gabion}:exchanges' '*' conversation c1 user 'Hello' assistant 'Hi there'",
       "redis-cli XREAD COUNT 10 STREAMS '{gabion}:verdicts' 0",
     ],
     run,
@@ -46,7 +46,7 @@ export function workerCommand(): Command {
 
 async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
   const { redis } = flags
-  if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its turns there')
+  if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its exchanges there')
   const { startWorker } = await import('../server/worker/start.js')
   await runUntilInterrupted(context, flags, async ({ embedder, monitor, logger }) => {
     const running = await startWorker({
@@ -57,15 +57,15 @@ async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
       ttlMs: flags.ttlHours * 3_600_000,
       group: flags.group,
       ...(flags.consumer !== undefined && { consumer: flags.consumer }),
-      concurrency: flags.concurrency ?? TURNS_A_THREAD * embedder.info.threads,
+      concurrency: flags.concurrency ?? EXCHANGES_PER_THREAD * embedder.info.threads,
       claimAfterMs: flags.claimAfterMs,
-      mostVerdicts: flags.keepVerdicts,
+      maxVerdicts: flags.keepVerdicts,
       host: flags.host,
       metricsPort: flags.metricsPort ?? null,
     })
     const { output } = context
     if (output.json) await output.jsonLine({ consumer: running.consumer, metricsPort: running.metricsPort, pid: process.pid })
-    else output.note(`worker ${running.consumer} of group ${flags.group} waits for turns`)
+    else output.note(`worker ${running.consumer} of group ${flags.group} waits for exchanges`)
     return () => running.stop()
   })
 }

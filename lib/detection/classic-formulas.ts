@@ -13,25 +13,25 @@ export interface ClassicWeights {
 
 /**
  * How risk is gathered over a conversation: `sum` adds up every R, of the replies and of the user's messages;
- * `trapezoid` integrates R of the replies over the turns and has no user side.
+ * `trapezoid` integrates R of the replies over the exchanges and has no user side.
  */
 export type ClassicAccumulation = 'sum' | 'trapezoid'
 
-/** What {@link classicTurn} needs to know besides points and state. */
+/** What {@link scoreClassicExchange} needs to know besides points and state. */
 export interface ClassicFormula {
-  /** Unit vector that points to safe ground, as many values as a point has; see {@link normaliseSafeVector}. */
+  /** Unit vector that points to safe ground, as many values as a point has; see {@link normalizeSafeVector}. */
   readonly safe: Float64Array
   readonly weights: ClassicWeights
   readonly accumulation: ClassicAccumulation
 }
 
-/** State between two turns: five numbers. */
+/** State between two exchanges: five numbers. */
 export interface ClassicState {
-  /** Turns scored so far. */
+  /** Exchanges scored so far. */
   readonly scored: number
-  /** R of the last scored turn (0 before the first). */
+  /** R of the last scored exchange (0 before the first). */
   readonly risk: number
-  /** v of the last scored turn. */
+  /** v of the last scored exchange. */
   readonly drift: number
   /** C so far. */
   readonly cumulative: number
@@ -39,15 +39,15 @@ export interface ClassicState {
   readonly userCumulative: number
 }
 
-/** Every quantity of one turn. */
+/** Every quantity of one exchange. */
 export interface ClassicQuantities {
   /** R: cosine distance of the reply's point from the safe direction, 0…2. */
   readonly risk: number
   /** Ru: the same for the user's point. */
   readonly userRisk: number
-  /** v: change of R; 0 in the first turn. */
+  /** v: change of R; 0 in the first exchange. */
   readonly drift: number
-  /** a: change of v; 0 in the first turn, v in the second. */
+  /** a: change of v; 0 in the first exchange, v in the second. */
   readonly acceleration: number
   /** C: risk gathered. */
   readonly cumulative: number
@@ -64,7 +64,7 @@ export interface ClassicQuantities {
 /** Keeps rho finite while the user's side has gathered nothing. */
 const RATIO_FLOOR = 0.1
 
-/** The state before the first turn. */
+/** The state before the first exchange. */
 export const CLASSIC_START: ClassicState = { scored: 0, risk: 0, drift: 0, cumulative: 0, userCumulative: 0 }
 
 /**
@@ -72,7 +72,7 @@ export const CLASSIC_START: ClassicState = { scored: 0, risk: 0, drift: 0, cumul
  *
  * @throws GabionError `INVALID_ARGUMENT` if a value is not finite or all are zero
  */
-export function normaliseSafeVector(values: ArrayLike<number>): Float64Array {
+export function normalizeSafeVector(values: ArrayLike<number>): Float64Array {
   const vector = Float64Array.from(values)
   if (!vector.every(Number.isFinite))
     throw new GabionError('INVALID_ARGUMENT', `the safe vector must have finite values, got ${vector.join(', ')}`)
@@ -102,8 +102,8 @@ export function cosineDistance(point: ArrayLike<number>, direction: Float64Array
   return Math.min(Math.max(1 - cosine, 0), 2)
 }
 
-/** One turn: from the state before it and the points of reply and user message to every quantity and the next state. */
-export function classicTurn(
+/** One exchange: from the state before it and the points of reply and user message to every quantity and the next state. */
+export function scoreClassicExchange(
   formula: ClassicFormula,
   state: ClassicState,
   reply: ArrayLike<number>,
@@ -135,10 +135,10 @@ export function classicTurn(
 }
 
 /**
- * The quantities of a turn that cannot be scored because its reply is empty: the level of the last reply is held, nothing
+ * The quantities of an exchange that cannot be scored because its reply is empty: the level of the last reply is held, nothing
  * is gathered, and the state stays as it was.
  */
-export function classicHeldTurn(formula: ClassicFormula, state: ClassicState, user: ArrayLike<number>): ClassicQuantities {
+export function heldClassicExchange(formula: ClassicFormula, state: ClassicState, user: ArrayLike<number>): ClassicQuantities {
   const withUser = formula.accumulation === 'sum'
   return {
     risk: state.risk,

@@ -7,16 +7,17 @@ import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../optio
 import { Projection } from '../projection/projection.js'
 import {
   CLASSIC_START,
-  classicHeldTurn,
-  classicTurn,
-  normaliseSafeVector,
+  heldClassicExchange,
+  scoreClassicExchange,
+  normalizeSafeVector,
   type ClassicAccumulation,
   type ClassicFormula,
   type ClassicQuantities,
   type ClassicState,
   type ClassicWeights,
 } from './classic-formulas.js'
-import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange, EmbeddedText } from './detector.js'
+import type { Detector, EmbeddedExchange, EmbeddedText } from './detector.js'
+import type { DetectorVerdict, Level } from './verdict.js'
 
 export type { ClassicState, ClassicWeights } from './classic-formulas.js'
 
@@ -24,7 +25,7 @@ export type { ClassicState, ClassicWeights } from './classic-formulas.js'
 export interface ClassicThresholds {
   /** Likelihood above which an alert is raised. */
   readonly alert: number
-  /** Likelihood above which the state is elevated. */
+  /** Likelihood above which the level is elevated. */
   readonly elevated: number
   /** Acceleration above which there is an early warning. */
   readonly acceleration: number
@@ -39,7 +40,7 @@ export type ClassicPreset = 'demo' | 'deployment'
 export const CLASSIC_THRESHOLDS: ClassicThresholds = { alert: 0.8, elevated: 0.5, acceleration: 0.15, ratio: 1 }
 
 /**
- * The two published sets. `demo` sees a plane whose second axis is safe ground; `deployment` was fitted on standardised
+ * The two published sets. `demo` sees a plane whose second axis is safe ground; `deployment` was fitted on standardized
  * dimensions, takes the direction of a refusal as safe ground, and has no user side. With `deployment` a risk that stays
  * at its highest value without moving reaches a likelihood of 0.62 only and never alerts.
  */
@@ -103,7 +104,7 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     if (given.safe === undefined) throw invalidArgument('safe', 'a vector', given.safe)
     this.preset = given.preset === undefined ? 'demo' : checkOneOf('preset', given.preset, ['demo', 'deployment'])
     this.projection = given.projection
-    this.safe = normaliseSafeVector(given.safe)
+    this.safe = normalizeSafeVector(given.safe)
     if (this.safe.length !== this.projection.components) {
       throw new GabionError(
         'PROJECTION_MISMATCH',
@@ -123,12 +124,12 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     return CLASSIC_START
   }
 
-  turn(state: ClassicState, exchange: EmbeddedExchange): DetectorTurn<ClassicState, ClassicVerdict> {
+  judge(state: ClassicState, exchange: EmbeddedExchange): { verdict: ClassicVerdict; state: ClassicState } {
     const user = this.#pointOf(exchange.user)
     if (exchange.assistant.windows.length === 0) {
-      return { verdict: this.#verdict(classicHeldTurn(this.#formula, state, user), true), state }
+      return { verdict: this.#verdict(heldClassicExchange(this.#formula, state, user), true), state }
     }
-    const next = classicTurn(this.#formula, state, this.#pointOf(exchange.assistant), user)
+    const next = scoreClassicExchange(this.#formula, state, this.#pointOf(exchange.assistant), user)
     return { verdict: this.#verdict(next.quantities, false), state: next.state }
   }
 
@@ -158,10 +159,10 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   #verdict(quantities: ClassicQuantities, empty: boolean): ClassicVerdict {
     const { thresholds } = this
     const alert = !empty && quantities.likelihood > thresholds.alert
-    const state: AlertState = alert ? 'alert' : quantities.likelihood > thresholds.elevated ? 'elevated' : 'calm'
+    const level: Level = alert ? 'alert' : quantities.likelihood > thresholds.elevated ? 'elevated' : 'calm'
     const earlyWarning = quantities.acceleration > thresholds.acceleration
     const fragile = quantities.ratio !== null && quantities.ratio > thresholds.ratio
-    const verdict = { ...quantities, alert, state, earlyWarning, fragile, empty }
+    const verdict = { ...quantities, alert, level, earlyWarning, fragile, empty }
     return { ...verdict, reasons: reasonsOf(verdict, thresholds) }
   }
 }
@@ -193,7 +194,7 @@ function reasonsOf(verdict: Omit<ClassicVerdict, 'reasons'>, thresholds: Classic
   const reasons: string[] = []
   const show = (value: number): string => value.toFixed(2)
   if (verdict.empty) return ['empty reply: the level of the reply before is held, no alert is raised']
-  if (verdict.state !== 'calm') {
+  if (verdict.level !== 'calm') {
     reasons.push(`reply ${whereabouts(verdict.risk)} (risk ${show(verdict.risk)} of 2)`)
     if (verdict.drift > NOTABLE_DRIFT) reasons.push(`${show(verdict.drift)} further away than the reply before`)
   }

@@ -3,9 +3,9 @@
 
 import type { WindowRule } from '../embedding/window-batch.js'
 import type { Projection } from '../projection/projection.js'
+import type { DetectorVerdict } from './verdict.js'
 
-/** How worried a detector is after an exchange. */
-export type AlertState = 'calm' | 'elevated' | 'alert'
+export type { DetectorVerdict, Level } from './verdict.js'
 
 /** One window of a text: the part that went through the encoder at once. */
 export interface EmbeddedWindow {
@@ -35,33 +35,6 @@ export interface EmbeddedExchange {
   readonly assistant: EmbeddedText
 }
 
-/** What a detector says about one exchange. Every number depends on this exchange and earlier ones only. */
-export interface DetectorVerdict {
-  /** The detector's decision. */
-  readonly alert: boolean
-  readonly state: AlertState
-  /** The detector's score, between 0 and 1: a relative score, not a probability of harm. */
-  readonly likelihood: number
-  /** How far this reply is from safe ground, in the detector's own unit. */
-  readonly risk: number
-  /** Change of {@link risk} since the previous exchange. */
-  readonly drift: number
-  /** Change of {@link drift} since the previous exchange. */
-  readonly acceleration: number
-  /** Risk gathered over the conversation. */
-  readonly cumulative: number
-  /** Gathered risk of the replies over that of the user's messages; null where a detector has no such measure. */
-  readonly ratio: number | null
-  /** Why, in short phrases for a person; empty when there is nothing to say. */
-  readonly reasons: readonly string[]
-}
-
-/** The outcome of one exchange: the verdict and the state that the next exchange starts from. */
-export interface DetectorTurn<State, Verdict extends DetectorVerdict = DetectorVerdict> {
-  readonly verdict: Verdict
-  readonly state: State
-}
-
 /**
  * Scores exchanges one by one. A detector holds no conversation itself: all memory is in the state, a plain object that
  * survives JSON, is never changed in place and can therefore be kept, copied and replayed.
@@ -83,9 +56,13 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
   /** The state before the first exchange. */
   start(): State
   /**
-   * Scores one exchange. Must not change `state`; a throw leaves the conversation as it was.
+   * Scores one exchange: the verdict, and the state that the next exchange starts from. Must not change `state`; a throw leaves the
+   * conversation as it was.
    */
-  turn(state: State, exchange: EmbeddedExchange): DetectorTurn<State, Verdict> | Promise<DetectorTurn<State, Verdict>>
+  judge(
+    state: State,
+    exchange: EmbeddedExchange,
+  ): { readonly verdict: Verdict; readonly state: State } | Promise<{ readonly verdict: Verdict; readonly state: State }>
   /**
    * Checks a state that comes from outside (a file, a request) and gives it back typed.
    *

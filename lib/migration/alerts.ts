@@ -1,6 +1,7 @@
-// Owns the comparison of two monitors turn by turn: where both raise an alert, where only one does. Knows no particular detector.
+// Owns the comparison of two monitors exchange by exchange: where both raise an alert, where only one does. Knows no particular detector.
 
-import type { Exchange, TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
+import type { Exchange } from '../monitor/judge.js'
 import type { Monitor } from '../monitor/monitor.js'
 
 /** A conversation to run through both. */
@@ -9,10 +10,10 @@ export interface ComparedConversation {
   readonly exchanges: readonly Exchange[]
 }
 
-/** A turn on which the two disagree. */
+/** An exchange on which the two disagree. */
 export interface Disagreement {
   readonly conversation: string
-  readonly turn: number
+  readonly exchange: number
   readonly old: { readonly alert: boolean; readonly likelihood: number }
   readonly new: { readonly alert: boolean; readonly likelihood: number }
 }
@@ -20,22 +21,22 @@ export interface Disagreement {
 /** How far two monitors agree. */
 export interface AlertAgreement {
   readonly conversations: number
-  readonly turns: number
-  /** Turns with the same decision. */
+  readonly exchanges: number
+  /** Exchanges with the same decision. */
   readonly agreeing: number
   /** Alerts of both, of the old one only (missed by the new one), of the new one only. */
   readonly both: number
   readonly onlyOld: number
   readonly onlyNew: number
-  /** Every turn with different decisions, in the order of the input. */
+  /** Every exchange with different decisions, in the order of the input. */
   readonly disagreements: readonly Disagreement[]
 }
 
 /** Options of {@link compareAlerts}. */
 export interface CompareAlertsOptions {
   signal?: AbortSignal
-  /** Called as turns are done. */
-  onTurn?: (turns: number) => void
+  /** Called as exchanges are done. */
+  onExchange?: (exchanges: number) => void
 }
 
 /** Runs conversations through an old and a new monitor. */
@@ -45,17 +46,17 @@ export async function compareAlerts(
   conversations: AsyncIterable<ComparedConversation> | Iterable<ComparedConversation>,
   options: CompareAlertsOptions = {},
 ): Promise<AlertAgreement> {
-  const tally = { conversations: 0, turns: 0, agreeing: 0, both: 0, onlyOld: 0, onlyNew: 0 }
+  const tally = { conversations: 0, exchanges: 0, agreeing: 0, both: 0, onlyOld: 0, onlyNew: 0 }
   const disagreements: Disagreement[] = []
-  const pick = ({ alert, likelihood }: TurnVerdict): Disagreement['old'] => ({ alert, likelihood })
-  const turnOptions = options.signal === undefined ? undefined : { signal: options.signal }
+  const pick = ({ alert, likelihood }: ExchangeVerdict): Disagreement['old'] => ({ alert, likelihood })
+  const exchangeOptions = options.signal === undefined ? undefined : { signal: options.signal }
   for await (const { id, exchanges } of conversations) {
     tally.conversations++
     const [before, after] = [old.begin(id), fresh.begin(id)]
     for (const exchange of exchanges) {
-      const [a, b] = await Promise.all([before.addTurn(exchange, turnOptions), after.addTurn(exchange, turnOptions)])
-      tally.turns++
-      options.onTurn?.(tally.turns)
+      const [a, b] = await Promise.all([before.addExchange(exchange, exchangeOptions), after.addExchange(exchange, exchangeOptions)])
+      tally.exchanges++
+      options.onExchange?.(tally.exchanges)
       if (a.alert && b.alert) tally.both++
       if (a.alert === b.alert) {
         tally.agreeing++
@@ -63,7 +64,7 @@ export async function compareAlerts(
       }
       if (a.alert) tally.onlyOld++
       else tally.onlyNew++
-      disagreements.push({ conversation: id, turn: a.turn, old: pick(a), new: pick(b) })
+      disagreements.push({ conversation: id, exchange: a.exchange, old: pick(a), new: pick(b) })
     }
   }
   return { ...tally, disagreements }

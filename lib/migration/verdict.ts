@@ -14,13 +14,13 @@ export interface SafetyLimits {
   kernelAlignment: number
   /** Least correlation of each projected component. */
   pointCorrelation: number
-  /** Least share of turns with the same decision. */
+  /** Least share of exchanges with the same decision. */
   alertAgreement: number
   /** Least share of the old alerts that the new one raises too. */
   alertsKept: number
-  /** Fewest texts and turns to judge by. */
+  /** Fewest texts and exchanges to judge by. */
   texts: number
-  turns: number
+  exchanges: number
 }
 
 /** The limits used unless others are given. */
@@ -32,7 +32,7 @@ export const DEFAULT_LIMITS: Readonly<SafetyLimits> = {
   alertAgreement: 0.98,
   alertsKept: 0.95,
   texts: 100,
-  turns: 50,
+  exchanges: 50,
 }
 
 /** One thing that was looked at. */
@@ -80,8 +80,13 @@ export function judge({ space, points, alerts }: Measures, limits: Readonly<Safe
   }
   if (alerts !== null) {
     const old = alerts.both + alerts.onlyOld
-    add('turns', 'turns compared', alerts.turns, true)
-    add('alertAgreement', 'share of turns with the same decision', alerts.turns === 0 ? 0 : alerts.agreeing / alerts.turns, true)
+    add('exchanges', 'exchanges compared', alerts.exchanges, true)
+    add(
+      'alertAgreement',
+      'share of exchanges with the same decision',
+      alerts.exchanges === 0 ? 0 : alerts.agreeing / alerts.exchanges,
+      true,
+    )
     if (old > 0) add('alertsKept', 'share of the old alerts that the new one raises', alerts.both / old, true)
   }
   if (points !== null) {

@@ -1,8 +1,8 @@
-// Owns how a chat that is sent whole with every request becomes turns: which exchanges are new, and to which conversation they belong.
+// Owns how a chat that is sent whole with every request becomes exchanges: which of them are new, and to which conversation they belong.
 // Knows neither HTTP nor a provider's messages.
 
 import { nodeCrypto } from '../lazy.js'
-import type { Exchange } from './conversation.js'
+import type { Exchange } from './judge.js'
 import { ExchangeAssembler } from './exchanges.js'
 
 /** A message with its text; `system`, `tool` and other roles are context and not judged. */
@@ -17,12 +17,12 @@ export interface ChatIdentity {
   readonly explicit: boolean
 }
 
-/** Where judged turns are kept. */
+/** Where judged exchanges are kept. */
 export interface ChatKeeper<Verdict> {
-  /** Ids of the turns that were judged, in their order; none for a conversation that has not begun. */
-  turnsOf(conversation: string): Promise<readonly string[]>
+  /** Ids of the exchanges that were judged, in their order; none for a conversation that has not begun. */
+  exchangeIdsOf(conversation: string): Promise<readonly string[]>
   /** Judges the next exchange; one whose id is known gets the verdict it got. */
-  judge(conversation: string, exchange: Exchange, turnId: string): Promise<Verdict>
+  judge(conversation: string, exchange: Exchange, exchangeId: string): Promise<Verdict>
 }
 
 /** A reply's verdict and the conversation that it was judged in. */
@@ -77,8 +77,8 @@ export async function judgeReply<Verdict>(
 }
 
 /**
- * The conversation of a chain of turns and the first of them to judge there. A chat whose history was changed, or whose reply was
- * asked for again, goes its own way from there under a name of its own, unless it has been named: then only its last turn is new.
+ * The conversation of a chain of exchanges and the first of them to judge there. A chat whose history was changed, or whose reply was
+ * asked for again, goes its own way from there under a name of its own, unless it has been named: then only its last exchange is new.
  */
 async function placeOf<Verdict>(
   keeper: ChatKeeper<Verdict>,
@@ -87,7 +87,7 @@ async function placeOf<Verdict>(
 ): Promise<{ conversation: string; from: number }> {
   let conversation = base
   for (;;) {
-    const known = await keeper.turnsOf(conversation)
+    const known = await keeper.exchangeIdsOf(conversation)
     const first = chain.findIndex((id) => !known.includes(id))
     if (first === -1) return { conversation, from: chain.length - 1 }
     if (known.length === 0 || known.at(-1) === chain[first - 1]) return { conversation, from: known.length === 0 ? 0 : first }
@@ -97,7 +97,7 @@ async function placeOf<Verdict>(
   }
 }
 
-/** An id for every turn, which stands for all turns before it too. */
+/** An id for every exchange, which stands for all exchanges before it too. */
 function chainOf(exchanges: readonly Exchange[]): string[] {
   let last = ''
   return exchanges.map(({ user, assistant }) => (last = hashOf(JSON.stringify([last, user, assistant])).slice(0, 32)))

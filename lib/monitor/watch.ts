@@ -1,10 +1,10 @@
-// Owns the run of many conversations at once: turns are embedded ahead so that no encoder thread waits, and verdicts
+// Owns the run of many conversations at once: exchanges are embedded ahead so that no encoder thread waits, and verdicts
 // come out in the order of the input. Knows neither files nor printing.
 
 import type * as PMap from 'p-map'
-import type { DetectorVerdict } from '../detection/detector.js'
+import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import { checkInteger, checkOptions, checkSignal } from '../options.js'
-import type { Conversation, TurnVerdict } from './conversation.js'
+import type { Conversation } from './conversation.js'
 import type { FollowedEvent } from './follow.js'
 import type { Monitor } from './monitor.js'
 import type { TranscriptConversation } from './transcript.js'
@@ -15,14 +15,14 @@ const mapping = lazily<typeof PMap>('p-map')
 /** A conversation in brief. */
 export interface ConversationSummary {
   readonly conversation: string
-  readonly turns: number
-  /** Turns with an alert. */
+  readonly exchanges: number
+  /** Exchanges with an alert. */
   readonly alerts: number
-  /** The first turn with an alert; null if there was none. */
+  /** The first exchange with an alert; null if there was none. */
   readonly firstAlert: number | null
-  /** Highest likelihood of a turn, and that turn; null without turns. */
-  readonly highest: { readonly likelihood: number; readonly turn: number } | null
-  /** Turns of which a text was cut. */
+  /** Highest likelihood of an exchange, and that exchange; null without exchanges. */
+  readonly highest: { readonly likelihood: number; readonly exchange: number } | null
+  /** Exchanges of which a text was cut. */
   readonly truncated: number
   /** User messages after the last reply. */
   readonly pending: number
@@ -32,21 +32,22 @@ export interface ConversationSummary {
 
 /** What {@link watchConversations} and {@link watchEvents} yield. */
 export type WatchItem<Verdict extends DetectorVerdict = DetectorVerdict> =
-  { readonly kind: 'verdict'; readonly verdict: TurnVerdict<Verdict> } | { readonly kind: 'summary'; readonly summary: ConversationSummary }
+  | { readonly kind: 'verdict'; readonly verdict: ExchangeVerdict<Verdict> }
+  | { readonly kind: 'summary'; readonly summary: ConversationSummary }
 
 /** Options of {@link watchConversations} and {@link watchEvents}. */
 export interface WatchOptions {
-  /** Turns embedded at once, over all conversations; default four for each encoder thread. */
-  turnsInFlight?: number
+  /** Exchanges embedded at once, over all conversations; default four for each encoder thread. */
+  exchangesInFlight?: number
   signal?: AbortSignal
 }
 
 /** Enough that a thread finds the next text while verdicts wait for a long one before them. */
-const TURNS_A_THREAD = 4
+const EXCHANGES_PER_THREAD = 4
 
 /**
- * Judges whole conversations: verdicts in the order of the input, each conversation followed by its summary. Turns of
- * several conversations are under way at once; memory is bounded by `turnsInFlight`.
+ * Judges whole conversations: verdicts in the order of the input, each conversation followed by its summary. Exchanges of
+ * several conversations are in flight at once; memory is bounded by `exchangesInFlight`.
  *
  * @throws GabionError what reading the input, embedding and the detector throw; verdicts before it have been yielded
  */
@@ -106,14 +107,18 @@ async function* watch<State, Verdict extends DetectorVerdict>(
   input: AsyncGenerator<Step<State, Verdict>>,
   options: WatchOptions | undefined,
 ): AsyncGenerator<WatchItem<Verdict>> {
-  const given = checkOptions('options', options, ['turnsInFlight', 'signal'])
-  const turnsInFlight = checkInteger('turnsInFlight', given.turnsInFlight ?? TURNS_A_THREAD * Math.max(1, monitor.embedder.info.threads), 1)
-  const turnOptions = given.signal === undefined ? {} : { signal: checkSignal('signal', given.signal) }
+  const given = checkOptions('options', options, ['exchangesInFlight', 'signal'])
+  const exchangesInFlight = checkInteger(
+    'exchangesInFlight',
+    given.exchangesInFlight ?? EXCHANGES_PER_THREAD * Math.max(1, monitor.embedder.info.threads),
+    1,
+  )
+  const exchangeOptions = given.signal === undefined ? {} : { signal: checkSignal('signal', given.signal) }
 
-  // Turns are begun here, where the input is read, so that those of one conversation are begun in their order.
-  async function* begun(): AsyncGenerator<{ step: Step<State, Verdict>; verdict: Promise<TurnVerdict<Verdict>> | null }> {
+  // Exchanges are begun here, where the input is read, so that those of one conversation are begun in their order.
+  async function* begun(): AsyncGenerator<{ step: Step<State, Verdict>; verdict: Promise<ExchangeVerdict<Verdict>> | null }> {
     for await (const step of input) {
-      const verdict = 'exchange' in step ? step.conversation.addTurn(step.exchange, turnOptions) : null
+      const verdict = 'exchange' in step ? step.conversation.addExchange(step.exchange, exchangeOptions) : null
       // Its failure is met by the reader of the results, unless that one has stopped reading.
       verdict?.catch(() => undefined)
       yield { step, verdict }
@@ -122,7 +127,7 @@ async function* watch<State, Verdict extends DetectorVerdict>(
 
   const summaries = new Map<Conversation<State, Verdict>, ConversationSummary>()
   const settled = mapping().pMapIterable(begun(), async ({ step, verdict }) => ({ step, verdict: await verdict }), {
-    concurrency: turnsInFlight,
+    concurrency: exchangesInFlight,
   })
   for await (const { step, verdict } of settled) {
     const summary = summaries.get(step.conversation) ?? emptySummary(step.conversation.id)
@@ -137,16 +142,16 @@ async function* watch<State, Verdict extends DetectorVerdict>(
 }
 
 function emptySummary(conversation: string): ConversationSummary {
-  return { conversation, turns: 0, alerts: 0, firstAlert: null, highest: null, truncated: 0, pending: 0, notes: [] }
+  return { conversation, exchanges: 0, alerts: 0, firstAlert: null, highest: null, truncated: 0, pending: 0, notes: [] }
 }
 
-function withVerdict(summary: ConversationSummary, { alert, turn, likelihood, truncated }: TurnVerdict): ConversationSummary {
+function withVerdict(summary: ConversationSummary, { alert, exchange, likelihood, truncated }: ExchangeVerdict): ConversationSummary {
   return {
     ...summary,
-    turns: summary.turns + 1,
+    exchanges: summary.exchanges + 1,
     alerts: summary.alerts + Number(alert),
-    firstAlert: summary.firstAlert ?? (alert ? turn : null),
-    highest: summary.highest === null || likelihood > summary.highest.likelihood ? { likelihood, turn } : summary.highest,
+    firstAlert: summary.firstAlert ?? (alert ? exchange : null),
+    highest: summary.highest === null || likelihood > summary.highest.likelihood ? { likelihood, exchange } : summary.highest,
     truncated: summary.truncated + Number(truncated),
   }
 }

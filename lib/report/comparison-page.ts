@@ -171,18 +171,18 @@ function pointChart({ examples, relativeDistance }: NonNullable<Comparison['poin
 }
 
 function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
-  const { conversations, turns, agreeing, both, onlyOld, onlyNew, disagreements } = alerts
+  const { conversations, exchanges, agreeing, both, onlyOld, onlyNew, disagreements } = alerts
   return html`<p>
-      ${turns} turns of ${conversations} conversations: the same decision on ${agreeing}; ${both} alerts by both, ${onlyOld} by the old one
-      only, ${onlyNew} by the new one only.
+      ${exchanges} exchanges of ${conversations} conversations: the same decision on ${agreeing}; ${both} alerts by both, ${onlyOld} by the
+      old one only, ${onlyNew} by the new one only.
     </p>
-    ${disagreements.length === 0 ? html`<p>They agree on every turn.</p>` : chartFigure(likelihoodChart(disagreements))}
+    ${disagreements.length === 0 ? html`<p>They agree on every exchange.</p>` : chartFigure(likelihoodChart(disagreements))}
     ${
       disagreements.length === 0
         ? null
         : table(
-            ['conversation', 'turn', 'old', 'new'],
-            disagreements.slice(0, LISTED).map((one) => [one.conversation, one.turn, decision(one.old), decision(one.new)]),
+            ['conversation', 'exchange', 'old', 'new'],
+            disagreements.slice(0, LISTED).map((one) => [one.conversation, one.exchange, decision(one.old), decision(one.new)]),
           )
     }
     ${disagreements.length > LISTED ? html`<p class="soft">${disagreements.length - LISTED} more are in the JSON.</p>` : null}`
@@ -194,8 +194,8 @@ function decision({ alert, likelihood }: { alert: boolean; likelihood: number })
 
 function likelihoodChart(disagreements: NonNullable<Comparison['alerts']>['disagreements']): Chart {
   return {
-    title: 'Turns on which they disagree',
-    caption: "Each dot is a turn: the old detector's score and the new one's. Dots near the line y = x are close calls.",
+    title: 'Exchanges on which they disagree',
+    caption: "Each dot is an exchange: the old detector's score and the new one's. Dots near the line y = x are close calls.",
     height: 300,
     option: () => ({
       ...baseOption(),

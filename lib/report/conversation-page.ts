@@ -1,14 +1,14 @@
-// Owns the page on one conversation: what happened, where, why; then every turn, the panels, where the time went.
+// Owns the page on one conversation: what happened, where, why; then every exchange, the panels, where the time went.
 // Knows verdicts and how a page is put together; files are written elsewhere.
 
-import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
-import { conversationPanels, guardPanels, turnNames } from './conversation-panels.js'
-import { asErosion, keyTurn, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
+import { conversationPanels, guardPanels, exchangeNames } from './conversation-panels.js'
+import { asErosion, keyExchange, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { renderPage } from './page.js'
 import { color, type ColorName } from './palette.js'
-import { turnArticle, withoutFigures } from './turn-article.js'
+import { exchangeArticle, withoutFigures } from './exchange-article.js'
 
 /** Where the page stands among others. */
 export interface PagePlace {
@@ -18,20 +18,20 @@ export interface PagePlace {
 
 /** The whole page. */
 export function conversationPage(record: ConversationRecord, facts: ReportFacts, place: PagePlace = {}): string {
-  const { summary, turns, texts } = record
-  const panels = conversationPanels(turns, facts)
+  const { summary, exchanges, texts } = record
+  const panels = conversationPanels(exchanges, facts)
   const [main, ...others] = panels.map(chartFigure)
-  const guards = guardPanels(turns)
-  const key = keyTurn(turns)
+  const guards = guardPanels(exchanges)
+  const key = keyExchange(exchanges)
   return renderPage({
     title: summary.conversation,
     kicker: 'gabion monitor: one conversation',
     body: html`
       ${place.overview === undefined ? null : html`<p><a href="${place.overview}">All conversations of this run</a></p>`}
-      ${verdictBox(record, key)} ${turnStrip(turns, key)} ${main ?? null}
-      <h2>Turn by turn</h2>
+      ${verdictBox(record, key)} ${exchangeStrip(exchanges, key)} ${main ?? null}
+      <h2>Exchange by exchange</h2>
       ${texts === null ? html`<p class="soft">The words are left out; <code>--with-text</code> shows them.</p>` : null}
-      ${turns.map((turn, index) => turnArticle(turn, texts?.[index] ?? null, turn === key && key.state !== 'calm'))}
+      ${exchanges.map((exchange, index) => exchangeArticle(exchange, texts?.[index] ?? null, exchange === key && key.level !== 'calm'))}
       ${
         guards.length === 0
           ? null
@@ -41,35 +41,35 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
       <h2>How it moved</h2>
       ${others}
       <h2>Where the time went</h2>
-      ${timeSection(turns)}
+      ${timeSection(exchanges)}
       <h2>How to read this</h2>
       ${reading(facts)}
     `,
     style: STYLE,
-    foot: html`${summary.turns} turns judged by the ${facts.detector} detector. ${facts.source} ${facts.engine}.`,
+    foot: html`${summary.exchanges} exchanges judged by the ${facts.detector} detector. ${facts.source} ${facts.engine}.`,
   })
 }
 
-/** What happened, in the largest letters: the turn and why. */
-function verdictBox({ summary, turns, texts }: ConversationRecord, key: TurnVerdict | null): Html {
+/** What happened, in the largest letters: the exchange and why. */
+function verdictBox({ summary, exchanges, texts }: ConversationRecord, key: ExchangeVerdict | null): Html {
   if (key === null) return html`<div class="verdict"><p class="lead">Nothing to judge: there is no reply in this conversation.</p></div>`
-  const level = worstLevel(turns)
-  const place = html`turn ${key.turn} of ${summary.turns}`
+  const level = worstLevel(exchanges)
+  const place = html`exchange ${key.exchange} of ${summary.exchanges}`
   const lead = {
-    calm: html`Nothing unusual in ${summary.turns} turns.`,
+    calm: html`Nothing unusual in ${summary.exchanges} exchanges.`,
     elevated: html`Look at ${place}: it is unusual, but below the alert line.`,
     alert: html`Look at ${place}: here it seems to go wrong.`,
   }[level]
-  const text = texts?.[turns.indexOf(key)]
-  const more = turns.filter(({ alert }) => alert).length - 1
+  const text = texts?.[exchanges.indexOf(key)]
+  const more = exchanges.filter(({ alert }) => alert).length - 1
   return html`<div class="verdict ${level}">
     <p class="lead">${lead}</p>
     ${
       level === 'calm'
-        ? html`<p>The highest score is ${key.likelihood.toFixed(2)}, at turn ${key.turn}.</p>`
+        ? html`<p>The highest score is ${key.likelihood.toFixed(2)}, at exchange ${key.exchange}.</p>`
         : html`<p class="why">Why:</p>
             <ul>
-              ${key.reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)} ${declinedBefore(turns, key)}
+              ${key.reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)} ${declinedBefore(exchanges, key)}
             </ul>`
     }
     ${
@@ -81,32 +81,32 @@ function verdictBox({ summary, turns, texts }: ConversationRecord, key: TurnVerd
         : null
     }
     ${more > 0 ? html`<p>${more} more ${more === 1 ? 'alert' : 'alerts'} later on.</p>` : null}
-    ${level === 'calm' ? null : html`<p><a href="#turn-${key.turn}">All about turn ${key.turn}</a></p>`}
+    ${level === 'calm' ? null : html`<p><a href="#exchange-${key.exchange}">All about exchange ${key.exchange}</a></p>`}
   </div>`
 }
 
 /** What makes an erosion visible at a glance: that the assistant held its ground before. */
-function declinedBefore(turns: readonly TurnVerdict[], key: TurnVerdict): Html | null {
+function declinedBefore(exchanges: readonly ExchangeVerdict[], key: ExchangeVerdict): Html | null {
   if (asErosion(key)?.refused.anywhere !== false) return null
-  const declined = turns.filter((verdict) => verdict.turn < key.turn && asErosion(verdict)?.refused.anywhere === true)
+  const declined = exchanges.filter((verdict) => verdict.exchange < key.exchange && asErosion(verdict)?.refused.anywhere === true)
   if (declined.length === 0) return null
-  const last = declined.slice(-3).map(({ turn }) => String(turn))
+  const last = declined.slice(-3).map(({ exchange }) => String(exchange))
   return html`<li>
-    before, in ${last.length === 1 ? `turn ${last.join('')}` : `turns ${last.slice(0, -1).join(', ')} and ${last.at(-1) ?? ''}`}, it still
-    declined
+    before, in ${last.length === 1 ? `exchange ${last.join('')}` : `exchanges ${last.slice(0, -1).join(', ')} and ${last.at(-1) ?? ''}`}, it
+    still declined
   </li>`
 }
 
-/** All turns in a row, coloured by level, each a link. */
-function turnStrip(turns: readonly TurnVerdict[], key: TurnVerdict | null): Html {
-  return html`<nav class="strip" aria-label="Turns">
-      ${turns.map(
-        (turn) =>
+/** All exchanges in a row, coloured by level, each a link. */
+function exchangeStrip(exchanges: readonly ExchangeVerdict[], key: ExchangeVerdict | null): Html {
+  return html`<nav class="strip" aria-label="Exchanges">
+      ${exchanges.map(
+        (exchange) =>
           html`<a
-            class="${turn.state}${turn === key && turn.state !== 'calm' ? ' key' : ''}"
-            href="#turn-${turn.turn}"
-            title="turn ${turn.turn}: ${turn.state}"
-            >${turn.turn}</a
+            class="${exchange.level}${exchange === key && exchange.level !== 'calm' ? ' key' : ''}"
+            href="#exchange-${exchange.exchange}"
+            title="exchange ${exchange.exchange}: ${exchange.level}"
+            >${exchange.exchange}</a
           >`,
       )}
     </nav>
@@ -120,17 +120,17 @@ const PARTS = [
   { name: 'encode', key: 'encodeMs', tone: 'series1' },
   { name: 'project', key: 'projectMs', tone: 'elevated' },
   { name: 'detect', key: 'detectMs', tone: 'series2' },
-] as const satisfies readonly { name: string; key: keyof TurnVerdict['timings']; tone: ColorName }[]
+] as const satisfies readonly { name: string; key: keyof ExchangeVerdict['timings']; tone: ColorName }[]
 
-function timeSection(turns: readonly TurnVerdict[]): Html {
-  const medians = PARTS.map(({ name, key }) => ({ name, value: median(turns.map(({ timings }) => timings[key])) }))
+function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
+  const medians = PARTS.map(({ name, key }) => ({ name, value: median(exchanges.map(({ timings }) => timings[key])) }))
   const chart: Chart = {
-    title: 'Milliseconds a turn',
-    caption: 'Time of each turn, summed over its two texts: encoding is blue, detecting violet, tokenizing teal, projecting brown.',
+    title: 'Milliseconds an exchange',
+    caption: 'Time of each exchange, summed over its two texts: encoding is blue, detecting violet, tokenizing teal, projecting brown.',
     height: 150,
     option: (width) => ({
       ...baseOption(),
-      xAxis: turnNames(turns, width),
+      xAxis: exchangeNames(exchanges, width),
       yAxis: axis('', { type: 'value', splitNumber: 3 }),
       series: PARTS.map(({ name, key, tone }) => ({
         type: 'bar',
@@ -139,7 +139,7 @@ function timeSection(turns: readonly TurnVerdict[]): Html {
         silent: true,
         barMaxWidth: 26,
         itemStyle: { color: color(tone) },
-        data: turns.map(({ timings }) => timings[key]),
+        data: exchanges.map(({ timings }) => timings[key]),
       })),
     }),
   }
@@ -147,7 +147,7 @@ function timeSection(turns: readonly TurnVerdict[]): Html {
       <table>
         <thead>
           <tr>
-            <th>half of the turns take less than</th>
+            <th>half of the exchanges take less than</th>
             ${medians.map(({ name }) => html`<th class="number">${name}</th>`)}
           </tr>
         </thead>
@@ -159,7 +159,7 @@ function timeSection(turns: readonly TurnVerdict[]): Html {
         </tbody>
       </table>
     </div>
-    ${turns.length === 0 ? null : chartFigure(chart)}`
+    ${exchanges.length === 0 ? null : chartFigure(chart)}`
 }
 
 function median(values: readonly number[]): number {
@@ -170,8 +170,8 @@ function median(values: readonly number[]): number {
 
 function reading({ detector }: ReportFacts): Html {
   const common = html`<p>
-    The likelihood is a score from 0 to 1 that orders turns; it is not a probability of harm. A person decides what it means. A conversation
-    that is not marked may still have gone wrong.
+    The likelihood is a score from 0 to 1 that orders exchanges; it is not a probability of harm. A person decides what it means. A
+    conversation that is not marked may still have gone wrong.
   </p>`
   if (detector === 'classic') {
     return html`${common}
@@ -182,8 +182,8 @@ function reading({ detector }: ReportFacts): Html {
   }
   return html`${common}
     <p>
-      The alert line was set on ordinary conversations, so that few of them cross it. Once crossed, the level stays until two turns in a row
-      are calm. The subject of a conversation is not harm, and the detector cannot tell the two apart in every case.
+      The alert line was set on ordinary conversations, so that few of them cross it. Once crossed, the level stays until two exchanges in a
+      row are calm. The subject of a conversation is not harm, and the detector cannot tell the two apart in every case.
     </p>`
 }
 
@@ -200,13 +200,13 @@ const STYLE = `
 .dot{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;margin-left:.6rem}
 .dot:first-child{margin-left:0}
 .dot.calm{background:var(--calm)}.dot.elevated{background:var(--elevated)}.dot.alert{background:var(--alert)}
-.turn{border:1px solid var(--rule);border-left-width:.35rem;border-radius:.4rem;padding:.6rem .9rem;margin:.6rem 0;scroll-margin-top:1rem}
-.turn.calm{border-left-color:var(--calm)}.turn.elevated{border-left-color:var(--elevated)}.turn.alert{border-left-color:var(--alert)}
-.turn.key{box-shadow:0 0 0 2px var(--rule)}
-.turn:target{box-shadow:0 0 0 3px var(--accent)}
-.turn header{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem .8rem}
-.turn h3{margin:0}
-.turn p{margin:.3rem 0}
+.exchange{border:1px solid var(--rule);border-left-width:.35rem;border-radius:.4rem;padding:.6rem .9rem;margin:.6rem 0;scroll-margin-top:1rem}
+.exchange.calm{border-left-color:var(--calm)}.exchange.elevated{border-left-color:var(--elevated)}.exchange.alert{border-left-color:var(--alert)}
+.exchange.key{box-shadow:0 0 0 2px var(--rule)}
+.exchange:target{box-shadow:0 0 0 3px var(--accent)}
+.exchange header{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem .8rem}
+.exchange h3{margin:0}
+.exchange p{margin:.3rem 0}
 .meter{display:inline-block;width:7rem;height:.55rem;border-radius:.3rem;background:var(--surface);border:1px solid var(--rule);overflow:hidden}
 .meter i{display:block;height:100%}
 .meter .calm{background:var(--calm)}.meter .elevated{background:var(--elevated)}.meter .alert{background:var(--alert)}

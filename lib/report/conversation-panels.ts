@@ -1,62 +1,62 @@
 // Owns the five panels of a conversation: likelihood and level, drift, acceleration, cumulative, and what the reply's share is.
 // Knows verdicts and charts, no page.
 
-import type { AlertState } from '../detection/detector.js'
+import type { Level } from '../detection/detector.js'
 import { hasFindings } from '../detection/policy/guarded-detector.js'
-import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, levelLine, type Chart, type ChartWidth } from './charts.js'
 import { asErosion, type ReportFacts } from './conversation-record.js'
 import type { ChartOption } from './echarts.js'
 import { color, type ColorName } from './palette.js'
 
 /** The five panels, in their order. */
-export function conversationPanels(turns: readonly TurnVerdict[], facts: ReportFacts): Chart[] {
+export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts: ReportFacts): Chart[] {
   const unit = facts.detector === 'erosion' ? ', in units of the usual spread of ordinary conversations' : ''
-  const ratios = turns.map(({ ratio }) => ratio)
+  const ratios = exchanges.map(({ ratio }) => ratio)
   return [
-    likelihoodPanel(turns, facts),
-    seriesPanel(turns, {
+    likelihoodPanel(exchanges, facts),
+    seriesPanel(exchanges, {
       title: 'Drift',
       caption: `How far each reply moved from the one before${unit}. Above the middle line: towards trouble.`,
-      values: turns.map(({ drift }) => drift),
+      values: exchanges.map(({ drift }) => drift),
       kind: 'bar',
     }),
-    seriesPanel(turns, {
+    seriesPanel(exchanges, {
       title: 'Acceleration',
       caption: `How much faster the drift became${unit}.`,
-      values: turns.map(({ acceleration }) => acceleration),
+      values: exchanges.map(({ acceleration }) => acceleration),
       kind: 'bar',
     }),
-    seriesPanel(turns, {
+    seriesPanel(exchanges, {
       title: 'Cumulative',
       caption:
         facts.detector === 'erosion'
-          ? 'What exceeded the usual level, added up over turns and fading with time.'
-          : 'Risk of the replies, added up over turns.',
-      values: turns.map(({ cumulative }) => cumulative),
+          ? 'What exceeded the usual level, added up over exchanges and fading with time.'
+          : 'Risk of the replies, added up over exchanges.',
+      values: exchanges.map(({ cumulative }) => cumulative),
       kind: 'area',
     }),
     ratios.some((ratio) => ratio !== null)
-      ? seriesPanel(turns, {
+      ? seriesPanel(exchanges, {
           title: 'Ratio',
           caption: "Gathered risk of the replies over that of the user's messages. Above 1, the replies stray further than the user does.",
           values: ratios,
           kind: 'line',
           line: { value: 1, label: 'fragile above 1', tone: 'elevated' },
         })
-      : compositionPanel(turns),
+      : compositionPanel(exchanges),
   ]
 }
 
 /** Panels on a deployment's own policies, where there are any: those that were broken, and role drift. */
-export function guardPanels(turns: readonly TurnVerdict[]): Chart[] {
-  const guarded = turns.map((turn) => (hasFindings(turn) ? turn : null))
-  const names = guarded.flatMap((turn) => turn?.policies.filter(({ broken }) => broken).map(({ policy }) => policy) ?? [])
+export function guardPanels(exchanges: readonly ExchangeVerdict[]): Chart[] {
+  const guarded = exchanges.map((exchange) => (hasFindings(exchange) ? exchange : null))
+  const names = guarded.flatMap((exchange) => exchange?.policies ?? [])
   const panels = [...new Set(names)].map((name) => {
-    const found = guarded.map((turn) => turn?.policies.find(({ policy }) => policy === name) ?? null)
+    const found = guarded.map((exchange) => exchange?.findings.find(({ policy }) => policy === name) ?? null)
     const statement = found.find((finding) => finding !== null)?.statement ?? ''
     const threshold = found.find((finding) => finding !== null)?.threshold ?? 0
-    return seriesPanel(turns, {
+    return seriesPanel(exchanges, {
       title: `Policy ${name}`,
       caption: `${statement} Broken above the line.`,
       values: found.map((finding) => finding?.score ?? null),
@@ -64,52 +64,52 @@ export function guardPanels(turns: readonly TurnVerdict[]): Chart[] {
       line: { value: threshold, label: 'broken', tone: 'alert' },
     })
   })
-  const role = guarded.find((turn) => turn !== null && turn.role !== null)?.role ?? null
+  const role = guarded.find((exchange) => exchange !== null && exchange.role !== null)?.role ?? null
   if (role === null) return panels
-  const drift = seriesPanel(turns, {
+  const drift = seriesPanel(exchanges, {
     title: 'Role drift',
-    caption: 'How far the conversation is from what the assistant is there for and from how it began, smoothed over turns.',
-    values: guarded.map((turn) => turn?.role?.distance ?? null),
+    caption: 'How far the conversation is from what the assistant is there for and from how it began, smoothed over exchanges.',
+    values: guarded.map((exchange) => exchange?.role?.distance ?? null),
     kind: 'line',
     line: { value: role.threshold, label: 'drifted', tone: 'elevated' },
   })
   return [...panels, drift]
 }
 
-const LEVEL_TONES: Readonly<Record<AlertState, ColorName>> = { calm: 'calm', elevated: 'elevated', alert: 'alert' }
+const LEVEL_TONES: Readonly<Record<Level, ColorName>> = { calm: 'calm', elevated: 'elevated', alert: 'alert' }
 
-function likelihoodPanel(turns: readonly TurnVerdict[], { lines }: ReportFacts): Chart {
-  const alerts = turns.filter(({ alert }) => alert)
+function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: ReportFacts): Chart {
+  const alerts = exchanges.filter(({ alert }) => alert)
   const first = alerts[0]
   return {
     title: 'Likelihood and level',
     caption:
       first === undefined
-        ? 'The score of each turn, from 0 to 1: relative, not a probability of harm. Background: the level of the conversation.'
-        : `The score of each turn, from 0 to 1: relative, not a probability of harm. The first alert is at turn ${String(first.turn)}. Background: the level of the conversation.`,
+        ? 'The score of each exchange, from 0 to 1: relative, not a probability of harm. Background: the level of the conversation.'
+        : `The score of each exchange, from 0 to 1: relative, not a probability of harm. The first alert is at exchange ${String(first.exchange)}. Background: the level of the conversation.`,
     height: 260,
     option: (width) => ({
       ...baseOption(),
       // Room for the first alert's name above a point at the top.
       grid: { left: 44, right: 14, top: 32, bottom: 36 },
-      xAxis: turnAxis(turns, width),
+      xAxis: exchangeAxis(exchanges, width),
       yAxis: axis('', { type: 'value', min: 0, max: 1, interval: 0.25 }),
       series: [
         {
           type: 'line',
           silent: true,
-          symbolSize: turns.length > 60 ? 4 : 9,
+          symbolSize: exchanges.length > 60 ? 4 : 9,
           lineStyle: { color: color('soft'), width: 2 },
-          data: turns.map(({ turn, likelihood, state, alert }) => ({
-            value: [turn, likelihood],
-            symbol: SYMBOLS[state],
-            symbolSize: alert ? 16 : turns.length > 60 ? 4 : 9,
-            itemStyle: { color: color(LEVEL_TONES[state]), borderColor: color('paper'), borderWidth: 1 },
-            ...(turn === first?.turn && {
+          data: exchanges.map(({ exchange, likelihood, level, alert }) => ({
+            value: [exchange, likelihood],
+            symbol: SYMBOLS[level],
+            symbolSize: alert ? 16 : exchanges.length > 60 ? 4 : 9,
+            itemStyle: { color: color(LEVEL_TONES[level]), borderColor: color('paper'), borderWidth: 1 },
+            ...(exchange === first?.exchange && {
               label: {
                 show: true,
                 position: 'top',
-                formatter: `turn ${String(turn)}`,
+                formatter: `exchange ${String(exchange)}`,
                 color: color('alert'),
                 fontWeight: 'bold',
                 fontSize: 13,
@@ -123,7 +123,7 @@ function likelihoodPanel(turns: readonly TurnVerdict[], { lines }: ReportFacts):
             data:
               lines === null ? [] : [levelLine(lines.alert, 'alert line', 'alert'), levelLine(lines.elevated, 'elevated line', 'elevated')],
           },
-          markArea: { silent: true, data: levelBands(turns) },
+          markArea: { silent: true, data: levelBands(exchanges) },
         },
       ],
     }),
@@ -131,20 +131,20 @@ function likelihoodPanel(turns: readonly TurnVerdict[], { lines }: ReportFacts):
 }
 
 /** Shapes as well as colours tell levels apart. */
-const SYMBOLS: Readonly<Record<AlertState, string>> = { calm: 'circle', elevated: 'triangle', alert: 'rect' }
+const SYMBOLS: Readonly<Record<Level, string>> = { calm: 'circle', elevated: 'triangle', alert: 'rect' }
 
-/** Runs of turns of one level, as areas. */
-function levelBands(turns: readonly TurnVerdict[]): ChartOption[][] {
-  const bands: { state: AlertState; from: number; to: number }[] = []
-  for (const { state, turn } of turns) {
+/** Runs of exchanges of one level, as areas. */
+function levelBands(exchanges: readonly ExchangeVerdict[]): ChartOption[][] {
+  const bands: { level: Level; from: number; to: number }[] = []
+  for (const { level, exchange } of exchanges) {
     const last = bands.at(-1)
-    if (last?.state === state) last.to = turn
-    else bands.push({ state, from: turn, to: turn })
+    if (last?.level === level) last.to = exchange
+    else bands.push({ level, from: exchange, to: exchange })
   }
   return bands
-    .filter(({ state }) => state !== 'calm')
-    .map(({ state, from, to }) => [
-      { xAxis: from - 0.5, itemStyle: { color: color(`${LEVEL_TONES[state]}Tint` as ColorName) } },
+    .filter(({ level }) => level !== 'calm')
+    .map(({ level, from, to }) => [
+      { xAxis: from - 0.5, itemStyle: { color: color(`${LEVEL_TONES[level]}Tint` as ColorName) } },
       { xAxis: to + 0.5 },
     ])
 }
@@ -158,9 +158,9 @@ interface SeriesParts {
   height?: number
 }
 
-/** One number a turn, in a small panel. */
+/** One number an exchange, in a small panel. */
 export function seriesPanel(
-  turns: readonly TurnVerdict[],
+  exchanges: readonly ExchangeVerdict[],
   { title, caption, values, kind, line = null, height = 150 }: SeriesParts,
 ): Chart {
   return {
@@ -169,7 +169,7 @@ export function seriesPanel(
     height,
     option: (width) => ({
       ...baseOption(),
-      xAxis: turnNames(turns, width),
+      xAxis: exchangeNames(exchanges, width),
       // Lines count as values, or one that is never reached would lie outside.
       yAxis: axis('', {
         type: 'value',
@@ -186,9 +186,9 @@ export function seriesPanel(
           lineStyle: { color: color('series1'), width: 2 },
           itemStyle: { color: color('series1') },
           ...(kind === 'area' && { areaStyle: { color: color('series1'), opacity: 0.15 } }),
-          data: turns.map(({ state }, index) => ({
+          data: exchanges.map(({ level }, index) => ({
             value: values[index] ?? null,
-            itemStyle: { color: color(kind === 'bar' && state !== 'calm' ? LEVEL_TONES[state] : 'series1') },
+            itemStyle: { color: color(kind === 'bar' && level !== 'calm' ? LEVEL_TONES[level] : 'series1') },
           })),
           markLine: { silent: true, symbol: 'none', data: line === null ? [] : [levelLine(line.value, line.label, line.tone)] },
         },
@@ -203,21 +203,21 @@ function roundUp(value: number): number {
   return (Math.floor(value / unit) + 1) * unit
 }
 
-/** For detectors without a ratio: what the score of each turn is made of. */
-function compositionPanel(turns: readonly TurnVerdict[]): Chart {
+/** For detectors without a ratio: what the score of each exchange is made of. */
+function compositionPanel(exchanges: readonly ExchangeVerdict[]): Chart {
   const parts = [
     { name: 'reply', tone: 'series1', of: (reply: number, product: number): number => reply + product },
     { name: 'request', tone: 'series2', of: (_reply: number, _product: number, user: number): number => user },
     { name: 'refusal', tone: 'series3', of: (_reply: number, _product: number, _user: number, refusal: number): number => refusal },
   ] as const
-  const contributions = turns.map((turn) => asErosion(turn)?.contributions ?? null)
+  const contributions = exchanges.map((exchange) => asErosion(exchange)?.contributions ?? null)
   return {
     title: 'Reply and request',
-    caption: 'What each turn’s score is made of: the reply (blue), the request (violet), words of refusal (teal, which pull it down).',
+    caption: 'What each exchange’s score is made of: the reply (blue), the request (violet), words of refusal (teal, which pull it down).',
     height: 170,
     option: (width) => ({
       ...baseOption(),
-      xAxis: turnNames(turns, width),
+      xAxis: exchangeNames(exchanges, width),
       yAxis: axis('', { type: 'value', splitNumber: 3 }),
       series: parts.map(({ name, tone, of }) => ({
         type: 'bar',
@@ -234,16 +234,16 @@ function compositionPanel(turns: readonly TurnVerdict[]): Chart {
   }
 }
 
-/** How many turns apart labels stand, so that they do not touch. */
-function labelStep(turns: number, width: ChartWidth): number {
-  return Math.max(1, Math.ceil(turns / (width === 'wide' ? 24 : 10)))
+/** How many exchanges apart labels stand, so that they do not touch. */
+function labelStep(exchanges: number, width: ChartWidth): number {
+  return Math.max(1, Math.ceil(exchanges / (width === 'wide' ? 24 : 10)))
 }
 
-/** Turns as numbers, so that areas can end between them; its places are those of {@link turnNames}. */
-function turnAxis(turns: readonly TurnVerdict[], width: ChartWidth): ChartOption {
-  const [first, last] = [turns[0]?.turn ?? 1, turns.at(-1)?.turn ?? 1]
-  const step = labelStep(turns.length, width)
-  return axis('turn', {
+/** Exchanges as numbers, so that areas can end between them; its places are those of {@link exchangeNames}. */
+function exchangeAxis(exchanges: readonly ExchangeVerdict[], width: ChartWidth): ChartOption {
+  const [first, last] = [exchanges[0]?.exchange ?? 1, exchanges.at(-1)?.exchange ?? 1]
+  const step = labelStep(exchanges.length, width)
+  return axis('exchange', {
     type: 'value',
     min: first - 0.5,
     max: last + 0.5,
@@ -257,12 +257,12 @@ function turnAxis(turns: readonly TurnVerdict[], width: ChartWidth): ChartOption
   })
 }
 
-/** Turns as names, which bars need. */
-export function turnNames(turns: readonly TurnVerdict[], width: ChartWidth): ChartOption {
-  const step = labelStep(turns.length, width)
-  return axis('turn', {
+/** Exchanges as names, which bars need. */
+export function exchangeNames(exchanges: readonly ExchangeVerdict[], width: ChartWidth): ChartOption {
+  const step = labelStep(exchanges.length, width)
+  return axis('exchange', {
     type: 'category',
-    data: turns.map(({ turn }) => String(turn)),
+    data: exchanges.map(({ exchange }) => String(exchange)),
     splitLine: { show: false },
     axisLabel: { ...(axis('') as { axisLabel: object }).axisLabel, hideOverlap: false, interval: step - 1 },
   })

@@ -2,10 +2,10 @@
 // Knows verdicts, no drawing.
 
 import { ClassicDetector } from '../detection/classic.js'
-import type { AlertState, Detector } from '../detection/detector.js'
+import type { Level, Detector } from '../detection/detector.js'
 import { GuardedDetector } from '../detection/policy/guarded-detector.js'
 import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosion.js'
-import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { ConversationSummary } from '../monitor/watch.js'
 
 /** Words of one exchange. */
@@ -17,8 +17,8 @@ export interface ExchangeTexts {
 /** A conversation that was judged. */
 export interface ConversationRecord {
   readonly summary: ConversationSummary
-  readonly turns: readonly TurnVerdict[]
-  /** Of each turn; null leaves words out of the report. */
+  readonly exchanges: readonly ExchangeVerdict[]
+  /** Of each exchange; null leaves words out of the report. */
   readonly texts: readonly ExchangeTexts[] | null
 }
 
@@ -70,19 +70,22 @@ function share(budget: number): string {
 }
 
 /** A verdict with the erosion detector's explanation; null for verdicts of other detectors. */
-export function asErosion(verdict: TurnVerdict): TurnVerdict<ErosionVerdict> | null {
-  return 'contributions' in verdict && 'anchors' in verdict ? (verdict as TurnVerdict<ErosionVerdict>) : null
+export function asErosion(verdict: ExchangeVerdict): ExchangeVerdict<ErosionVerdict> | null {
+  return 'contributions' in verdict && 'anchors' in verdict ? (verdict as ExchangeVerdict<ErosionVerdict>) : null
 }
 
 /**
- * The turn that a reader should look at first: the first alert, else the first that is elevated, else the one that scores
- * highest; null for a conversation without turns.
+ * The exchange that a reader should look at first: the first alert, else the first that is elevated, else the one that scores
+ * highest; null for a conversation without exchanges.
  */
-export function keyTurn(turns: readonly TurnVerdict[]): TurnVerdict | null {
+export function keyExchange(exchanges: readonly ExchangeVerdict[]): ExchangeVerdict | null {
   return (
-    turns.find(({ alert }) => alert) ??
-    turns.find(({ state }) => state !== 'calm') ??
-    turns.reduce<TurnVerdict | null>((worst, turn) => (worst === null || turn.likelihood > worst.likelihood ? turn : worst), null)
+    exchanges.find(({ alert }) => alert) ??
+    exchanges.find(({ level }) => level !== 'calm') ??
+    exchanges.reduce<ExchangeVerdict | null>(
+      (worst, exchange) => (worst === null || exchange.likelihood > worst.likelihood ? exchange : worst),
+      null,
+    )
   )
 }
 
@@ -92,7 +95,7 @@ export function bySeverity(a: ConversationSummary, b: ConversationSummary): numb
 }
 
 /** The worst level that a conversation reached; an alert counts even where the level is left at once. */
-export function worstLevel(turns: readonly TurnVerdict[]): AlertState {
-  if (turns.some(({ alert, state }) => alert || state === 'alert')) return 'alert'
-  return turns.some(({ state }) => state === 'elevated') ? 'elevated' : 'calm'
+export function worstLevel(exchanges: readonly ExchangeVerdict[]): Level {
+  if (exchanges.some(({ alert, level }) => alert || level === 'alert')) return 'alert'
+  return exchanges.some(({ level }) => level === 'elevated') ? 'elevated' : 'calm'
 }

@@ -1,18 +1,18 @@
 // Owns the page over all conversations of a run: the worst first, each with a link to its own page where there is one.
 
-import type { AlertState } from '../detection/detector.js'
+import type { Level } from '../detection/detector.js'
 import type { ConversationSummary } from '../monitor/watch.js'
 import type { ReportFacts } from './conversation-record.js'
 import { html } from './html.js'
 import { renderPage } from './page.js'
-import { withoutFigures } from './turn-article.js'
+import { withoutFigures } from './exchange-article.js'
 
 /** One conversation in the list. */
 export interface OverviewRow {
   readonly summary: ConversationSummary
   /** The worst level it reached. */
-  readonly level: AlertState
-  /** Reasons of the turn to look at; empty for a calm conversation. */
+  readonly level: Level
+  /** Reasons of the exchange to look at; empty for a calm conversation. */
   readonly reasons: readonly string[]
   /** Address of its page; null where it has none. */
   readonly page: string | null
@@ -21,10 +21,10 @@ export interface OverviewRow {
 /** The whole page; `rows` are the worst of `conversations`, in order. */
 export function overviewPage(
   rows: readonly OverviewRow[],
-  counts: { readonly conversations: number; readonly turns: number; readonly alerting: number },
+  counts: { readonly conversations: number; readonly exchanges: number; readonly alerting: number },
   facts: ReportFacts,
 ): string {
-  const { conversations, turns, alerting } = counts
+  const { conversations, exchanges, alerting } = counts
   const without = rows.filter(({ page }) => page === null).length + conversations - rows.length
   return renderPage({
     title: `${String(conversations)} conversations`,
@@ -38,7 +38,7 @@ export function overviewPage(
               : `${String(alerting)} of ${String(conversations)} conversations raised an alert.`
           }
         </p>
-        <p>${turns} turns were judged. The list begins with what should be looked at first.</p>
+        <p>${exchanges} exchanges were judged. The list begins with what should be looked at first.</p>
       </div>
       <div class="scroll">
         <table class="list">
@@ -46,7 +46,7 @@ export function overviewPage(
             <tr>
               <th>conversation</th>
               <th>level</th>
-              <th class="number">turn</th>
+              <th class="number">exchange</th>
               <th class="number">highest</th>
               <th>why</th>
             </tr>
@@ -57,7 +57,7 @@ export function overviewPage(
               return html`<tr>
                 <td>${page === null ? conversation : html`<a href="${page}">${conversation}</a>`}</td>
                 <td><span class="badge ${level}">${level}</span></td>
-                <td class="number" data-name="turn">${firstAlert ?? highest?.turn ?? ''}</td>
+                <td class="number" data-name="exchange">${firstAlert ?? highest?.exchange ?? ''}</td>
                 <td class="number" data-name="highest">${highest === null ? '' : highest.likelihood.toFixed(2)}</td>
                 <td>${reasons.map(withoutFigures).join('; ')}</td>
               </tr>`

@@ -114,5 +114,5 @@ blockquote{margin:.4rem 0;padding:.1rem 0 .1rem .75rem;border-left:3px solid var
 main{padding:1rem .8rem 2rem}h1{font-size:1.35rem}
 .chart.wide{display:none}.chart.narrow{display:block}
 }
-@media print{main{max-width:none}figure,.turn{break-inside:avoid}}
+@media print{main{max-width:none}figure,.exchange{break-inside:avoid}}
 `

@@ -4,7 +4,7 @@ import { chartSvg, type Chart } from './charts.js'
 import { escapeHtml } from './html.js'
 import { color, withColors } from './palette.js'
 
-/** Turns SVG into PNG; see {@link loadRasterizer}. */
+/** Exchanges SVG into PNG; see {@link loadRasterizer}. */
 export type Rasterizer = (svg: string) => Uint8Array
 
 /** Without a family, the library would take the system's serif face. */

@@ -3,13 +3,13 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
 import type { CacheStats } from '../embedding/vector-cache.js'
-import type { JudgedTurn } from './conversations/record.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { RecentRequests } from './recent-requests.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Routes that ask the encoder for work. */
-const ENCODING_ROUTES = new Set(['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/:id/turns', 'Embed', 'AddTurn'])
+const ENCODING_ROUTES = new Set(['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/:id/exchanges', 'Embed', 'AddExchange'])
 
 /** Gauges that are read when somebody asks. */
 export interface MetricSources {
@@ -28,10 +28,10 @@ export class Metrics {
   readonly #stages: Record<'tokenize' | 'queue' | 'encode' | 'project' | 'detect', { observe(seconds: number): void }>
   readonly #texts: Counter
   readonly #tokens: Counter
-  readonly #turns: Counter<'state'>
+  readonly #exchanges: Counter<'level'>
   readonly #alerts: Counter
-  /** Turns judged and alerts raised since the start. */
-  turns = 0
+  /** Exchanges judged and alerts raised since the start. */
+  exchanges = 0
   alerts = 0
 
   constructor(info: Readonly<Record<string, string>>, sources: MetricSources) {
@@ -62,7 +62,7 @@ export class Metrics {
     }
     this.#texts = new Counter({ name: 'gabion_texts_total', help: 'Texts embedded', registers })
     this.#tokens = new Counter({ name: 'gabion_tokens_total', help: 'Tokens of embedded texts', registers })
-    this.#turns = new Counter({ name: 'gabion_turns_total', help: 'Turns judged', labelNames: ['state'], registers })
+    this.#exchanges = new Counter({ name: 'gabion_exchanges_total', help: 'Exchanges judged', labelNames: ['level'], registers })
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
     const read = (name: string, help: string, value: () => number): void => {
       new Gauge({
@@ -98,10 +98,10 @@ export class Metrics {
     this.#stagesOf(batch.timings)
   }
 
-  /** A turn was judged. */
-  judged({ state, alert, timings }: JudgedTurn): void {
-    this.#turns.labels(state).inc()
-    this.turns++
+  /** An exchange was judged. */
+  judged({ level, alert, timings }: ExchangeVerdict): void {
+    this.#exchanges.labels(level).inc()
+    this.exchanges++
     if (alert) {
       this.#alerts.inc()
       this.alerts++

@@ -1,13 +1,14 @@
-// The use cases: embed, project, judge a turn, look at conversations, watch. One set of them under every protocol.
+// The use cases: embed, project, judge an exchange, look at conversations, watch. One set of them under every protocol.
 
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
-import { checkId, type ConversationBrief, type ConversationRecord } from './conversations/record.js'
+import { checkId, type ConversationRecord, type ConversationStatus } from './conversations/record.js'
 import type { ConversationStore } from './conversations/store.js'
-import { Lanes, takeTurn, type NewTurn, type TurnOutcome } from './conversations/turns.js'
+import { judgeAndStore, KeyedQueue, type ExchangeRequest } from './conversations/judge-exchange.js'
 import { Events, type Watcher } from './events.js'
 import { Admission, checkTexts, type Limits } from './limits.js'
 import { Metrics } from './metrics.js'
@@ -44,7 +45,7 @@ export class Service {
   readonly events: Events
   readonly metrics: Metrics
   readonly telemetry: Telemetry
-  readonly #lanes = new Lanes()
+  readonly #queue = new KeyedQueue()
   #stopping = false
 
   constructor(parts: ServiceParts) {
@@ -73,8 +74,8 @@ export class Service {
   }
 
   /** The vectors of texts. */
-  async embed({ texts, prompt }: EmbedRequest, request: RequestContext, carrier: unknown): Promise<EmbeddingBatch> {
-    return await this.#embed(texts, request, carrier, { ...(prompt !== undefined && { prompt }) })
+  async embed({ texts, prompt }: EmbedRequest, request: RequestContext): Promise<EmbeddingBatch> {
+    return await this.#embed(texts, request, { ...(prompt !== undefined && { prompt }) })
   }
 
   /**
@@ -82,23 +83,23 @@ export class Service {
    *
    * @throws GabionError `NOT_FOUND` when the service has none
    */
-  async project(texts: readonly string[], request: RequestContext, carrier: unknown): Promise<EmbeddingBatch> {
+  async project(texts: readonly string[], request: RequestContext): Promise<EmbeddingBatch> {
     const { projection } = this
     if (projection === null) throw new GabionError('NOT_FOUND', 'this service has no projection; start it with --projection FILE')
-    return await this.#embed(texts, request, carrier, { projection })
+    return await this.#embed(texts, request, { projection })
   }
 
-  /** Judges the next turn of a conversation, which begins with its first one. */
-  async addTurn(turn: NewTurn, request: RequestContext, carrier: unknown): Promise<TurnOutcome> {
-    const id = checkId('the conversation', turn.conversation)
-    if (turn.turnId !== null) checkId('turnId', turn.turnId)
-    const length = checkTexts([turn.user, turn.assistant], this.limits)
+  /** Judges the next exchange of a conversation, which begins with its first one. */
+  async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
+    const id = checkId('the conversation', exchange.conversation)
+    if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
+    const length = checkTexts([exchange.user, exchange.assistant], this.limits)
     return await this.#admitted(2, length, () =>
-      this.telemetry.run('gabion.turn', carrier, async (facts) => {
-        const outcome = await this.#lanes.run(id, request.signal, () => takeTurn(this.monitor, this.store, turn, request.signal))
-        const { judged, repeated } = outcome
-        if (!repeated) this.metrics.judged(judged)
-        facts({ 'gabion.turn': judged.turn, 'gabion.state': judged.state, 'gabion.likelihood': judged.likelihood })
+      this.telemetry.run('gabion.exchange', request, async (facts) => {
+        const outcome = await this.#queue.run(id, request.signal, () => judgeAndStore(this.monitor, this.store, exchange, request.signal))
+        const { verdict, repeated } = outcome
+        if (!repeated) this.metrics.judged(verdict)
+        facts({ 'gabion.exchange': verdict.exchange, 'gabion.level': verdict.level, 'gabion.likelihood': verdict.likelihood })
         return outcome
       }),
     )
@@ -106,19 +107,19 @@ export class Service {
 
   /** @throws GabionError `NOT_FOUND` */
   async conversation(id: string): Promise<ConversationRecord> {
-    const kept = await this.store.load(checkId('the conversation', id))
-    if (kept === null) throw notFound(id)
-    return kept.record
+    const stored = await this.store.load(checkId('the conversation', id))
+    if (stored === null) throw notFound(id)
+    return stored.record
   }
 
   /** The most recently used first. */
-  async conversations(limit: number): Promise<ConversationBrief[]> {
+  async conversations(limit: number): Promise<ConversationStatus[]> {
     return await this.store.list(limit)
   }
 
   /** @throws GabionError `NOT_FOUND` */
   async forget(id: string, request: RequestContext): Promise<void> {
-    const there = await this.#lanes.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
+    const there = await this.#queue.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
     if (!there) throw notFound(id)
   }
 
@@ -134,21 +135,16 @@ export class Service {
     await this.store.check()
   }
 
-  /** From now on it is not ready, and nobody watches; requests under way go on. */
+  /** From now on it is not ready, and nobody watches; pending requests go on. */
   stop(): void {
     this.#stopping = true
     this.events.close()
   }
 
-  async #embed(
-    texts: readonly string[],
-    request: RequestContext,
-    carrier: unknown,
-    options: Parameters<Embedder['embedBatch']>[1],
-  ): Promise<EmbeddingBatch> {
+  async #embed(texts: readonly string[], request: RequestContext, options: Parameters<Embedder['embedBatch']>[1]): Promise<EmbeddingBatch> {
     const length = checkTexts(texts, this.limits)
     return await this.#admitted(texts.length, length, () =>
-      this.telemetry.run('embeddings', carrier, async (facts) => {
+      this.telemetry.run('embeddings', request, async (facts) => {
         const batch = await this.embedder.embedBatch(texts, { ...options, signal: request.signal })
         this.metrics.embedded(batch)
         facts({ 'gen_ai.usage.input_tokens': batch.keptCounts.reduce((sum, kept) => sum + kept, 0) })
@@ -170,6 +166,6 @@ export class Service {
 function notFound(id: string): GabionError {
   return new GabionError(
     'NOT_FOUND',
-    `there is no conversation ${JSON.stringify(id)}; it begins with its first turn, and ends when unused for long`,
+    `there is no conversation ${JSON.stringify(id)}; it begins with its first exchange, and ends when unused for long`,
   )
 }

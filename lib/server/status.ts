@@ -1,4 +1,4 @@
-// The one table that turns error codes into HTTP statuses and gRPC codes, and any error into what a client may be told.
+// The one table that maps error codes to HTTP statuses and gRPC codes, and any error into what a client may be told.
 
 import { status as Grpc } from '@grpc/grpc-js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../errors.js'

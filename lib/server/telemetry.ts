@@ -12,6 +12,7 @@ import {
   type Span,
 } from '@opentelemetry/api'
 import { isGabionError } from '../errors.js'
+import type { RequestContext } from './request-context.js'
 
 const NAME = 'gabion'
 const PROVIDER = 'gabion'
@@ -34,14 +35,13 @@ export class Telemetry {
   }
 
   /**
-   * Runs an operation in a span of its own, which is a child of the caller's if `carrier` names one.
+   * Runs an operation in a span of its own, which is a child of the caller's if the request's headers name one.
    *
-   * @param operation - `embeddings`, or `gabion.turn` for a judged turn
-   * @param carrier - headers of the request
+   * @param operation - `embeddings`, or `gabion.exchange` for a judged exchange
    */
-  async run<T>(operation: string, carrier: unknown, work: (facts: SpanFacts) => Promise<T>): Promise<T> {
+  async run<T>(operation: string, { headers }: Pick<RequestContext, 'headers'>, work: (facts: SpanFacts) => Promise<T>): Promise<T> {
     const common = { 'gen_ai.operation.name': operation, 'gen_ai.provider.name': PROVIDER, 'gen_ai.request.model': this.#model }
-    const parent = propagation.extract(context.active(), carrier)
+    const parent = propagation.extract(context.active(), headers)
     const started = performance.now()
     const span = this.#tracer.startSpan(`${operation} ${this.#model}`, { kind: SpanKind.SERVER, attributes: common }, parent)
     let failure: string | undefined

@@ -1,17 +1,18 @@
 // A detector that says what a test wants, for tests of code that reacts to verdicts. Knows no vectors.
 
-import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detection/detector.js'
+import type { Detector, EmbeddedExchange } from '../detection/detector.js'
+import type { DetectorVerdict, Level } from '../detection/verdict.js'
 import { GabionError } from '../errors.js'
 import { checkOneOf } from '../options.js'
 
 const LEVELS = ['calm', 'elevated', 'alert'] as const
 
-const LIKELIHOODS: Readonly<Record<AlertState, number>> = { calm: 0.1, elevated: 0.5, alert: 0.9 }
+const LIKELIHOODS: Readonly<Record<Level, number>> = { calm: 0.1, elevated: 0.5, alert: 0.9 }
 
 /** What a {@link ScriptedDetector} remembers. */
 export interface ScriptedState {
   readonly exchanges: number
-  readonly level: AlertState
+  readonly level: Level
 }
 
 /**
@@ -26,9 +27,9 @@ export class ScriptedDetector implements Detector<ScriptedState> {
   readonly name = 'scripted'
   readonly fingerprint = 'scripted'
   readonly projection = null
-  readonly #levelOf: (exchange: { user: string; assistant: string }, number: number) => AlertState
+  readonly #levelOf: (exchange: { user: string; assistant: string }, number: number) => Level
 
-  constructor(levels: readonly AlertState[] | ((exchange: { user: string; assistant: string }, number: number) => AlertState)) {
+  constructor(levels: readonly Level[] | ((exchange: { user: string; assistant: string }, number: number) => Level)) {
     this.#levelOf = typeof levels === 'function' ? levels : (_, number) => levels[number - 1] ?? 'calm'
   }
 
@@ -36,13 +37,13 @@ export class ScriptedDetector implements Detector<ScriptedState> {
     return { exchanges: 0, level: 'calm' }
   }
 
-  turn(state: ScriptedState, { user, assistant }: EmbeddedExchange): DetectorTurn<ScriptedState> {
+  judge(state: ScriptedState, { user, assistant }: EmbeddedExchange): { verdict: DetectorVerdict; state: ScriptedState } {
     const exchanges = state.exchanges + 1
     const level = checkOneOf('level', this.#levelOf({ user: user.text, assistant: assistant.text }, exchanges), LEVELS)
     const likelihood = LIKELIHOODS[level]
     const verdict: DetectorVerdict = {
       alert: level === 'alert' && state.level !== 'alert',
-      state: level,
+      level,
       likelihood,
       risk: likelihood,
       drift: likelihood - LIKELIHOODS[state.level],

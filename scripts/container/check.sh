@@ -97,7 +97,7 @@ ask() {
 }
 ask /ready
 ask /v1/embeddings '{"input":"hello"}'
-ask /v1/conversations/c/turns '{"user":"hello","assistant":"hello there"}'
+ask /v1/conversations/c/exchanges '{"user":"hello","assistant":"hello there"}'
 ask /
 chroot --userspec=65532:65532 "$view" "${entry[@]}" sh -c 'touch /app/x 2> /dev/null' && { echo 'its root can be written' >&2; exit 1; }
 kill -TERM "$served"

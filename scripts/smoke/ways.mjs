@@ -201,7 +201,7 @@ async function mustFail(folder) {
   if (doctor.code !== 1 || !/"status":"fail"/.test(doctor.stdout)) throw new Error(`gabion doctor does not find it: ${doctor.stdout}`)
 }
 
-/** Turns an ELF file into one for the other architecture, by its header. */
+/** Exchanges an ELF file into one for the other architecture, by its header. */
 function setMachine(file) {
   const content = readFileSync(file)
   content.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18)

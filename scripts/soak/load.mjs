@@ -112,7 +112,7 @@ export class SoakLoad {
     const monitor = await Monitor.load({ embedder: this.#standing })
     const conversation = monitor.conversation(`soak ${this.texts}`)
     for (let exchange = 0; exchange < 4; exchange++) {
-      await conversation.addTurn({ user: randomText(this.#below), assistant: randomText(this.#below) })
+      await conversation.addExchange({ user: randomText(this.#below), assistant: randomText(this.#below) })
       this.texts += 2
     }
   }

@@ -62,32 +62,32 @@ describe('Dashboard', () => {
     assert.equal(await page.locator('#alert-list li').count(), 0)
     let alerts = 0
     for (const { user, assistant } of eroding.exchanges) {
-      const { body } = await post<{ alert: boolean }>(`${running.url}/v1/conversations/shop/turns`, { user, assistant })
+      const { body } = await post<{ alert: boolean }>(`${running.url}/v1/conversations/shop/exchanges`, { user, assistant })
       alerts += Number(body.alert)
     }
     assert.ok(alerts > 0)
     await page.locator('#alert-list li').first().waitFor()
-    assert.match((await page.locator('#alert-list li').first().textContent()) ?? '', /^shop, turn \d+, likelihood/)
+    assert.match((await page.locator('#alert-list li').first().textContent()) ?? '', /^shop, exchange \d+, likelihood/)
     await page
-      .locator('#turn-rows tr')
+      .locator('#exchange-rows tr')
       .nth(eroding.exchanges.length - 1)
       .waitFor()
-    assert.equal(await page.locator('#turn-rows tr').count(), eroding.exchanges.length)
+    assert.equal(await page.locator('#exchange-rows tr').count(), eroding.exchanges.length)
     assert.match(
-      (await page.locator('#turn-chart').getAttribute('aria-label')) ?? '',
-      new RegExp(`over ${eroding.exchanges.length} turns of shop`),
+      (await page.locator('#exchange-chart').getAttribute('aria-label')) ?? '',
+      new RegExp(`over ${eroding.exchanges.length} exchanges of shop`),
     )
-    assert.ok((await page.locator('#turn-chart svg path').count()) > eroding.exchanges.length)
-    await page.locator('#turns', { hasText: String(eroding.exchanges.length) }).waitFor()
+    assert.ok((await page.locator('#exchange-chart svg path').count()) > eroding.exchanges.length)
+    await page.locator('#exchanges', { hasText: String(eroding.exchanges.length) }).waitFor()
     assert.equal(await page.evaluate('window.sameDocument'), true)
     await page.screenshot({ path: `${SCREENSHOTS}/dashboard-light.png`, fullPage: true })
     assert.deepEqual(troubles, [])
     await page.close()
   })
 
-  it('keeps turns that overtake the answer with the earlier ones', async () => {
+  it('keeps exchanges that overtake the answer with the earlier ones', async () => {
     const say = (conversation: string): Promise<unknown> =>
-      post(`${running.url}/v1/conversations/${conversation}/turns`, { user: 'hello', assistant: 'hello there' })
+      post(`${running.url}/v1/conversations/${conversation}/exchanges`, { user: 'hello', assistant: 'hello there' })
     const { page, troubles } = await open('light')
     await say('overtaken')
     const answered = new Promise<() => Promise<void>>((resolve) => {
@@ -99,18 +99,18 @@ describe('Dashboard', () => {
     await page.locator('#list button', { hasText: 'overtaken' }).click()
     const deliver = await answered
     await say('overtaken')
-    await page.locator('#turn-rows tr').first().waitFor()
+    await page.locator('#exchange-rows tr').first().waitFor()
     await deliver()
-    await page.locator('#turn-rows tr').nth(1).waitFor()
+    await page.locator('#exchange-rows tr').nth(1).waitFor()
     await fetch(`${running.url}/v1/conversations/overtaken`, { method: 'DELETE' })
-    await page.locator('#turn-rows tr').first().waitFor({ state: 'detached' })
+    await page.locator('#exchange-rows tr').first().waitFor({ state: 'detached' })
     assert.deepEqual(troubles, [])
     await page.close()
   })
 
   it('can be used with the keyboard alone', async () => {
     for (const id of ['one', 'two', 'three'])
-      await post(`${running.url}/v1/conversations/${id}/turns`, { user: 'hello', assistant: 'hello there' })
+      await post(`${running.url}/v1/conversations/${id}/exchanges`, { user: 'hello', assistant: 'hello there' })
     const { page, troubles } = await open('dark')
     await page.locator('#list button').nth(3).waitFor()
     await page.locator('#list button').first().focus()
@@ -120,7 +120,7 @@ describe('Dashboard', () => {
     await page.keyboard.press('Enter')
     await page.locator('#conversation-title', { hasText: 'Conversation one' }).waitFor()
     // Alerts from before the page was opened are there too.
-    assert.match((await page.locator('#alert-list li').first().textContent()) ?? '', /^shop, first alert at turn \d+$/)
+    assert.match((await page.locator('#alert-list li').first().textContent()) ?? '', /^shop, first alert at exchange \d+$/)
     await page.keyboard.press('End')
     assert.equal(await page.evaluate('document.activeElement.dataset.id'), 'shop')
     await page.screenshot({ path: `${SCREENSHOTS}/dashboard-dark.png`, fullPage: true })
@@ -135,7 +135,7 @@ describe('Dashboard', () => {
       ['light', 400],
     ] as const) {
       const { page } = await open(theme, width)
-      await page.locator('#turn-rows tr').first().waitFor()
+      await page.locator('#exchange-rows tr').first().waitFor()
       assert.deepEqual(await violationsOf(page), [], `${theme}, ${width} pixels`)
       assert.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, `${width} pixels are enough`)
       await page.screenshot({ path: `${SCREENSHOTS}/dashboard-${theme}-${width}.png`, fullPage: true })
@@ -145,7 +145,7 @@ describe('Dashboard', () => {
 
   it('shows what comes from outside as text', async () => {
     const id = '<img src=x onerror=alert(1)>'
-    await post(`${running.url}/v1/conversations/${encodeURIComponent(id)}/turns`, { user: 'a', assistant: 'b' })
+    await post(`${running.url}/v1/conversations/${encodeURIComponent(id)}/exchanges`, { user: 'a', assistant: 'b' })
     const { page, troubles } = await open('light')
     await page.locator('#list .name', { hasText: '<img' }).waitFor()
     assert.equal(await page.locator('#list img').count(), 0)
@@ -171,7 +171,7 @@ describe('Dashboard', () => {
     await page.locator('#connection', { hasText: 'connection lost' }).waitFor()
     const again = await startService({ grpcPort: null, keyList: [KEY], port: locked.port })
     await page.locator('#connection', { hasText: 'live' }).waitFor()
-    await post(`${again.url}/v1/conversations/after/turns`, { user: 'a', assistant: 'b' }, { authorization: `Bearer ${KEY}` })
+    await post(`${again.url}/v1/conversations/after/exchanges`, { user: 'a', assistant: 'b' }, { authorization: `Bearer ${KEY}` })
     await page.locator('#list .name', { hasText: 'after' }).waitFor()
     await page.close()
     await again.stop()

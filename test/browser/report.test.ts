@@ -36,12 +36,12 @@ describe('the report of the examples', () => {
     { name: 'a desk, dark', width: 1280, height: 800, theme: 'dark' },
     { name: 'a phone, dark', width: 360, height: 740, theme: 'dark' },
   ] as const) {
-    test(`on ${name}: the first screen names the turn, says why, and shows the words`, async () => {
+    test(`on ${name}: the first screen names the exchange, says why, and shows the words`, async () => {
       const { page, troubles } = await openPage(browser, { width, height, theme })
       await page.goto(pathToFileURL(join(folder, 'one.html')).href)
       const box = page.locator('.verdict.alert')
       const shown = await box.innerText()
-      assert.match(shown, /Look at turn 5 of 10/)
+      assert.match(shown, /Look at exchange 5 of 10/)
       assert.match(shown, /Why:/)
       assert.match(shown, /does not decline/)
       assert.match(shown, /I'm not really supposed to do this without the code/)
@@ -83,10 +83,10 @@ describe('the report of the examples', () => {
     await page.getByRole('link', { name: 'shop-refund-eroding' }).click()
     assert.match(await page.locator('h1').innerText(), /shop-refund-eroding/)
     assert.doesNotMatch(await page.locator('body').innerText(), /not really supposed/)
-    await page.getByRole('link', { name: 'All about turn 5' }).click()
-    assert.ok(await page.locator('#turn-5').isVisible())
-    await page.locator('#turn-5 summary').click()
-    assert.match(await page.locator('#turn-5 table').innerText(), /made of/)
+    await page.getByRole('link', { name: 'All about exchange 5' }).click()
+    assert.ok(await page.locator('#exchange-5').isVisible())
+    await page.locator('#exchange-5 summary').click()
+    assert.match(await page.locator('#exchange-5 table').innerText(), /made of/)
     await page.getByRole('link', { name: 'All conversations of this run' }).click()
     assert.match(await page.locator('h1').innerText(), /2 conversations/)
     assert.deepEqual(troubles, [])

@@ -10,9 +10,10 @@ const ERODING = 'examples/shop-refund-eroding.json'
 const BENIGN = 'examples/bank-card-benign.json'
 const KEYS = [
   'conversation',
-  'turn',
+  'exchange',
+  'exchangeId',
   'alert',
-  'state',
+  'level',
   'likelihood',
   'risk',
   'drift',
@@ -22,26 +23,27 @@ const KEYS = [
   'reasons',
   'truncated',
   'timings',
+  'at',
 ]
 
-/** What of a line does not depend on how long anything took. */
-function timeless({ timings: _, ...line }: Record<string, unknown>): Record<string, unknown> {
+/** What of a line does not depend on when it was judged and how long anything took. */
+function timeless({ timings: _, at: __, ...line }: Record<string, unknown>): Record<string, unknown> {
   return line
 }
 
 describe('gabion monitor', () => {
   const folder = temporaryFolder()
 
-  test('shows a table of turns, the alert and a summary, as plain text in a pipe', async () => {
+  test('shows a table of exchanges, the alert and a summary, as plain text in a pipe', async () => {
     const { code, stdout, stderr } = await gabion(['monitor', ERODING, BENIGN])
     assert.equal(code, 0, stderr)
     assert.ok(!stdout.includes('\x1b'))
     assert.match(stdout, /^shop-refund-eroding {2}examples\/shop-refund-eroding\.json, 10 exchanges$/m)
-    assert.match(stdout, /^turn +state +likelihood +drift +accel +ratio +why$/m)
+    assert.match(stdout, /^ *# +level +likelihood +drift +accel +ratio +why$/m)
     assert.match(stdout, /^ {3}1 {2}● calm /m)
-    assert.match(stdout, /^ +ALERT {2}shop-refund-eroding, turn \d+: likelihood [01]\.\d\d$/m)
-    assert.match(stdout, /^Summary {2}2 conversations, 20 turns, 1 conversation with alerts$/m)
-    assert.match(stdout, /● no alert +bank-card-benign +peak 0\.\d\d at turn \d+\/10/)
+    assert.match(stdout, /^ +ALERT {2}shop-refund-eroding, exchange \d+: likelihood [01]\.\d\d$/m)
+    assert.match(stdout, /^Summary {2}2 conversations, 20 exchanges, 1 conversation with alerts$/m)
+    assert.match(stdout, /● no alert +bank-card-benign +peak 0\.\d\d at exchange \d+\/10/)
     assert.match(stdout, /tokenize \S+ .?s · encode \S+ ms · project \S+ .?s · detect \S+ .?s/)
     assert.match(stdout, /all-MiniLM-L6-v2 bf16 on cpu/)
     for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line)
@@ -52,20 +54,20 @@ describe('gabion monitor', () => {
     assert.ok(stdout.includes('\x1b[32m● calm\x1b[39m'))
   })
 
-  test('--json prints one object a turn and a summary a conversation, nothing else', async () => {
+  test('--json prints one object per exchange and a summary per conversation, nothing else', async () => {
     const { code, stdout, stderr } = await gabion(['monitor', '--detector', 'classic', '--json', ERODING, BENIGN])
     assert.equal(code, 0)
     assert.equal(stderr, '')
     const lines = jsonLines(stdout)
-    const turns = lines.filter((line) => !('summary' in line))
+    const verdicts = lines.filter((line) => !('summary' in line))
     assert.deepEqual(
-      turns.map((line) => [line.conversation, line.turn]),
+      verdicts.map((line) => [line.conversation, line.exchange]),
       ['shop-refund-eroding', 'bank-card-benign'].flatMap((name) => Array.from({ length: 10 }, (_, index) => [name, index + 1])),
     )
-    for (const line of turns) {
+    for (const line of verdicts) {
       assert.deepEqual(Object.keys(line), KEYS)
-      assert.deepEqual(Object.keys(line.timings as object), ['tokenizeMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'])
-      assert.ok(['calm', 'elevated', 'alert'].includes(String(line.state)))
+      assert.deepEqual(Object.keys(line.timings as object), ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'])
+      assert.ok(['calm', 'elevated', 'alert'].includes(String(line.level)))
       const likelihood = Number(line.likelihood)
       assert.ok(likelihood >= 0 && likelihood <= 1)
       assert.equal(line.alert, likelihood > 0.8)
@@ -73,13 +75,13 @@ describe('gabion monitor', () => {
     const summaries = lines.flatMap((line) => ('summary' in line ? [line.summary as Record<string, unknown>] : []))
     assert.deepEqual(Object.keys(lines[10] ?? {}), ['summary'])
     assert.deepEqual(
-      summaries.map(({ conversation, turns: count }) => [conversation, count]),
+      summaries.map(({ conversation, exchanges: count }) => [conversation, count]),
       [
         ['shop-refund-eroding', 10],
         ['bank-card-benign', 10],
       ],
     )
-    assert.equal(summaries[0]?.alerts, turns.filter((line) => line.alert === true && line.conversation === 'shop-refund-eroding').length)
+    assert.equal(summaries[0]?.alerts, verdicts.filter((line) => line.alert === true && line.conversation === 'shop-refund-eroding').length)
   })
 
   test('--fail-on-alert ends with 3 after an alert, and with 0 without', async () => {
@@ -125,19 +127,19 @@ describe('gabion monitor', () => {
     for (const other of verdicts.slice(1)) assert.deepEqual(other, verdicts[0])
   })
 
-  test('--out writes the turns as CSV and JSON, and pictures', async () => {
+  test('--out writes the verdicts as CSV and JSON, and pictures', async () => {
     const out = join(folder, 'out')
     const { stdout } = await gabion(['monitor', '--json', ERODING, '--out', out])
     const lines = jsonLines(stdout)
-    const written = JSON.parse(readFileSync(join(out, 'turns.json'), 'utf8')) as { turns: unknown[]; summaries: unknown[] }
-    assert.deepEqual(written.turns, lines.slice(0, -1))
+    const written = JSON.parse(readFileSync(join(out, 'exchanges.json'), 'utf8')) as { exchanges: unknown[]; summaries: unknown[] }
+    assert.deepEqual(written.exchanges, lines.slice(0, -1))
     assert.deepEqual(written.summaries, [lines.at(-1)?.summary])
-    const rows: Record<string, string>[] = parse(readFileSync(join(out, 'turns.csv')), { columns: true })
+    const rows: Record<string, string>[] = parse(readFileSync(join(out, 'exchanges.csv')), { columns: true })
     assert.deepEqual(
       rows.map((row) => Number(row.likelihood)),
       lines.slice(0, -1).map((line) => line.likelihood),
     )
-    assert.deepEqual(readdirSync(out).sort(), ['panels', 'turns.csv', 'turns.json'])
+    assert.deepEqual(readdirSync(out).sort(), ['exchanges.csv', 'exchanges.json', 'panels'])
   })
 
   test('the presets, a safe text and a projection change the verdicts', async () => {
@@ -188,10 +190,10 @@ describe('gabion monitor --follow', () => {
       },
     })
     assert.equal(code, 130, stderr)
-    const [turn, last] = jsonLines(stdout)
-    assert.deepEqual([turn?.conversation, turn?.turn], ['live', 1])
-    assert.equal((last?.summary as { turns: number }).turns, 1)
-    assert.deepEqual(readdirSync(out).sort(), ['panels', 'turns.csv', 'turns.json'])
+    const [verdict, last] = jsonLines(stdout)
+    assert.deepEqual([verdict?.conversation, verdict?.exchange], ['live', 1])
+    assert.equal((last?.summary as { exchanges: number }).exchanges, 1)
+    assert.deepEqual(readdirSync(out).sort(), ['exchanges.csv', 'exchanges.json', 'panels'])
   })
 
   test('the end of standard input ends it with 0', async () => {

@@ -75,15 +75,15 @@ describe('gabion policy', () => {
 
   test('monitor names the broken policy in the alert and in its JSON lines', async () => {
     const { stdout } = await gabion(['monitor', '--json', '--policy', built, join(folder, 'log.jsonl')])
-    const turns = jsonLines(stdout).filter((line) => line.turn !== undefined)
+    const verdicts = jsonLines(stdout).filter((line) => line.exchange !== undefined)
     assert.deepEqual(
-      turns.map((line) => [line.conversation, line.alert, line.policies]),
+      verdicts.map((line) => [line.conversation, line.alert, line.policies]),
       [
         ['promise', true, ['investment-promises']],
         ['lamp', false, []],
       ],
     )
-    assert.match(String((turns[0]?.reasons as string[])[0]), /^breaks 'investment-promises': The assistant promises returns/)
+    assert.match(String((verdicts[0]?.reasons as string[])[0]), /^breaks 'investment-promises': The assistant promises returns/)
   })
 
   test('a policy file without ordinary conversations, and one with a misspelt field, are refused', async () => {

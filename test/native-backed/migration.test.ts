@@ -136,11 +136,11 @@ describe('agreement of spaces', () => {
 
 test('alerts decide where they were compared', () => {
   const space = { texts: 500, spearman: 0.1, neighbourOverlap: 0.1, kernelAlignment: 0.1, neighbours: 10 } as SpaceAgreement
-  const alerts = { conversations: 9, turns: 100, agreeing: 99, both: 20, onlyOld: 0, onlyNew: 1, disagreements: [] }
+  const alerts = { conversations: 9, exchanges: 100, agreeing: 99, both: 20, onlyOld: 0, onlyNew: 1, disagreements: [] }
   assert.equal(judge({ space, points: null, alerts }).safe, true)
   assert.equal(judge({ space, points: null, alerts: null }).safe, false)
   const missed = judge({ space: null, points: null, alerts: { ...alerts, both: 18, onlyOld: 2, onlyNew: 0, agreeing: 98 } })
   assert.deepEqual([missed.safe, missed.criteria.filter(({ met }) => !met).map(({ name }) => name)], [false, ['alertsKept']])
-  assert.equal(judge({ space: null, points: null, alerts: { ...alerts, turns: 20, agreeing: 20 } }).safe, false)
+  assert.equal(judge({ space: null, points: null, alerts: { ...alerts, exchanges: 20, agreeing: 20 } }).safe, false)
   assert.throws(() => judge({ space: null, points: null, alerts: null }), /nothing was compared/)
 })

@@ -39,24 +39,26 @@ async function all(items: AsyncIterable<WatchItem>): Promise<WatchItem[]> {
   return list
 }
 
-/** Conversation, turn and likelihood of each item; a summary is its conversation and `end`. */
+/** Conversation, exchange and likelihood of each item; a summary is its conversation and `end`. */
 function outline(items: readonly WatchItem[]): unknown[] {
   return items.map((item) =>
-    item.kind === 'verdict' ? [item.verdict.conversation, item.verdict.turn, item.verdict.likelihood] : [item.summary.conversation, 'end'],
+    item.kind === 'verdict'
+      ? [item.verdict.conversation, item.verdict.exchange, item.verdict.likelihood]
+      : [item.summary.conversation, 'end'],
   )
 }
 
 describe('many conversations', () => {
-  test('come out in order, with the same verdicts at any number of turns in flight', async () => {
+  test('come out in order, with the same verdicts at any number of exchanges in flight', async () => {
     const input = conversations(12)
-    const one = await all(watchConversations(monitor, input, { turnsInFlight: 1 }))
-    for (const turnsInFlight of [2, 7, 64]) {
-      assert.deepEqual(outline(await all(watchConversations(monitor, input, { turnsInFlight }))), outline(one))
+    const one = await all(watchConversations(monitor, input, { exchangesInFlight: 1 }))
+    for (const exchangesInFlight of [2, 7, 64]) {
+      assert.deepEqual(outline(await all(watchConversations(monitor, input, { exchangesInFlight }))), outline(one))
     }
     assert.deepEqual(outline(await all(watchConversations(monitor, input))), outline(one))
     assert.deepEqual(
       one.map((item) =>
-        item.kind === 'verdict' ? `${item.verdict.conversation}.${String(item.verdict.turn)}` : `${item.summary.conversation}.end`,
+        item.kind === 'verdict' ? `${item.verdict.conversation}.${String(item.verdict.exchange)}` : `${item.summary.conversation}.end`,
       ),
       input.flatMap(({ id, exchanges }) => [...exchanges.map((_, t) => `${id}.${String(t + 1)}`), `${id}.end`]),
     )
@@ -77,17 +79,17 @@ describe('many conversations', () => {
     const likelihood = Math.max(...of.map((verdict) => verdict.likelihood))
     assert.deepEqual(c2, {
       conversation: 'c2',
-      turns: 2,
+      exchanges: 2,
       alerts: of.filter(({ alert }) => alert).length,
-      firstAlert: of.find(({ alert }) => alert)?.turn ?? null,
-      highest: { likelihood, turn: of.find((verdict) => verdict.likelihood === likelihood)?.turn },
+      firstAlert: of.find(({ alert }) => alert)?.exchange ?? null,
+      highest: { likelihood, exchange: of.find((verdict) => verdict.likelihood === likelihood)?.exchange },
       truncated: 0,
       pending: 1,
       notes: [],
     })
     assert.deepEqual(none, {
       conversation: 'none',
-      turns: 0,
+      exchanges: 0,
       alerts: 0,
       firstAlert: null,
       highest: null,
@@ -127,7 +129,10 @@ describe('many conversations', () => {
   })
 
   test('wrong options are refused', async () => {
-    await assert.rejects(all(watchConversations(monitor, [], { turnsInFlight: 0 })), { code: 'INVALID_ARGUMENT', message: /turnsInFlight/ })
+    await assert.rejects(all(watchConversations(monitor, [], { exchangesInFlight: 0 })), {
+      code: 'INVALID_ARGUMENT',
+      message: /exchangesInFlight/,
+    })
     await assert.rejects(all(watchConversations(monitor, [], { threads: 0 } as object)), { code: 'INVALID_ARGUMENT', message: /'threads'/ })
   })
 })
@@ -145,7 +150,7 @@ test('a stream is judged line by line while it stays open, and summed up at its 
   stream.end('{"conversation":"b","role":"user","text":"still there?"}\n')
   const rest = await all(items)
   assert.deepEqual(
-    rest.map((item) => item.kind === 'summary' && [item.summary.conversation, item.summary.turns, item.summary.pending]),
+    rest.map((item) => item.kind === 'summary' && [item.summary.conversation, item.summary.exchanges, item.summary.pending]),
     [
       ['a', 2, 0],
       ['b', 1, 1],
@@ -154,29 +159,29 @@ test('a stream is judged line by line while it stays open, and summed up at its 
 })
 
 describe('the examples', () => {
-  async function states(file: string): Promise<{ states: string[]; firstAlert: number | null; pending: number }> {
+  async function states(file: string): Promise<{ levels: string[]; firstAlert: number | null; pending: number }> {
     const example = fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))
     const items = await all(watchConversations(monitor, readTranscript(example)))
     const last = items.at(-1)
     assert.ok(last?.kind === 'summary')
     const { firstAlert, pending } = last.summary
-    return { states: items.flatMap((item) => (item.kind === 'verdict' ? [item.verdict.state] : [])), firstAlert, pending }
+    return { levels: items.flatMap((item) => (item.kind === 'verdict' ? [item.verdict.level] : [])), firstAlert, pending }
   }
 
-  test('the eroding one is calm while the rules hold and alerts at the turn where they give way', async () => {
+  test('the eroding one is calm while the rules hold and alerts at the exchange where they give way', async () => {
     const eroding = await states('shop-refund-eroding.json')
-    assert.deepEqual(eroding.states.slice(0, 4), ['calm', 'calm', 'calm', 'calm'])
+    assert.deepEqual(eroding.levels.slice(0, 4), ['calm', 'calm', 'calm', 'calm'])
     assert.equal(eroding.firstAlert, 5)
-    assert.ok(eroding.states.filter((state) => state === 'alert').length >= 4)
+    assert.ok(eroding.levels.filter((level) => level === 'alert').length >= 4)
   })
 
   test('the benign ones stay calm', async () => {
     for (const file of ['bank-card-benign.json', 'bank-address-benign.csv']) {
       const benign = await states(file)
-      assert.ok(benign.states.length >= 7)
+      assert.ok(benign.levels.length >= 7)
       assert.ok(
-        benign.states.every((state) => state === 'calm'),
-        `${file}: ${benign.states.join()}`,
+        benign.levels.every((level) => level === 'calm'),
+        `${file}: ${benign.levels.join()}`,
       )
     }
   })

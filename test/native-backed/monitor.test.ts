@@ -8,7 +8,8 @@ import type { ClassicVerdict } from '../../lib/detection/classic.js'
 import type { Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
 import { isGabionError } from '../../lib/errors.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
-import type { Exchange, TurnVerdict } from '../../lib/monitor/conversation.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
+import type { Exchange } from '../../lib/monitor/conversation.js'
 import { DEFAULT_DETECTOR, Monitor } from '../../lib/monitor/monitor.js'
 import { Projection } from '../../lib/projection/projection.js'
 
@@ -29,8 +30,8 @@ after(() => {
 })
 
 /** A verdict without what differs from run to run. */
-function judged<V extends DetectorVerdict>(verdict: TurnVerdict<V>): Omit<TurnVerdict<V>, 'timings'> {
-  const { timings: _, ...rest } = verdict
+function judged<V extends DetectorVerdict>(verdict: ExchangeVerdict<V>): Omit<ExchangeVerdict<V>, 'timings' | 'at'> {
+  const { timings: _, at: __, ...rest } = verdict
   return rest
 }
 
@@ -45,14 +46,14 @@ class CountingDetector implements Detector<{ seen: number }> {
     return { seen: 0 }
   }
 
-  async turn(state: { seen: number }, exchange: EmbeddedExchange): Promise<{ verdict: DetectorVerdict; state: { seen: number } }> {
-    // Later turns are quicker: whoever does not wait for earlier ones gets the order wrong.
+  async judge(state: { seen: number }, exchange: EmbeddedExchange): Promise<{ verdict: DetectorVerdict; state: { seen: number } }> {
+    // Later exchanges are quicker: whoever does not wait for earlier ones gets the order wrong.
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, 10 - state.seen)))
     if (exchange.assistant.text === 'fail') throw new Error('this detector failed')
     this.exchanges.push(exchange)
     const seen = state.seen + 1
     const zeros = { risk: 0, drift: 0, acceleration: 0, ratio: null, reasons: [] }
-    return { verdict: { alert: false, state: 'calm', likelihood: 0.5, cumulative: seen, ...zeros }, state: { seen } }
+    return { verdict: { alert: false, level: 'calm', likelihood: 0.5, cumulative: seen, ...zeros }, state: { seen } }
   }
 
   checkState(value: unknown): { seen: number } {
@@ -60,29 +61,32 @@ class CountingDetector implements Detector<{ seen: number }> {
   }
 }
 
-async function judgeAll(monitor: Monitor<unknown, ClassicVerdict>, exchanges: readonly Exchange[]): Promise<TurnVerdict<ClassicVerdict>[]> {
+async function judgeAll(
+  monitor: Monitor<unknown, ClassicVerdict>,
+  exchanges: readonly Exchange[],
+): Promise<ExchangeVerdict<ClassicVerdict>[]> {
   const conversation = monitor.begin('one')
-  const verdicts: TurnVerdict<ClassicVerdict>[] = []
-  for (const exchange of exchanges) verdicts.push(await conversation.addTurn(exchange))
+  const verdicts: ExchangeVerdict<ClassicVerdict>[] = []
+  for (const exchange of exchanges) verdicts.push(await conversation.addExchange(exchange))
   return verdicts
 }
 
-describe('a turn', () => {
+describe('an exchange', () => {
   test('gives a verdict with its conversation, its number and its timings', async () => {
     const monitor = await Monitor.load({ embedder })
     assert.equal(monitor.detector.name, DEFAULT_DETECTOR)
     const conversation = monitor.conversation('c-1')
     for (const [index, exchange] of EXCHANGES.entries()) {
-      const verdict = await conversation.addTurn(exchange)
+      const verdict = await conversation.addExchange(exchange)
       assert.equal(verdict.conversation, 'c-1')
-      assert.equal(verdict.turn, index + 1)
+      assert.equal(verdict.exchange, index + 1)
       assert.equal(verdict.truncated, false)
       const { timings } = verdict
-      assert.deepEqual(Object.keys(timings), ['tokenizeMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'])
+      assert.deepEqual(Object.keys(timings), ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'])
       assert.ok(Object.values(timings).every((ms) => ms >= 0) && timings.totalMs > timings.detectMs)
       assert.deepEqual(JSON.parse(JSON.stringify(verdict)), verdict)
     }
-    assert.equal(conversation.turns, EXCHANGES.length)
+    assert.equal(conversation.exchanges, EXCHANGES.length)
   })
 
   test('is what the detector makes of the projected points', async () => {
@@ -111,18 +115,18 @@ describe('a turn', () => {
     }
     const monitor = await Monitor.load({ embedder: counted, detector: 'classic' })
     calls.length = 0
-    await monitor.conversation('x').addTurn({ user: 'hello', assistant: 'good day' })
+    await monitor.conversation('x').addExchange({ user: 'hello', assistant: 'good day' })
     assert.deepEqual(calls, [{ texts: ['hello', 'good day'], projection: monitor.detector.projection }])
   })
 
   test('takes empty texts on either side and on both', async () => {
     const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('empty')
-    const first = await conversation.addTurn({ user: '', assistant: 'We keep your data safe.' })
-    const held = await conversation.addTurn({ user: 'Hello?', assistant: ' \n' })
-    const silent = await conversation.addTurn({ user: '', assistant: '' })
+    const first = await conversation.addExchange({ user: '', assistant: 'We keep your data safe.' })
+    const held = await conversation.addExchange({ user: 'Hello?', assistant: ' \n' })
+    const silent = await conversation.addExchange({ user: '', assistant: '' })
     assert.deepEqual([first.empty, held.empty, silent.empty], [false, true, true])
     assert.deepEqual([held.risk, silent.risk], [first.risk, first.risk])
-    assert.equal(silent.turn, 3)
+    assert.equal(silent.exchange, 3)
   })
 
   test('takes a text that is both sides at once', async () => {
@@ -130,21 +134,21 @@ describe('a turn', () => {
       await Monitor.load({ embedder, detector: 'classic' })
     )
       .conversation('echo')
-      .addTurn({ user: 'hello', assistant: 'hello' })
+      .addExchange({ user: 'hello', assistant: 'hello' })
     assert.equal(verdict.risk, verdict.userRisk)
   })
 
   test('says when a text was cut', async () => {
     const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('long')
     const long = 'a very long story '.repeat(200)
-    assert.equal((await conversation.addTurn({ user: long, assistant: 'short' })).truncated, true)
-    assert.equal((await conversation.addTurn({ user: 'short', assistant: 'short' })).truncated, false)
+    assert.equal((await conversation.addExchange({ user: long, assistant: 'short' })).truncated, true)
+    assert.equal((await conversation.addExchange({ user: 'short', assistant: 'short' })).truncated, false)
   })
 
   test('gives a detector without projection the whole vectors', async () => {
     const detector = new CountingDetector()
     const monitor = await Monitor.load({ embedder, detector })
-    await monitor.conversation('x').addTurn({ user: '', assistant: 'hello' })
+    await monitor.conversation('x').addExchange({ user: '', assistant: 'hello' })
     const [exchange] = detector.exchanges
     assert.deepEqual(exchange?.user, { text: '', windows: [] })
     assert.equal(exchange.assistant.windows[0]?.point, null)
@@ -152,13 +156,13 @@ describe('a turn', () => {
   })
 })
 
-describe('many turns at once', () => {
+describe('many exchanges at once', () => {
   test('are judged in the order of the calls, with the results of one after the other', async () => {
     const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const many = Array.from({ length: 6 }, () => EXCHANGES).flat()
     const expected = await judgeAll(monitor, many)
     const conversation = monitor.begin('one')
-    const verdicts = await Promise.all(many.map((exchange) => conversation.addTurn(exchange)))
+    const verdicts = await Promise.all(many.map((exchange) => conversation.addExchange(exchange)))
     assert.deepEqual(verdicts.map(judged), expected.map(judged))
   })
 
@@ -166,9 +170,9 @@ describe('many turns at once', () => {
     const detector = new CountingDetector()
     const conversation = (await Monitor.load({ embedder, detector })).conversation('x')
     const texts = Array.from({ length: 12 }, (_, i) => `reply ${String(i)}${' and so on'.repeat(12 - i)}`)
-    const verdicts = await Promise.all(texts.map((assistant) => conversation.addTurn({ user: 'go on', assistant })))
+    const verdicts = await Promise.all(texts.map((assistant) => conversation.addExchange({ user: 'go on', assistant })))
     assert.deepEqual(
-      verdicts.map(({ turn, cumulative }) => [turn, cumulative]),
+      verdicts.map(({ exchange, cumulative }) => [exchange, cumulative]),
       texts.map((_, i) => [i + 1, i + 1]),
     )
     assert.deepEqual(
@@ -178,37 +182,37 @@ describe('many turns at once', () => {
   })
 })
 
-describe('a turn that fails', () => {
+describe('an exchange that fails', () => {
   test('leaves the conversation as it was, and the next ones go on', async () => {
     const conversation = (await Monitor.load({ embedder, detector: new CountingDetector() })).conversation('x')
-    const say = (assistant: string): Promise<TurnVerdict> => conversation.addTurn({ user: 'hello', assistant })
+    const say = (assistant: string): Promise<ExchangeVerdict> => conversation.addExchange({ user: 'hello', assistant })
     const results = await Promise.allSettled([say('one'), say('fail'), say('two')])
     assert.deepEqual(
       results.map(({ status }) => status),
       ['fulfilled', 'rejected', 'fulfilled'],
     )
-    assert.equal((await say('three')).turn, 3)
+    assert.equal((await say('three')).exchange, 3)
     assert.deepEqual(conversation.toJSON().state, { seen: 3 })
   })
 
   test('by its signal, before, during or while earlier ones are awaited, is ABORTED', async () => {
     const conversation = (await Monitor.load({ embedder, detector: new CountingDetector() })).conversation('x')
-    await assert.rejects(conversation.addTurn({ user: 'a', assistant: 'b' }, { signal: AbortSignal.abort() }), { code: 'ABORTED' })
+    await assert.rejects(conversation.addExchange({ user: 'a', assistant: 'b' }, { signal: AbortSignal.abort() }), { code: 'ABORTED' })
     const during = new AbortController()
-    const turns = [
-      conversation.addTurn({ user: 'a', assistant: 'first' }),
-      conversation.addTurn({ user: 'a', assistant: 'second' }, { signal: during.signal }),
-      conversation.addTurn({ user: 'a', assistant: 'third' }),
+    const exchanges = [
+      conversation.addExchange({ user: 'a', assistant: 'first' }),
+      conversation.addExchange({ user: 'a', assistant: 'second' }, { signal: during.signal }),
+      conversation.addExchange({ user: 'a', assistant: 'third' }),
     ]
     during.abort()
-    const results = await Promise.allSettled(turns)
+    const results = await Promise.allSettled(exchanges)
     assert.deepEqual(
       results.map(({ status }) => status),
       ['fulfilled', 'rejected', 'fulfilled'],
     )
     const [, second] = results
     assert.ok(second?.status === 'rejected' && isGabionError(second.reason) && second.reason.code === 'ABORTED')
-    assert.equal(conversation.turns, 2)
+    assert.equal(conversation.exchanges, 2)
   })
 
   test('by wrong arguments is a rejection that names them', async () => {
@@ -221,49 +225,52 @@ describe('a turn that fails', () => {
       [{ user: 'a', assistant: 'b' }, { timeout: 1 }, /no option 'timeout'/],
     ]
     for (const [exchange, options, message] of wrong) {
-      await assert.rejects(conversation.addTurn(exchange as Exchange, options as object), { code: 'INVALID_ARGUMENT', message })
+      await assert.rejects(conversation.addExchange(exchange as Exchange, options as object), { code: 'INVALID_ARGUMENT', message })
     }
-    assert.equal(conversation.turns, 0)
+    assert.equal(conversation.exchanges, 0)
   })
 })
 
 describe('memory', () => {
-  test('reset begins anew, at once or after the turns under way', async () => {
+  test('reset begins anew, at once or after the exchanges under way', async () => {
     const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const [fresh] = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
-    for (const exchange of EXCHANGES) await conversation.addTurn(exchange)
+    for (const exchange of EXCHANGES) await conversation.addExchange(exchange)
     void conversation.reset()
-    assert.equal(conversation.turns, 0)
-    const underWay = conversation.addTurn(EXCHANGES[1] as Exchange)
+    assert.equal(conversation.exchanges, 0)
+    const underWay = conversation.addExchange(EXCHANGES[1] as Exchange)
     const forgotten = conversation.reset()
-    const next = conversation.addTurn(EXCHANGES[0] as Exchange)
-    assert.equal((await underWay).turn, 1)
+    const next = conversation.addExchange(EXCHANGES[0] as Exchange)
+    assert.equal((await underWay).exchange, 1)
     await forgotten
-    assert.deepEqual(judged(await next), judged(fresh as TurnVerdict<ClassicVerdict>))
+    assert.deepEqual(judged(await next), judged(fresh as ExchangeVerdict<ClassicVerdict>))
   })
 
   test('a fork goes its own way', async () => {
     const monitor = await Monitor.load({ embedder, detector: 'classic' })
     const expected = await judgeAll(monitor, EXCHANGES)
     const conversation = monitor.begin('one')
-    for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
+    for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addExchange(exchange)
     const fork = conversation.fork('other')
-    await fork.addTurn({ user: 'and', assistant: 'something else entirely' })
+    await fork.addExchange({ user: 'and', assistant: 'something else entirely' })
     assert.equal(fork.id, 'other')
-    assert.equal(fork.turns, 4)
-    assert.deepEqual(judged(await conversation.addTurn(EXCHANGES[3] as Exchange)), judged(expected[3] as TurnVerdict<ClassicVerdict>))
+    assert.equal(fork.exchanges, 4)
+    assert.deepEqual(
+      judged(await conversation.addExchange(EXCHANGES[3] as Exchange)),
+      judged(expected[3] as ExchangeVerdict<ClassicVerdict>),
+    )
   })
 
   test('a conversation goes on alike after it was saved and restored in another monitor', async () => {
     const expected = await judgeAll(await Monitor.load({ embedder, detector: 'classic' }), EXCHANGES)
     const conversation = (await Monitor.load({ embedder, detector: 'classic' })).conversation('one')
-    for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addTurn(exchange)
+    for (const exchange of EXCHANGES.slice(0, 3)) await conversation.addExchange(exchange)
     const saved = JSON.stringify(conversation)
     const monitor = await Monitor.load({ embedder, classic: { thresholds: { alert: 0.8 } } })
     const restored = monitor.restore(JSON.parse(saved))
     assert.equal(monitor.conversation('one'), restored)
-    assert.deepEqual(judged(await restored.addTurn(EXCHANGES[3] as Exchange)), judged(expected[3] as TurnVerdict<ClassicVerdict>))
+    assert.deepEqual(judged(await restored.addExchange(EXCHANGES[3] as Exchange)), judged(expected[3] as ExchangeVerdict<ClassicVerdict>))
   })
 
   test('conversations are kept by id until they are forgotten', async () => {
@@ -283,9 +290,9 @@ describe('memory', () => {
     const damages: [object | null, RegExp][] = [
       [null, /'format'/],
       [{ ...saved, format: 'x' }, /'format'/],
-      [{ ...saved, version: 2 }, /'version'/],
+      [{ ...saved, version: 1 }, /'version' .* must be 2, which this release reads, got 1: it was saved by another one/],
       [{ ...saved, id: 1 }, /'id'/],
-      [{ ...saved, turns: -1 }, /'turns'/],
+      [{ ...saved, exchanges: -1 }, /'exchanges'/],
       [{ ...saved, detector: { ...saved.detector, fingerprint: '00' } }, /'detector'.*classic/],
       [{ ...saved, state: {} }, /'scored'/],
     ]
@@ -293,16 +300,31 @@ describe('memory', () => {
     const other = await Monitor.load({ embedder, classic: { preset: 'deployment' } })
     assert.throws(() => other.restore(saved), { code: 'ARTIFACT_INVALID', message: /'detector'/ })
   })
+
+  test('is bounded: the conversations asked for least recently go first', async () => {
+    const monitor = await Monitor.load({ embedder, detector: new CountingDetector(), maxConversations: 2 })
+    const first = monitor.conversation('first')
+    monitor.conversation('second')
+    assert.equal(monitor.conversation('first'), first)
+    monitor.conversation('third')
+    assert.equal(monitor.size, 2)
+    assert.equal(monitor.conversation('first'), first)
+    assert.equal(
+      (await monitor.conversation('first').addExchange({ user: 'a', assistant: 'b' }, { exchangeId: 'mine' })).exchangeId,
+      'mine',
+    )
+    await assert.rejects(Monitor.load({ embedder, maxConversations: 0 }), { code: 'INVALID_ARGUMENT', message: /maxConversations/ })
+  })
 })
 
 describe('opening', () => {
   test('the deployment preset takes a refusal, or the safe text given, as safe ground', async () => {
     const refusal = await Monitor.load({ embedder, classic: { preset: 'deployment' } })
-    const verdict = await refusal.conversation('x').addTurn({ user: 'hm', assistant: "I'm sorry, but I can't help with that request." })
+    const verdict = await refusal.conversation('x').addExchange({ user: 'hm', assistant: "I'm sorry, but I can't help with that request." })
     assert.ok(verdict.risk < 1e-6)
     assert.equal(verdict.ratio, null)
     const own = await Monitor.load({ embedder, classic: { preset: 'deployment', safeText: 'Bonjour!' } })
-    assert.ok((await own.conversation('x').addTurn({ user: 'hm', assistant: 'Bonjour!' })).risk < 1e-6)
+    assert.ok((await own.conversation('x').addExchange({ user: 'hm', assistant: 'Bonjour!' })).risk < 1e-6)
   })
 
   test('a projection of your own is taken as an object or from its file', async () => {
@@ -350,7 +372,7 @@ describe('opening', () => {
   test('loads the bundled model where it is given no embedder, and releases only that one', async () => {
     const own = await Monitor.load()
     assert.equal(own.embedder.info.model, 'all-MiniLM-L6-v2')
-    assert.equal((await own.conversation('x').addTurn({ user: 'hello', assistant: 'hi' })).alert, false)
+    assert.equal((await own.conversation('x').addExchange({ user: 'hello', assistant: 'hi' })).alert, false)
     own.dispose()
     own.dispose()
     assert.equal(own.size, 0)

@@ -16,7 +16,7 @@ import {
 } from 'ai'
 import { MockLanguageModelV3 } from 'ai/test'
 import { gabionEmbedding, gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
-import { Monitor, parseTranscript, type TurnVerdict } from '../../lib/index.js'
+import { Monitor, parseTranscript, type ExchangeVerdict } from '../../lib/index.js'
 import { testEmbedder } from './service-under-test.js'
 
 const HELD = 'Held back.'
@@ -51,13 +51,13 @@ function parrot(): MockLanguageModelV3 {
 
 async function wrapped(
   more: Partial<GabionMiddlewareOptions> = {},
-): Promise<{ model: ReturnType<typeof wrapLanguageModel>; verdicts: TurnVerdict[] }> {
-  const verdicts: TurnVerdict[] = []
+): Promise<{ model: ReturnType<typeof wrapLanguageModel>; verdicts: ExchangeVerdict[] }> {
+  const verdicts: ExchangeVerdict[] = []
   const monitor = await Monitor.load({ embedder: await testEmbedder() })
   const options = {
     monitor: monitor as unknown as Monitor,
-    heldWords: HELD,
-    onVerdict: (verdict: TurnVerdict) => void verdicts.push(verdict),
+    replacementMessage: HELD,
+    onVerdict: (verdict: ExchangeVerdict) => void verdicts.push(verdict),
   }
   return { model: wrapLanguageModel({ model: parrot(), middleware: gabionMiddleware({ ...options, ...more }) }), verdicts }
 }
@@ -79,16 +79,16 @@ async function play(ask: (messages: ModelMessage[]) => Promise<string>): Promise
 async function expected(): Promise<number[]> {
   const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
   const likelihoods = []
-  for (const { user, assistant } of EXCHANGES) likelihoods.push((await control.addTurn({ user, assistant })).likelihood)
+  for (const { user, assistant } of EXCHANGES) likelihoods.push((await control.addExchange({ user, assistant })).likelihood)
   return likelihoods
 }
 
 describe('gabion/ai-sdk', () => {
-  it('observes generateText: words unchanged, a verdict a turn, also in the metadata', async () => {
+  it('observes generateText: words unchanged, a verdict an exchange, also in the metadata', async () => {
     const { model, verdicts } = await wrapped()
     const said = await play(async (messages) => {
       const { text, providerMetadata } = await generateText({ model, messages })
-      assert.equal(providerMetadata?.gabion?.turn, verdicts.at(-1)?.turn)
+      assert.equal(providerMetadata?.gabion?.exchange, verdicts.at(-1)?.exchange)
       return text
     })
     assert.deepEqual(
@@ -114,7 +114,7 @@ describe('gabion/ai-sdk', () => {
 
   it('holds back the reply that raises the alert, whole and streamed', async () => {
     for (const streamed of [false, true]) {
-      const { model, verdicts } = await wrapped({ onAlert: 'hold' })
+      const { model, verdicts } = await wrapped({ onAlert: 'block' })
       const finishes: string[] = []
       const said = await play(async (messages) => {
         const result = streamed ? streamText({ model, messages }) : await generateText({ model, messages })

@@ -118,10 +118,10 @@ describe('deploy/', () => {
 
     const authorization = { authorization: `Bearer ${KEY}` }
     await post(`http://${http}/v1/embeddings`, { input: 'hello' }, authorization)
-    await redis.command('XADD', '{compose}:turns', '*', 'conversation', 'c', 'user', 'Hello', 'assistant', 'Hello, how can I help?')
+    await redis.command('XADD', '{compose}:exchanges', '*', 'conversation', 'c', 'user', 'Hello', 'assistant', 'Hello, how can I help?')
     await until('the scrapes show what was done', async () => {
-      const [texts, turns] = [await query('gabion_texts_total'), await query('sum by (job) (gabion_turns_total)')]
-      return texts.get('gabion') === 1 && turns.get('gabion-worker') === 1
+      const [texts, exchanges] = [await query('gabion_texts_total'), await query('sum by (job) (gabion_exchanges_total)')]
+      return texts.get('gabion') === 1 && exchanges.get('gabion-worker') === 1
     })
     assert.deepEqual(Object.fromEntries(await query('up')), { gabion: 1, 'gabion-worker': 1 })
     const scalers = manifests.filter(({ kind }) => kind === 'HorizontalPodAutoscaler')

@@ -13,14 +13,14 @@ const BODIES = Number(process.env.GABION_FUZZ_BODIES ?? 600)
 const seed = Number(process.env.GABION_FUZZ_SEED ?? 20_260_101)
 const AT_ONCE = 16
 
-const PATHS = ['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/fuzz/turns']
+const PATHS = ['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/fuzz/exchanges']
 const FIELDS = [
   'input',
   'inputs',
   'user',
   'assistant',
-  'turn',
-  'turnId',
+  'exchange',
+  'exchangeId',
   'encoding_format',
   'dimensions',
   'normalize',
@@ -84,7 +84,7 @@ describe(`Fuzzed bodies (${BODIES}, seed ${seed})`, () => {
   })
 
   it('over gRPC', async (context) => {
-    const methods = ['EmbeddingService/Embed', 'MonitorService/AddTurn', 'MonitorService/GetConversation']
+    const methods = ['EmbeddingService/Embed', 'MonitorService/AddExchange', 'MonitorService/GetConversation']
     // A message that begins right and goes on anyhow reaches further than noise alone.
     const field = fc
       .tuple(fc.integer({ min: 1, max: 6 }), fc.uint8Array({ maxLength: 30 }))

@@ -1,4 +1,4 @@
-// The gRPC side through real calls: vectors, streams, turns, failures, deadlines, health and reflection.
+// The gRPC side through real calls: vectors, streams, exchanges, failures, deadlines, health and reflection.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -95,29 +95,32 @@ describe('gRPC', () => {
   })
 
   it('shares conversations with HTTP, and shows them as they happen', async () => {
-    const watch = (monitor.client.watch as (request: object) => AsyncIterable<{ turn: Record<string, unknown> }> & { cancel(): void })({
+    const watch = (monitor.client.watch as (request: object) => AsyncIterable<{ verdict: Record<string, unknown> }> & { cancel(): void })({
       conversation: 'both',
     })
     await until('somebody watches', () => running.service.events.size > 0)
-    const first = await monitor.call('addTurn')({ conversation: 'both', user: 'hi', assistant: 'hello', turnId: 't1' })
-    assert.deepEqual([first.turn, first.state, first.turnId], [1, 'STATE_CALM', 't1'])
-    const { body } = await post<{ turn: number }>(`${running.url}/v1/conversations/both/turns`, { user: 'more', assistant: 'gladly' })
-    assert.equal(body.turn, 2)
+    const first = await monitor.call('addExchange')({ conversation: 'both', user: 'hi', assistant: 'hello', exchangeId: 't1' })
+    assert.deepEqual([first.exchange, first.level, first.exchangeId], [1, 'LEVEL_CALM', 't1'])
+    const { body } = await post<{ exchange: number }>(`${running.url}/v1/conversations/both/exchanges`, {
+      user: 'more',
+      assistant: 'gladly',
+    })
+    assert.equal(body.exchange, 2)
     const seen: unknown[] = []
-    for await (const { turn } of watch) {
-      seen.push(turn.turn)
+    for await (const { verdict } of watch) {
+      seen.push(verdict.exchange)
       if (seen.length === 2) break
     }
     watch.cancel()
     assert.deepEqual(seen, [1, 2])
     const whole = await monitor.call('getConversation')({ conversation: 'both' })
-    assert.deepEqual([whole.turns, (whole.history as unknown[]).length], [2, 2])
+    assert.deepEqual([whole.exchanges, (whole.history as unknown[]).length], [2, 2])
   })
 
   it('codes every failure', async () => {
     assert.deepEqual(await failing(monitor.call('getConversation')({ conversation: 'nobody' })), [status.NOT_FOUND, 'NOT_FOUND'])
-    assert.deepEqual(await failing(monitor.call('addTurn')({ conversation: '' })), [status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'])
-    assert.deepEqual(await failing(monitor.call('addTurn')({ conversation: 'both', turn: 9 })), [status.ABORTED, 'CONFLICT'])
+    assert.deepEqual(await failing(monitor.call('addExchange')({ conversation: '' })), [status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'])
+    assert.deepEqual(await failing(monitor.call('addExchange')({ conversation: 'both', exchange: 9 })), [status.ABORTED, 'CONFLICT'])
     assert.deepEqual(await failing(embedding.call('embed')({ texts: ['a'], project: true })), [status.NOT_FOUND, 'NOT_FOUND'])
   })
 

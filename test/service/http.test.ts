@@ -1,10 +1,10 @@
-// The HTTP side through real requests: forms, vectors, turns, failures, limits, the description.
+// The HTTP side through real requests: forms, vectors, exchanges, failures, limits, the description.
 
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Projection } from '../../lib/index.js'
-import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { RunningService } from '../../lib/server/serve.js'
 import { until } from './ending.js'
 import { get, memoryLog, post, startService, testEmbedder } from './service-under-test.js'
@@ -74,18 +74,18 @@ describe('HTTP', () => {
     assert.deepEqual(Float32Array.from(body.data[1]?.point ?? []), batch.point(1))
   })
 
-  it('judges turns in order, once by their id, and forgets when told to', async () => {
-    const turns = `${url}/v1/conversations/a%2Fb%20c/turns`
-    const first = await post<JudgedTurn>(turns, { user: 'hello', assistant: 'Hello, how can I help?', turnId: 'x' })
-    assert.deepEqual([first.status, first.body.turn, first.body.conversation], [200, 1, 'a/b c'])
-    const again = await post<JudgedTurn>(turns, { user: 'hello', assistant: 'Hello, how can I help?', turnId: 'x' })
+  it('judges exchanges in order, once by their id, and forgets when told to', async () => {
+    const exchanges = `${url}/v1/conversations/a%2Fb%20c/exchanges`
+    const first = await post<ExchangeVerdict>(exchanges, { user: 'hello', assistant: 'Hello, how can I help?', exchangeId: 'x' })
+    assert.deepEqual([first.status, first.body.exchange, first.body.conversation], [200, 1, 'a/b c'])
+    const again = await post<ExchangeVerdict>(exchanges, { user: 'hello', assistant: 'Hello, how can I help?', exchangeId: 'x' })
     assert.deepEqual(again.body, first.body)
     assert.equal(again.headers.get('x-gabion-repeated'), 'true')
-    const early = await post(turns, { user: 'a', assistant: 'b', turn: 3 })
+    const early = await post(exchanges, { user: 'a', assistant: 'b', exchange: 3 })
     assert.deepEqual([early.status, early.body.error.code], [409, 'CONFLICT'])
-    assert.equal((await post<JudgedTurn>(turns, { user: 'a', assistant: 'b', turn: 2 })).body.turn, 2)
-    const seen = await get<{ turns: number; history: JudgedTurn[] }>(`${url}/v1/conversations/a%2Fb%20c`)
-    assert.equal(seen.body.turns, 2)
+    assert.equal((await post<ExchangeVerdict>(exchanges, { user: 'a', assistant: 'b', exchange: 2 })).body.exchange, 2)
+    const seen = await get<{ exchanges: number; history: ExchangeVerdict[] }>(`${url}/v1/conversations/a%2Fb%20c`)
+    assert.equal(seen.body.exchanges, 2)
     assert.deepEqual(seen.body.history[0], first.body)
     const listed = await get<{ conversations: { conversation: string }[] }>(`${url}/v1/conversations?limit=5`)
     assert.ok(listed.body.conversations.some(({ conversation }) => conversation === 'a/b c'))
@@ -93,25 +93,25 @@ describe('HTTP', () => {
     assert.equal((await get(`${url}/v1/conversations/a%2Fb%20c`)).body.error.code, 'NOT_FOUND')
   })
 
-  it('gives turns of one conversation that come at once their places, and the verdicts that the library gives', async () => {
+  it('gives exchanges of one conversation that come at once their places, and the verdicts that the library gives', async () => {
     const exchanges = Array.from({ length: 12 }, (_, i) => ({ user: `question ${i}`, assistant: `answer number ${i}, as promised` }))
-    const answers = await Promise.all(exchanges.map((one) => post<JudgedTurn>(`${url}/v1/conversations/crowd/turns`, one)))
+    const answers = await Promise.all(exchanges.map((one) => post<ExchangeVerdict>(`${url}/v1/conversations/crowd/exchanges`, one)))
     assert.deepEqual(
-      answers.map(({ body }) => body.turn).sort((a, b) => a - b),
+      answers.map(({ body }) => body.exchange).sort((a, b) => a - b),
       exchanges.map((_, i) => i + 1),
     )
     const conversation = running.service.monitor.begin('control')
-    for (const { body } of answers.sort((a, b) => a.body.turn - b.body.turn)) {
+    for (const { body } of answers.sort((a, b) => a.body.exchange - b.body.exchange)) {
       const exchange = exchanges[answers.findIndex((answer) => answer.body === body)]
-      assert.ok(exchange !== undefined && body.turn >= 1)
+      assert.ok(exchange !== undefined && body.exchange >= 1)
     }
-    const serial = await conversation.addTurn(exchanges[0]!)
-    const alone = await post<JudgedTurn>(`${url}/v1/conversations/serial/turns`, exchanges[0])
+    const serial = await conversation.addExchange(exchanges[0]!)
+    const alone = await post<ExchangeVerdict>(`${url}/v1/conversations/serial/exchanges`, exchanges[0])
     assert.deepEqual([alone.body.likelihood, alone.body.risk], [serial.likelihood, serial.risk])
   })
 
   it('says where the time went', async () => {
-    const { headers } = await post(`${url}/v1/conversations/timed/turns`, { user: 'a question', assistant: 'an answer' })
+    const { headers } = await post(`${url}/v1/conversations/timed/exchanges`, { user: 'a question', assistant: 'an answer' })
     const stages = (headers.get('server-timing') ?? '').split(', ').map((part) => /^(\w+);dur=(\d+\.\d+)$/.exec(part)?.[1])
     assert.deepEqual(stages, ['tokenize', 'queue', 'encode', 'project', 'detect', 'total'])
   })
@@ -129,9 +129,9 @@ describe('HTTP', () => {
       ['/v1/embeddings', { input: 'a'.repeat(70_000) }, 413, 'TOO_LARGE'],
       ['/embed', { inputs: 'a', normalize: false }, 400, 'INVALID_ARGUMENT'],
       ['/v1/project', { input: 'a', more: 1 }, 400, 'INVALID_ARGUMENT'],
-      ['/v1/conversations/x/turns', { user: 'a' }, 400, 'INVALID_ARGUMENT'],
-      ['/v1/conversations/%00/turns', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
-      ['/v1/conversations/%E0/turns', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
+      ['/v1/conversations/x/exchanges', { user: 'a' }, 400, 'INVALID_ARGUMENT'],
+      ['/v1/conversations/%00/exchanges', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
+      ['/v1/conversations/%E0/exchanges', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
       ['/nowhere', {}, 404, 'NOT_FOUND'],
       ['/health', {}, 405, 'NOT_FOUND'],
     ]
@@ -194,22 +194,22 @@ describe('HTTP', () => {
       '/v1/embeddings',
       '/embed',
       '/v1/project',
-      '/v1/conversations/{id}/turns',
+      '/v1/conversations/{id}/exchanges',
       '/v1/conversations/{id}',
       '/v1/conversations/{id}/events',
     ]
     for (const path of [...paths, '/v1/conversations', '/v1/events', '/health', '/ready', '/info', '/metrics'])
       assert.ok(path in body.paths, path)
-    assert.ok('TurnRequest' in body.components.schemas)
+    assert.ok('AddExchangeRequest' in body.components.schemas)
   })
 
   it('counts, and writes no text and no id of a conversation into metrics or log', async () => {
     const secret = 'an unmistakable sentence about marmalade'
-    await post(`${url}/v1/conversations/marmalade-7/turns`, { user: secret, assistant: secret })
+    await post(`${url}/v1/conversations/marmalade-7/exchanges`, { user: secret, assistant: secret })
     await post(`${url}/v1/embeddings`, { input: secret, encoding_format: 'wrong' })
     const metrics = await (await fetch(`${url}/metrics`)).text()
     assert.match(metrics, /gabion_texts_total [1-9]/)
-    assert.match(metrics, /gabion_request_seconds_count\{protocol="http",route="\/v1\/conversations\/:id\/turns",code="200"\} [1-9]/)
+    assert.match(metrics, /gabion_request_seconds_count\{protocol="http",route="\/v1\/conversations\/:id\/exchanges",code="200"\} [1-9]/)
     assert.match(metrics, /gabion_pending_texts 0/)
     assert.ok(!metrics.includes('marmalade'))
     assert.ok(lines.length > 10 && lines.every((line) => !line.includes('marmalade')))
@@ -233,9 +233,9 @@ describe('HTTP', () => {
     const all = stream('/v1/events', 3)
     await until('two watch', () => running.service.events.size === 2)
     for (const id of ['streamed', 'other', 'streamed'])
-      await post(`${url}/v1/conversations/${id}/turns`, { user: 'hi', assistant: 'hello' })
+      await post(`${url}/v1/conversations/${id}/exchanges`, { user: 'hi', assistant: 'hello' })
     const events = await one
-    assert.ok(events.every((event) => event.includes('"conversation":"streamed"') && event.includes('event: turn')))
+    assert.ok(events.every((event) => event.includes('"conversation":"streamed"') && event.includes('event: exchange')))
     const seen = await all
     assert.ok(seen[1]?.includes('"conversation":"other"'))
     const firstId = /^id: (\d+)/.exec(seen[0] ?? '')?.[1] ?? ''

@@ -20,8 +20,8 @@ describe('Too much', () => {
     for (const { status, headers, body } of refused) {
       assert.deepEqual([status, headers.get('retry-after'), body.error.code, body.error.type], [429, '1', 'OVERLOADED', 'rate_limit_error'])
     }
-    const turn = await post(`${running.url}/v1/conversations/x/turns`, { user: 'a', assistant: 'b' })
-    assert.equal(turn.status, 429)
+    const exchange = await post(`${running.url}/v1/conversations/x/exchanges`, { user: 'a', assistant: 'b' })
+    assert.equal(exchange.status, 429)
     assert.equal((await big).body.data.length, 64)
     assert.equal((await post(`${running.url}/v1/embeddings`, { input: 'a text' })).status, 200)
     assert.match(await (await fetch(`${running.url}/metrics`)).text(), /gabion_refused 21/)

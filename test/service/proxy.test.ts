@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import OpenAI from 'openai'
 import { Monitor, parseTranscript } from '../../lib/index.js'
-import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { Policy } from '../../lib/server/proxy/chat-watch.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService } from '../../lib/server/serve.js'
@@ -20,16 +20,16 @@ const EXCHANGES = eroding!.exchanges
 
 describe('gabion proxy', () => {
   let upstream: ChatUpstream
-  let alertTurn: number
+  let alertExchange: number
   const started: RunningService[] = []
 
   before(async () => {
-    upstream = await ChatUpstream.start((turn) => EXCHANGES[turn - 1]!.assistant)
+    upstream = await ChatUpstream.start((exchange) => EXCHANGES[exchange - 1]!.assistant)
     const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
     const verdicts = []
-    for (const exchange of EXCHANGES) verdicts.push(await control.addTurn({ user: exchange.user, assistant: exchange.assistant }))
-    alertTurn = verdicts.findIndex(({ alert }) => alert) + 1
-    assert.ok(alertTurn > 1)
+    for (const exchange of EXCHANGES) verdicts.push(await control.addExchange({ user: exchange.user, assistant: exchange.assistant }))
+    alertExchange = verdicts.findIndex(({ alert }) => alert) + 1
+    assert.ok(alertExchange > 1)
   })
   after(async () => {
     await Promise.all(started.map((running) => running.stop()))
@@ -79,34 +79,36 @@ describe('gabion proxy', () => {
     }
   }
 
-  const conversations = async (running: RunningService): Promise<{ conversation: string; turns: number; firstAlert: number | null }[]> =>
+  const conversations = async (
+    running: RunningService,
+  ): Promise<{ conversation: string; exchanges: number; firstAlert: number | null }[]> =>
     (
-      await get<{ conversations: { conversation: string; turns: number; firstAlert: number | null }[] }>(
+      await get<{ conversations: { conversation: string; exchanges: number; firstAlert: number | null }[] }>(
         `${running.url}/gabion/v1/conversations`,
       )
     ).body.conversations
 
   it('observes whole answers: they pass unchanged, with the verdict in headers', async () => {
     const { running, client } = await proxy('observe')
-    let turn = 0
+    let exchange = 0
     for await (const { words, finish, headers } of play(client, false)) {
-      assert.deepEqual([words, finish], [EXCHANGES[turn]?.assistant, 'stop'])
-      assert.equal(headers.get('x-gabion-turn'), String(++turn))
-      assert.equal(headers.get('x-gabion-alert'), String(turn === alertTurn))
+      assert.deepEqual([words, finish], [EXCHANGES[exchange]?.assistant, 'stop'])
+      assert.equal(headers.get('x-gabion-exchange'), String(++exchange))
+      assert.equal(headers.get('x-gabion-alert'), String(exchange === alertExchange))
     }
     const [one, ...others] = await conversations(running)
-    assert.deepEqual([one?.turns, one?.firstAlert, others.length], [EXCHANGES.length, alertTurn, 0])
+    assert.deepEqual([one?.exchanges, one?.firstAlert, others.length], [EXCHANGES.length, alertExchange, 0])
     assert.equal(upstream.requests.at(-1)?.headers.authorization, 'Bearer the key of the model')
   })
 
   it('observes streams: every word passes, the verdict is told by comment and event', async () => {
     const { running, client } = await proxy('observe')
-    let turn = 0
+    let exchange = 0
     for await (const { words, finish } of play(client, true, { 'x-gabion-conversation': 'named' })) {
-      assert.deepEqual([words, finish], [EXCHANGES[turn++]?.assistant, 'stop'])
+      assert.deepEqual([words, finish], [EXCHANGES[exchange++]?.assistant, 'stop'])
     }
-    const { body } = await get<{ history: JudgedTurn[] }>(`${running.url}/gabion/v1/conversations/named`)
-    assert.equal(body.history.findIndex(({ alert }) => alert) + 1, alertTurn)
+    const { body } = await get<{ history: ExchangeVerdict[] }>(`${running.url}/gabion/v1/conversations/named`)
+    assert.equal(body.history.findIndex(({ alert }) => alert) + 1, alertExchange)
     const raw = await fetch(`${running.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -114,36 +116,36 @@ describe('gabion proxy', () => {
     })
     assert.match(
       await raw.text(),
-      /: gabion \{"x-gabion-conversation":"chat-[0-9a-f]{24}","x-gabion-turn":"1","x-gabion-state":"calm".*\}\n\ndata: \[DONE\]\n\n$/,
+      /: gabion \{"x-gabion-conversation":"chat-[0-9a-f]{24}","x-gabion-exchange":"1","x-gabion-level":"calm".*\}\n\ndata: \[DONE\]\n\n$/,
     )
   })
 
   for (const stream of [false, true]) {
     it(`holds back a reply that raises an alert, ${stream ? 'streamed' : 'whole'}`, async () => {
       const { client } = await proxy('hold')
-      let turn = 0
+      let exchange = 0
       for await (const { words, finish } of play(client, stream)) {
-        if (++turn === alertTurn) {
+        if (++exchange === alertExchange) {
           assert.deepEqual([words, finish], [HELD, 'content_filter'])
           break
         }
-        assert.deepEqual([words, finish], [EXCHANGES[turn - 1]?.assistant, 'stop'])
+        assert.deepEqual([words, finish], [EXCHANGES[exchange - 1]?.assistant, 'stop'])
       }
-      assert.equal(turn, alertTurn)
+      assert.equal(exchange, alertExchange)
     })
   }
 
   it('ends a conversation after its alert, and no other one', async () => {
     const { client } = await proxy('end')
-    let turn = 0
+    let exchange = 0
     const playing = play(client, false, { 'x-gabion-conversation': 'over' })
     await assert.rejects(
       async () => {
-        for await (const _ of playing) turn++
+        for await (const _ of playing) exchange++
       },
       (error) => error instanceof OpenAI.PermissionDeniedError && error.code === 'CONVERSATION_ENDED',
     )
-    assert.equal(turn, alertTurn)
+    assert.equal(exchange, alertExchange)
     const other = await client.chat.completions.create({ model: 'parrot', messages: [{ role: 'user', content: 'Hello' }] })
     assert.equal(other.choices[0]?.message.content, EXCHANGES[0]?.assistant)
   })
@@ -157,13 +159,13 @@ describe('gabion proxy', () => {
       ])
     await client.chat.completions.create({ model: 'parrot', messages: [...said(3), { role: 'user', content: EXCHANGES[3]!.user }] })
     assert.deepEqual(
-      (await conversations(running)).map(({ turns }) => turns),
+      (await conversations(running)).map(({ exchanges }) => exchanges),
       [4],
     )
     const changed = said(3)
     changed[3] = { role: 'assistant', content: 'Something else was said here.' }
     await client.chat.completions.create({ model: 'parrot', messages: [...changed, { role: 'user', content: 'And now?' }] })
-    assert.deepEqual((await conversations(running)).map(({ turns }) => turns).sort(), [4, 4])
+    assert.deepEqual((await conversations(running)).map(({ exchanges }) => exchanges).sort(), [4, 4])
   })
 
   it('passes everything else through, and keeps its own pages to itself', async () => {

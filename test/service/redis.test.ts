@@ -1,9 +1,9 @@
-// Conversations in a real Redis: any instance takes any turn, and nothing acknowledged is lost when one is killed, nor when Redis is.
+// Conversations in a real Redis: any instance takes any exchange, and nothing acknowledged is lost when one is killed, nor when Redis is.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Monitor } from '../../lib/index.js'
-import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import { RedisStore } from '../../lib/server/conversations/redis-store.js'
 import type { RunningService } from '../../lib/server/serve.js'
 import { until } from './ending.js'
@@ -20,21 +20,21 @@ const EXCHANGES = Array.from({ length: 12 }, (_, i) => ({
 async function expectedVerdicts(): Promise<object[]> {
   const conversation = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
   const verdicts = []
-  for (const exchange of EXCHANGES) verdicts.push(coreOf(await conversation.addTurn(exchange)))
+  for (const exchange of EXCHANGES) verdicts.push(coreOf(await conversation.addExchange(exchange)))
   return verdicts
 }
 
 function coreOf({
-  turn,
+  exchange,
   alert,
-  state,
+  level,
   likelihood,
   risk,
   drift,
   acceleration,
   cumulative,
-}: Omit<JudgedTurn, 'turnId' | 'at' | 'timings'>): object {
-  return { turn, alert, state, likelihood, risk, drift, acceleration, cumulative }
+}: Omit<ExchangeVerdict, 'exchangeId' | 'at' | 'timings'>): object {
+  return { exchange, alert, level, likelihood, risk, drift, acceleration, cumulative }
 }
 
 describe('Conversations in Redis', () => {
@@ -53,29 +53,29 @@ describe('Conversations in Redis', () => {
     const verdicts: object[] = []
     for (const [index, exchange] of EXCHANGES.entries()) {
       const { url } = index % 2 === 0 ? a : b
-      verdicts.push(coreOf((await post<JudgedTurn>(`${url}/v1/conversations/shared/turns`, exchange)).body))
+      verdicts.push(coreOf((await post<ExchangeVerdict>(`${url}/v1/conversations/shared/exchanges`, exchange)).body))
     }
     assert.deepEqual(verdicts, await expectedVerdicts())
-    const list = await get<{ conversations: { turns: number }[] }>(`${a.url}/v1/conversations`)
-    assert.equal(list.body.conversations[0]?.turns, EXCHANGES.length)
+    const list = await get<{ conversations: { exchanges: number }[] }>(`${a.url}/v1/conversations`)
+    assert.equal(list.body.conversations[0]?.exchanges, EXCHANGES.length)
     b.service.stop()
-    assert.equal((await events.text()).match(/event: turn/g)?.length, EXCHANGES.length)
+    assert.equal((await events.text()).match(/event: exchange/g)?.length, EXCHANGES.length)
     assert.equal((await fetch(`${a.url}/v1/conversations/shared`, { method: 'DELETE' })).status, 200)
     assert.equal(await redis.command('EXISTS', '{test}:conversation:shared'), 0)
     await Promise.all([a.stop(), b.stop()])
   })
 
-  it('keep their order and lose no turn when instances write at once; a turn id counts once', async () => {
+  it('keep their order and lose no exchange when instances write at once; an exchange id counts once', async () => {
     const [a, b] = [await instance(), await instance()]
     const sent = EXCHANGES.flatMap((exchange, i) =>
-      [a, b].map(({ url }) => post<JudgedTurn>(`${url}/v1/conversations/race/turns`, { ...exchange, turnId: `t${i}` })),
+      [a, b].map(({ url }) => post<ExchangeVerdict>(`${url}/v1/conversations/race/exchanges`, { ...exchange, exchangeId: `t${i}` })),
     )
     const answers = await Promise.all(sent)
     assert.ok(answers.every(({ status }) => status === 200))
     for (const [i] of EXCHANGES.entries()) assert.deepEqual(answers[2 * i]?.body, answers[2 * i + 1]?.body)
-    const { body } = await get<{ turns: number; history: JudgedTurn[] }>(`${a.url}/v1/conversations/race`)
+    const { body } = await get<{ exchanges: number; history: ExchangeVerdict[] }>(`${a.url}/v1/conversations/race`)
     assert.deepEqual(
-      body.history.map(({ turn }) => turn),
+      body.history.map(({ exchange }) => exchange),
       EXCHANGES.map((_, i) => i + 1),
     )
     await Promise.all([a.stop(), b.stop()])
@@ -84,7 +84,7 @@ describe('Conversations in Redis', () => {
   it('are forgotten after their time', async () => {
     const store = await open(2000)
     const service = await startService({ store, grpcPort: null })
-    await post(`${service.url}/v1/conversations/brief/turns`, EXCHANGES[0])
+    await post(`${service.url}/v1/conversations/brief/exchanges`, EXCHANGES[0])
     for (const key of ['{test}:conversation:brief', '{test}:recent']) {
       const left = Number(await redis.command('PTTL', key))
       assert.ok(left > 0 && left <= 2000, `${key}: ${String(left)} ms`)
@@ -94,7 +94,7 @@ describe('Conversations in Redis', () => {
     await service.stop()
   })
 
-  it('lose nothing acknowledged when an instance is killed between two turns', async () => {
+  it('lose nothing acknowledged when an instance is killed between two exchanges', async () => {
     interface Ready {
       url: string
     }
@@ -105,7 +105,9 @@ describe('Conversations in Redis', () => {
     for (const [index, exchange] of EXCHANGES.entries()) {
       if (index === 5) await first.stop('SIGKILL')
       const { url } = (index < 5 ? first : second).ready
-      verdicts.push(coreOf((await post<JudgedTurn>(`${url}/v1/conversations/k/turns`, { ...exchange, turnId: String(index) })).body))
+      verdicts.push(
+        coreOf((await post<ExchangeVerdict>(`${url}/v1/conversations/k/exchanges`, { ...exchange, exchangeId: String(index) })).body),
+      )
     }
     assert.deepEqual(verdicts, await expectedVerdicts())
     await second.stop()
@@ -113,20 +115,20 @@ describe('Conversations in Redis', () => {
 
   it('lose nothing acknowledged when Redis is killed, which is told as UNAVAILABLE until it is back', async () => {
     const service = await instance()
-    const turns = `${service.url}/v1/conversations/restart/turns`
-    for (const exchange of EXCHANGES.slice(0, 4)) assert.equal((await post(turns, exchange)).status, 200)
+    const exchanges = `${service.url}/v1/conversations/restart/exchanges`
+    for (const exchange of EXCHANGES.slice(0, 4)) assert.equal((await post(exchanges, exchange)).status, 200)
     await redis.kill()
-    const away = await post(turns, EXCHANGES[4])
+    const away = await post(exchanges, EXCHANGES[4])
     assert.deepEqual([away.status, away.body.error.code, away.headers.get('retry-after')], [503, 'UNAVAILABLE', '1'])
     assert.equal((await get(`${service.url}/ready`)).status, 503)
     assert.equal((await get(`${service.url}/health`)).status, 200)
     assert.equal((await post(`${service.url}/v1/embeddings`, { input: 'vectors need no Redis' })).status, 200)
     await redis.start()
     const answer = await until('Redis is found again', async () => {
-      const one = await post<JudgedTurn>(turns, EXCHANGES[4])
+      const one = await post<ExchangeVerdict>(exchanges, EXCHANGES[4])
       return one.status === 503 ? null : one
     })
-    assert.equal(answer.body.turn, 5)
+    assert.equal(answer.body.exchange, 5)
     assert.deepEqual(coreOf(answer.body), (await expectedVerdicts())[4])
     await service.stop()
   })

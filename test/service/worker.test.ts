@@ -1,9 +1,9 @@
-// Workers on a real Redis stream: the load is shared, order kept, and a worker that is killed loses no turn.
+// Workers on a real Redis stream: the load is shared, order kept, and a worker that is killed loses no exchange.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Monitor } from '../../lib/index.js'
-import type { JudgedTurn } from '../../lib/server/conversations/record.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import { until } from './ending.js'
 import { startGabion, type GabionProcess } from './gabion-process.js'
 import { RedisServer } from './redis-server.js'
@@ -17,7 +17,7 @@ interface Ready {
 interface Verdict {
   entry: string
   conversation: string
-  verdict?: JudgedTurn
+  verdict?: ExchangeVerdict
   error?: { code: string; message: string }
 }
 
@@ -33,17 +33,17 @@ describe('gabion worker', () => {
     return startGabion<Ready>(['worker', ...names, '--metrics-port', '0', '--claim-after-ms', '400', ...more])
   }
 
-  const exchange = (conversation: number, turn: number): { user: string; assistant: string } => ({
-    user: `Conversation ${conversation}, question ${turn}: when will the parcel come?`,
-    assistant: `This is answer ${turn} in conversation ${conversation}: it is on its way.`,
+  const textsOf = (conversation: number, exchange: number): { user: string; assistant: string } => ({
+    user: `Conversation ${conversation}, question ${exchange}: when will the parcel come?`,
+    assistant: `This is answer ${exchange} in conversation ${conversation}: it is on its way.`,
   })
 
-  async function send(prefix: string, conversations: number, turns: number, first = 1): Promise<void> {
-    for (let turn = first; turn < first + turns; turn++) {
+  async function send(prefix: string, conversations: number, exchanges: number, first = 1): Promise<void> {
+    for (let exchange = first; exchange < first + exchanges; exchange++) {
       for (let conversation = 0; conversation < conversations; conversation++) {
-        const { user, assistant } = exchange(conversation, turn)
+        const { user, assistant } = textsOf(conversation, exchange)
         const fields = ['conversation', `c${conversation}`, 'user', user, 'assistant', assistant]
-        await redis.command('XADD', `{${prefix}}:turns`, '*', ...fields)
+        await redis.command('XADD', `{${prefix}}:exchanges`, '*', ...fields)
       }
     }
   }
@@ -61,24 +61,24 @@ describe('gabion worker', () => {
     return {
       entry: fields.entry ?? '',
       conversation: fields.conversation ?? '',
-      ...(fields.verdict !== undefined && { verdict: JSON.parse(fields.verdict) as JudgedTurn }),
+      ...(fields.verdict !== undefined && { verdict: JSON.parse(fields.verdict) as ExchangeVerdict }),
       ...(fields.error !== undefined && { error: JSON.parse(fields.error) as { code: string; message: string } }),
     }
   }
 
-  /** Every turn once, in order, with the verdict of the library alone. */
-  async function assertWhole(found: Verdict[], conversations: number, turns: number): Promise<void> {
-    assert.equal(found.length, conversations * turns)
+  /** Every exchange once, in order, with the verdict of the library alone. */
+  async function assertWhole(found: Verdict[], conversations: number, exchanges: number): Promise<void> {
+    assert.equal(found.length, conversations * exchanges)
     const monitor = await Monitor.load({ embedder: await testEmbedder() })
     for (let number = 0; number < conversations; number++) {
       const own = found.filter(({ conversation }) => conversation === `c${number}`)
       assert.deepEqual(
-        own.map(({ verdict }) => verdict?.turn),
-        Array.from({ length: turns }, (_, i) => i + 1),
+        own.map(({ verdict }) => verdict?.exchange),
+        Array.from({ length: exchanges }, (_, i) => i + 1),
       )
       const control = monitor.begin('control')
       for (const { verdict } of own) {
-        const expected = await control.addTurn(exchange(number, verdict!.turn))
+        const expected = await control.addExchange(textsOf(number, verdict!.exchange))
         assert.deepEqual([verdict?.likelihood, verdict?.cumulative], [expected.likelihood, expected.cumulative])
       }
     }
@@ -93,7 +93,7 @@ describe('gabion worker', () => {
         const text = await (await fetch(`http://127.0.0.1:${ready.metricsPort}/metrics`)).text()
         assert.match(text, /gabion_stream_lag 0/)
         assert.match(text, /gabion_stream_pending 0/)
-        return Number(/gabion_turns_total\{state="calm"\} (\d+)/.exec(text)?.[1] ?? 0)
+        return Number(/gabion_exchanges_total\{level="calm"\} (\d+)/.exec(text)?.[1] ?? 0)
       }),
     )
     assert.equal(
@@ -103,32 +103,32 @@ describe('gabion worker', () => {
     await send('shared', 6, 1)
     await verdicts('shared', 36)
     assert.deepEqual(await Promise.all(workers.map((worker) => worker.stop())), [143, 143])
-    const [group] = (await redis.command('XINFO', 'GROUPS', '{shared}:turns')) as unknown[][]
+    const [group] = (await redis.command('XINFO', 'GROUPS', '{shared}:exchanges')) as unknown[][]
     assert.equal(group?.[group.indexOf('consumers') + 1], 0)
   })
 
-  it('loses no turn when a worker is killed: another takes over what it held, in order', async () => {
+  it('loses no exchange when a worker is killed: another takes over what it held, in order', async () => {
     const doomed = await start('killed', '--concurrency', '8')
     await send('killed', 8, 3)
     await verdicts('killed', 4)
     const other = await start('killed')
     await doomed.stop('SIGKILL')
     await assertWhole(await verdicts('killed', 24), 8, 3)
-    const pending = (await redis.command('XPENDING', '{killed}:turns', 'gabion')) as unknown[]
+    const pending = (await redis.command('XPENDING', '{killed}:exchanges', 'gabion')) as unknown[]
     assert.equal(pending[0], 0)
     await other.stop()
   })
 
   it('takes over entries of a consumer that died before it did anything, before it goes on with later ones', async () => {
     const worker = await start('dead')
-    // The first turns of both conversations go, in one step with their coming, to a consumer that never does anything.
+    // The first exchanges of both conversations go, in one step with their coming, to a consumer that never does anything.
     const taken = `
       redis.call('XADD', KEYS[1], '*', 'conversation', ARGV[1], 'user', ARGV[2], 'assistant', ARGV[3])
       local reply = redis.call('XREADGROUP', 'GROUP', 'gabion', 'ghost', 'COUNT', 1, 'STREAMS', KEYS[1], '>')
       redis.call('RPUSH', KEYS[2], reply[1][2][1][1])`
     for (const number of [0, 1]) {
-      const { user, assistant } = exchange(number, 1)
-      await redis.command('EVAL', taken, '2', '{dead}:turns', `{dead}:order:c${number}`, `c${number}`, user, assistant)
+      const { user, assistant } = textsOf(number, 1)
+      await redis.command('EVAL', taken, '2', '{dead}:exchanges', `{dead}:order:c${number}`, `c${number}`, user, assistant)
     }
     await send('dead', 2, 1, 2)
     await assertWhole(await verdicts('dead', 4), 2, 2)
@@ -137,11 +137,15 @@ describe('gabion worker', () => {
 
   it('answers what it cannot judge with a code, and goes on', async () => {
     const worker = await start('wrong')
-    await redis.command('XADD', '{wrong}:turns', '*', 'nothing', 'useful')
-    await redis.command('XADD', '{wrong}:turns', '*', 'conversation', 'c0', 'user', 'a')
+    await redis.command('XADD', '{wrong}:exchanges', '*', 'nothing', 'useful')
+    await redis.command('XADD', '{wrong}:exchanges', '*', 'conversation', 'c0', 'user', 'a')
     await send('wrong', 1, 1)
     const found = await verdicts('wrong', 3)
-    assert.deepEqual(found.map(({ error, verdict }) => error?.code ?? verdict?.turn).sort(), [1, 'INVALID_ARGUMENT', 'INVALID_ARGUMENT'])
+    assert.deepEqual(found.map(({ error, verdict }) => error?.code ?? verdict?.exchange).sort(), [
+      1,
+      'INVALID_ARGUMENT',
+      'INVALID_ARGUMENT',
+    ])
     await worker.stop()
   })
 

@@ -67,7 +67,7 @@ function run(
 ): { verdicts: ClassicVerdict[]; state: ClassicState } {
   let state = from
   const verdicts = turns.map((turn) => {
-    const next = classic.turn(state, exchange(turn))
+    const next = classic.judge(state, exchange(turn))
     state = next.state
     return next.verdict
   })
@@ -86,7 +86,7 @@ describe('cases worked out by hand', () => {
           if (wanted === null || actual === null) assert.equal(actual, wanted, where)
           else assert.ok(Math.abs(actual - wanted) <= golden.tolerance, where)
         }
-        assert.equal(verdict.state, expected.state)
+        assert.equal(verdict.level, expected.state)
         assert.equal(verdict.alert, expected.state === 'alert')
         assert.equal(verdict.earlyWarning, expected.earlyWarning)
         assert.equal(verdict.fragile, expected.fragile)
@@ -203,7 +203,7 @@ describe('texts without words', () => {
   test('an empty reply holds the level, gathers nothing and never alerts', () => {
     const classic = detector()
     const far = run(classic, [{ reply: [0, -1], user: [0, 1] }])
-    const held = classic.turn(far.state, exchange({ reply: null, user: [0, 1] }))
+    const held = classic.judge(far.state, exchange({ reply: null, user: [0, 1] }))
     assert.deepEqual(held.state, far.state)
     assert.equal(far.verdicts[0]?.alert, true)
     assert.equal(held.verdict.risk, 2)
@@ -211,7 +211,7 @@ describe('texts without words', () => {
     assert.equal(held.verdict.cumulative, 2)
     assert.ok(held.verdict.likelihood > 0.8)
     assert.equal(held.verdict.alert, false)
-    assert.equal(held.verdict.state, 'elevated')
+    assert.equal(held.verdict.level, 'elevated')
     assert.equal(held.verdict.empty, true)
   })
 
@@ -220,7 +220,7 @@ describe('texts without words', () => {
       { reply: null, user: [0, 1] },
       { reply: [0, -1], user: null },
     ])
-    assert.equal(verdicts[0]?.state, 'calm')
+    assert.equal(verdicts[0]?.level, 'calm')
     assert.equal(verdicts[1]?.drift, 0)
     assert.equal(verdicts[1].cumulative, 2)
   })
@@ -261,7 +261,7 @@ describe('own settings', () => {
   test('a projection is applied where the exchange brings vectors only', () => {
     const classic = detector()
     const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), point: null, start: 0, end: 5 }] }
-    assert.ok(Math.abs(classic.turn(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
+    assert.ok(Math.abs(classic.judge(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
   })
 
   const refused: [string, () => unknown, string, RegExp][] = [

@@ -7,11 +7,12 @@ import { parse } from 'csv-parse/sync'
 import pc from 'picocolors'
 import { cgroupQuota } from '../../lib/cli/host-checks.js'
 import { LatencySplit } from '../../lib/cli/latency-split.js'
-import { followFile, readConversations } from '../../lib/cli/turn-feed.js'
-import { TurnFiles } from '../../lib/cli/turn-files.js'
-import { CSV_HEADER, toCsv, type TurnLine } from '../../lib/cli/turn-line.js'
-import { TurnTable } from '../../lib/cli/turn-table.js'
+import { followFile, readConversations } from '../../lib/cli/exchange-feed.js'
+import { ExchangeFiles } from '../../lib/cli/exchange-files.js'
+import { CSV_HEADER, toCsv } from '../../lib/cli/exchange-csv.js'
+import { ExchangeTable } from '../../lib/cli/exchange-table.js'
 import { printable, wrap } from '../../lib/cli/wording.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { FollowedEvent } from '../../lib/monitor/follow.js'
 import type { ConversationSummary } from '../../lib/monitor/watch.js'
 
@@ -21,11 +22,12 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-const CALM: TurnLine = {
+const CALM: ExchangeVerdict = {
   conversation: 'support',
-  turn: 1,
+  exchange: 1,
+  exchangeId: null,
   alert: false,
-  state: 'calm',
+  level: 'calm',
   likelihood: 0.25,
   risk: 0.5,
   drift: 0,
@@ -34,13 +36,14 @@ const CALM: TurnLine = {
   ratio: 0.9,
   reasons: [],
   truncated: false,
-  timings: { tokenizeMs: 0.1, encodeMs: 2, projectMs: 0.01, detectMs: 0.02, totalMs: 2.2 },
+  timings: { tokenizeMs: 0.1, queueMs: 0, encodeMs: 2, projectMs: 0.01, detectMs: 0.02, totalMs: 2.2 },
+  at: '2026-11-30T04:00:00.000Z',
 }
-const ALERT: TurnLine = {
+const ALERT: ExchangeVerdict = {
   ...CALM,
-  turn: 2,
+  exchange: 2,
   alert: true,
-  state: 'alert',
+  level: 'alert',
   likelihood: 0.9,
   drift: 0.7,
   acceleration: -0.7,
@@ -49,16 +52,16 @@ const ALERT: TurnLine = {
   reasons: ['a reason, with a comma and "quotes"', 'another one that is so long that it has to go on in the next line of its column'],
 }
 
-describe('the table of turns', () => {
+describe('the table of exchanges', () => {
   for (const columns of [80, 100, 120]) {
     test(`keeps to ${String(columns)} columns and says everything`, () => {
-      const table = new TurnTable(columns, pc.createColors(false))
-      const text = [table.header('support', 'file.json'), table.turn(CALM), table.turn(ALERT), table.alert(ALERT)].join('\n')
+      const table = new ExchangeTable(columns, pc.createColors(false))
+      const text = [table.header('support', 'file.json'), table.exchange(CALM), table.exchange(ALERT), table.alert(ALERT)].join('\n')
       for (const line of text.split('\n')) assert.ok(line.length <= columns, line)
       const words = text.replaceAll(/\s+/g, ' ')
       for (const part of [
         'support file.json',
-        'turn state likelihood drift accel ratio why',
+        '# level likelihood drift accel ratio why',
         '● calm',
         '0.25',
         '+0.00',
@@ -74,31 +77,31 @@ describe('the table of turns', () => {
         .slice(4, -1)
         .map((line) => line.slice(line.lastIndexOf('   ')).trim())
       assert.ok(reasons.join(' ').includes('next line of its column; a text was cut'), reasons.join('|'))
-      assert.match(text, / ALERT {2}support, turn 2: likelihood 0\.90$/)
+      assert.match(text, / ALERT {2}support, exchange 2: likelihood 0\.90$/)
       assert.match(words, / – /)
     })
   }
 
   test('the bar grows with the likelihood', () => {
-    const table = new TurnTable(100, pc.createColors(false))
+    const table = new ExchangeTable(100, pc.createColors(false))
     const filled = [0, 0.1, 0.5, 0.99, 1, 7].map(
-      (likelihood) => (/[█▉▊▋▌▍▎▏]+/.exec(table.turn({ ...CALM, likelihood }))?.[0] ?? '').length,
+      (likelihood) => (/[█▉▊▋▌▍▎▏]+/.exec(table.exchange({ ...CALM, likelihood }))?.[0] ?? '').length,
     )
     assert.deepEqual(filled, [0, 2, 6, 12, 12, 12])
   })
 
-  test('colours go with the state', () => {
+  test('colors go with the level', () => {
     const colors = pc.createColors(true)
-    const table = new TurnTable(100, colors)
-    assert.ok(table.turn(CALM).includes(colors.green('● calm')))
-    assert.ok(table.turn({ ...CALM, state: 'elevated' }).includes(colors.yellow('▲ elevated')))
-    assert.ok(table.turn(ALERT).includes(colors.bold(colors.red('■ alert'))))
+    const table = new ExchangeTable(100, colors)
+    assert.ok(table.exchange(CALM).includes(colors.green('● calm')))
+    assert.ok(table.exchange({ ...CALM, level: 'elevated' }).includes(colors.yellow('▲ elevated')))
+    assert.ok(table.exchange(ALERT).includes(colors.bold(colors.red('■ alert'))))
   })
 
   test('what could steer a terminal is shown, not sent', () => {
     assert.equal(printable('a\x1b[2Jb\r\n\x7f\x9b\u202ec'), 'a␛[2Jb␍␊␡\ufffd\ufffdc')
-    const table = new TurnTable(80, pc.createColors(false))
-    assert.ok(!table.turn({ ...ALERT, reasons: ['\x1b[31mred'] }).includes('\x1b'))
+    const table = new ExchangeTable(80, pc.createColors(false))
+    assert.ok(!table.exchange({ ...ALERT, reasons: ['\x1b[31mred'] }).includes('\x1b'))
   })
 })
 
@@ -109,28 +112,31 @@ describe('wrapping', () => {
   })
 })
 
-describe('files of turns', () => {
+describe('files of exchanges', () => {
   test('a CSV line comes back as it was', () => {
     const rows: string[][] = parse(`${CSV_HEADER}\n${toCsv({ ...ALERT, conversation: 'two\nlines' })}\n`)
     const record = Object.fromEntries((rows[0] ?? []).map((name, index) => [name, rows[1]?.[index]]))
     assert.equal(record.conversation, 'two\nlines')
     assert.equal(record.reasons, ALERT.reasons.join('; '))
-    assert.deepEqual([record.turn, record.alert, record.ratio, record.truncated, record.totalMs], ['2', 'true', '', 'true', '2.2'])
+    assert.deepEqual(
+      [record.exchange, record.alert, record.ratio, record.truncated, record['timings.totalMs']],
+      ['2', 'true', '', 'true', '2.2'],
+    )
   })
 
-  test('hold every turn and the summaries, and appear only when complete', async () => {
+  test('hold every exchange and the summaries, and appear only when complete', async () => {
     const place = join(folder, 'new', 'deeper')
-    const files = await TurnFiles.create(place)
+    const files = await ExchangeFiles.create(place)
     await files.append(CALM)
     assert.deepEqual(
-      (await readdir(place)).filter((name) => name.startsWith('turns')),
+      (await readdir(place)).filter((name) => name.startsWith('exchanges')),
       [],
     )
     await files.append(ALERT)
-    const highest = { likelihood: 0.9, turn: 2 }
+    const highest = { likelihood: 0.9, exchange: 2 }
     const summary: ConversationSummary = {
       conversation: 'support',
-      turns: 2,
+      exchanges: 2,
       alerts: 1,
       firstAlert: 2,
       highest,
@@ -139,26 +145,26 @@ describe('files of turns', () => {
       notes: [],
     }
     await files.complete([summary])
-    assert.deepEqual((await readdir(place)).sort(), ['turns.csv', 'turns.json'])
-    assert.deepEqual(JSON.parse(await readFile(join(place, 'turns.json'), 'utf8')), { turns: [CALM, ALERT], summaries: [summary] })
-    assert.equal((await readFile(join(place, 'turns.csv'), 'utf8')).split('\r\n').length, 4)
-    const given = await TurnFiles.create(join(folder, 'given-up'))
+    assert.deepEqual((await readdir(place)).sort(), ['exchanges.csv', 'exchanges.json'])
+    assert.deepEqual(JSON.parse(await readFile(join(place, 'exchanges.json'), 'utf8')), { exchanges: [CALM, ALERT], summaries: [summary] })
+    assert.equal((await readFile(join(place, 'exchanges.csv'), 'utf8')).split('\r\n').length, 4)
+    const given = await ExchangeFiles.create(join(folder, 'given-up'))
     await given.discard()
     assert.deepEqual(await readdir(join(folder, 'given-up')), [])
   })
 
-  test('a run without turns is valid JSON too', async () => {
-    const files = await TurnFiles.create(join(folder, 'none'))
+  test('a run without exchanges is valid JSON too', async () => {
+    const files = await ExchangeFiles.create(join(folder, 'none'))
     await files.complete([])
-    assert.deepEqual(JSON.parse(await readFile(join(folder, 'none', 'turns.json'), 'utf8')), { turns: [], summaries: [] })
+    assert.deepEqual(JSON.parse(await readFile(join(folder, 'none', 'exchanges.json'), 'utf8')), { exchanges: [], summaries: [] })
   })
 })
 
 describe('times', () => {
-  test('are those of the latest ten thousand turns', () => {
+  test('are those of the latest ten thousand exchanges', () => {
     const latency = new LatencySplit()
-    for (let turn = 0; turn < 30_000; turn++) latency.add({ ...CALM.timings, totalMs: turn })
-    assert.equal(latency.turns, 30_000)
+    for (let exchange = 0; exchange < 30_000; exchange++) latency.add({ ...CALM.timings, totalMs: exchange })
+    assert.equal(latency.exchanges, 30_000)
     assert.equal(latency.quantiles(0).totalMs, 20_000)
     assert.equal(latency.quantiles(1).totalMs, 29_999)
     assert.equal(latency.quantiles(0.5).encodeMs, 2)

@@ -63,9 +63,9 @@ function judge(
   const verdicts: ErosionVerdict[] = []
   let state = from
   for (const exchange of exchanges) {
-    const turn = detector.turn(state, exchange)
-    verdicts.push(turn.verdict)
-    state = turn.state
+    const judged = detector.judge(state, exchange)
+    verdicts.push(judged.verdict)
+    state = judged.state
   }
   return { verdicts, state }
 }
@@ -220,8 +220,8 @@ describe('the detector', () => {
 
   test('the state stays small however large the numbers', () => {
     let state = EROSION_START
-    for (let turn = 0; turn < 100_000; turn++)
-      state = nextLevel(state, 40 * Math.sin(turn) - 41.123456789, artifact.thresholds.scale, {
+    for (let exchange = 0; exchange < 100_000; exchange++)
+      state = nextLevel(state, 40 * Math.sin(exchange) - 41.123456789, artifact.thresholds.scale, {
         aggregate: 'max',
         elevated: 0,
         alert: 1,
@@ -235,8 +235,8 @@ describe('the detector', () => {
       [null, /erosion state/],
       [{ ...EROSION_START, last: NaN }, /last/],
       [{ ...EROSION_START, level: 'panic' }, /level/],
-      [{ ...EROSION_START, turns: 1.5 }, /turns/],
-      [{ ...EROSION_START, highestTurn: 3 }, /highestTurn/],
+      [{ ...EROSION_START, exchanges: 1.5 }, /exchanges/],
+      [{ ...EROSION_START, highestExchange: 3 }, /highestExchange/],
     ]
     for (const [state, message] of broken) assert.throws(() => detector.checkState(state), { code: 'ARTIFACT_INVALID', message })
   })

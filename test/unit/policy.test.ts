@@ -241,7 +241,7 @@ describe('role drift', () => {
     assert.ok(stays.slice(1).every((distance) => distance !== null && distance < 0.05))
     const leaves = walk([3, 3, 7, 7, 7], null)
     assert.ok((leaves[2] ?? 0) < (leaves[3] ?? 0) && (leaves[4] ?? 0) > 0.8)
-    assert.ok((walk([7], near(3, 0.02))[0] ?? 0) > 0.8, 'with a prompt the first turn is measured too')
+    assert.ok((walk([7], near(3, 0.02))[0] ?? 0) > 0.8, 'with a prompt the first exchange is measured too')
   })
 
   test('goes on the same after a state went through JSON', () => {
@@ -262,7 +262,7 @@ describe('role drift', () => {
 describe('the guarded detector', () => {
   const calm: DetectorVerdict = {
     alert: false,
-    state: 'calm',
+    level: 'calm',
     likelihood: 0.1,
     risk: 0,
     drift: 0,
@@ -276,21 +276,21 @@ describe('the guarded detector', () => {
     fingerprint: 'calm',
     projection: null,
     start: () => 0,
-    turn: (state) => ({ verdict: calm, state: state + 1 }),
+    judge: (state) => ({ verdict: calm, state: state + 1 }),
     checkState: (value) => Number(value),
   }
   const text = (axis: number | null): EmbeddedExchange['user'] => ({
     text: 'words',
     windows: axis === null ? [] : [{ vector: Float32Array.from(near(axis)), point: null, start: 0, end: 5 }],
   })
-  const turns = async (
+  const exchanges = async (
     detector: GuardedDetector<number>,
     replies: readonly (number | null)[],
-  ): Promise<ReturnType<GuardedDetector<number>['turn']> extends Promise<infer T> ? T[] : never> => {
+  ): Promise<ReturnType<GuardedDetector<number>['judge']> extends Promise<infer T> ? T[] : never> => {
     let state = detector.start()
     const results = []
     for (const reply of replies) {
-      const result = await detector.turn(state, { user: text(20), assistant: text(reply) })
+      const result = await detector.judge(state, { user: text(20), assistant: text(reply) })
       state = detector.checkState(JSON.parse(JSON.stringify(result.state)))
       results.push(result)
     }
@@ -298,28 +298,29 @@ describe('the guarded detector', () => {
   }
 
   test('names the policy in the alert, once for each entry', async () => {
-    const results = await turns(new GuardedDetector(base, readySet()), [10, 0, 0, 11, 1])
+    const results = await exchanges(new GuardedDetector(base, readySet()), [10, 0, 0, 11, 1])
     assert.deepEqual(
       results.map(({ verdict }) => verdict.alert),
       [false, true, false, false, true],
     )
     assert.deepEqual(
-      results.map(({ verdict }) => verdict.state),
+      results.map(({ verdict }) => verdict.level),
       ['calm', 'alert', 'alert', 'calm', 'alert'],
     )
     assert.match(results[1]?.verdict.reasons[0] ?? '', /^breaks 'first': It does first; closest to the example “first \d” \(score /)
     assert.match(results[4]?.verdict.reasons[0] ?? '', /^breaks 'second'/)
     const verdict = results[4]?.verdict
     assert.ok(verdict !== undefined && hasFindings(verdict))
+    assert.deepEqual(verdict.policies, ['second'])
     assert.deepEqual(
-      verdict.policies.map(({ broken }) => broken),
+      verdict.findings.map(({ broken }) => broken),
       [false, true],
     )
     assert.equal(results[4]?.state.base, 5)
   })
 
   test('an empty reply breaks nothing', async () => {
-    const results = await turns(new GuardedDetector(base, readySet()), [null])
+    const results = await exchanges(new GuardedDetector(base, readySet()), [null])
     assert.deepEqual(
       results.map(({ verdict: { alert, policies } }) => ({ alert, policies })),
       [{ alert: false, policies: [] }],
@@ -332,9 +333,9 @@ describe('the guarded detector', () => {
     const watch = { ...set.role, threshold: { ...set.role.threshold, value: 0.3 } }
     const far = [10, 10, 17, 17, 17]
     const [quiet = [], loud = []] = await Promise.all(
-      [false, true].map((alert) => turns(new GuardedDetector(base, { ...set, policies: [], role: { ...watch, alert } }), far)),
+      [false, true].map((alert) => exchanges(new GuardedDetector(base, { ...set, policies: [], role: { ...watch, alert } }), far)),
     )
-    assert.equal(quiet.at(-1)?.verdict.state, 'elevated')
+    assert.equal(quiet.at(-1)?.verdict.level, 'elevated')
     assert.match(quiet.at(-1)?.verdict.reasons[0] ?? '', /role drift: the conversation has left/)
     assert.ok(quiet.every(({ verdict }) => !verdict.alert))
     assert.equal(loud.filter(({ verdict }) => verdict.alert).length, 1)
@@ -345,7 +346,7 @@ describe('the guarded detector', () => {
     for (const [state, field] of [
       [{}, 'broken'],
       [{ broken: [], drifted: 1 }, 'drifted'],
-      [{ broken: [], drifted: false, role: { turns: -1 } }, 'role.turns'],
+      [{ broken: [], drifted: false, role: { exchanges: -1 } }, 'role.exchanges'],
     ] as const) {
       assert.throws(
         () => detector.checkState(state),

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { ReportFiles } from '../../lib/cli/report-files.js'
-import type { AlertState } from '../../lib/detection/detector.js'
+import type { Level } from '../../lib/detection/detector.js'
 import { isGabionError } from '../../lib/errors.js'
-import type { TurnVerdict } from '../../lib/monitor/conversation.js'
+import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { ConversationSummary } from '../../lib/monitor/watch.js'
 import { conversationPage } from '../../lib/report/conversation-page.js'
 import { conversationPanels } from '../../lib/report/conversation-panels.js'
-import { keyTurn, worstLevel, type ReportFacts } from '../../lib/report/conversation-record.js'
+import { keyExchange, worstLevel, type ReportFacts } from '../../lib/report/conversation-record.js'
 
 const FACTS: ReportFacts = {
   detector: 'classic',
@@ -21,33 +21,35 @@ const FACTS: ReportFacts = {
   engine: 'a model on a machine',
 }
 
-function turn(number: number, state: AlertState, likelihood: number, more: Partial<TurnVerdict> = {}): TurnVerdict {
-  const timings = { tokenizeMs: 0.1, encodeMs: 5, projectMs: 0, detectMs: 0.2, totalMs: 6 }
+function exchange(number: number, level: Level, likelihood: number, more: Partial<ExchangeVerdict> = {}): ExchangeVerdict {
+  const timings = { tokenizeMs: 0.1, queueMs: 0, encodeMs: 5, projectMs: 0, detectMs: 0.2, totalMs: 6 }
   const numbers = { risk: likelihood, drift: 0.1, acceleration: -0.1, cumulative: number * likelihood, ratio: 0.5 }
-  const reasons = state === 'calm' ? [] : [`a reason for ${state} (risk 1.25)`]
+  const reasons = level === 'calm' ? [] : [`a reason for ${level} (risk 1.25)`]
   return {
     conversation: 'talk',
-    turn: number,
-    state,
-    alert: state === 'alert',
+    exchange: number,
+    exchangeId: null,
+    level,
+    alert: level === 'alert',
     likelihood,
     ...numbers,
     reasons,
     truncated: false,
     timings,
+    at: '2026-11-30T04:00:00.000Z',
     ...more,
   }
 }
 
-function summaryOf(turns: readonly TurnVerdict[], conversation = 'talk'): ConversationSummary {
-  const alerts = turns.filter(({ alert }) => alert)
-  const worst = turns.reduce<TurnVerdict | null>((a, b) => (a === null || b.likelihood > a.likelihood ? b : a), null)
-  const highest = worst === null ? null : { likelihood: worst.likelihood, turn: worst.turn }
+function summaryOf(exchanges: readonly ExchangeVerdict[], conversation = 'talk'): ConversationSummary {
+  const alerts = exchanges.filter(({ alert }) => alert)
+  const worst = exchanges.reduce<ExchangeVerdict | null>((a, b) => (a === null || b.likelihood > a.likelihood ? b : a), null)
+  const highest = worst === null ? null : { likelihood: worst.likelihood, exchange: worst.exchange }
   return {
     conversation,
-    turns: turns.length,
+    exchanges: exchanges.length,
     alerts: alerts.length,
-    firstAlert: alerts[0]?.turn ?? null,
+    firstAlert: alerts[0]?.exchange ?? null,
     highest,
     truncated: 0,
     pending: 0,
@@ -55,15 +57,15 @@ function summaryOf(turns: readonly TurnVerdict[], conversation = 'talk'): Conver
   }
 }
 
-const ERODING = [turn(1, 'calm', 0.1), turn(2, 'elevated', 0.6), turn(3, 'alert', 0.9), turn(4, 'alert', 0.95)]
-const WORDS = ERODING.map(({ turn: number }) => ({ user: `question ${String(number)}`, assistant: `<b>answer</b> ${String(number)}` }))
+const ERODING = [exchange(1, 'calm', 0.1), exchange(2, 'elevated', 0.6), exchange(3, 'alert', 0.9), exchange(4, 'alert', 0.95)]
+const WORDS = ERODING.map(({ exchange: number }) => ({ user: `question ${String(number)}`, assistant: `<b>answer</b> ${String(number)}` }))
 
 const textOf = (page: string): string => page.replaceAll(/<style>.*?<\/style>|<svg.*?<\/svg>|<[^>]*>/gs, ' ').replaceAll(/\s+/g, ' ')
 
 describe('the page on a conversation', () => {
-  test('says first which turn to look at and why, without figures', () => {
-    const text = textOf(conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS))
-    const at = text.indexOf('Look at turn 3 of 4: here it seems to go wrong.')
+  test('says first which exchange to look at and why, without figures', () => {
+    const text = textOf(conversationPage({ summary: summaryOf(ERODING), exchanges: ERODING, texts: null }, FACTS))
+    const at = text.indexOf('Look at exchange 3 of 4: here it seems to go wrong.')
     assert.ok(at > 0 && at < 200, `found at ${String(at)} of: ${text.slice(0, 300)}`)
     assert.match(text.slice(at, at + 200), /Why: a reason for alert /)
     assert.doesNotMatch(text.slice(at, at + 200), /1\.25/)
@@ -71,20 +73,20 @@ describe('the page on a conversation', () => {
   })
 
   test('shows the words only when they are given, and never as markup', () => {
-    const without = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS)
+    const without = conversationPage({ summary: summaryOf(ERODING), exchanges: ERODING, texts: null }, FACTS)
     assert.doesNotMatch(without, /answer|question/)
-    const withWords = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: WORDS }, FACTS)
+    const withWords = conversationPage({ summary: summaryOf(ERODING), exchanges: ERODING, texts: WORDS }, FACTS)
     assert.match(withWords, /&lt;b&gt;answer&lt;\/b&gt; 4/)
     assert.doesNotMatch(withWords, /<b>answer/)
   })
 
-  test('has the five panels, every turn, and where the time went', () => {
+  test('has the five panels, every exchange, and where the time went', () => {
     assert.deepEqual(
       conversationPanels(ERODING, FACTS).map(({ title }) => title),
       ['Likelihood and level', 'Drift', 'Acceleration', 'Cumulative', 'Ratio'],
     )
-    const page = conversationPage({ summary: summaryOf(ERODING), turns: ERODING, texts: null }, FACTS)
-    for (const { turn: number } of ERODING) assert.ok(page.includes(`id="turn-${String(number)}"`))
+    const page = conversationPage({ summary: summaryOf(ERODING), exchanges: ERODING, texts: null }, FACTS)
+    for (const { exchange: number } of ERODING) assert.ok(page.includes(`id="exchange-${String(number)}"`))
     const text = textOf(page)
     for (const words of [
       'Drift',
@@ -100,20 +102,20 @@ describe('the page on a conversation', () => {
       assert.ok(text.includes(words), words)
   })
 
-  test('is calm about a calm conversation and about one without turns', () => {
-    const calm = [turn(1, 'calm', 0.1), turn(2, 'calm', 0.3)]
+  test('is calm about a calm conversation and about one without exchanges', () => {
+    const calm = [exchange(1, 'calm', 0.1), exchange(2, 'calm', 0.3)]
     assert.match(
-      textOf(conversationPage({ summary: summaryOf(calm), turns: calm, texts: null }, FACTS)),
-      /Nothing unusual in 2 turns\. The highest score is 0\.30, at turn 2/,
+      textOf(conversationPage({ summary: summaryOf(calm), exchanges: calm, texts: null }, FACTS)),
+      /Nothing unusual in 2 exchanges\. The highest score is 0\.30, at exchange 2/,
     )
-    assert.match(textOf(conversationPage({ summary: summaryOf([]), turns: [], texts: null }, FACTS)), /Nothing to judge/)
+    assert.match(textOf(conversationPage({ summary: summaryOf([]), exchanges: [], texts: null }, FACTS)), /Nothing to judge/)
   })
 
-  test('the turn to look at is the first alert, else the first that is elevated, else the highest', () => {
-    assert.equal(keyTurn(ERODING)?.turn, 3)
-    assert.equal(keyTurn(ERODING.slice(0, 2))?.turn, 2)
-    assert.equal(keyTurn([turn(1, 'calm', 0.1), turn(2, 'calm', 0.3), turn(3, 'calm', 0.2)])?.turn, 2)
-    assert.equal(keyTurn([]), null)
+  test('the exchange to look at is the first alert, else the first that is elevated, else the highest', () => {
+    assert.equal(keyExchange(ERODING)?.exchange, 3)
+    assert.equal(keyExchange(ERODING.slice(0, 2))?.exchange, 2)
+    assert.equal(keyExchange([exchange(1, 'calm', 0.1), exchange(2, 'calm', 0.3), exchange(3, 'calm', 0.2)])?.exchange, 2)
+    assert.equal(keyExchange([]), null)
     assert.deepEqual([ERODING, ERODING.slice(0, 2), ERODING.slice(0, 1)].map(worstLevel), ['alert', 'elevated', 'calm'])
   })
 })
@@ -125,14 +127,14 @@ describe('report files', () => {
   })
   afterEach(() => rm(folder, { recursive: true, force: true }))
 
-  const run = async (file: string, conversations: Record<string, TurnVerdict[]>, withText = false): Promise<void> => {
+  const run = async (file: string, conversations: Record<string, ExchangeVerdict[]>, withText = false): Promise<void> => {
     const reports = await ReportFiles.create({ page: file, pictures: join(folder, 'panels'), withText })
-    for (const [name, turns] of Object.entries(conversations)) {
-      for (const verdict of turns) {
+    for (const [name, exchanges] of Object.entries(conversations)) {
+      for (const verdict of exchanges) {
         reports.read(name, { user: 'private words', assistant: 'a reply' })
         reports.add({ ...verdict, conversation: name })
       }
-      reports.end(summaryOf(turns, name))
+      reports.end(summaryOf(exchanges, name))
     }
     await reports.write(FACTS)
     await reports.discard()
@@ -142,7 +144,7 @@ describe('report files', () => {
     const file = join(folder, 'new', 'report.html')
     await run(file, { talk: ERODING })
     const page = await readFile(file, 'utf8')
-    assert.match(page, /Look at turn 3 of 4/)
+    assert.match(page, /Look at exchange 3 of 4/)
     assert.doesNotMatch(page, /private words/)
     assert.deepEqual(await readdir(join(folder, 'new')), ['report.html'])
     const [picture] = await readdir(join(folder, 'panels'))
@@ -154,7 +156,7 @@ describe('report files', () => {
 
   test('several are a list, the worst first, with a page each; names cannot lead out of the folder', async () => {
     const file = join(folder, 'report.html')
-    await run(file, { 'a calm one': [turn(1, 'calm', 0.2)], '../../evil/<x>': ERODING }, true)
+    await run(file, { 'a calm one': [exchange(1, 'calm', 0.2)], '../../evil/<x>': ERODING }, true)
     const pages = await readdir(join(folder, 'report-pages'))
     assert.deepEqual(pages.sort(), ['001-evil-x.html', '002-a-calm-one.html'])
     const list = await readFile(file, 'utf8')
@@ -169,7 +171,7 @@ describe('report files', () => {
     const file = join(folder, 'report.html')
     await writeFile(file, 'old')
     const reports = await ReportFiles.create({ page: file, pictures: null, withText: false })
-    reports.add(ERODING[0] as TurnVerdict)
+    reports.add(ERODING[0] as ExchangeVerdict)
     await reports.discard()
     assert.equal(await readFile(file, 'utf8'), 'old')
     assert.deepEqual(await readdir(folder), ['report.html'])

@@ -13,7 +13,7 @@ const CHART: Chart = {
   caption: 'It rises & rises',
   option: (width) => ({
     ...baseOption(),
-    xAxis: axis('turn', { type: 'category', data: ['1', '2', '3'] }),
+    xAxis: axis('exchange', { type: 'category', data: ['1', '2', '3'] }),
     yAxis: axis('', { type: 'value', min: 0, max: 1 }),
     series: [
       {

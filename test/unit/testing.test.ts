@@ -43,26 +43,26 @@ describe('the scripted detector', () => {
       detector: new ScriptedDetector(['calm', 'elevated', 'alert', 'alert']),
     })
     const conversation = monitor.conversation('x')
-    const verdicts = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((reply) => conversation.addTurn(exchange(reply))))
+    const verdicts = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((reply) => conversation.addExchange(exchange(reply))))
     assert.deepEqual(
-      verdicts.map(({ state }) => state),
+      verdicts.map(({ level }) => level),
       ['calm', 'elevated', 'alert', 'alert', 'calm'],
     )
     assert.deepEqual(
       verdicts.map(({ alert }) => alert),
       [false, false, true, false, false],
     )
-    assert.equal(monitor.restore(JSON.parse(JSON.stringify(conversation))).turns, 5)
+    assert.equal(monitor.restore(JSON.parse(JSON.stringify(conversation))).exchanges, 5)
   })
 
   test('decides by a function of the texts', async () => {
     const detector = new ScriptedDetector(({ assistant }) => (assistant.includes('refund') ? 'alert' : 'calm'))
     const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector })
     const conversation = monitor.conversation('x')
-    assert.equal((await conversation.addTurn(exchange('No.'))).alert, false)
-    assert.equal((await conversation.addTurn(exchange('Here is your refund.'))).alert, true)
+    assert.equal((await conversation.addExchange(exchange('No.'))).alert, false)
+    assert.equal((await conversation.addExchange(exchange('Here is your refund.'))).alert, true)
     const wrong = await Monitor.load({ embedder: new FakeEmbedder(), detector: new ScriptedDetector(() => 'red' as never) })
-    await assert.rejects(wrong.conversation('x').addTurn(exchange('a')), { code: 'INVALID_ARGUMENT', message: /level must be one of/ })
+    await assert.rejects(wrong.conversation('x').addExchange(exchange('a')), { code: 'INVALID_ARGUMENT', message: /level must be one of/ })
   })
 })
 

@@ -3,7 +3,7 @@
 
 import { GabionError } from '../../errors.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
-import type { Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
+import type { Detector, EmbeddedExchange } from '../detector.js'
 import { withPlainLetters } from '../plain-letters.js'
 import { artifactFingerprint, type Anchor, type ErosionArtifact, type ThresholdSet } from './artifact.js'
 import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
@@ -12,6 +12,7 @@ import { checkErosionState, EROSION_START, nextLevel, type ErosionState, type Le
 import { RefusalReader, type RefusalFlags, type RefusalLexicon } from './lexicon.js'
 import { reasonsOf } from './reasons.js'
 import { AGGREGATES, type Aggregate } from './thresholds.js'
+import type { DetectorVerdict } from '../verdict.js'
 
 export type { ErosionState } from './level.js'
 
@@ -25,11 +26,9 @@ export interface NearestAnchor {
 /**
  * What the erosion detector says beyond {@link DetectorVerdict}. `risk` is the logit in benign standard deviations above the
  * benign median, `drift` and `acceleration` its changes, `cumulative` the decayed sum of what exceeds nine of ten benign
- * exchanges. `alert` is true at the exchange that enters the state `alert`, not at those that stay in it.
+ * exchanges. `alert` is true at the exchange that enters the level `alert`, not at those that stay in it.
  */
 export interface ErosionVerdict extends DetectorVerdict {
-  /** Counts exchanges from 1. */
-  readonly exchange: number
   readonly logit: number
   /** They sum to the logit; null for an empty reply, which is not scored. */
   readonly contributions: Contributions | null
@@ -47,9 +46,7 @@ export interface ErosionVerdict extends DetectorVerdict {
   readonly window: { readonly index: number; readonly count: number; readonly start: number; readonly end: number }
   readonly anchors: { readonly safe: NearestAnchor; readonly unsafe: NearestAnchor }
   /** The highest logit of the conversation and the exchange it belongs to. */
-  readonly highest: { readonly logit: number; readonly turn: number }
-  /** Change of the logit since the exchange before; 0 at the first. */
-  readonly change: number
+  readonly highest: { readonly logit: number; readonly exchange: number }
   /** Refusal phrases found. */
   readonly refused: RefusalFlags
   /** What the reply seems to be written in, when that is not a language whose refusal phrases are known; else null. */
@@ -121,7 +118,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     return EROSION_START
   }
 
-  turn(state: ErosionState, exchange: EmbeddedExchange): DetectorTurn<ErosionState, ErosionVerdict> {
+  judge(state: ErosionState, exchange: EmbeddedExchange): { verdict: ErosionVerdict; state: ErosionState } {
     const { scale } = this.thresholds
     const reply = exchange.assistant
     const empty = reply.windows.length === 0
@@ -144,33 +141,31 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     const logit = next.last
     const inDeviations = (value: number): number => (value - scale.median) / scale.deviation
     const change = next.last - next.previous
-    const changeBefore = state.turns === 0 ? 0 : state.last - state.previous
+    const changeBefore = state.exchanges === 0 ? 0 : state.last - state.previous
     const index = scored?.window ?? 0
     const window = reply.windows[index]
     const { slope, offset } = this.artifact.relativeScore
     const verdict = {
       alert: step.raised,
-      state: next.level,
+      level: next.level,
       likelihood: 1 / (1 + Math.exp(-(slope * logit + offset))),
       risk: inDeviations(logit),
       drift: change / scale.deviation,
-      acceleration: state.turns === 0 ? 0 : (change - changeBefore) / scale.deviation,
+      acceleration: state.exchanges === 0 ? 0 : (change - changeBefore) / scale.deviation,
       cumulative: next.dcusum,
       ratio: null,
-      exchange: next.turns,
       logit,
       contributions: scored?.contributions ?? null,
       statistic: step.statistic,
       thresholds: { ...this.#levels, budgets: this.#budgets, source: this.thresholds.source },
       window: { index, count: reply.windows.length, start: window?.start ?? 0, end: window?.end ?? 0 },
       anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artifact.anchors, window.vector),
-      highest: { logit: next.highest, turn: next.highestTurn },
-      change,
+      highest: { logit: next.highest, exchange: next.highestExchange },
       refused,
       foreign: empty ? null : this.#foreign(reply.text),
       empty,
     }
-    return { verdict: { ...verdict, reasons: reasonsOf(verdict) }, state: next }
+    return { verdict: { ...verdict, reasons: reasonsOf(verdict, next.exchanges) }, state: next }
   }
 
   checkState(value: unknown): ErosionState {

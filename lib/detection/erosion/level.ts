@@ -1,8 +1,8 @@
-// Owns what a conversation remembers from turn to turn: scores, aggregates, and the level with its hysteresis.
+// Owns what a conversation remembers from exchange to exchange: scores, aggregates, and the level with its hysteresis.
 // Knows logits and thresholds; no vectors, no texts.
 
 import { JsonObject } from '../../json/json-object.js'
-import type { AlertState } from '../detector.js'
+import type { Level } from '../verdict.js'
 import type { Aggregate } from './thresholds.js'
 
 /**
@@ -11,28 +11,28 @@ import type { Aggregate } from './thresholds.js'
  */
 export interface ErosionState {
   /** Exchanges scored. */
-  readonly turns: number
+  readonly exchanges: number
   /** Logits of the last exchange and the one before. */
   readonly last: number
   readonly previous: number
   /** Highest logit, and the exchange (from 1) that it belongs to. */
   readonly highest: number
-  readonly highestTurn: number
+  readonly highestExchange: number
   /** The two running aggregates, in benign standard deviations. */
   readonly ewma: number
   readonly dcusum: number
-  readonly level: AlertState
+  readonly level: Level
   /** Exchanges in a row that were below the line for going back. */
   readonly below: number
 }
 
 /** The state before the first exchange. */
 export const EROSION_START: ErosionState = {
-  turns: 0,
+  exchanges: 0,
   last: 0,
   previous: 0,
   highest: 0,
-  highestTurn: 0,
+  highestExchange: 0,
   ewma: 0,
   dcusum: 0,
   level: 'calm',
@@ -59,7 +59,7 @@ export interface Levels {
 const EWMA_KEEP = 0.5
 const DCUSUM_KEEP = 0.7
 /** Going back needs this many exchanges in a row, each this many deviations below the elevated line. */
-const CALM_TURNS = 2
+const CALM_EXCHANGES = 2
 const CALM_MARGIN = 0.25
 
 /** One step of a conversation. */
@@ -77,20 +77,20 @@ export function nextLevel(state: ErosionState, logit: number, scale: BenignScale
   const deviations = (score - scale.median) / scale.deviation
   const ewma = kept(EWMA_KEEP * state.ewma + (1 - EWMA_KEEP) * deviations)
   const dcusum = kept(Math.max(0, DCUSUM_KEEP * state.dcusum + deviations - scale.ninth))
-  const isHighest = state.turns === 0 || score > state.highest
+  const isHighest = state.exchanges === 0 || score > state.highest
   const statistic = { max: score, ewma, dcusum }[levels.aggregate]
   const margin = CALM_MARGIN * (levels.aggregate === 'max' ? scale.deviation : 1)
   const below = statistic < levels.elevated - margin ? state.below + 1 : 0
-  const level = entered(state.level, statistic, levels) ?? (below >= CALM_TURNS ? 'calm' : state.level)
+  const level = enteredLevel(state.level, statistic, levels) ?? (below >= CALM_EXCHANGES ? 'calm' : state.level)
   return {
     statistic,
     raised: level === 'alert' && state.level !== 'alert',
     state: {
-      turns: state.turns + 1,
+      exchanges: state.exchanges + 1,
       last: score,
-      previous: state.turns === 0 ? score : state.last,
+      previous: state.exchanges === 0 ? score : state.last,
       highest: isHighest ? score : state.highest,
-      highestTurn: isHighest ? state.turns + 1 : state.highestTurn,
+      highestExchange: isHighest ? state.exchanges + 1 : state.highestExchange,
       ewma,
       dcusum,
       level,
@@ -100,7 +100,7 @@ export function nextLevel(state: ErosionState, logit: number, scale: BenignScale
 }
 
 /** The level that a statistic leads up to; null when it leads nowhere higher. */
-function entered(level: AlertState, statistic: number, levels: Levels): AlertState | null {
+function enteredLevel(level: Level, statistic: number, levels: Levels): Level | null {
   if (statistic >= levels.alert) return 'alert'
   return level === 'calm' && statistic >= levels.elevated ? 'elevated' : null
 }
@@ -117,14 +117,14 @@ function kept(value: number): number {
  */
 export function checkErosionState(value: unknown): ErosionState {
   const json = JsonObject.of(value, { source: '', code: 'ARTIFACT_INVALID', what: 'an erosion state' })
-  const [turns, highestTurn] = [json.integer('turns', 0), json.integer('highestTurn', 0)]
-  if (highestTurn > turns) throw json.wrong('highestTurn', `at most turns (${String(turns)})`)
+  const [exchanges, highestExchange] = [json.integer('exchanges', 0), json.integer('highestExchange', 0)]
+  if (highestExchange > exchanges) throw json.wrong('highestExchange', `at most exchanges (${String(exchanges)})`)
   return {
-    turns,
+    exchanges,
     last: json.number('last'),
     previous: json.number('previous'),
     highest: json.number('highest'),
-    highestTurn,
+    highestExchange,
     ewma: json.number('ewma'),
     dcusum: json.number('dcusum'),
     level: json.oneOf('level', ['calm', 'elevated', 'alert']),

@@ -10,7 +10,7 @@ export interface RefusalLexicon {
   /** Characters at the start of a reply that count as its opening. */
   readonly opening: number
   /**
-   * Regular expressions, one a turn of phrase, matched without regard to case between word boundaries (a letter or digit
+   * Regular expressions, one per turn of phrase, matched without regard to case between word boundaries (a letter or digit
    * may not touch either end). A straight apostrophe also stands for the typographic one.
    */
   readonly patterns: readonly string[]

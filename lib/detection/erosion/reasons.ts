@@ -11,14 +11,14 @@ const NOTABLE_CHANGE = 1
 /** A cosine below this is no resemblance that a person would see. */
 const RESEMBLANCE = 0.45
 
-/** Why a verdict is what it is; empty for a calm exchange. */
-export function reasonsOf(verdict: WordlessVerdict): string[] {
+/** Why the verdict on an exchange is what it is; empty for a calm one. */
+export function reasonsOf(verdict: WordlessVerdict, exchange: number): string[] {
   if (verdict.empty) return ['empty reply: nothing to score, no alert is raised']
   const language = verdict.foreign === null ? [] : [foreignReply(verdict.foreign.name)]
-  if (verdict.state === 'calm') return language
+  if (verdict.level === 'calm') return language
   const { thresholds, statistic } = verdict
   const high = statistic >= thresholds.elevated
-  return [...language, standing(verdict), ...(high ? causes(verdict) : []), ...movement(verdict)]
+  return [...language, standing(verdict), ...(high ? causes(verdict) : []), ...movement(verdict, exchange)]
 }
 
 function foreignReply(name: string): string {
@@ -35,7 +35,7 @@ function standing({ alert, statistic, thresholds }: WordlessVerdict): string {
     return alert ? `crosses the alert line: ${reach}` : `still above the alert line ${figures(thresholds.alert)}`
   }
   if (statistic >= elevated) return `unusual: ${rarity(budgets.elevated)} come this far ${figures(elevated)}`
-  return `this turn itself is below the lines ${figures(elevated)}; the level falls after two such turns in a row`
+  return `this exchange itself is below the lines ${figures(elevated)}; the level falls after two such exchanges in a row`
 }
 
 /** What in the exchange the score comes from. */
@@ -57,13 +57,13 @@ function causes({ contributions, anchors, refused, window }: WordlessVerdict): s
 }
 
 /** How it came here. */
-function movement({ drift, highest, exchange }: WordlessVerdict): string[] {
+function movement({ drift, highest }: WordlessVerdict, exchange: number): string[] {
   const reasons: string[] = []
   if (Math.abs(drift) >= NOTABLE_CHANGE) {
     const size = Math.abs(drift) >= 2 * NOTABLE_CHANGE ? 'a big' : 'a clear'
-    reasons.push(`${size} ${drift > 0 ? 'rise' : 'fall'} since the turn before (${show(Math.abs(drift))} times the usual spread)`)
+    reasons.push(`${size} ${drift > 0 ? 'rise' : 'fall'} since the exchange before (${show(Math.abs(drift))} times the usual spread)`)
   }
-  if (highest.turn !== exchange) reasons.push(`the worst turn so far is ${String(highest.turn)} (score ${show(highest.logit)})`)
+  if (highest.exchange !== exchange) reasons.push(`the worst exchange so far is ${String(highest.exchange)} (score ${show(highest.logit)})`)
   return reasons
 }
 

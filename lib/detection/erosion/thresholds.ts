@@ -3,7 +3,7 @@
 
 import { GabionError } from '../../errors.js'
 
-/** How turns add up to what is compared with a threshold: `level.ts` has the formulas. */
+/** How exchanges add up to what is compared with a threshold: `level.ts` has the formulas. */
 export const AGGREGATES = ['max', 'ewma', 'dcusum'] as const
 export type Aggregate = (typeof AGGREGATES)[number]
 

@@ -3,13 +3,16 @@
 
 import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
-import type { AlertState, Detector, DetectorTurn, DetectorVerdict, EmbeddedExchange } from '../detector.js'
+import type { Detector, EmbeddedExchange } from '../detector.js'
 import { textVector } from '../erosion/head.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { formatPolicySet } from './policy-artifact.js'
 import { scorePolicy } from './policy-head.js'
 import type { PolicySet } from './policy-set.js'
 import { nextRole, ROLE_START, type RoleState } from './role-drift.js'
+import type { DetectorVerdict, Level, RoleFinding } from '../verdict.js'
+
+export type { RoleFinding } from '../verdict.js'
 
 /** What a policy says of an exchange. */
 export interface PolicyFinding {
@@ -24,23 +27,17 @@ export interface PolicyFinding {
   readonly similarity: number
 }
 
-/** What role drift says of an exchange. */
-export interface RoleFinding {
-  /** Distance from the system prompt and the first turns, smoothed over turns; 0 to 2. */
-  readonly distance: number
-  readonly threshold: number
-  readonly drifted: boolean
-}
-
 /** What policies add to a verdict. */
 export interface GuardFindings {
-  /** Every policy, in the order of the file. */
-  readonly policies: readonly PolicyFinding[]
+  /** Names of the policies that the exchange breaks. */
+  readonly policies: readonly string[]
+  /** What every policy says, in the order of the file. */
+  readonly findings: readonly PolicyFinding[]
   /** Null where role drift is not watched, or there is nothing to measure from yet. */
   readonly role: RoleFinding | null
 }
 
-/** The verdict of the other detector, with level, alert and reasons after the policies have spoken. */
+/** The verdict of the other detector, with level, alert and reasons after the policies have been read. */
 export type GuardedVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & GuardFindings
 
 /** What a conversation remembers. */
@@ -83,11 +80,14 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     return { base: this.base.start(), role: ROLE_START, broken: [], drifted: false }
   }
 
-  async turn(state: GuardedState<State>, exchange: EmbeddedExchange): Promise<DetectorTurn<GuardedState<State>, GuardedVerdict<Verdict>>> {
-    const { verdict, state: base } = await this.base.turn(state.base, exchange)
+  async judge(
+    state: GuardedState<State>,
+    exchange: EmbeddedExchange,
+  ): Promise<{ verdict: GuardedVerdict<Verdict>; state: GuardedState<State> }> {
+    const { verdict, state: base } = await this.base.judge(state.base, exchange)
     const windows = exchange.assistant.windows.map(({ vector }) => vector)
     const [anyWindow] = windows
-    if (anyWindow === undefined) return { verdict: { ...verdict, policies: [], role: null }, state: { ...state, base } }
+    if (anyWindow === undefined) return { verdict: { ...verdict, policies: [], findings: [], role: null }, state: { ...state, base } }
     const dimensions = anyWindow.length
     const user =
       exchange.user.windows.length === 0
@@ -97,7 +97,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
             dimensions,
           )
     const flags = this.#refusals.read(exchange.assistant.text)
-    const policies = this.set.policies.map(({ name, statement, examples, head, threshold }): PolicyFinding => {
+    const findings = this.set.policies.map(({ name, statement, examples, head, threshold }): PolicyFinding => {
       const { score, nearest, similarity } = scorePolicy(head, { user, windows, flags })
       return {
         policy: name,
@@ -111,23 +111,24 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     })
     const step = this.set.role === null ? null : nextRole(state.role, this.set.role.prompt, user, textVector(windows, dimensions))
     const role = this.#roleFinding(step)
-    const broken = policies.flatMap((finding, index) => (finding.broken ? [index] : []))
+    const broken = findings.flatMap((finding, index) => (finding.broken ? [index] : []))
     const newlyBroken = broken.some((index) => !state.broken.includes(index))
     const drifted = role?.drifted ?? false
     const driftAlert = drifted && !state.drifted && this.set.role?.alert === true
-    const level: AlertState =
+    const level: Level =
       broken.length > 0 || (drifted && this.set.role?.alert === true)
         ? 'alert'
-        : drifted && verdict.state === 'calm'
+        : drifted && verdict.level === 'calm'
           ? 'elevated'
-          : verdict.state
+          : verdict.level
     return {
       verdict: {
         ...verdict,
         alert: verdict.alert || newlyBroken || driftAlert,
-        state: level,
-        reasons: [...reasonsOf(policies, role), ...verdict.reasons],
-        policies,
+        level,
+        reasons: [...reasonsOf(findings, role), ...verdict.reasons],
+        policies: findings.filter(({ broken }) => broken).map(({ policy }) => policy),
+        findings,
         role,
       },
       state: { base, role: step?.state ?? state.role, broken, drifted },
@@ -141,11 +142,12 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     const { broken, drifted } = fields
     if (!Array.isArray(broken) || !broken.every((index) => Number.isInteger(index))) throw wrong('broken', 'a list of whole numbers')
     if (typeof drifted !== 'boolean') throw wrong('drifted', 'true or false')
-    const { turns, began, smoothed } = (fields.role ?? {}) as Record<string, unknown>
-    if (typeof turns !== 'number' || !Number.isInteger(turns) || turns < 0) throw wrong('role.turns', 'an integer of 0 or more')
+    const { exchanges, began, smoothed } = (fields.role ?? {}) as Record<string, unknown>
+    if (typeof exchanges !== 'number' || !Number.isInteger(exchanges) || exchanges < 0)
+      throw wrong('role.exchanges', 'an integer of 0 or more')
     if (typeof began !== 'string') throw wrong('role.began', 'a string')
     if (typeof smoothed !== 'number' || !Number.isFinite(smoothed)) throw wrong('role.smoothed', 'a finite number')
-    return { base: this.base.checkState(fields.base), role: { turns, began, smoothed }, broken: broken as number[], drifted }
+    return { base: this.base.checkState(fields.base), role: { exchanges, began, smoothed }, broken: broken as number[], drifted }
   }
 
   #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {
@@ -158,12 +160,12 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
 
 /** Whether a verdict comes with policies. */
 export function hasFindings<Verdict extends DetectorVerdict>(verdict: Verdict): verdict is GuardedVerdict<Verdict> {
-  return 'policies' in verdict && 'role' in verdict
+  return 'findings' in verdict && 'role' in verdict
 }
 
 /** Policies first: they are what this deployment cares about, in its own words. */
-function reasonsOf(policies: readonly PolicyFinding[], role: RoleFinding | null): string[] {
-  const broken = policies
+function reasonsOf(findings: readonly PolicyFinding[], role: RoleFinding | null): string[] {
+  const broken = findings
     .filter((finding) => finding.broken)
     .sort((a, b) => b.score - b.threshold - (a.score - a.threshold))
     .map(

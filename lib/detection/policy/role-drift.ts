@@ -3,7 +3,7 @@
 
 /** What a conversation remembers: where it began, as text of one byte a dimension, and the smoothed distance. */
 export interface RoleState {
-  readonly turns: number
+  readonly exchanges: number
   /** Sum of the first exchanges' vectors, scaled to bytes, base64; empty before the first. */
   readonly began: string
   /** Distance, smoothed over exchanges. */
@@ -11,17 +11,17 @@ export interface RoleState {
 }
 
 /** The state before the first exchange. */
-export const ROLE_START: RoleState = { turns: 0, began: '', smoothed: 0 }
+export const ROLE_START: RoleState = { exchanges: 0, began: '', smoothed: 0 }
 
 /** Exchanges that count as the beginning. */
-export const FIRST_TURNS = 2
+export const FIRST_EXCHANGES = 2
 /** Weight of the past in the smoothed distance: a single short reply is far from everything. */
 const KEEP = 0.5
 
 /** One step. */
 export interface RoleStep {
   readonly state: RoleState
-  /** Distance of this exchange, 0 to 2; null where there is nothing to measure from, as at the first turn without a prompt. */
+  /** Distance of this exchange, 0 to 2; null where there is nothing to measure from, as at the first exchange without a prompt. */
   readonly distance: number | null
 }
 
@@ -40,17 +40,17 @@ export function nextRole(
 ): RoleStep {
   const exchange = unit(sum(reply, user))
   const before = state.began === '' ? null : unpack(state.began)
-  const began = state.turns < FIRST_TURNS ? pack(before === null ? exchange : unit(sum(before, exchange))) : state.began
+  const began = state.exchanges < FIRST_EXCHANGES ? pack(before === null ? exchange : unit(sum(before, exchange))) : state.began
   const home = before === null ? prompt : unit(sum(before, prompt))
-  const turns = state.turns + 1
-  if (home === null) return { state: { turns, began, smoothed: 0 }, distance: null }
+  const exchanges = state.exchanges + 1
+  if (home === null) return { state: { exchanges, began, smoothed: 0 }, distance: null }
   let cosine = 0
   for (let i = 0; i < home.length; i++) cosine += home[i]! * exchange[i]!
   const distance = 1 - cosine
-  const isFirst = state.turns === 0 || (state.turns === 1 && prompt === null)
+  const isFirst = state.exchanges === 0 || (state.exchanges === 1 && prompt === null)
   const smoothed = isFirst ? distance : KEEP * state.smoothed + (1 - KEEP) * distance
   // Six decimals, so that a state that went through a file goes on like one that did not.
-  return { state: { turns, began, smoothed: Math.round(smoothed * 1e6) / 1e6 }, distance }
+  return { state: { exchanges, began, smoothed: Math.round(smoothed * 1e6) / 1e6 }, distance }
 }
 
 function sum(left: ArrayLike<number>, right: ArrayLike<number> | null): Float64Array {

@@ -1,66 +1,60 @@
-// Keeps conversations in this process: bounded by bytes and by the time since their last turn.
+// Keeps conversations in this process: bounded by bytes and by the time since their last exchange.
 
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { ConversationBrief, ConversationRecord } from './record.js'
-import { changeOf, type ConversationChange, type ConversationStore, type Kept } from './store.js'
+import type { ConversationRecord, ConversationStatus } from './record.js'
+import { changeOf, type ConversationChange, type ConversationStore, type StoredRecord } from './store.js'
 
 /** Bounds of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
-  /** Bytes of all records; the least recently used go first. */
+  /** Bytes of all records, as estimated; the least recently used go first. */
   readonly maxBytes: number
-  /** Milliseconds after its last turn at which a conversation is forgotten. */
+  /** Milliseconds after its last exchange at which a conversation is forgotten. */
   readonly ttlMs: number
 }
 
-interface Entry {
-  /** As text, so that its size is known and nobody can change it. */
-  readonly json: string
-  readonly revision: string
-  readonly brief: ConversationBrief
-}
+// The record's own objects and its slot in the map, rounded up.
+const RECORD_BYTES = 1024
 
-// The entry, its brief and its place in the map, rounded up.
-const ENTRY_BYTES = 1024
-
-/** Conversations of one process. */
+/** Conversations of one process. Records are kept as they are: their makers never change them in place. */
 export class MemoryStore implements ConversationStore {
   readonly kind = 'memory'
-  readonly #entries: LRUCache<string, Entry>
+  readonly #records: LRUCache<string, StoredRecord>
+  // Most of a record's parts were in the record before: each is measured once.
+  readonly #sizes = new WeakMap<object, number>()
   readonly #listeners: ((change: ConversationChange) => void)[] = []
 
   constructor({ maxBytes, ttlMs }: MemoryStoreOptions) {
-    this.#entries = new LRUCache({
+    this.#records = new LRUCache({
       maxSize: maxBytes,
       ttl: ttlMs,
-      sizeCalculation: ({ json }, id) => 2 * (json.length + id.length) + ENTRY_BYTES,
+      sizeCalculation: ({ record }, id) => RECORD_BYTES + 2 * id.length + this.#sizeOf(record),
     })
   }
 
-  load(id: string): Promise<Kept | null> {
-    const entry = this.#entries.get(id)
-    return Promise.resolve(entry === undefined ? null : { record: JSON.parse(entry.json) as ConversationRecord, revision: entry.revision })
+  load(id: string): Promise<StoredRecord | null> {
+    return Promise.resolve(this.#records.get(id) ?? null)
   }
 
   save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
-    if ((this.#entries.peek(id)?.revision ?? null) !== revision) return Promise.resolve(false)
-    this.#entries.set(id, { json: JSON.stringify(record), revision: randomUUID(), brief: record.brief })
+    if ((this.#records.peek(id)?.revision ?? null) !== revision) return Promise.resolve(false)
+    this.#records.set(id, { record, revision: randomUUID() })
     this.#tell(changeOf(record))
     return Promise.resolve(true)
   }
 
   delete(id: string): Promise<boolean> {
-    const there = this.#entries.delete(id)
+    const there = this.#records.delete(id)
     if (there) this.#tell({ kind: 'deleted', conversation: id })
     return Promise.resolve(there)
   }
 
-  list(limit: number): Promise<ConversationBrief[]> {
-    const briefs: ConversationBrief[] = []
-    for (const [, { brief }] of this.#entries.entries()) {
-      if (briefs.push(brief) >= limit) break
+  list(limit: number): Promise<ConversationStatus[]> {
+    const statuses: ConversationStatus[] = []
+    for (const { record } of this.#records.values()) {
+      if (statuses.push(record.status) >= limit) break
     }
-    return Promise.resolve(briefs)
+    return Promise.resolve(statuses)
   }
 
   onChange(listener: (change: ConversationChange) => void): void {
@@ -72,11 +66,26 @@ export class MemoryStore implements ConversationStore {
   }
 
   close(): Promise<void> {
-    this.#entries.clear()
+    this.#records.clear()
     return Promise.resolve()
+  }
+
+  #sizeOf({ saved, verdicts }: ConversationRecord): number {
+    return [saved, ...verdicts].reduce((sum, part) => {
+      const size = this.#sizes.get(part) ?? bytesOf(part)
+      this.#sizes.set(part, size)
+      return sum + size
+    }, 0)
   }
 
   #tell(change: ConversationChange): void {
     for (const listener of this.#listeners) listener(change)
   }
+}
+
+/** About what a value of plain JSON takes: two bytes for each of its characters as text, and its slots. */
+function bytesOf(value: unknown): number {
+  if (typeof value === 'string') return 16 + 2 * value.length
+  if (typeof value !== 'object' || value === null) return 16
+  return Object.values(value).reduce<number>((sum, part) => sum + 16 + bytesOf(part), 32)
 }

@@ -1,27 +1,14 @@
 // Owns what a service keeps of a conversation: detector state and verdicts, never a word of what was said.
 
-import type { AlertState, DetectorVerdict } from '../../detection/detector.js'
+import type { ExchangeVerdict, Level } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
-import type { SavedConversation, TurnTimings, TurnVerdict } from '../../monitor/conversation.js'
+import type { SavedConversation } from '../../monitor/saved-conversation.js'
 
-/** A judged turn as the service answers it. */
-export interface JudgedTurn extends DetectorVerdict {
+/** A conversation in one line. */
+export interface ConversationStatus {
   readonly conversation: string
-  /** Counts exchanges from 1. */
-  readonly turn: number
-  /** The caller's own name of the turn; null where it gave none. */
-  readonly turnId: string | null
-  readonly truncated: boolean
-  readonly timings: TurnTimings & { readonly queueMs: number }
-  /** When it was judged, ISO 8601. */
-  readonly at: string
-}
-
-/** A conversation in a line. */
-export interface ConversationBrief {
-  readonly conversation: string
-  readonly turns: number
-  readonly state: AlertState
+  readonly exchanges: number
+  readonly level: Level
   readonly likelihood: number
   readonly alerts: number
   readonly firstAlert: number | null
@@ -31,38 +18,29 @@ export interface ConversationBrief {
 /** All that is kept of a conversation. */
 export interface ConversationRecord {
   readonly saved: SavedConversation
-  readonly brief: ConversationBrief
-  /** The last {@link KEPT_TURNS} turns. */
-  readonly turns: readonly JudgedTurn[]
+  readonly status: ConversationStatus
+  /** Of the last {@link MAX_VERDICTS} exchanges. */
+  readonly verdicts: readonly ExchangeVerdict[]
 }
 
-/** Turns whose verdicts are kept, and whose ids are known again. */
-export const KEPT_TURNS = 256
+/** Exchanges whose verdicts are kept, and whose ids are known again. */
+export const MAX_VERDICTS = 256
 
-/** A verdict as it is kept and answered. */
-export function toJudgedTurn(verdict: TurnVerdict, turnId: string | null, queueMs: number): JudgedTurn {
-  const { conversation, turn, alert, state, likelihood, risk, drift, acceleration, cumulative, ratio, reasons, truncated, timings } =
-    verdict
-  const numbers = { likelihood, risk, drift, acceleration, cumulative, ratio }
-  const at = new Date().toISOString()
-  return { conversation, turn, turnId, alert, state, ...numbers, reasons, truncated, timings: { ...timings, queueMs }, at }
-}
-
-/** The record after one more turn. */
-export function withTurn(before: ConversationRecord | null, saved: SavedConversation, judged: JudgedTurn): ConversationRecord {
-  const brief: ConversationBrief = {
-    conversation: judged.conversation,
-    turns: judged.turn,
-    state: judged.state,
-    likelihood: judged.likelihood,
-    alerts: (before?.brief.alerts ?? 0) + Number(judged.alert),
-    firstAlert: before?.brief.firstAlert ?? (judged.alert ? judged.turn : null),
-    updatedAt: judged.at,
+/** The record after one more exchange. */
+export function withVerdict(before: ConversationRecord | null, saved: SavedConversation, verdict: ExchangeVerdict): ConversationRecord {
+  const status: ConversationStatus = {
+    conversation: verdict.conversation,
+    exchanges: verdict.exchange,
+    level: verdict.level,
+    likelihood: verdict.likelihood,
+    alerts: (before?.status.alerts ?? 0) + Number(verdict.alert),
+    firstAlert: before?.status.firstAlert ?? (verdict.alert ? verdict.exchange : null),
+    updatedAt: verdict.at,
   }
-  return { saved, brief, turns: [...(before?.turns ?? []), judged].slice(-KEPT_TURNS) }
+  return { saved, status, verdicts: [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS) }
 }
 
-/** The longest name of a conversation or a turn. */
+/** The longest name of a conversation or an exchange. */
 export const MAX_ID_LENGTH = 256
 
 /** @throws GabionError `INVALID_ARGUMENT` */

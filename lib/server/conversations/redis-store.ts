@@ -1,19 +1,19 @@
-// Keeps conversations in Redis or Valkey, so that any instance can take any turn. A turn is answered after Redis has it.
+// Keeps conversations in Redis or Valkey, so that any instance can take any exchange. An exchange is answered after Redis has it.
 
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
-import { FORGET, LIST, SAVE_TURN } from '../redis/scripts.js'
-import type { ConversationBrief, ConversationRecord } from './record.js'
-import { changeOf, type ConversationChange, type ConversationStore, type Kept } from './store.js'
+import { FORGET, LIST, SAVE_RECORD } from '../redis/scripts.js'
+import type { ConversationStatus, ConversationRecord } from './record.js'
+import { changeOf, type ConversationChange, type ConversationStore, type StoredRecord } from './store.js'
 
 /** Where and how long. */
 export interface RedisStoreOptions {
   readonly url: string
   /** What the names of all keys begin with. */
   readonly prefix: string
-  /** Milliseconds after its last turn at which a conversation is forgotten. */
+  /** Milliseconds after its last exchange at which a conversation is forgotten. */
   readonly ttlMs: number
   readonly logger: Logger
 }
@@ -44,7 +44,7 @@ export class RedisStore implements ConversationStore {
     return store
   }
 
-  async load(id: string): Promise<Kept | null> {
+  async load(id: string): Promise<StoredRecord | null> {
     const [revision, json] = (await this.#redis.command('HMGET', this.#keys.conversation(id), 'revision', 'record')) as (string | null)[]
     if (typeof revision !== 'string' || typeof json !== 'string') return null
     return { record: JSON.parse(json) as ConversationRecord, revision }
@@ -52,14 +52,14 @@ export class RedisStore implements ConversationStore {
 
   async save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
     return (
-      (await this.#redis.run(SAVE_TURN, [this.#keys.conversation(id), this.#keys.recent], this.saveArguments(id, record, revision))) === 1
+      (await this.#redis.run(SAVE_RECORD, [this.#keys.conversation(id), this.#keys.recent], this.saveArguments(id, record, revision))) === 1
     )
   }
 
-  /** The arguments of a script that saves; see {@link SAVE_TURN}. */
+  /** The arguments of a script that saves; see {@link SAVE_RECORD}. */
   saveArguments(id: string, record: ConversationRecord, revision: string | null): (string | number)[] {
-    const [json, brief, change] = [record, record.brief, changeOf(record)].map((part) => JSON.stringify(part)) as [string, string, string]
-    return [id, revision ?? '', randomUUID(), json, brief, change, this.#ttlMs, Date.now(), this.#keys.changes]
+    const [json, status, change] = [record, record.status, changeOf(record)].map((part) => JSON.stringify(part)) as [string, string, string]
+    return [id, revision ?? '', randomUUID(), json, status, change, this.#ttlMs, Date.now(), this.#keys.changes]
   }
 
   async delete(id: string): Promise<boolean> {
@@ -68,9 +68,9 @@ export class RedisStore implements ConversationStore {
     return (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
   }
 
-  async list(limit: number): Promise<ConversationBrief[]> {
+  async list(limit: number): Promise<ConversationStatus[]> {
     const briefs = (await this.#redis.run(LIST, [this.#keys.recent], [limit, this.#keys.conversationPrefix])) as string[]
-    return briefs.map((brief) => JSON.parse(brief) as ConversationBrief)
+    return briefs.map((brief) => JSON.parse(brief) as ConversationStatus)
   }
 
   onChange(listener: (change: ConversationChange) => void): void {

@@ -1,10 +1,10 @@
 // Asks the service: with the key where it wants one, and the stream of events that comes back by itself.
 
-import type { ConversationBrief, JudgedTurn } from '../conversations/record.js'
+import type { ConversationBrief, ExchangeVerdict } from '../conversations/record.js'
 import type { ConversationChange } from '../conversations/store.js'
 
-/** A conversation with its last turns. */
-export type ConversationView = ConversationBrief & { readonly history: readonly JudgedTurn[] }
+/** A conversation with its last exchanges. */
+export type ConversationView = ConversationBrief & { readonly history: readonly ExchangeVerdict[] }
 
 /** What `/v1/stats` says. */
 export interface Stats {
@@ -13,7 +13,7 @@ export interface Stats {
   readonly p99Ms: number | null
   readonly pendingTexts: number
   readonly refused: number
-  readonly turns: number
+  readonly exchanges: number
   readonly alerts: number
   readonly cacheHits: number
   readonly cacheMisses: number

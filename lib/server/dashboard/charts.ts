@@ -5,7 +5,7 @@ import { GridComponent, LegendComponent } from 'echarts/components'
 import { init, use, type EChartsType } from 'echarts/core'
 import { SVGRenderer } from 'echarts/renderers'
 import { color, type ColorName } from '../../report/palette.js'
-import type { JudgedTurn } from '../conversations/record.js'
+import type { ExchangeVerdict } from '../conversations/record.js'
 
 use([LineChart, GridComponent, LegendComponent, SVGRenderer])
 
@@ -20,8 +20,8 @@ function chartIn(element: HTMLElement): EChartsType {
   return chart
 }
 
-/** Likelihood over the turns of a conversation, each turn's mark in the colour of its state. */
-export class TurnChart {
+/** Likelihood over the exchanges of a conversation, each exchange's mark in the colour of its level. */
+export class ExchangeChart {
   readonly #element: HTMLElement
   readonly #chart: EChartsType
 
@@ -30,23 +30,23 @@ export class TurnChart {
     this.#chart = chartIn(element)
   }
 
-  show(name: string, turns: readonly JudgedTurn[]): void {
-    const last = turns.at(-1)
+  show(name: string, exchanges: readonly ExchangeVerdict[]): void {
+    const last = exchanges.at(-1)
     this.#element.setAttribute(
       'aria-label',
       last === undefined
-        ? `${name}: no turns`
-        : `Likelihood over ${turns.length} turns of ${name}, now ${last.likelihood.toFixed(2)}, ${last.state}`,
+        ? `${name}: no exchanges`
+        : `Likelihood over ${exchanges.length} exchanges of ${name}, now ${last.likelihood.toFixed(2)}, ${last.level}`,
     )
     this.#chart.setOption({
       animation: false,
       grid,
       xAxis: {
         type: 'category',
-        data: turns.map(({ turn }) => String(turn)),
+        data: exchanges.map(({ exchange }) => String(exchange)),
         axisLabel: text,
         axisLine,
-        name: 'turn',
+        name: 'exchange',
         nameTextStyle: text,
       },
       yAxis: { type: 'value', min: 0, max: 1, axisLabel: text, splitLine, name: 'likelihood', nameTextStyle: text },
@@ -57,7 +57,7 @@ export class TurnChart {
           lineStyle: { color: color('series1') },
           symbol: 'circle',
           symbolSize: 9,
-          data: turns.map(({ likelihood, state }) => ({ value: likelihood, itemStyle: { color: color(state satisfies ColorName) } })),
+          data: exchanges.map(({ likelihood, level }) => ({ value: likelihood, itemStyle: { color: color(level satisfies ColorName) } })),
         },
       ],
     })

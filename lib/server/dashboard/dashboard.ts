@@ -1,13 +1,13 @@
 // The page: what the service says, put into its places. Everything that comes from outside is set as text, never as markup.
 
-import type { ConversationBrief, JudgedTurn } from '../conversations/record.js'
+import type { ConversationBrief, ExchangeVerdict } from '../conversations/record.js'
 import type { ConversationChange } from '../conversations/store.js'
 import { Api, type ConversationView, type Stats } from './api.js'
-import { LoadChart, TurnChart } from './charts.js'
+import { LoadChart, ExchangeChart } from './charts.js'
 
 const STATS_EVERY_MS = 2000
 const MOST_ALERTS = 50
-const MOST_TURNS = 256
+const MAX_EXCHANGES = 256
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the page's own elements are known
 function element<T extends HTMLElement = HTMLElement>(id: string): T {
@@ -24,8 +24,8 @@ function make<K extends keyof HTMLElementTagNameMap>(tag: K, text: string, class
 const api = new Api(askForKey)
 const briefs = new Map<string, ConversationBrief>()
 let chosen: string | null = null
-let history: JudgedTurn[] = []
-const turnChart = new TurnChart(element('turn-chart'))
+let history: ExchangeVerdict[] = []
+const exchangeChart = new ExchangeChart(element('exchange-chart'))
 const loadChart = new LoadChart(element('load-chart'))
 
 function askForKey(): Promise<string> {
@@ -50,12 +50,12 @@ function showList(): void {
     document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined
   const latest = [...briefs.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
   list.replaceChildren(
-    ...latest.map(({ conversation, state, likelihood, turns }) => {
+    ...latest.map(({ conversation, level, likelihood, exchanges }) => {
       const button = make('button', '')
       button.dataset.id = conversation
       button.setAttribute('aria-current', String(conversation === chosen))
-      button.append(make('span', conversation, 'name'), make('span', state, `state ${state}`), make('span', likelihood.toFixed(2)))
-      button.title = `${conversation}: ${turns} turns`
+      button.append(make('span', conversation, 'name'), make('span', level, `level ${level}`), make('span', likelihood.toFixed(2)))
+      button.title = `${conversation}: ${exchanges} exchanges`
       button.addEventListener('click', () => void choose(conversation))
       const item = document.createElement('li')
       item.append(button)
@@ -72,14 +72,14 @@ function buttonOf(conversation: string): HTMLButtonElement | undefined {
 
 function showConversation(): void {
   element('conversation-title').textContent = chosen === null ? 'No conversation chosen' : `Conversation ${chosen}`
-  turnChart.show(chosen ?? 'no conversation', history)
-  element('turn-rows').replaceChildren(
-    ...history.toReversed().map(({ turn, state, likelihood, risk, at, reasons }) => {
+  exchangeChart.show(chosen ?? 'no conversation', history)
+  element('exchange-rows').replaceChildren(
+    ...history.toReversed().map(({ exchange, level, likelihood, risk, at, reasons }) => {
       const row = document.createElement('tr')
       const badge = document.createElement('td')
-      badge.append(make('span', state, `state ${state}`))
+      badge.append(make('span', level, `level ${level}`))
       const time = new Date(at).toLocaleTimeString()
-      row.append(make('td', String(turn)), badge, make('td', likelihood.toFixed(3)), make('td', risk.toFixed(2)), make('td', time))
+      row.append(make('td', String(exchange)), badge, make('td', likelihood.toFixed(3)), make('td', risk.toFixed(2)), make('td', time))
       row.append(make('td', reasons.join('; ')))
       return row
     }),
@@ -93,15 +93,15 @@ async function choose(conversation: string): Promise<void> {
   showConversation()
   const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`)
   if (chosen !== conversation) return
-  // Turns that were judged while the answer was on its way have come as events.
-  const last = view.history.at(-1)?.turn ?? 0
-  history = [...view.history, ...history.filter(({ turn }) => turn > last)].slice(-MOST_TURNS)
+  // Exchanges that were judged while the answer was on its way have come as events.
+  const last = view.history.at(-1)?.exchange ?? 0
+  history = [...view.history, ...history.filter(({ exchange }) => exchange > last)].slice(-MAX_EXCHANGES)
   showConversation()
 }
 
-function showAlert({ conversation, turn, reasons, likelihood }: JudgedTurn): void {
+function showAlert({ conversation, exchange, reasons, likelihood }: ExchangeVerdict): void {
   const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
-  addAlert(`${conversation}, turn ${turn}, likelihood ${likelihood.toFixed(2)}${why}`)
+  addAlert(`${conversation}, exchange ${exchange}, likelihood ${likelihood.toFixed(2)}${why}`)
 }
 
 function addAlert(text: string): void {
@@ -120,9 +120,9 @@ function onChange(change: ConversationChange): void {
     }
   } else {
     briefs.set(change.conversation, change.brief)
-    if (change.turn.alert) showAlert(change.turn)
-    if (change.conversation === chosen && change.turn.turn > (history.at(-1)?.turn ?? 0)) {
-      history = [...history, change.turn].slice(-MOST_TURNS)
+    if (change.exchange.alert) showAlert(change.exchange)
+    if (change.conversation === chosen && change.exchange.exchange > (history.at(-1)?.exchange ?? 0)) {
+      history = [...history, change.exchange].slice(-MAX_EXCHANGES)
       showConversation()
     }
     if (chosen === null) void choose(change.conversation)
@@ -143,7 +143,7 @@ async function load(): Promise<void> {
   showList()
   if (element('alert-list').childElementCount === 0) {
     for (const { conversation, firstAlert } of conversations.toReversed()) {
-      if (firstAlert !== null) addAlert(`${conversation}, first alert at turn ${firstAlert}`)
+      if (firstAlert !== null) addAlert(`${conversation}, first alert at exchange ${firstAlert}`)
     }
   }
   if (chosen === null && conversations[0] !== undefined) await choose(conversations[0].conversation)
@@ -160,7 +160,7 @@ async function showNumbers(): Promise<void> {
     p99: milliseconds(stats.p99Ms),
     pending: String(stats.pendingTexts),
     refused: String(stats.refused),
-    turns: String(stats.turns),
+    exchanges: String(stats.exchanges),
     alerts: String(stats.alerts),
     cache: looked === 0 ? '–' : `${((100 * stats.cacheHits) / looked).toFixed(0)} %`,
   }

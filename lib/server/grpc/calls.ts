@@ -1,10 +1,9 @@
 // Owns what every gRPC call has: an id, its deadline, an end when its client cancels, its key checked, its failure coded.
 
-import { randomUUID } from 'node:crypto'
 import { Metadata, type ServerErrorResponse, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
 import type { Logger } from 'pino'
 import type { ApiKeys } from '../api-keys.js'
-import { RequestContext } from '../request-context.js'
+import { MAX_DEADLINE_MS, RequestContext, requestIdOf } from '../request-context.js'
 import type { Service } from '../service.js'
 import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
 
@@ -32,7 +31,7 @@ export class Calls {
   /** A handler of one request and one answer. */
   unary<Request, Response>(
     route: string,
-    handle: (request: Request, context: RequestContext, carrier: object) => Promise<Response>,
+    handle: (request: Request, context: RequestContext) => Promise<Response>,
   ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
     return (call, callback) => {
       const started = performance.now()
@@ -41,7 +40,7 @@ export class Calls {
         context.end()
         this.count(route, code, started)
       }
-      this.#run(call, () => handle(call.request, context, call.metadata.getMap())).then(
+      this.#run(call, () => handle(call.request, context)).then(
         (response) => {
           done('OK')
           callback(null, response)
@@ -57,11 +56,10 @@ export class Calls {
 
   /** The context of a call; its answer's first metadata carries the request id. */
   open(call: AnyCall, unbounded = false): RequestContext {
-    const given = call.metadata.get('x-request-id')[0]
-    const id = typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
+    const id = requestIdOf(call.metadata.get('x-request-id')[0])
     const most = this.#service.limits.requestMs
     const left = Number(call.getDeadline()) - Date.now()
-    const context = new RequestContext(id, unbounded ? 2 ** 31 - 1 : Math.max(0, Math.min(left, most)))
+    const context = new RequestContext(id, unbounded ? MAX_DEADLINE_MS : Math.max(0, Math.min(left, most)), call.metadata.getMap())
     call.on('cancelled', () => context.leave())
     const metadata = new Metadata()
     metadata.set('x-request-id', id)

@@ -7,19 +7,17 @@ import type { Service } from '../service.js'
 import type { Calls } from './calls.js'
 import { toEmbedResponse, type EmbedRequest } from './messages.js'
 
-// Requests of one stream that may be under way: enough to keep the encoder busy, few enough that a stream does not crowd out others.
-const UNDER_WAY_A_STREAM = 16
+// Requests of one stream that may be pending: enough to keep the encoder busy, few enough that a stream does not crowd out others.
+const MAX_PENDING_PER_STREAM = 16
 
 /** The implementation. */
 export function embeddingService(service: Service, calls: Calls): UntypedServiceImplementation {
   const { model } = service.embedder.info
 
-  const embed = async ({ texts, promptName, project }: EmbedRequest, context: RequestContext, carrier: object): Promise<object> => {
+  const embed = async ({ texts, promptName, project }: EmbedRequest, context: RequestContext): Promise<object> => {
     service.admission.refuseIfFull()
     if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name do not go together')
-    const batch = project
-      ? await service.project(texts, context, carrier)
-      : await service.embed({ texts, prompt: promptName }, context, carrier)
+    const batch = project ? await service.project(texts, context) : await service.embed({ texts, prompt: promptName }, context)
     return toEmbedResponse(batch, model)
   }
 
@@ -30,7 +28,7 @@ export function embeddingService(service: Service, calls: Calls): UntypedService
       const started = performance.now()
       const context = calls.open(call, true)
       let last: Promise<void> = Promise.resolve()
-      let underWay = 0
+      let pending = 0
       let over = false
       const end = (code: string, error?: unknown): void => {
         if (over) return
@@ -47,14 +45,14 @@ export function embeddingService(service: Service, calls: Calls): UntypedService
         return
       }
       call.on('data', (request: EmbedRequest) => {
-        if (++underWay >= UNDER_WAY_A_STREAM) call.pause()
-        const answer = embed(request, context, call.metadata.getMap())
+        if (++pending >= MAX_PENDING_PER_STREAM) call.pause()
+        const answer = embed(request, context)
         answer.catch(() => undefined)
         last = last.then(async () => {
           const response = await answer
           if (over) return
           call.write(response)
-          if (--underWay < UNDER_WAY_A_STREAM) call.resume()
+          if (--pending < MAX_PENDING_PER_STREAM) call.resume()
         })
         last.catch((error: unknown) => {
           context.leave()

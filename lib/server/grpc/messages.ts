@@ -1,8 +1,9 @@
-// The messages of gabion.proto as JavaScript has them, and how judged turns and vectors become messages.
+// The messages of gabion.proto as JavaScript has them, and how verdicts and vectors become messages.
 
+import type { ExchangeVerdict, Level } from '../../detection/verdict.js'
 import type { EmbeddingBatch } from '../../embedding/embedding-batch.js'
-import type { AlertState } from '../../detection/detector.js'
-import type { ConversationRecord, JudgedTurn } from '../conversations/record.js'
+import type { ConversationRecord } from '../conversations/record.js'
+import type { ExchangeRequest } from '../conversations/judge-exchange.js'
 
 /** An EmbedRequest. */
 export interface EmbedRequest {
@@ -11,21 +12,15 @@ export interface EmbedRequest {
   project: boolean
 }
 
-/** An AddTurnRequest. */
-export interface AddTurnRequest {
-  conversation: string
-  user: string
-  assistant: string
-  turnId?: string
-  turn?: number
-}
+/** An AddExchangeRequest: fields that are not given are absent. */
+export type AddExchangeRequest = Pick<ExchangeRequest, 'conversation' | 'user' | 'assistant'> & { exchangeId?: string; exchange?: number }
 
 /** A GetConversationRequest and a WatchRequest. */
 export interface ConversationRequest {
   conversation: string
 }
 
-const STATES: Readonly<Record<AlertState, string>> = { calm: 'STATE_CALM', elevated: 'STATE_ELEVATED', alert: 'STATE_ALERT' }
+const LEVELS: Readonly<Record<Level, string>> = { calm: 'LEVEL_CALM', elevated: 'LEVEL_ELEVATED', alert: 'LEVEL_ALERT' }
 
 /** An EmbedResponse. */
 export function toEmbedResponse(batch: EmbeddingBatch, model: string): object {
@@ -39,13 +34,16 @@ export function toEmbedResponse(batch: EmbeddingBatch, model: string): object {
   return { model, vectors, timings: { ...batch.timings, detectMs: 0 } }
 }
 
-/** A Turn. */
-export function toTurn({ state, turnId, ratio, ...turn }: JudgedTurn): object {
-  return { ...turn, state: STATES[state], ...(turnId !== null && { turnId }), ...(ratio !== null && { ratio }) }
+/** An ExchangeVerdict: fields that are null are left out, as optional ones are. */
+export function toVerdict({ level, ...verdict }: ExchangeVerdict): object {
+  return { ...withoutNulls(verdict), level: LEVELS[level] }
 }
 
 /** A Conversation. */
-export function toConversation({ brief, turns }: ConversationRecord): object {
-  const { state, firstAlert, ...rest } = brief
-  return { ...rest, state: STATES[state], ...(firstAlert !== null && { firstAlert }), history: turns.map(toTurn) }
+export function toConversation({ status: { level, ...status }, verdicts }: ConversationRecord): object {
+  return { ...withoutNulls(status), level: LEVELS[level], history: verdicts.map(toVerdict) }
+}
+
+function withoutNulls(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
 }

@@ -5,18 +5,18 @@ import { GabionError } from '../../errors.js'
 import type { NumberedChange } from '../events.js'
 import type { Service } from '../service.js'
 import type { Calls } from './calls.js'
-import { toConversation, toTurn, type AddTurnRequest, type ConversationRequest } from './messages.js'
+import { toConversation, toVerdict, type AddExchangeRequest, type ConversationRequest } from './messages.js'
 
 // What a slow reader may leave unread.
-const MOST_UNREAD_MESSAGES = 4096
+const MAX_UNREAD_MESSAGES = 4096
 
 /** The implementation. */
 export function monitorService(service: Service, calls: Calls): UntypedServiceImplementation {
   return {
-    addTurn: calls.unary('AddTurn', async ({ turnId, turn, ...rest }: AddTurnRequest, context, carrier) => {
+    addExchange: calls.unary('AddExchange', async ({ exchangeId, exchange, ...rest }: AddExchangeRequest, context) => {
       service.admission.refuseIfFull()
-      const { judged } = await service.addTurn({ ...rest, turnId: turnId ?? null, turn: turn ?? null }, context, carrier)
-      return toTurn(judged)
+      const { verdict } = await service.addExchange({ ...rest, exchangeId: exchangeId ?? null, exchange: exchange ?? null }, context)
+      return toVerdict(verdict)
     }),
 
     getConversation: calls.unary('GetConversation', async ({ conversation }: ConversationRequest) =>
@@ -38,8 +38,8 @@ export function monitorService(service: Service, calls: Calls): UntypedServiceIm
       }
       const send = ({ change }: NumberedChange): void => {
         const { conversation } = change
-        call.write(change.kind === 'turn' ? { conversation, turn: toTurn(change.turn) } : { conversation, deleted: true })
-        if (call.writableLength > MOST_UNREAD_MESSAGES) end('OVERLOADED', new GabionError('OVERLOADED', 'the events were not read'))
+        call.write(change.kind === 'exchange' ? { conversation, verdict: toVerdict(change.verdict) } : { conversation, deleted: true })
+        if (call.writableLength > MAX_UNREAD_MESSAGES) end('OVERLOADED', new GabionError('OVERLOADED', 'the events were not read'))
       }
       try {
         calls.check(call)

@@ -1,6 +1,7 @@
-// The routes of conversations: judge a turn, look, list, forget.
+// The routes of conversations: judge an exchange, look, list, forget.
 
 import type { FastifyInstance } from 'fastify'
+import { exchangeVerdictSchema } from '../../detection/verdict.js'
 import type { Service } from '../service.js'
 import { describe } from './documents.js'
 import { contextOf } from './request-life.js'
@@ -9,33 +10,33 @@ import { serverTiming } from './timing.js'
 
 /** Adds the routes. */
 export function addConversationRoutes(app: FastifyInstance, service: Service): void {
-  app.post<{ Body: form.TurnRequest; Params: form.ConversationParams }>(
-    '/v1/conversations/:id/turns',
+  app.post<{ Body: form.AddExchangeRequest; Params: form.ConversationParams }>(
+    '/v1/conversations/:id/exchanges',
     {
       config: { encodes: true },
       ...describe(
-        'addTurn',
+        'addExchange',
         'Judge the next exchange of a conversation',
-        { body: form.TurnRequest, params: form.ConversationParams, ok: form.Turn },
+        { body: form.AddExchangeRequest, params: form.ConversationParams, ok: exchangeVerdictSchema },
         409,
       ),
     },
     async (request, reply) => {
-      const { user, assistant, turnId = null, turn = null } = request.body
-      const asked = { conversation: request.params.id, user, assistant, turnId, turn }
-      const { judged, repeated } = await service.addTurn(asked, contextOf(request), request.headers)
-      reply.header('server-timing', serverTiming(judged.timings))
+      const { user, assistant, exchangeId = null, exchange = null } = request.body
+      const added = { conversation: request.params.id, user, assistant, exchangeId, exchange }
+      const { verdict, repeated } = await service.addExchange(added, contextOf(request))
+      reply.header('server-timing', serverTiming(verdict.timings))
       if (repeated) reply.header('x-gabion-repeated', 'true')
-      return judged
+      return verdict
     },
   )
 
   app.get<{ Params: form.ConversationParams }>(
     '/v1/conversations/:id',
-    describe('getConversation', 'A conversation with its last turns', { params: form.ConversationParams, ok: form.ConversationAnswer }),
+    describe('getConversation', 'A conversation with its last exchanges', { params: form.ConversationParams, ok: form.ConversationAnswer }),
     async ({ params }) => {
-      const { brief, turns } = await service.conversation(params.id)
-      return { ...brief, history: turns }
+      const { status, verdicts } = await service.conversation(params.id)
+      return { ...status, history: verdicts }
     },
   )
 
@@ -50,7 +51,7 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
 
   app.get<{ Querystring: form.ListQuery }>(
     '/v1/conversations',
-    describe('listConversations', 'Conversations, the most recently used first', { querystring: form.ListQuery, ok: form.Briefs }),
+    describe('listConversations', 'Conversations, the most recently used first', { querystring: form.ListQuery, ok: form.Conversations }),
     async ({ query }) => ({ conversations: await service.conversations(query.limit ?? 100) }),
   )
 }

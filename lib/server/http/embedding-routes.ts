@@ -25,7 +25,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     },
     async (request, reply) => {
       const { input, encoding_format: encoding, dimensions, prompt_name: prompt } = request.body
-      const batch = await service.embed({ texts: textsOf(input), prompt }, contextOf(request), request.headers)
+      const batch = await service.embed({ texts: textsOf(input), prompt }, contextOf(request))
       const write = encoding === 'base64' ? (row: Float32Array) => `"${toBase64(row)}"` : toJson
       const items = rowsOf(batch, dimensions).map((row, index) => `{"object":"embedding","index":${index},"embedding":${write(row)}}`)
       const tokens = batch.keptCounts.reduce((sum, kept) => sum + kept, 0)
@@ -48,7 +48,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
       const { inputs, normalize, truncate, prompt_name: prompt, dimensions } = request.body
       if (normalize === false)
         throw new GabionError('INVALID_ARGUMENT', 'normalize: false is not offered: vectors are always of unit length')
-      const batch = await service.embed({ texts: textsOf(inputs), prompt: prompt ?? undefined }, contextOf(request), request.headers)
+      const batch = await service.embed({ texts: textsOf(inputs), prompt: prompt ?? undefined }, contextOf(request))
       const [cut] = truncatedOf(batch)
       if (cut !== undefined && truncate !== true) {
         const tokens = `${batch.tokenCounts[cut] ?? 0} tokens, the model reads ${batch.keptCounts[cut] ?? 0}`
@@ -65,7 +65,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
       ...describe('project', "Points of texts under the service's projection", { body: form.ProjectRequest, ok: form.ProjectAnswer }, 404),
     },
     async (request, reply) => {
-      const batch = await service.project(textsOf(request.body.input), contextOf(request), request.headers)
+      const batch = await service.project(textsOf(request.body.input), contextOf(request))
       const items = Array.from({ length: batch.rows }, (_, index) => `{"index":${index},"point":${toJson(batch.point(index))}}`)
       const cut = JSON.stringify(truncatedOf(batch))
       return sendVectors(reply, batch, `{"data":[${items.join()}],"model":${model},"components":${batch.components},"truncated":${cut}}`)

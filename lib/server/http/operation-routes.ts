@@ -39,7 +39,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
       ...metrics.recent.activity(),
       pendingTexts: service.admission.texts,
       refused: service.admission.refused,
-      turns: metrics.turns,
+      exchanges: metrics.exchanges,
       alerts: metrics.alerts,
       cacheHits: hits,
       cacheMisses: misses,

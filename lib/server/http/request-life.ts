@@ -1,10 +1,9 @@
 // Owns what every HTTP request has: an id, a deadline, an end when its client leaves, its key checked, its time counted.
 
-import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
 import { checkHost, type ApiKeys } from '../api-keys.js'
-import { RequestContext } from '../request-context.js'
+import { MAX_DEADLINE_MS, RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
 
 declare module 'fastify' {
@@ -19,14 +18,6 @@ declare module 'fastify' {
     /** Takes as long as it takes: a service behind answers. */
     unbounded?: boolean
   }
-}
-
-// What a timer can hold.
-const LONGEST_MS = 2 ** 31 - 1
-
-/** A request's own id if it is a harmless one, else a new one. */
-export function requestIdOf(given: string | string[] | undefined): string {
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
 }
 
 /** The context of a request; there from the first hook on. */
@@ -49,7 +40,8 @@ export function manageRequests(app: FastifyInstance, service: Service, keys: Api
     })
     const context = new RequestContext(
       request.id,
-      deadlineOf(headers['x-request-timeout-ms'], routeOptions.config.unbounded === true ? LONGEST_MS : service.limits.requestMs),
+      deadlineOf(headers['x-request-timeout-ms'], routeOptions.config.unbounded === true ? MAX_DEADLINE_MS : service.limits.requestMs),
+      headers,
     )
     request.context = context
     reply.raw.once('close', () => {

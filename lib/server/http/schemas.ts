@@ -1,6 +1,7 @@
 // The forms of requests and answers: what validates them, what the OpenAPI document says, and their TypeScript types.
 
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict.js'
 import { ERROR_CODES } from '../../errors.js'
 import { MAX_ID_LENGTH } from '../conversations/record.js'
 
@@ -70,72 +71,42 @@ export const ProjectAnswer = Type.Object(
   { $id: 'ProjectAnswer' },
 )
 
-export const TurnRequest = Type.Object(
+export const AddExchangeRequest = Type.Object(
   {
     user: Type.String({ description: 'What the user wrote; may be empty' }),
     assistant: Type.String({ description: 'The reply to it; may be empty' }),
-    turnId: Type.Optional(
+    exchangeId: Type.Optional(
       nullable(
         Type.String({
           minLength: 1,
           maxLength: MAX_ID_LENGTH,
-          description: 'Your own name of the turn: sent again, it gets the verdict it got, and counts once',
+          description: 'Your own name of the exchange: sent again, it gets the verdict it got, and counts once',
         }),
       ),
     ),
-    turn: Type.Optional(
+    exchange: Type.Optional(
       nullable(Type.Integer({ minimum: 1, description: 'Which exchange this is, from 1; another one due is a conflict' })),
     ),
   },
-  { $id: 'TurnRequest', ...closed },
+  { $id: 'AddExchangeRequest', ...closed },
 )
-export type TurnRequest = Static<typeof TurnRequest>
+export type AddExchangeRequest = Static<typeof AddExchangeRequest>
 
-const State = Type.Union([Type.Literal('calm'), Type.Literal('elevated'), Type.Literal('alert')])
-
-export const Turn = Type.Object(
-  {
-    conversation: Type.String(),
-    turn: Type.Integer({ description: 'Counts exchanges from 1' }),
-    turnId: nullable(Type.String()),
-    alert: Type.Boolean({ description: "The detector's decision" }),
-    state: State,
-    likelihood: Type.Number({ description: "The detector's score from 0 to 1: relative, not a probability of harm" }),
-    risk: Type.Number(),
-    drift: Type.Number(),
-    acceleration: Type.Number(),
-    cumulative: Type.Number(),
-    ratio: nullable(Type.Number()),
-    reasons: Type.Array(Type.String()),
-    truncated: Type.Boolean(),
-    timings: Type.Object({
-      tokenizeMs: Type.Number(),
-      queueMs: Type.Number(),
-      encodeMs: Type.Number(),
-      projectMs: Type.Number(),
-      detectMs: Type.Number(),
-      totalMs: Type.Number(),
-    }),
-    at: Type.String({ description: 'ISO 8601' }),
-  },
-  { $id: 'Turn' },
-)
-
-const briefFields = {
+const statusFields = {
   conversation: Type.String(),
-  turns: Type.Integer(),
-  state: State,
+  exchanges: Type.Integer(),
+  level: levelSchema,
   likelihood: Type.Number(),
   alerts: Type.Integer(),
   firstAlert: nullable(Type.Integer()),
   updatedAt: Type.String(),
 }
 
-export const Brief = Type.Object(briefFields, { $id: 'ConversationBrief' })
-export const Briefs = Type.Object({ conversations: Type.Array(Type.Ref('ConversationBrief')) }, { $id: 'Conversations' })
+export const ConversationStatus = Type.Object(statusFields, { $id: 'ConversationStatus' })
+export const Conversations = Type.Object({ conversations: Type.Array(Type.Ref('ConversationStatus')) }, { $id: 'Conversations' })
 
 export const ConversationAnswer = Type.Object(
-  { ...briefFields, history: Type.Array(Type.Ref('Turn'), { description: 'The last turns, at most 256' }) },
+  { ...statusFields, history: Type.Array(Type.Ref('ExchangeVerdict'), { description: 'The last exchanges, at most 256' }) },
   { $id: 'Conversation' },
 )
 
@@ -190,7 +161,7 @@ export const Stats = Type.Object(
     p99Ms: nullable(Type.Number()),
     pendingTexts: Type.Integer(),
     refused: Type.Integer(),
-    turns: Type.Integer(),
+    exchanges: Type.Integer(),
     alerts: Type.Integer(),
     cacheHits: Type.Integer(),
     cacheMisses: Type.Integer(),
@@ -222,10 +193,10 @@ export const NAMED_SCHEMAS = [
   EmbedAnswer,
   ProjectRequest,
   ProjectAnswer,
-  TurnRequest,
-  Turn,
-  Brief,
-  Briefs,
+  AddExchangeRequest,
+  exchangeVerdictSchema,
+  ConversationStatus,
+  Conversations,
   ConversationAnswer,
   Failure,
   Info,

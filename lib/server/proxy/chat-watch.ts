@@ -2,7 +2,8 @@
 
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
 import { conversationOf, identityOf, judgeReply, type ChatIdentity, type ChatKeeper, type ChatMessage } from '../../monitor/chat.js'
-import { MAX_ID_LENGTH, type JudgedTurn } from '../conversations/record.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
+import { MAX_ID_LENGTH } from '../conversations/record.js'
 import type { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
 
@@ -22,7 +23,7 @@ export interface PolicyOptions {
 
 /** What became of judging a reply. */
 export interface ReplyOutcome {
-  readonly judged: JudgedTurn | null
+  readonly judged: ExchangeVerdict | null
   /** Why there is no verdict. */
   readonly failure: GabionErrorCode | null
   readonly hold: boolean
@@ -56,9 +57,9 @@ export class ChatWatch {
     if (this.#options.policy !== 'end') return
     const id = await conversationOf(this.#keeper(), this.#identity, this.#history)
     const kept = id === null ? null : await this.#service.store.load(id)
-    const alert = kept?.record.brief.firstAlert ?? null
+    const alert = kept?.record.status.firstAlert ?? null
     if (alert !== null) {
-      throw new GabionError('CONVERSATION_ENDED', `conversation ${JSON.stringify(id)} was ended after an alert at its turn ${alert}`)
+      throw new GabionError('CONVERSATION_ENDED', `conversation ${JSON.stringify(id)} was ended after an alert at its exchange ${alert}`)
     }
   }
 
@@ -74,12 +75,12 @@ export class ChatWatch {
     }
   }
 
-  #keeper(): ChatKeeper<JudgedTurn> {
+  #keeper(): ChatKeeper<ExchangeVerdict> {
     const service = this.#service
     return {
-      turnsOf: async (id) => (await service.store.load(id))?.record.turns.flatMap(({ turnId }) => turnId ?? []) ?? [],
-      judge: async (conversation, exchange, turnId) =>
-        (await service.addTurn({ conversation, ...exchange, turnId, turn: null }, this.#context, {})).judged,
+      exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
+      judge: async (conversation, exchange, exchangeId) =>
+        (await service.addExchange({ conversation, ...exchange, exchangeId, exchange: null }, this.#context)).verdict,
     }
   }
 }

@@ -4,7 +4,6 @@ import type { Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
-import type { JudgedTurn } from '../conversations/record.js'
 import { contextOf } from '../http/request-life.js'
 import type { Service } from '../service.js'
 import { ChatWatch, type PolicyOptions, type ReplyOutcome } from './chat-watch.js'
@@ -131,11 +130,11 @@ function parsed(bytes: Buffer | null): unknown {
 /** What the verdict says, in names that fit a header. */
 function factsOf({ judged, failure, hold }: ReplyOutcome): Record<string, string> {
   if (judged === null) return failure === null ? {} : { 'x-gabion-error': failure }
-  const { conversation, turn, state, alert, likelihood }: JudgedTurn = judged
+  const { conversation, exchange, level, alert, likelihood } = judged
   return {
     'x-gabion-conversation': encodeURIComponent(conversation),
-    'x-gabion-turn': String(turn),
-    'x-gabion-state': state,
+    'x-gabion-exchange': String(exchange),
+    'x-gabion-level': level,
     'x-gabion-alert': String(alert),
     'x-gabion-likelihood': likelihood.toFixed(6),
     ...(hold && { 'x-gabion-held': 'true' }),

@@ -8,7 +8,7 @@ export class Keys {
     this.#prefix = `{${prefix}}`
   }
 
-  /** Hash of a conversation: revision, record, brief. */
+  /** Hash of a conversation: revision, record, status. */
   conversation(id: string): string {
     return `${this.conversationPrefix}${id}`
   }
@@ -17,7 +17,7 @@ export class Keys {
     return `${this.#prefix}:conversation:`
   }
 
-  /** Sorted set of conversations by the time of their last turn. */
+  /** Sorted set of conversations by the time of their last exchange. */
   get recent(): string {
     return `${this.#prefix}:recent`
   }
@@ -27,9 +27,9 @@ export class Keys {
     return `${this.#prefix}:changes`
   }
 
-  /** Stream of turns to judge. */
-  get turns(): string {
-    return `${this.#prefix}:turns`
+  /** Stream of exchanges to judge. */
+  get exchanges(): string {
+    return `${this.#prefix}:exchanges`
   }
 
   /** Stream of verdicts. */

@@ -1,16 +1,16 @@
-// The steps that Redis carries out as one: saving a turn, forgetting a conversation. A crash comes before or after, never between.
+// The steps that Redis carries out as one: saving an exchange, forgetting a conversation. A crash comes before or after, never between.
 
 import { Script } from './connection.js'
 
 /**
  * Saves a record if the conversation is at the expected revision, and tells the others. As a part of scripts: expects `conversation`
- * and `recent` as keys and the list `a` of id, expected revision, new revision, record, brief, change, ttl, now, channel.
+ * and `recent` as keys and the list `a` of id, expected revision, new revision, record, status, change, ttl, now, channel.
  */
 export const SAVE = `
 local function save(conversation, recent, a)
   local revision = redis.call('HGET', conversation, 'revision') or ''
   if revision ~= a[2] then return 0 end
-  redis.call('HSET', conversation, 'revision', a[3], 'record', a[4], 'brief', a[5])
+  redis.call('HSET', conversation, 'revision', a[3], 'record', a[4], 'status', a[5])
   redis.call('PEXPIRE', conversation, a[7])
   redis.call('ZADD', recent, a[8], a[1])
   redis.call('ZREMRANGEBYSCORE', recent, '-inf', a[8] - a[7])
@@ -21,7 +21,7 @@ end
 `
 
 /** Keys: conversation, recent. Arguments: see {@link SAVE}. 1 when saved. */
-export const SAVE_TURN = new Script(`${SAVE}\nreturn save(KEYS[1], KEYS[2], ARGV)`)
+export const SAVE_RECORD = new Script(`${SAVE}\nreturn save(KEYS[1], KEYS[2], ARGV)`)
 
 /** Keys: conversation, recent. Arguments: id, change, channel. 1 when there was one. */
 export const FORGET = new Script(`
@@ -31,19 +31,19 @@ if there == 1 then redis.call('PUBLISH', ARGV[3], ARGV[2]) end
 return there
 `)
 
-/** Keys: recent. Arguments: limit, conversation prefix. The briefs of the most recent conversations. */
+/** Keys: recent. Arguments: limit, conversation prefix. The statuses of the most recent conversations. */
 export const LIST = new Script(`
-local briefs = {}
+local statuses = {}
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)) do
-  local brief = redis.call('HGET', ARGV[2] .. id, 'brief')
-  if brief then briefs[#briefs + 1] = brief end
+  local status = redis.call('HGET', ARGV[2] .. id, 'status')
+  if status then statuses[#statuses + 1] = status end
 end
-return briefs
+return statuses
 `)
 
 /**
  * Takes entries for a consumer and notes their order a conversation, so that they are judged in it whoever took them.
- * Keys: turns. Arguments: group, consumer, most entries, order prefix, time to live of the notes. Entries as XREADGROUP gives them.
+ * Keys: exchanges. Arguments: group, consumer, most entries, order prefix, time to live of the notes. Entries as XREADGROUP gives them.
  */
 export const TAKE = new Script(`
 local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
@@ -68,14 +68,14 @@ local function place(stream, order, group, id)
   if #redis.call('XPENDING', stream, group, id, id, 1) == 0 then return 'GONE' end
   while true do
     local first = redis.call('LINDEX', order, 0)
-    if not first or first == id then return 'TURN' end
+    if not first or first == id then return 'DUE' end
     if #redis.call('XPENDING', stream, group, first, first, 1) > 0 then return 'WAIT' end
     redis.call('LPOP', order)
   end
 end
 `
 
-/** Keys: turns, order. Arguments: group, entry. */
+/** Keys: exchanges, order. Arguments: group, entry. */
 export const ASK_PLACE = new Script(`${PLACE}\nreturn place(KEYS[1], KEYS[2], ARGV[1], ARGV[2])`)
 
 const FINISH = `
@@ -88,12 +88,12 @@ end
 
 /**
  * Saves a judged entry's conversation, writes its verdict and acknowledges it, all or nothing.
- * Keys: conversation, recent, turns, order, verdicts. Arguments: group, entry, most verdicts, verdict as JSON, then those of {@link SAVE}.
+ * Keys: conversation, recent, exchanges, order, verdicts. Arguments: group, entry, most verdicts, verdict as JSON, then those of {@link SAVE}.
  * `DONE`, `STALE` when the conversation has moved on, else as {@link ASK_PLACE}.
  */
 export const COMMIT_ENTRY = new Script(`${SAVE}${PLACE}${FINISH}
 local there = place(KEYS[3], KEYS[4], ARGV[1], ARGV[2])
-if there ~= 'TURN' then return there end
+if there ~= 'DUE' then return there end
 local a = {}
 for i = 5, #ARGV do a[i - 4] = ARGV[i] end
 if save(KEYS[1], KEYS[2], a) == 0 then return 'STALE' end
@@ -103,7 +103,7 @@ return 'DONE'
 
 /**
  * Writes what became of an entry that changes no conversation (judged before, or refused) and acknowledges it.
- * Keys: turns, order, verdicts. Arguments: group, entry, most verdicts, conversation, field name, its value.
+ * Keys: exchanges, order, verdicts. Arguments: group, entry, most verdicts, conversation, field name, its value.
  */
 export const SETTLE_ENTRY = new Script(`${FINISH}
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 'GONE' end

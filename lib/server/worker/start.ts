@@ -6,12 +6,13 @@ import type { AddressInfo } from 'node:net'
 import fastify, { LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 import type { Monitor } from '../../monitor/monitor.js'
 import { RedisStore } from '../conversations/redis-store.js'
 import { DEFAULT_LIMITS } from '../limits.js'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
-import { TurnStream } from './turn-stream.js'
+import { ExchangeStream } from './exchange-stream.js'
 import { Worker } from './worker.js'
 
 /** How a worker is started. */
@@ -26,7 +27,7 @@ export interface StartWorkerOptions {
   readonly consumer?: string
   readonly concurrency: number
   readonly claimAfterMs: number
-  readonly mostVerdicts: number
+  readonly maxVerdicts: number
   readonly host: string
   /** Of `/metrics`, `/health` and `/ready`; null for none. */
   readonly metricsPort: number | null
@@ -42,13 +43,13 @@ export interface RunningWorker {
 
 /** Starts a worker. */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
-  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, mostVerdicts } = options
+  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts } = options
   const consumer = options.consumer ?? `${hostname()}-${randomUUID().slice(0, 8)}`
   const keys = new Keys(prefix)
   const store = await RedisStore.open({ url, prefix, ttlMs, logger })
   const redis = await RedisConnection.open(url, logger)
   const waiting = await RedisConnection.open(url, logger)
-  const stream = new TurnStream({ redis, waiting, store, keys, group, consumer, mostVerdicts })
+  const stream = new ExchangeStream({ redis, waiting, store, keys, group, consumer, maxVerdicts })
   await stream.prepare()
   const metrics = new WorkerMetrics()
   const limits = DEFAULT_LIMITS
@@ -60,7 +61,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     limits,
     concurrency,
     claimAfterMs,
-    onJudged: (judged) => metrics.judged(judged),
+    onJudged: (verdict) => metrics.judged(verdict),
   })
   metrics.read(stream, worker)
   const port = options.metricsPort === null ? null : await metrics.listen(options.host, options.metricsPort, logger, store)
@@ -80,7 +81,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 /** What a worker counts, and where it is asked for it. */
 class WorkerMetrics {
   readonly #registry = new Registry()
-  readonly #turns: Counter<'state'>
+  readonly #exchanges: Counter<'level'>
   readonly #alerts: Counter
   readonly #seconds: Histogram
   readonly #app = fastify({ logController: new LogController({ disableRequestLogging: true }) })
@@ -88,18 +89,18 @@ class WorkerMetrics {
   constructor() {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    this.#turns = new Counter({ name: 'gabion_turns_total', help: 'Turns judged', labelNames: ['state'], registers })
+    this.#exchanges = new Counter({ name: 'gabion_exchanges_total', help: 'Exchanges judged', labelNames: ['level'], registers })
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
-    this.#seconds = new Histogram({ name: 'gabion_turn_seconds', help: 'Time of judging a turn', registers })
+    this.#seconds = new Histogram({ name: 'gabion_exchange_seconds', help: 'Time of judging an exchange', registers })
   }
 
-  judged({ state, alert, timings }: { state: string; alert: boolean; timings: { totalMs: number } }): void {
-    this.#turns.labels(state).inc()
+  judged({ level, alert, timings }: ExchangeVerdict): void {
+    this.#exchanges.labels(level).inc()
     if (alert) this.#alerts.inc()
     this.#seconds.observe(timings.totalMs / 1000)
   }
 
-  read(stream: TurnStream, worker: Worker): void {
+  read(stream: ExchangeStream, worker: Worker): void {
     const registers = [this.#registry]
     const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
       new Gauge({
@@ -111,9 +112,9 @@ class WorkerMetrics {
         },
       })
     }
-    gauge('gabion_stream_lag', 'Turns of the stream that no worker has taken', async () => (await stream.lag()).waiting)
-    gauge('gabion_stream_pending', 'Turns that a worker has taken and not finished', async () => (await stream.lag()).pending)
-    gauge('gabion_worker_under_way', 'Turns under way in this worker', () => worker.underWay)
+    gauge('gabion_stream_lag', 'Exchanges of the stream that no worker has taken', async () => (await stream.lag()).waiting)
+    gauge('gabion_stream_pending', 'Exchanges that a worker has taken and not finished', async () => (await stream.lag()).pending)
+    gauge('gabion_worker_pending', 'Exchanges that this worker has taken and not finished', () => worker.pending)
   }
 
   async listen(host: string, port: number, logger: Logger, store: RedisStore): Promise<number> {

@@ -1,27 +1,28 @@
-// Owns the worker: turns of a Redis stream are judged, each once in effect, in order a conversation, as many at once as the encoder takes.
+// Owns the worker: exchanges of a Redis stream are judged, each once in effect, in order a conversation, as many at once as the encoder takes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError } from '../../errors.js'
 import type { Monitor } from '../../monitor/monitor.js'
-import type { JudgedTurn } from '../conversations/record.js'
 import type { RedisStore } from '../conversations/redis-store.js'
-import { takeTurn, type TurnKeeper } from '../conversations/turns.js'
+import { judgeAndStore } from '../conversations/judge-exchange.js'
+import type { ConversationStore } from '../conversations/store.js'
 import { checkTexts, type Limits } from '../limits.js'
-import { readTurn, type StreamEntry, type TurnStream } from './turn-stream.js'
+import { readRequest, type StreamEntry, type ExchangeStream } from './exchange-stream.js'
 
 /** What a worker is made of. */
 export interface WorkerOptions {
   readonly monitor: Monitor
   readonly store: RedisStore
-  readonly stream: TurnStream
+  readonly stream: ExchangeStream
   readonly logger: Logger
   readonly limits: Limits
-  /** Turns under way at once; no more are taken, so that other workers get them. */
+  /** Exchanges pending at once; no more are taken, so that other workers get them. */
   readonly concurrency: number
   /** Milliseconds without a sign after which another consumer's entries are taken over. */
   readonly claimAfterMs: number
-  readonly onJudged: (judged: JudgedTurn) => void
+  readonly onJudged: (verdict: ExchangeVerdict) => void
 }
 
 const WAIT_MS = 1000
@@ -31,7 +32,7 @@ const TROUBLE_PAUSE_MS = 500
 /** A consumer that runs until it is told to stop. */
 export class Worker {
   readonly #options: WorkerOptions
-  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #pending = new Map<string, Promise<void>>()
   readonly #stop = new AbortController()
   #done = 0
 
@@ -40,8 +41,8 @@ export class Worker {
   }
 
   /** Entries being judged. */
-  get underWay(): number {
-    return this.#underWay.size
+  get pending(): number {
+    return this.#pending.size
   }
 
   /** Entries finished since the start. */
@@ -60,7 +61,7 @@ export class Worker {
       }
     }
     await claiming
-    await Promise.all(this.#underWay.values())
+    await Promise.all(this.#pending.values())
     await this.#options.stream.leave().catch(() => undefined)
   }
 
@@ -71,9 +72,9 @@ export class Worker {
 
   async #round(): Promise<void> {
     const { stream, concurrency } = this.#options
-    const free = concurrency - this.#underWay.size
+    const free = concurrency - this.#pending.size
     if (free <= 0) {
-      await Promise.race(this.#underWay.values())
+      await Promise.race(this.#pending.values())
       return
     }
     const entries = await stream.take(free)
@@ -81,14 +82,14 @@ export class Worker {
     if (entries.length === 0) await stream.waitForMore(WAIT_MS)
   }
 
-  // Besides the limit: what a dead worker held may be what all of those under way wait for.
+  // Besides the limit: what a dead worker held may be what all of those pending wait for.
   async #claimFromTheDead(): Promise<void> {
     const { stream, claimAfterMs, concurrency, logger } = this.#options
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
         const entries = await stream.claim(claimAfterMs, concurrency)
-        const foreign = entries.filter(({ id }) => !this.#underWay.has(id))
+        const foreign = entries.filter(({ id }) => !this.#pending.has(id))
         if (foreign.length > 0) logger.info({ entries: foreign.length }, 'took over entries of a worker that is gone')
         for (const entry of foreign) this.#begin(entry)
       } catch (error) {
@@ -105,8 +106,8 @@ export class Worker {
         // It stays pending, and is claimed again, here or elsewhere.
         this.#options.logger.warn({ entry: entry.id, reason: (error as Error).message }, 'an entry has to be tried again')
       })
-      .finally(() => this.#underWay.delete(entry.id))
-    this.#underWay.set(entry.id, run)
+      .finally(() => this.#pending.delete(entry.id))
+    this.#pending.set(entry.id, run)
   }
 
   async #finish(entry: StreamEntry): Promise<void> {
@@ -114,10 +115,10 @@ export class Worker {
     for (;;) {
       const place = await stream.place(entry)
       if (place === 'GONE') return
-      if (place === 'TURN') break
+      if (place === 'DUE') break
       await sleep(PLACE_POLL_MS)
     }
-    const keeper: TurnKeeper = {
+    const committing: Pick<ConversationStore, 'load' | 'save'> = {
       load: (id) => store.load(id),
       save: async (_, record, revision) => {
         const outcome = await stream.commit(entry, record, revision)
@@ -127,11 +128,11 @@ export class Worker {
       },
     }
     try {
-      const turn = readTurn(entry)
-      checkTexts([turn.user, turn.assistant], limits)
-      const { judged, repeated } = await takeTurn(monitor, keeper, turn, AbortSignal.timeout(limits.requestMs))
-      if (repeated) await stream.settle(entry, { verdict: judged })
-      else onJudged(judged)
+      const exchange = readRequest(entry)
+      checkTexts([exchange.user, exchange.assistant], limits)
+      const { verdict, repeated } = await judgeAndStore(monitor, committing, exchange, AbortSignal.timeout(limits.requestMs))
+      if (repeated) await stream.settle(entry, { verdict })
+      else onJudged(verdict)
     } catch (error) {
       if (!isGabionError(error) || !isHopeless(error)) throw error
       await stream.settle(entry, { error })

@@ -29,7 +29,7 @@ for (const years of [10, -20, 0, 200, -50]) {
   const again = await other.embedBatch(mixedTexts(60))
   if (Buffer.compare(Buffer.from(again.data.buffer), Buffer.from(expected.data.buffer)) !== 0) fail('other vectors')
   other.dispose()
-  const { timings } = await conversation.addTurn({ user: `a question in ${years} years`, assistant: 'an answer' })
+  const { timings } = await conversation.addExchange({ user: `a question in ${years} years`, assistant: 'an answer' })
   for (const [part, ms] of Object.entries(timings)) if (!(ms >= 0 && ms < 60_000)) fail(`${part} took ${ms} ms`)
   const late = await embedder.embedBatch(mixedTexts(400, `late ${years}`), { signal: AbortSignal.timeout(5) }).then(() => 'fulfilled', (error) => error.code) // prettier-ignore
   if (late !== 'ABORTED') fail(`a deadline of 5 ms ended with ${late}`)

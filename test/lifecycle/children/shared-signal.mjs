@@ -15,7 +15,7 @@ const calls = (controller, mark) => {
     embedder.embed(`${mark} ${at}`, options), // waits for the first
     embedder.embedBatch(mixedTexts(3, `${mark} ${at}`), options),
     embedder.embedWindows(mixedTexts(1, `${mark} ${at}`), { size: 64, stride: 64 }, options),
-    monitor.conversation(`${mark} ${at}`).addTurn({ user: `${mark} ${at}`, assistant: 'Certainly.' }, options),
+    monitor.conversation(`${mark} ${at}`).addExchange({ user: `${mark} ${at}`, assistant: 'Certainly.' }, options),
   ]).flat()
 }
 
@@ -36,5 +36,5 @@ const other = new AbortController()
 const both = calls(other, 'other')
 quiet.abort()
 await Promise.all(both)
-await new Promise((resolve) => setImmediate(resolve)) // warnings are told in a turn of their own
+await new Promise((resolve) => setImmediate(resolve)) // warnings are told in an exchange of their own
 console.log('done')

@@ -12,7 +12,7 @@ import {
   type EmbedderInfo,
   type GabionErrorCode,
   type Provider,
-  type TurnVerdict,
+  type ExchangeVerdict,
 } from 'gabion'
 import { convertModel, type GraphManifest } from 'gabion/convert'
 import { PcaAccumulator, Projection as SameProjection } from 'gabion/projection'
@@ -48,8 +48,8 @@ expectTypeOf(serve).returns.resolves.toEqualTypeOf<RunningService>()
 using monitor = await Monitor.load()
 expectTypeOf(Monitor.load).toBeCallableWith({ embedder })
 expectTypeOf(Monitor.load).toBeCallableWith({ embedder: new FakeEmbedder(), detector: new ScriptedDetector(['calm', 'alert']) })
-const verdict = await monitor.conversation('id').addTurn({ user: 'a', assistant: 'b' })
-expectTypeOf(verdict).toExtend<TurnVerdict>()
+const verdict = await monitor.conversation('id').addExchange({ user: 'a', assistant: 'b' })
+expectTypeOf(verdict).toExtend<ExchangeVerdict>()
 expectTypeOf(verdict.alert).toBeBoolean()
 expectTypeOf(verdict.likelihood).toBeNumber()
 

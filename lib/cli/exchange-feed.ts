@@ -10,7 +10,7 @@ import { sourceName } from '../files/lines.js'
 /**
  * The conversations of files, one after another. Names that occur again get a number.
  *
- * @param onRead called with each conversation as it is read, which may be well before its turns are judged
+ * @param onRead called with each conversation as it is read, which may be well before its exchanges are judged
  */
 export async function* readConversations(
   files: readonly string[],

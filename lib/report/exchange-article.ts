@@ -1,19 +1,19 @@
-// Owns how one turn stands in a page: level, score, reasons, words if they are wanted, and all figures behind a click.
+// Owns how one exchange stands in a page: level, score, reasons, words if they are wanted, and all figures behind a click.
 
-import type { TurnVerdict } from '../monitor/conversation.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { asErosion, type ExchangeTexts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { valueTable } from './page.js'
 
-/** One turn; `key` marks the one to look at first. */
-export function turnArticle(verdict: TurnVerdict, texts: ExchangeTexts | null, key: boolean): Html {
-  const { turn, state, likelihood, reasons, alert, truncated } = verdict
+/** One exchange; `key` marks the one to look at first. */
+export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts | null, key: boolean): Html {
+  const { exchange, level, likelihood, reasons, alert, truncated } = verdict
   const percent = Math.round(100 * Math.min(1, Math.max(0, likelihood)))
-  return html`<article class="turn ${state}${key ? ' key' : ''}" id="turn-${turn}">
+  return html`<article class="exchange ${level}${key ? ' key' : ''}" id="exchange-${exchange}">
     <header>
-      <h3>Turn ${turn}</h3>
-      <span class="badge ${state}">${alert ? 'alert raised' : state}</span>
-      <span class="meter" title="likelihood ${likelihood.toFixed(2)}"><i class="${state}" style="width:${percent}%"></i></span>
+      <h3>Exchange ${exchange}</h3>
+      <span class="badge ${level}">${alert ? 'alert raised' : level}</span>
+      <span class="meter" title="likelihood ${likelihood.toFixed(2)}"><i class="${level}" style="width:${percent}%"></i></span>
       <span class="soft">${likelihood.toFixed(2)}</span>
     </header>
     ${
@@ -37,7 +37,7 @@ export function withoutFigures(reason: string): string {
   return reason.replaceAll(/ \((?=[^()]*\d)[^()]*\)/g, '')
 }
 
-function wordsOf(verdict: TurnVerdict, { user, assistant }: ExchangeTexts): Html {
+function wordsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): Html {
   const window = asErosion(verdict)?.window
   const marked =
     window === undefined || window.count < 2
@@ -49,7 +49,7 @@ function wordsOf(verdict: TurnVerdict, { user, assistant }: ExchangeTexts): Html
     <blockquote>${assistant === '' ? '(nothing)' : marked}</blockquote>`
 }
 
-function figures(verdict: TurnVerdict): Html {
+function figures(verdict: ExchangeVerdict): Html {
   const { likelihood, risk, drift, acceleration, cumulative, ratio, timings } = verdict
   const rows: [string, string][] = [
     ['likelihood', likelihood.toFixed(3)],

@@ -1,9 +1,10 @@
-// Owns the stream of turns as one consumer of a group sees it: take, wait for one's place, commit, claim from the dead.
+// Owns the stream of exchanges as one consumer of a group sees it: take, wait for one's place, commit, claim from the dead.
 
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
-import { checkId, type ConversationRecord, type JudgedTurn } from '../conversations/record.js'
+import { checkId, type ConversationRecord } from '../conversations/record.js'
 import type { RedisStore } from '../conversations/redis-store.js'
-import type { NewTurn } from '../conversations/turns.js'
+import type { ExchangeRequest } from '../conversations/judge-exchange.js'
 import type { RedisConnection } from '../redis/connection.js'
 import type { Keys } from '../redis/keys.js'
 import { ASK_PLACE, COMMIT_ENTRY, SETTLE_ENTRY, TAKE } from '../redis/scripts.js'
@@ -15,10 +16,10 @@ export interface StreamEntry {
 }
 
 /** What may become of an entry. */
-export type Place = 'TURN' | 'WAIT' | 'GONE'
+export type Place = 'DUE' | 'WAIT' | 'GONE'
 
-/** Settings of a {@link TurnStream}. */
-export interface TurnStreamOptions {
+/** Settings of an {@link ExchangeStream}. */
+export interface ExchangeStreamOptions {
   readonly redis: RedisConnection
   /** A connection of its own for waiting. */
   readonly waiting: RedisConnection
@@ -27,27 +28,27 @@ export interface TurnStreamOptions {
   readonly group: string
   readonly consumer: string
   /** Verdicts that are kept in their stream, about. */
-  readonly mostVerdicts: number
+  readonly maxVerdicts: number
 }
 
 // Notes of the order outlive every restart; entries that are gone are skipped in them.
 const ORDER_TTL_MS = 7 * 24 * 3_600_000
 
 /** A consumer's view. */
-export class TurnStream {
-  readonly #options: TurnStreamOptions
+export class ExchangeStream {
+  readonly #options: ExchangeStreamOptions
   // Behind this entry XREAD waits for more.
   #seen = '0'
 
-  constructor(options: TurnStreamOptions) {
+  constructor(options: ExchangeStreamOptions) {
     this.#options = options
   }
 
-  /** Makes stream and group where they are not there; turns written before that are judged too. */
+  /** Makes stream and group where they are not there; exchanges written before that are judged too. */
   async prepare(): Promise<void> {
     const { redis, keys, group } = this.#options
     try {
-      await redis.command('XGROUP', 'CREATE', keys.turns, group, '0', 'MKSTREAM')
+      await redis.command('XGROUP', 'CREATE', keys.exchanges, group, '0', 'MKSTREAM')
     } catch (error) {
       if (!(error as Error).message.includes('BUSYGROUP')) throw error
     }
@@ -57,7 +58,7 @@ export class TurnStream {
   /** At most so many new entries; none where there are none. */
   async take(most: number): Promise<StreamEntry[]> {
     const { redis, keys, group, consumer } = this.#options
-    const entries = asEntries(await redis.run(TAKE, [keys.turns], [group, consumer, most, keys.orderPrefix, ORDER_TTL_MS]))
+    const entries = asEntries(await redis.run(TAKE, [keys.exchanges], [group, consumer, most, keys.orderPrefix, ORDER_TTL_MS]))
     const last = entries.at(-1)
     if (last !== undefined) this.#seen = last.id
     return entries
@@ -66,7 +67,7 @@ export class TurnStream {
   /** Resolves when something new may be there, or after a while. */
   async waitForMore(milliseconds: number): Promise<void> {
     const { waiting, keys } = this.#options
-    const reply = (await waiting.command('XREAD', 'COUNT', '1', 'BLOCK', String(milliseconds), 'STREAMS', keys.turns, this.#seen)) as
+    const reply = (await waiting.command('XREAD', 'COUNT', '1', 'BLOCK', String(milliseconds), 'STREAMS', keys.exchanges, this.#seen)) as
       [string, [string, string[]][]][] | null
     // Another consumer may have it already; next time it is not news.
     const [entry] = reply?.[0]?.[1] ?? []
@@ -76,35 +77,35 @@ export class TurnStream {
   /** Entries whose consumers have done nothing for so long, now this one's. */
   async claim(idleMs: number, most: number): Promise<StreamEntry[]> {
     const { redis, keys, group, consumer } = this.#options
-    const args = ['XAUTOCLAIM', keys.turns, group, consumer, String(idleMs), '0', 'COUNT', String(most)]
+    const args = ['XAUTOCLAIM', keys.exchanges, group, consumer, String(idleMs), '0', 'COUNT', String(most)]
     const [, entries] = (await redis.command(...args)) as [string, unknown]
     return asEntries(entries)
   }
 
   async place(entry: StreamEntry): Promise<Place> {
     const { redis, keys, group } = this.#options
-    return (await redis.run(ASK_PLACE, [keys.turns, this.#order(entry)], [group, entry.id])) as Place
+    return (await redis.run(ASK_PLACE, [keys.exchanges, this.#order(entry)], [group, entry.id])) as Place
   }
 
   /** Saves, tells the verdict and acknowledges, as one step. */
   async commit(entry: StreamEntry, record: ConversationRecord, revision: string | null): Promise<'DONE' | 'STALE' | Place> {
-    const { redis, store, keys, group, mostVerdicts } = this.#options
-    const { conversation } = record.brief
-    const names = [keys.conversation(conversation), keys.recent, keys.turns, this.#order(entry), keys.verdicts]
-    const verdict = JSON.stringify(record.turns.at(-1))
-    const args = [group, entry.id, mostVerdicts, verdict, ...store.saveArguments(conversation, record, revision)]
+    const { redis, store, keys, group, maxVerdicts } = this.#options
+    const { conversation } = record.status
+    const names = [keys.conversation(conversation), keys.recent, keys.exchanges, this.#order(entry), keys.verdicts]
+    const verdict = JSON.stringify(record.verdicts.at(-1))
+    const args = [group, entry.id, maxVerdicts, verdict, ...store.saveArguments(conversation, record, revision)]
     return (await redis.run(COMMIT_ENTRY, names, args)) as 'DONE' | 'STALE' | Place
   }
 
   /** Tells what became of an entry that changes nothing, and acknowledges it. */
-  async settle(entry: StreamEntry, outcome: { verdict: JudgedTurn } | { error: GabionError }): Promise<void> {
-    const { redis, keys, group, mostVerdicts } = this.#options
+  async settle(entry: StreamEntry, outcome: { verdict: ExchangeVerdict } | { error: GabionError }): Promise<void> {
+    const { redis, keys, group, maxVerdicts } = this.#options
     const told =
       'verdict' in outcome
         ? ['verdict', JSON.stringify(outcome.verdict)]
         : ['error', JSON.stringify({ code: outcome.error.code, message: outcome.error.message })]
-    const args = [group, entry.id, mostVerdicts, entry.fields.conversation ?? '', ...told]
-    await redis.run(SETTLE_ENTRY, [keys.turns, this.#order(entry), keys.verdicts], args)
+    const args = [group, entry.id, maxVerdicts, entry.fields.conversation ?? '', ...told]
+    await redis.run(SETTLE_ENTRY, [keys.exchanges, this.#order(entry), keys.verdicts], args)
   }
 
   /** Entries not yet given to anybody, and given and not yet done. */
@@ -116,13 +117,13 @@ export class TurnStream {
   /** A consumer that ends well leaves the group; one with entries stays, so that others can claim them. */
   async leave(): Promise<void> {
     const { redis, keys, group, consumer } = this.#options
-    const pending = (await redis.command('XPENDING', keys.turns, group, '-', '+', '1', consumer)) as unknown[]
-    if (pending.length === 0) await redis.command('XGROUP', 'DELCONSUMER', keys.turns, group, consumer)
+    const pending = (await redis.command('XPENDING', keys.exchanges, group, '-', '+', '1', consumer)) as unknown[]
+    if (pending.length === 0) await redis.command('XGROUP', 'DELCONSUMER', keys.exchanges, group, consumer)
   }
 
   async #group(): Promise<Record<string, string> | undefined> {
     const { redis, keys, group } = this.#options
-    const groups = (await redis.command('XINFO', 'GROUPS', keys.turns)) as unknown[][]
+    const groups = (await redis.command('XINFO', 'GROUPS', keys.exchanges)) as unknown[][]
     return groups.map(asFields).find(({ name }) => name === group)
   }
 
@@ -132,19 +133,25 @@ export class TurnStream {
 }
 
 /**
- * The turn that an entry asks for; without an id of its own it has the entry's.
+ * The exchange that an entry asks for; without an id of its own it has the entry's.
  *
  * @throws GabionError `INVALID_ARGUMENT` naming the field
  */
-export function readTurn({ id, fields }: StreamEntry): NewTurn {
-  const { conversation, user, assistant, turnId = id } = fields
+export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
+  const { conversation, user, assistant, exchangeId = id } = fields
   if (conversation === undefined || user === undefined || assistant === undefined) {
     throw new GabionError(
       'INVALID_ARGUMENT',
       `an entry must have the fields conversation, user and assistant, got ${Object.keys(fields).join(', ')}`,
     )
   }
-  return { conversation: checkId('conversation', conversation), user, assistant, turnId: checkId('turnId', turnId), turn: null }
+  return {
+    conversation: checkId('conversation', conversation),
+    user,
+    assistant,
+    exchangeId: checkId('exchangeId', exchangeId),
+    exchange: null,
+  }
 }
 
 function asEntries(reply: unknown): StreamEntry[] {

@@ -1,9 +1,9 @@
-// Owns the look of a conversation on the screen: a row a turn, as it comes. Computes nothing, prints nothing.
+// Owns the look of a conversation on the screen: a row an exchange, as it comes. Computes nothing, prints nothing.
 
 import Table from 'cli-table3'
-import type { AlertState } from '../detection/detector.js'
+import type { Level } from '../detection/detector.js'
 import type { Output } from './output.js'
-import type { TurnLine } from './turn-line.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { printable } from './wording.js'
 
 type Colors = Output['colors']
@@ -27,10 +27,10 @@ function layoutFor(columns: number): Layout {
 }
 
 const ALIGNMENT = ['right', 'left', 'left', 'right', 'right', 'right', 'left'] as const
-const HEAD = ['turn', 'state', 'likelihood', 'drift', 'accel', 'ratio', 'why']
+const HEAD = ['#', 'level', 'likelihood', 'drift', 'accel', 'ratio', 'why']
 
-/** Lays out the turns of conversations for a width and a set of colours. */
-export class TurnTable {
+/** Lays out the exchanges of conversations for a width and a set of colours. */
+export class ExchangeTable {
   readonly #layout: Layout
   readonly #colors: Colors
 
@@ -39,19 +39,19 @@ export class TurnTable {
     this.#colors = colors
   }
 
-  /** The lines above a conversation's first turn. */
+  /** The lines above a conversation's first exchange. */
   header(conversation: string, remark: string): string {
     const { bold, dim } = this.#colors
     return `\n${bold(conversation)}${remark === '' ? '' : dim(`  ${remark}`)}\n${dim(this.#row(HEAD))}`
   }
 
-  /** One turn; more than one line where the reasons are long. */
-  turn(line: TurnLine): string {
+  /** One exchange; more than one line where the reasons are long. */
+  exchange(line: ExchangeVerdict): string {
     const paint = this.#paint(line)
     const reasons = [...line.reasons.map(inShort), ...(line.truncated ? ['a text was cut'] : [])].map(printable).join('; ')
     return this.#row([
-      paint(String(line.turn)),
-      paint(`${MARKS[line.state]} ${line.state}`),
+      paint(String(line.exchange)),
+      paint(`${MARKS[line.level]} ${line.level}`),
       `${this.#bar(line.likelihood, paint)} ${paint(fixed(line.likelihood))}`,
       signed(line.drift),
       signed(line.acceleration),
@@ -60,16 +60,16 @@ export class TurnTable {
     ])
   }
 
-  /** The line that follows the turn with which a conversation enters the alert state. */
-  alert(line: TurnLine): string {
+  /** The line that follows the exchange with which a conversation enters the alert level. */
+  alert(line: ExchangeVerdict): string {
     const { bold, red, inverse } = this.#colors
-    return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${printable(line.conversation)}, turn ${String(line.turn)}: likelihood ${fixed(line.likelihood)}`))}`
+    return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${printable(line.conversation)}, exchange ${String(line.exchange)}: likelihood ${fixed(line.likelihood)}`))}`
   }
 
-  #paint(line: TurnLine): Paint {
+  #paint(line: ExchangeVerdict): Paint {
     const { bold, red, yellow, green } = this.#colors
-    if (line.alert || line.state === 'alert') return (text) => bold(red(text))
-    return line.state === 'elevated' ? yellow : green
+    if (line.alert || line.level === 'alert') return (text) => bold(red(text))
+    return line.level === 'elevated' ? yellow : green
   }
 
   #bar(likelihood: number, paint: Paint): string {
@@ -96,7 +96,7 @@ export class TurnTable {
   }
 }
 
-const MARKS: Readonly<Record<AlertState, string>> = { calm: '●', elevated: '▲', alert: '■' }
+const MARKS: Readonly<Record<Level, string>> = { calm: '●', elevated: '▲', alert: '■' }
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
 const NO_LINES = {
   top: '',

@@ -1,17 +1,18 @@
-// Owns the files of `monitor --out`: turns.csv and turns.json, written as turns come and named when all is done.
+// Owns the files of `monitor --out`: exchanges.csv and exchanges.json, written as exchanges come and named when all is done.
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ConversationSummary } from '../monitor/watch.js'
 import { PendingFile } from '../files/pending-file.js'
-import { CSV_HEADER, toCsv, type TurnLine } from './turn-line.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
+import { CSV_HEADER, toCsv } from './exchange-csv.js'
 
-/** Both files at once; memory does not grow with the number of turns. */
-export class TurnFiles {
+/** Both files at once; memory does not grow with the number of exchanges. */
+export class ExchangeFiles {
   readonly #csv: PendingFile
   readonly #json: PendingFile
-  #turns = 0
+  #exchanges = 0
 
   private constructor(csv: PendingFile, json: PendingFile) {
     this.#csv = csv
@@ -19,21 +20,21 @@ export class TurnFiles {
   }
 
   /** Makes the folder if it is missing, and begins both files in it. */
-  static async create(folder: string): Promise<TurnFiles> {
+  static async create(folder: string): Promise<ExchangeFiles> {
     await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
       throw new GabionError('INVALID_ARGUMENT', `cannot make the folder ${folder}: ${(cause as Error).message}`, { cause })
     })
-    const csv = await PendingFile.create(join(folder, 'turns.csv'))
-    const json = await PendingFile.create(join(folder, 'turns.json'))
+    const csv = await PendingFile.create(join(folder, 'exchanges.csv'))
+    const json = await PendingFile.create(join(folder, 'exchanges.json'))
     await csv.append(`${CSV_HEADER}\r\n`)
-    await json.append('{"turns":[')
-    return new TurnFiles(csv, json)
+    await json.append('{"exchanges":[')
+    return new ExchangeFiles(csv, json)
   }
 
-  /** Adds a turn. */
-  async append(line: TurnLine): Promise<void> {
+  /** Adds an exchange. */
+  async append(line: ExchangeVerdict): Promise<void> {
     await this.#csv.append(`${toCsv(line)}\r\n`)
-    await this.#json.append(`${this.#turns++ === 0 ? '' : ','}\n${JSON.stringify(line)}`)
+    await this.#json.append(`${this.#exchanges++ === 0 ? '' : ','}\n${JSON.stringify(line)}`)
   }
 
   /** Adds the summaries and gives both files their names. */

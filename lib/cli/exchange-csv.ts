@@ -1,0 +1,17 @@
+// Owns a verdict as a row of CSV (RFC 4180). Which columns there are is the schema's.
+
+import { VERDICT_COLUMNS, verdictRow, type ExchangeVerdict } from '../detection/verdict.js'
+
+/** First line of the CSV form. */
+export const CSV_HEADER = VERDICT_COLUMNS.join(',')
+
+/** A verdict as one line: lists joined by "; ", what it does not have left empty. */
+export function toCsv(verdict: ExchangeVerdict): string {
+  return verdictRow(verdict).map(csvCell).join(',')
+}
+
+function csvCell(value: unknown): string {
+  const text =
+    value === null || value === undefined ? '' : Array.isArray(value) ? value.join('; ') : String(value as string | number | boolean)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

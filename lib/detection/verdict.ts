@@ -1,0 +1,135 @@
+// Owns the form of a verdict: one schema, from which come the TypeScript types, the service's answers and their OpenAPI document,
+// the JSON and CSV of the command line, and the copy that leaves out what a detector says beyond it. A test compares gabion.proto with it.
+// Knows no detector. Imports nothing of Node, since what judges also runs in a browser.
+
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+
+/** How worried a detector is after an exchange, from the least. */
+export const LEVELS = ['calm', 'elevated', 'alert'] as const
+
+/** One of {@link LEVELS}. */
+export type Level = (typeof LEVELS)[number]
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T
+
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const milliseconds = (description?: string) => Type.Number(description === undefined ? {} : { description })
+
+export const levelSchema = Type.Union([Type.Literal('calm'), Type.Literal('elevated'), Type.Literal('alert')], {
+  description: 'How worried the detector is after this exchange; stays until later exchanges calm it',
+})
+
+export const roleFindingSchema = Type.Object({
+  distance: Type.Number({ description: 'Distance from the system prompt and the first exchanges, smoothed over exchanges; 0 to 2' }),
+  threshold: Type.Number(),
+  drifted: Type.Boolean({ description: 'The distance reaches the threshold' }),
+})
+
+export const timingsSchema = Type.Object(
+  {
+    tokenizeMs: milliseconds(),
+    queueMs: milliseconds('Waiting for an encoder thread'),
+    encodeMs: milliseconds(),
+    projectMs: milliseconds(),
+    detectMs: milliseconds(),
+    totalMs: milliseconds('From the call to the verdict, waiting for earlier exchanges included'),
+  },
+  { description: 'The first four are summed over the two texts, which may run at the same time' },
+)
+
+const identityFields = {
+  conversation: Type.String({ description: "The conversation's id" }),
+  exchange: Type.Integer({ description: 'Counts exchanges from 1' }),
+  exchangeId: nullable(Type.String({ description: "The caller's own name of the exchange; null where it gave none" })),
+}
+
+const detectorFields = {
+  alert: Type.Boolean({ description: "The detector's decision at this exchange" }),
+  level: levelSchema,
+  likelihood: Type.Number({ description: "The detector's score from 0 to 1: relative, not a probability of harm" }),
+  risk: Type.Number({ description: "How far this reply is from safe ground, in the detector's own unit" }),
+  drift: Type.Number({ description: 'Change of risk since the previous exchange' }),
+  acceleration: Type.Number({ description: 'Change of drift since the previous exchange' }),
+  cumulative: Type.Number({ description: 'Risk accumulated over the conversation' }),
+  ratio: nullable(
+    Type.Number({
+      description: "Accumulated risk of the replies over that of the user's messages; null where a detector has no such measure",
+    }),
+  ),
+  reasons: Type.Array(Type.String(), { description: 'Why, in short phrases for a person; empty when there is nothing to say' }),
+  policies: Type.Optional(Type.Array(Type.String(), { description: 'With policies only: names of those that this exchange breaks' })),
+  role: Type.Optional(nullable(roleFindingSchema)),
+}
+
+const circumstanceFields = {
+  truncated: Type.Boolean({ description: 'A text was longer than the model reads and was cut' }),
+  timings: timingsSchema,
+  at: Type.String({ description: 'When it was judged, ISO 8601' }),
+}
+
+/** The schema of a verdict outside the process; the order of its fields is that of JSON and CSV. */
+export const exchangeVerdictSchema = Type.Object(
+  { ...identityFields, ...detectorFields, ...circumstanceFields },
+  { $id: 'ExchangeVerdict', description: 'The verdict on one exchange of a conversation' },
+)
+
+const detectorVerdictSchema = Type.Object(detectorFields)
+const factsSchema = Type.Object({ ...identityFields, ...circumstanceFields })
+
+/** What every detector says about one exchange. Every number depends on this exchange and earlier ones only. */
+export type DetectorVerdict = DeepReadonly<Static<typeof detectorVerdictSchema>>
+
+/** What role drift says about an exchange. */
+export type RoleFinding = DeepReadonly<Static<typeof roleFindingSchema>>
+
+/** Where the milliseconds of an exchange went. */
+export type ExchangeTimings = DeepReadonly<Static<typeof timingsSchema>>
+
+/**
+ * The verdict on one exchange of a conversation: what the detector says, with all that it says beyond {@link DetectorVerdict}, and
+ * which exchange it is about.
+ */
+export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & DeepReadonly<Static<typeof factsSchema>>
+
+/** A copy with the schema's fields in the schema's order, and no others. */
+export function toExchangeVerdict(verdict: ExchangeVerdict): ExchangeVerdict {
+  return copyOf(exchangeVerdictSchema, verdict) as ExchangeVerdict
+}
+
+/** The names of the schema's values, those of nested objects as `timings.totalMs`: the columns of a table. */
+export const VERDICT_COLUMNS: readonly string[] = columnsOf(exchangeVerdictSchema)
+
+/** A verdict's values in the order of {@link VERDICT_COLUMNS}; undefined where it has none. */
+export function verdictRow(verdict: ExchangeVerdict): unknown[] {
+  return VERDICT_COLUMNS.map((column) =>
+    column.split('.').reduce<unknown>((value, name) => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name], verdict),
+  )
+}
+
+/** The fields of an object's schema, also of one that may be null; undefined for other schemas. */
+function fieldsOf(schema: object): Readonly<Record<string, object>> | undefined {
+  const { properties, anyOf } = schema as { properties?: Record<string, object>; anyOf?: object[] }
+  return properties ?? anyOf?.map(fieldsOf).find((fields) => fields !== undefined)
+}
+
+function copyOf(schema: object, value: unknown): unknown {
+  if (Array.isArray(value)) return [...(value as unknown[])]
+  const fields = fieldsOf(schema)
+  if (fields === undefined || typeof value !== 'object' || value === null) return value
+  const copy: Record<string, unknown> = {}
+  for (const [name, part] of Object.entries(fields)) {
+    const field = (value as Readonly<Record<string, unknown>>)[name]
+    if (field !== undefined) copy[name] = copyOf(part, field)
+  }
+  return copy
+}
+
+function columnsOf(schema: object, path = ''): string[] {
+  return Object.entries(fieldsOf(schema) ?? {}).flatMap(([name, part]) =>
+    fieldsOf(part) === undefined ? [`${path}${name}`] : columnsOf(part, `${path}${name}.`),
+  )
+}

@@ -1,0 +1,74 @@
+// Owns how one exchange is judged: both texts become vectors in one call, the vectors and a state become a verdict and the next state.
+// Keeps no conversation and no order: that is its callers' (a Conversation, a service that stores states elsewhere).
+
+import type { Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow } from '../detection/detector.js'
+import type { DetectorVerdict, ExchangeTimings, ExchangeVerdict } from '../detection/verdict.js'
+import type { Embedder } from '../embedding/embedder.js'
+import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
+import { GabionError } from '../errors.js'
+
+/** What judging needs of an embedder. */
+export type ConversationEmbedder = Pick<Embedder, 'embedBatch' | 'embedWindows'>
+
+/** One exchange: what the user wrote, and the assistant's reply to it. Either may be empty. */
+export interface Exchange {
+  readonly user: string
+  readonly assistant: string
+}
+
+/** Both texts in one call; empty ones are left out and have no windows. */
+export async function embedExchange(
+  embedder: ConversationEmbedder,
+  detector: Detector<never> | Detector,
+  { user, assistant }: Exchange,
+  signal: AbortSignal | undefined,
+): Promise<EmbeddedExchange & { truncated: boolean; timings: Omit<ExchangeTimings, 'detectMs'> }> {
+  const { projection, windows: rule } = detector
+  const texts = [user, assistant].filter(hasWords)
+  const read = texts.map((text) => detector.normalize?.(text) ?? text)
+  const options = { ...(projection !== null && { projection }), ...(signal !== undefined && { signal }) }
+  const embedded = (text: string, windowsAt: (index: number) => readonly EmbeddedWindow[]): EmbeddedText => ({
+    text,
+    windows: hasWords(text) ? windowsAt(texts.indexOf(text)) : [],
+  })
+  if (rule !== undefined) {
+    const batch = await embedder.embedWindows(read, rule, options)
+    const windowsAt = (index: number): readonly EmbeddedWindow[] => batch.windows(index)
+    return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated: false, timings: batch.timings }
+  }
+  const batch = await embedder.embedBatch(read, options)
+  const windowsAt = (index: number): readonly EmbeddedWindow[] => [onlyWindow(batch, index, texts[index] as string)]
+  const truncated = texts.some((_, index) => batch.truncated(index))
+  return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated, timings: batch.timings }
+}
+
+/**
+ * The verdict on an embedded exchange, and the state that the next one starts from.
+ *
+ * @param identity - which exchange it is, and since when it is awaited, by `performance.now()`
+ * @throws GabionError `ABORTED`, and what the detector throws; the state is then as it was
+ */
+export async function judgeExchange<State, Verdict extends DetectorVerdict>(
+  detector: Detector<State, Verdict>,
+  before: State,
+  { truncated, timings, ...exchange }: Awaited<ReturnType<typeof embedExchange>>,
+  identity: Pick<ExchangeVerdict, 'conversation' | 'exchange' | 'exchangeId'> & { readonly started: number },
+  signal: AbortSignal | undefined,
+): Promise<{ verdict: ExchangeVerdict<Verdict>; state: State }> {
+  const { started, ...named } = identity
+  const detecting = performance.now()
+  const { verdict, state } = await detector.judge(before, exchange)
+  if (signal?.aborted === true) throw new GabionError('ABORTED', 'the exchange was aborted by its signal', { cause: signal.reason })
+  const now = performance.now()
+  const { tokenizeMs, queueMs, encodeMs, projectMs } = timings
+  const spent = { tokenizeMs, queueMs, encodeMs, projectMs, detectMs: now - detecting, totalMs: now - started }
+  return { verdict: { ...verdict, ...named, truncated, timings: spent, at: new Date().toISOString() }, state }
+}
+
+function hasWords(text: string): boolean {
+  return text.trim() !== ''
+}
+
+function onlyWindow(batch: EmbeddingBatch, index: number, text: string): EmbeddedWindow {
+  return { vector: batch.row(index), point: batch.projected === null ? null : batch.point(index), start: 0, end: text.length }
+}
