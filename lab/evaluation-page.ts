@@ -1,4 +1,4 @@
-// Owns the page on a detector that was measured on labelled conversations: per set a table, ROC, reliability, lead time.
+// Owns the page on a detector that was measured on labeled conversations: per set a table, ROC, reliability, lead time.
 // Knows measurements, not how they were made.
 
 import type { AtThreshold, Evaluation, LeadTime } from '../lib/detection/training/evaluate.js'
@@ -22,7 +22,7 @@ export function evaluationPage(sets: readonly Evaluation[], facts: EvaluationFac
     kicker: facts.detector,
     body: html`
       <p>
-        How well the detector tells unsafe from safe on ${sets.length === 1 ? 'a set of' : `${String(sets.length)} sets of`} labelled
+        How well the detector tells unsafe from safe on ${sets.length === 1 ? 'a set of' : `${String(sets.length)} sets of`} labeled
         conversations. AUROC is the chance that an unsafe item scores above a safe one: 0.5 is guessing, 1 is perfect. Where a set was
         trained on, its numbers say little.
       </p>

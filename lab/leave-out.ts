@@ -14,7 +14,7 @@ export interface SetMeasure {
   /** 95 % bootstrap interval by group. */
   readonly interval: readonly [number, number]
   readonly averagePrecision: number
-  /** The same chance among exchanges of one group (one behaviour, one prompt); null when no group has both classes. */
+  /** The same chance among exchanges of one group (one behavior, one prompt); null when no group has both classes. */
   readonly withinGroup: number | null
   /** Among replies without a refusal in their opening: what is left once refusals are set aside. Null without both classes. */
   readonly withoutRefusal: number | null

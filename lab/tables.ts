@@ -51,7 +51,7 @@ export function leaveOutTable(rows: readonly ScorerMeasure[]): string {
   for (const { scorer, sets } of rows) {
     inside.push([scorer, ...sets.map(({ withinGroup, withoutRefusal }) => `${three(withinGroup)} / ${three(withoutRefusal)}`)])
   }
-  return `AUROC (95 % bootstrap interval by group)\n${table.toString()}\n\nAUROC within one group (one behaviour, one prompt) / of replies without a refusal in their opening\n${inside.toString()}`
+  return `AUROC (95 % bootstrap interval by group)\n${table.toString()}\n\nAUROC within one group (one behavior, one prompt) / of replies without a refusal in their opening\n${inside.toString()}`
 }
 
 function three(value: number | null): string {

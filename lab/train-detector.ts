@@ -3,7 +3,7 @@
 //
 //   node --import tsx lab/train-detector.ts --out models/detectors/erosion [--cache FOLDER] [--variant NAME] [--mass N] [--no-tables] [FILE…]
 //
-// Files of labelled conversations, as `gabion detector train` takes them, are trained on next to the sets; --mass is the weight of each of
+// Files of labeled conversations, as `gabion detector train` takes them, are trained on next to the sets; --mass is the weight of each of
 // their classes, where a set of the recipe has about 0.5. --cache keeps vectors, so that a second run embeds nothing.
 
 import { mkdir } from 'node:fs/promises'

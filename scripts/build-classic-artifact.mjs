@@ -9,7 +9,7 @@ import { Embedder, Projection } from '../dist/index.js'
 import { CLASSIC_FOLDER, DEPLOYMENT_SAFE_TEXT } from '../dist/internals.js'
 
 const SENTENCES = 'safe-sentences.txt'
-const LEAST_SENTENCES = 300
+const MIN_SENTENCES = 300
 // The demo preset calls (0, 1) safe, while the fit decides the signs of components by a convention that knows nothing of
 // safety. Replies like these must come out on the positive side, or the detector would raise its alerts upside down.
 const ON_SAFE_GROUND = [
@@ -20,8 +20,8 @@ const ON_SAFE_GROUND = [
 
 const text = await readFile(new URL(SENTENCES, pathOf('')), 'utf8')
 const sentences = text.trim().split('\n')
-if (sentences.length < LEAST_SENTENCES)
-  throw new Error(`${SENTENCES}: expected ${LEAST_SENTENCES} sentences or more, found ${sentences.length}`)
+if (sentences.length < MIN_SENTENCES)
+  throw new Error(`${SENTENCES}: expected ${MIN_SENTENCES} sentences or more, found ${sentences.length}`)
 if (new Set(sentences).size !== sentences.length) throw new Error(`${SENTENCES}: a sentence occurs twice`)
 
 const embedder = await Embedder.load({ cache: false })
@@ -52,9 +52,9 @@ const manifest = {
   model: { name: model, hash: modelHash, precision },
   presets,
 }
-const beside = pathOf('manifest.json.part')
-await writeFile(beside, `${JSON.stringify(manifest, null, 2)}\n`)
-await rename(beside, pathOf('manifest.json'))
+const part = pathOf('manifest.json.part')
+await writeFile(part, `${JSON.stringify(manifest, null, 2)}\n`)
+await rename(part, pathOf('manifest.json'))
 
 function pathOf(file) {
   return join(CLASSIC_FOLDER, file)

@@ -11,7 +11,7 @@ FLAG_START = (-2.0, -1.0)
 
 
 class Layer(nn.Module):
-    """One BERT layer, normalised after each part."""
+    """One BERT layer, normalized after each part."""
 
     def __init__(self, dropout: float):
         super().__init__()

@@ -66,10 +66,10 @@ def loss_of(scores, rows, drawn, known):
 def train(model, rows, cutter, options):
     dice = random.Random(options.seed)
     weights = row_weights(rows)
-    optimiser = torch.optim.AdamW(parameter_groups(model, 5e-5, 2e-3, 2e-2, 0.8, 0.01), betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameter_groups(model, 5e-5, 2e-3, 2e-2, 0.8, 0.01), betas=(0.9, 0.98))
     warm = max(1, round(0.08 * options.steps))
     cosine = lambda step: 0.05 + 0.95 * (1 + math.cos(math.pi * (step - warm) / (options.steps - warm))) / 2  # noqa: E731
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (step + 1) / warm if step < warm else cosine(step))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) / warm if step < warm else cosine(step))
     trained = [p for p in model.parameters() if p.requires_grad]
     model.train()
     begin = time.time()
@@ -77,7 +77,7 @@ def train(model, rows, cutter, options):
         drawn = dice.choices(rows, weights, k=options.batch)
         pairs = [changed(row, rows, cutter, options.window, dice) for row in drawn]
         known = sum(row.complies is not None for row in drawn)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = 0.0
         # Pairs of about one length run together, so that little is padded.
         order = sorted(range(len(drawn)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
@@ -89,7 +89,7 @@ def train(model, rows, cutter, options):
             share.backward()
             loss += share.item()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         if step % 20 == 0:
             print(f'step {step}: loss {loss:.3f}, {time.time() - begin:.0f} s', flush=True)

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { GabionError } from '../errors.js'
-import { comparePoints, compareSpaces, MOST_TEXTS } from '../migration/agreement.js'
+import { comparePoints, compareSpaces, MAX_TEXTS } from '../migration/agreement.js'
 import { compareAlerts, type AlertAgreement } from '../migration/alerts.js'
 import { latencyOf, type ComparedSide, type Comparison } from '../migration/comparison.js'
 import { embedTimed } from '../migration/source.js'
@@ -29,7 +29,7 @@ interface CompareFlags extends CloudFlags {
   input?: string
   format: TextFormat
   sample: number
-  neighbours: number
+  neighbors: number
   adapter?: string
   oldProjection?: string
   newProjection?: string
@@ -47,14 +47,14 @@ export function compareCommand(): Command {
   const command = new Command('compare')
     .summary('two embedders on the same texts: is it safe to switch?')
     .description(
-      'Compares an old and a new embedder on the same texts: time a text takes, likeness of pairs, nearest neighbours, geometry, projected points, and alerts exchange by exchange. ' +
+      'Compares an old and a new embedder on the same texts: time a text takes, likeness of pairs, nearest neighbors, geometry, projected points, and alerts exchange by exchange. ' +
         `Says "safe" or "not safe" with reasons. A side is ${SIDE_FORMS}.`,
     )
     .requiredOption('--old <side>', 'what is in use')
     .requiredOption('--new <side>', 'what would take its place')
     .option('-i, --input <file>', 'texts to embed by both (not for two .npy files, whose rows are paired already)')
-    .option('--sample <n>', `texts to compare, taken evenly from the input (at most ${String(MOST_TEXTS)})`, parseCount, 1000)
-    .option('--neighbours <k>', 'nearest texts to look at', parseCount, 10)
+    .option('--sample <n>', `texts to compare, taken evenly from the input (at most ${String(MAX_TEXTS)})`, parseCount, 1000)
+    .option('--neighbors <k>', 'nearest texts to look at', parseCount, 10)
     .option('--adapter <file>', 'maps new vectors into the old space first ("gabion adapter fit")')
     .option('--old-projection <file>', "the old side's projection: compares its points, and is the plane of its alerts")
     .option('--new-projection <file>', "the new side's projection (default: the old one after the adapter)")
@@ -116,7 +116,7 @@ async function compare(context: Context, flags: CompareFlags, old: CompareSide, 
   let points = null
   if (before !== null) {
     const mapped = adapter === null ? after.vectors : mapRows(after.vectors, (vector) => adapter.apply(vector), adapter.targetDimensions)
-    space = compareSpaces(before.vectors, mapped, flags.neighbours)
+    space = compareSpaces(before.vectors, mapped, flags.neighbors)
     const { old: plane, fresh: newPlane } = projections
     if (plane !== null && newPlane !== null) points = comparePoints(projected(before.vectors, plane), projected(after.vectors, newPlane))
   }
@@ -152,8 +152,8 @@ async function pairedVectors(
   old: CompareSide,
   fresh: CompareSide,
 ): Promise<[SideVectors, SideVectors] | [null, null]> {
-  if (flags.sample > MOST_TEXTS)
-    throw new GabionError('INVALID_ARGUMENT', `--sample must be at most ${String(MOST_TEXTS)}, got ${String(flags.sample)}`)
+  if (flags.sample > MAX_TEXTS)
+    throw new GabionError('INVALID_ARGUMENT', `--sample must be at most ${String(MAX_TEXTS)}, got ${String(flags.sample)}`)
   if (flags.input === undefined) {
     if (old.kind === 'vectors' && fresh.kind === 'vectors') {
       if (old.vectors.rows !== fresh.vectors.rows)

@@ -1,4 +1,4 @@
-// Owns `gabion detector evaluate`: a detector measured on labelled conversations.
+// Owns `gabion detector evaluate`: a detector measured on labeled conversations.
 
 import { Command } from 'commander'
 import { readArtifact } from '../detection/erosion/artifact.js'
@@ -15,13 +15,13 @@ interface EvaluateFlags extends EmbedderFlags {
 /** The subcommand `evaluate`. */
 export function evaluateCommand(): Command {
   const command = new Command('evaluate')
-    .summary('measure a detector on labelled conversations')
+    .summary('measure a detector on labeled conversations')
     .description('Areas, recall at false-alarm budgets, alerts a 1,000 benign exchanges, lead time and calibration, a table a file.')
-    .argument('<file...>', 'labelled conversations, as for "train"')
+    .argument('<file...>', 'labeled conversations, as for "train"')
     .option('--artifact <file>', 'the detector to measure', EROSION_ARTIFACTS.default)
   return finishCommand<EvaluateFlags>(
     addEmbedderOptions(addCache(command)),
-    ['gabion detector evaluate labelled.jsonl', 'gabion detector evaluate labelled.jsonl --json'],
+    ['gabion detector evaluate labeled.jsonl', 'gabion detector evaluate labeled.jsonl --json'],
     evaluate,
   )
 }

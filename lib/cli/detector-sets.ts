@@ -1,4 +1,4 @@
-// Owns what the subcommands of `gabion detector` share: reading labelled conversations into vectors.
+// Owns what the subcommands of `gabion detector` share: reading labeled conversations into vectors.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'

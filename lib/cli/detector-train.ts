@@ -1,4 +1,4 @@
-// Owns `gabion detector train`: heads from labelled conversations, or a finished head adapted to a few of them.
+// Owns `gabion detector train`: heads from labeled conversations, or a finished head adapted to a few of them.
 
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -25,9 +25,9 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .summary('train a detector, or adapt one to a few conversations')
     .description(
-      'Trains heads on labelled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. With --adapt: pulls a finished head towards 10 to 500 conversations and says what that is worth.',
+      'Trains heads on labeled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. With --adapt: pulls a finished head towards 10 to 500 conversations and says what that is worth.',
     )
-    .argument('<file...>', 'labelled conversations')
+    .argument('<file...>', 'labeled conversations')
     .requiredOption('-o, --out <file|folder>', 'where the artifact goes: a .json file, or a folder for all variants')
     .addOption(
       new Option(

@@ -9,7 +9,7 @@ import { trainCommand } from './detector-train.js'
 export function detectorCommand(): Command {
   return new Command('detector')
     .summary('train, calibrate and measure erosion detectors')
-    .description('The detector that `gabion monitor` judges with: make it from labelled conversations, set its thresholds, measure it.')
+    .description('The detector that `gabion monitor` judges with: make it from labeled conversations, set its thresholds, measure it.')
     .addCommand(trainCommand())
     .addCommand(calibrateCommand())
     .addCommand(evaluateCommand())

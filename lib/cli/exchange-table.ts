@@ -29,7 +29,7 @@ function layoutFor(columns: number): Layout {
 const ALIGNMENT = ['right', 'left', 'left', 'right', 'right', 'right', 'left'] as const
 const HEAD = ['#', 'level', 'likelihood', 'drift', 'accel', 'ratio', 'why']
 
-/** Lays out the exchanges of conversations for a width and a set of colours. */
+/** Lays out the exchanges of conversations for a width and a set of colors. */
 export class ExchangeTable {
   readonly #layout: Layout
   readonly #colors: Colors

@@ -15,8 +15,8 @@ export interface Check {
 }
 
 /** The lowest C library that ONNX Runtime's builds load with. */
-const LEAST_GLIBC = [2, 28] as const
-const LEAST_NODE = [20, 19] as const
+const MIN_GLIBC = [2, 28] as const
+const MIN_NODE = [20, 19] as const
 
 /** Builds a {@link Check}. */
 export function check(name: string, status: Check['status'], detail: string, advice: string | null = null): Check {
@@ -37,9 +37,9 @@ function checkPlatform(): Check {
 
 function checkNode(): Check {
   const version = process.versions.node
-  return atLeast(version, LEAST_NODE)
+  return atLeast(version, MIN_NODE)
     ? check('node', 'ok', version)
-    : check('node', 'fail', version, `install Node.js ${LEAST_NODE.join('.')} or newer`)
+    : check('node', 'fail', version, `install Node.js ${MIN_NODE.join('.')} or newer`)
 }
 
 function checkGlibc(): Check {
@@ -47,9 +47,9 @@ function checkGlibc(): Check {
   const version = header.glibcVersionRuntime
   if (version === undefined)
     return check('glibc', 'fail', 'not found', 'gabion needs a Linux with glibc; Alpine and other musl systems are not supported')
-  return atLeast(version, LEAST_GLIBC)
+  return atLeast(version, MIN_GLIBC)
     ? check('glibc', 'ok', version)
-    : check('glibc', 'fail', version, `a system with glibc ${LEAST_GLIBC.join('.')} or newer is needed`)
+    : check('glibc', 'fail', version, `a system with glibc ${MIN_GLIBC.join('.')} or newer is needed`)
 }
 
 function atLeast(version: string, [major, minor]: readonly [number, number]): boolean {

@@ -27,9 +27,9 @@ export interface OutputOptions {
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  /** Colours for stdout; they do nothing where stdout shall not be colored. */
+  /** Colors for stdout; they do nothing where stdout shall not be colored. */
   readonly colors: Colors
-  /** Colours for stderr. */
+  /** Colors for stderr. */
   readonly noteColors: Colors
   readonly #signal: AbortSignal
 

@@ -7,7 +7,7 @@ import { CONTRIB_DOMAIN, ONNX_TYPE, type OnnxGraph } from './onnx-graph.js'
 /** Puts a tensor of the weights file into the graph and gives its name. */
 export type WeightOf = (name: string) => string
 
-/** What attention takes beside its input; empty for none. */
+/** Inputs of attention in addition to its own; empty for none. */
 export interface AttentionInputs {
   /** [1, heads, tokens, tokens], added to the scores. */
   scoreBias: string
@@ -20,7 +20,7 @@ export interface Products {
   /** Rows of the word table for the ids. */
   lookUpWords(ids: string): string
   /** Multi-head self-attention up to the concatenated heads, projection of Q, K and V included. */
-  attention(name: string, input: string, weights: string, beside: AttentionInputs): string
+  attention(name: string, input: string, weights: string, extras: AttentionInputs): string
   /** `input · weights + bias`, the bias left out if the caller adds it. */
   linear(name: string, input: string, weights: string, withBias: boolean): string
 }

@@ -13,7 +13,7 @@ import type { StoredTensor } from './safetensors-header.js'
 const ANCHOR = 'embeddings.word_embeddings.weight'
 
 /** Nodes between a constant and its use; more would go round in a circle. */
-const MOST_STEPS = 4
+const MAX_STEPS = 4
 
 /** A parameter of the checkpoint, as it lies in the export. */
 interface Parameter {
@@ -112,7 +112,7 @@ function turn(values: Float32Array, rows: number, columns: number): Float32Array
 function findParameters({ file, nodes, tensors }: OnnxModel): Map<string, Parameter> {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((output): [string, OnnxNode] => [output, node])))
   const constants = (name: string, steps = 0): Parameter | null => {
-    if (steps > MOST_STEPS) return null
+    if (steps > MAX_STEPS) return null
     const tensor = tensors.get(name)
     if (tensor !== undefined) return { tensor, turned: false }
     const maker = makers.get(name)

@@ -4,7 +4,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { GabionError } from '../errors.js'
-import { ProtobufReader, type ProtobufField, type Stretch } from './protobuf-reader.js'
+import { ProtobufReader, type ProtobufField, type ByteRange } from './protobuf-reader.js'
 import { ELEMENT_BYTES, type ElementType } from './safetensors-header.js'
 
 /** A node of the graph. */
@@ -37,8 +37,8 @@ export interface OnnxModel {
   files: string[]
 }
 
-const LONGEST_NAME = 1 << 16
-const MOST_DIMENSIONS = 16
+const MAX_NAME_LENGTH = 1 << 16
+const MAX_DIMENSIONS = 16
 
 /** ONNX's TensorProto.DataType by number. */
 const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
@@ -94,21 +94,21 @@ class OnnxParser {
     for await (const field of this.#reader.fields({ begin: 0, end: size })) {
       if (field.field !== 7) continue
       graphs++
-      await this.#graph(stretchOf(this.#reader.file, field))
+      await this.#graph(byteRangeOf(this.#reader.file, field))
     }
     if (graphs !== 1) throw this.#invalid(`it has ${String(graphs)} graphs`)
     return { file, nodes: this.#nodes, tensors: this.#tensors, files: [file, ...this.#sizes.keys()] }
   }
 
-  async #graph(graph: Stretch): Promise<void> {
+  async #graph(graph: ByteRange): Promise<void> {
     for await (const field of this.#reader.fields(graph)) {
-      if (field.field === 1) this.#nodes.push(await this.#node(stretchOf(this.#reader.file, field)))
-      else if (field.field === 5) await this.#initializer(stretchOf(this.#reader.file, field))
+      if (field.field === 1) this.#nodes.push(await this.#node(byteRangeOf(this.#reader.file, field)))
+      else if (field.field === 5) await this.#initializer(byteRangeOf(this.#reader.file, field))
       else if (field.field === 15) throw new GabionError('MODEL_UNSUPPORTED', `${this.#reader.file} has sparse weights, which are not read`)
     }
   }
 
-  async #node(node: Stretch): Promise<OnnxNode> {
+  async #node(node: ByteRange): Promise<OnnxNode> {
     const inputs: string[] = []
     const outputs: string[] = []
     const integers = new Map<string, number>()
@@ -117,34 +117,34 @@ class OnnxParser {
       if (field.field === 1) inputs.push(await this.#text(field))
       else if (field.field === 2) outputs.push(await this.#text(field))
       else if (field.field === 4) operator = await this.#text(field)
-      else if (field.field === 5) await this.#attribute(stretchOf(this.#reader.file, field), outputs, operator, integers)
+      else if (field.field === 5) await this.#attribute(byteRangeOf(this.#reader.file, field), outputs, operator, integers)
     }
     return { operator, inputs, outputs, integers }
   }
 
-  async #attribute(attribute: Stretch, outputs: readonly string[], operator: string, integers: Map<string, number>): Promise<void> {
+  async #attribute(attribute: ByteRange, outputs: readonly string[], operator: string, integers: Map<string, number>): Promise<void> {
     let [name, value]: [string, bigint | null] = ['', null]
     for await (const field of this.#reader.fields(attribute)) {
       if (field.field === 1) name = await this.#text(field)
       else if (field.field === 3 && field.kind === 'varint') value = BigInt.asIntN(64, field.value)
       // A Constant node's tensor is a constant of the graph like any other, under the name of the node's output.
-      else if (field.field === 5 && operator === 'Constant') await this.#initializer(stretchOf(this.#reader.file, field), outputs[0])
+      else if (field.field === 5 && operator === 'Constant') await this.#initializer(byteRangeOf(this.#reader.file, field), outputs[0])
     }
     if (value !== null) integers.set(name, Number(value))
   }
 
-  async #initializer(tensor: Stretch, nodeOutput?: string): Promise<void> {
+  async #initializer(tensor: ByteRange, nodeOutput?: string): Promise<void> {
     const shape: number[] = []
     let name = ''
     let type = 0
-    let inside: Stretch | null = null
+    let inside: ByteRange | null = null
     let isExternal = false
     const external = new Map<string, string>()
     for await (const field of this.#reader.fields(tensor)) {
       if (field.field === 1) shape.push(...(await this.#dimensions(field)))
       else if (field.field === 2 && field.kind === 'varint') type = Number(field.value)
       else if (field.field === 8) name = await this.#text(field)
-      else if (field.field === 13) await this.#externalEntry(stretchOf(this.#reader.file, field), external)
+      else if (field.field === 13) await this.#externalEntry(byteRangeOf(this.#reader.file, field), external)
       else if (field.field === 14 && field.kind === 'varint') isExternal = field.value === 1n
       // Raw bytes, or floats that are packed, which are the same bytes.
       else if ((field.field === 9 || (field.field === 4 && type === 1)) && field.kind === 'bytes')
@@ -153,10 +153,10 @@ class OnnxParser {
     name = nodeOutput ?? name
     const known = ELEMENT_TYPES[type]
     if (known === undefined || (!isExternal && inside === null)) return
-    if (shape.length > MOST_DIMENSIONS) throw this.#invalid(`tensor '${name}' has ${String(shape.length)} dimensions`)
+    if (shape.length > MAX_DIMENSIONS) throw this.#invalid(`tensor '${name}' has ${String(shape.length)} dimensions`)
     if (this.#tensors.has(name)) throw this.#invalid(`tensor '${name}' is there twice`)
     const byteLength = shape.reduce((product, count) => product * count, ELEMENT_BYTES[known])
-    const place = isExternal ? await this.#externalPlace(name, external, byteLength) : { file: this.#reader.file, ...(inside as Stretch) }
+    const place = isExternal ? await this.#externalPlace(name, external, byteLength) : { file: this.#reader.file, ...(inside as ByteRange) }
     if (place.end - place.begin !== byteLength) {
       throw this.#invalid(
         `tensor '${name}' of shape [${shape.join(', ')}] needs ${String(byteLength)} bytes, has ${String(place.end - place.begin)}`,
@@ -166,14 +166,14 @@ class OnnxParser {
   }
 
   async #dimensions(field: ProtobufField): Promise<number[]> {
-    const values = field.kind === 'varint' ? [field.value] : await this.#reader.packed(stretchOf(this.#reader.file, field))
+    const values = field.kind === 'varint' ? [field.value] : await this.#reader.packed(byteRangeOf(this.#reader.file, field))
     return values.map((value) => {
       if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw this.#invalid(`a dimension of ${String(BigInt.asIntN(64, value))}`)
       return Number(value)
     })
   }
 
-  async #externalEntry(entry: Stretch, into: Map<string, string>): Promise<void> {
+  async #externalEntry(entry: ByteRange, into: Map<string, string>): Promise<void> {
     let [key, value] = ['', '']
     for await (const field of this.#reader.fields(entry)) {
       if (field.field === 1) key = await this.#text(field)
@@ -182,7 +182,7 @@ class OnnxParser {
     into.set(key, value)
   }
 
-  async #externalPlace(name: string, entries: ReadonlyMap<string, string>, byteLength: number): Promise<Stretch & { file: string }> {
+  async #externalPlace(name: string, entries: ReadonlyMap<string, string>, byteLength: number): Promise<ByteRange & { file: string }> {
     const location = entries.get('location') ?? ''
     const inside = normalize(location)
     if (location === '' || location.includes('\0') || isAbsolute(location) || inside === '..' || inside.startsWith('../')) {
@@ -208,7 +208,7 @@ class OnnxParser {
   }
 
   async #text(field: ProtobufField): Promise<string> {
-    return (await this.#reader.bytes(stretchOf(this.#reader.file, field), LONGEST_NAME)).toString('utf8')
+    return (await this.#reader.bytes(byteRangeOf(this.#reader.file, field), MAX_NAME_LENGTH)).toString('utf8')
   }
 
   #invalid(reason: string): GabionError {
@@ -216,7 +216,7 @@ class OnnxParser {
   }
 }
 
-function stretchOf(file: string, field: ProtobufField): Stretch {
+function byteRangeOf(file: string, field: ProtobufField): ByteRange {
   if (field.kind === 'bytes') return field
   throw new GabionError('MODEL_INVALID', `${file} is not a readable ONNX file: field ${String(field.field)} is no message`)
 }

@@ -14,7 +14,7 @@ export type PoolingHead = Pick<PooledModules, 'poolings' | 'layers' | 'dimension
 /** Of PyTorch's LayerNorm, which sentence-transformers' module leaves as it is. */
 const LAYER_NORM_EPSILON = 1e-5
 /** Of PyTorch's normalize. */
-const SHORTEST_LENGTH = 1e-12
+const MIN_LENGTH = 1e-12
 
 /**
  * Reads the weights of the layers after pooling, which are small.
@@ -109,7 +109,7 @@ function addLayer(graph: OnnxGraph, name: string, layer: HeadLayer, input: strin
       })
     case 'normalize': {
       const length = graph.node(`${name}.length`, 'ReduceL2', [input], { axes: { integers: [-1] }, keepdims: 1 })
-      const floor = graph.constant(`${name}.floor`, ONNX_TYPE.FLOAT, [], floats(SHORTEST_LENGTH))
+      const floor = graph.constant(`${name}.floor`, ONNX_TYPE.FLOAT, [], floats(MIN_LENGTH))
       return graph.node(name, 'Div', [input, graph.node(`${name}.divisor`, 'Max', [length, floor])])
     }
   }

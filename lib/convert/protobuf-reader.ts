@@ -11,13 +11,13 @@ const LENGTH_DELIMITED = 2
 const FIXED_32 = 5
 
 /** A stretch of a file, from its first byte up to and without its last. */
-export interface Stretch {
+export interface ByteRange {
   begin: number
   end: number
 }
 
 /** A field of a message: its number and its value, or where its bytes lie. */
-export type ProtobufField = { field: number; kind: 'varint'; value: bigint } | ({ field: number; kind: 'fixed' | 'bytes' } & Stretch)
+export type ProtobufField = { field: number; kind: 'varint'; value: bigint } | ({ field: number; kind: 'fixed' | 'bytes' } & ByteRange)
 
 /** A file of protobuf messages, read through one window. */
 export class ProtobufReader {
@@ -35,7 +35,7 @@ export class ProtobufReader {
   }
 
   /** The fields of the message that a stretch of the file is. */
-  async *fields({ begin, end }: Stretch): AsyncGenerator<ProtobufField> {
+  async *fields({ begin, end }: ByteRange): AsyncGenerator<ProtobufField> {
     let at = begin
     while (at < end) {
       const tag = await this.#varint(at, end)
@@ -61,7 +61,7 @@ export class ProtobufReader {
   }
 
   /** The bytes of a stretch, which must be a short one. */
-  async bytes({ begin, end }: Stretch, longest: number): Promise<Buffer> {
+  async bytes({ begin, end }: ByteRange, longest: number): Promise<Buffer> {
     if (end - begin > longest)
       throw this.#broken(begin, `a field of ${String(end - begin)} bytes, more than the ${String(longest)} it may have`)
     const bytes = Buffer.alloc(end - begin)
@@ -74,10 +74,10 @@ export class ProtobufReader {
   }
 
   /** The integers of a repeated field that is packed into one stretch. */
-  async packed(stretch: Stretch): Promise<bigint[]> {
+  async packed(range: ByteRange): Promise<bigint[]> {
     const values: bigint[] = []
-    for (let at = stretch.begin; at < stretch.end;) {
-      const { value, next } = await this.#varint(at, stretch.end)
+    for (let at = range.begin; at < range.end;) {
+      const { value, next } = await this.#varint(at, range.end)
       values.push(value)
       at = next
     }

@@ -1,4 +1,4 @@
-// Makes a folder that appears whole or not at all: filled beside its place under another name, then renamed.
+// Makes a folder that appears whole or not at all: filled next to its place under another name, then renamed.
 
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -21,9 +21,9 @@ export async function makeFolder(folder: string, overwrite: boolean, fill: (fold
   if (exists && !overwrite)
     throw new GabionError('INVALID_ARGUMENT', `${folder} exists already; choose another place or allow it to be overwritten`)
   await mkdir(dirname(folder), { recursive: true })
-  const beside = (role: string): string =>
+  const staging = (role: string): string =>
     join(dirname(folder), `.${basename(folder)}.${role}-${nodeCrypto().randomBytes(6).toString('hex')}`)
-  const partial = beside('partial')
+  const partial = staging('partial')
   try {
     await mkdir(partial)
     await fill(partial)
@@ -31,7 +31,7 @@ export async function makeFolder(folder: string, overwrite: boolean, fill: (fold
       await rename(partial, folder)
       return
     }
-    const old = beside('old')
+    const old = staging('old')
     await rename(folder, old)
     try {
       await rename(partial, folder)

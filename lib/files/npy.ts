@@ -7,7 +7,7 @@ import { damaged } from './damage.js'
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1')
 const ALIGNMENT = 64
 /** More than any header of ours or NumPy's. */
-const LONGEST_HEADER = 1 << 16
+const MAX_HEADER_BYTES = 1 << 16
 
 /** What the head of a .npy file says. */
 export interface NpyHeader {
@@ -31,7 +31,7 @@ export function parseNpyHeader(bytes: Uint8Array): NpyHeader {
   const wide = buffer.readUInt8(6) >= 2
   const from = wide ? 12 : 10
   const length = wide ? buffer.readUInt32LE(8) : buffer.readUInt16LE(8)
-  if (length > LONGEST_HEADER || from + length > buffer.length) throw damaged('cut short in its header')
+  if (length > MAX_HEADER_BYTES || from + length > buffer.length) throw damaged('cut short in its header')
   const dictionary = buffer.toString('latin1', from, from + length)
   const descriptor = /'descr': *'([^']{1,40})'/.exec(dictionary)?.[1]
   if (descriptor === undefined) throw damaged('its header names no plain type of numbers')

@@ -1,4 +1,4 @@
-// Owns how far two sets of vectors of the same texts agree: cosines of pairs, nearest neighbours, geometry as a whole, projected
+// Owns how far two sets of vectors of the same texts agree: cosines of pairs, nearest neighbors, geometry as a whole, projected
 // points. Knows no embedder.
 
 import { GabionError } from '../errors.js'
@@ -6,7 +6,7 @@ import { checkInteger } from '../options.js'
 import { transposed, transposeTimes } from '../projection/linear.js'
 import type { VectorRows } from '../projection/projection.js'
 import { checkFinite, checkShape } from '../projection/vectors.js'
-import { centredKernelAlignment, pearson, spearman } from '../statistics/correlation.js'
+import { centeredKernelAlignment, pearson, spearman } from '../statistics/correlation.js'
 
 /** How far two spaces agree. */
 export interface SpaceAgreement {
@@ -19,10 +19,10 @@ export interface SpaceAgreement {
   /** Rank correlation of the cosines of pairs: do both order pairs by likeness alike? */
   readonly spearman: number
   /** Nearest texts that were looked at a text. */
-  readonly neighbours: number
+  readonly neighbors: number
   /** Mean share of a text's nearest texts that are the same in both. */
-  readonly neighbourOverlap: number
-  /** Linear centred kernel alignment: 1 for the same geometry up to rotation and size. */
+  readonly neighborOverlap: number
+  /** Linear centered kernel alignment: 1 for the same geometry up to rotation and size. */
   readonly kernelAlignment: number
   /** Some pairs to look at: cosines in the old and the new space. */
   readonly examples: readonly (readonly [number, number])[]
@@ -31,17 +31,17 @@ export interface SpaceAgreement {
 /** Pairs kept for a drawing. */
 const EXAMPLES = 1500
 /** Text pairs are n²: more texts than this are not compared at once. */
-export const MOST_TEXTS = 4000
+export const MAX_TEXTS = 4000
 
 /**
  * Compares two sets of vectors; row i of both is the same text.
  *
- * @throws GabionError `INVALID_ARGUMENT` for other numbers of rows, fewer than 3 or more than {@link MOST_TEXTS}
+ * @throws GabionError `INVALID_ARGUMENT` for other numbers of rows, fewer than 3 or more than {@link MAX_TEXTS}
  */
-export function compareSpaces(old: VectorRows, fresh: VectorRows, neighbours = 10): SpaceAgreement {
+export function compareSpaces(old: VectorRows, fresh: VectorRows, neighbors = 10): SpaceAgreement {
   checkPaired(old, fresh)
   const n = old.rows
-  const kept = Math.min(checkInteger('neighbours', neighbours, 1), n - 1)
+  const kept = Math.min(checkInteger('neighbors', neighbors, 1), n - 1)
   const [kernelA, kernelB] = [kernelOf(old), kernelOf(fresh)]
   const [cosinesA, cosinesB] = [cosinesOf(kernelA, n), cosinesOf(kernelB, n)]
   const [upperA, upperB] = [upperTriangle(cosinesA, n), upperTriangle(cosinesB, n)]
@@ -56,9 +56,9 @@ export function compareSpaces(old: VectorRows, fresh: VectorRows, neighbours = 1
     pairs: upperA.length,
     pearson: pearson(upperA, upperB),
     spearman: spearman(upperA, upperB),
-    neighbours: kept,
-    neighbourOverlap: shared / (n * kept),
-    kernelAlignment: centredKernelAlignment(kernelA, kernelB, n),
+    neighbors: kept,
+    neighborOverlap: shared / (n * kept),
+    kernelAlignment: centeredKernelAlignment(kernelA, kernelB, n),
     examples: Array.from({ length: Math.floor(upperA.length / step) }, (_, at): [number, number] => [
       upperA[at * step]!,
       upperB[at * step]!,
@@ -73,8 +73,8 @@ function checkPaired(old: VectorRows, fresh: VectorRows): void {
       'INVALID_ARGUMENT',
       `row i of both must be the same text: there are ${String(old.rows)} old and ${String(fresh.rows)} new vectors`,
     )
-  if (old.rows > MOST_TEXTS)
-    throw new GabionError('INVALID_ARGUMENT', `at most ${String(MOST_TEXTS)} texts are compared at once, got ${String(old.rows)}`)
+  if (old.rows > MAX_TEXTS)
+    throw new GabionError('INVALID_ARGUMENT', `at most ${String(MAX_TEXTS)} texts are compared at once, got ${String(old.rows)}`)
 }
 
 /** Products of all vectors with each other. */

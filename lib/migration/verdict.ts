@@ -8,8 +8,8 @@ import type { AlertAgreement } from './alerts.js'
 export interface SafetyLimits {
   /** Least rank correlation of cosines. */
   spearman: number
-  /** Least shared nearest neighbours. */
-  neighbourOverlap: number
+  /** Least shared nearest neighbors. */
+  neighborOverlap: number
   /** Least centred kernel alignment. */
   kernelAlignment: number
   /** Least correlation of each projected component. */
@@ -26,7 +26,7 @@ export interface SafetyLimits {
 /** The limits used unless others are given. */
 export const DEFAULT_LIMITS: Readonly<SafetyLimits> = {
   spearman: 0.9,
-  neighbourOverlap: 0.6,
+  neighborOverlap: 0.6,
   kernelAlignment: 0.9,
   pointCorrelation: 0.95,
   alertAgreement: 0.98,
@@ -97,7 +97,7 @@ export function judge({ space, points, alerts }: Measures, limits: Readonly<Safe
     const decides = alerts === null
     add('texts', 'texts compared', space.texts, decides)
     add('spearman', 'rank correlation of cosines', space.spearman, decides)
-    add('neighbourOverlap', `shared among the ${String(space.neighbours)} nearest texts`, space.neighbourOverlap, decides)
+    add('neighborOverlap', `shared among the ${String(space.neighbors)} nearest texts`, space.neighborOverlap, decides)
     add('kernelAlignment', 'centred kernel alignment', space.kernelAlignment, decides)
   }
   const deciding = criteria.filter(({ decides }) => decides)

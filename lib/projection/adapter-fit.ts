@@ -22,7 +22,7 @@ interface PairMoments {
 }
 
 /** Doubles of some rows, less the means. */
-function centredRows({ dimensions, data }: VectorRows, rows: readonly number[], mean: Float64Array): DoubleMatrix {
+function centeredRows({ dimensions, data }: VectorRows, rows: readonly number[], mean: Float64Array): DoubleMatrix {
   const result = new Float64Array(rows.length * dimensions)
   rows.forEach((row, at) => {
     for (let j = 0; j < dimensions; j++) result[at * dimensions + j] = data[row * dimensions + j]! - mean[j]!
@@ -43,7 +43,7 @@ function momentsOf(from: VectorRows, to: VectorRows, rows: readonly number[], me
   let sum: PairMoments | null = null
   for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
     const chunk = rows.slice(at, at + CHUNK_ROWS)
-    const [x, y] = [centredRows(from, chunk, meanX), centredRows(to, chunk, meanY)]
+    const [x, y] = [centeredRows(from, chunk, meanX), centeredRows(to, chunk, meanY)]
     const part = { xx: transposeTimes(x, x), xy: transposeTimes(x, y), yy: y.data.reduce((total, value) => total + value * value, 0) }
     sum = sum === null ? part : plus(sum, part)
   }
@@ -172,7 +172,7 @@ export interface MapQuality {
 /** Measures a map on pairs. */
 export function measureMap(map: LinearMap, from: VectorRows, to: VectorRows, rows: readonly number[]): MapQuality {
   const means = meanOf(to, rows)
-  const x = transposed(centredRows(from, rows, map.mean))
+  const x = transposed(centeredRows(from, rows, map.mean))
   const matrix = transposed({ rows: to.dimensions, columns: from.dimensions, data: map.matrix })
   const mapped = transposeTimes(x, matrix)
   let error = 0

@@ -1,4 +1,4 @@
-// Owns standardising: means and scales of each dimension, with the conventions of sklearn.preprocessing.StandardScaler.
+// Owns standardizing: means and scales of each dimension, with the conventions of sklearn.preprocessing.StandardScaler.
 // Knows no model and no file.
 
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'

@@ -18,11 +18,11 @@ export interface Chart {
   readonly caption: string
   /** Pixels; default 200. */
   readonly height?: number
-  /** The drawing for a width, colours as `color(…)` gives them. */
+  /** The drawing for a width, colors as `color(…)` gives them. */
   readonly option: (width: ChartWidth) => ChartOption
 }
 
-/** A chart drawn for one width, as SVG whose colours are CSS variables. */
+/** A chart drawn for one width, as SVG whose colors are CSS variables. */
 export function chartSvg({ option, height = 200 }: Chart, width: ChartWidth): string {
   // What ECharts adds for pointers is of no use in a still drawing, and is a third of its bytes.
   return drawSvg(option(width), WIDTHS[width], height)
@@ -55,7 +55,7 @@ export function baseOption(): ChartOption {
   }
 }
 
-/** A numeric or named axis in the page's colours; `more` goes to ECharts as it is. */
+/** A numeric or named axis in the page's colors; `more` goes to ECharts as it is. */
 export function axis(name: string, more: ChartOption = {}): ChartOption {
   return {
     name,

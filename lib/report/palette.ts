@@ -1,6 +1,6 @@
-// Owns the colours of pages and charts, in light and in dark. Charts name colours as CSS variables, so that one drawing serves both.
+// Owns the colors of pages and charts, in light and in dark. Charts name colors as CSS variables, so that one drawing serves both.
 
-/** Names of colours, and what they are for. */
+/** Names of colors, and what they are for. */
 interface Palette {
   /** Page, raised surfaces, lines between things. */
   paper: string
@@ -24,7 +24,7 @@ interface Palette {
   accent: string
 }
 
-/** Name of a colour. */
+/** Name of a color. */
 export type ColorName = keyof Palette
 
 /** The two sets; text reaches a contrast of 4.5 to 1 on paper and on tints in both. */
@@ -65,7 +65,7 @@ export const PALETTES: Readonly<Record<'light' | 'dark', Palette>> = {
   },
 }
 
-/** A colour as a page and its charts name it. */
+/** A color as a page and its charts name it. */
 export function color(name: ColorName): string {
   return `var(--${name})`
 }
@@ -77,7 +77,7 @@ export function declarations(theme: keyof typeof PALETTES): string {
     .join('')
 }
 
-/** Puts real colours in the place of the variables, for programs that know no CSS variables. */
+/** Puts real colors in the place of the variables, for programs that know no CSS variables. */
 export function withColors(markup: string, theme: keyof typeof PALETTES): string {
   return markup.replaceAll(/var\(--(\w+)\)/g, (whole, name: string) => {
     const palette: Readonly<Record<string, string>> = { ...PALETTES[theme] }

@@ -7,7 +7,7 @@ import { GabionError } from '../errors.js'
 /** Environment variable with keys, separated by commas or white space. */
 export const KEYS_VARIABLE = 'GABION_API_KEYS'
 
-const SHORTEST_KEY = 16
+const MIN_KEY_LENGTH = 16
 
 /** The keys that open a service; none means that everybody may ask. */
 export class ApiKeys {
@@ -16,10 +16,10 @@ export class ApiKeys {
   /** @throws GabionError `INVALID_ARGUMENT` for a key that could be guessed; the key itself is not in the message */
   constructor(keys: readonly string[]) {
     for (const [index, key] of keys.entries()) {
-      if (key.length < SHORTEST_KEY) {
+      if (key.length < MIN_KEY_LENGTH) {
         throw new GabionError(
           'INVALID_ARGUMENT',
-          `an API key must have ${SHORTEST_KEY} characters or more, key ${index + 1} has ${key.length}; make one with: openssl rand -hex 32`,
+          `an API key must have ${MIN_KEY_LENGTH} characters or more, key ${index + 1} has ${key.length}; make one with: openssl rand -hex 32`,
         )
       }
     }

@@ -13,7 +13,7 @@ export interface NumberedChange {
 export type Watcher = (numbered: NumberedChange) => void
 
 // A dashboard that reconnects within a moment misses nothing.
-const REMEMBERED = 512
+const REPLAY_LIMIT = 512
 
 /** The changes of this instance's store, numbered as they come. */
 export class Events {
@@ -36,7 +36,7 @@ export class Events {
   publish(change: ConversationChange): void {
     const numbered = { id: ++this.#last, change }
     this.#recent.push(numbered)
-    if (this.#recent.length > REMEMBERED) this.#recent.shift()
+    if (this.#recent.length > REPLAY_LIMIT) this.#recent.shift()
     for (const { conversation, watcher } of this.#watchers) {
       if (conversation === null || conversation === change.conversation) watcher(numbered)
     }

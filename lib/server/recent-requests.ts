@@ -1,6 +1,6 @@
 // The last answers, for people who look now: how many a second, and how long they took. Prometheus keeps the long view.
 
-const REMEMBERED = 4096
+const SAMPLE_LIMIT = 4096
 const WINDOW_MS = 10_000
 
 /** What went on in the last seconds. */
@@ -14,19 +14,19 @@ export interface RecentActivity {
 
 /** A ring of the last answers. */
 export class RecentRequests {
-  readonly #at = new Float64Array(REMEMBERED)
-  readonly #took = new Float64Array(REMEMBERED)
+  readonly #at = new Float64Array(SAMPLE_LIMIT)
+  readonly #took = new Float64Array(SAMPLE_LIMIT)
   #next = 0
 
   add(milliseconds: number): void {
-    const place = this.#next++ % REMEMBERED
+    const place = this.#next++ % SAMPLE_LIMIT
     this.#at[place] = performance.now()
     this.#took[place] = milliseconds
   }
 
   activity(): RecentActivity {
     const now = performance.now()
-    const count = Math.min(this.#next, REMEMBERED)
+    const count = Math.min(this.#next, SAMPLE_LIMIT)
     const took: number[] = []
     let oldest = now
     for (let place = 0; place < count; place++) {
@@ -37,7 +37,7 @@ export class RecentRequests {
     }
     took.sort((a, b) => a - b)
     // A ring that is full covers less than the window.
-    const seconds = took.length === REMEMBERED ? Math.max(1e-3, (now - oldest) / 1000) : WINDOW_MS / 1000
+    const seconds = took.length === SAMPLE_LIMIT ? Math.max(1e-3, (now - oldest) / 1000) : WINDOW_MS / 1000
     const quantile = (share: number): number | null =>
       took.length === 0 ? null : took[Math.min(took.length - 1, Math.floor(share * took.length))]!
     return { perSecond: took.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99) }

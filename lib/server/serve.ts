@@ -48,11 +48,11 @@ export interface RunningService {
   /** Null without gRPC. */
   readonly grpcPort: number | null
   /** Refuses what is new, finishes what was admitted, waits for it at most so long. */
-  stop(patienceMs?: number): Promise<void>
+  stop(drainMs?: number): Promise<void>
 }
 
 /** Milliseconds that requests under way get to end. */
-const PATIENCE_MS = 20_000
+const DRAIN_MS = 20_000
 
 /** This package's version. */
 export function packageVersion(): string {
@@ -95,10 +95,10 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     url,
     port: bound,
     grpcPort: grpc?.port ?? null,
-    stop: async (patienceMs = PATIENCE_MS) => {
+    stop: async (drainMs = DRAIN_MS) => {
       service.stop()
-      const done = idle.close(patienceMs)
-      await Promise.all([http.close(), grpc?.stop(patienceMs)])
+      const done = idle.close(drainMs)
+      await Promise.all([http.close(), grpc?.stop(drainMs)])
       done()
       await store.close()
     },

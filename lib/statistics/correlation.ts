@@ -1,4 +1,4 @@
-// Owns correlation, ranks and centred kernel alignment of plain arrays of numbers. Knows nothing of vectors and texts.
+// Owns correlation, ranks and centered kernel alignment of plain arrays of numbers. Knows nothing of vectors and texts.
 
 /** Pearson's correlation; NaN where one side does not vary. */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -36,9 +36,9 @@ export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return pearson(ranks(a), ranks(b))
 }
 
-/** Linear centred kernel alignment of two symmetric kernel matrices of n × n (Kornblith and others 2019): 1 for the same geometry. */
-export function centredKernelAlignment(a: Float64Array, b: Float64Array, n: number): number {
-  const [x, y] = [doublyCentred(a, n), doublyCentred(b, n)]
+/** Linear centered kernel alignment of two symmetric kernel matrices of n × n (Kornblith and others 2019): 1 for the same geometry. */
+export function centeredKernelAlignment(a: Float64Array, b: Float64Array, n: number): number {
+  const [x, y] = [doublyCentered(a, n), doublyCentered(b, n)]
   let [xy, xx, yy] = [0, 0, 0]
   for (let i = 0; i < x.length; i++) {
     xy += x[i]! * y[i]!
@@ -48,7 +48,7 @@ export function centredKernelAlignment(a: Float64Array, b: Float64Array, n: numb
   return xy / Math.sqrt(xx * yy)
 }
 
-function doublyCentred(matrix: Float64Array, n: number): Float64Array {
+function doublyCentered(matrix: Float64Array, n: number): Float64Array {
   const means = new Float64Array(n)
   let mean = 0
   for (let i = 0; i < n; i++) {

@@ -139,10 +139,10 @@ int main(int count, char** arguments) {
     std::ifstream file(given[i], std::ios::binary);
     seeds.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
-  const int under_way = open(given[2].c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  const auto run = [under_way](const std::string& input) {
-    const auto written = pwrite(under_way, input.data(), input.size(), 0);
-    if (written < 0 || ftruncate(under_way, written) != 0) {
+  const int current_input = open(given[2].c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const auto run = [current_input](const std::string& input) {
+    const auto written = pwrite(current_input, input.data(), input.size(), 0);
+    if (written < 0 || ftruncate(current_input, written) != 0) {
       std::perror("the input that runs cannot be kept");
       std::exit(2);
     }

@@ -91,13 +91,13 @@ export function buildEnvironment(found) {
     ...process.env,
     PATH: [...path, ...added].join(delimiter),
     CXX: found['g++'].path,
-    CC: process.env.CC ?? cCompilerBeside(found['g++'].path),
+    CC: process.env.CC ?? cCompilerNextTo(found['g++'].path),
     CARGO: found.cargo.path,
     RUSTC: found.rustc.path,
   }
 }
 
-function cCompilerBeside(path) {
+function cCompilerNextTo(path) {
   const name = basename(path)
     .replace(/^g\+\+/, 'gcc')
     .replace(/^c\+\+/, 'cc')

@@ -18,7 +18,7 @@ const LONGEST = 200_000
 const DRAWN = 2000
 const BETWEEN_LOOKS = 25
 
-const [name = '', seconds = '60', seed = '1', folder = '', underWay = ''] = process.argv.slice(2)
+const [name = '', seconds = '60', seed = '1', folder = '', inputFile = ''] = process.argv.slice(2)
 const target = FUZZ_TARGETS[name]
 if (target === undefined) throw new Error(`there is no target '${name}'`)
 
@@ -75,7 +75,7 @@ async function fuzz(one: FuzzTarget): Promise<number> {
       if (secondsSpent() >= end) break
       const base = pool[runs % pool.length]!
       const input = apply(steps, base, pool)
-      writeFileSync(underWay, input)
+      writeFileSync(inputFile, input)
       const failure = await failureOf(one, input)
       runs++
       if (failure !== null) {

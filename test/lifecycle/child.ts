@@ -15,7 +15,7 @@ export interface Ending {
 export const SANITIZED = process.env.ASAN_OPTIONS === undefined ? false : 'AddressSanitizer takes memory of its own'
 
 /** How long a child may take before it counts as hung. Generous: other tests run beside it, perhaps under a sanitizer. */
-const PATIENCE_MS = 120_000
+const TIMEOUT_MS = 120_000
 
 /**
  * Runs `children/<name>.mjs`. A child that hangs is killed, and its ending has the signal SIGKILL.
@@ -28,7 +28,7 @@ export function runChild(name: string, args: readonly string[] = [], env: NodeJS
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
     child.on('error', reject)
     child.on('close', (code, signal) => {
       clearTimeout(timer)

@@ -113,19 +113,19 @@ describe('agreement of spaces', () => {
 
   test('is whole for the same vectors, turned and made longer', () => {
     const turned = Projection.fitPca(base, { components: 6 })
-    const centred = { ...base, data: base.data.map((value, at) => value - turned.mean[at % 6]!) }
+    const centered = { ...base, data: base.data.map((value, at) => value - turned.mean[at % 6]!) }
     const rotated = mapped(base, turned)
-    const found = compareSpaces(centred, { ...rotated, data: rotated.data.map((value) => value * 3) }, 5)
-    for (const value of [found.pearson, found.spearman, found.neighbourOverlap, found.kernelAlignment])
+    const found = compareSpaces(centered, { ...rotated, data: rotated.data.map((value) => value * 3) }, 5)
+    for (const value of [found.pearson, found.spearman, found.neighborOverlap, found.kernelAlignment])
       assert.ok(value > 0.9999, String(value))
-    assert.deepEqual([found.texts, found.pairs, found.neighbours], [40, 780, 5])
+    assert.deepEqual([found.texts, found.pairs, found.neighbors], [40, 780, 5])
   })
 
   test('is none for unrelated vectors', () => {
     const other = { rows: 400, dimensions: 50, data: Float32Array.from(normalNumbers(20_000, 10)) }
     const found = compareSpaces({ ...other, data: Float32Array.from(normalNumbers(20_000, 11)) }, other)
     assert.ok(Math.abs(found.pearson) < 0.05 && Math.abs(found.spearman) < 0.05)
-    assert.ok(found.neighbourOverlap < 0.1 && found.kernelAlignment < 0.3)
+    assert.ok(found.neighborOverlap < 0.1 && found.kernelAlignment < 0.3)
   })
 
   test('refuses what is not paired', () => {
@@ -135,7 +135,7 @@ describe('agreement of spaces', () => {
 })
 
 test('alerts decide where they were compared', () => {
-  const space = { texts: 500, spearman: 0.1, neighbourOverlap: 0.1, kernelAlignment: 0.1, neighbours: 10 } as SpaceAgreement
+  const space = { texts: 500, spearman: 0.1, neighborOverlap: 0.1, kernelAlignment: 0.1, neighbors: 10 } as SpaceAgreement
   const alerts = { conversations: 9, exchanges: 100, agreeing: 99, both: 20, onlyOld: 0, onlyNew: 1, disagreements: [] }
   assert.equal(judge({ space, points: null, alerts }).safe, true)
   assert.equal(judge({ space, points: null, alerts: null }).safe, false)

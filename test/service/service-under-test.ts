@@ -39,7 +39,7 @@ export async function startService(options: Partial<ServeOptions> & { keyList?: 
     ...rest,
   })
   let stopped: Promise<void> | undefined
-  const stop = (patienceMs?: number): Promise<void> => (stopped ??= running.stop(patienceMs).finally(ended))
+  const stop = (drainMs?: number): Promise<void> => (stopped ??= running.stop(drainMs).finally(ended))
   const ended = atEnd(() => stop(1000))
   return { ...running, stop }
 }

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { estimateCost, type CostAssumptions } from '../../lib/migration/cost.js'
 import { latencyOf } from '../../lib/migration/comparison.js'
-import { centredKernelAlignment, pearson, ranks, spearman } from '../../lib/statistics/correlation.js'
+import { centeredKernelAlignment, pearson, ranks, spearman } from '../../lib/statistics/correlation.js'
 
 describe('correlation', () => {
   test('of values by hand', () => {
@@ -32,7 +32,7 @@ describe('correlation', () => {
     const kernel = Float64Array.of(2, 1, 0, 1, 2, 1, 0, 1, 2)
     assert.ok(
       Math.abs(
-        centredKernelAlignment(
+        centeredKernelAlignment(
           kernel,
           kernel.map((value) => 5 * value + 1),
           3,

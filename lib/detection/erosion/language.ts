@@ -51,7 +51,7 @@ const ENGLISH = LANGUAGES.eng as Language
 /** Enough to tell a language, and little enough to take microseconds. */
 const READ_CHARACTERS = 400
 /** Letters of a Latin text below which nothing is said: names, numbers and "OK" belong to all languages. */
-const FEWEST_LETTERS = 20
+const MIN_LETTERS = 20
 /** Common English words that other languages do not have, and the share of them from which a text is English without more ado. */
 const ENGLISH_WORDS = new Set(
   'the and of to for with you your that this it are have would they what which my can be not there i we from if any please let'.split(' '),
@@ -61,7 +61,7 @@ const ENGLISH_SHARE = 0.12
 const MARGIN = 0.05
 
 /**
- * The language a text seems to be in; null when it is too short to tell. English is recognised by its commonest words in a few
+ * The language a text seems to be in; null when it is too short to tell. English is recognized by its commonest words in a few
  * microseconds; only what lacks them is compared with the trigrams of other languages, and in doubt a text counts as English.
  */
 export function guessLanguage(text: string): Language | null {
@@ -70,7 +70,7 @@ export function guessLanguage(text: string): Language | null {
   const english = words.reduce((count, word) => count + (ENGLISH_WORDS.has(word) ? 1 : 0), 0)
   if (words.length > 0 && english / words.length >= ENGLISH_SHARE) return ENGLISH
   const letters = words.reduce((count, word) => count + word.length, 0)
-  if (letters === 0 || (letters < FEWEST_LETTERS && /^\p{Script=Latin}+$/u.test(words.join('')))) return null
+  if (letters === 0 || (letters < MIN_LETTERS && /^\p{Script=Latin}+$/u.test(words.join('')))) return null
   const ranked = franc().francAll(part, { only: CODES, minLength: 3 })
   const [best] = ranked
   const found = best === undefined ? undefined : LANGUAGES[best[0]]

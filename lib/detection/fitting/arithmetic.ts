@@ -12,7 +12,7 @@ const PROBES = [
 ]
 
 /** 16 hexadecimal digits that are the same where texts have the same vectors, bit for bit. */
-export async function arithmeticMark(embedder: Pick<Embedder, 'embedBatch'>): Promise<string> {
+export async function numericsFingerprint(embedder: Pick<Embedder, 'embedBatch'>): Promise<string> {
   const { data } = await embedder.embedBatch(PROBES)
   return nodeCrypto()
     .createHash('sha256')

@@ -1,26 +1,26 @@
-// Owns labelled conversations as files: JSON lines, plain or gzipped. Knows fields and labels, no vectors.
+// Owns labeled conversations as files: JSON lines, plain or gzipped. Knows fields and labels, no vectors.
 
 import { readFile } from 'node:fs/promises'
 import { nodeZlib, nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 
-/** What a conversation, or one exchange of it, is labelled. */
+/** What a conversation, or one exchange of it, is labeled. */
 export type Label = 'safe' | 'unsafe'
 
 /** One exchange of a conversation. */
-export interface LabelledTurn {
+export interface LabeledExchange {
   readonly user: string
   readonly reply: string
   /** The exchange's own label; null: only the conversation has one. */
   readonly label: Label | null
 }
 
-/** A labelled conversation. */
-export interface LabelledConversation {
+/** A labeled conversation. */
+export interface LabeledConversation {
   readonly id: string
   /** Conversations of one group share a prompt, a topic or a source, and are never split between training and test. */
   readonly group: string
-  readonly turns: readonly LabelledTurn[]
+  readonly turns: readonly LabeledExchange[]
   /** The label of the conversation: of its last exchange, or of the worst. */
   readonly label: Label
 }
@@ -31,7 +31,7 @@ export interface Corpus {
   readonly file: string
   /** SHA-256 of the file as it lies there. */
   readonly sha256: string
-  readonly conversations: readonly LabelledConversation[]
+  readonly conversations: readonly LabeledConversation[]
 }
 
 /**
@@ -50,7 +50,7 @@ export async function readCorpus(file: string, name: string, defaults?: { label:
     throw new GabionError('TRANSCRIPT_INVALID', `cannot read ${file}: ${(cause as Error).message}`, { cause })
   }
   const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? nodeZlib().gunzipSync(bytes) : bytes).toString('utf8')
-  const conversations: LabelledConversation[] = []
+  const conversations: LabeledConversation[] = []
   const seen = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
@@ -70,7 +70,7 @@ interface Place {
   label: Label | null
 }
 
-function parseConversation(line: string, place: Place): LabelledConversation {
+function parseConversation(line: string, place: Place): LabeledConversation {
   const wrong = (what: string): GabionError => new GabionError('TRANSCRIPT_INVALID', `${place.file}, line ${String(place.line)}: ${what}`)
   let value: unknown
   try {
@@ -89,7 +89,7 @@ function parseConversation(line: string, place: Place): LabelledConversation {
   }
   const items = value.turns ?? value.messages ?? value.conversation
   if (!Array.isArray(items) || items.length === 0) throw wrong(`field 'turns' must be an array of one or more turns`)
-  const turns: LabelledTurn[] = []
+  const turns: LabeledExchange[] = []
   let waiting: string[] = []
   for (const [index, item] of (items as unknown[]).entries()) {
     const where = `turns[${String(index)}]`
@@ -118,7 +118,7 @@ function parseConversation(line: string, place: Place): LabelledConversation {
   return { id, group, turns, label }
 }
 
-function labelOfTurns(turns: readonly LabelledTurn[]): Label | null {
+function labelOfTurns(turns: readonly LabeledExchange[]): Label | null {
   if (turns.some(({ label }) => label === 'unsafe')) return 'unsafe'
   return turns.every(({ label }) => label === 'safe') ? 'safe' : null
 }

@@ -8,7 +8,7 @@ import type { Embedder } from '../../embedding/embedder.js'
 import type { WindowRule } from '../../embedding/window-batch.js'
 import { GabionError } from '../../errors.js'
 import { textVector } from '../erosion/head.js'
-import { arithmeticMark } from './arithmetic.js'
+import { numericsFingerprint } from './arithmetic.js'
 
 /** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */
 export const WINDOWS: WindowRule = { size: 254, stride: 200 }
@@ -44,7 +44,7 @@ export class VectorStore {
   static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
     if (folder === null) return new VectorStore(embedder, rule, null)
     const { modelHash, precision } = embedder.info
-    const mark = await arithmeticMark(embedder)
+    const mark = await numericsFingerprint(embedder)
     const name = `${modelHash.slice(0, 16)}-${precision}-${mark}-${String(rule.size)}-${String(rule.stride)}`
     const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
     const store = new VectorStore(embedder, rule, files)

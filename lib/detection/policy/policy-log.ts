@@ -46,7 +46,7 @@ export async function readLog(file: string, reading: LogReading): Promise<LogCon
   return corpus.conversations.map(({ id, turns, label }, index) => ({
     id,
     exchanges: turns.filter(({ reply }) => store.windows(reply).length > 0).map(({ user, reply }) => embedded(user, reply, reading)),
-    // A conversation that is only labelled unsafe breaks something, and nobody says what.
+    // A conversation that is only labeled unsafe breaks something, and nobody says what.
     breaks: known[index] ?? (label === 'unsafe' ? null : []),
   }))
 }

@@ -45,7 +45,7 @@ export interface PolicyMaterial {
 }
 
 /** Ordinary exchanges that a head is fitted on; more add time and nothing else. */
-const MOST_ORDINARY = 1500
+const MAX_ORDINARY = 1500
 const FOLDS = 5
 
 /** Embeds the examples of a file. */
@@ -135,8 +135,8 @@ export function farthest({ exchanges }: LogConversation, prompt: ArrayLike<numbe
 /** Evenly spread exchanges. */
 function thinned(conversations: readonly LogConversation[]): ExampleVectors[] {
   const all = conversations.flatMap(({ exchanges }) => exchanges)
-  const step = Math.max(1, all.length / MOST_ORDINARY)
-  return Array.from({ length: Math.min(all.length, MOST_ORDINARY) }, (_, index) => all[Math.floor(index * step)]!)
+  const step = Math.max(1, all.length / MAX_ORDINARY)
+  return Array.from({ length: Math.min(all.length, MAX_ORDINARY) }, (_, index) => all[Math.floor(index * step)]!)
 }
 
 const SHORT = 70

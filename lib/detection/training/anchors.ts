@@ -1,4 +1,4 @@
-// Owns the typical replies that explanations point to: centres of safe and of unsafe replies, each with a few words.
+// Owns the typical replies that explanations point to: centers of safe and of unsafe replies, each with a few words.
 // Knows vectors and written exchanges. The words come from the written exchanges, never from conversations of a data set.
 
 import type { Anchor } from '../erosion/artifact.js'
@@ -6,11 +6,11 @@ import type { EmbeddedExchange, WrittenKind } from './exchanges.js'
 import { Random } from '../../statistics/random.js'
 
 /** Centres of each side. */
-const CENTRES = 16
+const CENTERS = 16
 const ROUNDS = 30
 const SEED = 11
 
-/** A written reply that can lend its topic to a centre. */
+/** A written reply that can lend its topic to a center. */
 export interface TaggedReply {
   readonly kind: WrittenKind
   readonly topic: string | null
@@ -18,7 +18,7 @@ export interface TaggedReply {
 }
 
 /**
- * Weighted spherical k-means of the replies of each side, and for each centre the nearest written topic.
+ * Weighted spherical k-means of the replies of each side, and for each center the nearest written topic.
  *
  * @param weights - one weight an exchange, as in the fit
  */
@@ -29,7 +29,7 @@ export function findAnchors(exchanges: readonly EmbeddedExchange[], weights: Arr
       .map(({ replyVector, label }, index) => ({ vector: replyVector, label, weight: weights[index] as number }))
       .filter(({ label, weight, vector }) => label === side && weight > 0 && norm(vector) > 0)
     const used = new Set<string>()
-    return centresOf(members).map((vector) => {
+    return centersOf(members).map((vector) => {
       const tag = nearestTag(vector, topics[side], used)
       used.add(tag)
       return { side, tag, vector }
@@ -42,33 +42,33 @@ interface Weighted {
   weight: number
 }
 
-function centresOf(members: readonly Weighted[]): Float32Array[] {
+function centersOf(members: readonly Weighted[]): Float32Array[] {
   const random = new Random(SEED)
   const [first] = members
   if (first === undefined) return []
-  const centres: Float64Array[] = [unit(random.pick(members).vector)]
+  const centers: Float64Array[] = [unit(random.pick(members).vector)]
   // Further seeds are drawn by weight and distance from the seeds before (k-means++).
-  while (centres.length < Math.min(CENTRES, members.length)) {
-    const chances = members.map(({ vector, weight }) => weight * Math.max(0, 1 - Math.max(...centres.map((centre) => dot(centre, vector)))))
+  while (centers.length < Math.min(CENTERS, members.length)) {
+    const chances = members.map(({ vector, weight }) => weight * Math.max(0, 1 - Math.max(...centers.map((center) => dot(center, vector)))))
     let left = random.next() * chances.reduce((sum, chance) => sum + chance, 0)
     const drawn = chances.findIndex((chance) => (left -= chance) < 0)
-    centres.push(unit(members[drawn < 0 ? members.length - 1 : drawn]!.vector))
+    centers.push(unit(members[drawn < 0 ? members.length - 1 : drawn]!.vector))
   }
   for (let round = 0; round < ROUNDS; round++) {
-    const sums = centres.map((centre) => new Float64Array(centre.length))
+    const sums = centers.map((center) => new Float64Array(center.length))
     for (const { vector, weight } of members) {
-      const sum = sums[nearest(centres, vector)]!
+      const sum = sums[nearest(centers, vector)]!
       for (let i = 0; i < sum.length; i++) sum[i]! += weight * (vector[i] as number)
     }
-    for (const [index, sum] of sums.entries()) if (norm(sum) > 0) centres[index] = unit(sum)
+    for (const [index, sum] of sums.entries()) if (norm(sum) > 0) centers[index] = unit(sum)
   }
-  return centres.map((centre) => Float32Array.from(centre))
+  return centers.map((center) => Float32Array.from(center))
 }
 
-function nearest(centres: readonly Float64Array[], vector: ArrayLike<number>): number {
+function nearest(centers: readonly Float64Array[], vector: ArrayLike<number>): number {
   let [best, at] = [-Infinity, 0]
-  for (const [index, centre] of centres.entries()) {
-    const cosine = dot(centre, vector)
+  for (const [index, center] of centers.entries()) {
+    const cosine = dot(center, vector)
     if (cosine > best) [best, at] = [cosine, index]
   }
   return at
@@ -94,11 +94,11 @@ function topicVectors(written: readonly TaggedReply[]): Record<Anchor['side'], M
   return topics
 }
 
-/** The nearest topic that no other centre has, so that anchors can be told apart. */
+/** The nearest topic that no other center has, so that anchors can be told apart. */
 function nearestTag(vector: ArrayLike<number>, topics: ReadonlyMap<string, Float64Array>, used: ReadonlySet<string>): string {
   let [best, tag] = [-Infinity, 'untitled']
-  for (const [candidate, centre] of topics) {
-    const cosine = dot(centre, vector)
+  for (const [candidate, center] of topics) {
+    const cosine = dot(center, vector)
     if (!used.has(candidate) && cosine > best) [best, tag] = [cosine, candidate]
   }
   return tag

@@ -1,4 +1,4 @@
-// Owns the measurement of a finished detector on labelled conversations. Knows scores, labels and thresholds; how tables look is
+// Owns the measurement of a finished detector on labeled conversations. Knows scores, labels and thresholds; how tables look is
 // the command line's.
 
 import type { ErosionArtifact } from '../erosion/artifact.js'

@@ -1,4 +1,4 @@
-// Owns exchanges on their way from labelled conversations to numbers: which ones are taken, with which class mass.
+// Owns exchanges on their way from labeled conversations to numbers: which ones are taken, with which class mass.
 // Knows texts and labels; vectors come from the store.
 
 import type { RefusalReader, RefusalFlags } from '../erosion/lexicon.js'

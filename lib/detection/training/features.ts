@@ -28,7 +28,7 @@ export interface FeatureScale {
   readonly recipe: FeatureRecipe
   readonly dimensions: number
   /** Mean of all user and reply vectors. */
-  readonly centre: Float64Array
+  readonly center: Float64Array
   /** Mean of each feature, and its (floored) standard deviation over the scale of its block. */
   readonly means: Float64Array
   readonly deviations: Float64Array
@@ -46,23 +46,23 @@ function columnsOf({ userBlock }: FeatureRecipe, dimensions: number): number {
 
 /** Learns centring and scaling from training rows. */
 export function learnScale(exchanges: readonly ExchangeVectors[], recipe: FeatureRecipe, dimensions: number): FeatureScale {
-  const centre = new Float64Array(dimensions)
+  const center = new Float64Array(dimensions)
   for (const { user, reply } of exchanges) {
-    for (let i = 0; i < dimensions; i++) centre[i]! += (user[i] as number) + (reply[i] as number)
+    for (let i = 0; i < dimensions; i++) center[i]! += (user[i] as number) + (reply[i] as number)
   }
-  for (let i = 0; i < dimensions; i++) centre[i]! /= 2 * exchanges.length
+  for (let i = 0; i < dimensions; i++) center[i]! /= 2 * exchanges.length
 
   const columns = columnsOf(recipe, dimensions)
   const row = new Float64Array(columns)
   const means = new Float64Array(columns)
   const deviations = new Float64Array(columns)
   for (const exchange of exchanges) {
-    writeFeatures(exchange, recipe, centre, row)
+    writeFeatures(exchange, recipe, center, row)
     for (let i = 0; i < columns; i++) means[i]! += row[i] as number
   }
   for (let i = 0; i < columns; i++) means[i]! /= exchanges.length
   for (const exchange of exchanges) {
-    writeFeatures(exchange, recipe, centre, row)
+    writeFeatures(exchange, recipe, center, row)
     for (let i = 0; i < columns; i++) deviations[i]! += ((row[i] as number) - (means[i] as number)) ** 2
   }
   for (let i = 0; i < columns; i++) deviations[i] = Math.sqrt((deviations[i] as number) / exchanges.length)
@@ -74,7 +74,7 @@ export function learnScale(exchanges: readonly ExchangeVectors[], recipe: Featur
     for (let i = 0; i < dimensions; i++) part[i] = Math.max(part[i] as number, floor) / factor
   }
   for (const flag of [columns - 2, columns - 1]) if (deviations[flag] === 0) deviations[flag] = 1
-  return { recipe, dimensions, centre, means, deviations }
+  return { recipe, dimensions, center, means, deviations }
 }
 
 /** Scaled features of exchanges: blocks of reply, user (if any), product, and the two flags. */
@@ -84,7 +84,7 @@ export function featureRows(exchanges: readonly ExchangeVectors[], scale: Featur
   const row = new Float64Array(columns)
   const flagFactor = Math.sqrt(scale.recipe.flagFreedom)
   for (const [index, exchange] of exchanges.entries()) {
-    writeFeatures(exchange, scale.recipe, scale.centre, row)
+    writeFeatures(exchange, scale.recipe, scale.center, row)
     const at = index * columns
     for (let i = 0; i < columns; i++) {
       const standard = ((row[i] as number) - (scale.means[i] as number)) / (scale.deviations[i] as number)
@@ -96,7 +96,7 @@ export function featureRows(exchanges: readonly ExchangeVectors[], scale: Featur
 
 /** The same logit as one affine function of the raw vectors and flags. */
 export function foldHead(model: Pick<LogisticModel, 'weights' | 'intercept'>, scale: FeatureScale): HeadWeights {
-  const { recipe, dimensions, centre, means, deviations } = scale
+  const { recipe, dimensions, center, means, deviations } = scale
   const columns = means.length
   const flagFactor = Math.sqrt(recipe.flagFreedom)
   const root = Math.sqrt(dimensions)
@@ -111,7 +111,7 @@ export function foldHead(model: Pick<LogisticModel, 'weights' | 'intercept'>, sc
   const product = new Float64Array(dimensions)
   const productBlock = recipe.userBlock ? 2 * dimensions : dimensions
   for (let i = 0; i < dimensions; i++) {
-    const mean = centre[i] as number
+    const mean = center[i] as number
     const onReply = root * (slopes[i] as number)
     const onUser = recipe.userBlock ? root * (slopes[dimensions + i] as number) : 0
     const onProduct = root * root * (slopes[productBlock + i] as number)
@@ -124,13 +124,13 @@ export function foldHead(model: Pick<LogisticModel, 'weights' | 'intercept'>, sc
   return { dimensions, reply, user, product, flags: [slopes[columns - 2] as number, slopes[columns - 1] as number], intercept }
 }
 
-function writeFeatures({ user, reply, flags }: ExchangeVectors, recipe: FeatureRecipe, centre: Float64Array, row: Float64Array): void {
-  const dimensions = centre.length
+function writeFeatures({ user, reply, flags }: ExchangeVectors, recipe: FeatureRecipe, center: Float64Array, row: Float64Array): void {
+  const dimensions = center.length
   const root = Math.sqrt(dimensions)
   const productBlock = recipe.userBlock ? 2 * dimensions : dimensions
   for (let i = 0; i < dimensions; i++) {
-    const fromReply = root * ((reply[i] as number) - (centre[i] as number))
-    const fromUser = root * ((user[i] as number) - (centre[i] as number))
+    const fromReply = root * ((reply[i] as number) - (center[i] as number))
+    const fromUser = root * ((user[i] as number) - (center[i] as number))
     row[i] = fromReply
     if (recipe.userBlock) row[dimensions + i] = fromUser
     row[productBlock + i] = fromReply * fromUser

@@ -1,4 +1,4 @@
-// Owns the comparisons within groups: unsafe replies beside safe ones to the same prompt or on the same behaviour.
+// Owns the comparisons within groups: unsafe replies beside safe ones to the same prompt or on the same behavior.
 // Knows exchanges and their groups, nothing of vectors.
 
 import type { Exchange } from './exchanges.js'
@@ -8,8 +8,8 @@ import { TEMPLATE_SET } from './recipe.js'
 
 const PAIR_SEED = 19
 /** Most comparisons taken of one group and of one set: a group of a hundred replies has thousands, which say little more. */
-const MOST_OF_GROUP = 60
-const MOST_OF_SET = 4000
+const MAX_PER_GROUP = 60
+const MAX_PER_SET = 4000
 
 /**
  * Draws comparisons, set by set. The written exchanges are left out: there, a group is a topic of a handful of set phrases.
@@ -23,7 +23,7 @@ export function pairsWithinGroups(exchanges: readonly Exchange[], share: number)
   const weights: number[] = []
   for (const groups of groupsOfSets(exchanges)) {
     const pairs = [...groups.values()].flatMap(({ unsafe, safe }) => drawn(unsafe, safe, random))
-    const kept = pairs.length > MOST_OF_SET ? random.shuffled(pairs).slice(0, MOST_OF_SET) : pairs
+    const kept = pairs.length > MAX_PER_SET ? random.shuffled(pairs).slice(0, MAX_PER_SET) : pairs
     for (const [above, below] of kept) {
       higher.push(above)
       lower.push(below)
@@ -54,8 +54,8 @@ function groupsOfSets(exchanges: readonly Exchange[]): Map<string, GroupRows>[] 
 function drawn(unsafe: readonly number[], safe: readonly number[], random: Random): [above: number, below: number][] {
   const all = unsafe.length * safe.length
   const pairOf = (index: number): [number, number] => [unsafe[Math.floor(index / safe.length)]!, safe[index % safe.length]!]
-  if (all <= MOST_OF_GROUP) return Array.from({ length: all }, (_, index) => pairOf(index))
+  if (all <= MAX_PER_GROUP) return Array.from({ length: all }, (_, index) => pairOf(index))
   const indices = new Set<number>()
-  while (indices.size < MOST_OF_GROUP) indices.add(random.below(all))
+  while (indices.size < MAX_PER_GROUP) indices.add(random.below(all))
   return [...indices].map(pairOf)
 }

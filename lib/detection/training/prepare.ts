@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import type { Embedder } from '../../embedding/embedder.js'
 import type { EmbedderFingerprint, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
-import { arithmeticMark } from '../fitting/arithmetic.js'
+import { numericsFingerprint } from '../fitting/arithmetic.js'
 import { readCorpus } from '../fitting/corpus.js'
 import { embedExchanges, exchangesOf, type ClassMass, type EmbeddedExchange, type Exchange, type WrittenExchange } from './exchanges.js'
 import { SPLIT_SEED, type RecipeSet } from './recipe.js'
@@ -107,7 +107,7 @@ export async function prepareSets(
     masses,
     embedder: { model, hash: modelHash, precision },
     instructionSet,
-    arithmetic: await arithmeticMark(embedder),
+    arithmetic: await numericsFingerprint(embedder),
     dimensions: embedder.dimensions,
   }
 }

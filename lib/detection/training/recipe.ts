@@ -23,7 +23,7 @@ export function ownSet(name: string, file: string, { mass, trained }: { mass: nu
 
 /** Name of the written exchanges among the sets. */
 export const TEMPLATE_SET = 'templates'
-/** The relative score is fitted on these sets, which people or judges labelled reply by reply; on all others where they are missing. */
+/** The relative score is fitted on these sets, which people or judges labeled reply by reply; on all others where they are missing. */
 export const CURVE_SETS: readonly string[] = ['jailbreakbench', 'xstest']
 
 /** How a head is fitted. */

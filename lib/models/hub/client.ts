@@ -20,7 +20,7 @@ export interface RetryPolicy {
 }
 
 const RETRY: RetryPolicy = { attempts: 5, initialDelayMs: 500, maxDelayMs: 60_000 }
-const MOST_REDIRECTS = 5
+const MAX_REDIRECTS = 5
 const CONNECT_MS = 15_000
 const SILENCE_MS = 60_000
 
@@ -106,7 +106,7 @@ export class HubClient {
     const { endpoint, token } = this.settings
     const home = new URL(endpoint)
     let address = new URL(`${endpoint}${path}`)
-    for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
+    for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       // The token is for the hub alone: a redirect leads to storage elsewhere, whose address carries its own permission.
       const permission: Record<string, string> =
         token !== null && address.origin === home.origin ? { authorization: `Bearer ${token}` } : {}
@@ -129,7 +129,7 @@ export class HubClient {
       }
       address = next
     }
-    throw new GabionError('HUB_REFUSED', `${endpoint}${path} sends on more than ${String(MOST_REDIRECTS)} times`)
+    throw new GabionError('HUB_REFUSED', `${endpoint}${path} sends on more than ${String(MAX_REDIRECTS)} times`)
   }
 
   async #check(response: Response, address: URL): Promise<void> {

@@ -20,7 +20,7 @@ export interface Stats {
 }
 
 const KEY_ITEM = 'gabion-key'
-const LONGEST_PAUSE_MS = 5000
+const MAX_PAUSE_MS = 5000
 
 /** The service as this page sees it. */
 export class Api {
@@ -53,7 +53,7 @@ export class Api {
       onState(false)
       // An instance that was started anew numbers its events anew.
       if (tries > 0) last = ''
-      await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_PAUSE_MS, 200 * 2 ** tries)))
+      await new Promise((resolve) => setTimeout(resolve, Math.min(MAX_PAUSE_MS, 200 * 2 ** tries)))
     }
   }
 

@@ -27,8 +27,8 @@ export interface GrpcOptions {
 /** The gRPC side while it runs. */
 export interface GrpcSide {
   readonly port: number
-  /** New calls are refused, those under way end; after `patienceMs` they are cut off. */
-  stop(patienceMs: number): Promise<void>
+  /** New calls are refused, those under way end; after `drainMs` they are cut off. */
+  stop(drainMs: number): Promise<void>
 }
 
 /** Starts to listen. */
@@ -58,10 +58,10 @@ export async function startGrpc(service: Service, host: string, port: number, { 
   })
   return {
     port: bound,
-    stop: (patienceMs) =>
+    stop: (drainMs) =>
       new Promise((resolve) => {
         for (const name of ['', ...SERVICES]) health.setStatus(name, 'NOT_SERVING')
-        const cut = setTimeout(() => server.forceShutdown(), patienceMs)
+        const cut = setTimeout(() => server.forceShutdown(), drainMs)
         server.tryShutdown(() => {
           clearTimeout(cut)
           resolve()

@@ -11,7 +11,7 @@ import * as form from './schemas.js'
 const HEARTBEAT_MS = 15_000
 
 // What a slow reader may leave unread.
-const MOST_UNREAD_BYTES = 1024 * 1024
+const MAX_UNREAD_BYTES = 1024 * 1024
 
 /** Adds the routes. */
 export function addEventRoutes(app: FastifyInstance, service: Service): void {
@@ -58,7 +58,7 @@ function sendEvents(service: Service, request: FastifyRequest, reply: FastifyRep
   raw.write(': watching\n\n')
   send = ({ id, change }) => {
     raw.write(`id: ${id}\nevent: ${change.kind}\ndata: ${JSON.stringify(change)}\n\n`)
-    if (raw.writableLength > MOST_UNREAD_BYTES) raw.destroy()
+    if (raw.writableLength > MAX_UNREAD_BYTES) raw.destroy()
   }
   missed.forEach(send)
   const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS)

@@ -21,13 +21,13 @@ export class IdleConnections {
     }
   }
 
-  /** Closes idle connections, and others as they become idle, until the returned function is called; `patienceMs` ends all of them. */
-  close(patienceMs: number): () => void {
+  /** Closes idle connections, and others as they become idle, until the returned function is called; `drainMs` ends all of them. */
+  close(drainMs: number): () => void {
     const look = setInterval(() => {
       this.#server.closeIdleConnections()
       for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
     }, LOOK_MS)
-    const cut = setTimeout(() => this.#server.closeAllConnections(), patienceMs)
+    const cut = setTimeout(() => this.#server.closeAllConnections(), drainMs)
     return () => {
       clearInterval(look)
       clearTimeout(cut)

@@ -17,13 +17,13 @@ export class Script {
 }
 
 // Connecting again: at once, then less and less often.
-const LONGEST_PAUSE_MS = 2000
+const MAX_PAUSE_MS = 2000
 const CONNECT_MS = 5000
 
 type Client = ReturnType<typeof newClient>
 
 function newClient(url: string) {
-  const reconnectStrategy = (tries: number): number => Math.min(LONGEST_PAUSE_MS, 25 * 2 ** Math.min(tries, 10))
+  const reconnectStrategy = (tries: number): number => Math.min(MAX_PAUSE_MS, 25 * 2 ** Math.min(tries, 10))
   // Commands given while there is no connection are refused, not kept: their requests have deadlines and other instances.
   return createClient({ url, RESP: 2, disableOfflineQueue: true, socket: { reconnectStrategy, connectTimeout: CONNECT_MS } })
 }
