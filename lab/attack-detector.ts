@@ -17,6 +17,7 @@ import type { ErosionDetector, ErosionVerdict } from '../lib/detection/erosion/e
 import { Embedder } from '../lib/embedding/embedder.js'
 import { numberedLines } from '../lib/monitor/transcript-lines.js'
 import { Monitor } from '../lib/monitor/monitor.js'
+import { median } from '../lib/statistics/quantile.js'
 import { BENIGN, LANGUAGES, homoglyphs, leet, letterShift, zeroWidth } from './attack-changes.js'
 
 interface Exchange {
@@ -134,7 +135,6 @@ async function judge(monitor: Monitor, id: string, exchanges: readonly Exchange[
   }
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 const percent = (part: readonly boolean[]): string => `${((100 * part.filter(Boolean).length) / part.length).toFixed(0)} %`
 
 using embedder = await Embedder.load({ cache: false, onTruncated: () => undefined })

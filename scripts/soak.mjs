@@ -18,6 +18,7 @@ import { setUp } from './setup.mjs'
 import { isMain, reportFailure, root } from './setup/run.mjs'
 import { SoakLoad } from './soak/load.mjs'
 import { sample, slopeOf } from './soak/samples.mjs'
+import { median } from '../dist/internals.js'
 
 const LONG_MINUTES = 10
 const SLOPE_MB = 1
@@ -89,10 +90,6 @@ function judge(samples, load, long) {
 }
 
 const figure = ({ slope, error }) => `${slope.toFixed(2)} ± ${error.toFixed(2)}`
-
-function median(numbers) {
-  return numbers.toSorted((left, right) => left - right)[numbers.length >> 1]
-}
 
 if (isMain(import.meta.url)) {
   const string = (value) => ({ type: 'string', default: value })

@@ -1,22 +1,9 @@
 // Order statistics of measured times, and interleaving of implementations. Knows nothing of what is measured.
 
 import { setImmediate } from 'node:timers/promises'
+import { quantile } from '../../dist/internals.js'
 
-/**
- * The q-quantile (0…1) by linear interpolation between order statistics (Hyndman and Fan's type 7).
- *
- * @param {ArrayLike<number>} values
- * @param {number} q
- * @returns {number} NaN for no values
- */
-export function quantile(values, q) {
-  const sorted = Float64Array.from(values).sort()
-  if (sorted.length === 0) return Number.NaN
-  const position = (sorted.length - 1) * q
-  const below = Math.floor(position)
-  const low = sorted[below]
-  return low + (sorted[Math.min(below + 1, sorted.length - 1)] - low) * (position - below)
-}
+export { quantile }
 
 /**
  * @typedef {{ calls: number, min: number, p50: number, p90: number, p99: number, max: number }} Summary

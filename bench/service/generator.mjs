@@ -1,6 +1,7 @@
 // Sends requests at a rate, without waiting for answers (open loop), and measures each from its scheduled time, so that a slow service cannot hide its queue.
 
 import { Pool } from 'undici'
+import { quantile } from '../../dist/internals.js'
 import { freshText } from './texts.mjs'
 
 /**
@@ -36,7 +37,6 @@ export async function openLoop({ url, path, bodyOf, perSecond, seconds, random =
   await Promise.all(running)
   const elapsed = (performance.now() - begin) / 1000
   await pool.close()
-  took.sort((a, b) => a - b)
   return { accepted: took.length / elapsed, p50: quantile(took, 0.5), p99: quantile(took, 0.99), statuses }
 }
 
@@ -62,10 +62,5 @@ export async function closedLoop({ url, path, bodyOf, seconds, connections }) {
   await Promise.all(Array.from({ length: connections }, worker))
   const elapsed = (performance.now() - begin) / 1000
   await pool.close()
-  took.sort((a, b) => a - b)
   return { perSecond: took.length / elapsed, p50: quantile(took, 0.5), p99: quantile(took, 0.99) }
-}
-
-function quantile(sorted, share) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
 }

@@ -1,5 +1,6 @@
 // gRPC under load, by ghz: as many concurrent calls as connections of the HTTP test, then half of the capacity, and twice the capacity, of which the excess is refused.
 
+import { quantile } from '../../dist/internals.js'
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -38,10 +39,6 @@ export async function grpcLoad({ threads, seconds, note }) {
 
 /** Latencies in milliseconds of accepted calls, and counts by status. */
 function summary({ details, total, statusCodeDistribution }) {
-  const took = details
-    .filter(({ status }) => status === 'OK')
-    .map(({ latency }) => latency / 1e6)
-    .sort((a, b) => a - b)
-  const quantile = (share) => took[Math.min(took.length - 1, Math.floor(share * took.length))] ?? NaN
-  return { accepted: took.length / (total / 1e9), p50: quantile(0.5), p99: quantile(0.99), statuses: statusCodeDistribution }
+  const took = details.filter(({ status }) => status === 'OK').map(({ latency }) => latency / 1e6)
+  return { accepted: took.length / (total / 1e9), p50: quantile(took, 0.5), p99: quantile(took, 0.99), statuses: statusCodeDistribution }
 }

@@ -1,5 +1,6 @@
 // HTTP: throughput relative to the library, latency at half, full and twice the capacity, and memory during a long overload.
 
+import { median } from '../../dist/internals.js'
 import { closedLoop, openLoop } from './generator.mjs'
 import { libraryAlone, startService } from './server.mjs'
 
@@ -7,8 +8,6 @@ const PATH = '/v1/embeddings'
 export const CONNECTIONS = 8
 export const base64Body = (text) => JSON.stringify({ input: text, model: 'm', encoding_format: 'base64' })
 const floatBody = (text) => JSON.stringify({ input: text, model: 'm' })
-
-const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
 /** Library and service interleaved; then open-loop loads. */
 export async function httpLoad({ threads, seconds, rounds, note }) {
@@ -29,7 +28,7 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
       measured.push({ library, perSecond, p50, p99, share: perSecond / library })
       note(`round ${round}: library ${library.toFixed(0)}/s, service ${perSecond.toFixed(0)}/s`)
     }
-    const capacity = middle(measured.map(({ perSecond }) => perSecond))
+    const capacity = median(measured.map(({ perSecond }) => perSecond))
     const floats = await closed(floatBody, seconds / 2)
     const loads = {
       half: await open(capacity / 2, false),
@@ -39,9 +38,9 @@ export async function httpLoad({ threads, seconds, rounds, note }) {
     }
     return {
       rounds: measured,
-      library: middle(measured.map(({ library }) => library)),
+      library: median(measured.map(({ library }) => library)),
       capacity,
-      share: middle(measured.map(({ share }) => share)),
+      share: median(measured.map(({ share }) => share)),
       floats: floats.perSecond,
       ...loads,
     }

@@ -7,7 +7,8 @@ import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, parseCount, parseCounts, type Context, type EmbedderFlags } from './command.js'
 import { Progress } from './progress.js'
-import { formatMs, quantile } from './quantiles.js'
+import { quantile } from '../statistics/quantile.js'
+import { formatMs } from './wording.js'
 import { textsOfLength } from './sample-texts.js'
 
 interface BenchFlags extends EmbedderFlags {

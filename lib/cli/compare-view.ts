@@ -3,8 +3,7 @@
 import Table from 'cli-table3'
 import type { ComparedSide, Comparison } from '../migration/comparison.js'
 import type { Output } from './output.js'
-import { formatMs } from './quantiles.js'
-import { count, printable } from './wording.js'
+import { count, formatMs, printable } from './wording.js'
 
 /** Disagreements listed; the JSON has all. */
 const LISTED = 20

@@ -8,7 +8,7 @@ import { fromNative, nativeAddon } from '../native.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
 import { check, type Check } from './host-checks.js'
 import { checkInstallation } from './install-checks.js'
-import { formatMs } from './quantiles.js'
+import { formatMs } from './wording.js'
 
 /** Everything about gabion; stops at the first part without which the next ones cannot be. */
 export async function checkEngine(flags: EmbedderFlags): Promise<Check[]> {

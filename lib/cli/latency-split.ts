@@ -1,7 +1,7 @@
 // Owns where the time of a monitor run went. Prints nothing.
 
 import type { ExchangeTimings } from '../detection/verdict.js'
-import { quantile } from './quantiles.js'
+import { quantile } from '../statistics/quantile.js'
 
 const PARTS = ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'] as const
 /** Exchanges whose times are kept: enough for a 99 % quantile, and a bound for streams without end. */

@@ -3,10 +3,9 @@
 import type { ConversationSummary } from '../monitor/watch.js'
 import type { LatencySplit } from './latency-split.js'
 import type { Output } from './output.js'
-import { formatMs } from './quantiles.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { ExchangeTable } from './exchange-table.js'
-import { count, printable } from './wording.js'
+import { count, formatMs, printable } from './wording.js'
 
 /** Conversations without an alert are listed at the end only while there are no more than these. */
 const LISTED = 12

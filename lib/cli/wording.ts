@@ -32,3 +32,10 @@ export function wrap(text: string, width: number): string[] {
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value]
 }
+
+/** Milliseconds for people: three significant digits or so, with the unit. */
+export function formatMs(milliseconds: number): string {
+  if (Number.isNaN(milliseconds)) return '–'
+  if (milliseconds < 0.0995) return `${(milliseconds * 1000).toFixed(milliseconds < 0.00995 ? 1 : 0)} µs`
+  return `${milliseconds.toFixed(milliseconds < 9.995 ? 2 : milliseconds < 99.95 ? 1 : 0)} ms`
+}

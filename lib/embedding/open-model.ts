@@ -9,6 +9,7 @@ import { nativeAddon, type NativeModel, type NativeModelDescription } from '../n
 import { runNative } from './native-run.js'
 import { findCudaLibrary } from './cuda-library.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
+import { cosine } from '../statistics/vectors.js'
 
 /** A model that is ready to run, and what it was opened from. */
 export interface OpenedModel {
@@ -105,20 +106,6 @@ function open(
       },
     )
   })
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let dot = 0
-  let aa = 0
-  let bb = 0
-  for (let i = 0; i < a.length; i++) {
-    const x = a[i] as number
-    const y = b[i] as number
-    dot += x * y
-    aa += x * x
-    bb += y * y
-  }
-  return dot / Math.sqrt(aa * bb)
 }
 
 // A kernel that computes wrong on this processor must be an error, never a wrong vector.

@@ -2,6 +2,7 @@
 
 import { GabionError } from '../errors.js'
 import { invalidArgument } from '../options.js'
+import { cosine } from '../statistics/vectors.js'
 
 /**
  * The cosine of the angle between two vectors: 1 for the same direction, 0 for unrelated ones, -1 for opposite ones. Summed in
@@ -17,12 +18,5 @@ export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): nu
   if (a.length !== b.length) {
     throw new GabionError('INVALID_ARGUMENT', `vectors must have the same length, got ${String(a.length)} and ${String(b.length)}`)
   }
-  let [dot, ofA, ofB] = [0, 0, 0]
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i]!, b[i]!]
-    dot += x * y
-    ofA += x * x
-    ofB += y * y
-  }
-  return dot / Math.sqrt(ofA * ofB)
+  return cosine(a, b)
 }

@@ -1,7 +1,6 @@
 // The manifest and the self-test at the top of a folder that gabion ships: who made the model, its files, one known vector.
 
 import { join } from 'node:path'
-import { GabionError } from '../errors.js'
 import { configObject, readConfigIfPresent } from './config-file.js'
 import { GRAPH_FOLDER, readFileRecord, type FileRecord } from './graph-manifest.js'
 

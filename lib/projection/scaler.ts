@@ -1,6 +1,7 @@
 // Owns standardizing: means and scales of each dimension, with the conventions of sklearn.preprocessing.StandardScaler.
 // Knows no model and no file.
 
+import { median } from '../statistics/quantile.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
 
 /** Smallest scale a dimension is divided by, as a share of the median scale; see {@link flooredScales}. */
@@ -61,8 +62,6 @@ function isConstant(variance: number, mean: number, rows: number): boolean {
  */
 export function flooredScales(variance: Float64Array): Float64Array {
   const deviations = variance.map(Math.sqrt)
-  const sorted = deviations.toSorted()
-  const median = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
-  const floor = SCALE_FLOOR * median
+  const floor = SCALE_FLOOR * median(deviations)
   return deviations.map((value) => Math.max(value, floor) || 1)
 }

@@ -9,6 +9,7 @@ import { html, type Html } from './html.js'
 import { renderPage } from './page.js'
 import { color, type ColorName } from './palette.js'
 import { exchangeArticle, withoutFigures } from './exchange-article.js'
+import { median } from '../statistics/quantile.js'
 
 /** Where the page stands among others. */
 export interface PagePlace {
@@ -123,7 +124,10 @@ const PARTS = [
 ] as const satisfies readonly { name: string; key: keyof ExchangeVerdict['timings']; tone: ColorName }[]
 
 function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
-  const medians = PARTS.map(({ name, key }) => ({ name, value: median(exchanges.map(({ timings }) => timings[key])) }))
+  const medians = PARTS.map(({ name, key }) => ({
+    name,
+    value: exchanges.length === 0 ? 0 : median(exchanges.map(({ timings }) => timings[key])),
+  }))
   const chart: Chart = {
     title: 'Milliseconds an exchange',
     caption: 'Time of each exchange, summed over its two texts: encoding is blue, detecting violet, tokenizing teal, projecting brown.',
@@ -160,12 +164,6 @@ function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
       </table>
     </div>
     ${exchanges.length === 0 ? null : chartFigure(chart)}`
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
 function reading({ detector }: ReportFacts): Html {

@@ -1,5 +1,7 @@
 // The last answers, for people who look now: how many a second, and how long they took. Prometheus keeps the long view.
 
+import { quantile } from '../statistics/quantile.js'
+
 const SAMPLE_LIMIT = 4096
 const WINDOW_MS = 10_000
 
@@ -35,11 +37,9 @@ export class RecentRequests {
       took.push(this.#took[place]!)
       oldest = Math.min(oldest, at)
     }
-    took.sort((a, b) => a - b)
     // A ring that is full covers less than the window.
     const seconds = took.length === SAMPLE_LIMIT ? Math.max(1e-3, (now - oldest) / 1000) : WINDOW_MS / 1000
-    const quantile = (share: number): number | null =>
-      took.length === 0 ? null : took[Math.min(took.length - 1, Math.floor(share * took.length))]!
-    return { perSecond: took.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99) }
+    const timeAt = (share: number): number | null => (took.length === 0 ? null : quantile(took, share))
+    return { perSecond: took.length / seconds, p50Ms: timeAt(0.5), p99Ms: timeAt(0.99) }
   }
 }

@@ -1,4 +1,4 @@
-// Owns the one definition of a quantile. Knows nothing of what is measured.
+// Owns the one definition of a quantile and of a median. Knows nothing of what is measured.
 
 /**
  * The q-quantile (0…1) of values, by linear interpolation between order statistics (Hyndman and Fan's type 7, as NumPy's
@@ -12,4 +12,10 @@ export function quantile(values: ArrayLike<number>, q: number): number {
   const low = sorted[below] ?? Number.NaN
   const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN
   return low + (high - low) * (position - below)
+}
+
+/** The middle of values in order, of an even number the mean of the middle two; NaN for no values. */
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort()
+  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
 }

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { explainFailure } from '../../lib/cli/failure.js'
 import { wantsColor } from '../../lib/cli/output.js'
-import { formatMs, quantile } from '../../lib/cli/quantiles.js'
+import { formatMs } from '../../lib/cli/wording.js'
+import { quantile } from '../../lib/statistics/quantile.js'
 import { GabionError } from '../../lib/errors.js'
 
 describe('colours', () => {

@@ -1,6 +1,8 @@
 // Owns the fit of a logistic regression: row weights, a ridge penalty that may pull towards a prior, L-BFGS.
 // Knows numbers only. Everything is in double precision and in a fixed order, so equal input gives equal bits.
 
+import { dot } from '../../statistics/vectors.js'
+
 /** Rows of features, row-major. */
 export interface FeatureRows {
   readonly rows: number
@@ -183,12 +185,6 @@ function descent(gradient: Float64Array, steps: readonly { moved: Float64Array; 
     add(direction, moved, (alphas[index] as number) - scale * dot(turned, direction))
   }
   return direction
-}
-
-function dot(left: Float64Array, right: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number)
-  return sum
 }
 
 function add(to: Float64Array, values: Float64Array, factor: number): void {

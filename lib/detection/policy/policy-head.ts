@@ -2,6 +2,7 @@
 // same vectors. Knows vectors and numbers; no file and no conversation.
 
 import type { RefusalFlags } from '../erosion/lexicon.js'
+import { dot } from '../../statistics/vectors.js'
 import { fitLogistic, type Weights } from '../fitting/logistic.js'
 
 /** An exchange as vectors. */
@@ -166,10 +167,4 @@ function toWeights(head: PolicyHead): Weights {
     head.flags[1] / FLAG_SCALE,
   )
   return { weights, intercept: head.intercept }
-}
-
-function dot(left: ArrayLike<number>, right: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number)
-  return sum
 }

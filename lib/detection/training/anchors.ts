@@ -3,6 +3,7 @@
 
 import type { Anchor } from '../erosion/artifact.js'
 import type { EmbeddedExchange, WrittenKind } from './exchanges.js'
+import { dot, norm } from '../../statistics/vectors.js'
 import { Random } from '../../statistics/random.js'
 
 /** Centres of each side. */
@@ -107,14 +108,4 @@ function nearestTag(vector: ArrayLike<number>, topics: ReadonlyMap<string, Float
 function unit(vector: ArrayLike<number>): Float64Array {
   const length = norm(vector)
   return Float64Array.from(vector, (value) => value / length)
-}
-
-function norm(vector: ArrayLike<number>): number {
-  return Math.sqrt(dot(vector, vector))
-}
-
-function dot(left: ArrayLike<number>, right: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number)
-  return sum
 }

@@ -5,6 +5,7 @@ import type { EmbedderFingerprint, ThresholdSet } from '../erosion/artifact.js'
 import { EROSION_START, nextLevel, type BenignScale, type ErosionState } from '../erosion/level.js'
 import { AGGREGATES, thresholdFor, type Aggregate } from '../erosion/thresholds.js'
 import { GabionError } from '../../errors.js'
+import { median as medianOf } from '../../statistics/quantile.js'
 
 /** The logits of a conversation's exchanges, in order. */
 export interface ConversationLogits {
@@ -38,7 +39,7 @@ export function byConversation(
 export function benignScale(logits: ArrayLike<number>): BenignScale {
   const sorted = Float64Array.from(logits).sort()
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number
-  const median = sorted.length % 2 === 1 ? at(0.5) : ((sorted[sorted.length / 2 - 1] as number) + at(0.5)) / 2
+  const median = medianOf(sorted)
   const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length
   const deviation = Math.sqrt(sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sorted.length)
   if (!(deviation > 0)) throw new GabionError('INVALID_ARGUMENT', 'the benign exchanges all score alike: no scale can be taken from them')

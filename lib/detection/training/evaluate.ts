@@ -17,6 +17,7 @@ import {
   type RocPoint,
 } from '../../statistics/ranking.js'
 import { bootstrapInterval } from '../../statistics/groups.js'
+import { median } from '../../statistics/quantile.js'
 import { logitsAtRunTime } from './train-head.js'
 
 /** How well one kind of item is told apart. NaN where a class is missing. */
@@ -174,7 +175,7 @@ function leadTimeOf(conversations: readonly { firstUnsafe: number | null; firstA
     before: share((lead) => lead > 0),
     at: share((lead) => lead === 0),
     after: share((lead) => lead < 0),
-    median: leads[leads.length >> 1] ?? NaN,
+    median: median(leads),
     leads,
   }
 }

@@ -3,6 +3,7 @@
 
 import type { HeadWeights } from '../erosion/head.js'
 import type { RefusalFlags } from '../erosion/lexicon.js'
+import { median } from '../../statistics/quantile.js'
 import type { FeatureRows, LogisticModel } from '../fitting/logistic.js'
 
 /** An exchange as the trainer sees it. */
@@ -137,10 +138,4 @@ function writeFeatures({ user, reply, flags }: ExchangeVectors, recipe: FeatureR
   }
   row[row.length - 2] = flags.opening ? 1 : 0
   row[row.length - 1] = flags.anywhere ? 1 : 0
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.slice().sort()
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
 }
