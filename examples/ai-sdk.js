@@ -30,7 +30,7 @@ const model = wrapLanguageModel({
   model: chatModel,
   middleware: gabionMiddleware({
     monitor: await Monitor.load({ embedder }),
-    onAlert: 'hold', // a reply that raises an alert is replaced
+    onAlert: 'block', // a reply that raises an alert is replaced
     onVerdict: ({ conversation, exchange, level }) => console.log(`${conversation}, exchange ${exchange}: ${level}`),
   }),
 })

@@ -3,8 +3,8 @@
 
 use super::Random;
 
-/// Ranges of Unicode, each a script or a kind of character that the normalizer or the splitting treats in its own way.
-const RANGES: [(u32, u32); 64] = [
+/// Stretches of Unicode, each a script or a kind of character that the normalizer or the splitting treats in its own way.
+const STRETCHES: [(u32, u32); 64] = [
     (0x00, 0x1F),
     (0x20, 0x7E),
     (0x20, 0x7E),
@@ -128,8 +128,8 @@ impl RandomTexts {
             7 => self.marks(),
             8 => self.any().into(),
             _ => {
-                let range = *self.random.pick(&RANGES);
-                (0..=self.random.below(8)).map(|_| self.from(range)).collect()
+                let stretch = *self.random.pick(&STRETCHES);
+                (0..=self.random.below(8)).map(|_| self.from(stretch)).collect()
             }
         }
     }
@@ -138,15 +138,15 @@ impl RandomTexts {
     fn marks(&mut self) -> String {
         let mut text = String::from(self.character());
         for _ in 0..=self.random.below(5) {
-            let ranges = [
+            let stretches = [
                 (0x300, 0x36F),
                 (0x1DC0, 0x1DFF),
                 (0x302A, 0x302F),
                 (0x1D165, 0x1D172),
                 (0x5B0, 0x5C7),
             ];
-            let range = *self.random.pick(&ranges);
-            text.push(self.from(range));
+            let stretch = *self.random.pick(&stretches);
+            text.push(self.from(stretch));
             if self.random.below(6) == 0 {
                 text.push(self.character());
             }
@@ -186,10 +186,10 @@ impl RandomTexts {
         characters.into_iter().collect()
     }
 
-    /// A character of one of the ranges.
+    /// A character of one of the stretches.
     fn character(&mut self) -> char {
-        let range = *self.random.pick(&RANGES);
-        self.from(range)
+        let stretch = *self.random.pick(&STRETCHES);
+        self.from(stretch)
     }
 
     /// Any character at all.
