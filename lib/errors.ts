@@ -63,6 +63,8 @@ export const ERROR_CODES = {
   UNAVAILABLE: { exitCode: 1 },
   /** The service behind the proxy could not be reached or broke its answer off. */
   UPSTREAM_FAILED: { exitCode: 1 },
+  /** The words of an answer behind the proxy could not be read, or not all of them, so that they were not judged. */
+  REPLY_UNREADABLE: { exitCode: 1 },
   /** A conversation was ended by the proxy's policy after an alert. */
   CONVERSATION_ENDED: { exitCode: 1 },
   /** A fault of gabion itself. */

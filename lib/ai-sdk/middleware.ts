@@ -8,7 +8,7 @@ import type {
   LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
 } from '@ai-sdk/provider'
-import { identityOf, judgeReply, type ChatIdentity, type ChatKeeper, type ChatMessage } from '../monitor/chat.js'
+import { identityOf, judgeReply, type ChatExchange, type ChatIdentity, type ChatKeeper, type ChatMessage } from '../monitor/chat.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import type { Conversation } from '../monitor/conversation.js'
 import type { Monitor } from '../monitor/monitor.js'
@@ -190,7 +190,7 @@ class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<Excha
     return Promise.resolve(this.#kept.get(id)?.exchanges ?? [])
   }
 
-  async judge(id: string, exchange: { user: string; assistant: string }, exchangeId: string): Promise<ExchangeVerdict<Verdict>> {
+  async judge(id: string, { user, assistant, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
     const kept = this.#kept.get(id) ?? {
       conversation: this.#monitor.begin(id),
       exchanges: [],
@@ -199,7 +199,7 @@ class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<Excha
     this.#kept.set(id, kept)
     const known = kept.verdicts.get(exchangeId)
     if (known !== undefined) return known
-    const verdict = await kept.conversation.addExchange(exchange)
+    const verdict = await kept.conversation.addExchange({ user, assistant })
     kept.exchanges.push(exchangeId)
     kept.verdicts.set(exchangeId, verdict)
     return verdict

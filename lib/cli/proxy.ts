@@ -12,10 +12,11 @@ interface ProxyFlags extends ServerFlags {
   apiKeys?: string
   onAlert: Policy
   failClosed?: boolean
-  heldWords: string
+  replacementMessage: string
+  comments: boolean
 }
 
-const HELD_WORDS = 'This reply was held back by a safety check.'
+const REPLACEMENT_MESSAGE = 'This reply was blocked by a safety check.'
 
 /** The command `proxy`. */
 export function proxyCommand(): Command {
@@ -23,22 +24,23 @@ export function proxyCommand(): Command {
     .summary('watch a chat service from in front of it')
     .description(
       "Stands in front of a service with OpenAI's chat form and watches each conversation, streamed or not; the dashboard and events are under " +
-        '/gabion/. A conversation is told by its beginning, or by the header X-Gabion-Conversation.',
+        "/gabion/. A conversation is identified by its beginning and the caller's credentials, or by the header X-Gabion-Conversation.",
     )
     .requiredOption('-u, --upstream <url>', 'the service behind, such as http://127.0.0.1:8000')
     .option('--host <address>', 'address to listen on; one that others can reach needs API keys for /gabion/', '127.0.0.1')
     .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
     .option('--api-keys <file>', 'API keys of /gabion/, one a line (also: environment GABION_API_KEYS)')
     .addOption(
-      new Option('--on-alert <policy>', 'observe: only tell; hold: hold the reply back; end: and end the conversation')
+      new Option('--on-alert <policy>', 'observe: only report; block: block the reply; end: and end the conversation')
         .choices(POLICIES)
         .default('observe'),
     )
-    .option('--fail-closed', 'with hold and end: also hold back replies that could not be judged')
-    .option('--held-words <text>', 'said in the place of a reply that is held back', HELD_WORDS)
+    .option('--fail-closed', 'with block and end: also block replies that could not be read or judged')
+    .option('--replacement-message <text>', 'sent in the place of a reply that is blocked', REPLACEMENT_MESSAGE)
+    .option('--no-comments', 'leave streams as they are, without a comment that reports the verdict')
   return finishCommand<ProxyFlags>(
     addServerOptions(command),
-    ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert hold'],
+    ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert block'],
     run,
   )
 }
@@ -46,6 +48,7 @@ export function proxyCommand(): Command {
 async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
   const [{ serve }, { Upstream }] = await Promise.all([import('../server/serve.js'), import('../server/proxy/upstream.js')])
   const upstream = new Upstream(flags.upstream)
+  const { replacementMessage, comments } = flags
   const keys = await openKeys(flags)
   await runUntilInterrupted(context, flags, async (parts) => {
     const running = await serve({
@@ -55,7 +58,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
       host: flags.host,
       port: flags.port,
       grpcPort: null,
-      proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, heldWords: flags.heldWords } },
+      proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, replacementMessage, comments } },
     })
     const { url, port } = running
     const { output } = context

@@ -1,9 +1,9 @@
-// Owns how a chat that is sent whole with every request becomes exchanges: which of them are new, and to which conversation they belong.
+// Owns how a chat that is sent whole with every request becomes exchanges: which are new, and to which conversation they belong.
 // Knows neither HTTP nor a provider's messages.
 
+import type { Hash } from 'node:crypto'
 import { nodeCrypto } from '../lazy.js'
 import type { Exchange } from './judge.js'
-import { ExchangeAssembler } from './exchanges.js'
 
 /** A message with its text; `system`, `tool` and other roles are context and not judged. */
 export interface ChatMessage {
@@ -17,12 +17,20 @@ export interface ChatIdentity {
   readonly explicit: boolean
 }
 
+/** An exchange of a chat with the ids of its place in it. */
+export interface ChatExchange extends Exchange {
+  /** Stands for the exchange and all before it. */
+  readonly id: string
+  /** Stands for the user's message and all exchanges before it, whatever the reply. */
+  readonly promptId: string
+}
+
 /** Where judged exchanges are kept. */
 export interface ChatKeeper<Verdict> {
   /** Ids of the exchanges that were judged, in their order; none for a conversation that has not begun. */
   exchangeIdsOf(conversation: string): Promise<readonly string[]>
   /** Judges the next exchange; one whose id is known gets the verdict it got. */
-  judge(conversation: string, exchange: Exchange, exchangeId: string): Promise<Verdict>
+  judge(conversation: string, exchange: ChatExchange): Promise<Verdict>
 }
 
 /** A reply's verdict and the conversation that it was judged in. */
@@ -31,15 +39,44 @@ export interface JudgedReply<Verdict> {
   readonly verdict: Verdict
 }
 
-/** The exchanges of a chat; replies without words, such as calls of tools, end none. */
-export function exchangesOf(messages: readonly ChatMessage[]): Exchange[] {
-  const assembler = new ExchangeAssembler()
-  return messages.flatMap(({ role, text }) => {
-    if (role === 'assistant' && text.trim() === '') return []
-    const known = role === 'user' || role === 'assistant' ? role : 'context'
-    const exchange = assembler.push({ role: known, text, turn: null })
-    return exchange === null ? [] : [{ user: exchange.user, assistant: exchange.assistant }]
-  })
+/** A chat's exchanges, and the prompt ids of all its user messages, also of those without a reply. */
+export interface ReadChat {
+  readonly exchanges: readonly ChatExchange[]
+  readonly promptIds: readonly string[]
+}
+
+/**
+ * Puts the messages of a chat together to exchanges; replies without words, such as calls of tools, end none. Where several user
+ * messages stand before a reply, each of them has a prompt id of its own, for the exchange that would have ended there.
+ */
+export function readChat({ conversation }: ChatIdentity, messages: readonly ChatMessage[]): ReadChat {
+  const exchanges: ChatExchange[] = []
+  const promptIds: string[] = []
+  let last = ''
+  let user: string[] = []
+  let prompt = promptHash(conversation, last)
+  const promptId = (): string => prompt.copy().digest('hex').slice(0, 32)
+  for (const { role, text } of messages) {
+    if (role === 'user') {
+      prompt.update(user.length === 0 ? text : `\n${text}`)
+      user.push(text)
+      promptIds.push(promptId())
+    } else if (role === 'assistant' && text.trim() !== '') {
+      if (user.length === 0) promptIds.push(promptId())
+      const exchange = { user: user.join('\n'), assistant: text }
+      last = hashOf(JSON.stringify([last, exchange.user, exchange.assistant])).slice(0, 32)
+      exchanges.push({ ...exchange, id: last, promptId: promptId() })
+      user = []
+      prompt = promptHash(conversation, last)
+    }
+  }
+  return { exchanges, promptIds }
+}
+
+function promptHash(conversation: string, last: string): Hash {
+  return nodeCrypto()
+    .createHash('sha256')
+    .update(`${JSON.stringify([conversation, last])}\n`)
 }
 
 /** The conversation that a chat without a name is: the same for every request that begins with the same words, for the same caller. */
@@ -47,17 +84,6 @@ export function identityOf(messages: readonly ChatMessage[], caller: string): Ch
   const first = messages.findIndex(({ role }) => role === 'user')
   const beginning = JSON.stringify([caller, ...messages.slice(0, first + 1).map(({ role, text }) => [role, text])])
   return { conversation: `chat-${hashOf(beginning).slice(0, 24)}`, explicit: false }
-}
-
-/** The conversation in which a chat with this history goes on; null while it has none. */
-export async function conversationOf<Verdict>(
-  keeper: ChatKeeper<Verdict>,
-  identity: ChatIdentity,
-  history: readonly ChatMessage[],
-): Promise<string | null> {
-  if (identity.explicit) return identity.conversation
-  const chain = chainOf(exchangesOf(history))
-  return chain.length === 0 ? null : (await placeOf(keeper, identity, chain)).conversation
 }
 
 /** Judges a reply, after those earlier ones that are not known yet; null for a reply without words. */
@@ -68,11 +94,10 @@ export async function judgeReply<Verdict>(
   reply: string,
 ): Promise<JudgedReply<Verdict> | null> {
   if (reply.trim() === '') return null
-  const exchanges = exchangesOf([...history, { role: 'assistant', text: reply }])
-  const chain = chainOf(exchanges)
-  const { conversation, from } = await placeOf(keeper, identity, chain)
+  const { exchanges } = readChat(identity, [...history, { role: 'assistant', text: reply }])
+  const { conversation, from } = await findPlace(keeper, identity, exchanges)
   let verdict: Verdict | undefined
-  for (let index = from; index < exchanges.length; index++) verdict = await keeper.judge(conversation, exchanges[index]!, chain[index]!)
+  for (const exchange of exchanges.slice(from)) verdict = await keeper.judge(conversation, exchange)
   return verdict === undefined ? null : { conversation, verdict }
 }
 
@@ -80,27 +105,21 @@ export async function judgeReply<Verdict>(
  * The conversation of a chain of exchanges and the first of them to judge there. A chat whose history was changed, or whose reply was
  * asked for again, goes its own way from there under a name of its own, unless it has been named: then only its last exchange is new.
  */
-async function placeOf<Verdict>(
+async function findPlace<Verdict>(
   keeper: ChatKeeper<Verdict>,
   { conversation: base, explicit }: ChatIdentity,
-  chain: readonly string[],
+  chain: readonly ChatExchange[],
 ): Promise<{ conversation: string; from: number }> {
   let conversation = base
   for (;;) {
     const known = await keeper.exchangeIdsOf(conversation)
-    const first = chain.findIndex((id) => !known.includes(id))
+    const first = chain.findIndex(({ id }) => !known.includes(id))
     if (first === -1) return { conversation, from: chain.length - 1 }
-    if (known.length === 0 || known.at(-1) === chain[first - 1]) return { conversation, from: known.length === 0 ? 0 : first }
-    const branch = `${base}~${chain[first]!.slice(0, 8)}`
+    if (known.length === 0 || known.at(-1) === chain[first - 1]?.id) return { conversation, from: known.length === 0 ? 0 : first }
+    const branch = `${base}~${chain[first]!.id.slice(0, 8)}`
     if (explicit || branch === conversation) return { conversation, from: chain.length - 1 }
     conversation = branch
   }
-}
-
-/** An id for every exchange, which stands for all exchanges before it too. */
-function chainOf(exchanges: readonly Exchange[]): string[] {
-  let last = ''
-  return exchanges.map(({ user, assistant }) => (last = hashOf(JSON.stringify([last, user, assistant])).slice(0, 32)))
 }
 
 function hashOf(text: string): string {

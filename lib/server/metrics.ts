@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
 import type { CacheStats } from '../embedding/vector-cache.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
+import type { GabionErrorCode } from '../errors.js'
 import { RecentRequests } from './recent-requests.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -30,6 +31,8 @@ export class Metrics {
   readonly #tokens: Counter
   readonly #exchanges: Counter<'level'>
   readonly #alerts: Counter
+  readonly #unjudged: Counter<'code'>
+  readonly #blocked: Counter
   /** Exchanges judged and alerts raised since the start. */
   exchanges = 0
   alerts = 0
@@ -64,6 +67,13 @@ export class Metrics {
     this.#tokens = new Counter({ name: 'gabion_tokens_total', help: 'Tokens of embedded texts', registers })
     this.#exchanges = new Counter({ name: 'gabion_exchanges_total', help: 'Exchanges judged', labelNames: ['level'], registers })
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
+    this.#unjudged = new Counter({
+      name: 'gabion_proxy_unjudged_total',
+      help: 'Answers to chats that could not be judged, or not whole, by error code',
+      labelNames: ['code'],
+      registers,
+    })
+    this.#blocked = new Counter({ name: 'gabion_proxy_blocked_total', help: 'Answers to chats that were blocked', registers })
     const read = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name,
@@ -108,6 +118,12 @@ export class Metrics {
     }
     this.#stagesOf(timings)
     this.#stages.detect.observe(timings.detectMs / 1000)
+  }
+
+  /** An answer to a chat went through the proxy. */
+  proxied(failure: GabionErrorCode | null, blocked: boolean): void {
+    if (failure !== null) this.#unjudged.labels(failure).inc()
+    if (blocked) this.#blocked.inc()
   }
 
   #stagesOf({ tokenizeMs, queueMs, encodeMs, projectMs }: Omit<EmbedTimings, 'totalMs'>): void {

@@ -31,6 +31,7 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE },
   DISPOSED: { http: 503, grpc: Grpc.UNAVAILABLE },
   UPSTREAM_FAILED: { http: 502, grpc: Grpc.UNAVAILABLE },
+  REPLY_UNREADABLE: { http: 502, grpc: Grpc.UNAVAILABLE },
   MODEL_NOT_FOUND: OWN_FAULT,
   MODEL_INVALID: OWN_FAULT,
   MODEL_UNSUPPORTED: OWN_FAULT,

@@ -19,7 +19,7 @@ import { gabionEmbedding, gabionMiddleware, type GabionMiddlewareOptions } from 
 import { Monitor, parseTranscript, type ExchangeVerdict } from '../../lib/index.js'
 import { testEmbedder } from './service-under-test.js'
 
-const HELD = 'Held back.'
+const REPLACEMENT = 'Blocked.'
 const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
 const EXCHANGES = eroding!.exchanges
 const usage = {
@@ -56,7 +56,7 @@ async function wrapped(
   const monitor = await Monitor.load({ embedder: await testEmbedder() })
   const options = {
     monitor: monitor as unknown as Monitor,
-    replacementMessage: HELD,
+    replacementMessage: REPLACEMENT,
     onVerdict: (verdict: ExchangeVerdict) => void verdicts.push(verdict),
   }
   return { model: wrapLanguageModel({ model: parrot(), middleware: gabionMiddleware({ ...options, ...more }) }), verdicts }
@@ -112,7 +112,7 @@ describe('gabion/ai-sdk', () => {
     assert.ok(verdicts.every(({ conversation }) => conversation === 'named'))
   })
 
-  it('holds back the reply that raises the alert, whole and streamed', async () => {
+  it('blocks the reply that raises the alert, whole and streamed', async () => {
     for (const streamed of [false, true]) {
       const { model, verdicts } = await wrapped({ onAlert: 'block' })
       const finishes: string[] = []
@@ -121,7 +121,7 @@ describe('gabion/ai-sdk', () => {
         finishes.push(await result.finishReason)
         return await result.text
       })
-      assert.equal(said.at(-1), HELD)
+      assert.equal(said.at(-1), REPLACEMENT)
       assert.deepEqual([finishes.at(-1), finishes.at(-2)], ['content-filter', 'stop'])
       assert.deepEqual([verdicts.at(-1)?.alert, verdicts.length], [true, said.length])
     }

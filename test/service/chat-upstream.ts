@@ -3,7 +3,22 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { brotliCompressSync, deflateSync, gunzipSync, gzipSync } from 'node:zlib'
 import { atEnd } from './ending.js'
+
+/** How a request has to be answered, in its body's field `x`: for what a friendly service never does. */
+export interface AnswerSpec {
+  readonly reply?: string
+  /** The choices of a whole answer. */
+  readonly choices?: readonly object[]
+  /** The whole body, or what is written one after the other. */
+  readonly raw?: string | readonly string[]
+  /** Deltas of a stream. */
+  readonly deltas?: readonly object[]
+  readonly type?: string
+  readonly encoding?: 'broken' | 'gzip' | 'deflate' | 'br' | 'gzip, br' | 'unknown'
+  readonly status?: number
+}
 
 /** A service that answers each request with the next of its replies. */
 export class ChatUpstream {
@@ -27,7 +42,8 @@ export class ChatUpstream {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
-        const body = Buffer.concat(chunks).toString()
+        const bytes = Buffer.concat(chunks)
+        const body = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString()
         upstream.requests.push({ path: request.url ?? '', headers: request.headers, body })
         const json = (value: unknown): void => {
           response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
@@ -37,21 +53,40 @@ export class ChatUpstream {
           return
         }
         if (request.url !== '/v1/chat/completions') return void response.writeHead(404).end('{"error":{"message":"no such path"}}')
-        const { messages, stream } = JSON.parse(body) as { messages: { role: string }[]; stream?: boolean }
-        const words = reply(messages.filter(({ role }) => role === 'user').length)
+        const { messages, stream, x } = JSON.parse(body) as { messages?: { role: string }[]; stream?: boolean; x?: AnswerSpec }
+        const words = x?.reply ?? reply((messages ?? []).filter(({ role }) => role === 'user').length)
         const about = { id: 'chatcmpl-1', created: 1, model: 'parrot' }
-        if (stream !== true) {
-          const message = { role: 'assistant', content: words }
-          json({ ...about, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] })
+        const ordinary = stream === true ? 'text/event-stream' : 'application/json'
+        response.writeHead(x?.status ?? 200, {
+          'content-type': x?.type ?? ordinary,
+          etag: '"one"',
+          ...(x?.encoding !== undefined && { 'content-encoding': x.encoding === 'broken' ? 'gzip' : x.encoding }),
+        })
+        const send = (parts: readonly string[]): void => {
+          if (x?.encoding === undefined) for (const part of parts) response.write(part)
+          else response.write(encode(Buffer.from(parts.join('')), x.encoding))
+          response.end()
+        }
+        if (x?.raw !== undefined) {
+          send([x.raw].flat())
           return
         }
-        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        if (stream !== true) {
+          const choices = x?.choices ?? [{ index: 0, message: { role: 'assistant', content: words }, finish_reason: 'stop' }]
+          send([JSON.stringify({ ...about, object: 'chat.completion', choices })])
+          return
+        }
         const event = (delta: object, finish: string | null): string =>
           `data: ${JSON.stringify({ ...about, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`
+        if (x?.deltas !== undefined || x?.encoding !== undefined) {
+          const deltas = x.deltas ?? [{ content: words }]
+          send([...deltas.map((delta) => event(delta, null)), event({}, 'stop'), 'data: [DONE]\n\n'])
+          return
+        }
         const whole = `${(words.match(/./gsu) ?? []).map((letter) => event({ content: letter }, null)).join('')}${event({}, 'stop')}data: [DONE]\n\n`
         // Cut without regard to lines and letters.
-        const bytes = Buffer.from(whole)
-        for (let at = 0; at < bytes.length; at += 701) response.write(bytes.subarray(at, at + 701))
+        const events = Buffer.from(whole)
+        for (let at = 0; at < events.length; at += 701) response.write(events.subarray(at, at + 701))
         response.end()
       })
     })
@@ -63,5 +98,22 @@ export class ChatUpstream {
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')
+  }
+}
+
+function encode(bytes: Buffer, encoding: NonNullable<AnswerSpec['encoding']>): Buffer {
+  switch (encoding) {
+    case 'gzip':
+      return gzipSync(bytes)
+    case 'deflate':
+      return deflateSync(bytes)
+    case 'br':
+      return brotliCompressSync(bytes)
+    case 'gzip, br':
+      return brotliCompressSync(gzipSync(bytes))
+    case 'broken':
+      return bytes
+    case 'unknown':
+      return Buffer.from(bytes.map((byte) => byte ^ 0x55))
   }
 }

@@ -100,7 +100,7 @@ describe('The target of a proxied request', () => {
   const proxies: { base: string; running: RunningService }[] = []
   before(async () => {
     ;[upstream, other] = [await listen(), await listen()]
-    const policy = { policy: 'observe' as const, failClosed: false, heldWords: '' }
+    const policy = { policy: 'observe' as const, failClosed: false, replacementMessage: '', comments: true }
     for (const base of ['', '/v1', '/api/v1', '/deep/er']) {
       const to = new Upstream(`http://127.0.0.1:${upstream.port}${base}`)
       proxies.push({ base: base.replace(/\/v1$/, ''), running: await startService({ grpcPort: null, proxy: { upstream: to, policy } }) })
@@ -175,7 +175,7 @@ describe('The target of a proxied request', () => {
   })
 
   it('below /gabion/ is gabion’s own, and its key never goes on', async () => {
-    const policy = { policy: 'observe' as const, failClosed: false, heldWords: '' }
+    const policy = { policy: 'observe' as const, failClosed: false, replacementMessage: '', comments: true }
     const to = new Upstream(`http://127.0.0.1:${upstream.port}`)
     const running = await startService({ grpcPort: null, keyList: [KEY], proxy: { upstream: to, policy } })
     upstream.requests.length = 0

@@ -1,10 +1,11 @@
-// The proxy between the official client and a chat service: nobody changes, and conversations are watched, held back or ended.
+// The proxy between the official client and a chat service: nobody changes, and conversations are watched, blocked or ended.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import OpenAI from 'openai'
-import { Monitor, parseTranscript } from '../../lib/index.js'
+import { GabionError, Monitor, parseTranscript } from '../../lib/index.js'
+import { MemoryStore } from '../../lib/server/conversations/memory-store.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { Policy } from '../../lib/server/proxy/chat-watch.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
@@ -14,7 +15,7 @@ import { get, KEY, startService, testEmbedder } from './service-under-test.js'
 
 type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam
 
-const HELD = 'Held back.'
+const REPLACEMENT = 'Blocked.'
 const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
 const EXCHANGES = eroding!.exchanges
 
@@ -37,7 +38,7 @@ describe('gabion proxy', () => {
   })
 
   async function proxy(policy: Policy, more: object = {}): Promise<{ running: RunningService; client: OpenAI }> {
-    const options = { policy, failClosed: false, heldWords: HELD }
+    const options = { policy, failClosed: false, replacementMessage: REPLACEMENT, comments: true }
     const running = await startService({
       grpcPort: null,
       proxy: { upstream: new Upstream(`${upstream.url}/v1`), policy: options },
@@ -107,7 +108,9 @@ describe('gabion proxy', () => {
     for await (const { words, finish } of play(client, true, { 'x-gabion-conversation': 'named' })) {
       assert.deepEqual([words, finish], [EXCHANGES[exchange++]?.assistant, 'stop'])
     }
-    const { body } = await get<{ history: ExchangeVerdict[] }>(`${running.url}/gabion/v1/conversations/named`)
+    const [named] = await conversations(running)
+    assert.match(named!.conversation, /^named@[0-9a-f]{16}$/)
+    const { body } = await get<{ history: ExchangeVerdict[] }>(`${running.url}/gabion/v1/conversations/${named!.conversation}`)
     assert.equal(body.history.findIndex(({ alert }) => alert) + 1, alertExchange)
     const raw = await fetch(`${running.url}/v1/chat/completions`, {
       method: 'POST',
@@ -121,12 +124,12 @@ describe('gabion proxy', () => {
   })
 
   for (const stream of [false, true]) {
-    it(`holds back a reply that raises an alert, ${stream ? 'streamed' : 'whole'}`, async () => {
-      const { client } = await proxy('hold')
+    it(`blocks a reply that raises an alert, ${stream ? 'streamed' : 'whole'}`, async () => {
+      const { client } = await proxy('block')
       let exchange = 0
       for await (const { words, finish } of play(client, stream)) {
         if (++exchange === alertExchange) {
-          assert.deepEqual([words, finish], [HELD, 'content_filter'])
+          assert.deepEqual([words, finish], [REPLACEMENT, 'content_filter'])
           break
         }
         assert.deepEqual([words, finish], [EXCHANGES[exchange - 1]?.assistant, 'stop'])
@@ -179,23 +182,29 @@ describe('gabion proxy', () => {
   })
 
   it('costs nobody an answer when judging fails, unless told to', async () => {
-    const tiny = { limits: { textLength: 3 } }
-    const open = await proxy('hold', tiny)
+    class BrokenStore extends MemoryStore {
+      override load(): Promise<never> {
+        return Promise.reject(new GabionError('UNAVAILABLE', 'the store is away'))
+      }
+    }
     const ask = { model: 'parrot', messages: [{ role: 'user' as const, content: 'Hello' }] }
-    const { data, response } = await open.client.chat.completions.create(ask).withResponse()
-    assert.deepEqual([data.choices[0]?.message.content, response.headers.get('x-gabion-error')], [EXCHANGES[0]?.assistant, 'TOO_LARGE'])
-    const closed = await startService({
-      grpcPort: null,
-      ...tiny,
-      proxy: { upstream: new Upstream(upstream.url), policy: { policy: 'hold', failClosed: true, heldWords: HELD } },
-    })
-    started.push(closed)
-    const strict = new OpenAI({ baseURL: `${closed.url}/v1`, apiKey: 'k', maxRetries: 0 })
-    assert.equal((await strict.chat.completions.create(ask)).choices[0]?.message.content, HELD)
+    for (const failClosed of [false, true]) {
+      const store = new BrokenStore({ maxBytes: 1, ttlMs: 1 })
+      const policy = { policy: 'block' as const, failClosed, replacementMessage: REPLACEMENT, comments: true }
+      const running = await startService({ grpcPort: null, store, proxy: { upstream: new Upstream(upstream.url), policy } })
+      started.push(running)
+      const client = new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'k', maxRetries: 0 })
+      const { data, response } = await client.chat.completions.create(ask).withResponse()
+      const expected = failClosed ? REPLACEMENT : EXCHANGES[0]?.assistant
+      assert.deepEqual([data.choices[0]?.message.content, response.headers.get('x-gabion-error')], [expected, 'UNAVAILABLE'])
+      const metrics = await (await fetch(`${running.url}/gabion/metrics`)).text()
+      assert.match(metrics, /^gabion_proxy_unjudged_total\{code="UNAVAILABLE"\} 1$/m)
+      assert.match(metrics, new RegExp(`^gabion_proxy_blocked_total ${failClosed ? 1 : 0}$`, 'm'))
+    }
   })
 
   it('says when the service behind is away', async () => {
-    const options = { policy: 'observe' as const, failClosed: false, heldWords: HELD }
+    const options = { policy: 'observe' as const, failClosed: false, replacementMessage: REPLACEMENT, comments: true }
     const running = await startService({ grpcPort: null, proxy: { upstream: new Upstream('http://127.0.0.1:1'), policy: options } })
     started.push(running)
     const { status, body } = await get(`${running.url}/v1/models`)

@@ -15,6 +15,8 @@ export interface ExchangeRequest extends Exchange {
   readonly exchangeId: string | null
   /** Which exchange this is, from 1; null takes whatever is next. */
   readonly exchange: number | null
+  /** Its texts are not all of what was said; its verdict says that they were cut. */
+  readonly cut?: boolean
 }
 
 // Instances that write one conversation at once compete; each round one of them wins.
@@ -33,7 +35,7 @@ export async function judgeAndStore(
   signal: AbortSignal,
 ): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
   const started = performance.now()
-  const { conversation: id, exchangeId } = request
+  const { conversation: id, exchangeId, cut = false } = request
   let embedding: ReturnType<typeof embedExchange> | undefined
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)
@@ -43,7 +45,9 @@ export async function judgeAndStore(
     const before = stored === null ? { exchanges: 0, state: detector.start() } : readSavedConversation(stored.record.saved, detector)
     const identity = { conversation: id, exchange: before.exchanges + 1, exchangeId, started }
     embedding ??= embedExchange(embedder, detector, request, signal)
-    const judged = await judgeExchange(detector, before.state, await embedding, identity, signal)
+    const embedded = await embedding
+    const exchange = { ...embedded, truncated: embedded.truncated || cut }
+    const judged = await judgeExchange(detector, before.state, exchange, identity, signal)
     const verdict = toExchangeVerdict(judged.verdict)
     const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, identity.exchange, judged.state), verdict)
     if (await store.save(id, record, stored?.revision ?? null)) return { verdict, repeated: false }

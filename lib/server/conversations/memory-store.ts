@@ -16,12 +16,16 @@ export interface MemoryStoreOptions {
 // The record's own objects and its slot in the map, rounded up.
 const RECORD_BYTES = 1024
 
+// Some 30 MB of ids; each alert is one.
+const MAX_ALERTS = 100_000
+
 /** Conversations of one process. Records are kept as they are: their makers never change them in place. */
 export class MemoryStore implements ConversationStore {
   readonly kind = 'memory'
   readonly #records: LRUCache<string, StoredRecord>
   // Most of a record's parts were in the record before: each is measured once.
   readonly #sizes = new WeakMap<object, number>()
+  readonly #alerts: LRUCache<string, string>
   readonly #listeners: ((change: ConversationChange) => void)[] = []
 
   constructor({ maxBytes, ttlMs }: MemoryStoreOptions) {
@@ -30,6 +34,16 @@ export class MemoryStore implements ConversationStore {
       ttl: ttlMs,
       sizeCalculation: ({ record }, id) => RECORD_BYTES + 2 * id.length + this.#sizeOf(record),
     })
+    this.#alerts = new LRUCache({ max: MAX_ALERTS, ttl: ttlMs })
+  }
+
+  saveAlert(promptId: string, conversation: string): Promise<void> {
+    this.#alerts.set(promptId, conversation)
+    return Promise.resolve()
+  }
+
+  findAlerts(promptIds: readonly string[]): Promise<string[]> {
+    return Promise.resolve([...new Set(promptIds.flatMap((id) => this.#alerts.get(id) ?? []))])
   }
 
   load(id: string): Promise<StoredRecord | null> {
@@ -67,6 +81,7 @@ export class MemoryStore implements ConversationStore {
 
   close(): Promise<void> {
     this.#records.clear()
+    this.#alerts.clear()
     return Promise.resolve()
   }
 

@@ -18,6 +18,9 @@ export interface RedisStoreOptions {
   readonly logger: Logger
 }
 
+// Keys of one command: a history may have any number of messages, and Redis answers one command at a time.
+const MAX_KEYS = 1000
+
 /** Conversations of many instances. */
 export class RedisStore implements ConversationStore {
   readonly kind = 'redis'
@@ -54,6 +57,19 @@ export class RedisStore implements ConversationStore {
     return (
       (await this.#redis.run(SAVE_RECORD, [this.#keys.conversation(id), this.#keys.recent], this.saveArguments(id, record, revision))) === 1
     )
+  }
+
+  async saveAlert(promptId: string, conversation: string): Promise<void> {
+    await this.#redis.command('SET', this.#keys.alert(promptId), conversation, 'PX', String(this.#ttlMs))
+  }
+
+  async findAlerts(promptIds: readonly string[]): Promise<string[]> {
+    const found: (string | null)[] = []
+    for (let at = 0; at < promptIds.length; at += MAX_KEYS) {
+      const keys = promptIds.slice(at, at + MAX_KEYS).map((id) => this.#keys.alert(id))
+      found.push(...((await this.#redis.command('MGET', ...keys)) as (string | null)[]))
+    }
+    return [...new Set(found.filter((conversation) => conversation !== null))]
   }
 
   /** The arguments of a script that saves; see {@link SAVE_RECORD}. */

@@ -24,6 +24,10 @@ export interface ConversationStore {
    * revision (null: not there). False when it is not; then nothing was written.
    */
   save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean>
+  /** Keeps for as long as a conversation that an alert was raised in it, behind the user's message that has this id. */
+  saveAlert(promptId: string, conversation: string): Promise<void>
+  /** The conversations in which an alert was raised behind one of these messages. */
+  findAlerts(promptIds: readonly string[]): Promise<string[]>
   /** False if there was none. */
   delete(id: string): Promise<boolean>
   /** The most recently used first. */

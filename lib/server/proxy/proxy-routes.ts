@@ -1,18 +1,31 @@
 // The routes of the proxy: chat completions are watched, everything else is passed through as it is.
 
-import type { Readable } from 'node:stream'
-import { PassThrough } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
 import { contextOf } from '../http/request-life.js'
 import type { Service } from '../service.js'
-import { ChatWatch, type PolicyOptions, type ReplyOutcome } from './chat-watch.js'
-import { heldAnswer, heldStream } from './held-reply.js'
-import { messagesOf, replyOf, StreamedReply } from './messages.js'
-import { endToEnd, type Incoming, type Upstream } from './upstream.js'
+import { ChatWatch, type Outcome, type PolicyOptions } from './chat-watch.js'
+import { canDecode, decodeBody, decodeStream } from './content-coding.js'
+import { EventSplitter } from './event-splitter.js'
+import { messagesOf, parseJson, readAnswer, StreamedAnswer, UNREADABLE, type ReadAnswer } from './messages.js'
+import { replacementAnswer, replacementStream, type AnswerFacts } from './replacement.js'
+import { endToEnd, type Answer, type Incoming, type Upstream } from './upstream.js'
 
 /** Where gabion's own routes are in front of another service. */
 export const OWN_PREFIX = '/gabion'
+
+// A few bytes of a coding can become any number: an answer that becomes more than this is not read.
+const MAX_DECODED_BYTES = 256 * 1024 * 1024
+
+/** The route of a chat that is watched. */
+interface Watched {
+  readonly reply: FastifyReply
+  readonly answer: Answer
+  readonly watch: ChatWatch
+  /** What the client asked for, for an answer that has to be made here. */
+  readonly asked: { readonly stream: boolean; readonly facts: AnswerFacts }
+}
 
 /** Adds the routes, in a scope of their own: bodies are taken as bytes and passed on as they came. */
 export function addProxyRoutes(app: FastifyInstance, service: Service, upstream: Upstream, options: PolicyOptions): void {
@@ -38,69 +51,131 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
   async function watched(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const context = contextOf(request)
     const sent = incoming(request)
-    const history = messagesOf(parsed(sent.body))
-    if (history === null) return passThrough(reply, await upstream.send(sent, context.signal))
-    const id = request.headers['x-gabion-conversation']
-    const who = { id: typeof id === 'string' && id !== '' ? id : undefined, caller: request.headers.authorization ?? '' }
-    const watch = new ChatWatch(service, options, history, who, context)
+    const bytes = sent.body === null ? null : await decodeBody(sent.body, sent.headers['content-encoding'], service.limits.bodyBytes)
+    const body = bytes === null ? undefined : parseJson(bytes.toString())
+    const watch = new ChatWatch(service, options, messagesOf(body), sent.headers, context)
     await watch.refuseIfEnded()
-    const answer = await upstream.send(sent, context.signal)
-    if (answer.statusCode !== 200) return passThrough(reply, answer)
-    const type = String(answer.headers['content-type'] ?? '')
-    if (type.startsWith('text/event-stream')) return streamed(reply, answer, watch)
-    return await whole(reply, answer, watch)
+    // What is encoded could not be judged while it is streamed without decoding and encoding it again.
+    const answer = await upstream.send({ ...sent, headers: { ...sent.headers, 'accept-encoding': 'identity' } }, context.signal)
+    if (answer.statusCode < 200 || answer.statusCode > 299) return passThrough(reply, answer)
+    const { stream, model } = (body ?? {}) as Record<string, unknown>
+    const asked = { stream: stream === true, facts: { model: typeof model === 'string' ? model : undefined } }
+    return await answered({ reply, answer, watch, asked })
   }
 
-  async function whole(reply: FastifyReply, answer: Awaited<ReturnType<Upstream['send']>>, watch: ChatWatch): Promise<FastifyReply> {
-    const bytes = Buffer.from(await answer.body.arrayBuffer())
-    const body = parsed(bytes)
-    const outcome = await watch.judge(replyOf(body))
-    reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(factsOf(outcome))
-    if (!outcome.hold) return reply.send(bytes)
-    return reply.type('application/json').send(Buffer.from(JSON.stringify(heldAnswer(body ?? {}, options.heldWords))))
+  async function answered(chat: Watched): Promise<FastifyReply> {
+    const { reply, answer, watch, asked } = chat
+    const kind = kindOf(answer)
+    if (kind === 'events' && options.policy === 'observe') return observed(chat)
+    if (kind === null) {
+      const outcome = await watch.judge(UNREADABLE)
+      if (!outcome.blocked) return passThrough(reply, answer, factsOf(outcome))
+      answer.body.on('error', () => undefined).destroy()
+      return block(chat, outcome, asked.facts, undefined)
+    }
+    const raw = await bytesOf(answer)
+    const bytes = await decodeBody(raw, answer.headers['content-encoding'], MAX_DECODED_BYTES)
+    const body = kind === 'json' && bytes !== null ? parseJson(bytes.toString()) : undefined
+    const read = bytes === null ? UNREADABLE : kind === 'json' ? readAnswer(body) : readStream(bytes)
+    const outcome = await watch.judge(read)
+    if (outcome.blocked) return block(chat, outcome, { id: read.facts.id, model: read.facts.model ?? asked.facts.model }, body)
+    return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(factsOf(outcome)).send(raw)
   }
 
-  function streamed(reply: FastifyReply, answer: Awaited<ReturnType<Upstream['send']>>, watch: ChatWatch): FastifyReply {
-    const out = new PassThrough()
-    const passing =
-      options.policy === 'observe' ? passWords(answer.body, out, watch) : holdWords(answer.body, out, watch, options.heldWords)
-    passing.then(
-      () => out.end(),
-      (error: unknown) => out.destroy(error as Error),
-    )
-    return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).header('x-accel-buffering', 'no').send(out)
+  function block({ reply, answer, asked }: Watched, outcome: Outcome, facts: AnswerFacts, body: unknown): FastifyReply {
+    const headers = withoutBodyFacts(answer)
+    const { replacementMessage } = options
+    reply.code(200).headers(headers).headers(factsOf(outcome))
+    if (asked.stream) {
+      const comment = options.comments ? commentOf(outcome) : ''
+      return reply
+        .header('content-type', 'text/event-stream; charset=utf-8')
+        .header('x-accel-buffering', 'no')
+        .send(Buffer.from(comment + replacementStream(facts, replacementMessage)))
+    }
+    return reply
+      .header('content-type', 'application/json; charset=utf-8')
+      .send(Buffer.from(JSON.stringify(replacementAnswer(body, facts, replacementMessage))))
+  }
+
+  function observed({ reply, answer, watch }: Watched): FastifyReply {
+    const decoded = decodeStream(answer.body, answer.headers['content-encoding'])
+    const judge = async (read: ReadAnswer): Promise<string> => {
+      const comment = commentOf(await watch.judge(read))
+      return options.comments ? comment : ''
+    }
+    const headers = endToEnd(answer.headers)
+    if (decoded !== answer.body) delete headers['content-encoding']
+    return reply
+      .code(answer.statusCode)
+      .headers(headers)
+      .header('x-accel-buffering', 'no')
+      .send(Readable.from(withVerdict(decoded as AsyncIterable<Buffer>, judge), { objectMode: false }))
   }
 }
 
-/** Words go on as they come; the verdict follows the last of them as a comment, before the stream's end is told. */
-async function passWords(body: Readable, out: PassThrough, watch: ChatWatch): Promise<void> {
-  const reply = new StreamedReply()
-  let kept = Buffer.alloc(0)
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    reply.push(chunk)
-    kept = Buffer.concat([kept, chunk])
-    const end = kept.indexOf('data: [DONE]')
-    // What could be the beginning of the end is kept until more is known.
-    const safe = end === -1 ? Math.max(0, kept.length - 'data: [DONE]'.length) : end
-    if (safe > 0) out.write(kept.subarray(0, safe))
-    kept = kept.subarray(safe)
+/**
+ * A stream of events as it comes, with what `judge` says of its words at an event boundary: before the event that ends it, else
+ * behind the last whole event. Without that, it is the stream byte for byte.
+ */
+export async function* withVerdict(body: AsyncIterable<Buffer>, judge: (read: ReadAnswer) => Promise<string>): AsyncGenerator<Buffer> {
+  const splitter = new EventSplitter()
+  const words = new StreamedAnswer()
+  // Before the first event there may be a byte order mark, which has to stay in front.
+  const at = { firstEvent: true, end: false }
+  const verdict = async (): Promise<Buffer[]> => {
+    at.end = true
+    const comment = await judge(words.read())
+    return at.firstEvent || comment === '' ? [] : [Buffer.from(comment)]
   }
-  const outcome = await watch.judge(reply.reply)
-  out.write(commentOf(outcome))
-  out.write(kept)
+  for await (const chunk of body) {
+    for (const event of splitter.push(chunk)) {
+      if (!at.end && words.push(event)) yield* await verdict()
+      yield event
+      at.firstEvent = false
+    }
+  }
+  const { rest, whole } = splitter.finish()
+  if (at.end) {
+    if (rest.length > 0) yield rest
+    return
+  }
+  const isLast = rest.length > 0 && words.push(rest)
+  const goesFirst = whole && !isLast
+  if (goesFirst) {
+    yield rest
+    at.firstEvent = false
+  }
+  yield* await verdict()
+  if (rest.length > 0 && !goesFirst) yield rest
 }
 
-/** Nothing goes on before the verdict is there. */
-async function holdWords(body: Readable, out: PassThrough, watch: ChatWatch, words: string): Promise<void> {
-  const reply = new StreamedReply()
-  const chunks: Buffer[] = []
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    reply.push(chunk)
-    chunks.push(chunk)
+function readStream(bytes: Buffer): ReadAnswer {
+  const splitter = new EventSplitter()
+  const words = new StreamedAnswer()
+  for (const event of splitter.push(bytes)) if (words.push(event)) return words.read()
+  words.push(splitter.finish().rest)
+  return words.read()
+}
+
+/** In which form an answer is, by its headers; null for one that cannot be read. */
+function kindOf({ headers }: Answer): 'json' | 'events' | null {
+  if (!canDecode(headers['content-encoding'])) return null
+  const type = String(headers['content-type'] ?? '')
+    .split(';')[0]!
+    .trim()
+    .toLowerCase()
+  if (type === 'text/event-stream') return 'events'
+  return /[/+]json$/.test(type) ? 'json' : null
+}
+
+/** @throws GabionError `UPSTREAM_FAILED` when the upstream broke it off */
+async function bytesOf({ body }: Answer): Promise<Buffer> {
+  try {
+    return Buffer.from(await body.arrayBuffer())
+  } catch (cause) {
+    throw new GabionError('UPSTREAM_FAILED', `the upstream broke its answer off: ${(cause as Error).message}`, { cause })
   }
-  const outcome = await watch.judge(reply.reply)
-  out.write(commentOf(outcome))
-  out.write(outcome.hold ? heldStream(reply.about, words) : Buffer.concat(chunks))
 }
 
 /** Requests below gabion's own prefix carry its key, so that none of them may reach the upstream. */
@@ -111,37 +186,47 @@ function refuseOwnPath({ method, params }: FastifyRequest): void {
   }
 }
 
-function passThrough(reply: FastifyReply, answer: Awaited<ReturnType<Upstream['send']>>): FastifyReply {
-  return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).send(answer.body)
+function passThrough(reply: FastifyReply, answer: Answer, facts: Record<string, string> = {}): FastifyReply {
+  return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(facts).send(answer.body)
 }
 
-function incoming({ method, url, headers, body }: FastifyRequest): Incoming {
-  return { method, url, headers, body: Buffer.isBuffer(body) && body.length > 0 ? body : null }
+function incoming({ method, raw, headers, body }: FastifyRequest): Incoming {
+  return { method, url: raw.url ?? '', headers, body: Buffer.isBuffer(body) && body.length > 0 ? body : null }
 }
 
-function parsed(bytes: Buffer | null): unknown {
-  try {
-    return bytes === null ? null : (JSON.parse(bytes.toString()) as unknown)
-  } catch {
-    return null
-  }
+/** The headers of an answer without those that speak of the bytes of its body. */
+function withoutBodyFacts({ headers }: Answer): Record<string, string | string[]> {
+  const about = new Set([
+    'content-encoding',
+    'content-type',
+    'etag',
+    'content-md5',
+    'digest',
+    'content-digest',
+    'repr-digest',
+    'accept-ranges',
+  ])
+  return Object.fromEntries(Object.entries(endToEnd(headers)).filter(([name]) => !about.has(name)))
 }
 
 /** What the verdict says, in names that fit a header. */
-function factsOf({ judged, failure, hold }: ReplyOutcome): Record<string, string> {
-  if (judged === null) return failure === null ? {} : { 'x-gabion-error': failure }
-  const { conversation, exchange, level, alert, likelihood } = judged
+function factsOf({ judged, failure, blocked }: Outcome): Record<string, string> {
+  const marks = { ...(failure !== null && { 'x-gabion-error': failure }), ...(blocked && { 'x-gabion-blocked': 'true' }) }
+  if (judged === null) return marks
+  const { conversation, exchange, level, alert, likelihood, truncated } = judged
   return {
     'x-gabion-conversation': encodeURIComponent(conversation),
     'x-gabion-exchange': String(exchange),
     'x-gabion-level': level,
     'x-gabion-alert': String(alert),
     'x-gabion-likelihood': likelihood.toFixed(6),
-    ...(hold && { 'x-gabion-held': 'true' }),
+    ...(truncated && { 'x-gabion-truncated': 'true' }),
+    ...marks,
   }
 }
 
-/** A comment of the stream: every client of server-sent events passes over it. */
-function commentOf(outcome: ReplyOutcome): string {
-  return `: gabion ${JSON.stringify(factsOf(outcome))}\n\n`
+/** A comment of the stream: every client of server-sent events passes over it. Empty where there is nothing to say. */
+function commentOf(outcome: Outcome): string {
+  const facts = factsOf(outcome)
+  return Object.keys(facts).length === 0 ? '' : `: gabion ${JSON.stringify(facts)}\n\n`
 }

@@ -17,6 +17,11 @@ export class Keys {
     return `${this.#prefix}:conversation:`
   }
 
+  /** The conversation in which an alert was raised behind a user's message. */
+  alert(promptId: string): string {
+    return `${this.#prefix}:alert:${promptId}`
+  }
+
   /** Sorted set of conversations by the time of their last exchange. */
   get recent(): string {
     return `${this.#prefix}:recent`
