@@ -22,7 +22,7 @@ async function cloudEmbed(texts) {
 // Texts that both have embedded: 500 or more, like those you search. Here they are made from a few words.
 const what = ['parcel', 'refund', 'invoice', 'password', 'card', 'appointment', 'subscription', 'bicycle', 'train ticket', 'garden shed']
 const how = ['is late', 'has been lost', 'needs a change', 'was cancelled', 'arrived today', 'is too expensive', 'looks wrong', 'is blocked']
-const who = ['My', "My neighbour's", 'Our', 'The old', 'Your second', 'This', "The children's", 'Another']
+const who = ['My', "My neighbor's", 'Our', 'The old', 'Your second', 'This', "The children's", 'Another']
 const texts = who.flatMap((a) => what.flatMap((b) => how.map((c) => `${a} ${b} ${c}.`)))
 
 const adapter = LinearAdapter.fit(await embedder.embedBatch(texts), await cloudEmbed(texts), { target: 'the cloud' })

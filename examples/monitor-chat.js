@@ -1,6 +1,6 @@
 // Watches a chat as it happens: each exchange is judged when the reply is there, and the application decides what an alert means.
 //
-// usage: node examples/monitor-chat.js [transcript]     default: the shop assistant who is talked out of its rules
+// usage: node examples/monitor-chat.js [transcript]     default: the shop assistant that is talked out of its rules
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

@@ -19,7 +19,7 @@ export interface GabionMiddlewareOptions<Verdict extends DetectorVerdict = Detec
   /** Judges the exchanges. */
   monitor: Monitor<unknown, Verdict>
   /**
-   * Which conversation a call belongs to. Default: `providerOptions.gabion.conversation` of the call if there is one, else told by
+   * Which conversation a call belongs to. Default: `providerOptions.gabion.conversation` of the call if there is one, else derived from
    * the chat's beginning.
    */
   conversation?: (call: LanguageModelV3CallOptions) => string | undefined
@@ -78,9 +78,9 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
       const reply = result.content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('')
       const verdict = await judge(params, reply)
       if (verdict === null) return result
-      const told = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
-      if (policy !== 'block' || !verdict.alert) return told
-      return { ...told, content: [{ type: 'text', text: words }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
+      const reported = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
+      if (policy !== 'block' || !verdict.alert) return reported
+      return { ...reported, content: [{ type: 'text', text: words }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
     },
     async wrapStream({ doStream, params }) {
       const { stream, ...rest } = await doStream()

@@ -40,7 +40,7 @@ export interface ClassicOptions {
 
 /**
  * Makes a classic detector for the vectors of an embedder. Without options: the `demo` preset on the bundled plane, with
- * its second axis as safe ground; `deployment` takes the direction of {@link DEPLOYMENT_SAFE_TEXT}.
+ * its second axis as safe ground; `deployment` takes the direction of a plain refusal.
  *
  * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
  *   model (fit one with `gabion pca fit` on the bundled `safe-sentences.txt`)

@@ -7,7 +7,7 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox'
 /** How worried a detector is after an exchange, from the least. */
 export const LEVELS = ['calm', 'elevated', 'alert'] as const
 
-/** One of {@link LEVELS}. */
+/** How worried a detector is after an exchange: `calm`, `elevated` or `alert`. */
 export type Level = (typeof LEVELS)[number]
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]

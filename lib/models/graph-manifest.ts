@@ -21,7 +21,7 @@ export type GraphPrecision = (typeof GRAPH_PRECISIONS)[number]
 /** The kinds of device that graphs are written for; any of them runs on a CPU, at another speed. */
 export const GRAPH_TARGETS = ['cpu', 'cuda'] as const
 
-/** See {@link GRAPH_TARGETS}. */
+/** The kind of device that a graph is written for; any of them runs on a CPU, at another speed. */
 export type GraphTarget = (typeof GRAPH_TARGETS)[number]
 
 /** A file and what it must be. */

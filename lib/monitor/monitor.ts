@@ -34,7 +34,7 @@ export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict
    * {@link Monitor.dispose}.
    */
   embedder?: MonitorEmbedder
-  /** A name, or a detector of your own. Default {@link DEFAULT_DETECTOR}, or `classic` if there are settings for it. */
+  /** A name, or a detector of your own. Default `erosion`, or `classic` if there are settings for it. */
   detector?: DetectorName | Detector<State, Verdict>
   /** Settings of the detector named `classic`. */
   classic?: ClassicOptions

@@ -20,7 +20,7 @@ export interface ServeOptions {
   embedder?: Embedder
   /** Judges the exchanges. Default: `Monitor.load({ embedder })`. */
   monitor?: Monitor
-  /** Gives points instead of vectors to those who ask for them. */
+  /** Returns projected vectors to requests that ask for them. */
   projection?: Projection
   /** Default `127.0.0.1`. An address that other machines can reach needs `apiKeys`. */
   host?: string

@@ -109,7 +109,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     })
   }
 
-  /** Letters that only look like Latin ones are read as those; see {@link withPlainLetters}. */
+  /** Letters that only look like Latin ones are read as those; see `withPlainLetters`. */
   normalize(text: string): string {
     return withPlainLetters(text)
   }
