@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util'
 import { nameOf } from '../lib/cli/detector-sets.js'
-import { readArtifact } from '../lib/detection/erosion/artifact.js'
+import { readArtifact } from '../lib/detection/erosion/artifact-file.js'
 import { RefusalReader } from '../lib/detection/erosion/lexicon.js'
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { evaluate, embedExchanges, exchangesOf, readCorpus, VectorStore } from '../lib/detection/training/index.js'

@@ -1,7 +1,7 @@
 // Owns `gabion detector evaluate`: a detector measured on labeled conversations.
 
 import { Command } from 'commander'
-import { readArtifact } from '../detection/erosion/artifact.js'
+import { readArtifact } from '../detection/erosion/artifact-file.js'
 import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, readSets } from './detector-sets.js'

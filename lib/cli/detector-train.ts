@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Command, Option } from 'commander'
-import { readArtifact, writeArtifact } from '../detection/erosion/artifact.js'
+import { readArtifact, writeArtifact } from '../detection/erosion/artifact-file.js'
 import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import type { Variant } from '../detection/training/recipe.js'
 import type { Embedder } from '../embedding/embedder.js'

@@ -3,8 +3,6 @@
 
 import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
-import { writeWhole } from '../../files/pending-file.js'
-import { readJson } from '../../json/json-file.js'
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
@@ -101,26 +99,13 @@ export function artifactFingerprint(artifact: ErosionArtifact): string {
   return nodeCrypto().createHash('sha256').update(formatArtifact(artifact)).digest('hex')
 }
 
-/**
- * Writes the file whole or not at all.
- *
- * @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full
- */
-export async function writeArtifact(file: string, artifact: ErosionArtifact): Promise<void> {
-  await writeWhole(file, formatArtifact(artifact))
-}
-
-/** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
-export async function readArtifact(file: string): Promise<ErosionArtifact> {
-  return artifactOf(await readJson(file, 'detector'))
-}
-
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
 export function parseArtifact(text: string, source: string): ErosionArtifact {
   return artifactOf(JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a detector' }))
 }
 
-function artifactOf(root: JsonObject): ErosionArtifact {
+/** Reads the parts out of a file's JSON. */
+export function artifactOf(root: JsonObject): ErosionArtifact {
   root.checkFormat(FORMAT, VERSION)
   const head = root.object('head')
   const dimensions = head.integer('dimensions', 1)

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { checkOptions, checkString } from '../../options.js'
-import { readArtifact } from './artifact.js'
+import { readArtifact } from './artifact-file.js'
 import { ErosionDetector, type ErosionDetectorOptions } from './erosion.js'
 import { packagePath } from '../../package-folder.js'
 

@@ -1,0 +1,15 @@
+// Owns an erosion detector on disk: read and written whole. Its form is artifact.ts's.
+
+import { writeWhole } from '../../files/pending-file.js'
+import { readJson } from '../../json/json-file.js'
+import { artifactOf, formatArtifact, type ErosionArtifact } from './artifact.js'
+
+/** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
+export async function readArtifact(file: string): Promise<ErosionArtifact> {
+  return artifactOf(await readJson(file, 'detector'))
+}
+
+/** @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full */
+export async function writeArtifact(file: string, artifact: ErosionArtifact): Promise<void> {
+  await writeWhole(file, formatArtifact(artifact))
+}
