@@ -11,7 +11,6 @@ export function toCsv(verdict: ExchangeVerdict): string {
 }
 
 function csvCell(value: unknown): string {
-  const text =
-    value === null || value === undefined ? '' : Array.isArray(value) ? value.join('; ') : String(value as string | number | boolean)
+  const text = value === null || value === undefined ? '' : Array.isArray(value) ? value.join('; ') : String(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

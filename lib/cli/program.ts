@@ -21,7 +21,7 @@ import { packagePath } from '../package-folder.js'
 
 const EXAMPLES = `
 Examples:
-  gabion monitor conversation.json         watch a conversation, turn by turn
+  gabion monitor conversation.json         watch a conversation, exchange by exchange
   gabion embed "How do I reset my password?"
   gabion doctor                            what runs here, what to do if not
 

@@ -27,7 +27,7 @@ export function addServerOptions(command: Command): Command {
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'keep conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
     .option('--redis-prefix <name>', 'what the names of all keys there begin with', 'gabion')
-    .option('--ttl-hours <n>', 'forget a conversation so long after its last turn', parseCount, 24)
+    .option('--ttl-hours <n>', 'forget a conversation so long after its last exchange', parseCount, 24)
     .addOption(
       new Option('--log-level <level>', 'least level of the log on stderr (JSON lines, never with texts)')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])

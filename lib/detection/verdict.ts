@@ -2,7 +2,7 @@
 // the JSON and CSV of the command line, and the copy that leaves out what a detector says beyond it. A test compares gabion.proto with it.
 // Knows no detector. Imports nothing of Node, since what judges also runs in a browser.
 
-import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import { Type, type Static, type TObject, type TSchema } from '@sinclair/typebox'
 
 /** How worried a detector is after an exchange, from the least. */
 export const LEVELS = ['calm', 'elevated', 'alert'] as const
@@ -77,11 +77,8 @@ export const exchangeVerdictSchema = Type.Object(
   { $id: 'ExchangeVerdict', description: 'The verdict on one exchange of a conversation' },
 )
 
-const detectorVerdictSchema = Type.Object(detectorFields)
-const factsSchema = Type.Object({ ...identityFields, ...circumstanceFields })
-
 /** What every detector says about one exchange. Every number depends on this exchange and earlier ones only. */
-export type DetectorVerdict = DeepReadonly<Static<typeof detectorVerdictSchema>>
+export type DetectorVerdict = DeepReadonly<Static<TObject<typeof detectorFields>>>
 
 /** What role drift says about an exchange. */
 export type RoleFinding = DeepReadonly<Static<typeof roleFindingSchema>>
@@ -93,7 +90,8 @@ export type ExchangeTimings = DeepReadonly<Static<typeof timingsSchema>>
  * The verdict on one exchange of a conversation: what the detector says, with all that it says beyond {@link DetectorVerdict}, and
  * which exchange it is about.
  */
-export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & DeepReadonly<Static<typeof factsSchema>>
+export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict &
+  DeepReadonly<Static<TObject<typeof identityFields & typeof circumstanceFields>>>
 
 /** A copy with the schema's fields in the schema's order, and no others. */
 export function toExchangeVerdict(verdict: ExchangeVerdict): ExchangeVerdict {

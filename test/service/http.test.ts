@@ -133,7 +133,7 @@ describe('HTTP', () => {
       ['/v1/conversations/%00/exchanges', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
       ['/v1/conversations/%E0/exchanges', { user: 'a', assistant: 'b' }, 400, 'INVALID_ARGUMENT'],
       ['/nowhere', {}, 404, 'NOT_FOUND'],
-      ['/health', {}, 405, 'NOT_FOUND'],
+      ['/health', {}, 404, 'NOT_FOUND'],
     ]
     for (const [path, body, status, code] of wrong) {
       const answer = await post(`${url}${path}`, body)

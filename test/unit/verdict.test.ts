@@ -49,8 +49,10 @@ describe('the verdict', () => {
   })
 
   test('is a row with a column for each of the schema’s values', () => {
-    const row = (verdict: ExchangeVerdict): Record<string, unknown> =>
-      Object.fromEntries(verdictRow(verdict).map((value, index) => [VERDICT_COLUMNS[index], value]))
+    const row = (verdict: ExchangeVerdict): Record<string, unknown> => {
+      const values = verdictRow(verdict)
+      return Object.fromEntries(VERDICT_COLUMNS.map((column, index): [string, unknown] => [column, values[index]]))
+    }
     assert.deepEqual(VERDICT_COLUMNS.slice(0, 5), ['conversation', 'exchange', 'exchangeId', 'alert', 'level'])
     assert.equal(new Set(VERDICT_COLUMNS).size, VERDICT_COLUMNS.length)
     assert.equal(row(GUARDED)['role.distance'], 0.4)

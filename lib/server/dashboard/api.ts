@@ -1,10 +1,11 @@
 // Asks the service: with the key where it wants one, and the stream of events that comes back by itself.
 
-import type { ConversationBrief, ExchangeVerdict } from '../conversations/record.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
+import type { ConversationStatus } from '../conversations/record.js'
 import type { ConversationChange } from '../conversations/store.js'
 
 /** A conversation with its last exchanges. */
-export type ConversationView = ConversationBrief & { readonly history: readonly ExchangeVerdict[] }
+export type ConversationView = ConversationStatus & { readonly history: readonly ExchangeVerdict[] }
 
 /** What `/v1/stats` says. */
 export interface Stats {

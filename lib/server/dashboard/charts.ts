@@ -5,7 +5,7 @@ import { GridComponent, LegendComponent } from 'echarts/components'
 import { init, use, type EChartsType } from 'echarts/core'
 import { SVGRenderer } from 'echarts/renderers'
 import { color, type ColorName } from '../../report/palette.js'
-import type { ExchangeVerdict } from '../conversations/record.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 
 use([LineChart, GridComponent, LegendComponent, SVGRenderer])
 

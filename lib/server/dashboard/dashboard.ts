@@ -1,12 +1,13 @@
 // The page: what the service says, put into its places. Everything that comes from outside is set as text, never as markup.
 
-import type { ConversationBrief, ExchangeVerdict } from '../conversations/record.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
+import type { ConversationStatus } from '../conversations/record.js'
 import type { ConversationChange } from '../conversations/store.js'
 import { Api, type ConversationView, type Stats } from './api.js'
 import { LoadChart, ExchangeChart } from './charts.js'
 
 const STATS_EVERY_MS = 2000
-const MOST_ALERTS = 50
+const MAX_ALERTS = 50
 const MAX_EXCHANGES = 256
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the page's own elements are known
@@ -22,7 +23,7 @@ function make<K extends keyof HTMLElementTagNameMap>(tag: K, text: string, class
 }
 
 const api = new Api(askForKey)
-const briefs = new Map<string, ConversationBrief>()
+const statuses = new Map<string, ConversationStatus>()
 let chosen: string | null = null
 let history: ExchangeVerdict[] = []
 const exchangeChart = new ExchangeChart(element('exchange-chart'))
@@ -48,7 +49,7 @@ function showList(): void {
   const list = element('list')
   const focused =
     document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined
-  const latest = [...briefs.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+  const latest = [...statuses.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
   list.replaceChildren(
     ...latest.map(({ conversation, level, likelihood, exchanges }) => {
       const button = make('button', '')
@@ -62,7 +63,7 @@ function showList(): void {
       return item
     }),
   )
-  element('no-conversations').hidden = briefs.size > 0
+  element('no-conversations').hidden = statuses.size > 0
   if (focused !== undefined) buttonOf(focused)?.focus()
 }
 
@@ -107,22 +108,22 @@ function showAlert({ conversation, exchange, reasons, likelihood }: ExchangeVerd
 function addAlert(text: string): void {
   const list = element('alert-list')
   list.prepend(make('li', text))
-  while (list.childElementCount > MOST_ALERTS) list.lastElementChild?.remove()
+  while (list.childElementCount > MAX_ALERTS) list.lastElementChild?.remove()
   element('no-alerts').hidden = true
 }
 
 function onChange(change: ConversationChange): void {
   if (change.kind === 'deleted') {
-    briefs.delete(change.conversation)
+    statuses.delete(change.conversation)
     if (change.conversation === chosen) {
       history = []
       showConversation()
     }
   } else {
-    briefs.set(change.conversation, change.brief)
-    if (change.exchange.alert) showAlert(change.exchange)
-    if (change.conversation === chosen && change.exchange.exchange > (history.at(-1)?.exchange ?? 0)) {
-      history = [...history, change.exchange].slice(-MAX_EXCHANGES)
+    statuses.set(change.conversation, change.status)
+    if (change.verdict.alert) showAlert(change.verdict)
+    if (change.conversation === chosen && change.verdict.exchange > (history.at(-1)?.exchange ?? 0)) {
+      history = [...history, change.verdict].slice(-MAX_EXCHANGES)
       showConversation()
     }
     if (chosen === null) void choose(change.conversation)
@@ -131,15 +132,15 @@ function onChange(change: ConversationChange): void {
 }
 
 async function load(): Promise<void> {
-  const before = new Map(briefs)
-  const { conversations } = await api.get<{ conversations: ConversationBrief[] }>('v1/conversations?limit=200')
+  const before = new Map(statuses)
+  const { conversations } = await api.get<{ conversations: ConversationStatus[] }>('v1/conversations?limit=200')
   // Events that came while the answer was on its way are newer than it.
-  const changed = [...briefs].filter(([conversation, brief]) => before.get(conversation) !== brief)
-  const deleted = [...before.keys()].filter((conversation) => !briefs.has(conversation))
-  briefs.clear()
-  for (const brief of conversations) briefs.set(brief.conversation, brief)
-  for (const [conversation, brief] of changed) briefs.set(conversation, brief)
-  for (const conversation of deleted) briefs.delete(conversation)
+  const changed = [...statuses].filter(([conversation, status]) => before.get(conversation) !== status)
+  const deleted = [...before.keys()].filter((conversation) => !statuses.has(conversation))
+  statuses.clear()
+  for (const status of conversations) statuses.set(status.conversation, status)
+  for (const [conversation, status] of changed) statuses.set(conversation, status)
+  for (const conversation of deleted) statuses.delete(conversation)
   showList()
   if (element('alert-list').childElementCount === 0) {
     for (const { conversation, firstAlert } of conversations.toReversed()) {
@@ -147,7 +148,7 @@ async function load(): Promise<void> {
     }
   }
   if (chosen === null && conversations[0] !== undefined) await choose(conversations[0].conversation)
-  else if (chosen !== null && briefs.has(chosen)) await choose(chosen)
+  else if (chosen !== null && statuses.has(chosen)) await choose(chosen)
 }
 
 async function showNumbers(): Promise<void> {

@@ -14,7 +14,7 @@ export interface RouteForms {
 }
 
 /** What any route may answer besides. */
-const COMMON_FAILURES = [400, 401, 404, 405, 413, 415, 422, 429, 500, 503, 504]
+const COMMON_FAILURES = [400, 401, 404, 413, 415, 422, 429, 500, 503, 504]
 
 /** The `schema` of a route, with its failures. */
 export function describe(operationId: string, summary: string, forms: RouteForms, ...failures: number[]): { schema: FastifySchema } {

@@ -6,9 +6,8 @@ import { GabionError, isGabionError } from '../../errors.js'
 import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
 
 /** Answers a failure: the coded form, and `Retry-After` where asking again may help. */
-export function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, status?: number): FastifyReply {
-  const { code, message, ...protocol } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
-  const http = status ?? protocol.http
+export function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { code, message, http } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
   if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED')
     request.log.error({ requestId: request.id, err: error, code }, 'failed')
   if (isWorthRetrying(code)) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
@@ -19,24 +18,16 @@ export function answerFailure(error: unknown, request: FastifyRequest, reply: Fa
     .send(JSON.stringify({ error: { code, message, type: typeOf(http), requestId: request.id } }))
 }
 
-/** Sets the handlers of the app; before its routes, since it has to hear of them. */
+/** Sets the handlers of the app. */
 export function handleFailures(app: FastifyInstance): void {
-  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>()
-  app.addHook('onRoute', ({ url, method }) => {
-    const route = routes.get(url) ?? { pattern: new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`), methods: new Set() }
-    routes.set(url, route)
-    for (const one of [method].flat()) route.methods.add(one)
-  })
   app.setErrorHandler(answerFailure)
-  app.setNotFoundHandler((request, reply) => {
-    const path = pathOf(request.url)
-    const asked = `${request.method} ${path}`
-    const methods = [...routes.values()].filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods])
-    if (methods.length === 0)
-      return answerFailure(new GabionError('NOT_FOUND', `there is no ${asked}; see GET /openapi.json`), request, reply)
-    reply.header('allow', methods.join(', '))
-    return answerFailure(new GabionError('NOT_FOUND', `there is no ${asked}, but ${methods.join(', ')} there`), request, reply, 405)
-  })
+  app.setNotFoundHandler((request, reply) =>
+    answerFailure(
+      new GabionError('NOT_FOUND', `there is no ${request.method} ${pathOf(request.url)}; see GET /openapi.json`),
+      request,
+      reply,
+    ),
+  )
 }
 
 /** What Fastify and its parsers refuse, in our codes; anything else is a fault of ours. */
