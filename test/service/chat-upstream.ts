@@ -32,7 +32,7 @@ export class ChatUpstream {
   }
 
   /** @param reply - the reply to the n-th user message of a chat */
-  static async start(reply: (turn: number) => string): Promise<ChatUpstream> {
+  static async start(reply: (exchange: number) => string): Promise<ChatUpstream> {
     const server = createServer()
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
