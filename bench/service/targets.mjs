@@ -94,5 +94,5 @@ export function targetsOf(parts) {
 export function tableOf(rows) {
   const line = ({ what, figure, target: expected = '', met }) =>
     `| ${what} | ${figure} | ${expected} | ${met === undefined ? '' : met ? 'met' : 'MISSED'} |`
-  return ['| what | figure | mark | |', '| --- | --- | --- | --- |', ...rows.map(line)].join('\n')
+  return ['| what | figure | target | |', '| --- | --- | --- | --- |', ...rows.map(line)].join('\n')
 }
