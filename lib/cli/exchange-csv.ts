@@ -1,6 +1,6 @@
 // Owns a verdict as a row of CSV (RFC 4180). Which columns there are is the schema's.
 
-import { VERDICT_COLUMNS, verdictRow, type ExchangeVerdict } from '../detection/verdict.js'
+import { VERDICT_COLUMNS, verdictRow, type ExchangeVerdict, type VerdictValue } from '../detection/verdict.js'
 
 /** First line of the CSV form. */
 export const CSV_HEADER = VERDICT_COLUMNS.join(',')
@@ -10,7 +10,7 @@ export function toCsv(verdict: ExchangeVerdict): string {
   return verdictRow(verdict).map(csvCell).join(',')
 }
 
-function csvCell(value: unknown): string {
+function csvCell(value: VerdictValue): string {
   const text = value === null || value === undefined ? '' : Array.isArray(value) ? value.join('; ') : String(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

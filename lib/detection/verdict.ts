@@ -101,11 +101,15 @@ export function toExchangeVerdict(verdict: ExchangeVerdict): ExchangeVerdict {
 /** The names of the schema's values, those of nested objects as `timings.totalMs`: the columns of a table. */
 export const VERDICT_COLUMNS: readonly string[] = columnsOf(exchangeVerdictSchema)
 
+/** A value of a column. */
+export type VerdictValue = string | number | boolean | readonly string[] | null | undefined
+
 /** A verdict's values in the order of {@link VERDICT_COLUMNS}; undefined where it has none. */
-export function verdictRow(verdict: ExchangeVerdict): unknown[] {
-  return VERDICT_COLUMNS.map((column) =>
-    column.split('.').reduce<unknown>((value, name) => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name], verdict),
-  )
+export function verdictRow(verdict: ExchangeVerdict): VerdictValue[] {
+  return VERDICT_COLUMNS.map((column) => {
+    const step = (value: unknown, name: string): unknown => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name]
+    return column.split('.').reduce(step, verdict) as VerdictValue
+  })
 }
 
 /** The fields of an object's schema, also of one that may be null; undefined for other schemas. */

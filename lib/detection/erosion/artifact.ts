@@ -2,7 +2,6 @@
 // Knows the parts, not how they were trained and not what is done with them.
 
 import { nodeCrypto } from '../../lazy.js'
-import { GabionError } from '../../errors.js'
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
