@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Disassembles the encoder's compiled kernels: the innermost loops of the microkernels must keep their accumulators in registers. Prints each
-// instruction set's code size. Checks the objects that are built: this machine's, and those for arm64 where they were cross-compiled.
+// Disassembles the compiled kernels of the encoder: the innermost loops of the microkernels must keep their accumulators in registers. Prints
+// the code size per instruction set. Checks what is built: this machine's objects, and those for arm64 where they were cross-compiled.
 //
 // usage: node scripts/check-kernels.mjs
 
@@ -8,29 +8,29 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 
-/** Folders of objects, and the programs that read them. */
+/** Build folders and the prefix of their binutils. */
 const builds = [
   { folder: 'build/native', prefix: '' },
   { folder: 'build/native-arm64', prefix: 'aarch64-linux-gnu-' },
   { folder: 'build/kernels-arm64', prefix: 'aarch64-linux-gnu-' },
 ]
 
-/** Int8 microkernels. */
+/** Dot products of bytes. */
 const bytes = /^(?:(?:\{vex\} *)?vpdpbusd|sdot|smlal)/
-/** The product instruction of a format: a loop that has it is a hot loop. */
+/** The multiply-add instruction of each format: a loop that contains it is hot. */
 const products = {
   Float32: /^(?:vfmadd|fmla)/,
   Bfloat16Wide: /^(?:vfmadd|fmla)/,
-  'OfTwoBlocks<Float32, 1>': /^vfmadd/,
-  'OfTwoBlocks<Float32, -1>': /^vfmadd/,
-  'OfTwoBlocks<Bfloat16Wide, 1>': /^vfmadd/,
-  'OfTwoBlocks<Bfloat16Wide, -1>': /^vfmadd/,
+  'BlockSum<Float32, 1>': /^vfmadd/,
+  'BlockSum<Float32, -1>': /^vfmadd/,
+  'BlockSum<Bfloat16Wide, 1>': /^vfmadd/,
+  'BlockSum<Bfloat16Wide, -1>': /^vfmadd/,
   Bfloat16Dot: /^(?:vdpbf16ps|bfdot)/,
   Bfloat16Matrix: /^bfmmla/,
   'Integer16<signed char, 16383>': /^vpmaddwd/,
   Int8Dot: bytes,
-  ByteScores: bytes,
-  ByteMix: bytes,
+  Int8Scores: bytes,
+  Int8Context: bytes,
   Int8Matrix: /^smmla/,
   Bfloat16Tiles: /^tdpbf16ps/,
   Int8Tiles: /^tdpbusd/,
@@ -38,22 +38,22 @@ const products = {
 
 /** Float microkernels, with those of Strassen's algorithm where an instruction set uses it. */
 const floats = ['Float32', 'Bfloat16Wide']
-const strassen = [...floats, ...floats.flatMap((format) => [`OfTwoBlocks<${format}, 1>`, `OfTwoBlocks<${format}, -1>`])]
+const strassen = [...floats, ...floats.flatMap((format) => [`BlockSum<${format}, 1>`, `BlockSum<${format}, -1>`])]
 /** Microkernels of int8 attention. */
-const attention = ['ByteScores', 'ByteMix']
-// With 16 registers there is none left for the mask of bf16's upper halves.
-const mask = { 'OfTwoBlocks<Bfloat16Wide, 1>': 1, 'OfTwoBlocks<Bfloat16Wide, -1>': 1 }
+const attention = ['Int8Scores', 'Int8Context']
+// With 16 registers none is left for the mask of bf16's high halves.
+const mask = { 'BlockSum<Bfloat16Wide, 1>': 1, 'BlockSum<Bfloat16Wide, -1>': 1 }
 
 /**
- * By instruction set: the formats that it computes with, maximum code size, and the allowed stack traffic per iteration of a loop. `vectors`: accumulators or
- * weights that are spilled, where not 0, by format. `addresses`: row offsets, of which there are more than registers.
+ * Per instruction set: its formats, the maximum code size, and how often a loop iteration may use the stack. `vectors`: spills of accumulators or
+ * weights, where not 0, per format. `addresses`: reloads of row offsets, which outnumber the general registers.
  */
 const bounds = {
   avx2: { formats: [...strassen, 'Integer16<signed char, 16383>'], codeKiB: 150, addresses: 0, vectors: mask },
   avx_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: mask },
   avx512_vnni: { formats: [...strassen, 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
   avx512_bf16: { formats: [...strassen, 'Bfloat16Dot', 'Int8Dot', ...attention], codeKiB: 250, addresses: 4 },
-  // A step of the AMX tiles takes longer than loading an address from the stack.
+  // A tile instruction takes long enough to hide the load of an address from the stack.
   amx: { formats: [...strassen, 'Bfloat16Dot', 'Bfloat16Tiles', 'Int8Tiles', ...attention], codeKiB: 275, addresses: 6 },
   neon: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0, vectors: { Int8Dot: 2 } },
   neon_dotprod: { formats: [...floats, 'Int8Dot', ...attention], codeKiB: 150, addresses: 0 },
@@ -65,7 +65,7 @@ const stack = /\(%r[sb]p|\[sp|\[x29/
 const vector = /%[xyz]mm|\b[qvds]\d+\b/
 const jump = /^(?:j\w+|b(?:\.\w+)?|cbn?z|tbn?z)\s.*?([0-9a-f]+) </
 
-/** Innermost loops with a format's products in a disassembled function: { instructions, vectors, addresses }, the last two on the stack. */
+/** Innermost loops with a format's multiply-adds in a disassembled function: { instructions, vectors, addresses }, the last two on the stack. */
 function hotLoops(lines, format) {
   const backward = lines.flatMap(({ address, text }, end) => {
     const to = Number.parseInt(jump.exec(text)?.[1] ?? 'ffffffff', 16)
@@ -84,17 +84,17 @@ function hotLoops(lines, format) {
     })
 }
 
-/** Every microkernel of an object: [{ format, rows, loops }]. */
-async function tilesOf(object, objdump) {
+/** Every microkernel of an object: [{ format, rows, lines }]. */
+async function microkernelsOf(object, objdump) {
   const output = await run(objdump, ['-d', '-C', '--no-show-raw-insn', object])
   const tiles = []
   let current = null
   for (const line of output.split('\n')) {
     const head = /^[0-9a-f]+ <(.*)>:$/.exec(line)
     if (head !== null) {
-      // All AMX microkernels call one function.
-      const name = head[1].replace(/.*Tiles::Tile<.*/, '').replaceAll(/(?<=[<,] ?)gabion::kernels::\w+::/g, '')
-      const tile = /::(\w+(?:<[^>]*>)?)::(?:Tile<(\d+)>|Run\()/.exec(name)
+      // The AMX microkernels all call one function.
+      const name = head[1].replace(/.*Tiles::Ukernel<.*/, '').replaceAll(/(?<=[<,] ?)gabion::kernels::\w+::/g, '')
+      const tile = /::(\w+(?:<[^>]*>)?)::(?:Ukernel<(\d+)>|Run\()/.exec(name)
       current = tile === null ? null : { format: tile[1], rows: tile[2] ?? 'any', lines: [] }
       if (current !== null) tiles.push(current)
     } else if (current !== null) {
@@ -111,25 +111,25 @@ async function codeBytes(object, size) {
 }
 
 async function checkObject(target, object, prefix) {
-  const { formats, codeKiB, addresses: mostAddresses, vectors: mostVectors = {} } = bounds[target]
+  const { formats, codeKiB, addresses: maxAddresses, vectors: maxVectors = {} } = bounds[target]
   const problems = []
   const bytes = await codeBytes(object, `${prefix}size`)
-  const tiles = await tilesOf(object, `${prefix}objdump`)
+  const microkernels = await microkernelsOf(object, `${prefix}objdump`)
   let count = 0
   const worst = { vectors: 0, addresses: 0 }
   for (const wanted of formats) {
-    const own = tiles.filter(({ format }) => format === wanted)
+    const own = microkernels.filter(({ format }) => format === wanted)
     if (own.length === 0) problems.push(`${target}: there is no microkernel of ${wanted}`)
     for (const { format, rows, lines } of own) {
       const loops = hotLoops(lines, format)
-      if (loops.length === 0) problems.push(`${target}: ${format} of ${rows} rows has no loop with its products`)
+      if (loops.length === 0) problems.push(`${target}: ${format} of ${rows} rows has no loop with its multiply-adds`)
       for (const { instructions, vectors, addresses } of loops) {
         count++
         worst.vectors = Math.max(worst.vectors, vectors)
         worst.addresses = Math.max(worst.addresses, addresses)
-        if (vectors > (mostVectors[format] ?? 0) || addresses > mostAddresses) {
+        if (vectors > (maxVectors[format] ?? 0) || addresses > maxAddresses) {
           problems.push(
-            `${target}: ${format} of ${rows} rows: ${vectors} vectors and ${addresses} addresses are spilled in a loop of ${instructions} instructions; at most ${mostVectors[format] ?? 0} and ${mostAddresses} may`,
+            `${target}: ${format} of ${rows} rows: ${vectors} vectors and ${addresses} addresses go through the stack in a loop of ${instructions} instructions; at most ${maxVectors[format] ?? 0} and ${maxAddresses} may`,
           )
         }
       }
@@ -157,7 +157,7 @@ export async function checkKernels() {
     }
   }
   if (seen.size === 0) throw new StepFailed('no kernels are built: `npm run build:native` builds them', { exitCode: 2 })
-  if (problems.length > 0) throw new StepFailed('the kernels do not meet their bounds', { lines: problems })
+  if (problems.length > 0) throw new StepFailed('the compiled kernels exceed their bounds', { lines: problems })
 }
 
 if (isMain(import.meta.url)) {

@@ -18,8 +18,10 @@ export async function checkEngine(flags: EmbedderFlags): Promise<Check[]> {
 
 async function checkLoaded(flags: EmbedderFlags): Promise<Check[]> {
   const addon = attempt('addon', REBUILD, () => {
-    const { instructionSet, defaultThreads } = nativeAddon().machine()
-    return `loaded; instruction set in use ${instructionSet}, ${String(defaultThreads)} encoder threads by default`
+    const { instructionSet, encoderInstructionSet, defaultThreads } = nativeAddon().machine()
+    const kernels =
+      encoderInstructionSet === '' ? `no kernels for this processor (${instructionSet})` : `kernels for ${encoderInstructionSet}`
+    return `loaded; ${kernels}, ${String(defaultThreads)} encoder threads by default`
   })
   if (addon.status === 'fail') return [addon]
   const runtime = attempt('runtime', REBUILD, () => {

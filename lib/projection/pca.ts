@@ -1,16 +1,12 @@
 // Owns the numerical part of fitting: principal components of the centred (optionally standardised) matrix of vectors.
 // Knows plain arrays of numbers only: no models, no files, no Projection.
 
-import type * as Matrices from 'ml-matrix'
 import { GabionError } from '../errors.js'
 import { checkInteger, invalidArgument } from '../options.js'
 import { symmetricEigen, transposed, transposeTimes } from './linear.js'
 import { VectorMoments } from './moments.js'
 import { flooredScales } from './scaler.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
-import { lazily } from '../lazy.js'
-
-const matrices = lazily<typeof Matrices>('ml-matrix')
 
 /** What is to be found. */
 export interface ComponentsWish {
@@ -35,10 +31,10 @@ export interface PrincipalComponents {
 }
 
 /**
- * Up to this many multiplications the singular values of the matrix itself are found, which is the most exact way; beyond, the
- * eigenvalues of its covariance matrix, as scikit-learn does, which is as exact as vectors of single precision are.
+ * Up to this many values, vectors of single precision are summed in double precision, which at that size costs a few milliseconds;
+ * sums of more are good to about eight digits.
  */
-const DIRECT_LIMIT = 1e8
+const PROMOTED_VALUES = 1e6
 
 /**
  * Principal components by exact decomposition, with scikit-learn's conventions (`sklearn.decomposition.PCA`): variances
@@ -49,21 +45,17 @@ const DIRECT_LIMIT = 1e8
  */
 export function fitPrincipalComponents(vectors: VectorRows, wish: ComponentsWish): PrincipalComponents {
   const { rows, dimensions } = checkShape(vectors, 2)
-  const least = Math.min(rows, dimensions)
   checkComponents(wish.components, rows, dimensions)
-  if (rows * dimensions * least > DIRECT_LIMIT && rows >= dimensions) {
-    const moments = new VectorMoments(vectors)
-    moments.add(vectors)
+  if (rows >= dimensions) {
+    const exact = rows * dimensions <= PROMOTED_VALUES ? { ...vectors, data: Float64Array.from(vectors.data) } : vectors
+    const moments = new VectorMoments(exact)
+    moments.add(exact)
     return componentsOfMoments(moments, wish)
   }
   checkFinite(vectors)
   const mean = columnMeans(vectors)
   const scale = scalesFor(wish, dimensions, () => columnVariances(vectors, mean))
-  const decomposition =
-    rows * dimensions * least > DIRECT_LIMIT
-      ? fromRowProducts(vectors, mean, scale, wish.components)
-      : fromSingularValues(vectors, mean, scale)
-  return assemble(decomposition, mean, scale, wish, rows)
+  return assemble(fromRowProducts(vectors, mean, scale, wish.components), mean, scale, wish, rows)
 }
 
 /**
@@ -142,19 +134,6 @@ function centred({ rows, dimensions, data }: VectorRows, mean: Float64Array, sca
   return values
 }
 
-function fromSingularValues(vectors: VectorRows, mean: Float64Array, scale: Float64Array): Decomposition {
-  const { rows, dimensions } = vectors
-  const values = centred(vectors, mean, scale)
-  const { Matrix, SVD } = matrices()
-  const matrix = new Matrix(rows, dimensions)
-  for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < dimensions; j++, at++) matrix.set(row, j, values[at]!)
-  const svd = new SVD(matrix, { computeLeftSingularVectors: false, autoTranspose: true })
-  const count = Math.min(rows, dimensions)
-  const directions = new Float64Array(count * dimensions)
-  for (let index = 0; index < count; index++) directions.set(svd.rightSingularVectors.getColumn(index), index * dimensions)
-  return { directions, variances: Float64Array.from(svd.diagonal.slice(0, count), (value) => value ** 2 / (rows - 1)) }
-}
-
 /** For more dimensions than rows: the products of rows with each other make a smaller matrix with the same eigenvalues. */
 function fromRowProducts(vectors: VectorRows, mean: Float64Array, scale: Float64Array, components: number): Decomposition {
   const { rows, dimensions } = vectors
@@ -168,10 +147,47 @@ function fromRowProducts(vectors: VectorRows, mean: Float64Array, scale: Float64
       const factor = eigen.vectors.data[component * rows + row]!
       for (let j = 0; j < dimensions; j++, at++) direction[j]! += factor * values[at]!
     }
-    const length = Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0))
-    if (length > 0) for (let j = 0; j < dimensions; j++) direction[j]! /= length
   }
+  orthonormalize(directions, dimensions)
   return { directions, variances: eigen.values.map((value) => value / (rows - 1)) }
+}
+
+/**
+ * Gram–Schmidt in place, each row twice ("twice is enough", Giraud, Langou and Rozložník 2005). A row whose remainder is as small as the
+ * rounding errors of the first, longest row stands for a variance of zero and becomes any vector orthogonal to the others.
+ */
+function orthonormalize(rows: Float64Array, dimensions: number): void {
+  let smallest = 0
+  for (let start = 0; start < rows.length; start += dimensions) {
+    const row = rows.subarray(start, start + dimensions)
+    let length = remainder(row, rows, start)
+    if (start === 0) smallest = length * Math.sqrt(Number.EPSILON)
+    if (!(length > smallest)) {
+      row.fill(0)
+      row[leastCovered(rows, start, dimensions)] = 1
+      length = remainder(row, rows, start)
+    }
+    for (let j = 0; j < dimensions; j++) row[j]! /= length
+  }
+}
+
+/** Subtracts from a row its projections on the unit rows before `end` and returns the length of what remains. */
+function remainder(row: Float64Array, rows: Float64Array, end: number): number {
+  for (let pass = 0; pass < 2; pass++) {
+    for (let start = 0; start < end; start += row.length) {
+      let dot = 0
+      for (let j = 0; j < row.length; j++) dot += row[j]! * rows[start + j]!
+      for (let j = 0; j < row.length; j++) row[j]! -= dot * rows[start + j]!
+    }
+  }
+  return Math.sqrt(row.reduce((sum, value) => sum + value * value, 0))
+}
+
+/** The dimension whose unit vector is furthest from the span of the unit rows before `end`. */
+function leastCovered(rows: Float64Array, end: number, dimensions: number): number {
+  const covered = new Float64Array(dimensions)
+  for (let at = 0; at < end; at++) covered[at % dimensions]! += rows[at]! ** 2
+  return covered.indexOf(Math.min(...covered))
 }
 
 /** +1 or −1, the sign of the entry with the largest absolute value (the first one of equals). */

@@ -164,7 +164,7 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   const size_t hidden = shape.hidden;
   const size_t wide = shape.intermediate;
   kernels::StoredEncoder stored;
-  stored.words = weights.Weight(0, {0, hidden}, &vocabulary_);
+  stored.token_embeddings = weights.Weight(0, {0, hidden}, &vocabulary_);
   stored.positions = weights.Floats(1, {0, hidden}, &positions_);
   stored.norm = {weights.Floats(2, {hidden}), weights.Floats(3, {hidden})};
   for (size_t layer = 0; layer < shape.layers; ++layer) {
@@ -199,10 +199,10 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   const size_t last = kFirstLayerWeight + shape.layers * kWeightsOfLayer;
   if (weights.count() > last) {
     size_t distances = 0;
-    stored.distance_biases = weights.Floats(last, {0, shape.heads}, &distances);
-    stored.longest = (distances + 1) / 2;
-    if (distances % 2 == 0 || stored.longest < positions_) {
-      throw std::invalid_argument("the biases by distance do not reach over the longest text");
+    stored.relative_biases = weights.Floats(last, {0, shape.heads}, &distances);
+    stored.max_tokens = (distances + 1) / 2;
+    if (distances % 2 == 0 || stored.max_tokens < positions_) {
+      throw std::invalid_argument("the relative position biases do not cover the longest text");
     }
   }
   return stored;
@@ -252,7 +252,7 @@ void EncoderSession::Run(size_t tokens, Scratch& scratch) const {
   }
   // A stop while the text was tokenized counts too.
   const auto finished = [&] {
-    const TextCrew::Run run(TextCrew::Process(), scratch.helpers, encoder_->WorkOf(tokens));
+    const TextCrew::Run run(TextCrew::Process(), scratch.helpers, encoder_->MultiplyAdds(tokens));
     return encoder_->Run(scratch.ids.data(), tokens, scratch.workspace, scratch.stop_flag(), run.crew(),
                          scratch.states.data());
   };

@@ -49,8 +49,8 @@ TextCrew::Run::Run(TextCrew& crew, size_t helpers, size_t work) : crew_(crew) {
     return;
   }
   shared_ = {members,
-             [](void* who, size_t items, void (*run)(const void*, size_t, size_t), const void* parts) {
-               static_cast<TextCrew*>(who)->Share(items, {run, parts});
+             [](void* context, size_t items, void (*task)(const void*, size_t, size_t), const void* parts) {
+               static_cast<TextCrew*>(context)->Share(items, {task, parts});
              },
              &crew};
   crew.roll_.store(Word((NumberOf(crew.roll_) + 1) & 0xffffffffU, members, 1));

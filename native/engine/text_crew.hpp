@@ -41,11 +41,11 @@ class TextCrew {
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
     /// Null when there are no helpers.
-    const kernels::Crew* crew() const noexcept { return shared_.members > 1 ? &shared_ : nullptr; }
+    const kernels::Team* crew() const noexcept { return shared_.members > 1 ? &shared_ : nullptr; }
 
    private:
     TextCrew& crew_;
-    kernels::Crew shared_{};
+    kernels::Team shared_{};
   };
 
   /// Whether a text has room for one more helper.

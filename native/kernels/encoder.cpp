@@ -11,33 +11,34 @@ namespace gabion::kernels {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-// Packing copies memory; more threads than this only wait for it.
+// Packing is bound by memory bandwidth; more threads than this do not help.
 constexpr size_t kPackingThreads = 8;
 
-size_t RoundedUp(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
+size_t RoundUp(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
 
-struct Placed {
-  PackingJob job;
+/// A task with its offsets in the buffer of all panels.
+struct PlacedTask {
+  PackingTask task;
   PackedLinear* packed;
-  size_t panels_at;
-  size_t scales_at;
+  size_t panels_offset;
+  size_t scales_offset;
 };
 
-std::vector<size_t> InOrder(size_t outputs, size_t panel) {
-  std::vector<size_t> columns(outputs / panel);
+std::vector<size_t> InOrder(size_t n, size_t nr) {
+  std::vector<size_t> columns(n / nr);
   for (size_t i = 0; i < columns.size(); ++i) {
-    columns[i] = i * panel;
+    columns[i] = i * nr;
   }
   return columns;
 }
 
-/// Columns of query | key | value regrouped by head.
-std::vector<size_t> ByHead(const EncoderShape& shape, size_t panel) {
+/// Panels of query | key | value regrouped by head.
+std::vector<size_t> ByHead(const EncoderShape& shape, size_t nr) {
   const size_t width = shape.hidden / shape.heads;
   std::vector<size_t> columns;
   for (size_t head = 0; head < shape.heads; ++head) {
     for (size_t part = 0; part < 3; ++part) {
-      for (size_t at = 0; at < width; at += panel) {
+      for (size_t at = 0; at < width; at += nr) {
         columns.push_back(part * shape.hidden + head * width + at);
       }
     }
@@ -45,8 +46,8 @@ std::vector<size_t> ByHead(const EncoderShape& shape, size_t panel) {
   return columns;
 }
 
-/// Calls `work(number)` for all numbers below `count`, on a few threads. After a failure no more are begun, and it is
-/// thrown.
+/// Calls `work(number)` for all numbers below `count`, on a few threads. After a failure no further calls start, and
+/// the failure is rethrown.
 template <typename Work>
 void ForEach(size_t count, const Work& work) {
   std::atomic<size_t> next{0};
@@ -64,13 +65,14 @@ void ForEach(size_t count, const Work& work) {
     }
   };
   std::vector<std::thread> threads;
-  const size_t wanted = std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
+  const size_t thread_count =
+      std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
   try {
-    while (threads.size() + 1 < wanted) {
+    while (threads.size() + 1 < thread_count) {
       threads.emplace_back(run);
     }
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
-    // Fewer threads do as well.
+    // Fewer threads only take longer.
   }
   run();
   for (std::thread& thread : threads) {
@@ -81,31 +83,32 @@ void ForEach(size_t count, const Work& work) {
   }
 }
 
-/// Packs all panels of all jobs. Throws std::invalid_argument if a weight is not finite.
-void PackAll(const std::vector<Placed>& jobs, Format format, size_t panel, char* memory) {
+/// Packs all panels of all tasks. Throws std::invalid_argument if a weight is not finite.
+void PackAll(const std::vector<PlacedTask>& tasks, Format format, size_t nr, char* memory) {
   std::vector<size_t> ends;
-  for (const Placed& placed : jobs) {
-    ends.push_back((ends.empty() ? 0 : ends.back()) + PanelsOf(placed.job));
+  for (const PlacedTask& placed : tasks) {
+    ends.push_back((ends.empty() ? 0 : ends.back()) + PanelCount(placed.task));
   }
   ForEach(ends.back(), [&](size_t number) {
-    const auto of = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), number) - ends.begin());
-    const Placed& placed = jobs[of];
-    const size_t panel_number = number - (of == 0 ? 0 : ends[of - 1]);
-    if (!PackPanel(placed.job, format, panel, panel_number, memory + placed.panels_at,
-                   reinterpret_cast<float*>(memory + placed.scales_at))) {
+    const auto index = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), number) - ends.begin());
+    const PlacedTask& placed = tasks[index];
+    const size_t panel_number = number - (index == 0 ? 0 : ends[index - 1]);
+    if (!PackPanel(placed.task, format, nr, panel_number, memory + placed.panels_offset,
+                   reinterpret_cast<float*>(memory + placed.scales_offset))) {
       throw std::invalid_argument("the encoder's weights hold values that are not finite");
     }
   });
 }
 
-/// A head's biases side by side, for softmax by powers of two, with room for the vector that begins at the last.
-std::vector<float> BiasesByHead(const StoredEncoder& stored, size_t heads) {
-  constexpr size_t kBeyond = 64;
-  const size_t distances = 2 * stored.longest - 1;
-  std::vector<float> by_head(heads * (distances + kBeyond));
+/// Relative position biases transposed to [heads][distances] and scaled for the softmax, which is computed in powers of
+/// two. Each row is padded for the vector load that begins at its last bias.
+std::vector<float> RelativeBiasesByHead(const StoredEncoder& stored, size_t heads) {
+  constexpr size_t kPadding = 64;
+  const size_t distances = 2 * stored.max_tokens - 1;
+  std::vector<float> by_head(heads * (distances + kPadding));
   for (size_t head = 0; head < heads; ++head) {
     for (size_t i = 0; i < distances; ++i) {
-      by_head[head * (distances + kBeyond) + i] = stored.distance_biases[i * heads + head] * 1.44269504F;
+      by_head[head * (distances + kPadding) + i] = stored.relative_biases[i * heads + head] * 1.44269504F;
     }
   }
   return by_head;
@@ -113,139 +116,139 @@ std::vector<float> BiasesByHead(const StoredEncoder& stored, size_t heads) {
 
 }  // namespace
 
-void* Workspace::OfSize(size_t bytes) {
+void* Workspace::Reserve(size_t bytes) {
   if (bytes_.size() < bytes) {
-    bytes_ = AlignedBytes();  // frees before it allocates: nothing in it is kept
-    bytes_ = AlignedBytes(bytes);
+    bytes_ = AlignedBuffer();  // frees before it allocates: the contents are not needed
+    bytes_ = AlignedBuffer(bytes);
   }
   return bytes_.get();
 }
 
-bool Encoder::Fits(const EncoderShape& shape, size_t panel) {
+bool Encoder::Fits(const EncoderShape& shape, size_t nr) {
   return shape.layers > 0 && shape.heads > 0 && shape.hidden % shape.heads == 0 &&
-         (shape.hidden / shape.heads) % panel == 0 && shape.hidden <= 1024 && shape.hidden % 32 == 0 &&
-         shape.intermediate % 32 == 0 && SlicesOf(shape.intermediate, panel) > 0;
+         (shape.hidden / shape.heads) % nr == 0 && shape.hidden <= 1024 && shape.hidden % 32 == 0 &&
+         shape.intermediate % 32 == 0 && KBlocksOf(shape.intermediate, nr) > 0;
 }
 
 Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
                  const std::vector<std::vector<int64_t>>& samples)
     : variant_(variant), layers_(shape.layers) {
-  if (!Fits(shape, variant.panel_columns) || stored.layers.size() != shape.layers) {
+  if (!Fits(shape, variant.nr) || stored.layers.size() != shape.layers) {
     throw std::invalid_argument("an encoder of " + std::to_string(shape.layers) + " layers, " +
                                 std::to_string(shape.heads) + " heads, width " + std::to_string(shape.hidden) +
-                                " and inner width " + std::to_string(shape.intermediate) +
+                                " and intermediate width " + std::to_string(shape.intermediate) +
                                 " does not fit the kernels for " + variant.name);
   }
-  // The biases of query, key and value go the way of their columns.
-  const std::vector<size_t> columns = ByHead(shape, variant.panel_columns);
+  // The biases of query, key and value are permuted like their columns.
+  const std::vector<size_t> columns = ByHead(shape, variant.nr);
   biases_.reserve(shape.layers * 3 * shape.hidden);
   for (size_t i = 0; i < shape.layers; ++i) {
     layers_[i].qkv.bias = biases_.data() + biases_.size();
     for (const size_t column : columns) {
       const float* from = stored.layers[i].qkv.bias + column;
-      biases_.insert(biases_.end(), from, from + variant.panel_columns);
+      biases_.insert(biases_.end(), from, from + variant.nr);
     }
   }
-  if (stored.distance_biases != nullptr) {
-    distance_biases_ = BiasesByHead(stored, shape.heads);
+  if (stored.relative_biases != nullptr) {
+    relative_biases_ = RelativeBiasesByHead(stored, shape.heads);
   }
   const bool bfloat16 = stored.layers[0].qkv.weight.bfloat16;
   const Format format = FormatFor(variant, precision, bfloat16);
   if (IsInteger(format) && !samples.empty()) {
     Pack(shape, stored, FormatFor(variant, Precision::kBf16, bfloat16));
-    ShareRanges(shape, stored, samples);
+    CalibrateSmoothScales(shape, stored, samples);
   }
   Pack(shape, stored, format);
 }
 
 void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Format format) {
-  const size_t panel = variant_.panel_columns;
-  const size_t slices = SlicesOf(shape.intermediate, panel);
-  std::vector<Placed> jobs;
+  const size_t nr = variant_.nr;
+  const size_t k_blocks = KBlocksOf(shape.intermediate, nr);
+  std::vector<PlacedTask> tasks;
   size_t total = 0;
-  const float* factors = input_factors_.empty() ? nullptr : input_factors_.data();
-  const auto place = [&](const StoredLinear& linear, const float* bias, PackedLinear& packed, size_t inputs,
-                         size_t outputs, size_t cuts, std::vector<size_t> columns) {
-    PackingJob job{linear.weight, inputs, outputs, cuts, std::move(columns), factors};
-    const PackedSize size = SizeOf(job, format, panel);
-    packed = {nullptr, nullptr, bias, outputs, size.depth, cuts, size.group, factors};
-    factors = factors == nullptr ? nullptr : factors + inputs;
-    jobs.push_back({std::move(job), &packed, total, total + RoundedUp(size.panel_bytes)});
-    // The last panel's pass prefetches one more panel, which is never read.
-    total += RoundedUp(size.panel_bytes) + RoundedUp(size.scale_count * sizeof(float));
+  const float* smooth_scales = smooth_scales_.empty() ? nullptr : smooth_scales_.data();
+  const auto place = [&](const StoredLinear& linear, const float* bias, PackedLinear& packed, size_t k, size_t n,
+                         size_t blocks, std::vector<size_t> columns) {
+    PackingTask task{linear.weight, k, n, blocks, std::move(columns), smooth_scales};
+    const PackedSize size = SizeOf(task, format, nr);
+    packed = {nullptr, nullptr, bias, n, size.kc, blocks, size.group, smooth_scales};
+    smooth_scales = smooth_scales == nullptr ? nullptr : smooth_scales + k;
+    tasks.push_back({std::move(task), &packed, total, total + RoundUp(size.panel_bytes)});
+    // While the last panel is read, one more is prefetched, which is never read.
+    total += RoundUp(size.panel_bytes) + RoundUp(size.scale_count * sizeof(float));
   };
   for (size_t i = 0; i < shape.layers; ++i) {
     const StoredLayer& from = stored.layers[i];
     PackedLayer& to = layers_[i];
-    place(from.qkv, to.qkv.bias, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, panel));
-    place(from.output, from.output.bias, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, panel));
-    place(from.up, from.up.bias, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, panel));
-    place(from.down, from.down.bias, to.down, shape.intermediate, shape.hidden, slices, InOrder(shape.hidden, panel));
+    place(from.qkv, to.qkv.bias, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, nr));
+    place(from.output, from.output.bias, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, nr));
+    place(from.up, from.up.bias, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, nr));
+    place(from.down, from.down.bias, to.down, shape.intermediate, shape.hidden, k_blocks, InOrder(shape.hidden, nr));
     to.attention_norm_weight = from.attention_norm.weight;
     to.attention_norm_bias = from.attention_norm.bias;
     to.feed_forward_norm_weight = from.feed_forward_norm.weight;
     to.feed_forward_norm_bias = from.feed_forward_norm.bias;
   }
-  panels_ = AlignedBytes();  // frees before it allocates
-  panels_ = AlignedBytes(total);
+  panels_ = AlignedBuffer();  // frees before it allocates
+  panels_ = AlignedBuffer(total);
   auto* memory = static_cast<char*>(panels_.get());
-  for (const Placed& placed : jobs) {
-    placed.packed->panels = memory + placed.panels_at;
-    placed.packed->scales = reinterpret_cast<const float*>(memory + placed.scales_at);
+  for (const PlacedTask& placed : tasks) {
+    placed.packed->panels = memory + placed.panels_offset;
+    placed.packed->scales = reinterpret_cast<const float*>(memory + placed.scales_offset);
   }
-  PackAll(jobs, format, panel, memory);
-  const size_t distances = distance_biases_.size() / shape.heads;
+  PackAll(tasks, format, nr, memory);
+  const size_t distances = relative_biases_.size() / shape.heads;
   packed_ = {format,
              shape.layers,
              shape.heads,
              shape.hidden,
              shape.intermediate,
              shape.epsilon,
-             stored.words,
+             stored.token_embeddings,
              stored.positions,
              stored.norm.weight,
              stored.norm.bias,
              layers_.data(),
              nullptr,
-             distance_biases_.empty() ? nullptr : distance_biases_.data(),
+             relative_biases_.empty() ? nullptr : relative_biases_.data(),
              distances,
-             stored.longest,
+             stored.max_tokens,
              stored.padding_id};
 }
 
-// An input that reaches far is rounded coarsely, and so are its neighbours of the same scale; a weight's column
-// likewise. Inputs are multiplied by what makes both ranges equal, and the weights divided by it.
-void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored,
-                          const std::vector<std::vector<int64_t>>& samples) {
-  const size_t of_layer = InputsOfLayer(shape.hidden, shape.intermediate);
-  std::vector<std::vector<float>> of_sample(samples.size());
+// An input channel with outliers is quantized coarsely, and so are the channels that share its scale; likewise a weight
+// row. SmoothQuant multiplies activations by the scale that equalizes both ranges and divides the weights by it.
+void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncoder& stored,
+                                    const std::vector<std::vector<int64_t>>& samples) {
+  const size_t per_layer = InputsPerLayer(shape.hidden, shape.intermediate);
+  std::vector<std::vector<float>> sample_absmax(samples.size());
   ForEach(samples.size(), [&](size_t number) {
     const std::vector<int64_t>& ids = samples[number];
-    of_sample[number].resize(shape.layers * of_layer);
-    PackedEncoder measured = packed_;
-    measured.greatest = of_sample[number].data();
+    sample_absmax[number].resize(shape.layers * per_layer);
+    PackedEncoder calibrated = packed_;
+    calibrated.absmax = sample_absmax[number].data();
     Workspace workspace;
     std::vector<float> hidden(ids.size() * shape.hidden);
-    const StopQuestion never{[](const void*) { return false; }, nullptr};
-    void* memory = workspace.OfSize(variant_.workspace_bytes(measured, ids.size(), 1));
-    variant_.encode(measured, ids.data(), ids.size(), memory, never, nullptr, hidden.data());
+    const StopCheck never{[](const void*) { return false; }, nullptr};
+    void* memory = workspace.Reserve(variant_.workspace_bytes(calibrated, ids.size(), 1));
+    variant_.encode(calibrated, ids.data(), ids.size(), memory, never, nullptr, hidden.data());
   });
-  std::vector<float> greatest(shape.layers * of_layer);
-  for (const std::vector<float>& of_one : of_sample) {
-    std::transform(greatest.begin(), greatest.end(), of_one.begin(), greatest.begin(),
-                   [](float one, float other) { return std::max(one, other); });
+  std::vector<float> absmax(shape.layers * per_layer);
+  for (const std::vector<float>& one : sample_absmax) {
+    std::transform(absmax.begin(), absmax.end(), one.begin(), absmax.begin(),
+                   [](float a, float b) { return std::max(a, b); });
   }
   struct Part {
     const StoredMatrix& weight;
-    size_t inputs;
-    size_t outputs;
+    size_t k;
+    size_t n;
     size_t at;
   };
   std::vector<Part> parts;
   size_t at = 0;
-  const auto add = [&](const StoredMatrix& weight, size_t inputs, size_t outputs) {
-    parts.push_back({weight, inputs, outputs, at});
-    at += inputs;
+  const auto add = [&](const StoredMatrix& weight, size_t k, size_t n) {
+    parts.push_back({weight, k, n, at});
+    at += k;
   };
   for (const StoredLayer& layer : stored.layers) {
     add(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
@@ -253,26 +256,27 @@ void Encoder::ShareRanges(const EncoderShape& shape, const StoredEncoder& stored
     add(layer.up.weight, shape.hidden, shape.intermediate);
     add(layer.down.weight, shape.intermediate, shape.hidden);
   }
-  std::vector<float> factors(greatest.size(), 1.0F);
+  std::vector<float> scales(absmax.size(), 1.0F);
   ForEach(parts.size(), [&](size_t number) {
     const Part& part = parts[number];
-    ShareRange(part.weight, part.inputs, part.outputs, greatest.data() + part.at, factors.data() + part.at);
+    ComputeSmoothScales(part.weight, part.k, part.n, absmax.data() + part.at, scales.data() + part.at);
   });
-  input_factors_ = std::move(factors);
+  smooth_scales_ = std::move(scales);
 }
 
-size_t Encoder::WorkOf(size_t tokens) const noexcept {
+size_t Encoder::MultiplyAdds(size_t tokens) const noexcept {
   const size_t hidden = packed_.hidden;
   return packed_.layers * tokens * (4 * hidden * hidden + 2 * hidden * packed_.intermediate + 2 * tokens * hidden);
 }
 
 bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
-                  const Crew* crew, float* hidden) const {
-  const StopQuestion question{
-      [](const void* who) { return static_cast<const std::atomic<bool>*>(who)->load(std::memory_order_relaxed); },
-      &stop};
-  void* memory = workspace.OfSize(variant_.workspace_bytes(packed_, tokens, crew == nullptr ? 1 : crew->members));
-  return variant_.encode(packed_, ids, tokens, memory, question, crew, hidden);
+                  const Team* team, float* hidden) const {
+  const StopCheck stop_check{[](const void* context) {
+                               return static_cast<const std::atomic<bool>*>(context)->load(std::memory_order_relaxed);
+                             },
+                             &stop};
+  void* memory = workspace.Reserve(variant_.workspace_bytes(packed_, tokens, team == nullptr ? 1 : team->members));
+  return variant_.encode(packed_, ids, tokens, memory, stop_check, team, hidden);
 }
 
 }  // namespace gabion::kernels

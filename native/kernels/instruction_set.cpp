@@ -26,7 +26,7 @@ extern const Variant kAmx;
 
 namespace {
 
-// Bits of leaf 7, edx.
+// Bits of CPUID leaf 7, register edx.
 bool HasAmx() {
   constexpr unsigned kBf16Bit = 22;
   constexpr unsigned kTileBit = 24;
@@ -39,7 +39,7 @@ bool HasAmx() {
          ((edx >> kTileBit) & 1U) != 0 && ((edx >> kInt8Bit) & 1U) != 0;
 }
 
-/// The tiles' 8 KB of state are off until a process asks for them.
+/// Linux enables the 8 KB of tile state only for processes that request it.
 bool MayUseAmx() {
 #if defined(__linux__)
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
@@ -50,7 +50,7 @@ bool MayUseAmx() {
 #endif
 }
 
-// Bits of leaf 7, subleaf 1, register eax, which GCC 12's __builtin_cpu_supports does not name.
+// Bits of CPUID leaf 7, subleaf 1, register eax, which GCC 12's __builtin_cpu_supports has no names for.
 bool HasExtended(unsigned bit) {
   unsigned eax = 0;
   unsigned ebx = 0;
@@ -59,7 +59,7 @@ bool HasExtended(unsigned bit) {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && ((eax >> bit) & 1U) != 0;
 }
 
-// The builtins also ask whether the system saves the registers.
+// The builtins also check that the operating system saves the registers.
 bool HasAvx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 
 bool HasAvx512Vnni() {
@@ -79,7 +79,8 @@ std::vector<const Variant*> UsableVariants() {
   if (HasAvx512Vnni()) usable.push_back(&kAvx512Vnni);
   if (HasAvx2() && HasExtended(kAvxVnniBit)) usable.push_back(&kAvxVnni);
   if (HasAvx2()) usable.push_back(&kAvx2);
-  // Last, so that only GABION_ISA chooses it: it has run on a model of the tile unit, not yet on a processor with one.
+  // Last, so that only GABION_ISA selects it: it was tested on a model of the tile unit, not yet on a processor with
+  // one.
   if (!usable.empty() && usable.front() == &kAvx512Bf16 && HasAmx() && MayUseAmx()) usable.push_back(&kAmx);
   return usable;
 }
@@ -107,7 +108,7 @@ Features FeaturesHere() {
   return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM"), has("hw.optional.arm.FEAT_BF16")};
 }
 #elif defined(__linux__)
-// Numbers of the kernel's interface, spelled out: headers of older systems lack them.
+// Bit numbers of HWCAP and HWCAP2, spelled out because headers of older systems lack them.
 Features FeaturesHere() {
   const unsigned long first = getauxval(AT_HWCAP);
   const unsigned long second = getauxval(AT_HWCAP2);
@@ -135,18 +136,18 @@ std::vector<const Variant*> UsableVariants() { return {}; }
 
 const Variant* ChosenVariant() {
   const std::vector<const Variant*> usable = UsableVariants();
-  const char* wished = std::getenv("GABION_ISA");
-  if (wished == nullptr || *wished == '\0') {
+  const char* requested = std::getenv("GABION_ISA");
+  if (requested == nullptr || *requested == '\0') {
     return usable.empty() ? nullptr : usable.front();
   }
   std::string names;
   for (const Variant* variant : usable) {
-    if (variant->name == std::string(wished)) {
+    if (variant->name == std::string(requested)) {
       return variant;
     }
     names += (names.empty() ? "" : ", ") + std::string(variant->name);
   }
-  throw std::invalid_argument("GABION_ISA is '" + std::string(wished) + "'; this processor runs " +
+  throw std::invalid_argument("GABION_ISA is '" + std::string(requested) + "'; this processor runs " +
                               (names.empty() ? "none of the encoder's instruction sets" : names));
 }
 

@@ -1,4 +1,4 @@
-// The instruction sets that the kernels are compiled for, and which of them this processor runs.
+// The instruction sets that the kernels are compiled for, and which of them this processor supports.
 #pragma once
 
 #include <string>
@@ -9,15 +9,15 @@
 namespace gabion::kernels {
 
 enum class Precision {
-  kFp32,  ///< float arithmetic on the weights as they are given
-  kBf16,  ///< bf16 arithmetic where the processor has it, else float arithmetic on the given weights
-  kInt8,  ///< 8-bit weights with scale groups
+  kFp32,  ///< float arithmetic on the weights as given
+  kBf16,  ///< bf16 arithmetic where the processor has it, else float arithmetic on the weights as given
+  kInt8,  ///< 8-bit weights, quantized in groups along K
 };
 
-/// The compiled variants that this processor runs, the best proven first; empty on a processor without any.
+/// The compiled variants that this processor supports, fastest proven one first; empty if it supports none.
 std::vector<const Variant*> UsableVariants();
 
-/// The best usable variant, or the one that the environment variable GABION_ISA names. Null if there is none; throws
+/// The first usable variant, or the one named by the environment variable GABION_ISA. Null if there is none; throws
 /// std::invalid_argument if GABION_ISA names one that cannot run here.
 const Variant* ChosenVariant();
 

@@ -1,5 +1,5 @@
 // The encoder as the compiled variants see it: plain structs over packed weights. Shared by the packer, which fills
-// them, and by source/, which is compiled once an instruction set; so nothing here may have code.
+// them, and by source/, which is compiled once per instruction set; so nothing here may contain code.
 #pragma once
 
 #include <cstddef>
@@ -7,47 +7,47 @@
 
 namespace gabion::kernels {
 
-/// How a linear weight is stored in its panels and how products with it are computed.
+/// How the weights of a linear layer are packed and how its GEMM is computed.
 enum class Format : uint8_t {
   kFloat32,         ///< float weights, float arithmetic
-  kBfloat16Wide,    ///< bf16 weights, widened in registers: exact float arithmetic on them
-  kBfloat16Dot,     ///< bf16 weights and activations, float sums
-  kInt16,           ///< 16-bit integers on both sides, a scale a column and a row
-  kInt8Wide,        ///< 8-bit weights with scale groups along K, 16-bit activations
-  kInt8Dot,         ///< 8-bit weights and activations, both with scale groups along K
+  kBfloat16Wide,    ///< bf16 weights, promoted to float in registers: exact float arithmetic on them
+  kBfloat16Dot,     ///< bf16 weights and activations, float accumulators
+  kInt16,           ///< 16-bit weights and activations; one scale per column and per row
+  kInt8Wide,        ///< 8-bit weights quantized in groups along K, 16-bit activations
+  kInt8Dot,         ///< 8-bit weights and activations, both quantized in groups along K
   kBfloat16Matrix,  ///< as kBfloat16Dot, panels for arm64's matrix instructions
   kInt8Matrix,      ///< as kInt8Dot, panels for arm64's matrix instructions
 };
 
-/// Largest 16-bit activation; weights are scaled so that no sum of a panel's column can pass 31 bits with it.
+/// Absmax of 16-bit activations; weight scales are chosen so that no column sum can exceed 31 bits with it.
 constexpr int kInt16Limit = 8191;      ///< with 16-bit weights
 constexpr int kInt8WideLimit = 16383;  ///< with 8-bit weights: 1024 · 127 · 16383 < 2^31
 
-/// A matrix as it stands in the weights file, [rows, columns], row-major.
+/// A matrix as stored in the weights file, [rows, columns], row-major.
 struct StoredMatrix {
   const void* values;
   bool bfloat16;  ///< else float
 };
 
-/// y = x · W + b. W is cut along K into slices of `depth`, each slice into panels of one tile's columns:
-/// [slice][panel][depth / step][column][step], a step being as many values of K as one dot instruction takes.
+/// B of y = x · B + bias, B [K, N]. K is cut into `k_blocks` blocks of `kc`, each block into panels of NR columns:
+/// [k_block][panel][kc / step][column][step], where a step is as many values of K as one dot instruction consumes.
 struct PackedLinear {
   const void* panels;
-  /// [slice][panel][group][column]; for bytes on both sides each group has the scales and then the sums of a column's
-  /// weights times its scale. Null for float formats.
+  /// [k_block][panel][group][column]; with 8-bit activations each group holds the column scales and then, per column,
+  /// scale · sum of the weights (the zero-point compensation). Null for float formats.
   const float* scales;
   const float* bias;
-  size_t outputs;
-  size_t depth;
-  size_t slices;
-  size_t group;  ///< values of K that share a scale; a divisor of depth
-  /// [slices · depth]: integer formats multiply inputs by these before they round them, and the packed weights are
-  /// divided by them. Null: nothing is.
-  const float* input_factors;
+  size_t n;
+  size_t kc;
+  size_t k_blocks;
+  size_t group;  ///< values of K that share a scale; divides kc
+  /// [k_blocks · kc]: SmoothQuant scales. Integer formats multiply activations by them before quantization; the packed
+  /// weights are divided by them. Null: none.
+  const float* smooth_scales;
 };
 
 struct PackedLayer {
-  PackedLinear qkv;  ///< columns ordered by head: query, key, value of the first head, then of the next
+  PackedLinear qkv;  ///< columns grouped by head: query, key, value of the first head, then of the next
   PackedLinear output;
   PackedLinear up;
   PackedLinear down;
@@ -64,60 +64,62 @@ struct PackedEncoder {
   size_t hidden;
   size_t intermediate;
   float epsilon;
-  StoredMatrix words;
+  StoredMatrix token_embeddings;
   const float* positions;
   const float* norm_weight;
   const float* norm_bias;
   const PackedLayer* layer;
-  /// Null but for calibration: [layers][InputsOfLayer] greatest magnitudes of the inputs of all four linear parts.
-  float* greatest;
-  /// Null, or what is added to a head's scores by distance, times log2(e): [heads][distance_stride], distance key -
-  /// query of `longest` tokens at most; vectors that begin within it may be read beyond its end.
-  const float* distance_biases;
-  size_t distance_stride;
-  size_t longest;
-  /// Negative where the first token has position 0. Else positions count the tokens that are not this id, from the row
-  /// after it, and a token of this id has the row of its own number.
+  /// Null except during calibration: [layers][InputsPerLayer], the absmax of the inputs of all four linear layers.
+  float* absmax;
+  /// Null, or the relative position biases that are added to a head's scores, times log2(e):
+  /// [heads][relative_bias_stride], by key - query for at most `max_tokens` tokens. Vectors that begin within a row may
+  /// be read beyond its end.
+  const float* relative_biases;
+  size_t relative_bias_stride;
+  size_t max_tokens;
+  /// Negative where the first token has position 0. Else positions count the tokens other than this id, starting with
+  /// the row after it, and a token of this id has the row of its own number.
   int64_t padding_id;
 };
 
-/// Inputs of a layer's linear parts, one behind the other: qkv, output, up, down.
-constexpr size_t InputsOfLayer(size_t hidden, size_t intermediate) { return 3 * hidden + intermediate; }
+/// Inputs of a layer's linear layers, one after another: qkv, output, up, down.
+constexpr size_t InputsPerLayer(size_t hidden, size_t intermediate) { return 3 * hidden + intermediate; }
 
-/// Asks whether the run should end early; called between layers.
-struct StopQuestion {
-  bool (*ask)(const void* who);
-  const void* who;
+/// Reports whether a stop was requested; called between layers.
+struct StopCheck {
+  bool (*requested)(const void* context);
+  const void* context;
 };
 
-/// Threads that share the work on one text. `share` has every item run once, on any of `members` threads at a time,
-/// each with its number, and returns when all items have ended.
-struct Crew {
+/// The intra-op team: threads that share the work on one text. `parallel_for` runs every item once, on up to `members`
+/// threads at a time, passing each thread's number, and returns when all items are done.
+struct Team {
   size_t members;
-  void (*share)(void* who, size_t items, void (*run)(const void* work, size_t item, size_t member), const void* work);
-  void* who;
+  void (*parallel_for)(void* context, size_t items, void (*task)(const void* work, size_t item, size_t member),
+                       const void* work);
+  void* context;
 };
 
 /// One instruction set's compiled kernels. Rows and vectors need no alignment.
 struct Variant {
   const char* name;
-  Format int8;      ///< what Precision::kInt8 is computed in
-  Format bfloat16;  ///< what Precision::kBf16 is computed in on bf16 weights
-  size_t panel_columns;
+  Format int8;      ///< the format for Precision::kInt8
+  Format bfloat16;  ///< the format for Precision::kBf16 on bf16 weights
+  size_t nr;        ///< columns per packed panel
 
-  /// Bytes that Encode needs for so many tokens on so many threads.
+  /// Bytes that `encode` needs for so many tokens on so many threads.
   size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens, size_t members);
-  /// The last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is aligned
-  /// to 64. With a crew, which may be null, the same bits come from several threads.
-  bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
-                 const Crew* crew, float* hidden);
+  /// Writes the last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is
+  /// aligned to 64 bytes. With a team, which may be null, several threads compute the same bits.
+  bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopCheck stop,
+                 const Team* team, float* hidden);
 
-  /// y [rows, outputs] = x [rows, slices · depth] · W + b, for tests and benches. The workspace takes
-  /// rows · (2 · depth + 128) · 4 + 65536 bytes.
-  void (*linear)(Format format, const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y);
+  /// y [m, n] = x [m, k_blocks · kc] · W + b, for tests and benchmarks. The workspace has
+  /// m · (2 · kc + 128) · 4 + 65536 bytes.
+  void (*linear)(Format format, const PackedLinear& linear, const float* x, size_t m, void* workspace, float* y);
   /// In place, over n values; n is a multiple of the vector length.
   void (*gelu)(float* values, size_t n);
-  /// In place over one row, as LayerNormalization of ONNX.
+  /// In place over one row, as ONNX LayerNormalization.
   void (*layer_norm)(float* row, size_t n, const float* weight, const float* bias, float epsilon);
 };
 

@@ -1,4 +1,4 @@
-// Weights from the file's row-major [in, out] form into the panels that the kernels read.
+// Packs row-major weights [K, N] into the panels that the microkernels read.
 #pragma once
 
 #include <cstddef>
@@ -8,45 +8,46 @@
 
 namespace gabion::kernels {
 
-/// One weight matrix to be packed.
-struct PackingJob {
-  StoredMatrix source;  ///< [inputs, outputs]
-  size_t inputs;
-  size_t outputs;
-  size_t slices;  ///< parts of the inputs that are packed one after another
-  /// The first column in the source of each panel, in the order of the panels.
+/// One weight matrix to pack.
+struct PackingTask {
+  StoredMatrix source;  ///< [k, n]
+  size_t k;
+  size_t n;
+  size_t k_blocks;  ///< blocks of K, packed one after another
+  /// The first source column of each panel, in the order of the panels.
   std::vector<size_t> panel_columns;
-  /// [inputs]: each of the source's rows is divided by its factor; null: none is.
-  const float* input_factors = nullptr;
+  /// [k]: SmoothQuant scales; each source row is divided by its scale. Null: none.
+  const float* smooth_scales = nullptr;
 };
 
-/// Sizes that follow from a job.
+/// Sizes that follow from a task.
 struct PackedSize {
-  size_t depth;
+  size_t kc;
   size_t group;
   size_t panel_bytes;  ///< of all panels
   size_t scale_count;  ///< floats of all scales
 };
 
-/// `panel` is the number of columns of a panel. Throws std::invalid_argument for sizes that cannot be packed.
-PackedSize SizeOf(const PackingJob& job, Format format, size_t panel);
+/// `nr` is the number of columns per panel. Throws std::invalid_argument for sizes that cannot be packed.
+PackedSize SizeOf(const PackingTask& task, Format format, size_t nr);
 
-/// Panels of a job: slice by slice, `panel_columns.size()` each.
-inline size_t PanelsOf(const PackingJob& job) { return job.slices * job.panel_columns.size(); }
+/// Panels of a task: `panel_columns.size()` per K-block.
+inline size_t PanelCount(const PackingTask& task) { return task.k_blocks * task.panel_columns.size(); }
 
-/// Packs one panel of one job into its place in `panels` and `scales`. Any thread may pack any panel.
-/// Returns false if a weight is not finite.
-bool PackPanel(const PackingJob& job, Format format, size_t panel, size_t number, void* panels, float* scales);
+/// Packs one panel into its slot in `panels` and `scales`. Any thread may pack any panel. Returns false if a weight is
+/// not finite.
+bool PackPanel(const PackingTask& task, Format format, size_t nr, size_t number, void* panels, float* scales);
 
-/// Whether a format rounds weights and inputs to integers.
+/// Whether a format quantizes weights and activations to integers.
 bool IsInteger(Format format);
 
-/// For each input of a weight matrix: the factor that makes the range of the input, `greatest`, and that of its weights
-/// equal. Inputs of which nothing is known take part with a share of the mean.
-void ShareRange(const StoredMatrix& weight, size_t inputs, size_t outputs, const float* greatest, float* factors);
+/// SmoothQuant (arXiv:2211.10438) with exponent 1/2: per input channel the scale that equalizes the absmax of the
+/// activation, `absmax`, and the absmax of its weight row. A channel whose calibrated absmax is far below the mean is
+/// treated as a fraction of the mean.
+void ComputeSmoothScales(const StoredMatrix& weight, size_t k, size_t n, const float* absmax, float* smooth_scales);
 
-/// Equal parts of `intermediate` that a feed-forward is computed in: each at most 512 wide and a whole number of panels
-/// and scale groups.
-size_t SlicesOf(size_t intermediate, size_t panel);
+/// The number of K-blocks for the second feed-forward layer, whose K is `intermediate`: equal blocks of at most 512,
+/// each a whole number of panels and scale groups. 0 if there is no such number.
+size_t KBlocksOf(size_t intermediate, size_t nr);
 
 }  // namespace gabion::kernels

@@ -78,20 +78,19 @@ TEST(AmxModel, BytesAreUnsignedBySignedAndDoNotSaturate) {
   EXPECT_EQ(sum, 2 * 4 * 255 * -128);
 }
 
-std::vector<float> Multiplied(const Variant& variant, const std::vector<float>& x, size_t rows, size_t inputs,
+std::vector<float> Multiplied(const Variant& variant, const std::vector<float>& x, size_t m, size_t k,
                               const test::RandomMatrix& weight, const test::RandomMatrix& bias) {
-  kernels::PackingJob job{weight.Stored(true), inputs, 64, 1, {0, 32}};
-  const kernels::PackedSize size = SizeOf(job, Format::kInt8Dot, variant.panel_columns);
-  const kernels::AlignedBytes panels(size.panel_bytes);
+  kernels::PackingTask task{weight.Stored(true), k, 64, 1, {0, 32}};
+  const kernels::PackedSize size = SizeOf(task, Format::kInt8Dot, variant.nr);
+  const kernels::AlignedBuffer panels(size.panel_bytes);
   std::vector<float> scales(size.scale_count);
   for (size_t number = 0; number < 2; ++number) {
-    EXPECT_TRUE(PackPanel(job, Format::kInt8Dot, variant.panel_columns, number, panels.get(), scales.data()));
+    EXPECT_TRUE(PackPanel(task, Format::kInt8Dot, variant.nr, number, panels.get(), scales.data()));
   }
-  const kernels::PackedLinear linear{panels.get(), scales.data(), bias.floats(), 64, size.depth, 1,
-                                     size.group,   nullptr};
-  const kernels::AlignedBytes workspace(rows * (2 * size.depth + 128) * sizeof(float) + 65536);
-  std::vector<float> y(rows * 64);
-  variant.linear(Format::kInt8Dot, linear, x.data(), rows, workspace.get(), y.data());
+  const kernels::PackedLinear linear{panels.get(), scales.data(), bias.floats(), 64, size.kc, 1, size.group, nullptr};
+  const kernels::AlignedBuffer workspace(m * (2 * size.kc + 128) * sizeof(float) + 65536);
+  std::vector<float> y(m * 64);
+  variant.linear(Format::kInt8Dot, linear, x.data(), m, workspace.get(), y.data());
   return y;
 }
 
@@ -102,15 +101,14 @@ TEST(AmxModel, BytesHaveTheBitsOfDotProducts) {
   if (dots == usable.end()) GTEST_SKIP() << "the model has vectors of AVX-512 BF16 around it";
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
-  for (const size_t inputs : {32, 96, 192, 384, 1024}) {  // groups of 32, 96, 64, 128
-    const test::RandomMatrix weight(inputs * 64, 0.05, random);
+  for (const size_t k : {32, 96, 192, 384, 1024}) {  // groups of 32, 96, 64, 128
+    const test::RandomMatrix weight(k * 64, 0.05, random);
     const test::RandomMatrix bias(64, 0.05, random);
-    for (const size_t rows : {1, 15, 16, 17, 31, 32, 33, 70}) {
-      std::vector<float> x(rows * inputs);
+    for (const size_t m : {1, 15, 16, 17, 31, 32, 33, 70}) {
+      std::vector<float> x(m * k);
       std::generate(x.begin(), x.end(), [&] { return normal(random); });
-      EXPECT_EQ(Multiplied(kernels::kAmxModel, x, rows, inputs, weight, bias),
-                Multiplied(**dots, x, rows, inputs, weight, bias))
-          << rows << " rows of " << inputs;
+      EXPECT_EQ(Multiplied(kernels::kAmxModel, x, m, k, weight, bias), Multiplied(**dots, x, m, k, weight, bias))
+          << m << " m of " << k;
     }
   }
 }

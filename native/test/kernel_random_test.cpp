@@ -1,4 +1,4 @@
-// Random encoders against plain double precision: sizes, lengths and precisions that nobody chose. GABION_FUZZ_SECONDS
+// Random encoders against plain double precision: random sizes, lengths and precisions. GABION_FUZZ_SECONDS
 // says for how long (2 of processor time by default; `npm run fuzz` for more), GABION_FUZZ_SEED where it begins,
 // GABION_ISA for which instruction set alone. A failure names the seed that shows it again.
 
@@ -21,15 +21,15 @@ using kernels::Precision;
 using kernels::Variant;
 using test::RelativeError;
 
-/// Most multiplications of one case: the reference is slow, and many small cases find more than few large ones.
-constexpr double kMostWork = 3e7;
+/// Upper bound of multiply-adds per case: the reference is slow, and many small cases find more than few large ones.
+constexpr double kMaxWork = 3e7;
 
 uint32_t NumberFrom(const char* name, uint32_t usual) {
   const char* text = std::getenv(name);
   return text == nullptr ? usual : static_cast<uint32_t>(std::strtoul(text, nullptr, 10));
 }
 
-double WorkOf(const EncoderShape& shape, size_t tokens) {
+double MultiplyAdds(const EncoderShape& shape, size_t tokens) {
   const auto hidden = static_cast<double>(shape.hidden);
   const double linear = hidden * (4 * hidden + 2 * static_cast<double>(shape.intermediate));
   return static_cast<double>(shape.layers * tokens) * (linear + 2 * hidden * static_cast<double>(tokens));
@@ -69,13 +69,13 @@ bool RunCase(uint32_t seed, const Variant& variant) {
   std::mt19937 random(seed);
   const EncoderShape shape = RandomShape(random);
   const size_t tokens = RandomLength(random);
-  if (shape.hidden % shape.heads != 0 || WorkOf(shape, tokens) > kMostWork) {
+  if (shape.hidden % shape.heads != 0 || MultiplyAdds(shape, tokens) > kMaxWork) {
     return false;
   }
   const auto precision = static_cast<Precision>(random() % 3);
   const bool bfloat16 = random() % 2 == 0;
   const test::RandomEncoder reference(shape, seed);
-  if (!Encoder::Fits(shape, variant.panel_columns)) {
+  if (!Encoder::Fits(shape, variant.nr)) {
     EXPECT_THROW(Encoder(shape, reference.Stored(bfloat16), precision, variant), std::invalid_argument);
     return true;
   }

@@ -1,5 +1,4 @@
-// A text encoder in double precision, written as plainly as its definition, for tests of the kernels; and random
-// weights.
+// A text encoder in double precision, written as its definition reads, for tests of the kernels; and random weights.
 #pragma once
 
 #include <cmath>
@@ -33,24 +32,24 @@ class RandomMatrix {
   RandomMatrix(size_t count, double deviation, std::mt19937& random, double mean = 0) {
     std::normal_distribution<double> normal(mean, deviation);
     for (size_t i = 0; i < count; ++i) {
-      narrow_.push_back(ToBfloat16(static_cast<float>(normal(random))));
-      wide_.push_back(FromBfloat16(narrow_.back()));
+      bf16_.push_back(ToBfloat16(static_cast<float>(normal(random))));
+      float_.push_back(FromBfloat16(bf16_.back()));
     }
   }
-  const float* floats() const { return wide_.data(); }
-  float* floats() { return wide_.data(); }
+  const float* floats() const { return float_.data(); }
+  float* floats() { return float_.data(); }
   kernels::StoredMatrix Stored(bool bfloat16) const {
-    return bfloat16 ? kernels::StoredMatrix{narrow_.data(), true} : kernels::StoredMatrix{wide_.data(), false};
+    return bfloat16 ? kernels::StoredMatrix{bf16_.data(), true} : kernels::StoredMatrix{float_.data(), false};
   }
   void Scale(size_t at, float factor) {
-    narrow_[at] = ToBfloat16(wide_[at] * factor);
-    wide_[at] = FromBfloat16(narrow_[at]);
+    bf16_[at] = ToBfloat16(float_[at] * factor);
+    float_[at] = FromBfloat16(bf16_[at]);
   }
-  double operator[](size_t at) const { return static_cast<double>(wide_[at]); }
+  double operator[](size_t at) const { return static_cast<double>(float_[at]); }
 
  private:
-  std::vector<uint16_t> narrow_;
-  std::vector<float> wide_;
+  std::vector<uint16_t> bf16_;
+  std::vector<float> float_;
 };
 
 /// Root mean square of the error over that of the exact values.
@@ -108,11 +107,11 @@ class RandomEncoder {
   RandomEncoder(const kernels::EncoderShape& shape, uint32_t seed)
       : shape_(shape),
         random_(seed),
-        words_(kVocabulary * shape.hidden, 0.05, random_),
+        token_embeddings_(kVocabulary * shape.hidden, 0.05, random_),
         positions_(kPositions * shape.hidden, 0.02, random_),
         norm_weight_(shape.hidden, 0.1, random_, 1),
         norm_bias_(shape.hidden, 0.1, random_),
-        distance_biases_((2 * kPositions - 1) * shape.heads, 0.5, random_) {
+        relative_biases_((2 * kPositions - 1) * shape.heads, 0.5, random_) {
     const size_t hidden = shape.hidden;
     for (size_t i = 0; i < shape.layers; ++i) {
       layers_.push_back({Make(hidden, 3 * hidden), Make(hidden, hidden), Make(hidden, shape.intermediate),
@@ -124,7 +123,7 @@ class RandomEncoder {
 
   kernels::StoredEncoder Stored(bool bfloat16) const {
     kernels::StoredEncoder stored{
-        words_.Stored(bfloat16), positions_.floats(), {norm_weight_.floats(), norm_bias_.floats()}, {}};
+        token_embeddings_.Stored(bfloat16), positions_.floats(), {norm_weight_.floats(), norm_bias_.floats()}, {}};
     for (const Layer& layer : layers_) {
       const auto linear = [&](const Linear& of) {
         return kernels::StoredLinear{of.weight.Stored(bfloat16), of.bias.floats()};
@@ -137,14 +136,14 @@ class RandomEncoder {
                                {layer.last_weight.floats(), layer.last_bias.floats()}});
     }
     if (like_mpnet_) {
-      stored.distance_biases = distance_biases_.floats();
-      stored.longest = kPositions;
+      stored.relative_biases = relative_biases_.floats();
+      stored.max_tokens = kPositions;
       stored.padding_id = kPadding;
     }
     return stored;
   }
 
-  /// From now on scores have biases by distance, and positions begin behind the padding's.
+  /// From now on scores have relative position biases, and positions start after the padding's.
   void BeLikeMpnet() { like_mpnet_ = true; }
 
   /// The last hidden state, [tokens, hidden].
@@ -154,10 +153,11 @@ class RandomEncoder {
     Doubles state;
     size_t counted = kPadding;
     for (size_t row = 0; row < tokens; ++row) {
-      const size_t behind = ids[row] == kPadding ? static_cast<size_t>(kPadding) : ++counted;
-      const size_t position = like_mpnet_ ? behind : row;
+      const size_t counted_position = ids[row] == kPadding ? static_cast<size_t>(kPadding) : ++counted;
+      const size_t position = like_mpnet_ ? counted_position : row;
       for (size_t i = 0; i < hidden; ++i) {
-        state.push_back(words_[static_cast<size_t>(ids[row]) * hidden + i] + positions_[position * hidden + i]);
+        state.push_back(token_embeddings_[static_cast<size_t>(ids[row]) * hidden + i] +
+                        positions_[position * hidden + i]);
       }
     }
     const auto epsilon = static_cast<double>(shape_.epsilon);
@@ -178,8 +178,8 @@ class RandomEncoder {
     return state;
   }
 
-  /// Makes some channels reach much further than their neighbours, as trained models have them.
-  void Stretch(float factor) {
+  /// Gives some channels much larger values than their neighbors, like the outlier channels of trained models.
+  void AmplifyChannels(float factor) {
     for (Layer& layer : layers_) {
       for (size_t i = 5; i < shape_.hidden; i += 41) {
         layer.norm_weight.Scale(i, factor);
@@ -188,7 +188,7 @@ class RandomEncoder {
     }
   }
 
-  /// To spoil: one weight of the first layer.
+  /// One weight of the first layer, for tests to damage.
   float& SomeWeight() { return layers_[0].up.weight.floats()[7]; }
   float& SomeBias() { return layers_[0].up.bias.floats()[7]; }
 
@@ -220,7 +220,7 @@ class RandomEncoder {
           for (size_t i = 0; i < width; ++i) {
             score += qkv[row * 3 * hidden + head * width + i] * qkv[key * 3 * hidden + hidden + head * width + i];
           }
-          const double bias = like_mpnet_ ? distance_biases_[(key + kPositions - 1 - row) * shape_.heads + head] : 0;
+          const double bias = like_mpnet_ ? relative_biases_[(key + kPositions - 1 - row) * shape_.heads + head] : 0;
           weights[key] = std::exp(score / std::sqrt(static_cast<double>(width)) + bias);
           sum += weights[key];
         }
@@ -237,11 +237,11 @@ class RandomEncoder {
 
   kernels::EncoderShape shape_;
   std::mt19937 random_;
-  RandomMatrix words_;
+  RandomMatrix token_embeddings_;
   RandomMatrix positions_;
   RandomMatrix norm_weight_;
   RandomMatrix norm_bias_;
-  RandomMatrix distance_biases_;
+  RandomMatrix relative_biases_;
   std::vector<Layer> layers_;
   bool like_mpnet_ = false;
 };

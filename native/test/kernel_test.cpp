@@ -26,12 +26,12 @@ namespace {
 using kernels::Encoder;
 using kernels::EncoderShape;
 using kernels::Format;
-using kernels::PackingJob;
+using kernels::PackingTask;
 using kernels::Precision;
 using kernels::Variant;
 using test::RelativeError;
 
-/// Those that every instruction set computes, and those that only one has.
+/// The formats that every instruction set computes, and the own ones of this set.
 std::vector<Format> FormatsOf(const Variant& variant) {
   std::vector<Format> formats{Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
                               Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
@@ -40,7 +40,8 @@ std::vector<Format> FormatsOf(const Variant& variant) {
   }
   return formats;
 }
-/// The instruction sets of this processor, and AMX over a model of its instructions where the rest of it runs.
+
+/// The instruction sets of this processor, and AMX over a model of its instructions where AVX-512 BF16 is supported.
 std::vector<const Variant*> TestedVariants() {
   std::vector<const Variant*> variants = kernels::UsableVariants();
 #ifdef GABION_AMX_MODEL
@@ -52,7 +53,7 @@ std::vector<const Variant*> TestedVariants() {
   return variants;
 }
 
-/// What takes minutes on a modelled processor, or with GABION_SHORT set, for an emulated one.
+/// Cases that take minutes on the AMX model or, with GABION_SHORT set, on an emulator.
 bool TooLong(const Variant& variant, size_t hidden, size_t tokens) {
   static const bool is_short = std::getenv("GABION_SHORT") != nullptr;
   const bool slow = is_short || variant.name == std::string("amx-model");
@@ -87,23 +88,23 @@ class Kernels : public testing::TestWithParam<const Variant*> {
 
   /// Packs and multiplies; throws what SizeOf throws.
   static std::vector<float> Multiply(Format format, const std::vector<float>& x, size_t rows,
-                                     const test::RandomMatrix& weight, const test::RandomMatrix& bias, size_t inputs,
-                                     size_t outputs, size_t slices) {
-    PackingJob job{weight.Stored(format == Format::kBfloat16Wide), inputs, outputs, slices, {}};
-    for (size_t at = 0; at < outputs; at += variant().panel_columns) {
-      job.panel_columns.push_back(at);
+                                     const test::RandomMatrix& weight, const test::RandomMatrix& bias, size_t k,
+                                     size_t n, size_t k_blocks) {
+    PackingTask task{weight.Stored(format == Format::kBfloat16Wide), k, n, k_blocks, {}};
+    for (size_t at = 0; at < n; at += variant().nr) {
+      task.panel_columns.push_back(at);
     }
-    const kernels::PackedSize size = SizeOf(job, format, variant().panel_columns);
-    const kernels::AlignedBytes panels(size.panel_bytes);
+    const kernels::PackedSize size = SizeOf(task, format, variant().nr);
+    const kernels::AlignedBuffer panels(size.panel_bytes);
     std::vector<float> scales(size.scale_count);
-    for (size_t number = 0; number < PanelsOf(job); ++number) {
-      EXPECT_TRUE(PackPanel(job, format, variant().panel_columns, number, panels.get(), scales.data()));
+    for (size_t number = 0; number < PanelCount(task); ++number) {
+      EXPECT_TRUE(PackPanel(task, format, variant().nr, number, panels.get(), scales.data()));
     }
     const kernels::PackedLinear linear{
-        panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), outputs, size.depth, slices, size.group,
+        panels.get(), scales.empty() ? nullptr : scales.data(), bias.floats(), n, size.kc, k_blocks, size.group,
         nullptr};
-    const kernels::AlignedBytes workspace(rows * (2 * size.depth + 128) * sizeof(float) + 65536);
-    std::vector<float> y(rows * outputs);
+    const kernels::AlignedBuffer workspace(rows * (2 * size.kc + 128) * sizeof(float) + 65536);
+    std::vector<float> y(rows * n);
     variant().linear(format, linear, x.data(), rows, workspace.get(), y.data());
     return y;
   }
@@ -115,18 +116,17 @@ TEST_P(Kernels, MultiplyLikeTheReference) {
   const size_t heights[] = {1, 2, 3, 5, 6, 7, 11, 12, 13, 14, 18, 25, 31, 48, 97, 512};
   for (const Format format : FormatsOf(variant())) {
     for (const size_t rows : heights) {
-      const size_t inputs = 32 * (1 + random() % 12);
-      const size_t outputs = 32 * (1 + random() % 4);
-      const size_t slices = 1 + random() % 2;
-      const test::RandomMatrix weight(inputs * slices * outputs, 0.05, random);
-      const test::RandomMatrix bias(outputs, 0.05, random);
-      std::vector<float> x(rows * inputs * slices);
+      const size_t k = 32 * (1 + random() % 12);
+      const size_t n = 32 * (1 + random() % 4);
+      const size_t k_blocks = 1 + random() % 2;
+      const test::RandomMatrix weight(k * k_blocks * n, 0.05, random);
+      const test::RandomMatrix bias(n, 0.05, random);
+      std::vector<float> x(rows * k * k_blocks);
       std::generate(x.begin(), x.end(), [&] { return normal(random); });
-      const auto y = Multiply(format, x, rows, weight, bias, inputs * slices, outputs, slices);
-      const auto exact =
-          test::ReferenceLinear(test::Doubles(x.begin(), x.end()), rows, weight, bias, inputs * slices, outputs);
+      const auto y = Multiply(format, x, rows, weight, bias, k * k_blocks, n, k_blocks);
+      const auto exact = test::ReferenceLinear(test::Doubles(x.begin(), x.end()), rows, weight, bias, k * k_blocks, n);
       EXPECT_LT(RelativeError(y, exact), ErrorOf(format))
-          << "format " << static_cast<int>(format) << ", " << rows << " rows, " << inputs << " x " << outputs;
+          << "format " << static_cast<int>(format) << ", " << rows << " rows, " << k << " x " << n;
     }
   }
 }
@@ -193,12 +193,12 @@ TEST_P(Kernels, PackingSeesWeightsThatAreNotFinite) {
     for (const float bad : {kNan, -std::numeric_limits<float>::infinity()}) {
       std::vector<float> weight(64 * 32, 0.5F);
       weight[40 * 32 + 3] = bad;
-      PackingJob job{{weight.data(), false}, 64, 32, 1, {}};
-      for (size_t at = 0; at < 32; at += variant().panel_columns) job.panel_columns.push_back(at);
-      const auto size = SizeOf(job, format, variant().panel_columns);
-      const kernels::AlignedBytes panels(size.panel_bytes);
+      PackingTask task{{weight.data(), false}, 64, 32, 1, {}};
+      for (size_t at = 0; at < 32; at += variant().nr) task.panel_columns.push_back(at);
+      const auto size = SizeOf(task, format, variant().nr);
+      const kernels::AlignedBuffer panels(size.panel_bytes);
       std::vector<float> scales(size.scale_count);
-      EXPECT_FALSE(PackPanel(job, format, variant().panel_columns, 0, panels.get(), scales.data()));
+      EXPECT_FALSE(PackPanel(task, format, variant().nr, 0, panels.get(), scales.data()));
     }
   }
 }
@@ -274,31 +274,31 @@ TEST_P(Kernels, EncodeLikeTheReference) {
     if (TooLong(variant(), shape.hidden, 1)) continue;
     const test::RandomEncoder reference(shape, 7);
     for (const bool bfloat16 : {false, true}) {
-      const Encoder exact(shape, reference.Stored(bfloat16), Precision::kFp32, variant());
-      const Encoder narrow(shape, reference.Stored(bfloat16), Precision::kBf16, variant());
-      const Encoder integer(shape, reference.Stored(bfloat16), Precision::kInt8, variant());
+      const Encoder fp32(shape, reference.Stored(bfloat16), Precision::kFp32, variant());
+      const Encoder bf16(shape, reference.Stored(bfloat16), Precision::kBf16, variant());
+      const Encoder int8(shape, reference.Stored(bfloat16), Precision::kInt8, variant());
       for (const size_t tokens : lengths) {
         if (TooLong(variant(), shape.hidden, tokens)) continue;
         const auto ids = RandomIds(tokens, random);
         const auto expected = reference.Run(ids);
         const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
-        EXPECT_LT(RelativeError(HiddenState(exact, ids, shape.hidden, workspace), expected), 5e-6) << where;
-        EXPECT_LT(RelativeError(HiddenState(narrow, ids, shape.hidden, workspace), expected), 2e-2) << where;
-        EXPECT_LT(RelativeError(HiddenState(integer, ids, shape.hidden, workspace), expected), 4e-2) << where;
+        EXPECT_LT(RelativeError(HiddenState(fp32, ids, shape.hidden, workspace), expected), 5e-6) << where;
+        EXPECT_LT(RelativeError(HiddenState(bf16, ids, shape.hidden, workspace), expected), 2e-2) << where;
+        EXPECT_LT(RelativeError(HiddenState(int8, ids, shape.hidden, workspace), expected), 4e-2) << where;
       }
     }
   }
 }
 
-/// Gives each item to a thread of its own turn, the last items first: no order may count.
-void ShareBackwards(void* who, size_t items, void (*run)(const void*, size_t, size_t), const void* work) {
-  const size_t members = *static_cast<const size_t*>(who);
+/// Runs items in descending order on several threads: the order must not matter.
+void ParallelForDescending(void* context, size_t items, void (*task)(const void*, size_t, size_t), const void* work) {
+  const size_t members = *static_cast<const size_t*>(context);
   std::vector<std::thread> threads;
   for (size_t member = 0; member < members; ++member) {
     threads.emplace_back([=] {
       for (size_t item = items; item-- > 0;) {
         if (item % members == member) {
-          run(work, item, member);
+          task(work, item, member);
         }
       }
     });
@@ -320,9 +320,9 @@ TEST_P(Kernels, GiveTheSameBitsOnSeveralThreads) {
       const auto ids = RandomIds(tokens, random);
       const std::vector<float> alone = HiddenState(encoder, ids, shape.hidden, workspace);
       for (size_t members : {2U, 3U, 8U}) {
-        const kernels::Crew crew{members, ShareBackwards, &members};
+        const kernels::Team team{members, ParallelForDescending, &members};
         std::vector<float> shared(alone.size());
-        EXPECT_TRUE(encoder.Run(ids.data(), tokens, workspace, stop, &crew, shared.data()));
+        EXPECT_TRUE(encoder.Run(ids.data(), tokens, workspace, stop, &team, shared.data()));
         EXPECT_EQ(std::memcmp(shared.data(), alone.data(), alone.size() * sizeof(float)), 0)
             << tokens << " tokens, " << members << " threads";
       }
@@ -330,7 +330,7 @@ TEST_P(Kernels, GiveTheSameBitsOnSeveralThreads) {
   }
 }
 
-TEST_P(Kernels, KnowBiasesByDistanceAndPositionsBehindThePadding) {
+TEST_P(Kernels, ApplyRelativePositionBiasesAndPositionsAfterThePadding) {
   const EncoderShape shape{2, 2, 64, 96, 1e-5F};
   test::RandomEncoder reference(shape, 30);
   const test::RandomEncoder plain(shape, 30);
@@ -351,20 +351,20 @@ TEST_P(Kernels, KnowBiasesByDistanceAndPositionsBehindThePadding) {
   }
 }
 
-TEST_P(Kernels, SamplesBringIntegersNearer) {
+TEST_P(Kernels, SmoothQuantReducesTheErrorOfIntegers) {
   const EncoderShape shape{2, 12, 384, 1536, 1e-12F};
   test::RandomEncoder reference(shape, 21);
-  reference.Stretch(12);
+  reference.AmplifyChannels(12);
   std::mt19937 random(22);
   const std::vector<std::vector<int64_t>> samples{RandomIds(30, random), RandomIds(1, random), RandomIds(12, random)};
   const Encoder plain(shape, reference.Stored(true), Precision::kInt8, variant());
-  const Encoder shared(shape, reference.Stored(true), Precision::kInt8, variant(), samples);
+  const Encoder smoothed(shape, reference.Stored(true), Precision::kInt8, variant(), samples);
   kernels::Workspace workspace;
   const auto ids = RandomIds(25, random);
   const auto expected = reference.Run(ids);
   const double before = RelativeError(HiddenState(plain, ids, shape.hidden, workspace), expected);
-  const double after = RelativeError(HiddenState(shared, ids, shape.hidden, workspace), expected);
-  // Inputs of 16 bits are not what the error comes from.
+  const double after = RelativeError(HiddenState(smoothed, ids, shape.hidden, workspace), expected);
+  // With 16-bit activations the error comes from the weights.
   const bool bytes = FormatFor(variant(), Precision::kInt8, true) != Format::kInt8Wide;
   EXPECT_LT(after, (bytes ? 0.8 : 1.1) * before);
 }
@@ -410,7 +410,7 @@ TEST_P(Kernels, StopBetweenLayers) {
   EXPECT_FALSE(encoder.Run(ids.data(), ids.size(), workspace, stop, nullptr, state.data()));
 }
 
-TEST_P(Kernels, RefuseSizesTheyCannotCut) {
+TEST_P(Kernels, RefuseSizesTheyCannotPack) {
   const EncoderShape narrow_heads{1, 8, 64, 96, 1e-12F};
   const EncoderShape too_wide{1, 33, 1056, 96, 1e-12F};
   for (const EncoderShape& shape : {narrow_heads, too_wide}) {

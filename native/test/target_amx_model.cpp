@@ -3,7 +3,7 @@
 #include "../kernels/source/lanes_avx512.hpp"
 #include "tile_unit_model.hpp"
 // Behind the unit.
-#include "../kernels/source/matrix_amx.hpp"
+#include "../kernels/source/microkernels_amx.hpp"
 #include "../kernels/source/variant.hpp"
 
 namespace gabion::kernels {

@@ -78,8 +78,8 @@ class TileUnit {
       float even = 0;
       float odd = 0;
       for (size_t k = 0; k < steps; ++k) {
-        even = Flushed(std::fma(Widened(left, row, 2 * k), Widened(right, k, 2 * column), even));
-        odd = Flushed(std::fma(Widened(left, row, 2 * k + 1), Widened(right, k, 2 * column + 1), odd));
+        even = Flushed(std::fma(Promoted(left, row, 2 * k), Promoted(right, k, 2 * column), even));
+        odd = Flushed(std::fma(Promoted(left, row, 2 * k + 1), Promoted(right, k, 2 * column + 1), odd));
       }
       const float before = Flushed(Word<float>(to, row, column));
       SetWord(to, row, column, Flushed(before + Flushed(even + odd)));
@@ -134,12 +134,12 @@ class TileUnit {
   static void SetWord(Tile& tile, size_t row, size_t column, T value) {
     std::memcpy(&tile.bytes[row][4 * column], &value, sizeof value);
   }
-  static float Widened(const Tile& tile, size_t row, size_t at) {
-    uint16_t narrow = 0;
-    std::memcpy(&narrow, &tile.bytes[row][2 * at], sizeof narrow);
-    const uint32_t wide = static_cast<uint32_t>(narrow) << 16U;
+  static float Promoted(const Tile& tile, size_t row, size_t at) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, &tile.bytes[row][2 * at], sizeof bits);
+    const uint32_t promoted = static_cast<uint32_t>(bits) << 16U;
     float value = 0;
-    std::memcpy(&value, &wide, sizeof value);
+    std::memcpy(&value, &promoted, sizeof value);
     return Flushed(value);
   }
   static float Flushed(float value) {

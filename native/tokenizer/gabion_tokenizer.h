@@ -1,12 +1,12 @@
 // C interface of the tokenizer library: text (UTF-8) in, token ids out. It knows nothing of models, vectors or Node.
 //
-// Ownership  A handle made by gabion_tokenizer_load belongs to the caller, who ends it once with gabion_tokenizer_free.
-//            The library keeps no pointer that it was given: JSON, text and buffers may go when the call is back.
+// Ownership  A handle from gabion_tokenizer_load belongs to the caller, which frees it once with gabion_tokenizer_free.
+//            The library retains no pointer that it was given: JSON, text and buffers may be freed after the call.
 // Threads    A loaded handle never changes. Any number of threads may encode with one handle at the same time without
 //            a lock; only gabion_tokenizer_free must come after the last call that uses the handle.
 // Failures   Every function but the last three returns a GabionTokenizerStatus. On any status but OK the out parameters
 //            are left as they were, unless said otherwise, and gabion_tokenizer_last_error gives the reason on the
-//            same thread. No call aborts the process: a fault of the library comes back as GABION_TOKENIZER_PANIC.
+//            same thread. No call aborts the process: a fault of the library is returned as GABION_TOKENIZER_PANIC.
 #ifndef GABION_TOKENIZER_H
 #define GABION_TOKENIZER_H
 
@@ -27,7 +27,7 @@ typedef enum GabionTokenizerStatus {
   GABION_TOKENIZER_BAD_MODEL = 3,
   // The tokenizer refused this text.
   GABION_TOKENIZER_TOKENIZE = 4,
-  // More ids than `capacity`; *written says how many there are. A capacity of max_tokens is always enough.
+  // More ids than `capacity`; *token_count is their number. A capacity of max_tokens is always enough.
   GABION_TOKENIZER_BUFFER_TOO_SMALL = 5,
   // A fault of the library. The handle stays usable.
   GABION_TOKENIZER_PANIC = 6
@@ -37,7 +37,7 @@ typedef enum GabionTokenizerStatus {
 typedef struct gabion_tokenizer gabion_tokenizer;
 
 // Reads a Hugging Face tokenizer.json. Padding and truncation that the file asks for are switched off: the caller runs
-// every text at its own length, and says per call how many tokens the model takes.
+// every text at its own length, and passes the model's limit per call.
 //
 // json, len  the file's bytes.
 // out        receives the handle; set to null on failure.
@@ -46,45 +46,46 @@ int gabion_tokenizer_load(const uint8_t* json, size_t len, gabion_tokenizer** ou
 // Turns one text into token ids, special tokens included.
 //
 // text, len   UTF-8 bytes, not terminated; NUL is an ordinary character. `text` may be null if `len` is 0.
-// max_tokens  the most ids wanted, special tokens included. A longer text loses its tail, not its special tokens. At
-//             least 1 and at least the number of special tokens, else INVALID_ARGUMENT.
-// ids         receives *written ids. int64, as the models' graphs take them.
-// capacity    how many ids `ids` can hold. `ids` may be null if it is 0, which asks for the count alone.
-// written     receives the number of ids after truncation, also with BUFFER_TOO_SMALL (`ids` stays untouched then).
-// total       receives the number of ids before truncation; total > written means that the text was cut. Also set
-//             with BUFFER_TOO_SMALL.
+// max_tokens  the maximum number of ids, special tokens included. A longer text loses its tail, not its special tokens.
+//             At least 1 and at least the number of special tokens, else INVALID_ARGUMENT.
+// ids         receives *token_count ids. int64, as the models' graphs take them.
+// capacity    how many ids `ids` can hold. `ids` may be null if it is 0, which only counts.
+// token_count receives the number of ids after truncation, also with BUFFER_TOO_SMALL (`ids` is unchanged then).
+// total_token_count  receives the number of ids before truncation; if it is greater than token_count, the text was
+//             truncated. Also set with BUFFER_TOO_SMALL.
 int gabion_tokenizer_encode(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t max_tokens,
-                            int64_t* ids, size_t capacity, size_t* written, size_t* total);
+                            int64_t* ids, size_t capacity, size_t* token_count, size_t* total_token_count);
 
 // Receives one window of a text: its ids, special tokens included, and the bytes [start, end) of the text that they
-// stand for. The ids go when it returns. It must not throw and must not jump.
+// cover. The ids are valid until it returns. It must not throw and must not jump.
 typedef void (*gabion_tokenizer_each_window)(void* context, const int64_t* ids, size_t count, size_t start, size_t end);
 
-// Cuts one text into windows that overlap, and hands each to `each` in reading order, on the calling thread.
+// Divides one text into overlapping windows and passes each to `each` in reading order, on the calling thread.
 //
 // text, len   as above. A text without any token has no window.
-// size        the most tokens of a window, special tokens not counted.
-// stride      tokens from the start of a window to the start of the next, from 1 to `size`, else INVALID_ARGUMENT. The
-// first window
-//             that reaches the end of the text is the last one, and may be shorter. A single window covers all bytes.
-// context     goes to `each` as it is.
+// size        maximum number of tokens of a window, special tokens not counted.
+// stride      tokens from the start of a window to the start of the next, from 1 to `size`, else INVALID_ARGUMENT.
+//             The first window that reaches the end of the text is the last one, and may be shorter. A single window
+//             covers all bytes.
+// context     passed to `each` unchanged.
 int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t size,
                              size_t stride, gabion_tokenizer_each_window each, void* context);
 
-// The largest id that the tokenizer can give, added tokens included: it must be below the model's number of word rows.
+// The largest id that the tokenizer can produce, added tokens included: it must be below the number of the model's
+// token embeddings.
 int gabion_tokenizer_max_id(const gabion_tokenizer* tokenizer, uint32_t* out);
 
-// The most bytes of memory that a text of `len` bytes takes while it is tokenized, or, if `windows` is not 0, cut into
-// windows. Rust ends the process where it gets none, so a caller with little looks for them first. 0 for null.
+// The maximum bytes of memory that a text of `len` bytes takes while it is tokenized or, if `windows` is not 0, divided
+// into windows. Rust aborts the process when an allocation fails, so a caller short of memory checks first. 0 for null.
 size_t gabion_tokenizer_memory(const gabion_tokenizer* tokenizer, size_t len, int windows);
 
-// Ends a handle. Null is fine. Never fails, and leaves the last error alone.
+// Frees a handle, which may be null. Never fails, and does not change the last error.
 void gabion_tokenizer_free(gabion_tokenizer* tokenizer);
 
-// The reason of the last failed call on this thread, as UTF-8; empty if none failed yet. A success leaves it.
+// The reason of the last failed call on this thread, as UTF-8; empty if none failed yet. A success does not change it.
 //
 // buffer    receives as much as fits with a terminating NUL, cut between characters. May be null if `capacity` is 0.
-// returns   the bytes of the whole text without the NUL: if it is not below `capacity`, the copy was cut.
+// returns   the bytes of the whole text without the NUL: if it is not below `capacity`, the copy was truncated.
 size_t gabion_tokenizer_last_error(char* buffer, size_t capacity);
 
 #ifdef __cplusplus

@@ -2,8 +2,8 @@
 #define GABION_VARIANT amx
 #include "lanes_avx512.hpp"
 #include "tile_unit_amx.hpp"
-// Behind the unit.
-#include "matrix_amx.hpp"
+// After the unit, which it uses.
+#include "microkernels_amx.hpp"
 #include "variant.hpp"
 
 namespace gabion::kernels {

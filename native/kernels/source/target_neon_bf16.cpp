@@ -1,7 +1,7 @@
 // The kernels for neon-bf16; CMakeLists.txt gives this file its compiler flags.
 #define GABION_VARIANT neon_bf16
 #include "lanes_neon.hpp"
-#include "matrix_neon.hpp"
+#include "microkernels_mmla.hpp"
 #include "variant.hpp"
 
 namespace gabion::kernels {

@@ -1,7 +1,7 @@
 // The kernels for neon-i8mm; CMakeLists.txt gives this file its compiler flags.
 #define GABION_VARIANT neon_i8mm
 #include "lanes_neon.hpp"
-#include "matrix_neon.hpp"
+#include "microkernels_mmla.hpp"
 #include "variant.hpp"
 
 namespace gabion::kernels {

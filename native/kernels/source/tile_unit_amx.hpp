@@ -1,5 +1,5 @@
-// The instructions of AMX, one function each. What computes with them takes the unit as a type, so that tests can put a
-// model of plain C++ in its place.
+// The AMX instructions, one function each. The microkernels take the unit as a type, so that tests can replace it by a
+// model in plain C++.
 #pragma once
 
 #include "unroll.hpp"
@@ -7,7 +7,7 @@
 namespace gabion::kernels {
 namespace GABION_VARIANT {
 
-/// What LDTILECFG reads, for palette 1: eight tiles of at most 16 rows of 64 bytes.
+/// The operand of LDTILECFG for palette 1: eight tiles of at most 16 rows of 64 bytes.
 struct alignas(64) TileShapes {
   uint8_t palette = 1;
   uint8_t start_row = 0;
@@ -22,7 +22,7 @@ struct alignas(64) TileShapes {
 };
 static_assert(sizeof(TileShapes) == 64);
 
-// Not the compilers' intrinsics: those of GCC are macros that take no template parameter.
+// Inline assembly because GCC's intrinsics are macros that accept no template parameter.
 struct TileUnit {
   static GABION_INLINE void Configure(const TileShapes& shapes) { __asm__ volatile("ldtilecfg %0" : : "m"(shapes)); }
   static GABION_INLINE void Release() { __asm__ volatile("tilerelease"); }
@@ -39,12 +39,12 @@ struct TileUnit {
   static GABION_INLINE void Store(void* to, size_t stride) {
     __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(tile) : "memory");
   }
-  /// sum += a · b; a has rows of unsigned bytes, b has four signed bytes of a column side by side.
+  /// sum += a · b; a has rows of unsigned bytes; in b four signed bytes of a column are contiguous.
   template <int sum, int a, int b>
   static GABION_INLINE void DotBytes() {
     __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
   }
-  /// sum += a · b; a has rows of bf16, b has two bf16 of a column side by side.
+  /// sum += a · b; a has rows of bf16; in b two bf16 values of a column are contiguous.
   template <int sum, int a, int b>
   static GABION_INLINE void DotBfloat16() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));

@@ -1,4 +1,4 @@
-// The table of one instruction set's functions; included last by each target's file.
+// The function table of one instruction set; included last by each target_*.cpp.
 #pragma once
 
 #include "forward.hpp"
@@ -44,79 +44,79 @@ GABION_INLINE auto WithFormat(Format format, const Body& body) {
 inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens, size_t members) {
   return WithFormat(encoder.format, [&](auto format) {
     using F = decltype(format);
-    const Arrays<F> shared(encoder, tokens, nullptr);
-    return shared.used + members * OwnArrays<F>(encoder, tokens, nullptr).used;
+    const SharedBuffers<F> shared(encoder, tokens, nullptr);
+    return shared.bytes + members * ThreadBuffers<F>(encoder, tokens, nullptr).bytes;
   });
 }
 
-inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopQuestion stop,
-                   const Crew* crew, float* hidden) {
+inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopCheck stop,
+                   const Team* team, float* hidden) {
   return WithFormat(encoder.format, [&](auto format) {
-    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, crew, hidden);
+    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, team, hidden);
   });
 }
 
 template <typename F>
-void RunLinear(const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
-  Cutter cutter(workspace);
-  auto* tile = cutter.Take<float>(kTileFloats<F>);
-  typename F::Activation* narrow = nullptr;
+void RunLinear(const PackedLinear& linear, const float* x, size_t m, void* workspace, float* y) {
+  Arena arena(workspace);
+  auto* tile = arena.Allocate<float>(kTileFloats<F>);
+  typename F::Activation* quantized = nullptr;
   float* scales = nullptr;
-  float* sums = nullptr;
-  const size_t inputs = linear.depth * linear.slices;
-  if (GoesInPairs<F>(rows)) {
-    sums = cutter.Take<float>(CountOfSums(rows, linear.depth));
+  float* strassen_sums = nullptr;
+  const size_t k = linear.kc * linear.k_blocks;
+  if (UsesStrassen<F>(m)) {
+    strassen_sums = arena.Allocate<float>(StrassenSumCount(m, linear.kc));
   }
-  if constexpr (kNarrows<F>) {
-    narrow = cutter.Take<typename F::Activation>(rows * linear.depth);
-    scales = cutter.Take<float>(rows * ScalesOfRow<F>(linear));
+  if constexpr (kQuantizesActivations<F>) {
+    quantized = arena.Allocate<typename F::Activation>(m * linear.kc);
+    scales = arena.Allocate<float>(m * ScalesPerRow<F>(linear));
   }
-  for (size_t slice = 0; slice < linear.slices; ++slice) {
-    Operand operand{x + slice * linear.depth, inputs, nullptr, 0, sums};
-    if (sums != nullptr) {
-      SumPairs(x + slice * linear.depth, inputs, rows, linear.depth, sums);
+  for (size_t k_block = 0; k_block < linear.k_blocks; ++k_block) {
+    MatrixA a{x + k_block * linear.kc, k, nullptr, 0, strassen_sums};
+    if (strassen_sums != nullptr) {
+      FormStrassenSums(x + k_block * linear.kc, k, m, linear.kc, strassen_sums);
     }
-    if constexpr (kNarrows<F>) {
-      operand = {narrow, linear.depth, scales, ScalesOfRow<F>(linear)};
-      for (size_t row = 0; row < rows; ++row) {
-        const float* factors = linear.input_factors == nullptr ? nullptr : linear.input_factors + slice * linear.depth;
-        F::Narrow(x + row * inputs + slice * linear.depth, factors, linear.depth, linear.group,
-                  narrow + row * linear.depth, scales + row * ScalesOfRow<F>(linear));
+    if constexpr (kQuantizesActivations<F>) {
+      a = {quantized, linear.kc, scales, ScalesPerRow<F>(linear)};
+      for (size_t row = 0; row < m; ++row) {
+        const float* smooth_scales =
+            linear.smooth_scales == nullptr ? nullptr : linear.smooth_scales + k_block * linear.kc;
+        F::Quantize(x + row * k + k_block * linear.kc, smooth_scales, linear.kc, linear.group,
+                    quantized + row * linear.kc, scales + row * ScalesPerRow<F>(linear));
       }
     }
-    Products<F>(linear, slice, 0, linear.outputs / kPanel, operand, rows, tile,
-                [&](size_t panel, const float* result, size_t row, size_t height) {
-                  const size_t at = panel * kPanel;
-                  float* to = y + row * linear.outputs + at;
-                  if (slice > 0) {
-                    AddTile(result, height, nullptr, to, linear.outputs, to, linear.outputs);
-                    return;
-                  }
-                  for (size_t i = 0; i < height; ++i) {
-                    Store(to + i * linear.outputs, Add(Load(result + i * kPanel), Load(linear.bias + at)));
-                    Store(to + i * linear.outputs + kLanes,
-                          Add(Load(result + i * kPanel + kLanes), Load(linear.bias + at + kLanes)));
-                  }
-                });
+    Gemm<F>(
+        linear, k_block, 0, linear.n / kNR, a, m, tile, [&](size_t panel, const float* c, size_t row, size_t height) {
+          const size_t at = panel * kNR;
+          float* to = y + row * linear.n + at;
+          if (k_block > 0) {
+            AddBiasAndResidual(c, height, nullptr, to, to, linear.n);
+            return;
+          }
+          ForEachBiasedRow(c, height, linear.bias + at, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
+            Store(to + i * linear.n, v0);
+            Store(to + i * linear.n + kLanes, v1);
+          });
+        });
   }
 }
 
-inline void Linear(Format format, const PackedLinear& linear, const float* x, size_t rows, void* workspace, float* y) {
-  WithFormat(format, [&](auto value) { RunLinear<decltype(value)>(linear, x, rows, workspace, y); });
+inline void Linear(Format format, const PackedLinear& linear, const float* x, size_t m, void* workspace, float* y) {
+  WithFormat(format, [&](auto value) { RunLinear<decltype(value)>(linear, x, m, workspace, y); });
 }
 
-inline void GeluOfAll(float* values, size_t n) {
+inline void GeluAll(float* values, size_t n) {
   for (size_t i = 0; i < n; i += kLanes) {
     Store(values + i, Gelu(Load(values + i)));
   }
 }
 
 inline void LayerNorm(float* row, size_t n, const float* weight, const float* bias, float epsilon) {
-  NormalizeRow(row, n, weight, bias, epsilon, row);
+  LayerNormRow(row, n, weight, bias, epsilon, row);
 }
 
 constexpr Variant MakeVariant(const char* name, Format int8, Format bfloat16) {
-  return {name, int8, bfloat16, kPanel, WorkspaceBytes, Encode, Linear, GeluOfAll, LayerNorm};
+  return {name, int8, bfloat16, kNR, WorkspaceBytes, Encode, Linear, GeluAll, LayerNorm};
 }
 
 }  // namespace GABION_VARIANT

@@ -1,8 +1,8 @@
-//! Text to token ids with the library, for every tokenizer.json that it can read, with its own model or gabion's. Safe Rust; knows
-//! nothing of the C interface's pointers.
+//! Text to token ids with the `tokenizers` library, for every tokenizer.json that it can read, with its own model or gabion's. Safe
+//! Rust; knows nothing of the C interface's pointers.
 
-use crate::text_tokenizer::Window;
 use crate::unigram::Unigram;
+use crate::window::Window;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
 use tokenizers::utils::truncation::TruncationDirection;
@@ -18,26 +18,26 @@ pub struct HuggingFace<M = ModelWrapper> {
     max_id: u32,
 }
 
-/// A model that can tell its largest id.
-pub trait Ids: Model {
+/// A model that knows its largest id.
+pub trait MaxId: Model {
     /// `None` for an empty vocabulary.
     fn max_id(&self) -> Option<u32>;
 }
 
-impl Ids for ModelWrapper {
+impl MaxId for ModelWrapper {
     fn max_id(&self) -> Option<u32> {
         self.get_vocab().into_values().max()
     }
 }
 
-impl Ids for Unigram {
+impl MaxId for Unigram {
     fn max_id(&self) -> Option<u32> {
         (self.get_vocab_size() as u32).checked_sub(1)
     }
 }
 
-impl<M: Ids + DeserializeOwned> HuggingFace<M> {
-    /// Reads a tokenizer.json and switches off the padding and truncation that it asks for. Panics on some broken definitions.
+impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
+    /// Reads a tokenizer.json and switches off its padding and truncation. Panics on some broken definitions.
     pub fn read(json: &[u8]) -> Result<Self> {
         let mut tokenizer: TokenizerImpl<M, _, _, _, _> = serde_json::from_slice(json)?;
         tokenizer.with_padding(None);
@@ -61,27 +61,27 @@ impl<M: Ids + DeserializeOwned> HuggingFace<M> {
         })
     }
 
-    /// How many ids stand around the tokens of every text.
+    /// Number of special tokens around the tokens of every text.
     pub fn special_tokens(&self) -> usize {
         self.special_tokens
     }
 
-    /// The largest id that it can give.
+    /// The largest id that it can produce.
     pub fn max_id(&self) -> u32 {
         self.max_id
     }
 
-    /// Gives at most `max_tokens` ids, special tokens included, and how many there are without the limit, which must be at least the
+    /// Returns at most `max_tokens` ids, special tokens included, and their number without the limit, which must be at least the
     /// number of special tokens.
     ///
-    /// Cuts by hand, because the crate's own truncation subtracts the number of special tokens from the limit without a check.
+    /// Truncates by itself, because the crate's own truncation subtracts the number of special tokens from the limit without a check.
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<(Encoding, usize)> {
         let room = max_tokens - self.special_tokens;
         let mut encoding = self.tokenizer.encode_fast(text, false)?;
         let total = encoding.len() + self.special_tokens;
         if encoding.len() > room {
             encoding.truncate(room, 0, TruncationDirection::Right);
-            // What was cut off stays attached as further encodings, which would be post-processed too.
+            // The truncated part stays attached as further encodings, which would be post-processed too.
             encoding.take_overflowing();
         }
         Ok((self.tokenizer.post_process(encoding, None, true)?, total))

@@ -5,6 +5,7 @@ mod failure;
 mod hugging_face;
 mod text_tokenizer;
 mod unigram;
+mod window;
 mod wordpiece;
 
 #[cfg(test)]
@@ -38,8 +39,8 @@ pub unsafe extern "C" fn gabion_tokenizer_load(json: *const u8, len: usize, out:
 /// Turns a text into token ids; see the header.
 ///
 /// # Safety
-/// `tokenizer` must be a live handle, `text` point to `len` readable bytes, `ids` to `capacity` writable ids, `written` and
-/// `total` to writable sizes; or be null.
+/// `tokenizer` must be a live handle, `text` point to `len` readable bytes, `ids` to `capacity` writable ids, `token_count`
+/// and `total_token_count` to writable sizes; or be null.
 #[no_mangle]
 pub unsafe extern "C" fn gabion_tokenizer_encode(
     tokenizer: *const TextTokenizer,
@@ -48,25 +49,25 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
     max_tokens: usize,
     ids: *mut i64,
     capacity: usize,
-    written: *mut usize,
-    total: *mut usize,
+    token_count: *mut usize,
+    total_token_count: *mut usize,
 ) -> c_int {
     let status = guard(|| {
         // SAFETY: a live handle or null by the caller's promise.
         let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
-        require(written, "written")?;
-        require(total, "total")?;
+        require(token_count, "token_count")?;
+        require(total_token_count, "total_token_count")?;
         // SAFETY: the caller's promise.
-        let (ids, text) = unsafe { (places(ids, capacity)?, utf8(text, len)?) };
+        let (ids, text) = unsafe { (id_buffer(ids, capacity)?, utf8(text, len)?) };
 
         let counts = tokenizer.encode(text, max_tokens, ids)?;
         // SAFETY: both are not null, and writable by the caller's promise.
         unsafe {
-            written.write(counts.written);
-            total.write(counts.total);
+            token_count.write(counts.token_count);
+            total_token_count.write(counts.total_token_count);
         }
-        if counts.written > capacity {
-            let reason = format!("the buffer holds {capacity} ids, the text has {}", counts.written);
+        if counts.token_count > capacity {
+            let reason = format!("the buffer holds {capacity} ids, the text has {}", counts.token_count);
             return Err(Failure::new(Status::BufferTooSmall, reason));
         }
         Ok(())
@@ -74,11 +75,11 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
     status as c_int
 }
 
-/// What receives the windows of a text, one a call; see the header.
+/// The callback that receives the windows of a text, one per call; see the header.
 pub type EachWindow =
     unsafe extern "C" fn(context: *mut c_void, ids: *const i64, count: usize, start: usize, end: usize);
 
-/// Cuts a text into windows that overlap; see the header.
+/// Divides a text into overlapping windows; see the header.
 ///
 /// # Safety
 /// `tokenizer` must be a live handle, `text` point to `len` readable bytes, or be null; `each` must take `context`.
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn gabion_tokenizer_windows(
     status as c_int
 }
 
-/// Gives the largest id of the vocabulary; see the header.
+/// Returns the largest id of the vocabulary; see the header.
 ///
 /// # Safety
 /// `tokenizer` must be a live handle and `out` point to a writable number, or be null.
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn gabion_tokenizer_max_id(tokenizer: *const TextTokenizer
     status as c_int
 }
 
-/// Says how much memory a text takes; see the header.
+/// Returns how much memory a text takes; see the header.
 ///
 /// # Safety
 /// `tokenizer` must be a live handle or null.
@@ -134,7 +135,7 @@ pub unsafe extern "C" fn gabion_tokenizer_memory(tokenizer: *const TextTokenizer
     // SAFETY: a live handle or null by the caller's promise.
     let tokenizer = unsafe { tokenizer.as_ref() };
     tokenizer.map_or(0, |tokenizer| {
-        len.saturating_mul(tokenizer.memory_of_byte(windows != 0))
+        len.saturating_mul(tokenizer.memory_per_byte(windows != 0))
     })
 }
 
@@ -225,11 +226,11 @@ unsafe fn utf8<'a>(pointer: *const u8, len: usize) -> Result<&'a str, Failure> {
     })
 }
 
-/// A caller's buffer, of which nothing is read. Null is fine for no ids.
+/// A caller's buffer, which is only written. Null is fine for no ids.
 ///
 /// # Safety
 /// `pointer` must point to `capacity` ids that nobody else touches during `'a`, or be null.
-unsafe fn places<'a>(pointer: *mut i64, capacity: usize) -> Result<&'a mut [MaybeUninit<i64>], Failure> {
+unsafe fn id_buffer<'a>(pointer: *mut i64, capacity: usize) -> Result<&'a mut [MaybeUninit<i64>], Failure> {
     if capacity == 0 {
         return Ok(&mut []);
     }

@@ -1,6 +1,6 @@
-//! The model of a Unigram tokenizer.json (that of XLM-RoBERTa, say) over one table instead of the library's tree of hash maps: reading
-//! 250,000 pieces takes a tenth of the time and of the memory. Everything around the model, normalizing above all, stays the
-//! library's. Gives the library's tokens for every text; `tests/unigram` is the proof.
+//! The model of a Unigram tokenizer.json (XLM-RoBERTa's, for example) over one hash table instead of the library's trie of hash maps:
+//! reading 250,000 pieces takes a tenth of the time and the memory. Everything around the model, normalization above all, is left to
+//! the library. Produces the library's tokens for every text, as `tests/unigram` shows.
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -12,38 +12,39 @@ use tokenizers::{Model, Result, Token};
 
 /// Added to the lowest score for a character that no piece covers, as in the library.
 const UNKNOWN_PENALTY: f64 = 10.0;
-/// Published vocabularies have pieces of up to some 50 bytes. A text takes its length times this.
-const LONGEST_PIECE: usize = 512;
-/// The table is at most half full, so that hardly any search is longer; what is longer was made to be.
-const MOST_PROBES: usize = 128;
+/// Published vocabularies have pieces of up to about 50 bytes. Tokenization takes at most this many steps per byte of text.
+const MAX_PIECE_BYTES: usize = 512;
+/// The table is at most half full, so that longer probe sequences occur only in adversarial vocabularies.
+const MAX_PROBES: usize = 128;
 
 /// A Unigram model. Never changes.
 pub struct Unigram {
-    /// All pieces, one behind the other.
+    /// All pieces, one after another.
     bytes: Vec<u8>,
-    /// Of a piece by its id, with the end of the last.
+    /// The start of each piece by id, and the end of the last.
     starts: Vec<u32>,
     scores: Vec<f64>,
-    /// Open addressing: the upper half of a piece's hash, and its id plus one; 0 is an empty place.
-    places: Vec<(u32, u32)>,
-    /// The longest piece that begins with one of the characters of a bucket.
+    /// Open addressing with linear probing: a tag from the piece's hash, and its id plus one; 0 is an empty slot.
+    slots: Vec<(u32, u32)>,
+    /// The length of the longest piece that starts with a character of each bucket.
     longest: Vec<u16>,
     unknown: u32,
     unknown_score: f64,
 }
 
-/// A hash that goes on byte by byte, so that those of all beginnings of a text cost no more than that of the whole.
+/// FNV-1a, 64 bits, incremental: hashing all prefixes of a text costs no more than hashing the text. [`Self::finish`] mixes the bits
+/// as one round of the SplitMix64 finalizer does, because FNV-1a leaves the high bits of short inputs weak.
 #[derive(Clone, Copy)]
-struct Running(u64);
+struct Fnv1a(u64);
 
-impl Running {
+impl Fnv1a {
     const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
     fn push(&mut self, byte: u8) {
         self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    /// Both halves depend on all bytes.
+    /// A tag and a slot number, both of which depend on all bytes.
     fn finish(self) -> (u32, usize) {
         let mixed = (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         ((mixed >> 32) as u32, (mixed ^ (mixed >> 31)) as usize)
@@ -51,9 +52,9 @@ impl Running {
 }
 
 fn hash(bytes: &[u8]) -> (u32, usize) {
-    let mut running = Running::new();
-    bytes.iter().for_each(|&byte| running.push(byte));
-    running.finish()
+    let mut prefix_hash = Fnv1a::new();
+    bytes.iter().for_each(|&byte| prefix_hash.push(byte));
+    prefix_hash.finish()
 }
 
 const BUCKETS: usize = 1 << 12;
@@ -74,7 +75,7 @@ impl Unigram {
             |lowest, score| if score < lowest { score } else { lowest },
         );
         let mut model = Self {
-            places: vec![(0, 0); (2 * count).next_power_of_two()],
+            slots: vec![(0, 0); (2 * count).next_power_of_two()],
             longest: vec![0; BUCKETS],
             unknown,
             unknown_score: lowest - UNKNOWN_PENALTY,
@@ -92,19 +93,19 @@ impl Unigram {
         let piece = self.piece(id);
         let length = u16::try_from(piece.len())
             .ok()
-            .filter(|&length| (1..=LONGEST_PIECE).contains(&usize::from(length)))?;
+            .filter(|&length| (1..=MAX_PIECE_BYTES).contains(&usize::from(length)))?;
         let first = std::str::from_utf8(piece).ok()?.chars().next()?;
         let (tag, start) = hash(piece);
-        let mask = self.places.len() - 1;
-        let free = (0..MOST_PROBES)
+        let mask = self.slots.len() - 1;
+        let free = (0..MAX_PROBES)
             .map(|step| (start + step) & mask)
-            .find_map(|place| match self.places[place] {
-                (_, 0) => Some(Some(place)),
+            .find_map(|slot| match self.slots[slot] {
+                (_, 0) => Some(Some(slot)),
                 (other, plus_one) if other == tag && self.piece(plus_one - 1) == piece => Some(None),
                 _ => None,
             });
-        let place = free??;
-        self.places[place] = (tag, id + 1);
+        let slot = free??;
+        self.slots[slot] = (tag, id + 1);
         let longest = &mut self.longest[bucket(first)];
         *longest = length.max(*longest);
         Some(())
@@ -116,9 +117,9 @@ impl Unigram {
     }
 
     fn find(&self, (tag, start): (u32, usize), piece: &[u8]) -> Option<u32> {
-        let mask = self.places.len() - 1;
-        for step in 0..MOST_PROBES {
-            match self.places[(start + step) & mask] {
+        let mask = self.slots.len() - 1;
+        for step in 0..MAX_PROBES {
+            match self.slots[(start + step) & mask] {
                 (_, 0) => return None,
                 (other, plus_one) if other == tag && self.piece(plus_one - 1) == piece => return Some(plus_one - 1),
                 _ => {}
@@ -127,8 +128,9 @@ impl Unigram {
         None
     }
 
-    /// The ends of the best tokens, each with its id, last first: the library's algorithm, which is SentencePiece's.
-    fn best_path(&self, text: &str) -> Vec<(usize, usize, u32)> {
+    /// The Viterbi path of highest score, as start, end and id of each token, last first: the library's algorithm, which is SentencePiece's.
+    /// Of equal scores the first found wins, as there.
+    fn viterbi(&self, text: &str) -> Vec<(usize, usize, u32)> {
         #[derive(Clone, Copy)]
         struct Node {
             score: f64,
@@ -153,14 +155,14 @@ impl Unigram {
         for (start, first) in text.char_indices() {
             let before = nodes[start].score;
             let mut has_single = false;
-            let mut running = Running::new();
+            let mut prefix_hash = Fnv1a::new();
             let limit = bytes.len().min(start + usize::from(self.longest[bucket(first)]));
             for end in start + 1..=limit {
-                running.push(bytes[end - 1]);
+                prefix_hash.push(bytes[end - 1]);
                 if !text.is_char_boundary(end) {
                     continue;
                 }
-                if let Some(id) = self.find(running.finish(), &bytes[start..end]) {
+                if let Some(id) = self.find(prefix_hash.finish(), &bytes[start..end]) {
                     offer(&mut nodes[end], self.scores[id as usize] + before, start, id);
                     has_single |= end - start == first.len_utf8();
                 }
@@ -189,12 +191,12 @@ impl Model for Unigram {
     type Trainer = UnigramTrainer;
 
     fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
-        let path = self.best_path(text);
+        let path = self.viterbi(text);
         let mut tokens = Vec::with_capacity(path.len());
         let mut steps = path.into_iter().rev().peekable();
         while let Some((start, mut end, mut id)) = steps.next() {
             if id == self.unknown {
-                // Neighbours that are unknown become one token, which may happen to be a piece.
+                // Adjacent unknown tokens are fused into one, which may happen to be a piece.
                 while let Some((_, later, _)) = steps.next_if(|&(_, _, next)| next == self.unknown) {
                     end = later;
                 }
@@ -233,7 +235,7 @@ impl Model for Unigram {
     }
 }
 
-/// The vocabulary as it is read.
+/// The vocabulary while it is read.
 #[derive(Default)]
 struct Pieces {
     bytes: Vec<u8>,
@@ -241,7 +243,7 @@ struct Pieces {
     scores: Vec<f64>,
 }
 
-/// Fails for every model but a Unigram one that is known to the last detail: the library has to read it.
+/// Fails for every model except a Unigram model recognized in every detail: the library has to read the others.
 impl<'de> Deserialize<'de> for Unigram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         deserializer.deserialize_map(Fields)
@@ -273,13 +275,13 @@ impl<'de> Visitor<'de> for Fields {
                         return Err(A::Error::custom("a model with byte fallback"));
                     }
                 }
-                // Sizes are worth looking at before hundreds of thousands of pieces are read.
+                // Only once the type is known, so that other models are rejected before hundreds of thousands of pieces are read.
                 "vocab" if pieces.is_none() && is_unigram => {
                     let mut read = Pieces::default();
                     map.next_value_seed(List(&mut read))?;
                     pieces = Some(read);
                 }
-                _ => return Err(A::Error::custom("a field that is not known, or not in its usual place")),
+                _ => return Err(A::Error::custom("an unknown field, or one in an unusual order")),
             }
         }
         let model = pieces
@@ -342,7 +344,7 @@ impl<'de> Visitor<'de> for Pair<'_> {
     }
 }
 
-/// Appends a string without a copy of its own in between.
+/// Appends a string without an intermediate copy.
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for Text<'_> {

@@ -44,14 +44,14 @@ impl Pair {
         let mut ids = vec![MaybeUninit::new(i64::MIN); limit];
         let counts = self.own.encode(text, limit, &mut ids).unwrap();
         assert_eq!(
-            (counts.written, counts.total),
+            (counts.token_count, counts.total_token_count),
             (expected.len(), total),
             "{text:?} under a limit of {limit}"
         );
         // SAFETY: all were written above.
         let ids: Vec<i64> = ids.iter().map(|id| unsafe { id.assume_init() }).collect();
-        assert_eq!(ids[..counts.written], expected, "{text:?} under a limit of {limit}");
-        assert!(ids[counts.written..].iter().all(|&id| id == i64::MIN));
+        assert_eq!(ids[..counts.token_count], expected, "{text:?} under a limit of {limit}");
+        assert!(ids[counts.token_count..].iter().all(|&id| id == i64::MIN));
     }
 
     fn assert_equal_windows(&self, text: &str, size: usize, stride: usize) {

@@ -63,7 +63,7 @@ fn says_how_large_the_buffer_must_be_and_writes_nothing() {
     for (capacity, limit) in [(0, 16), (5, 16), (4, 5)] {
         let mut ids = [i64::MIN; 8];
         let buffer = if capacity == 0 { null_mut() } else { ids.as_mut_ptr() };
-        let (mut written, mut total) = (0, 0);
+        let (mut token_count, mut total_token_count) = (0, 0);
         let status = unsafe {
             gabion_tokenizer_encode(
                 tokenizer.0,
@@ -72,12 +72,12 @@ fn says_how_large_the_buffer_must_be_and_writes_nothing() {
                 limit,
                 buffer,
                 capacity,
-                &mut written,
-                &mut total,
+                &mut token_count,
+                &mut total_token_count,
             )
         };
         assert_eq!(status_of(status), Status::BufferTooSmall);
-        assert_eq!((written, total), (limit.min(6), 6));
+        assert_eq!((token_count, total_token_count), (limit.min(6), 6));
         assert_eq!(ids, [i64::MIN; 8]);
         assert!(
             last_error().contains(&format!("holds {capacity} ids")),
@@ -90,22 +90,23 @@ fn says_how_large_the_buffer_must_be_and_writes_nothing() {
 #[test]
 fn names_the_null_pointer() {
     let tokenizer = Handle::tiny();
-    let (mut ids, mut written, mut total) = ([0i64; 16], 0usize, 0usize);
+    let (mut ids, mut token_count, mut total_token_count) = ([0i64; 16], 0usize, 0usize);
     let (handle, text) = (tokenizer.0.cast_const(), HELLO.as_ptr());
-    let (ids, written, total) = (ids.as_mut_ptr(), &raw mut written, &raw mut total);
+    let (ids, token_count, total_token_count) = (ids.as_mut_ptr(), &raw mut token_count, &raw mut total_token_count);
     let expect = |name: &str, status: c_int| {
         assert_eq!(status_of(status), Status::InvalidArgument, "{name}");
         assert_eq!(last_error(), format!("{name} must not be null"));
     };
     let len = HELLO.len();
     unsafe {
-        let encode =
-            |handle, text, ids, written, total| gabion_tokenizer_encode(handle, text, len, 16, ids, 16, written, total);
-        expect("tokenizer", encode(null(), text, ids, written, total));
-        expect("text", encode(handle, null(), ids, written, total));
-        expect("ids", encode(handle, text, null_mut(), written, total));
-        expect("written", encode(handle, text, ids, null_mut(), total));
-        expect("total", encode(handle, text, ids, written, null_mut()));
+        let encode = |handle, text, ids, token_count, total_token_count| {
+            gabion_tokenizer_encode(handle, text, len, 16, ids, 16, token_count, total_token_count)
+        };
+        expect("tokenizer", encode(null(), text, ids, token_count, total_token_count));
+        expect("text", encode(handle, null(), ids, token_count, total_token_count));
+        expect("ids", encode(handle, text, null_mut(), token_count, total_token_count));
+        expect("token_count", encode(handle, text, ids, null_mut(), total_token_count));
+        expect("total_token_count", encode(handle, text, ids, token_count, null_mut()));
         expect("json", gabion_tokenizer_load(null(), 1, &mut null_mut()));
         expect("out", gabion_tokenizer_load(text, len, null_mut()));
         expect("tokenizer", gabion_tokenizer_max_id(null(), &mut 0));
@@ -117,10 +118,23 @@ fn names_the_null_pointer() {
 #[test]
 fn takes_null_for_an_empty_text() {
     let tokenizer = Handle::tiny();
-    let (mut ids, mut written, mut total) = ([0i64; 2], 0, 0);
-    let status =
-        unsafe { gabion_tokenizer_encode(tokenizer.0, null(), 0, 2, ids.as_mut_ptr(), 2, &mut written, &mut total) };
-    assert_eq!((status_of(status), ids, written, total), (Status::Ok, [2, 3], 2, 2));
+    let (mut ids, mut token_count, mut total_token_count) = ([0i64; 2], 0, 0);
+    let status = unsafe {
+        gabion_tokenizer_encode(
+            tokenizer.0,
+            null(),
+            0,
+            2,
+            ids.as_mut_ptr(),
+            2,
+            &mut token_count,
+            &mut total_token_count,
+        )
+    };
+    assert_eq!(
+        (status_of(status), ids, token_count, total_token_count),
+        (Status::Ok, [2, 3], 2, 2)
+    );
 }
 
 #[test]

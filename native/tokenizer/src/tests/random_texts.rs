@@ -3,8 +3,8 @@
 
 use super::Random;
 
-/// Stretches of Unicode, each a script or a kind of character that the normalizer or the splitting treats in its own way.
-const STRETCHES: [(u32, u32); 64] = [
+/// Ranges of Unicode, each a script or a kind of character that the normalizer or the splitting treats in its own way.
+const RANGES: [(u32, u32); 64] = [
     (0x00, 0x1F),
     (0x20, 0x7E),
     (0x20, 0x7E),
@@ -128,8 +128,8 @@ impl RandomTexts {
             7 => self.marks(),
             8 => self.any().into(),
             _ => {
-                let stretch = *self.random.pick(&STRETCHES);
-                (0..=self.random.below(8)).map(|_| self.from(stretch)).collect()
+                let range = *self.random.pick(&RANGES);
+                (0..=self.random.below(8)).map(|_| self.from(range)).collect()
             }
         }
     }
@@ -138,15 +138,15 @@ impl RandomTexts {
     fn marks(&mut self) -> String {
         let mut text = String::from(self.character());
         for _ in 0..=self.random.below(5) {
-            let stretches = [
+            let ranges = [
                 (0x300, 0x36F),
                 (0x1DC0, 0x1DFF),
                 (0x302A, 0x302F),
                 (0x1D165, 0x1D172),
                 (0x5B0, 0x5C7),
             ];
-            let stretch = *self.random.pick(&stretches);
-            text.push(self.from(stretch));
+            let range = *self.random.pick(&ranges);
+            text.push(self.from(range));
             if self.random.below(6) == 0 {
                 text.push(self.character());
             }
@@ -186,10 +186,10 @@ impl RandomTexts {
         characters.into_iter().collect()
     }
 
-    /// A character of one of the stretches.
+    /// A character of one of the ranges.
     fn character(&mut self) -> char {
-        let stretch = *self.random.pick(&STRETCHES);
-        self.from(stretch)
+        let range = *self.random.pick(&RANGES);
+        self.from(range)
     }
 
     /// Any character at all.

@@ -68,7 +68,7 @@ fn speed() {
                 let started = processor_time();
                 tokens = texts
                     .iter()
-                    .map(|text| tokenizer.encode(text, 512, &mut ids).unwrap().total)
+                    .map(|text| tokenizer.encode(text, 512, &mut ids).unwrap().total_token_count)
                     .sum();
                 times.push(processor_time() - started);
             }

@@ -1,11 +1,11 @@
-//! The added tokens, which are found in a text before anything else is done to it: leftmost first, of those the longest. Knows
-//! those that match the raw text wherever they stand, and no others.
+//! The added tokens, which are matched in a text before anything else: leftmost first, then longest. Knows only tokens that match the
+//! raw text at any position.
 
 use std::ops::Range;
 
 /// Tokens by their text.
 pub struct AddedTokens {
-    /// Longest first.
+    /// Match first.
     tokens: Vec<(Box<str>, u32)>,
     first_bytes: [bool; 256],
 }
@@ -38,9 +38,9 @@ impl AddedTokens {
 
     /// The first token of `text`: its bytes and its id.
     pub fn first(&self, text: &str) -> Option<(Range<usize>, u32)> {
-        text.char_indices().find_map(|(place, _)| {
-            let (id, length) = self.at_start(&text[place..])?;
-            Some((place..place + length, id))
+        text.char_indices().find_map(|(at, _)| {
+            let (id, length) = self.at_start(&text[at..])?;
+            Some((at..at + length, id))
         })
     }
 }

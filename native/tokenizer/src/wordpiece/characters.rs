@@ -1,11 +1,12 @@
-//! What becomes of each character of a text: nothing, a gap between words, a letter of a word, a word of its own. Learnt from the
-//! library's own normalizer, one character at a time, when a text first needs it. Knows nothing of vocabularies.
+//! The mapping of each character under normalization and pre-tokenization: removed, a separator, a letter of a word, or a word by
+//! itself. Computed with the library's own normalizer, one character at a time, when a text first needs it. Knows nothing of
+//! vocabularies.
 //!
-//! That one character at a time is enough: the normalizer filters, spaces out, decomposes, strips and lowers each character by
-//! itself, with one exception. The canonical decomposition sorts the combining marks between two starters by their class. Nearly
+//! Why one character at a time is enough: the normalizer filters, pads, decomposes, strips and lowercases each character by itself,
+//! with one exception. The canonical decomposition sorts the combining marks between two starters by their class. Nearly
 //! all of them are stripped afterwards, and as the sort is stable, sorting before stripping is sorting what is left. So the order
 //! can change only where a mark with a class is *not* stripped (a spacing mark, or one younger than the library's tables); such a
-//! character is [`Fate::Sorted`], and a text that has one goes through the normalizer as a whole.
+//! character is [`Mapping::Reordered`], and a text that has one goes through the normalizer as a whole.
 
 use std::sync::OnceLock;
 use tokenizers::normalizers::BertNormalizer;
@@ -13,59 +14,60 @@ use tokenizers::{NormalizedString, Normalizer};
 use unicode_categories::UnicodeCategories;
 use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical};
 
-/// What a character becomes.
+/// What a character is mapped to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate<'a> {
-    /// One of these.
+pub enum Mapping<'a> {
+    /// One unit.
     One(Unit),
-    /// Several, in this order; none if it vanishes.
+    /// Several units, in this order; none if it is removed.
     Many(&'a [Unit]),
-    /// It depends on its neighbours.
-    Sorted,
+    /// It depends on its neighbors.
+    Reordered,
 }
 
-/// A step in the making of words.
+/// A unit of which words are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// A gap between words.
-    Gap,
+    /// Separates words.
+    Separator,
     /// A letter of a word.
     Letter(char),
     /// A word of one character.
-    Alone(char),
+    Isolated(char),
 }
 
 impl Unit {
-    /// What a character of a normalized text is to the BERT pre-tokenizer.
+    /// The class of a normalized character in the BERT pre-tokenizer.
     pub fn of_normalized(character: char) -> Self {
         if character.is_whitespace() {
-            Self::Gap
+            Self::Separator
         } else if character.is_ascii_punctuation() || character.is_punctuation() {
-            Self::Alone(character)
+            Self::Isolated(character)
         } else {
             Self::Letter(character)
         }
     }
 }
 
-/// Characters of a page: those that share all bytes of their UTF-8 form but the last.
-const PAGE: usize = 64;
-/// Pages of a shelf.
-const SHELF: usize = 64;
-/// Shelves that hold all of Unicode.
-const SHELVES: usize = 0x11_0000 / (PAGE * SHELF);
+/// Characters per page: those that share all bytes of their UTF-8 form except the last.
+const PAGE_SIZE: usize = 64;
+/// Pages per page table.
+const PAGES_PER_TABLE: usize = 64;
+/// Page tables that cover all of Unicode.
+const TABLES: usize = 0x11_0000 / (PAGE_SIZE * PAGES_PER_TABLE);
 
-type Shelf = [OnceLock<Box<Page>>; SHELF];
+type PageTable = [OnceLock<Box<Page>>; PAGES_PER_TABLE];
 
-/// The fates of all characters under one normalizer. Grows by pages of 64 characters as texts need them, from any thread.
+/// The mappings of all characters under one normalizer, in a two-level page table that grows by pages of 64 characters as texts need
+/// them, from any thread.
 pub struct Characters {
     normalizer: BertNormalizer,
-    shelves: [OnceLock<Box<Shelf>>; SHELVES],
+    tables: [OnceLock<Box<PageTable>>; TABLES],
 }
 
-/// The fates of 64 characters.
+/// The mappings of 64 characters.
 struct Page {
-    entries: [Entry; PAGE],
+    entries: [Entry; PAGE_SIZE],
     /// The units of those characters that do not become exactly one.
     units: Vec<Unit>,
 }
@@ -74,31 +76,35 @@ struct Page {
 enum Entry {
     One(Unit),
     Many { start: u16, length: u16 },
-    Sorted,
+    Reordered,
 }
 
 impl Characters {
     pub fn new(normalizer: BertNormalizer) -> Self {
         Self {
             normalizer,
-            shelves: [const { OnceLock::new() }; SHELVES],
+            tables: [const { OnceLock::new() }; TABLES],
         }
     }
 
-    /// What becomes of a character.
+    /// The mapping of a character.
     #[inline]
-    pub fn fate(&self, character: char) -> Fate<'_> {
+    pub fn mapping(&self, character: char) -> Mapping<'_> {
         let code = character as usize;
-        let shelf = self.shelves[code / (PAGE * SHELF)].get_or_init(|| Box::new([const { OnceLock::new() }; SHELF]));
-        let page = shelf[code / PAGE % SHELF].get_or_init(|| Box::new(self.page(code / PAGE * PAGE)));
-        match page.entries[code % PAGE] {
-            Entry::One(unit) => Fate::One(unit),
-            Entry::Many { start, length } => Fate::Many(&page.units[usize::from(start)..usize::from(start + length)]),
-            Entry::Sorted => Fate::Sorted,
+        let table = self.tables[code / (PAGE_SIZE * PAGES_PER_TABLE)]
+            .get_or_init(|| Box::new([const { OnceLock::new() }; PAGES_PER_TABLE]));
+        let page =
+            table[code / PAGE_SIZE % PAGES_PER_TABLE].get_or_init(|| Box::new(self.page(code / PAGE_SIZE * PAGE_SIZE)));
+        match page.entries[code % PAGE_SIZE] {
+            Entry::One(unit) => Mapping::One(unit),
+            Entry::Many { start, length } => {
+                Mapping::Many(&page.units[usize::from(start)..usize::from(start + length)])
+            }
+            Entry::Reordered => Mapping::Reordered,
         }
     }
 
-    /// The text as the library's normalizer makes it.
+    /// The text as normalized by the library.
     pub fn normalize(&self, text: &str) -> tokenizers::Result<NormalizedString> {
         let mut normalized = NormalizedString::from(text);
         self.normalizer.normalize(&mut normalized)?;
@@ -108,10 +114,10 @@ impl Characters {
     /// The bytes of memory taken so far.
     #[cfg(test)]
     pub fn memory(&self) -> usize {
-        let shelves = self.shelves.iter().filter_map(OnceLock::get);
-        let pages = shelves.clone().flat_map(|shelf| shelf.iter().filter_map(OnceLock::get));
+        let tables = self.tables.iter().filter_map(OnceLock::get);
+        let pages = tables.clone().flat_map(|table| table.iter().filter_map(OnceLock::get));
         size_of::<Self>()
-            + shelves.count() * size_of::<Shelf>()
+            + tables.count() * size_of::<PageTable>()
             + pages
                 .map(|page| size_of::<Page>() + page.units.capacity() * size_of::<Unit>())
                 .sum::<usize>()
@@ -120,19 +126,19 @@ impl Characters {
     fn page(&self, first: usize) -> Page {
         let mut units = Vec::new();
         let entries = std::array::from_fn(|offset| match char::from_u32((first + offset) as u32) {
-            Some(character) => self.learn(character, &mut units),
-            None => Entry::Sorted, // a surrogate, which no text has
+            Some(character) => self.map_character(character, &mut units),
+            None => Entry::Reordered, // a surrogate, which no text has
         });
         units.shrink_to_fit();
         Page { entries, units }
     }
 
-    fn learn(&self, character: char, units: &mut Vec<Unit>) -> Entry {
-        if self.strips_accents() && is_sorted(character) {
-            return Entry::Sorted;
+    fn map_character(&self, character: char, units: &mut Vec<Unit>) -> Entry {
+        if self.strips_accents() && needs_reordering(character) {
+            return Entry::Reordered;
         }
         let Ok(normalized) = self.normalize(character.encode_utf8(&mut [0; 4])) else {
-            return Entry::Sorted;
+            return Entry::Reordered;
         };
         let start = units.len();
         units.extend(normalized.get().chars().map(Unit::of_normalized));
@@ -153,8 +159,8 @@ impl Characters {
     }
 }
 
-/// Whether the decomposition of a character has a mark that is sorted and not stripped.
-fn is_sorted(character: char) -> bool {
+/// Whether the decomposition of a character has a combining mark that is reordered and not stripped.
+fn needs_reordering(character: char) -> bool {
     let mut found = false;
     decompose_canonical(character, |part| {
         found |= canonical_combining_class(part) != 0 && !part.is_mark_nonspacing();

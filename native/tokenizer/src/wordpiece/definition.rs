@@ -1,7 +1,7 @@
-//! Reads a tokenizer.json that is exactly BERT's: every field known, none left out that matters. Whatever else a file says, even if
-//! it means the same, is not recognized, and the library reads it. So a file that is broken is always refused by the library.
+//! Reads a tokenizer.json that is exactly BERT's: every field known, none missing that matters. Any other file, even one with the same
+//! meaning, is not recognized, and the library reads it. So a broken file is always refused by the library.
 
-use super::scanner::LONGEST_WORD;
+use super::scanner::MAX_WORD_CHARACTERS;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
@@ -15,11 +15,11 @@ use tokenizers::{
 /// A recognized definition.
 pub struct Definition<'a> {
     pub normalizer: BertNormalizer,
-    /// Sorted by bytes, without doubles.
+    /// Sorted by bytes, without duplicates.
     pub vocabulary: Vec<(Cow<'a, str>, u32)>,
     pub prefix: Cow<'a, str>,
     pub unknown: u32,
-    pub longest_word: usize,
+    pub max_word_characters: usize,
     pub added: Vec<(Box<str>, u32)>,
     pub before: Vec<u32>,
     pub after: Vec<u32>,
@@ -27,11 +27,11 @@ pub struct Definition<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// `None` if the definition is not one of those that are known to the last detail.
+    /// `None` unless the definition is recognized in every detail.
     pub fn recognize(json: &'a [u8]) -> Option<Self> {
         let file: File = serde_json::from_slice(json).ok()?;
         let model = file.model;
-        if file.version != "1.0" || !(1..=LONGEST_WORD).contains(&model.max_input_chars_per_word) {
+        if file.version != "1.0" || !(1..=MAX_WORD_CHARACTERS).contains(&model.max_input_chars_per_word) {
             return None;
         }
         // Without cleaning, NUL and U+FFFD would stay in words.
@@ -52,8 +52,8 @@ impl<'a> Definition<'a> {
             return None;
         }
         let id_of = |token: &str| {
-            let place = vocabulary.binary_search_by(|(one, _)| one.as_bytes().cmp(token.as_bytes()));
-            place.ok().map(|place| vocabulary[place].1)
+            let found = vocabulary.binary_search_by(|(one, _)| one.as_bytes().cmp(token.as_bytes()));
+            found.ok().map(|index| vocabulary[index].1)
         };
 
         let mut added = Vec::with_capacity(file.added_tokens.len());
@@ -62,7 +62,7 @@ impl<'a> Definition<'a> {
             if token.normalized || token.single_word || token.lstrip || token.rstrip {
                 return None;
             }
-            // The library passes over the id of the file; one that is not what it would give is a puzzle for the library.
+            // The library ignores the id in the file; a file with a different id than the library assigns is left to it.
             let id = id_of(&token.content).unwrap_or_else(|| {
                 next_id += 1;
                 next_id - 1
@@ -85,7 +85,7 @@ impl<'a> Definition<'a> {
             normalizer: BertNormalizer::new(true, handle_chinese_chars, strip_accents, lowercase),
             prefix: model.continuing_subword_prefix,
             unknown: id_of(&model.unk_token)?,
-            longest_word: model.max_input_chars_per_word,
+            max_word_characters: model.max_input_chars_per_word,
             added,
             before,
             after,
@@ -95,8 +95,8 @@ impl<'a> Definition<'a> {
     }
 }
 
-/// Sorts tokens by their bytes. Compares their first eight bytes as one number beside them: reading every token at every comparison
-/// would be the longest part of loading.
+/// Sorts tokens by their bytes. The first eight bytes are compared as a number stored next to the token: dereferencing every token in
+/// every comparison would dominate loading.
 fn sorted(tokens: Vec<(Cow<str>, u32)>) -> Vec<(Cow<str>, u32)> {
     let front = |bytes: &[u8]| {
         let mut number = [0; 8];
@@ -116,7 +116,7 @@ fn sorted(tokens: Vec<(Cow<str>, u32)>) -> Vec<(Cow<str>, u32)> {
     keyed.into_iter().map(|(_, token)| token).collect()
 }
 
-/// The ids that a post-processor puts before and after the tokens of any text.
+/// The ids that a post-processor adds before and after the tokens of any text.
 fn ids_around(processor: Option<&PostProcessorWrapper>) -> Option<(Vec<u32>, Vec<u32>)> {
     match processor {
         None => return Some((vec![], vec![])),
@@ -216,7 +216,7 @@ struct ModelFields<'a> {
     vocab: Vocabulary<'a>,
 }
 
-/// The vocabulary in the order of the file, with its doubles.
+/// The vocabulary in the order of the file, duplicates included.
 struct Vocabulary<'a>(Vec<(Cow<'a, str>, u32)>);
 
 #[derive(Deserialize)]

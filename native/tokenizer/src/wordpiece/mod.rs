@@ -1,5 +1,5 @@
-//! BERT's tokenizer without the library's cost a token: one pass, tables, no allocation. Gives the library's ids for every text, and
-//! recognizes only definitions for which that is proved; `tests/differential` is the proof. Knows nothing of the C interface.
+//! BERT's tokenizer without the library's cost per token: one pass over tables, without allocation. Produces the library's ids for
+//! every text, and recognizes only definitions for which `tests/differential` shows it. Knows nothing of the C interface.
 
 mod added;
 mod characters;
@@ -7,19 +7,19 @@ mod definition;
 mod scanner;
 mod trie;
 
-use crate::text_tokenizer::Window;
+use crate::window::Window;
 use added::AddedTokens;
 use characters::Characters;
 use definition::Definition;
-use scanner::{Bytes, Scanner, Sink, Words};
+use scanner::{ByteTable, Scanner, Sink, WordTable};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use trie::Trie;
 
-/// A BERT tokenizer. Never changes but for tables that grow as texts need them, so threads share it without a lock.
+/// A BERT tokenizer. Immutable except for tables that grow as texts need them, so threads share it without a lock.
 pub struct WordPiece {
-    words: Words,
-    bytes: Bytes,
+    words: WordTable,
+    bytes: ByteTable,
     characters: Characters,
     added: AddedTokens,
     before: Box<[u32]>,
@@ -42,13 +42,13 @@ impl WordPiece {
         let characters = Characters::new(definition.normalizer);
         let added = AddedTokens::new(definition.added)?;
         Some(Self {
-            words: Words {
+            words: WordTable {
                 continuation: trie.node(definition.prefix.as_bytes()),
                 trie,
                 unknown: definition.unknown,
-                longest: definition.longest_word,
+                max_characters: definition.max_word_characters,
             },
-            bytes: Bytes::new(&characters, &added),
+            bytes: ByteTable::new(&characters, &added),
             characters,
             added,
             before: definition.before.into(),
@@ -57,38 +57,38 @@ impl WordPiece {
         })
     }
 
-    /// How many ids stand around the tokens of every text.
+    /// Number of special tokens around the tokens of every text.
     pub fn special_tokens(&self) -> usize {
         self.before.len() + self.after.len()
     }
 
-    /// The largest id that it can give.
+    /// The largest id that it can produce.
     pub fn max_id(&self) -> u32 {
         self.max_id
     }
 
-    /// Writes the ids of a text to the front of `ids`, special tokens included and the tail cut so that they fit, and gives how many
-    /// there would have been. `ids` must have room for the special tokens.
+    /// Writes the ids of a text to the front of `ids`, special tokens included and the tail truncated so that they fit, and returns their
+    /// number before truncation. `ids` must have room for the special tokens.
     pub fn encode(&self, text: &str, ids: &mut [MaybeUninit<i64>]) -> tokenizers::Result<usize> {
         let room = self.before.len()..ids.len() - self.after.len();
-        let mut front = Front {
+        let mut buffer = IdBuffer {
             ids: &mut ids[room],
             count: 0,
         };
-        self.read(text, &mut front, |front| front.count = 0)?;
-        let total = front.count;
-        let written = total.min(front.ids.len());
+        self.read(text, &mut buffer, |buffer| buffer.count = 0)?;
+        let total = buffer.count;
+        let written = total.min(buffer.ids.len());
         let end = self.before.len() + written;
         write(&mut ids[..self.before.len()], &self.before);
         write(&mut ids[end..end + self.after.len()], &self.after);
         Ok(total + self.special_tokens())
     }
 
-    /// How many ids a text has, special tokens included.
+    /// The number of ids of a text, special tokens included.
     pub fn count(&self, text: &str) -> tokenizers::Result<usize> {
-        let mut front = Front { ids: &mut [], count: 0 };
-        self.read(text, &mut front, |front| front.count = 0)?;
-        Ok(front.count + self.special_tokens())
+        let mut buffer = IdBuffer { ids: &mut [], count: 0 };
+        self.read(text, &mut buffer, |buffer| buffer.count = 0)?;
+        Ok(buffer.count + self.special_tokens())
     }
 
     /// The windows of a text, as `TextTokenizer::windows` describes them; `stride` is from 1 to `size`.
@@ -100,12 +100,12 @@ impl WordPiece {
             return Ok(vec![]);
         }
         let window = |start: usize, end: usize| {
-            let origins = &tokens.origins[start..end];
+            let offsets = &tokens.offsets[start..end];
             let bytes = if total <= size {
                 0..text.len()
             } else {
-                let first = origins.iter().map(|origin| origin.start).min().unwrap_or(0);
-                first..origins.iter().map(|origin| origin.end).max().unwrap_or(0)
+                let first = offsets.iter().map(|offset| offset.start).min().unwrap_or(0);
+                first..offsets.iter().map(|offset| offset.end).max().unwrap_or(0)
             };
             let ids = [&self.before, &tokens.ids[start..end], &self.after].concat();
             Window { ids, bytes }
@@ -122,52 +122,52 @@ impl WordPiece {
             return Ok(());
         }
         reset(sink);
-        Scanner::new(&self.words, sink).read_sorted(text, &self.characters, &self.added)
+        Scanner::new(&self.words, sink).read_normalized(text, &self.characters, &self.added)
     }
 
-    /// The bytes of memory that it takes.
+    /// Its memory in bytes: trie, character tables.
     #[cfg(test)]
     pub fn memory(&self) -> (usize, usize) {
         (self.words.trie.memory(), self.characters.memory())
     }
 }
 
-fn write(places: &mut [MaybeUninit<i64>], ids: &[u32]) {
-    for (place, &id) in places.iter_mut().zip(ids) {
-        place.write(i64::from(id));
+fn write(slots: &mut [MaybeUninit<i64>], ids: &[u32]) {
+    for (slot, &id) in slots.iter_mut().zip(ids) {
+        slot.write(i64::from(id));
     }
 }
 
-/// Keeps as many ids as there is room for, and counts all.
-struct Front<'a> {
+/// Stores as many ids as fit, and counts all.
+struct IdBuffer<'a> {
     ids: &'a mut [MaybeUninit<i64>],
     count: usize,
 }
 
-impl Sink for Front<'_> {
-    const WANTS_BYTES: bool = false;
+impl Sink for IdBuffer<'_> {
+    const WANTS_OFFSETS: bool = false;
 
     #[inline]
     fn take(&mut self, id: u32, _: Range<usize>) {
-        if let Some(place) = self.ids.get_mut(self.count) {
-            place.write(i64::from(id));
+        if let Some(slot) = self.ids.get_mut(self.count) {
+            slot.write(i64::from(id));
         }
         self.count += 1;
     }
 }
 
-/// Keeps all tokens with their places.
+/// Stores all tokens with their offsets.
 #[derive(Default)]
 struct Tokens {
     ids: Vec<u32>,
-    origins: Vec<Range<usize>>,
+    offsets: Vec<Range<usize>>,
 }
 
 impl Sink for Tokens {
-    const WANTS_BYTES: bool = true;
+    const WANTS_OFFSETS: bool = true;
 
     fn take(&mut self, id: u32, bytes: Range<usize>) {
         self.ids.push(id);
-        self.origins.push(bytes);
+        self.offsets.push(bytes);
     }
 }

@@ -1,124 +1,126 @@
-//! One pass over one text: characters become words, words become tokens. Knows the tables, and nothing of limits, special tokens
-//! around a text or windows.
+//! One pass over one text: characters to words, words to tokens. Knows the tables; knows nothing of limits, special tokens around a text
+//! or windows.
 
 use super::added::AddedTokens;
-use super::characters::{Characters, Fate, Unit};
-use super::trie::{Longest, Node, Trie};
+use super::characters::{Characters, Mapping, Unit};
+use super::trie::{Match, Node, Trie};
 use std::ops::Range;
 use tokenizers::normalizer;
 
-/// The longest word, in characters, that a scanner has room for.
-pub const LONGEST_WORD: usize = 128;
-/// Its bytes.
-const WORD_BYTES: usize = LONGEST_WORD * 4;
+/// Maximum length of a word, in characters, that a scanner can hold.
+pub const MAX_WORD_CHARACTERS: usize = 128;
+/// The same in bytes.
+const MAX_WORD_BYTES: usize = MAX_WORD_CHARACTERS * 4;
 
 /// Takes tokens in reading order.
 pub trait Sink {
-    /// Whether it wants to know where tokens come from. If not, all its ranges are empty.
-    const WANTS_BYTES: bool;
+    /// Whether it needs the offsets of tokens. If not, all ranges are empty.
+    const WANTS_OFFSETS: bool;
 
-    /// Takes a token, and the bytes of the text that it stands for.
+    /// Takes a token and the bytes of the text that it covers.
     fn take(&mut self, id: u32, bytes: Range<usize>);
 }
 
-/// What the tokens of words are found with.
-pub struct Words {
+/// The tables that words are tokenized with.
+pub struct WordTable {
     pub trie: Trie,
-    /// Where the rest of a word goes on.
+    /// The node at which the continuation of a word starts.
     pub continuation: Node,
     pub unknown: u32,
-    /// Characters of the longest word that is looked at; a longer one is unknown.
-    pub longest: usize,
+    /// Maximum length of a word in characters; a longer one is unknown.
+    pub max_characters: usize,
 }
 
-/// What an ASCII byte is: itself in the form that stands in a word (above [`LETTER`]), or one of these.
+/// The class of an ASCII byte: its normalized letter (from [`LETTER`] on), or one of these.
 mod ascii {
-    /// Vanishes.
-    pub const NOTHING: u8 = 0;
-    /// A gap between words.
-    pub const GAP: u8 = 1;
-    /// A word of one character, unchanged.
-    pub const ALONE: u8 = 2;
-    /// Anything else: several bytes, or where an added token may start.
+    /// Removed by normalization.
+    pub const REMOVED: u8 = 0;
+    /// Separates words.
+    pub const SEPARATOR: u8 = 1;
+    /// A word of one character, unchanged by normalization.
+    pub const ISOLATED: u8 = 2;
+    /// Anything else: a multi-byte character, or a possible start of an added token.
     pub const OTHER: u8 = 3;
     /// The smallest letter.
     pub const LETTER: u8 = 4;
 }
 
-/// What each byte is to the fast path, as [`ascii`] says. Bytes beyond ASCII are [`ascii::OTHER`].
-pub struct Bytes([u8; 256]);
+/// The [`ascii`] class of each byte, for the fast path. Bytes beyond ASCII are [`ascii::OTHER`].
+pub struct ByteTable([u8; 256]);
 
-impl Bytes {
+impl ByteTable {
     pub fn new(characters: &Characters, added: &AddedTokens) -> Self {
         Self(std::array::from_fn(|byte| {
             let byte = byte as u8;
             if !byte.is_ascii() || added.may_start_with(byte) {
                 return ascii::OTHER;
             }
-            match characters.fate(char::from(byte)) {
-                Fate::Many([]) => ascii::NOTHING,
-                Fate::One(Unit::Gap) => ascii::GAP,
-                Fate::One(Unit::Alone(same)) if same == char::from(byte) => ascii::ALONE,
-                Fate::One(Unit::Letter(letter)) if letter.is_ascii() && letter as u8 >= ascii::LETTER => letter as u8,
+            match characters.mapping(char::from(byte)) {
+                Mapping::Many([]) => ascii::REMOVED,
+                Mapping::One(Unit::Separator) => ascii::SEPARATOR,
+                Mapping::One(Unit::Isolated(same)) if same == char::from(byte) => ascii::ISOLATED,
+                Mapping::One(Unit::Letter(letter)) if letter.is_ascii() && letter as u8 >= ascii::LETTER => {
+                    letter as u8
+                }
                 _ => ascii::OTHER,
             }
         }))
     }
 }
 
-/// The text has marks that are sorted: it has to be normalized as a whole.
-pub struct NeedsSorting;
+/// The text has combining marks that normalization reorders: it has to be normalized as a whole.
+pub struct NeedsReordering;
 
 /// The words of one text on their way into a sink.
 pub struct Scanner<'a, S: Sink> {
-    words: &'a Words,
+    words: &'a WordTable,
     sink: &'a mut S,
-    /// The word being read, as UTF-8; no more than its first [`Words::longest`] characters.
-    word: [u8; WORD_BYTES],
+    /// The word being read, as UTF-8; no more than its first [`WordTable::max_characters`] characters.
+    word: [u8; MAX_WORD_BYTES],
     length: usize,
-    /// All its characters.
+    /// Number of its characters.
     characters: usize,
-    /// The tokens of a word of several: their ids, and where in the word they end.
-    pieces: [(u32, u32); LONGEST_WORD],
-    /// The text's bytes that each byte of the word comes from, if the sink wants them.
-    origins: Vec<Range<usize>>,
-    /// The text's bytes that the whole word comes from, if the sink wants them.
+    /// The tokens of a word of several tokens: ids and end positions in the word.
+    pieces: [(u32, u32); MAX_WORD_CHARACTERS],
+    /// The text's bytes that each byte of the word comes from, if the sink needs them.
+    offsets: Vec<Range<usize>>,
+    /// The text's bytes that the whole word comes from, if the sink needs them.
     whole: Range<usize>,
 }
 
 impl<'a, S: Sink> Scanner<'a, S> {
-    pub fn new(words: &'a Words, sink: &'a mut S) -> Self {
+    pub fn new(words: &'a WordTable, sink: &'a mut S) -> Self {
         Self {
             words,
             sink,
-            word: [0; WORD_BYTES],
+            word: [0; MAX_WORD_BYTES],
             length: 0,
             characters: 0,
-            pieces: [(0, 0); LONGEST_WORD],
-            origins: Vec::new(),
+            pieces: [(0, 0); MAX_WORD_CHARACTERS],
+            offsets: Vec::new(),
             whole: 0..0,
         }
     }
 
-    /// Reads a whole text character by character. Stops at a character that needs sorting; the sink then has a part.
+    /// Reads a whole text character by character. Stops at a character that needs reordering; the sink then has a part of the tokens.
     pub fn read(
         mut self,
         text: &str,
-        bytes: &Bytes,
+        bytes: &ByteTable,
         characters: &Characters,
         added: &AddedTokens,
-    ) -> Result<(), NeedsSorting> {
+    ) -> Result<(), NeedsReordering> {
         let table = &bytes.0;
         let raw = text.as_bytes();
         let mut at = 0;
         while at < raw.len() {
             match table[usize::from(raw[at])] {
-                ascii::NOTHING => at += 1,
-                ascii::GAP => {
+                ascii::REMOVED => at += 1,
+                ascii::SEPARATOR => {
                     self.end_word();
                     at += 1;
                 }
-                ascii::ALONE => {
+                ascii::ISOLATED => {
                     self.end_word();
                     self.letter(raw[at], at);
                     self.end_word();
@@ -134,12 +136,12 @@ impl<'a, S: Sink> Scanner<'a, S> {
                     let Some(character) = text[at..].chars().next() else {
                         break;
                     };
-                    let origin = at..at + character.len_utf8();
-                    at = origin.end;
-                    match characters.fate(character) {
-                        Fate::One(unit) => self.unit(unit, origin),
-                        Fate::Many(units) => units.iter().for_each(|&unit| self.unit(unit, origin.clone())),
-                        Fate::Sorted => return Err(NeedsSorting),
+                    let offset = at..at + character.len_utf8();
+                    at = offset.end;
+                    match characters.mapping(character) {
+                        Mapping::One(unit) => self.unit(unit, offset),
+                        Mapping::Many(units) => units.iter().for_each(|&unit| self.unit(unit, offset.clone())),
+                        Mapping::Reordered => return Err(NeedsReordering),
                     }
                 }
                 letter => {
@@ -152,18 +154,23 @@ impl<'a, S: Sink> Scanner<'a, S> {
         Ok(())
     }
 
-    /// Reads a whole text by normalizing what lies between its added tokens with the library. Much slower.
-    pub fn read_sorted(mut self, text: &str, characters: &Characters, added: &AddedTokens) -> tokenizers::Result<()> {
+    /// Reads a whole text by normalizing the parts between its added tokens with the library. Much slower.
+    pub fn read_normalized(
+        mut self,
+        text: &str,
+        characters: &Characters,
+        added: &AddedTokens,
+    ) -> tokenizers::Result<()> {
         let mut from = 0;
         while from < text.len() {
             let next = added.first(&text[from..]);
             let piece = from..next.as_ref().map_or(text.len(), |(range, _)| from + range.start);
             let normalized = characters.normalize(&text[piece.clone()])?;
-            for (place, character) in normalized.get().char_indices() {
-                let range = normalizer::Range::Normalized(place..place + character.len_utf8());
-                let origin = normalized.convert_offsets(range).unwrap_or(0..0);
-                let origin = piece.start + origin.start..piece.start + origin.end;
-                self.unit(Unit::of_normalized(character), origin);
+            for (at, character) in normalized.get().char_indices() {
+                let range = normalizer::Range::Normalized(at..at + character.len_utf8());
+                let offset = normalized.convert_offsets(range).unwrap_or(0..0);
+                let offset = piece.start + offset.start..piece.start + offset.end;
+                self.unit(Unit::of_normalized(character), offset);
             }
             self.end_word();
             from = piece.end;
@@ -175,13 +182,13 @@ impl<'a, S: Sink> Scanner<'a, S> {
         Ok(())
     }
 
-    fn unit(&mut self, unit: Unit, origin: Range<usize>) {
+    fn unit(&mut self, unit: Unit, offset: Range<usize>) {
         match unit {
-            Unit::Gap => self.end_word(),
-            Unit::Letter(letter) => self.wide_letter(letter, origin),
-            Unit::Alone(character) => {
+            Unit::Separator => self.end_word(),
+            Unit::Letter(letter) => self.push_character(letter, offset),
+            Unit::Isolated(character) => {
                 self.end_word();
-                self.wide_letter(character, origin);
+                self.push_character(character, offset);
                 self.end_word();
             }
         }
@@ -190,67 +197,67 @@ impl<'a, S: Sink> Scanner<'a, S> {
     /// Adds a letter of one byte, from byte `at` of the text.
     #[inline]
     fn letter(&mut self, letter: u8, at: usize) {
-        if S::WANTS_BYTES {
-            return self.wide_letter(char::from(letter), at..at + 1);
+        if S::WANTS_OFFSETS {
+            return self.push_character(char::from(letter), at..at + 1);
         }
-        if self.characters < self.words.longest {
+        if self.characters < self.words.max_characters {
             self.word[self.length] = letter;
             self.length += 1;
         }
         self.characters += 1;
     }
 
-    fn wide_letter(&mut self, letter: char, origin: Range<usize>) {
-        if self.characters < self.words.longest {
+    fn push_character(&mut self, letter: char, offset: Range<usize>) {
+        if self.characters < self.words.max_characters {
             let length = letter.encode_utf8(&mut self.word[self.length..]).len();
             self.length += length;
-            if S::WANTS_BYTES {
-                self.origins.extend(std::iter::repeat_n(origin.clone(), length));
+            if S::WANTS_OFFSETS {
+                self.offsets.extend(std::iter::repeat_n(offset.clone(), length));
             }
         }
-        if S::WANTS_BYTES {
+        if S::WANTS_OFFSETS {
             let start = if self.characters == 0 {
-                origin.start
+                offset.start
             } else {
                 self.whole.start
             };
-            self.whole = start..origin.end;
+            self.whole = start..offset.end;
         }
         self.characters += 1;
     }
 
-    /// Hands over the tokens of the word that was read, if there is one: greedily the longest token first, all or none.
+    /// Emits the tokens of the current word, if there is one: greedy longest match first, all tokens or none.
     #[inline]
     fn end_word(&mut self) {
         if self.characters == 0 {
             return;
         }
         let word = &self.word[..self.length];
-        let known = if self.characters > self.words.longest {
+        let known = if self.characters > self.words.max_characters {
             None
         } else {
-            self.words.trie.longest(self.words.trie.root(), word)
+            self.words.trie.longest_match(self.words.trie.root(), word)
         };
         match known {
             Some(first) if first.length == word.len() => self.sink.take(first.id, self.whole.clone()),
-            Some(first) => self.take_pieces(first),
+            Some(first) => self.emit_pieces(first),
             None => self.sink.take(self.words.unknown, self.whole.clone()),
         }
         self.length = 0;
         self.characters = 0;
-        if S::WANTS_BYTES {
-            self.origins.clear();
+        if S::WANTS_OFFSETS {
+            self.offsets.clear();
         }
     }
 
-    /// Hands over a word of several tokens, whose first is known; nothing of it before all are known.
-    fn take_pieces(&mut self, first: Longest) {
+    /// Emits a word of several tokens, of which the first is known; nothing is emitted before all are known.
+    fn emit_pieces(&mut self, first: Match) {
         let word = &self.word[..self.length];
         self.pieces[0] = (first.id, first.length as u32);
         let mut count = 1;
         let mut start = first.length;
         while start < word.len() {
-            let Some(next) = self.words.trie.longest(self.words.continuation, &word[start..]) else {
+            let Some(next) = self.words.trie.longest_match(self.words.continuation, &word[start..]) else {
                 return self.sink.take(self.words.unknown, self.whole.clone());
             };
             start += next.length;
@@ -260,8 +267,8 @@ impl<'a, S: Sink> Scanner<'a, S> {
         let mut start = 0;
         for &(id, end) in &self.pieces[..count] {
             let end = end as usize;
-            let bytes = if S::WANTS_BYTES {
-                self.origins[start].start..self.origins[end - 1].end
+            let bytes = if S::WANTS_OFFSETS {
+                self.offsets[start].start..self.offsets[end - 1].end
             } else {
                 0..0
             };

@@ -1,31 +1,31 @@
-//! The vocabulary as a double-array trie over bytes: the longest token at the front of a word in one table load a byte. Knows nothing
-//! of normalization, of `##` or of unknown words.
+//! The vocabulary as a double-array trie over bytes: the longest prefix match with one table load per byte. Knows nothing of
+//! normalization, of `##` or of unknown words.
 //!
-//! A node is its *base*, and its child by byte `b` lies in slot `base ^ b`, which says so by its label `b`. No two nodes share a base,
-//! so the label alone proves that the child is this node's. Bases of the first block belong to nobody: 0 stands for "no children".
+//! A node is its *base*, and its child for byte `b` is slot `base ^ b`, if that slot has the label `b`. No two nodes share a base, so the
+//! label alone proves that the child belongs to this node. The bases of the first block are unused: 0 means "no children".
 
 use std::collections::VecDeque;
 
-/// No token ends here. No vocabulary may use it as an id.
+/// Marks a node at which no token ends. No vocabulary may use it as an id.
 const NO_TOKEN: u32 = u32::MAX;
 
-/// The most slots: a base shares 32 bits with a label.
-const MOST_SLOTS: usize = 1 << 24;
+/// Maximum number of slots: a base shares 32 bits with a label.
+const MAX_SLOTS: usize = 1 << 24;
 
 const BLOCK: usize = 256;
 
-/// How many blocks may have gaps that are still filled. More makes the table a little smaller and the building slower.
+/// Number of blocks whose free slots may still be filled. More makes the table a little smaller and building it slower.
 const OPEN_BLOCKS: usize = 4;
 
-/// A node, as what its children are found with.
+/// A node: the base of its children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node(u32);
 
 /// A token found at the front of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Longest {
+pub struct Match {
     pub id: u32,
-    /// Bytes of the word that it takes.
+    /// ByteTable of the word that it takes.
     pub length: usize,
 }
 
@@ -59,12 +59,12 @@ pub struct Trie {
 }
 
 impl Trie {
-    /// Builds the trie of `tokens`, which are sorted by their bytes, without doubles, and neither empty nor with a NUL byte.
+    /// Builds the trie of `tokens`, which are sorted by their bytes, without duplicates, and neither empty nor with a NUL byte.
     ///
     /// `None` if an id is not below 2³² − 1 or the table would have more than 2²⁴ slots.
     pub fn build(tokens: &[(&[u8], u32)]) -> Option<Self> {
         let mut builder = Builder {
-            // The first block, in which nobody may have children.
+            // The first block, whose bases are unused.
             slots: vec![Slot::FREE; BLOCK],
             open: VecDeque::new(),
         };
@@ -76,7 +76,7 @@ impl Trie {
         })
     }
 
-    /// Where words start.
+    /// The node at which words start.
     pub fn root(&self) -> Node {
         self.root
     }
@@ -95,16 +95,16 @@ impl Trie {
 
     /// The longest token below `node` that `word` starts with.
     #[inline]
-    pub fn longest(&self, node: Node, word: &[u8]) -> Option<Longest> {
+    pub fn longest_match(&self, node: Node, word: &[u8]) -> Option<Match> {
         let mut node = node;
-        let mut found = Longest {
+        let mut found = Match {
             id: NO_TOKEN,
             length: 0,
         };
         for (index, &byte) in word.iter().enumerate() {
             let Some(slot) = self.child(node, byte) else { break };
             if slot.token != NO_TOKEN {
-                found = Longest {
+                found = Match {
                     id: slot.token,
                     length: index + 1,
                 };
@@ -114,7 +114,7 @@ impl Trie {
         (found.id != NO_TOKEN).then_some(found)
     }
 
-    /// The bytes of memory that the table takes.
+    /// Memory of the table in bytes.
     #[cfg(test)]
     pub fn memory(&self) -> usize {
         self.slots.len() * size_of::<Slot>()
@@ -142,12 +142,12 @@ impl Bits {
         self.0[index / 64] & (1 << (index % 64)) != 0
     }
 
-    /// The first of them that will do.
-    fn find(self, mut will_do: impl FnMut(usize) -> bool) -> Option<usize> {
+    /// The first set bit that satisfies the predicate.
+    fn find(self, mut predicate: impl FnMut(usize) -> bool) -> Option<usize> {
         for (word, mut bits) in self.0.into_iter().enumerate() {
             while bits != 0 {
                 let index = word * 64 + bits.trailing_zeros() as usize;
-                if will_do(index) {
+                if predicate(index) {
                     return Some(index);
                 }
                 bits &= bits - 1;
@@ -165,8 +165,8 @@ impl Bits {
         Some(word * 64 + self.0[word].trailing_zeros() as usize)
     }
 
-    /// The set whose bit `i` is this set's bit `i ^ label`: for slots that are free, the bases whose child `label` finds room.
-    fn swapped_by(self, label: u8) -> Self {
+    /// The set whose bit `i` is this set's bit `i ^ label`: for free slots, the bases whose child `label` has a free slot.
+    fn permuted_by(self, label: u8) -> Self {
         const HALVES: [u64; 6] = [
             0x5555_5555_5555_5555,
             0x3333_3333_3333_3333,
@@ -188,7 +188,7 @@ impl Bits {
     }
 }
 
-/// A block with gaps.
+/// A block with free slots.
 struct OpenBlock {
     first: usize,
     free: Bits,
@@ -200,7 +200,7 @@ struct Builder {
     open: VecDeque<OpenBlock>,
 }
 
-/// Tokens that share their first `depth` bytes, and the slot that waits for the base of their node.
+/// Tokens that share their first `depth` bytes, and the slot that receives the base of their node.
 struct Pending {
     from: usize,
     to: usize,
@@ -209,17 +209,17 @@ struct Pending {
 }
 
 impl Builder {
-    /// Lays out all nodes, parents before children, and gives the root's base.
+    /// Places all nodes, parents before children, and returns the root's base.
     fn insert(&mut self, tokens: &[(&[u8], u32)]) -> Option<u32> {
         let mut root = 0;
         let mut labels: Vec<(u8, usize)> = Vec::with_capacity(BLOCK);
-        let mut waiting = vec![Pending {
+        let mut pending = vec![Pending {
             from: 0,
             to: tokens.len(),
             depth: 0,
             slot: usize::MAX,
         }];
-        while let Some(Pending { from, to, depth, slot }) = waiting.pop() {
+        while let Some(Pending { from, to, depth, slot }) = pending.pop() {
             let mut start = from;
             // Sorted: a token that ends here is the first of its group.
             if depth > 0 && tokens[start].0.len() == depth {
@@ -239,14 +239,14 @@ impl Builder {
                     labels.push((label, index));
                 }
             }
-            let base = self.place(&labels)?;
+            let base = self.find_base(&labels)?;
             match self.slots.get_mut(slot) {
                 Some(slot) => slot.base_and_label |= base << 8,
                 None => root = base,
             }
-            // The first child is taken up next and lies near its parent.
+            // The first child is placed next and lies near its parent.
             for (position, &(label, from)) in labels.iter().enumerate().rev() {
-                waiting.push(Pending {
+                pending.push(Pending {
                     from,
                     to: labels.get(position + 1).map_or(to, |next| next.1),
                     depth: depth + 1,
@@ -258,9 +258,9 @@ impl Builder {
     }
 
     /// Finds a base for a node with these children, and takes their slots.
-    fn place(&mut self, labels: &[(u8, usize)]) -> Option<u32> {
+    fn find_base(&mut self, labels: &[(u8, usize)]) -> Option<u32> {
         let fit = |block: &OpenBlock| match labels {
-            // Most nodes have one child: its slot is found faster than all bases that would do.
+            // Most nodes have one child: searching its slot is faster than computing all possible bases.
             [(label, _)] => block
                 .free
                 .find(|slot| block.unused_bases.has(slot ^ usize::from(*label)))
@@ -268,7 +268,7 @@ impl Builder {
             _ => labels
                 .iter()
                 .try_fold(block.unused_bases, |bases, &(label, _)| {
-                    let left = bases.and(block.free.swapped_by(label));
+                    let left = bases.and(block.free.permuted_by(label));
                     (left.0 != [0; 4]).then_some(left)
                 })?
                 .first(),
@@ -292,7 +292,7 @@ impl Builder {
             self.slots[block.first + within].base_and_label = u32::from(label);
         }
         let base = block.first + base;
-        (base < MOST_SLOTS).then_some(base as u32)
+        (base < MAX_SLOTS).then_some(base as u32)
     }
 
     fn open_block(&mut self) {

@@ -1,4 +1,4 @@
-// How the memory of one run is shared out.
+// Allocation of the workspace of one run.
 #pragma once
 
 #include "unroll.hpp"
@@ -6,15 +6,15 @@
 namespace gabion::kernels {
 namespace GABION_VARIANT {
 
-/// Added to every row's length, so that rows of a power of two do not fall into the same cache sets.
+/// Added to the length of every row, so that rows of a power of two do not map to the same cache sets.
 constexpr size_t kRowPadding = 16;
 
-/// Cuts a workspace into arrays that start on cache lines; counts bytes when there is no workspace yet.
-class Cutter {
+/// A bump allocator over a workspace; arrays start on cache lines. Without a workspace it only counts bytes.
+class Arena {
  public:
-  GABION_INLINE explicit Cutter(void* start) : at_(static_cast<char*>(start)) {}
+  GABION_INLINE explicit Arena(void* start) : at_(static_cast<char*>(start)) {}
   template <typename T>
-  GABION_INLINE T* Take(size_t count) {
+  GABION_INLINE T* Allocate(size_t count) {
     char* start = at_ == nullptr ? nullptr : at_ + used_;
     used_ += (count * sizeof(T) + 127) / 64 * 64;
     return reinterpret_cast<T*>(start);
