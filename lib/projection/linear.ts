@@ -41,7 +41,7 @@ export function transposed({ rows, columns, data }: DoubleMatrix): DoubleMatrix 
   return { rows: columns, columns: rows, data: result }
 }
 
-/** Eigenvalues of a symmetric matrix, greatest first, and eigenvectors as rows. */
+/** Eigenvalues of a symmetric matrix in descending order, and eigenvectors as rows. */
 export function symmetricEigen(matrix: DoubleMatrix, count = matrix.rows): { values: Float64Array; vectors: DoubleMatrix } {
   const n = matrix.rows
   const values = new Float64Array(n)

@@ -1,4 +1,4 @@
-// Owns the numerical part of fitting: principal components of the centred (optionally standardised) matrix of vectors.
+// Owns the numerical part of fitting: principal components of the centered (optionally standardized) matrix of vectors.
 // Knows plain arrays of numbers only: no models, no files, no Projection.
 
 import { GabionError } from '../errors.js'
@@ -8,25 +8,25 @@ import { VectorMoments } from './moments.js'
 import { flooredScales } from './scaler.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
 
-/** What is to be found. */
-export interface ComponentsWish {
+/** Which components to compute. */
+export interface ComponentOptions {
   /** Number of components to keep. */
   components: number
-  /** What each dimension is divided by first: nothing, its standard deviation with a floor, or what is given. */
+  /** The scale that each dimension is divided by first: none, its standard deviation with a floor, or the given ones. */
   scaling: 'none' | 'floored' | Float64Array
   /** Divide each component by its standard deviation, so that all vary alike. */
   whiten: boolean
 }
 
-/** What {@link fitPrincipalComponents} finds. Maps a vector x to `axes · (x − mean)`. */
+/** The result of {@link fitPrincipalComponents}. Maps a vector x to `axes · (x − mean)`. */
 export interface PrincipalComponents {
   /** Column means, `dimensions` values. */
   readonly mean: Float64Array
-  /** `components * dimensions` values, one component a row; a scale and a whitening are already divided in. */
+  /** `components * dimensions` values, one component per row; scale and whitening are already applied. */
   readonly axes: Float64Array
   /** Variance along each component (divisor rows − 1), largest first. */
   readonly explainedVariance: Float64Array
-  /** The same as shares of the total variance over all dimensions. */
+  /** The same as fractions of the total variance over all dimensions. */
   readonly explainedVarianceRatio: Float64Array
 }
 
@@ -43,34 +43,34 @@ const PROMOTED_VALUES = 1e6
  * @throws GabionError `INVALID_ARGUMENT` for fewer than 2 rows, a wrong length, a value that is not finite, too many
  *   components, or vectors that are all equal
  */
-export function fitPrincipalComponents(vectors: VectorRows, wish: ComponentsWish): PrincipalComponents {
+export function fitPrincipalComponents(vectors: VectorRows, options: ComponentOptions): PrincipalComponents {
   const { rows, dimensions } = checkShape(vectors, 2)
-  checkComponents(wish.components, rows, dimensions)
+  checkComponents(options.components, rows, dimensions)
   if (rows >= dimensions) {
     const exact = rows * dimensions <= PROMOTED_VALUES ? { ...vectors, data: Float64Array.from(vectors.data) } : vectors
     const moments = new VectorMoments(exact)
     moments.add(exact)
-    return componentsOfMoments(moments, wish)
+    return componentsOfMoments(moments, options)
   }
   checkFinite(vectors)
   const mean = columnMeans(vectors)
-  const scale = scalesFor(wish, dimensions, () => columnVariances(vectors, mean))
-  return assemble(fromRowProducts(vectors, mean, scale, wish.components), mean, scale, wish, rows)
+  const scale = scalesFor(options, dimensions, () => columnVariances(vectors, mean))
+  return assemble(fromRowProducts(vectors, mean, scale, options.components), mean, scale, options, rows)
 }
 
 /**
- * The same from sums over vectors that have passed by.
+ * The same from accumulated sums over vectors.
  *
  * @throws GabionError `INVALID_ARGUMENT` as {@link fitPrincipalComponents}
  */
-export function componentsOfMoments(moments: VectorMoments, wish: ComponentsWish): PrincipalComponents {
+export function componentsOfMoments(moments: VectorMoments, options: ComponentOptions): PrincipalComponents {
   const { rows, dimensions } = moments
   checkInteger('rows', rows, 2)
-  checkComponents(wish.components, rows, dimensions)
-  const scale = scalesFor(wish, dimensions, () => moments.variances())
+  checkComponents(options.components, rows, dimensions)
+  const scale = scalesFor(options, dimensions, () => moments.variances())
   const covariance = { rows: dimensions, columns: dimensions, data: moments.covariance(scale) }
-  const { values, vectors } = symmetricEigen(covariance, wish.components)
-  return assemble({ directions: vectors.data, variances: values }, moments.means(), scale, wish, rows)
+  const { values, vectors } = symmetricEigen(covariance, options.components)
+  return assemble({ directions: vectors.data, variances: values }, moments.means(), scale, options, rows)
 }
 
 function checkComponents(components: number, rows: number, dimensions: number): void {
@@ -83,7 +83,7 @@ function checkComponents(components: number, rows: number, dimensions: number): 
   )
 }
 
-function scalesFor({ scaling }: ComponentsWish, dimensions: number, variances: () => Float64Array): Float64Array {
+function scalesFor({ scaling }: ComponentOptions, dimensions: number, variances: () => Float64Array): Float64Array {
   if (scaling === 'none') return new Float64Array(dimensions).fill(1)
   if (scaling === 'floored') return flooredScales(variances())
   if (scaling.length !== dimensions) throw invalidArgument('scaler', `one for ${String(dimensions)} dimensions`, scaling.length)
@@ -101,7 +101,7 @@ function assemble(
   { directions, variances }: Decomposition,
   mean: Float64Array,
   scale: Float64Array,
-  { components, whiten }: ComponentsWish,
+  { components, whiten }: ComponentOptions,
   rows: number,
 ): PrincipalComponents {
   const dimensions = mean.length
@@ -120,13 +120,13 @@ function assemble(
   return { mean, axes, explainedVariance, explainedVarianceRatio: explainedVariance.map((value) => value / total) }
 }
 
-/** What whitening divides a component by; as in scikit-learn never less than the smallest step from 1. */
+/** The divisor of a whitened component; as in scikit-learn never less than the machine epsilon. */
 export function whiteningScale(variance: number): number {
   return Math.max(Math.sqrt(variance), Number.EPSILON)
 }
 
-/** Rows centred and scaled, row-major. */
-function centred({ rows, dimensions, data }: VectorRows, mean: Float64Array, scale: Float64Array): Float64Array {
+/** Rows centered and scaled, row-major. */
+function centeredRows({ rows, dimensions, data }: VectorRows, mean: Float64Array, scale: Float64Array): Float64Array {
   const values = new Float64Array(rows * dimensions)
   for (let row = 0, at = 0; row < rows; row++) {
     for (let j = 0; j < dimensions; j++, at++) values[at] = (data[at]! - mean[j]!) / scale[j]!
@@ -134,10 +134,10 @@ function centred({ rows, dimensions, data }: VectorRows, mean: Float64Array, sca
   return values
 }
 
-/** For more dimensions than rows: the products of rows with each other make a smaller matrix with the same eigenvalues. */
+/** For more dimensions than rows: the Gram matrix of the rows is smaller and has the same eigenvalues. */
 function fromRowProducts(vectors: VectorRows, mean: Float64Array, scale: Float64Array, components: number): Decomposition {
   const { rows, dimensions } = vectors
-  const values = centred(vectors, mean, scale)
+  const values = centeredRows(vectors, mean, scale)
   const columns = transposed({ rows, columns: dimensions, data: values })
   const eigen = symmetricEigen(transposeTimes(columns, columns), components)
   const directions = new Float64Array(components * dimensions)

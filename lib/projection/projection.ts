@@ -6,7 +6,7 @@ import { GabionError } from '../errors.js'
 import { writeJson } from '../json/json-file.js'
 import { JsonObject } from '../json/json-object.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
-import { componentsOfMoments, fitPrincipalComponents, type ComponentsWish, type PrincipalComponents } from './pca.js'
+import { componentsOfMoments, fitPrincipalComponents, type ComponentOptions, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
 import { parseProjection, projectionFields, readProjectionFile } from './projection-file.js'
 import { StandardScaler } from './scaler.js'
@@ -135,8 +135,8 @@ export class Projection implements ProjectionParts {
    *   or vectors that are all equal
    */
   static fitPca(vectors: VectorRows, options: FitPcaOptions): Projection {
-    const { wish, kept } = checkFitOptions(options)
-    return fitted(fitPrincipalComponents(vectors, wish), vectors.rows, kept)
+    const { components, kept } = checkFitOptions(options)
+    return fitted(fitPrincipalComponents(vectors, components), vectors.rows, kept)
   }
 
   /**
@@ -250,9 +250,9 @@ export class PcaAccumulator {
    * @throws GabionError `INVALID_ARGUMENT` as `Projection.fitPca`
    */
   fit(options: FitPcaOptions): Projection {
-    const { wish, kept } = checkFitOptions(options)
+    const { components, kept } = checkFitOptions(options)
     if (this.#moments === null) throw invalidArgument('vectors', 'added before the fit', undefined)
-    return fitted(componentsOfMoments(this.#moments, wish), this.#moments.rows, kept)
+    return fitted(componentsOfMoments(this.#moments, components), this.#moments.rows, kept)
   }
 }
 
@@ -262,7 +262,7 @@ interface KeptOptions {
   whitened: boolean
 }
 
-function checkFitOptions(options: FitPcaOptions): { wish: ComponentsWish; kept: KeptOptions } {
+function checkFitOptions(options: FitPcaOptions): { components: ComponentOptions; kept: KeptOptions } {
   const given = checkOptions('options', options, ['components', 'model', 'standardize', 'scaler', 'whiten'])
   const { model, scaler } = given
   const standardize = given.standardize === undefined ? false : checkBoolean('standardize', given.standardize)
@@ -270,7 +270,7 @@ function checkFitOptions(options: FitPcaOptions): { wish: ComponentsWish; kept: 
   if (scaler !== undefined && standardize) throw invalidArgument('standardize', 'left out beside scaler', standardize)
   const whiten = given.whiten === undefined ? false : checkBoolean('whiten', given.whiten)
   return {
-    wish: {
+    components: {
       components: checkInteger('components', given.components, 1),
       scaling: scaler?.scale ?? (standardize ? 'floored' : 'none'),
       whiten,

@@ -17,7 +17,7 @@ extern const Variant kAvx512;
 std::vector<const Variant*> UsableVariants() {
   std::vector<const Variant*> usable;
 #if defined(__x86_64__)
-  // The builtins also ask whether the system saves the registers.
+  // The builtins also check that the operating system saves the registers.
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
   if (avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
@@ -49,7 +49,7 @@ void ForEach(size_t count, size_t threads, const std::function<void(size_t)>& wo
     try {
       others.emplace_back(run);
     } catch (const std::system_error&) {
-      break;  // no more threads to be had: those there are do the work
+      break;  // fewer threads only take longer
     }
   }
   run();

@@ -1,4 +1,4 @@
-// Chooses the instance of the algebra for this processor, and runs work on threads. Its users choose nothing.
+// Selects the variant of the algebra for this processor, and runs work on threads.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace gabion::algebra {
 
-/// The instances that this processor and system can run, that with the widest vectors first.
+/// The variants that this processor and system support, widest vectors first.
 std::vector<const Variant*> UsableVariants();
 
 /// The first of them.
@@ -20,14 +20,14 @@ const Variant& ChosenVariant();
 /// Calls `work(i)` for every i below `count`, on up to `threads` threads, this one among them. `work` must not throw.
 void ForEach(size_t count, size_t threads, const std::function<void(size_t)>& work);
 
-struct Freed {
+struct AlignedDeleter {
   void operator()(void* pointer) const noexcept { ::operator delete(pointer, std::align_val_t{64}); }
 };
 
-/// Room for `count` values that begins on a cache line; not set to anything.
+/// An uninitialized buffer of `count` values that starts on a cache line.
 template <typename Value>
-std::unique_ptr<Value[], Freed> Room(size_t count) {
-  return std::unique_ptr<Value[], Freed>(
+std::unique_ptr<Value[], AlignedDeleter> AllocateAligned(size_t count) {
+  return std::unique_ptr<Value[], AlignedDeleter>(
       static_cast<Value*>(::operator new(count * sizeof(Value), std::align_val_t{64})));
 }
 

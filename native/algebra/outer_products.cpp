@@ -8,11 +8,11 @@
 namespace gabion::algebra {
 namespace {
 
-/// Parts that the rows are cut into, whatever the number of threads, so that sums are always taken in the same order.
-/// Each has sums of its own: fewer parts where these are big.
+/// The number of parts that the rows are divided into, independent of the number of threads, so that sums are always
+/// taken in the same order. Each part has sums of its own: fewer parts where these are large.
 size_t PartsFor(size_t width) {
-  constexpr size_t kBig = 512;
-  return width <= kBig ? 8 : 4;
+  constexpr size_t kLarge = 512;
+  return width <= kLarge ? 8 : 4;
 }
 
 void Add(const Variant& variant, const ProductSum<float>& sum) { variant.add_floats(sum); }
@@ -22,15 +22,15 @@ template <typename Value>
 void AddAll(const Value* rows, size_t count, size_t dimensions, const double* shift, double* products, double* sums,
             size_t threads, const Variant& variant) {
   const size_t width = (dimensions + kPanel - 1) / kPanel * kPanel;
-  const size_t most = PartsFor(width);
-  // Whole blocks, so that a part is not much more work than another.
-  const size_t per_part = ((count + most - 1) / most + kDepth - 1) / kDepth * kDepth;
+  const size_t max_parts = PartsFor(width);
+  // Whole K-blocks, so that parts are nearly equal work.
+  const size_t per_part = ((count + max_parts - 1) / max_parts + kDepth - 1) / kDepth * kDepth;
   const size_t parts = (count + per_part - 1) / per_part;
-  auto shifts = Room<Value>(width);
+  auto shifts = AllocateAligned<Value>(width);
   std::fill_n(shifts.get(), width, Value{0});
   std::transform(shift, shift + dimensions, shifts.get(), [](double value) { return static_cast<Value>(value); });
-  const auto packed = Room<Value>(parts * width * kDepth);
-  const auto partial = Room<double>(parts * width * (width + 1));
+  const auto packed = AllocateAligned<Value>(parts * width * kDepth);
+  const auto partial = AllocateAligned<double>(parts * width * (width + 1));
   ForEach(parts, threads, [&](size_t part) {
     double* own = partial.get() + part * width * (width + 1);
     std::fill_n(own, width * (width + 1), 0.0);

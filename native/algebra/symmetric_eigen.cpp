@@ -11,9 +11,9 @@
 namespace gabion::algebra {
 namespace {
 
-/// Rotations gathered before they are applied: enough that a strip stays in the nearest cache over many of them.
-constexpr size_t kGathered = size_t{1} << 16U;
-constexpr size_t kMaximumSweeps = 60;
+/// Rotations accumulated before they are applied, so that a strip stays in L1 over many of them.
+constexpr size_t kMaxPending = size_t{1} << 16U;
+constexpr size_t kMaxSweeps = 60;
 
 /// The eigenvectors of the tridiagonal matrix, as strips of columns of the matrix whose rows they are.
 class Vectors {
@@ -23,25 +23,24 @@ class Vectors {
         threads_(threads),
         variant_(variant),
         strips_((n + kStrip - 1) / kStrip),
-        values_(Room<double>(strips_ * n * kStrip)) {
+        values_(AllocateAligned<double>(strips_ * n * kStrip)) {
     std::fill_n(values_.get(), strips_ * n * kStrip, 0.0);
     for (size_t i = 0; i < n; ++i) {
       Strip(i / kStrip)[i * kStrip + i % kStrip] = 1;
     }
-    gathered_.reserve(kGathered);
+    pending_.reserve(kMaxPending);
   }
 
   void Add(const Rotation& rotation) {
-    gathered_.push_back(rotation);
-    if (gathered_.size() == kGathered) {
+    pending_.push_back(rotation);
+    if (pending_.size() == kMaxPending) {
       Apply();
     }
   }
 
   void Apply() {
-    ForEach(strips_, threads_,
-            [&](size_t strip) { variant_.rotate(Strip(strip), gathered_.data(), gathered_.size()); });
-    gathered_.clear();
+    ForEach(strips_, threads_, [&](size_t strip) { variant_.rotate(Strip(strip), pending_.data(), pending_.size()); });
+    pending_.clear();
   }
 
   double At(size_t vector, size_t i) const { return values_[(i / kStrip * n_ + vector) * kStrip + i % kStrip]; }
@@ -53,8 +52,8 @@ class Vectors {
   size_t threads_;
   const Variant& variant_;
   size_t strips_;
-  std::unique_ptr<double[], Freed> values_;
-  std::vector<Rotation> gathered_;
+  std::unique_ptr<double[], AlignedDeleter> values_;
+  std::vector<Rotation> pending_;
 };
 
 /// Diagonalizes a tridiagonal matrix by the implicit QL method; `below` [n] has its last value unused.
@@ -73,7 +72,7 @@ bool Diagonalize(size_t n, double* diagonal, double* below, Vectors& vectors) {
       if (last == first) {
         break;
       }
-      if (sweep == kMaximumSweeps || !std::isfinite(diagonal[first])) {
+      if (sweep == kMaxSweeps || !std::isfinite(diagonal[first])) {
         return false;
       }
       double g = (diagonal[first + 1] - diagonal[first]) / (2 * below[first]);
@@ -118,14 +117,14 @@ bool Diagonalize(size_t n, double* diagonal, double* below, Vectors& vectors) {
 
 bool SymmetricEigen(double* matrix, size_t n, size_t count, double* values, double* vectors, size_t threads,
                     const Variant& variant) {
-  double greatest = 0;
+  double absmax = 0;
   for (size_t i = 0; i < n; ++i) {
     for (size_t j = i; j < n; ++j) {
-      greatest = std::max(greatest, std::abs(matrix[i * n + j]));
+      absmax = std::max(absmax, std::abs(matrix[i * n + j]));
     }
   }
-  // Values near 1, so that squares neither vanish nor overflow; a power of two, so that nothing is rounded.
-  const double scale = greatest > 0 ? std::exp2(-std::floor(std::log2(greatest))) : 1;
+  // Scaled to about 1, so that squares neither underflow nor overflow; by a power of two, which is exact.
+  const double scale = absmax > 0 ? std::exp2(-std::floor(std::log2(absmax))) : 1;
   for (size_t i = 0; i < n; ++i) {
     for (size_t j = i; j < n; ++j) {
       matrix[i * n + j] *= scale;
@@ -146,7 +145,7 @@ bool SymmetricEigen(double* matrix, size_t n, size_t count, double* values, doub
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return diagonal[a] > diagonal[b]; });
   std::transform(order.begin(), order.end(), values, [&](size_t i) { return diagonal[i] / scale; });
   const size_t strips = (count + kStrip - 1) / kStrip;
-  const auto room = Room<double>(strips * n * kStrip);
+  const auto room = AllocateAligned<double>(strips * n * kStrip);
   ForEach(strips, threads, [&](size_t strip) {
     double* own = room.get() + strip * n * kStrip;
     const size_t first = strip * kStrip;

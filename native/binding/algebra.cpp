@@ -58,7 +58,7 @@ void SymmetricEigen(const Napi::CallbackInfo& info) {
     auto* values = ToRoom<double>(info[2], n, "values");
     auto* vectors = ToRoom<double>(info[3], count * n, "vectors");
     if (!algebra::SymmetricEigen(matrix, n, count, values, vectors, DefaultThreadCount())) {
-      throw Error(Code::kInvalidArgument, "the matrix must hold finite numbers: its eigenvalues do not settle");
+      throw Error(Code::kInvalidArgument, "the matrix must hold finite numbers: its eigenvalues do not converge");
     }
   });
 }

@@ -219,7 +219,7 @@ fn long_run_of_random_texts() {
 
 /// Until the process has taken `GABION_FUZZ_SECONDS` of processor time: what `npm run fuzz` starts.
 #[test]
-#[ignore = "runs for as long as it is told"]
+#[ignore = "runs for GABION_FUZZ_SECONDS"]
 fn random_texts_for_a_while() {
     let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().expect("a number"));
     let (wanted, first) = (number("GABION_FUZZ_SECONDS", 60), number("GABION_SEED", 1000));

@@ -164,7 +164,7 @@ fn counts_added_tokens_into_the_largest_id() {
 }
 
 #[test]
-fn turns_a_panic_into_a_status() {
+fn reports_a_panic_as_a_status() {
     assert_eq!(guard(|| panic!("on {}", "purpose")), Status::Panic);
     assert_eq!(last_error(), "the tokenizer library panicked: on purpose");
     assert_eq!(guard(|| panic!("plain")), Status::Panic);
