@@ -34,6 +34,18 @@ function exportsOf(source: string): string[] {
   })
 }
 
+/** Those of them that exist when the program runs. */
+function valuesOf(source: string): string[] {
+  const file = ts.createSourceFile(source, readFileSync(source, 'utf8'), ts.ScriptTarget.ES2022)
+  return file.statements.flatMap((statement) => {
+    if (ts.isFunctionDeclaration(statement)) return statement.name === undefined ? [] : [statement.name.text]
+    if (!ts.isExportDeclaration(statement) || statement.isTypeOnly) return []
+    const { exportClause } = statement
+    if (exportClause === undefined || !ts.isNamedExports(exportClause)) return []
+    return exportClause.elements.filter(({ isTypeOnly }) => !isTypeOnly).map(({ name }) => name.text)
+  })
+}
+
 describe('public names', () => {
   const names = new Map(entries.map(({ subpath, source }) => [subpath, exportsOf(source)]))
 
@@ -45,5 +57,18 @@ describe('public names', () => {
 
   test('the subpaths are these', () => {
     assert.deepEqual([...names.keys()], ['.', './projection', './convert', './server', './ai-sdk', './testing'])
+  })
+
+  test('docs/api.md has every name, and each class and function in a heading', () => {
+    const reference = readFileSync(join(root, 'docs/api.md'), 'utf8')
+    const headings = reference.split('\n').filter((line) => line.startsWith('#'))
+    const has = (text: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(text)
+    const absent = [...names.values()].flat().filter((name) => !has(reference, name))
+    assert.deepEqual(absent, [])
+    const values = entries.flatMap(({ source }) => valuesOf(source))
+    assert.deepEqual(
+      values.filter((name) => !headings.some((heading) => has(heading, name))),
+      [],
+    )
   })
 })
