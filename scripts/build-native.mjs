@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-// Builds the native parts. Without options: the addon, put into build/Release together with the runtime library.
-// --tests adds the engine's tests to that build; --sanitize builds them under AddressSanitizer and UndefinedBehaviorSanitizer, --threads under
-// ThreadSanitizer, both without Node and each in a folder of its own.
+// Builds the native parts with the presets of CMakePresets.json.
+// Without options: the addon, put into build/Release with the runtime library next to it. --tests builds the native tests as well;
+// --asan and --tsan build the tests of those presets.
 // Other arguments are ignored: node-gyp's callers pass theirs.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { libraryName, prepareOrt } from './prepare-ort.mjs'
@@ -14,52 +13,59 @@ import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
 const jobs = String(availableParallelism())
 
-/**
- * Names, folders and configuration of the engine's test builds. The ordinary one joins the addon's:
- * the kernels alone take minutes to compile.
- */
-export const testBuilds = {
-  tests: { folder: 'build/native', log: 'native-test', definitions: ['CMAKE_BUILD_TYPE=Release'] },
-  sanitize: {
-    folder: 'build/native-asan',
-    log: 'native-asan',
-    definitions: ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined'],
-  },
-  threads: {
-    folder: 'build/native-tsan',
-    log: 'native-tsan',
-    definitions: ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=thread'],
-  },
-}
+/** Build folder of each configure preset. */
+export const nativeFolders = Object.fromEntries(
+  JSON.parse(readFileSync(join(root, 'CMakePresets.json'), 'utf8')).configurePresets.map(({ name, binaryDir }) => [
+    name,
+    binaryDir.replace('${sourceDir}', root),
+  ]),
+)
 
-/** Builds the addon in build/native and puts it into build/Release. */
+/** Builds the addon and puts it into build/Release. */
 export async function buildAddon({ echo = false } = {}) {
-  await compileAddon(join(root, 'build', 'native'), [], { log: 'native', echo })
+  await buildPreset('release', 'gabion', { log: 'native', echo })
   installAddon()
 }
 
 /** Folder of the addon under AddressSanitizer: with GABION_PREBUILD set to it the package loads that one. */
 export const sanitizedAddon = join(root, 'build', 'asan-addon')
 
-/** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself is built without it: libasan must be preloaded. */
-export async function buildSanitizedAddon({ echo = false } = {}) {
-  const definitions = ['CMAKE_BUILD_TYPE=RelWithDebInfo', 'GABION_SANITIZE=address,undefined']
-  await compileAddon(join(sanitizedAddon, 'build'), definitions, { log: 'native-asan-addon', echo })
+/** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself is not instrumented: libasan must be preloaded. */
+export const buildSanitizedAddon = ({ echo = false } = {}) => buildPreset('asan-addon', 'gabion', { echo })
+
+/** Builds native tests (`target` of native/test) with a preset of CMakePresets.json: release, asan or tsan; returns the folder of the programs. */
+export async function buildTests(preset, { echo = false, target = 'gabion_tests' } = {}) {
+  await buildPreset(preset, target, { purpose: 'test', log: 'native-test', definitions: ['GABION_TESTS=ON'], echo })
+  return join(nativeFolders[preset], 'native', 'test')
 }
 
-async function compileAddon(folder, own, { log, echo }) {
+/** Builds a program of bench/native that needs the project's own libraries, next to the addon; returns its path. */
+export async function buildBenchProgram(target) {
+  await buildPreset('release', target, { definitions: ['GABION_BENCH=ON'] })
+  return join(nativeFolders.release, target)
+}
+
+/** True when CMake's own build files say that nothing of these targets has to be built again. */
+export async function isNativeCurrent(targets) {
+  const folder = nativeFolders.release
+  if (!existsSync(join(folder, 'build.ninja'))) return false
   const { found, env } = await toolsFor('start')
-  const definitions = [...(await commonDefinitions(found)), ...own]
-  forgetOtherTools(folder, found)
-  const cmakeJs = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
-  const common = ['--out', folder, '--generator', 'Ninja', '--parallel', jobs, ...definitions.map((definition) => `--CD${definition}`)]
-  for (const command of ['configure', 'build']) {
-    await run(process.execPath, [cmakeJs, command, ...common, '--target', 'gabion'], { log, env, echo })
-  }
+  const plan = await run(found.cmake.path, ['--build', folder, '--target', ...targets, '--', '-n'], { env }).catch(() => '')
+  return plan.includes('no work to do')
+}
+
+async function buildPreset(preset, target, { purpose = 'start', log = `native-${preset}`, definitions = [], echo = false }) {
+  const { found, env } = await toolsFor(purpose)
+  const { folder: sdk } = await prepareOrt()
+  // CMake itself starts anew when the compiler is another one than at the last configuration.
+  const own = [`CMAKE_C_COMPILER=${env.CC}`, `CMAKE_CXX_COMPILER=${env.CXX}`, `CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${sdk}`]
+  const configure = ['--preset', preset, ...[...own, ...definitions].map((definition) => `-D${definition}`)]
+  await run(found.cmake.path, configure, { log, env, echo })
+  await run(found.cmake.path, ['--build', nativeFolders[preset], '--target', target, '--parallel', jobs], { log, env, echo })
 }
 
 /** The addon in its build folder. */
-export const nativeRelease = join(root, 'build', 'native', 'Release')
+export const nativeRelease = join(nativeFolders.release, 'Release')
 
 /** Copies an addon and its runtime library to `release`: by default this machine's, to where the package looks for them. */
 export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release') } = {}) {
@@ -73,33 +79,6 @@ export function installAddon({ built = nativeRelease, release = join(root, 'buil
   }
 }
 
-/** Builds the tests of one of `testBuilds`, or another target of native/test; `tests` needs the addon's build first. */
-export async function buildTests(kind, { echo = false, target = 'gabion_tests' } = {}) {
-  const { definitions } = testBuilds[kind]
-  await buildTarget(testBuilds[kind], target, { purpose: 'test', definitions: ['GABION_TESTS=ON', ...definitions], echo })
-}
-
-/** Builds a program of bench/native that links the project's own libraries, in the addon's build; returns its path. */
-export async function buildBenchProgram(target) {
-  const { folder, definitions } = testBuilds.tests
-  await buildTarget(testBuilds.tests, target, { purpose: 'start', definitions: ['GABION_BENCH=ON', ...definitions] })
-  return join(root, folder, target)
-}
-
-async function buildTarget({ folder, log }, target, { purpose, definitions, echo = false }) {
-  const { found, env } = await toolsFor(purpose)
-  forgetOtherTools(join(root, folder), found)
-  const all = [...(await commonDefinitions(found)), ...definitions]
-  const configure = ['-S', '.', '-B', folder, '-G', 'Ninja', ...all.map((definition) => `-D${definition}`)]
-  await run(found.cmake.path, configure, { log, env, echo })
-  await run(found.cmake.path, ['--build', folder, '--target', target, '--parallel', jobs], { log, env, echo })
-}
-
-async function commonDefinitions(found) {
-  const { folder } = await prepareOrt()
-  return [`CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${folder}`]
-}
-
 async function toolsFor(purpose) {
   const { found, missing } = await findTools(purpose)
   if (missing.length > 0) {
@@ -109,20 +88,11 @@ async function toolsFor(purpose) {
   return { found, env: buildEnvironment(found) }
 }
 
-/** CMake keeps the compiler of its first run: with other tools the folder is emptied. */
-function forgetOtherTools(folder, found) {
-  const mark = join(folder, '.tools')
-  const tools = JSON.stringify(['g++', 'rustc', 'cargo', 'cmake', 'ninja'].map((name) => found[name]))
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === tools) return
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(mark, tools)
-}
-
 if (isMain(import.meta.url)) {
   try {
-    const kind = Object.keys(testBuilds).find((name) => process.argv.includes(`--${name}`))
-    await (kind === undefined ? buildAddon({ echo: true }) : buildTests(kind, { echo: true }))
+    const sanitizer = ['asan', 'tsan'].find((preset) => process.argv.includes(`--${preset}`))
+    if (sanitizer === undefined) await buildAddon({ echo: true })
+    if (sanitizer !== undefined || process.argv.includes('--tests')) await buildTests(sanitizer ?? 'release', { echo: true })
   } catch (error) {
     reportFailure(error)
   }

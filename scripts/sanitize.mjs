@@ -10,12 +10,12 @@
 // CI runs address and threads. valgrind and Miri are not installed by the set-up: without them their checks report that and exit with 2.
 
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { buildSanitizedAddon, buildTests, sanitizedAddon, testBuilds } from './build-native.mjs'
+import { buildSanitizedAddon, buildTests, sanitizedAddon } from './build-native.mjs'
 import { setUp } from './setup.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
@@ -26,17 +26,17 @@ const leakTests = 'Scheduler.Cancel*:Scheduler.StartsAgain*:Tokenizer*:Projectio
 
 const checks = {
   async address({ env }) {
-    await buildTests('sanitize', { echo: true })
+    const folder = await buildTests('asan', { echo: true })
     const options = { UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1', ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1' }
-    await nativeTests('sanitize', 'gabion_tests', { ...env, ...options })
+    await nativeTests(join(folder, 'gabion_tests'), { ...env, ...options })
   },
 
   async threads({ env, long }) {
     const target = long ? 'gabion_tests' : 'gabion_thread_tests'
-    await buildTests('threads', { echo: true, target })
-    // Encoder threads end by themselves after the last lease and are joined when new ones start; nothing joins them at exit.
+    const folder = await buildTests('tsan', { echo: true, target })
+    // Encoder threads end by themselves after the last lease and are joined by whoever starts new ones; nobody does at the end.
     const options = { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0' }
-    await nativeTests('threads', target, { ...env, ...options })
+    await nativeTests(join(folder, target), { ...env, ...options })
   },
 
   async addon({ env, long, found }) {
@@ -56,9 +56,8 @@ const checks = {
   async leaks({ env, long }) {
     if (spawnSync('valgrind', ['--version']).status !== 0)
       throw new StepFailed('valgrind is missing: apt-get install valgrind', { exitCode: 2 })
-    await buildTests('tests', { echo: true })
-    const folder = join(root, testBuilds.tests.folder, 'native', 'test')
-    // Only lost blocks count: the scheduler and ONNX Runtime live until the process ends, on purpose.
+    const folder = await buildTests('release', { echo: true })
+    // Only what can never be freed counts: the scheduler and ONNX Runtime live until the process ends, on purpose.
     const options = [
       '--leak-check=full',
       '--errors-for-leak-kinds=definite',
@@ -81,14 +80,13 @@ const checks = {
 }
 
 /** Runs a suite in as many processes as there are processors, each with its share of the tests. */
-async function nativeTests(kind, target, env) {
-  const program = join(root, testBuilds[kind].folder, 'native', 'test', target)
+async function nativeTests(program, env) {
   const shards = availableParallelism()
   const share = async (index) => {
     const own = { ...env, GTEST_TOTAL_SHARDS: String(shards), GTEST_SHARD_INDEX: String(index) }
     const child = spawn(program, ['--gtest_brief=1'], { cwd: root, env: own, stdio: 'inherit' })
     const [status, signal] = await once(child, 'close')
-    if (status !== 0) throw new StepFailed(`${target}, part ${index + 1} of ${shards}, ended with ${signal ?? status}`)
+    if (status !== 0) throw new StepFailed(`${basename(program)}, part ${index + 1} of ${shards}, ended with ${signal ?? status}`)
   }
   await Promise.all(Array.from({ length: shards }, (_, index) => share(index)))
 }

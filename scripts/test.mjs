@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 // Runs every test after the set-up: types, engine (GoogleTest), tokenizer crate (cargo), and the Node tests group by group.
-// Ends with one line that sums up all runners.
+// Every runner writes JUnit XML to build/test-results; the summary at the end is counted from those files.
 //
 // usage: node scripts/test.mjs [FILTER…]     a filter is a runner's name (types, engine, crate) or a part of a test file's path
 
 import { spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { testBuilds } from './build-native.mjs'
+import { nativeFolders } from './build-native.mjs'
 import { setUp } from './setup.mjs'
 import { reportFailure, root } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
@@ -44,10 +44,11 @@ async function main(filters) {
     console.log(`\n── ${runner.name} ──`)
     if (runner.name === 'package') await setUp({ purpose: 'package' })
     const started = performance.now()
-    const { code, output } = await execute(runner, { ...env, ...runner.env })
-    const counts = runner.count(output, code)
+    const code = await execute(runner, { ...env, ...runner.env })
+    const counts = countCases(runner.junit)
     // A runner that failed without naming a test (a crash, a broken build) is a failure all the same.
     if (code !== 0 && counts.failed === 0) counts.failed = 1
+    if (code !== 0 && runner.printsJunit) console.log(readFileSync(runner.junit, 'utf8'))
     rows.push({ name: runner.name, seconds: (performance.now() - started) / 1000, ...counts })
   }
   summarize(rows)
@@ -66,34 +67,33 @@ function summarize(rows) {
 }
 
 function nativeRunners(found) {
+  const typescript = (name, project) => ({
+    name,
+    command: process.execPath,
+    args: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', project],
+  })
   return [
-    {
-      name: 'types',
-      command: process.execPath,
-      args: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json'],
-      count: () => ({ passed: 0, failed: 0, skipped: 0 }),
-    },
-    {
-      name: 'types of pages',
-      command: process.execPath,
-      args: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'lib/server/dashboard'],
-      count: () => ({ passed: 0, failed: 0, skipped: 0 }),
-    },
-    ctestRunner('engine', testBuilds.tests.folder, found),
-    {
-      name: 'crate',
-      command: found.cargo.path,
-      args: ['test', '--locked', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/cargo-test'],
-      capture: true,
-      count: countCargo,
-    },
+    typescript('types', 'tsconfig.json'),
+    typescript('types of pages', 'lib/server/dashboard'),
+    ctestRunner('engine', nativeFolders.release, found),
+    cargoRunner('crate', found),
   ]
 }
 
 function ctestRunner(name, folder, found) {
-  const junit = join(results, `${folder.split('/').at(-1)}.xml`)
+  const junit = join(results, `${name}.xml`)
   const args = ['--test-dir', folder, '--output-on-failure', '--no-tests=error', '--parallel', '2', '--output-junit', junit]
-  return { name, command: found.cmake.path.replace(/cmake$/, 'ctest'), args, count: () => countJunit(junit) }
+  return { name, command: found.cmake.path.replace(/cmake$/, 'ctest'), args, junit }
+}
+
+function cargoRunner(name, found) {
+  const junit = join(results, `${name}.xml`)
+  // libtest writes JUnit only with unstable options, which RUSTC_BOOTSTRAP allows. The test programs get it from their runner:
+  // set for cargo, it would compile the crate anew.
+  const runner = `target.'cfg(all())'.runner = "env RUSTC_BOOTSTRAP=1"`
+  const crate = ['--locked', '--lib', '--tests', '--manifest-path', 'native/tokenizer/Cargo.toml', '--target-dir', 'build/cargo-test']
+  const args = ['test', '--config', runner, ...crate, '--', '-Z', 'unstable-options', '--format', 'junit']
+  return { name, command: found.cargo.path, args, junit, printsJunit: true }
 }
 
 function nodeRunners(filters, found) {
@@ -106,15 +106,13 @@ function nodeRunners(filters, found) {
       console.log(`\n${name}: left out, since there is no ${tool} here`)
       return []
     }
-    const tap = join(results, `${name}.tap`)
-    const reporters = ['spec', 'tap'].flatMap((reporter, i) => [
+    const junit = join(results, `${name}.xml`)
+    const reporters = Object.entries({ spec: 'stdout', junit }).flatMap(([reporter, destination]) => [
       `--test-reporter=${reporter}`,
-      `--test-reporter-destination=${['stdout', tap][i]}`,
+      `--test-reporter-destination=${destination}`,
     ])
     const options = ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${minutes * 60_000}`, ...reporters]
-    return [
-      { name, files, command: process.execPath, args: [...options, ...files], env: browserEnvironment(found), count: () => countTap(tap) },
-    ]
+    return [{ name, files, command: process.execPath, args: [...options, ...files], env: browserEnvironment(found), junit }]
   })
 }
 
@@ -136,46 +134,26 @@ function testFiles(folder) {
     .map((name) => relative(root, join(folder, name)))
 }
 
-function countTap(file) {
-  const number = (word) => Number(new RegExp(`^# ${word} (\\d+)$`, 'm').exec(readIfThere(file))?.[1] ?? 0)
-  return { passed: number('pass'), failed: number('fail') + number('cancelled'), skipped: number('skipped') + number('todo') }
+/** Counts the test cases of a JUnit file; a runner without one, such as the type checker, has none. */
+function countCases(junit) {
+  const xml = junit === undefined || !existsSync(junit) ? '' : readFileSync(junit, 'utf8')
+  const count = (pattern) => xml.match(pattern)?.length ?? 0
+  const failed = count(/<testcase\b[^>]*(?<!\/)>\s*<(?:failure|error)\b/g)
+  const skipped = count(/<testcase\b[^>]*(?<!\/)>\s*<skipped\b/g)
+  return { passed: count(/<testcase\b/g) - failed - skipped, failed, skipped }
 }
 
-function countJunit(file) {
-  const head = /<testsuite\b[^>]*>/.exec(readIfThere(file))?.[0] ?? ''
-  const number = (word) => Number(new RegExp(`\\b${word}="(\\d+)"`).exec(head)?.[1] ?? 0)
-  const skipped = number('skipped') + number('disabled')
-  return { passed: number('tests') - number('failures') - skipped, failed: number('failures'), skipped }
-}
-
-function countCargo(output) {
-  const sum = (word) =>
-    [...output.matchAll(new RegExp(`^test result: .*?(\\d+) ${word};`, 'gm'))].reduce((all, match) => all + Number(match[1]), 0)
-  return { passed: sum('passed'), failed: sum('failed'), skipped: sum('ignored') }
-}
-
-function readIfThere(file) {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-/** Runs a runner's command in the foreground; where its counts are read from standard output, that is shown and returned. */
-function execute({ command, args, capture = false }, env) {
+/** Runs a runner's command in the foreground; returns its exit code. A runner with `printsJunit` writes its JUnit to stdout. */
+function execute({ command, args, junit, printsJunit = false }, env) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'] })
-    let output = ''
-    child.stdout?.setEncoding('utf8').on('data', (text) => {
-      output += text
-      process.stdout.write(text)
-    })
+    const output = printsJunit ? openSync(junit, 'w') : 'inherit'
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', output, 'inherit'] })
+    if (printsJunit) closeSync(output)
     child.once('error', (error) => {
       console.error(`${command} could not be started: ${error.message}`)
-      resolve({ code: 1, output })
+      resolve(1)
     })
-    child.once('close', (code) => resolve({ code: code ?? 1, output }))
+    child.once('close', (code) => resolve(code ?? 1))
   })
 }
 

@@ -1,7 +1,6 @@
 // Builds the addon for linux-arm64 on another machine, with Debian's cross compiler and a Rust that has the arm64 standard library.
 
 import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join, relative } from 'node:path'
 import { prepareOrt } from '../prepare-ort.mjs'
 import { StepFailed, root, run } from '../setup/run.mjs'
@@ -31,12 +30,11 @@ async function build(target, { echo = false, definitions: more = [] } = {}) {
   const { found, missing } = await findTools('start')
   if (missing.length > 0) throw new StepFailed('`npm run setup` installs the tools of an ordinary build first', { exitCode: 2 })
   const rust = await findRust(found)
-  const { include_dir: nodeApi } = createRequire(join(root, 'package.json'))('node-api-headers')
   const definitions = [
     `CMAKE_TOOLCHAIN_FILE=${join(root, 'scripts', 'arm64', 'aarch64-linux-gnu.cmake')}`,
     'CMAKE_BUILD_TYPE=Release',
     `CMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(folder, 'Release')}`,
-    `CMAKE_JS_INC=${nodeApi}`,
+    'GABION_ADDON=ON',
     `GABION_SDK=${sdk}`,
     // Two compilers that share a folder would each rebuild everything.
     `GABION_CARGO_TARGET_DIR=${join(root, 'build', 'tokenizer-arm64')}`,

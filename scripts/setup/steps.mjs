@@ -2,7 +2,7 @@
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildAddon, buildTests } from '../build-native.mjs'
+import { buildAddon, buildTests, isNativeCurrent } from '../build-native.mjs'
 import { prebuild } from '../prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
 import { installSklearn, isSklearnInstalled } from '../sklearn/install.mjs'
@@ -12,14 +12,6 @@ import { StepFailed, root, run } from './run.mjs'
 import { fileMark, hashInputs } from './stamps.mjs'
 import { buildEnvironment, findTools } from './toolchain.mjs'
 
-const engineSources = [
-  'CMakeLists.txt',
-  'native/algebra',
-  'native/engine',
-  'native/kernels',
-  'native/tokenizer',
-  'scripts/build-native.mjs',
-]
 const scriptSources = [
   'lib',
   'tsconfig.json',
@@ -101,7 +93,7 @@ export const steps = [
     id: 'native',
     title: 'Native addon',
     purposes: ['start', 'test', 'package', 'lint'],
-    hash: (context) => hashInputs({ files: [...engineSources, 'native/binding', 'package-lock.json'], texts: nativeTools(context) }),
+    isDone: async () => addonFiles.every((file) => existsSync(join(root, file))) && (await isNativeCurrent(['gabion'])),
     outputs: addonFiles,
     work: (context) => buildAddon({ echo: context.verbose }),
   },
@@ -126,9 +118,9 @@ export const steps = [
     id: 'native-test',
     title: 'Native tests',
     purposes: ['test', 'lint'],
-    hash: (context) => hashInputs({ files: [...engineSources, 'native/test'], texts: nativeTools(context) }),
+    isDone: () => isNativeCurrent(['gabion_tests']),
     outputs: ['build/native/native/test/gabion_tests'],
-    work: (context) => buildTests('tests', { echo: context.verbose }),
+    work: async (context) => void (await buildTests('release', { echo: context.verbose })),
   },
   {
     id: 'reference-models',
@@ -193,13 +185,6 @@ export const steps = [
     work: (context) => prebuild({ echo: context.verbose }),
   },
 ]
-
-/** What of the tools changes a native build's result, for its stamp. */
-function nativeTools(context) {
-  // Servers and browsers that tests talk to build nothing.
-  const building = Object.entries(context.tools.found).filter(([name]) => name !== 'redis' && name !== 'chromium')
-  return [JSON.stringify(Object.fromEntries(building)), fileMark(join(root, sdkLibrary))]
-}
 
 async function node(context, args, log) {
   if (!existsSync(join(root, args[0]))) throw new StepFailed(`${args[0]} is missing: is the checkout complete?`)
