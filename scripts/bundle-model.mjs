@@ -112,7 +112,7 @@ async function writeManifest(folder) {
 async function bundle({ out, precisions, measure }) {
   const { tsImport } = await import('tsx/esm/api')
   const { convertModel, writeGraphManifest } = await tsImport('../lib/convert/convert-model.ts', import.meta.url)
-  const { makeFolder } = await tsImport('../lib/convert/new-folder.ts', import.meta.url)
+  const { makeFolder } = await tsImport('../lib/files/new-folder.ts', import.meta.url)
   const from = await takeSource()
   await makeFolder(out, true, async (folder) => {
     const manifest = await convertModel({ source: from, out: folder, precisions, overwrite: true })
