@@ -21,7 +21,7 @@ async function measure({ quick, say }) {
   const embedder = await loadGabion({ threads: 1 })
   const { texts } = mixedTexts(embedder, quick ? 32 : 256)
   // Batches need least padding when sorted by length; gabion orders its texts itself.
-  texts.sort((a, b) => embedder.tokenize(a).tokens - embedder.tokenize(b).tokens)
+  texts.sort((a, b) => embedder.tokenize(a).totalTokenCount - embedder.tokenize(b).totalTokenCount)
   const model = await makeBatchedModel(embedder.info.folder)
   const rounds = quick ? 1 : 5
   const cores = availableParallelism()

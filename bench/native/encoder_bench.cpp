@@ -3,8 +3,8 @@
 // usage: encoder_bench [--seconds S] [--vectors IDS VECTORS] GRAPH[:PRECISION]…
 //   Graphs are interleaved call by call, so that other load of the machine affects all of them; times are CPU time
 //   of the thread, ratios are to the first. IDS: little-endian int32: texts, then for each its length and ids. VECTORS:
-//   float32, one unit vector per text. PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default bf16.
-//   GABION_ISA forces an instruction set.
+//   float32, one unit vector per text. PRECISION (fp32, bf16, int8) is for graphs of gabion's own encoder; default
+//   bf16. GABION_ISA forces an instruction set.
 
 #include <time.h>
 
@@ -72,31 +72,31 @@ Implementation Open(const std::string& argument) {
   const std::string precision = colon == std::string::npos ? "bf16" : argument.substr(colon + 1);
   const std::string file = argument.substr(0, colon);
   const auto requested = precision == "fp32"   ? gabion::kernels::Precision::kFp32
-                      : precision == "int8" ? gabion::kernels::Precision::kInt8
-                                            : gabion::kernels::Precision::kBf16;
+                         : precision == "int8" ? gabion::kernels::Precision::kInt8
+                                               : gabion::kernels::Precision::kBf16;
   const auto start = Clock::now();
   Implementation implementation;
   const gabion::Tokenizer tokenizer(file.substr(0, file.rfind("/onnx/")) + "/tokenizer.json");
-  implementation.session =
-      gabion::OpenSession(file, std::vector<std::string>{"cpu"}, requested, gabion::SamplesFor(tokenizer, 256, requested));
+  const gabion::SessionOptions options{file, {"cpu"}, requested, {}, 256};
+  implementation.session = gabion::OpenSession(options, gabion::SamplesFor(tokenizer, options));
   implementation.open_ms = Milliseconds(start);
-  const std::string set = implementation.session->encoder_instruction_set();
+  const std::string set = implementation.session->info().instruction_set;
   implementation.name = file.substr(file.rfind('/') + 1) + (set.empty() ? "" : " " + precision + " " + set);
   return implementation;
 }
 
-void Vector(const gabion::Session& session, size_t tokens, gabion::Scratch& scratch, std::vector<float>& vector) {
-  session.Run(tokens, scratch);
-  vector.resize(session.width());
-  if (session.pools()) {
-    std::copy_n(scratch.hidden.begin(), session.width(), vector.begin());
-  } else {
-    gabion::Pool(gabion::Pooling::kMean, scratch.hidden.data(), tokens, session.width(), vector.data());
-    gabion::NormalizeL2(vector.data(), session.width());
-  }
+/// The vector of the scratch's ids.
+void Vector(const gabion::Session& session, gabion::Scratch& scratch, std::vector<float>& vector) {
+  vector.resize(session.info().width);
+  gabion::TextTask task;
+  task.vectors = vector.data();
+  task.windows = {{0, scratch.ids.size()}};
+  gabion::TextTask* const tasks[] = {&task};
+  session.Run(tasks, scratch);
 }
 
-void CompareVectors(Implementation& implementation, const std::vector<int32_t>& ids, const std::vector<float>& expected) {
+void CompareVectors(Implementation& implementation, const std::vector<int32_t>& ids,
+                    const std::vector<float>& expected) {
   gabion::Scratch scratch;
   std::vector<float> vector;
   std::vector<double> cosines;
@@ -106,7 +106,7 @@ void CompareVectors(Implementation& implementation, const std::vector<int32_t>& 
     scratch.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(at),
                        ids.begin() + static_cast<std::ptrdiff_t>(at + tokens));
     at += tokens;
-    Vector(*implementation.session, tokens, scratch, vector);
+    Vector(*implementation.session, scratch, vector);
     const float* other = expected.data() + static_cast<size_t>(text) * vector.size();
     double dot = 0;
     double squares = 0;
@@ -147,7 +147,7 @@ void Race(std::vector<Implementation>& implementations, size_t tokens, double se
     scratch.ids = texts[round % kTexts];
     for (Implementation& implementation : implementations) {
       const double begin = ThreadMilliseconds();
-      Vector(*implementation.session, tokens, scratch, vector);
+      Vector(*implementation.session, scratch, vector);
       implementation.times.push_back(ThreadMilliseconds() - begin);
     }
   }

@@ -33,12 +33,12 @@ export function gabionEmbedding(embedder: Embedder, options?: GabionEmbeddingOpt
       const rows = values.map((_, index) => index)
       return {
         embeddings: rows.map((index) => Array.from(batch.row(index))),
-        usage: { tokens: batch.keptCounts.reduce((sum, count) => sum + count, 0) },
+        usage: { tokens: batch.tokenCounts.reduce((sum, count) => sum + count, 0) },
         warnings: rows
           .filter((index) => batch.truncated(index))
           .map((index) => ({
             type: 'other',
-            message: `text ${String(index)} has ${String(batch.tokenCounts[index])} tokens and was cut to ${String(batch.keptCounts[index])}`,
+            message: `text ${String(index)} has ${String(batch.totalTokenCounts[index])} tokens and was cut to ${String(batch.tokenCounts[index])}`,
           })),
       }
     },

@@ -152,7 +152,7 @@ async function measureThroughput(embedder: Embedder, flags: BenchFlags, signal: 
     const startedAt = performance.now()
     const batch = await embedder.embedBatch(texts, { signal })
     best = Math.min(best, performance.now() - startedAt)
-    tokens = batch.tokenCounts.reduce((sum, value) => sum + value, 0)
+    tokens = batch.totalTokenCounts.reduce((sum, value) => sum + value, 0)
   }
   return {
     texts: texts.length,

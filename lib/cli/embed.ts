@@ -112,10 +112,10 @@ class JsonLines implements Sink {
     for (let row = 0; row < batch.rows; row++) {
       await this.#context.output.jsonLine({
         index: first + row,
-        tokens: batch.tokenCounts[row],
+        tokens: batch.totalTokenCounts[row],
         truncated: batch.truncated(row),
         embedding: floatsForJson(batch.row(row)),
-        projected: batch.projected === null ? null : floatsForJson(batch.point(row)),
+        projected: batch.projected === null ? null : floatsForJson(batch.projectedRow(row)),
       })
     }
   }

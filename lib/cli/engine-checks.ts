@@ -137,12 +137,12 @@ function providerAdvice(reason: string): string {
 }
 
 function checkProviders({ info }: Embedder): Check {
-  const passedOver = info.providersPassedOver.map(({ provider, reason }) => `${provider}: ${reason}`)
-  if (passedOver.length === 0) return check('provider', 'ok', info.provider)
+  const skipped = info.skippedProviders.map(({ provider, reason }) => `${provider}: ${reason}`)
+  if (skipped.length === 0) return check('provider', 'ok', info.provider)
   return check(
     'provider',
     'warn',
-    `${info.provider}; passed over ${passedOver.join('; ')}`,
+    `${info.provider}; skipped ${skipped.join('; ')}`,
     'the text after the name says what was missing',
   )
 }

@@ -210,7 +210,7 @@ async function* points(context: Context, flags: ApplyFlags, operands: readonly s
   try {
     for await (const { batch } of embedStream(embedder, source, { signal: context.signal, projection, onProgress })) {
       for (let row = 0; row < batch.rows; row++)
-        yield { tokens: batch.tokenCounts[row], truncated: batch.truncated(row), projected: batch.point(row) }
+        yield { tokens: batch.totalTokenCounts[row], truncated: batch.truncated(row), projected: batch.projectedRow(row) }
     }
   } finally {
     progress.stop()

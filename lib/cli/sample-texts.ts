@@ -22,7 +22,7 @@ function textOfLength(embedder: Embedder, tokens: number, variant: number): stri
   let words = 0
   let text = ''
   while (words <= 2 * tokens) {
-    const missing = tokens - embedder.tokenize(text).tokens
+    const missing = tokens - embedder.tokenize(text).totalTokenCount
     if (missing === 0) return text
     if (missing < 0) break
     // Most words are one token, so this converges at once.

@@ -89,7 +89,6 @@ interface Convertible {
   config: EncoderConfig
   head: PoolingHead | null
   pooling: Pooling
-  normalize: boolean
   layout: readonly LayoutTensor[]
 }
 
@@ -97,7 +96,7 @@ async function readConvertible(source: string, model: SentenceTransformer, check
   const config = await readEncoderConfig(join(source, model.transformerPath))
   const head = model.needsPoolingGraph ? model.modules : null
   const ofHead = head === null ? [] : await headLayout(source, head)
-  return { config, head, pooling: model.pooling, normalize: model.normalize, layout: [...encoderLayout(config, checkpoint), ...ofHead] }
+  return { config, head, pooling: model.pooling, layout: [...encoderLayout(config, checkpoint), ...ofHead] }
 }
 
 async function writeGraph(
@@ -128,14 +127,14 @@ async function writeGraph(
 /** Writes the graph of gabion's own operator beside the one of standard operators; null where the operator does not compute it. */
 async function writeFused(
   folder: string,
-  { config, head, pooling, normalize }: Convertible,
+  { config, head }: Convertible,
   precision: GraphPrecision,
   tensors: ReadonlyMap<string, StoredTensor>,
   weightsFile: string,
 ): Promise<FileRecord | null> {
   if (head !== null || !canFuse(config) || (precision !== 'fp32' && precision !== 'bf16')) return null
   const file = `model_${precision}_fused.onnx`
-  const graph = fusedGraph({ config, pooling, normalize, tensors, weightsFile, version: CONVERTER_VERSION })
+  const graph = fusedGraph({ config, tensors, weightsFile, version: CONVERTER_VERSION })
   await writeFile(join(folder, file), graph, { flag: 'wx' })
   return { file, bytes: graph.length, sha256: await sha256OfFiles([join(folder, file)]) }
 }
@@ -148,7 +147,7 @@ async function measureConverted(
   { file }: WeightSource,
 ): Promise<GraphRecord[]> {
   const { tokenizerFile, pooling, normalize, maxSequenceLength, vocabularySize, dimensions } = model
-  const opening = { tokenizerFile, pooling, normalize, maximumTokens: maxSequenceLength, vocabularySize, dimensions }
+  const opening = { tokenizerFile, pooling, normalize, maxTokens: maxSequenceLength, vocabularySize, dimensions }
   // An export ends before what its folder lists after pooling, so it is compared only where there is nothing of the kind.
   const exported = file.endsWith('.onnx') && !model.needsPoolingGraph ? { file, opening } : null
   return measureGraphs(folder, graphs, opening, { config, head: model.modules, normalize, layout }, exported)

@@ -1,8 +1,7 @@
-// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_graph.hpp): ids in, the text's vector
-// out. It refers to the same weights file as the graph of standard operators, so it costs only a few kilobytes.
+// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_graph.hpp): ids in, the last hidden
+// state out. It refers to the same weights file as the graph of standard operators, so it costs only a few kilobytes.
 
-import type { Pooling } from '../models/pooled-modules.js'
-import { GRAPH_INPUT, POOLED_OUTPUT } from './encoder-graph.js'
+import { GRAPH_INPUT, GRAPH_OUTPUT } from './encoder-graph.js'
 import type { EncoderConfig } from './encoder-config.js'
 import { GABION_DOMAIN, ONNX_TYPE, OnnxGraph } from './onnx-graph.js'
 import type { StoredTensor } from './safetensors-header.js'
@@ -10,8 +9,6 @@ import type { StoredTensor } from './safetensors-header.js'
 /** What a fused graph is made of. */
 export interface FusedGraphParts {
   config: EncoderConfig
-  pooling: Pooling
-  normalize: boolean
   /** Where the weights lie, by their names in the weight layout. */
   tensors: ReadonlyMap<string, StoredTensor>
   /** Name of the file of weights, which lies in the same folder as the graph. */
@@ -45,7 +42,7 @@ export function canFuse(config: EncoderConfig): boolean {
 }
 
 /** Builds the bytes of an `.onnx` file over a weights file in float32 or bf16. The config must be one that {@link canFuse}. */
-export function fusedGraph({ config, pooling, normalize, tensors, weightsFile, version }: FusedGraphParts): Uint8Array {
+export function fusedGraph({ config, tensors, weightsFile, version }: FusedGraphParts): Uint8Array {
   const graph = new OnnxGraph(weightsFile, GABION_DOMAIN)
   const weight = (name: string): string => {
     const tensor = tensors.get(name)
@@ -69,10 +66,8 @@ export function fusedGraph({ config, pooling, normalize, tensors, weightsFile, v
     hidden: config.hidden,
     intermediate: config.intermediate,
     epsilon: { float: config.layerNormEpsilon },
-    pooling,
-    normalize: normalize ? 1 : 0,
     ...(config.paddingId === null ? {} : { padding_id: config.paddingId }),
   }
-  graph.output(graph.node(POOLED_OUTPUT, 'Encoder', inputs, attributes, GABION_DOMAIN), ONNX_TYPE.FLOAT, [1, config.hidden])
+  graph.output(graph.node(GRAPH_OUTPUT, 'Encoder', inputs, attributes, GABION_DOMAIN), ONNX_TYPE.FLOAT, [1, 'tokens', config.hidden])
   return graph.toBytes(`${config.modelType}-fused`, version)
 }

@@ -19,7 +19,7 @@ const TEXTS = ['The assistant named the rule.', 'Das Büro öffnet um 9:30!'] as
 /** What is opened besides a graph's file; see `NativeModelOptions`. */
 export type OpeningOptions = Pick<
   NativeModelOptions,
-  'tokenizerFile' | 'pooling' | 'normalize' | 'maximumTokens' | 'vocabularySize' | 'dimensions'
+  'tokenizerFile' | 'pooling' | 'normalize' | 'maxTokens' | 'vocabularySize' | 'dimensions'
 >
 
 /** An ONNX export that the weights came from, to be compared with as well. */

@@ -153,7 +153,7 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   #pointOf(text: EmbeddedText): ArrayLike<number> {
     const [window] = text.windows
     if (window === undefined) return new Float64Array(this.projection.components)
-    return window.point ?? this.projection.apply(window.vector)
+    return window.projected ?? this.projection.apply(window.vector)
   }
 
   #verdict(quantities: ClassicQuantities, empty: boolean): ClassicVerdict {

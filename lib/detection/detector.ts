@@ -12,7 +12,7 @@ export interface EmbeddedWindow {
   /** Unit vector of the window. */
   readonly vector: Float32Array
   /** The vector under {@link Detector.projection}; null when the detector needs none. */
-  readonly point: Float32Array | null
+  readonly projected: Float32Array | null
   /** Where the window starts in the text, as an index of the string. */
   readonly start: number
   /** The index behind its last character. */

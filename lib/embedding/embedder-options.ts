@@ -9,7 +9,7 @@ export const PRECISIONS = ['auto', 'fp32', 'bf16', 'int8', 'fp16'] as const
 /** See {@link EmbedderOptions.precision}. */
 export type Precision = (typeof PRECISIONS)[number]
 
-/** Execution providers that can be wished for. */
+/** Execution providers that can be requested. */
 export const PROVIDERS = ['cpu', 'cuda'] as const
 /** See {@link EmbedderOptions.providers}. */
 export type Provider = (typeof PROVIDERS)[number]
@@ -20,10 +20,10 @@ export const DEFAULT_CACHE_BYTES = 32 * 1024 * 1024
 /** A text that was longer than the model's maximum. */
 export interface Truncation {
   text: string
-  /** Tokens of the whole text, special tokens included. */
-  tokens: number
-  /** Tokens that were used. */
-  kept: number
+  /** Tokens that were used, special tokens included. */
+  tokenCount: number
+  /** Tokens of the whole text. */
+  totalTokenCount: number
 }
 
 /** Options of `Embedder.load`. */
@@ -35,7 +35,7 @@ export interface EmbedderOptions {
   model?: string
   /** Default `auto`: the best that the folder holds for everyday use (bf16 weights, else fp32, else int8; fp16 first for cuda). */
   precision?: Precision
-  /** An ordered wish; the first that works is used and `info` says why others were passed over. Default `['cpu']`. */
+  /** Requested providers, best first; the first that works is used and `info` says why others were skipped. Default `['cpu']`. */
   providers?: readonly Provider[]
   /**
    * For the provider `cuda`: ONNX Runtime's `libonnxruntime_providers_cuda.so`, or the folder that has it. Default: what the environment
@@ -49,7 +49,7 @@ export interface EmbedderOptions {
   threads?: number
   /** `false` for no cache, or its bound in bytes (default 32 MiB). */
   cache?: false | { maxBytes?: number }
-  /** Called for each text that was cut. Without it, `embed` warns once a process through `process.emitWarning`. */
+  /** Called for each text that was cut. Without it, `embed` warns once per process through `process.emitWarning`. */
   onTruncated?: (truncation: Truncation) => void
   /** Called while a model is downloaded or converted. */
   onProgress?: (progress: PreparationProgress) => void
@@ -59,7 +59,7 @@ export interface EmbedderOptions {
 
 /** Options of `embed` and `embedSync`. */
 export interface EmbedOptions {
-  /** Gives the projected point instead of the vector, computed in the native call. */
+  /** Returns the projected vector instead of the vector, computed in the native call. */
   projection?: Projection
   /** One of the model's prompts by its name (`info.prompts`), put before the text; `''` for none. Default: what the model's folder says. */
   prompt?: string

@@ -1,10 +1,10 @@
 // Text to vectors: the public face of the native engine, with the cache in front of it.
 
 import { GabionError } from '../errors.js'
-import { fromNative, nativeAddon, type NativeModel, type NativeProjection, type NativeResult } from '../native.js'
+import { fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
 import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import type { Projection } from '../projection/projection.js'
-import { BatchRun } from './batch-run.js'
+import { abortedError, embedTexts, type EmbedCall } from './embed-texts.js'
 import {
   checkEmbedBatchOptions,
   checkEmbedderOptions,
@@ -14,11 +14,10 @@ import {
   type EmbedderOptions,
   type EmbedOptions,
 } from './embedder-options.js'
-import type { EmbeddingBatch } from './embedding-batch.js'
-import { abortedError, runNative, unlessAborted } from './native-run.js'
+import { EmbeddingBatch } from './embedding-batch.js'
 import { openModel, type OpenedModel } from './open-model.js'
-import { runWindows, type WindowBatch, type WindowRule } from './window-batch.js'
-import { VectorCache, type CachedVector, type CacheStats } from './vector-cache.js'
+import { VectorCache, type CacheStats, type TextRecord } from './vector-cache.js'
+import { WindowBatch, windowsOf, type TextWindow, type WindowRule } from './window-batch.js'
 
 /** What an embedder runs, and where. */
 export interface EmbedderInfo {
@@ -30,8 +29,8 @@ export interface EmbedderInfo {
   modelHash: string
   precision: 'fp32' | 'bf16' | 'int8' | 'fp16'
   provider: string
-  /** Wished providers that could not be used, with the reason of each. */
-  providersPassedOver: readonly { provider: string; reason: string }[]
+  /** Requested providers that could not be used, with the reason of each. */
+  skippedProviders: readonly { provider: string; reason: string }[]
   /** Widest vector instruction set of this processor. */
   instructionSet: string
   /** Texts that may run at once. */
@@ -53,7 +52,7 @@ export interface Tokens {
   /** Ids with special tokens, cut to the model's maximum. */
   ids: Int32Array
   /** Tokens of the whole text, special tokens included. */
-  tokens: number
+  totalTokenCount: number
   truncated: boolean
 }
 
@@ -73,7 +72,7 @@ export class Embedder {
   readonly #onTruncated: CheckedEmbedderOptions['onTruncated']
   readonly #projections = new WeakMap<Projection, NativeProjection>()
   // Written by each synchronous call and read before the next one.
-  readonly #syncNotes = new Float64Array(5)
+  readonly #syncStats = new Float64Array(5)
   #disposed = false
 
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
@@ -88,7 +87,7 @@ export class Embedder {
       modelHash: graph.weightsHash,
       precision: graph.precision,
       provider: native.provider,
-      providersPassedOver: native.providersPassedOver,
+      skippedProviders: native.skippedProviders,
       instructionSet: native.encoderInstructionSet === '' ? nativeAddon().machine().instructionSet : native.encoderInstructionSet,
       threads: native.threads,
       dimensions: description.dimensions,
@@ -114,7 +113,7 @@ export class Embedder {
     return new Embedder(await openModel(checked), checked)
   }
 
-  /** Values a vector. */
+  /** Values per vector. */
   get dimensions(): number {
     return this.info.dimensions
   }
@@ -125,7 +124,7 @@ export class Embedder {
   }
 
   /**
-   * The vector of one text (or its projected point, with a projection), computed off the event loop.
+   * The vector of one text (or its projected vector, with a projection), computed off the event loop.
    *
    * @returns `dimensions` values of unit length, or `projection.components` values; the array is the caller's own
    * @throws GabionError `INVALID_ARGUMENT`, `ABORTED`, `DISPOSED`, `OVERLOADED`, `PROJECTION_MISMATCH`, `TOKENIZER_FAILED`,
@@ -133,33 +132,14 @@ export class Embedder {
    */
   async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
     checkString('text', text)
-    const { projection, prompt, signal } = checkEmbedOptions(options)
-    text = this.#promptOf(prompt) + text
-    const native = this.#nativeProjection(projection)
-    if (signal?.aborted === true) throw abortedError(signal)
-    if (!this.#cache.enabled) {
-      this.#cache.countMiss()
-      const result = await runNative(this.#model, [text], native, signal)
-      this.#reportTruncation(text, result.tokens[0], result.tokens[1])
-      return result.projected ?? result.vectors
-    }
-    const key = cacheKey(text, projection)
-    for (;;) {
-      const record = this.#cache.find(key)
-      if (record !== undefined) return (record.point ?? record.vector).slice()
-      const other = this.#cache.underWay(key)
-      if (other === undefined) break
-      await unlessAborted(other, signal)
-      this.#refuseIfDisposed()
-    }
-    const run = runNative(this.#model, [text], native, signal).then((result) => {
-      this.#cache.keep(key, toRecord(result))
-      return result
+    const { prompt, ...checked } = checkEmbedOptions(options)
+    const whole = this.#promptOf(prompt) + text
+    let result: Float32Array | undefined
+    await embedTexts([whole], this.#callOf(checked), (_, record) => {
+      this.#reportTruncation(whole, record)
+      result = this.#ownVector(record)
     })
-    this.#cache.announce([key], run)
-    const result = await run
-    this.#reportTruncation(text, result.tokens[0], result.tokens[1])
-    return result.projected?.slice() ?? result.vectors.slice()
+    return result as Float32Array
   }
 
   /**
@@ -169,27 +149,25 @@ export class Embedder {
    */
   embedSync(text: string, options?: EmbedOptions): Float32Array {
     checkString('text', text)
-    const { projection, prompt, signal } = checkEmbedOptions(options)
-    text = this.#promptOf(prompt) + text
-    const native = this.#nativeProjection(projection)
-    if (signal?.aborted === true) throw abortedError(signal)
-    const key = this.#cache.enabled ? cacheKey(text, projection) : ''
-    const record = this.#cache.enabled ? this.#cache.find(key) : undefined
-    if (record !== undefined) return (record.point ?? record.vector).slice()
+    const { prompt, ...checked } = checkEmbedOptions(options)
+    const whole = this.#promptOf(prompt) + text
+    const { projection, keyPrefix } = this.#callOf(checked)
+    const key = this.#cache.enabled ? keyPrefix + whole : ''
+    const cached = this.#cache.get(key)
+    if (cached !== undefined) return this.#ownVector(cached)
     this.#cache.countMiss()
-    const vector = new Float32Array(this.dimensions)
-    const point = projection === undefined ? null : new Float32Array(projection.components)
-    const notes = this.#syncNotes
+    const vectors = new Float32Array(this.dimensions)
+    const projected = checked.projection === undefined ? null : new Float32Array(checked.projection.components)
+    const stats = this.#syncStats
     try {
-      nativeAddon().embedSync(this.#model, text, native, vector, point, notes)
+      nativeAddon().embedSync(this.#model, whole, projection, vectors, projected, stats)
     } catch (error) {
       throw fromNative(error)
     }
-    const [kept, total] = [notes[3] ?? 0, notes[4] ?? 0]
-    this.#reportTruncation(text, kept, total)
-    if (!this.#cache.enabled) return point ?? vector
-    this.#cache.keep(key, { vector, point, kept, total })
-    return (point ?? vector).slice()
+    const record = { vectors, projected, spans: null, tokenCount: stats[3] ?? 0, totalTokenCount: stats[4] ?? 0 }
+    this.#reportTruncation(whole, record)
+    this.#cache.set(key, record)
+    return this.#ownVector(record)
   }
 
   /**
@@ -199,30 +177,29 @@ export class Embedder {
    * @throws GabionError as `embed`; the first failure fails the batch
    */
   async embedBatch(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch> {
-    if (!Array.isArray(texts)) throw invalidArgument('texts', 'an array of strings', texts)
-    const { projection, prompt, signal, onProgress } = checkEmbedBatchOptions(options)
-    const before = this.#promptOf(prompt)
-    // Copied, so that a caller who changes the array meanwhile changes nothing here.
-    const copied = texts.map((text: unknown, index) => before + checkString(`texts[${String(index)}]`, text))
-    const native = this.#nativeProjection(projection)
-    if (signal?.aborted === true) throw abortedError(signal)
-    const run = new BatchRun({
-      model: this.#model,
-      cache: this.#cache,
-      texts: copied,
-      keyOf: (text) => cacheKey(text, projection),
-      dimensions: this.dimensions,
-      components: projection?.components ?? 0,
-      projection: native,
-      signal,
-      onProgress,
+    const { prompt, ...checked } = checkEmbedBatchOptions(options)
+    const copied = copyTexts(texts, this.#promptOf(prompt))
+    const call = this.#callOf(checked)
+    const { dimensions } = this
+    const components = checked.projection?.components ?? 0
+    const rows = copied.length
+    const data = new Float32Array(rows * dimensions)
+    const projected = checked.projection === undefined ? null : new Float32Array(rows * components)
+    const tokenCounts = new Int32Array(rows)
+    const totalTokenCounts = new Int32Array(rows)
+    const totals = await embedTexts(copied, call, (indexes, record) => {
+      for (const row of indexes) {
+        data.set(record.vectors, row * dimensions)
+        if (record.projected !== null) projected?.set(record.projected, row * components)
+        tokenCounts[row] = record.tokenCount
+        totalTokenCounts[row] = record.totalTokenCount
+      }
     })
-    const batch = await run.finish()
+    const batch = new EmbeddingBatch({ rows, dimensions, data, tokenCounts, totalTokenCounts, projected, components, ...totals })
     if (this.#onTruncated !== undefined) {
       for (const [index, text] of copied.entries()) {
-        if (batch.truncated(index)) {
-          this.#onTruncated({ text, tokens: batch.tokenCounts[index] ?? 0, kept: batch.keptCounts[index] ?? 0 })
-        }
+        if (!batch.truncated(index)) continue
+        this.#onTruncated({ text, tokenCount: tokenCounts[index] ?? 0, totalTokenCount: totalTokenCounts[index] ?? 0 })
       }
     }
     return batch
@@ -230,31 +207,22 @@ export class Embedder {
 
   /**
    * The vectors of all windows of many texts, however long: nothing is cut off. A text that fits into one window has the
-   * same vector as from {@link embed}. Not cached.
+   * same vector as from {@link embed}.
    *
    * @throws GabionError `INVALID_ARGUMENT` also for windows that the model cannot take; else as `embed`
    */
   async embedWindows(texts: readonly string[], rule: WindowRule, options?: EmbedBatchOptions): Promise<WindowBatch> {
-    if (!Array.isArray(texts)) throw invalidArgument('texts', 'an array of strings', texts)
-    const copied = texts.map((text: unknown, index) => checkString(`texts[${String(index)}]`, text))
     const { size, stride } = checkOptions('rule', rule, ['size', 'stride'])
-    const checked = {
+    const checkedRule = {
       size: checkInteger('rule.size', size, 1, this.info.maxSequenceLength),
       stride: checkInteger('rule.stride', stride, 1),
     }
-    const { projection, signal, onProgress } = checkEmbedBatchOptions(options)
-    const native = this.#nativeProjection(projection)
-    if (signal?.aborted === true) throw abortedError(signal)
-    return await runWindows({
-      model: this.#model,
-      texts: copied,
-      rule: checked,
-      dimensions: this.dimensions,
-      components: projection?.components ?? 0,
-      projection: native,
-      signal,
-      onProgress,
+    const copied = copyTexts(texts, '')
+    const windows: (readonly TextWindow[])[] = Array.from({ length: copied.length }, () => [])
+    const totals = await embedTexts(copied, this.#callOf(checkEmbedBatchOptions(options), checkedRule), (indexes, record) => {
+      for (const index of indexes) windows[index] = windowsOf(record)
     })
+    return new WindowBatch(windows, totals)
   }
 
   /**
@@ -266,14 +234,14 @@ export class Embedder {
     checkString('text', text)
     this.#refuseIfDisposed()
     try {
-      const { ids, total } = nativeAddon().tokenize(this.#model, this.info.prompt + text)
-      return { ids, tokens: total, truncated: total > ids.length }
+      const { ids, totalTokenCount } = nativeAddon().tokenize(this.#model, this.info.prompt + text)
+      return { ids, totalTokenCount, truncated: totalTokenCount > ids.length }
     } catch (error) {
       throw fromNative(error)
     }
   }
 
-  /** Refuses new calls from now on; calls under way end well, and the last one frees the model. Safe to call again. */
+  /** Refuses new calls from now on; calls in flight end well, and the last one frees the model. Safe to call again. */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
@@ -283,6 +251,21 @@ export class Embedder {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  // What all texts of a call share. The cache belongs to one model and precision, so projection and rule complete a text's key.
+  #callOf({ projection, signal, onProgress }: EmbedBatchOptions, rule: WindowRule | null = null): EmbedCall {
+    const native = this.#nativeProjection(projection)
+    if (signal?.aborted === true) throw abortedError(signal)
+    const ofRule = rule === null ? '' : `${rule.size}/${rule.stride}`
+    const keyPrefix = `${projection?.id ?? ''}:${ofRule}:`
+    return { model: this.#model, cache: this.#cache, rule, projection: native, keyPrefix, signal, onProgress }
+  }
+
+  /** The array that a caller gets: the cache keeps its own. */
+  #ownVector({ projected, vectors }: TextRecord): Float32Array {
+    const result = projected ?? vectors
+    return this.#cache.enabled ? result.slice() : result
   }
 
   #promptOf(name: string | undefined): string {
@@ -334,25 +317,22 @@ export class Embedder {
     }
   }
 
-  #reportTruncation(text: string, kept = 0, tokens = 0): void {
-    if (tokens <= kept) return
-    if (this.#onTruncated !== undefined) this.#onTruncated({ text, tokens, kept })
+  #reportTruncation(text: string, { tokenCount, totalTokenCount }: TextRecord): void {
+    if (totalTokenCount <= tokenCount) return
+    if (this.#onTruncated !== undefined) this.#onTruncated({ text, tokenCount, totalTokenCount })
     else if (!warnedOfTruncation) {
       warnedOfTruncation = true
       process.emitWarning(
-        `a text of ${String(tokens)} tokens was cut to the ${String(kept)} that ${this.info.model} reads; ` +
-          'set onTruncated to be told of each one (this warning is given once)',
+        `a text of ${String(totalTokenCount)} tokens was cut to the ${String(tokenCount)} that ${this.info.model} reads; ` +
+          'set onTruncated to see each one (this warning is given once)',
         { code: 'GABION_TRUNCATED' },
       )
     }
   }
 }
 
-// The cache belongs to one model and precision, so text and projection are all that tells records apart.
-function cacheKey(text: string, projection: Projection | undefined): string {
-  return projection === undefined ? `:${text}` : `${projection.id}:${text}`
-}
-
-function toRecord(result: NativeResult): CachedVector {
-  return { vector: result.vectors, point: result.projected, kept: result.tokens[0] ?? 0, total: result.tokens[1] ?? 0 }
+// Copied, so that a caller that changes the array meanwhile changes nothing here.
+function copyTexts(texts: readonly string[], prompt: string): string[] {
+  if (!Array.isArray(texts)) throw invalidArgument('texts', 'an array of strings', texts)
+  return texts.map((text: unknown, index) => prompt + checkString(`texts[${String(index)}]`, text))
 }

@@ -18,28 +18,28 @@ export interface EmbeddingBatchParts {
   dimensions: number
   data: Float32Array
   tokenCounts: Int32Array
-  keptCounts: Int32Array
+  totalTokenCounts: Int32Array
   projected: Float32Array | null
   components: number
   timings: EmbedTimings
   cached: number
 }
 
-/** The result of `embedBatch`: one vector a text, in the order of the texts. */
+/** The result of `embedBatch`: one vector per text, in the order of the texts. */
 export class EmbeddingBatch {
   /** Number of texts. */
   readonly rows: number
-  /** Values a vector. */
+  /** Values per vector. */
   readonly dimensions: number
   /** All vectors: rows × dimensions, row-major. */
   readonly data: Float32Array
-  /** Tokens of each whole text, special tokens included, before it was cut. */
+  /** Tokens of each text that were used, special tokens included. */
   readonly tokenCounts: Int32Array
-  /** Tokens of each text that were used. */
-  readonly keptCounts: Int32Array
-  /** All projected points: rows × components, row-major; null without a projection. */
+  /** Tokens of each whole text, special tokens included, before it was cut. */
+  readonly totalTokenCounts: Int32Array
+  /** All projected vectors: rows × components, row-major; null without a projection. */
   readonly projected: Float32Array | null
-  /** Values a projected point; 0 without a projection. */
+  /** Values per projected vector; 0 without a projection. */
   readonly components: number
   readonly timings: EmbedTimings
   /** Rows that came from the cache. */
@@ -50,7 +50,7 @@ export class EmbeddingBatch {
     this.dimensions = parts.dimensions
     this.data = parts.data
     this.tokenCounts = parts.tokenCounts
-    this.keptCounts = parts.keptCounts
+    this.totalTokenCounts = parts.totalTokenCounts
     this.projected = parts.projected
     this.components = parts.components
     this.timings = parts.timings
@@ -78,12 +78,13 @@ export class EmbeddingBatch {
   }
 
   /**
-   * The projected point of text `index`: a view into `projected`.
+   * The projected vector of text `index`: a view into `projected`.
    *
    * @throws GabionError `INVALID_ARGUMENT` beyond the last row, or when the batch was made without a projection
    */
-  point(index: number): Float32Array {
-    if (this.projected === null) throw invalidArgument('point() of a batch', 'called on a batch that was made with a projection', null)
+  projectedRow(index: number): Float32Array {
+    if (this.projected === null)
+      throw invalidArgument('projectedRow() of a batch', 'called on a batch that was made with a projection', null)
     checkInteger('index', index, 0, this.rows - 1)
     return this.projected.subarray(index * this.components, (index + 1) * this.components)
   }
@@ -91,6 +92,6 @@ export class EmbeddingBatch {
   /** Whether text `index` was longer than the model's maximum and was cut. */
   truncated(index: number): boolean {
     checkInteger('index', index, 0, this.rows - 1)
-    return (this.tokenCounts[index] ?? 0) > (this.keptCounts[index] ?? 0)
+    return (this.totalTokenCounts[index] ?? 0) > (this.tokenCounts[index] ?? 0)
   }
 }

@@ -6,8 +6,8 @@ import { prepareModel } from '../convert/prepared-model.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { GraphDescription, ModelDescription } from '../models/model-folder.js'
 import { nativeAddon, type NativeModel, type NativeModelDescription } from '../native.js'
-import { runNative } from './native-run.js'
 import { findCudaLibrary } from './cuda-library.js'
+import { runNative } from './embed-texts.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
 import { cosine } from '../statistics/vectors.js'
 
@@ -92,7 +92,7 @@ function open(
         tokenizerFile: description.tokenizerFile,
         pooling: description.pooling,
         normalize: description.normalize,
-        maximumTokens: description.maxSequenceLength,
+        maxTokens: description.maxSequenceLength,
         vocabularySize: description.vocabularySize,
         dimensions: description.dimensions,
         encoderPrecision: graph.encoderPrecision,
@@ -113,7 +113,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
   const test = description.selfTest
   const bound = test?.minimumCosine[graph.precision]
   if (test === null || bound === undefined) return
-  const { vectors } = await runNative(model, [test.text], null, undefined)
+  const { vectors } = await runNative(model, [test.text], null, null, undefined)
   const agreement = cosine(vectors, test.vector)
   if (!(agreement >= bound)) {
     throw new GabionError(

@@ -2,12 +2,18 @@
 
 import { LRUCache } from 'lru-cache'
 
-/** One text's vector, its projected point if it was asked for, and its token counts. */
-export interface CachedVector {
-  vector: Float32Array
-  point: Float32Array | null
-  kept: number
-  total: number
+/** One text's vectors: of its windows, or of the one window of a text that was embedded without a rule. */
+export interface TextRecord {
+  /** Windows × dimensions, row-major. */
+  readonly vectors: Float32Array
+  /** Windows × components, row-major; null without a projection. */
+  readonly projected: Float32Array | null
+  /** A pair per window: its first UTF-16 unit in the text, and the one behind its last. Null without a rule. */
+  readonly spans: Int32Array | null
+  /** Tokens used, special tokens included. */
+  readonly tokenCount: number
+  /** Tokens of the whole text. */
+  readonly totalTokenCount: number
 }
 
 /** What the cache has done and holds. */
@@ -16,20 +22,20 @@ export interface CacheStats {
   hits: number
   misses: number
   entries: number
-  /** Bytes accounted for: keys, vectors and an allowance a record. */
+  /** Bytes accounted for: keys, vectors and an allowance per record. */
   bytes: number
   maxBytes: number
 }
 
-// Headers of a record, its arrays and its place in the map, by measurement of the heap (rounded up).
+// Headers of a record, its arrays and its entry in the map, measured on the heap (rounded up).
 const RECORD_BYTES = 400
 
 /** A least-recently-used cache of vectors. */
 export class VectorCache {
-  readonly #records: LRUCache<string, CachedVector> | null
+  readonly #records: LRUCache<string, TextRecord> | null
   readonly #maxBytes: number
-  // Keys that are being computed; each promise ends when its run has ended, well or not, and never rejects.
-  readonly #underWay = new Map<string, Promise<void>>()
+  // Keys that are being computed; each promise ends with its request, failed or not, and never rejects.
+  readonly #pending = new Map<string, Promise<void>>()
   #hits = 0
   #misses = 0
 
@@ -41,8 +47,8 @@ export class VectorCache {
         ? null
         : new LRUCache({
             maxSize: maxBytes,
-            sizeCalculation: (record, key) =>
-              RECORD_BYTES + 2 * key.length + record.vector.byteLength + (record.point === null ? 0 : record.point.byteLength),
+            sizeCalculation: ({ vectors, projected, spans }, key) =>
+              RECORD_BYTES + 2 * key.length + vectors.byteLength + (projected?.byteLength ?? 0) + (spans?.byteLength ?? 0),
           })
   }
 
@@ -62,28 +68,28 @@ export class VectorCache {
   }
 
   /** The record of a key, counted as a hit; undefined is not counted yet. The record must not be changed. */
-  find(key: string): CachedVector | undefined {
+  get(key: string): TextRecord | undefined {
     const record = this.#records?.get(key)
     if (record !== undefined) this.#hits++
     return record
   }
 
-  /** The run that is computing this key, if one is. Look again when it has ended; it may have failed. */
-  underWay(key: string): Promise<void> | undefined {
-    return this.#underWay.get(key)
+  /** The request that computes this key, if there is one. Look again when it has ended; it may have failed. */
+  pending(key: string): Promise<void> | undefined {
+    return this.#pending.get(key)
   }
 
-  /** Counts misses and announces that `run` computes these keys. */
-  announce(keys: readonly string[], run: Promise<unknown>): void {
-    this.#misses += keys.length
+  /** Counts misses, and registers that `request` computes these keys (none where nothing is cached). */
+  registerPending(keys: readonly string[], misses: number, request: Promise<unknown>): void {
+    this.#misses += misses
     if (this.#records === null) return
-    const ended: Promise<void> = run.then(
+    const ended: Promise<void> = request.then(
       () => undefined,
       () => undefined,
     )
-    for (const key of keys) this.#underWay.set(key, ended)
+    for (const key of keys) this.#pending.set(key, ended)
     void ended.then(() => {
-      for (const key of keys) if (this.#underWay.get(key) === ended) this.#underWay.delete(key)
+      for (const key of keys) if (this.#pending.get(key) === ended) this.#pending.delete(key)
     })
   }
 
@@ -93,7 +99,7 @@ export class VectorCache {
   }
 
   /** Keeps a record; its arrays must belong to the cache alone. */
-  keep(key: string, record: CachedVector): void {
+  set(key: string, record: TextRecord): void {
     this.#records?.set(key, record)
   }
 

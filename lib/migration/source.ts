@@ -87,7 +87,7 @@ class RemoteEmbedder implements MonitorEmbedder {
       modelHash: '',
       precision: 'fp32',
       provider: 'cloud',
-      providersPassedOver: [],
+      skippedProviders: [],
       instructionSet: '',
       threads: 1,
       dimensions,
@@ -120,7 +120,7 @@ class RemoteEmbedder implements MonitorEmbedder {
     const counts = Int32Array.from(found, ({ tokens }) => tokens)
     const milliseconds = performance.now() - started
     return new EmbeddingBatch({
-      ...{ rows: found.length, dimensions, data, tokenCounts: counts, keptCounts: counts, projected, components, cached: 0 },
+      ...{ rows: found.length, dimensions, data, tokenCounts: counts, totalTokenCounts: counts, projected, components, cached: 0 },
       timings: { tokenizeMs: 0, queueMs: 0, encodeMs: milliseconds, projectMs: 0, totalMs: milliseconds },
     })
   }

@@ -70,5 +70,5 @@ function hasWords(text: string): boolean {
 }
 
 function onlyWindow(batch: EmbeddingBatch, index: number, text: string): EmbeddedWindow {
-  return { vector: batch.row(index), point: batch.projected === null ? null : batch.point(index), start: 0, end: text.length }
+  return { vector: batch.row(index), projected: batch.projected === null ? null : batch.projectedRow(index), start: 0, end: text.length }
 }

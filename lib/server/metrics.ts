@@ -104,7 +104,7 @@ export class Metrics {
   /** Texts were embedded. */
   embedded(batch: EmbeddingBatch): void {
     this.#texts.inc(batch.rows)
-    this.#tokens.inc(batch.keptCounts.reduce((sum, kept) => sum + kept, 0))
+    this.#tokens.inc(batch.tokenCounts.reduce((sum, count) => sum + count, 0))
     this.#stagesOf(batch.timings)
   }
 

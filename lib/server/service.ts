@@ -147,7 +147,7 @@ export class Service {
       this.telemetry.run('embeddings', request, async (facts) => {
         const batch = await this.embedder.embedBatch(texts, { ...options, signal: request.signal })
         this.metrics.embedded(batch)
-        facts({ 'gen_ai.usage.input_tokens': batch.keptCounts.reduce((sum, kept) => sum + kept, 0) })
+        facts({ 'gen_ai.usage.input_tokens': batch.tokenCounts.reduce((sum, count) => sum + count, 0) })
         return batch
       }),
     )

@@ -44,7 +44,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       modelHash: '0'.repeat(64),
       precision: 'fp32',
       provider: 'fake',
-      providersPassedOver: [],
+      skippedProviders: [],
       instructionSet: 'none',
       threads: 1,
       dimensions,
@@ -78,7 +78,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       dimensions: this.dimensions,
       data: joined(vectors, this.dimensions),
       tokenCounts,
-      keptCounts: tokenCounts,
+      totalTokenCounts: tokenCounts,
       projected:
         projection === undefined
           ? null
@@ -98,9 +98,16 @@ export class FakeEmbedder implements MonitorEmbedder {
     const windows = texts.map((text, index) =>
       text.trim() === ''
         ? []
-        : [{ vector: batch.row(index), point: batch.projected === null ? null : batch.point(index), start: 0, end: text.length }],
+        : [
+            {
+              vector: batch.row(index),
+              projected: batch.projected === null ? null : batch.projectedRow(index),
+              start: 0,
+              end: text.length,
+            },
+          ],
     )
-    return new WindowBatch(windows, { ...NO_TIME })
+    return new WindowBatch(windows, { timings: { ...NO_TIME }, cached: 0 })
   }
 
   #vectorOf(text: string): Float32Array {

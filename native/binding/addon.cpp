@@ -1,10 +1,14 @@
 // The addon's whole surface, declared for TypeScript in lib/native.ts. Functions take handles and plain values; there
-// are no classes, so there is no `this` that could be of the wrong kind.
+// are no classes, so there is no `this` that could be of the wrong kind. scripts/lint/native-surface.mjs compares the
+// table at the end with the declaration.
 
 #include <napi.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "algebra.hpp"
 #include "conversion.hpp"
@@ -31,6 +35,17 @@ std::shared_ptr<const Projection> ToProjection(const Napi::Value& value) {
   return FromHandle<const Projection>(value);
 }
 
+std::optional<WindowRule> ToWindowRule(const Napi::Value& value) {
+  if (value.IsNull()) {
+    return std::nullopt;
+  }
+  if (!value.IsObject()) {
+    throw Error(Code::kInvalidArgument, "rule must be {size, stride} or null");
+  }
+  const auto rule = value.As<Napi::Object>();
+  return WindowRule{ToSize(rule.Get("size"), "size"), ToSize(rule.Get("stride"), "stride")};
+}
+
 // createProjection(matrix: Float64Array, offset: Float64Array): handle
 Napi::Value CreateProjection(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -40,51 +55,36 @@ Napi::Value CreateProjection(const Napi::CallbackInfo& info) {
   });
 }
 
-// closeModel(handle): refuses new runs at once; calling it again has no effect
+// closeModel(handle): refuses new requests at once; calling it again has no effect
 void CloseModel(const Napi::CallbackInfo& info) {
   Guard(info.Env(), [&] { FromHandle<OpenModel>(info[0])->Close(); });
 }
 
-// embed(handle, texts, projection | null, done): id of the run
+// embed(handle, texts, projection | null, rule | null, done): id of the request
 Napi::Value Embed(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
     const auto open = FromHandle<OpenModel>(info[0]);
-    std::vector<std::string> texts =
-        ToTexts(env, info[1]);  // may run the caller's getters, so the model is asked after
-    std::shared_ptr<const Projection> projection = ToProjection(info[2]);
-    const Napi::Function done = ToFunction(info[3], "done");
-    const uint32_t id = Environment::Of(env).Start(env, open->model(), std::move(projection), std::move(texts),
-                                                   std::nullopt, open->threads(), done);
-    return Napi::Number::New(env, id);
-  });
-}
-
-// embedWindows(handle, texts, projection | null, size, stride, done): id of the run
-Napi::Value EmbedWindows(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return Guard(env, [&]() -> Napi::Value {
-    const auto open = FromHandle<OpenModel>(info[0]);
+    // Both may run getters of the caller, which may close the model; so it is read after them.
     std::vector<std::string> texts = ToTexts(env, info[1]);
-    std::shared_ptr<const Projection> projection = ToProjection(info[2]);
-    const WindowRule rule{ToSize(info[3], "size"), ToSize(info[4], "stride")};
-    const Napi::Function done = ToFunction(info[5], "done");
-    const uint32_t id = Environment::Of(env).Start(env, open->model(), std::move(projection), std::move(texts), rule,
-                                                   open->threads(), done);
+    const std::optional<WindowRule> rule = ToWindowRule(info[3]);
+    auto request =
+        std::make_shared<Request>(open->model(), ToProjection(info[2]), std::move(texts), rule, open->threads());
+    const uint32_t id = Environment::Of(env).Start(env, std::move(request), ToFunction(info[4], "done"));
     return Napi::Number::New(env, id);
   });
 }
 
-// cancel(id): no effect for a run that has ended
+// cancel(id): no effect for a request that was settled
 void Cancel(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guard(env, [&] { Environment::Of(env).Cancel(static_cast<uint32_t>(ToSize(info[0], "id"))); });
 }
 
-constexpr size_t kNotes = 5;  // tokenize, encode, project in ms; tokens kept, tokens of the whole text
+constexpr size_t kStats = 5;  // tokenize, encode, project in ms; tokenCount, totalTokenCount
 
-// embedSync(handle, text, projection | null, vector: Float32Array, point: Float32Array | null, notes: Float64Array)
-// The results go straight into the caller's arrays: of all ways to hand them over, it is the one that costs least.
+// embedSync(handle, text, projection | null, vector: Float32Array, projected: Float32Array | null, stats: Float64Array)
+// The results go straight into the caller's arrays, the cheapest way to return them.
 void EmbedSync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guard(env, [&] {
@@ -92,29 +92,28 @@ void EmbedSync(const Napi::CallbackInfo& info) {
     const std::shared_ptr<const Model> model = open->model();
     const std::string text = ToUtf8(env, info[1], "text");
     const std::shared_ptr<const Projection> projection = ToProjection(info[2]);
-    auto* vector = ToRoom<float>(info[3], model->dimensions(), "vector");
-    float* point = nullptr;
+    TextTask task;
+    task.text = text;
+    task.projection = projection.get();
+    task.vectors = ToBuffer<float>(info[3], model->dimensions(), "vector");
     if (projection != nullptr) {
       model->Accepts(*projection);
-      point = ToRoom<float>(info[4], projection->components(), "point");
+      task.projected = ToBuffer<float>(info[4], projection->components(), "projected");
     }
-    auto* notes = ToRoom<double>(info[5], kNotes, "notes");
-    // One a thread, so that synchronous calls allocate nothing after the first.
+    auto* stats = ToBuffer<double>(info[5], kStats, "stats");
+    // One per thread, so that synchronous calls allocate no buffers after the first.
     thread_local Scratch scratch;
     scratch.helpers = open->threads() - 1;
-    EncodeTimes times;
-    int32_t kept = 0;
-    int32_t total = 0;
-    model->Embed(text, projection.get(), scratch, vector, point, &kept, &total, times);
-    notes[0] = static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond;
-    notes[1] = static_cast<double>(times.encode_ns) / kNanosecondsPerMillisecond;
-    notes[2] = static_cast<double>(times.project_ns) / kNanosecondsPerMillisecond;
-    notes[3] = kept;
-    notes[4] = total;
+    model->Embed(task, scratch);
+    stats[0] = static_cast<double>(task.times.tokenize_ns) / kNanosecondsPerMillisecond;
+    stats[1] = static_cast<double>(task.times.encode_ns) / kNanosecondsPerMillisecond;
+    stats[2] = static_cast<double>(task.times.project_ns) / kNanosecondsPerMillisecond;
+    stats[3] = task.token_count;
+    stats[4] = task.total_token_count;
   });
 }
 
-// tokenize(handle, text): {ids: Int32Array, total}
+// tokenize(handle, text): {ids: Int32Array, totalTokenCount}
 Napi::Value Tokenize(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
@@ -122,14 +121,14 @@ Napi::Value Tokenize(const Napi::CallbackInfo& info) {
     const std::string text = ToUtf8(env, info[1], "text");
     const auto& model = open->model();
     std::vector<int64_t> ids;
-    const Tokenizer::Encoded encoded = model->tokenizer().Encode(text, model->maximum_tokens(), ids);
-    Napi::Int32Array array = Napi::Int32Array::New(env, encoded.written);
-    for (size_t i = 0; i < encoded.written; ++i) {
+    const size_t total = model->tokenizer().Encode(text, model->max_tokens(), ids);
+    Napi::Int32Array array = Napi::Int32Array::New(env, ids.size());
+    for (size_t i = 0; i < ids.size(); ++i) {
       array[i] = static_cast<int32_t>(ids[i]);
     }
     Napi::Object result = Napi::Object::New(env);
     result.Set("ids", array);
-    result.Set("total", static_cast<double>(encoded.total));
+    result.Set("totalTokenCount", static_cast<double>(total));
     return result;
   });
 }
@@ -142,12 +141,12 @@ class RuntimeOpener : public Napi::AsyncWorker {
     try {
       Runtime::Get();
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
-      // What needs the runtime meets the same failure and tells it.
+      // The first use of the runtime meets the same failure and reports it.
     }
   }
 };
 
-// prepareRuntime(): begins to open ONNX Runtime on another thread, and tells nothing
+// prepareRuntime(): starts to open ONNX Runtime on another thread; reports nothing
 void PrepareRuntime(const Napi::CallbackInfo& info) {
   Guard(info.Env(), [&] { (new RuntimeOpener(info.Env()))->Queue(); });  // deletes itself
 }
@@ -186,7 +185,6 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   add("closeModel", CloseModel);
   add("createProjection", CreateProjection);
   add("embed", Embed);
-  add("embedWindows", EmbedWindows);
   add("cancel", Cancel);
   add("embedSync", EmbedSync);
   add("tokenize", Tokenize);

@@ -9,24 +9,15 @@ namespace gabion::binding {
 namespace {
 
 /// Beyond it, sizes below would overflow long before memory could hold them.
-constexpr size_t kMaximumDimensions = 1U << 16U;
+constexpr size_t kMaxDimensions = 1U << 16U;
 
 size_t ToDimensions(const Napi::Value& value, const char* name) {
   const size_t dimensions = ToSize(value, name);
-  if (dimensions == 0 || dimensions > kMaximumDimensions) {
-    throw Error(Code::kInvalidArgument, std::string(name) + " must be from 1 to " + std::to_string(kMaximumDimensions) +
+  if (dimensions == 0 || dimensions > kMaxDimensions) {
+    throw Error(Code::kInvalidArgument, std::string(name) + " must be from 1 to " + std::to_string(kMaxDimensions) +
                                             ", got " + std::to_string(dimensions));
   }
   return dimensions;
-}
-
-template <typename Value>
-void Add(const Napi::CallbackInfo& info, size_t length, size_t dimensions) {
-  const auto* rows = ToRoom<Value>(info[0], length, "rows");
-  const auto* shift = ToRoom<double>(info[2], dimensions, "shift");
-  auto* products = ToRoom<double>(info[3], dimensions * dimensions, "products");
-  auto* sums = ToRoom<double>(info[4], dimensions, "sums");
-  algebra::AddOuterProducts(rows, length / dimensions, dimensions, shift, products, sums, DefaultThreadCount());
 }
 
 }  // namespace
@@ -38,10 +29,16 @@ void AddOuterProducts(const Napi::CallbackInfo& info) {
     if (length == 0 || length % dimensions != 0) {
       throw Error(Code::kInvalidArgument, "rows must be a typed array of whole rows");
     }
+    const auto* shift = ToBuffer<double>(info[2], dimensions, "shift");
+    auto* products = ToBuffer<double>(info[3], dimensions * dimensions, "products");
+    auto* sums = ToBuffer<double>(info[4], dimensions, "sums");
+    const auto add = [&](const auto* rows) {
+      algebra::AddOuterProducts(rows, length / dimensions, dimensions, shift, products, sums, DefaultThreadCount());
+    };
     if (info[0].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
-      Add<float>(info, length, dimensions);
+      add(ToBuffer<float>(info[0], length, "rows"));
     } else {
-      Add<double>(info, length, dimensions);
+      add(ToBuffer<double>(info[0], length, "rows"));
     }
   });
 }
@@ -54,9 +51,9 @@ void SymmetricEigen(const Napi::CallbackInfo& info) {
     if (count > n) {
       throw Error(Code::kInvalidArgument, "count must be at most the size of the matrix");
     }
-    auto* matrix = ToRoom<double>(info[0], n * n, "matrix");
-    auto* values = ToRoom<double>(info[2], n, "values");
-    auto* vectors = ToRoom<double>(info[3], count * n, "vectors");
+    auto* matrix = ToBuffer<double>(info[0], n * n, "matrix");
+    auto* values = ToBuffer<double>(info[2], n, "values");
+    auto* vectors = ToBuffer<double>(info[3], count * n, "vectors");
     if (!algebra::SymmetricEigen(matrix, n, count, values, vectors, DefaultThreadCount())) {
       throw Error(Code::kInvalidArgument, "the matrix must hold finite numbers: its eigenvalues do not converge");
     }

@@ -20,42 +20,7 @@ void Check(Napi::Env env, napi_status status) {
   }
 }
 
-template <typename Array, typename Source>
-Array Copy(Napi::Env env, const Source& source) {
-  Array array = Array::New(env, source.size());
-  if (!source.empty()) {
-    std::memcpy(array.Data(), source.data(), source.size() * sizeof(source[0]));
-  }
-  return array;
-}
-
-template <typename Array>
-Array CopyOfAll(Napi::Env env, const Request& request, auto WindowedText::* part) {
-  size_t length = 0;
-  for (const WindowedText& text : request.windowed()) {
-    length += (text.*part).size();
-  }
-  Array array = Array::New(env, length);
-  auto* to = length == 0 ? nullptr : array.Data();
-  for (const WindowedText& text : request.windowed()) {
-    to = std::copy((text.*part).begin(), (text.*part).end(), to);
-  }
-  return array;
-}
-
-void SetWindows(Napi::Env env, const Request& request, Napi::Object result) {
-  std::vector<int32_t> counts;
-  counts.reserve(request.windowed().size());
-  for (const WindowedText& text : request.windowed()) {
-    counts.push_back(static_cast<int32_t>(text.spans.size() / 2));
-  }
-  result.Set("vectors", CopyOfAll<Napi::Float32Array>(env, request, &WindowedText::vectors));
-  result.Set("projected", CopyOfAll<Napi::Float32Array>(env, request, &WindowedText::projected));
-  result.Set("spans", CopyOfAll<Napi::Int32Array>(env, request, &WindowedText::spans));
-  result.Set("counts", Copy<Napi::Int32Array>(env, counts));
-}
-
-/// Makes an array, hangs it on `result`, and says where its elements lie.
+/// Makes an array as a property of `result`, and returns its elements.
 template <typename Array>
 auto* Attach(Napi::Env env, Napi::Object result, const char* name, size_t length) {
   Array array = Array::New(env, length);
@@ -66,11 +31,19 @@ auto* Attach(Napi::Env env, Napi::Object result, const char* name, size_t length
 constexpr size_t kTimes = 4;
 
 std::array<double, kTimes> Milliseconds(const Request& request) {
-  const EncodeTimes& times = request.times();
+  const EncodeTimes times = request.times();
   return {static_cast<double>(times.tokenize_ns) / kNanosecondsPerMillisecond,
           static_cast<double>(request.queue_ns()) / kNanosecondsPerMillisecond,
           static_cast<double>(times.encode_ns) / kNanosecondsPerMillisecond,
           static_cast<double>(times.project_ns) / kNanosecondsPerMillisecond};
+}
+
+/// A pair per task: tokenCount, totalTokenCount.
+void WriteTokenCounts(const Request& request, int32_t* counts) {
+  for (const TextTask& task : request.tasks()) {
+    *counts++ = task.token_count;
+    *counts++ = task.total_token_count;
+  }
 }
 
 }  // namespace
@@ -128,7 +101,7 @@ std::vector<double> ToDoubles(const Napi::Value& value, const char* name) {
 }
 
 template <typename Element>
-Element* ToRoom(const Napi::Value& value, size_t length, const char* name) {
+Element* ToBuffer(const Napi::Value& value, size_t length, const char* name) {
   using Array = Napi::TypedArrayOf<Element>;
   constexpr auto kType = std::is_same_v<Element, float> ? napi_float32_array : napi_float64_array;
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == kType) {
@@ -141,8 +114,8 @@ Element* ToRoom(const Napi::Value& value, size_t length, const char* name) {
                                           (kType == napi_float32_array ? "Float32Array" : "Float64Array") + " of " +
                                           std::to_string(length));
 }
-template float* ToRoom<float>(const Napi::Value& value, size_t length, const char* name);
-template double* ToRoom<double>(const Napi::Value& value, size_t length, const char* name);
+template float* ToBuffer<float>(const Napi::Value& value, size_t length, const char* name);
+template double* ToBuffer<double>(const Napi::Value& value, size_t length, const char* name);
 
 size_t ToSize(const Napi::Value& value, const char* name) {
   if (!value.IsNumber()) {
@@ -171,12 +144,36 @@ Napi::Function ToFunction(const Napi::Value& value, const char* name) {
 }
 
 Napi::Object ToResult(Napi::Env env, const Request& request) {
-  if (!request.by_windows()) {
-    return PreparedResult(env, request).Take(request);
+  const std::vector<TextTask>& tasks = request.tasks();
+  size_t windows = 0;
+  size_t values = 0;
+  for (const TextTask& task : tasks) {
+    windows += task.windows.size();
+    values += task.window_results.size();
   }
+  const size_t projected_values = windows * tasks.front().components();
   const Napi::Object result = Napi::Object::New(env);
-  SetWindows(env, request, result);
-  result.Set("times", Copy<Napi::Float64Array>(env, Milliseconds(request)));
+  auto* vectors = Attach<Napi::Float32Array>(env, result, "vectors", values - projected_values);
+  float* projected = nullptr;
+  if (tasks.front().projection == nullptr) {
+    result.Set("projected", env.Null());
+  } else {
+    projected = Attach<Napi::Float32Array>(env, result, "projected", projected_values);
+  }
+  WriteTokenCounts(request, Attach<Napi::Int32Array>(env, result, "tokenCounts", 2 * tasks.size()));
+  auto* window_counts = Attach<Napi::Int32Array>(env, result, "windowCounts", tasks.size());
+  auto* spans = Attach<Napi::Int32Array>(env, result, "spans", 2 * windows);
+  for (const TextTask& task : tasks) {
+    *window_counts++ = static_cast<int32_t>(task.windows.size());
+    const size_t components = task.windows.size() * task.components();
+    vectors = std::copy_n(task.vectors, task.window_results.size() - components, vectors);
+    projected = std::copy_n(task.projected, components, projected);
+    for (const TokenWindow& window : task.windows) {
+      *spans++ = window.start;
+      *spans++ = window.end;
+    }
+  }
+  std::ranges::copy(Milliseconds(request), Attach<Napi::Float64Array>(env, result, "times", kTimes));
   return result;
 }
 
@@ -188,7 +185,9 @@ PreparedResult::PreparedResult(Napi::Env env, const Request& request) {
   } else {
     projected_ = Attach<Napi::Float32Array>(env, result, "projected", request.projected().size());
   }
-  tokens_ = Attach<Napi::Int32Array>(env, result, "tokens", request.tokens().size());
+  token_counts_ = Attach<Napi::Int32Array>(env, result, "tokenCounts", 2 * request.size());
+  result.Set("windowCounts", env.Null());
+  result.Set("spans", env.Null());
   times_ = Attach<Napi::Float64Array>(env, result, "times", kTimes);
   result_ = Napi::Persistent(result);
 }
@@ -196,7 +195,7 @@ PreparedResult::PreparedResult(Napi::Env env, const Request& request) {
 Napi::Object PreparedResult::Take(const Request& request) {
   std::copy(request.vectors().begin(), request.vectors().end(), vectors_);
   std::copy(request.projected().begin(), request.projected().end(), projected_);
-  std::copy(request.tokens().begin(), request.tokens().end(), tokens_);
+  WriteTokenCounts(request, token_counts_);
   std::ranges::copy(Milliseconds(request), times_);
   return result_.Value();
 }

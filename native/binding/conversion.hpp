@@ -37,20 +37,18 @@ auto Guard(Napi::Env env, Body body) -> decltype(body()) {
 std::string ToUtf8(Napi::Env env, const Napi::Value& value, const char* name);
 std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value);
 std::vector<double> ToDoubles(const Napi::Value& value, const char* name);
-/// Where the elements of a typed array of exactly `length` elements lie. Good until JavaScript runs again.
+/// The elements of a typed array of exactly `length` elements. Valid until JavaScript runs again.
 template <typename Element>
-Element* ToRoom(const Napi::Value& value, size_t length, const char* name);
+Element* ToBuffer(const Napi::Value& value, size_t length, const char* name);
 size_t ToSize(const Napi::Value& value, const char* name);
 bool ToBoolean(const Napi::Value& value, const char* name);
 Napi::Function ToFunction(const Napi::Value& value, const char* name);
 
-/// {vectors, projected, tokens, times} of a request that ended well; times are tokenize, queue, encode, project in ms.
-/// By windows it is {vectors, projected, counts, spans, times}: windows a text, and where each window lies in its text.
+/// NativeResult (lib/native.ts) of a request with a window rule that ended well.
 Napi::Object ToResult(Napi::Env env, const Request& request);
 
-/// The same object of a request that does not run by windows, so that its sizes are known beforehand: made while
-/// encoder threads work, it costs the caller no time. Nobody has seen its arrays before Take, so their memory stays in
-/// place.
+/// NativeResult of a request without a rule, whose sizes are known beforehand: made while encoder threads work, it
+/// costs the caller no time. JavaScript sees its arrays after Take only, so their memory stays in place.
 class PreparedResult {
  public:
   PreparedResult(Napi::Env env, const Request& request);
@@ -61,7 +59,7 @@ class PreparedResult {
   Napi::ObjectReference result_;
   float* vectors_ = nullptr;
   float* projected_ = nullptr;
-  int32_t* tokens_ = nullptr;
+  int32_t* token_counts_ = nullptr;
   double* times_ = nullptr;
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 using Shared = std::shared_ptr<Environment>;
 
+constexpr const char* kOwnThread = "an environment is used on another thread than its own";
+
 }  // namespace
 
 void Environment::Create(Napi::Env env) {
@@ -43,35 +45,32 @@ void Environment::Create(Napi::Env env) {
 
 Environment& Environment::Of(Napi::Env env) { return **env.GetInstanceData<Shared>(); }
 
-uint32_t Environment::Start(Napi::Env env, std::shared_ptr<const Model> model,
-                            std::shared_ptr<const Projection> projection, std::vector<std::string> texts,
-                            std::optional<WindowRule> rule, size_t parallel, Napi::Function done) {
+uint32_t Environment::Start(Napi::Env env, std::shared_ptr<Request> request, const Napi::Function& done) {
+  owner_.Check(kOwnThread);
   do {
     ++last_id_;
-  } while (runs_.contains(last_id_));
+  } while (pending_.contains(last_id_));
   const uint32_t id = last_id_;
-  auto request = std::make_shared<Request>(std::move(model), std::move(projection), std::move(texts), rule, parallel,
-                                           [self = weak_from_this(), id](const std::shared_ptr<Request>& settled) {
-                                             if (const auto environment = self.lock()) {
-                                               environment->Post(id, settled);
-                                             }
-                                           });
   // Listed before it is submitted: it may be settled before Submit returns.
-  Run& run = runs_.emplace(id, Run{request, Napi::Persistent(done), std::nullopt}).first->second;
-  if (runs_.size() == 1) {
+  Pending& pending = pending_.emplace(id, Pending{request, Napi::Persistent(done), std::nullopt}).first->second;
+  if (pending_.size() == 1) {
     napi_ref_threadsafe_function(env, wake_);
   }
   try {
-    Scheduler::Process().Submit(request);
+    Scheduler::Process().Submit(request, [self = weak_from_this(), id](const std::shared_ptr<Request>& settled) {
+      if (const auto environment = self.lock()) {
+        environment->Post(id, settled);
+      }
+    });
   } catch (...) {
     Forget(env, id);
     throw;
   }
-  if (!request->by_windows()) {
-    // Made only now, while encoder threads work: this thread has nothing else to do for the call. Nobody but this
-    // thread takes runs off the list, so `run` is still there.
+  if (!request->has_rule()) {
+    // Made only now, while encoder threads work: this thread has nothing else to do for the call. Only this thread
+    // removes pending requests, so the reference is still valid.
     try {
-      run.result.emplace(env, *request);
+      pending.result.emplace(env, *request);
     } catch (...) {
       Scheduler::Process().Cancel(request, Error(Code::kInternal, "there is no room for the result"));
       Forget(env, id);
@@ -82,16 +81,18 @@ uint32_t Environment::Start(Napi::Env env, std::shared_ptr<const Model> model,
 }
 
 void Environment::Forget(Napi::Env env, uint32_t id) {
-  runs_.erase(id);
-  if (runs_.empty()) {
+  owner_.Check(kOwnThread);
+  pending_.erase(id);
+  if (pending_.empty()) {
     napi_unref_threadsafe_function(env, wake_);
   }
 }
 
 void Environment::Cancel(uint32_t id) {
-  const auto run = runs_.find(id);
-  if (run != runs_.end()) {
-    const auto request = run->second.request;
+  owner_.Check(kOwnThread);
+  const auto found = pending_.find(id);
+  if (found != pending_.end()) {
+    const auto request = found->second.request;
     Scheduler::Process().Cancel(request, Error(Code::kAborted, "the call was aborted"));
   }
 }
@@ -102,31 +103,32 @@ void Environment::Post(uint32_t id, const std::shared_ptr<Request>& request) {
     return;
   }
   settled_.push_back({id, request});
-  if (settled_.size() == 1) {  // else a wake-up is already on its way
+  if (settled_.size() == 1) {  // else a wake-up is pending
     napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
   }
 }
 
 void Environment::Drain(Napi::Env env) {
+  owner_.Check(kOwnThread);
   std::vector<Settled> settled;
   {
     const std::lock_guard lock(mutex_);
     settled.swap(settled_);
   }
   for (const Settled& item : settled) {
-    const auto place = runs_.find(item.id);
-    if (place == runs_.end()) {
+    const auto found = pending_.find(item.id);
+    if (found == pending_.end()) {
       continue;
     }
     const Napi::HandleScope scope(env);
-    Run run = std::move(place->second);
+    Pending pending = std::move(found->second);
     Forget(env, item.id);
     try {
       if (const auto& failure = item.request->failure()) {
-        run.done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
+        pending.done.Call({Napi::String::New(env, CodeName(failure->code())), Napi::String::New(env, failure->what())});
       } else {
-        run.done.Call(
-            {env.Null(), env.Null(), run.result ? run.result->Take(*item.request) : ToResult(env, *item.request)});
+        pending.done.Call({env.Null(), env.Null(),
+                           pending.result ? pending.result->Take(*item.request) : ToResult(env, *item.request)});
       }
     } catch (const Napi::Error& error) {
       // No JavaScript is below us on the stack: what the callback threw becomes an uncaught exception, as from a timer.
@@ -136,15 +138,16 @@ void Environment::Drain(Napi::Env env) {
 }
 
 void Environment::Close() {
+  owner_.Check(kOwnThread);
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     settled_.clear();
   }
-  for (auto& [id, run] : runs_) {
-    Scheduler::Process().Cancel(run.request, Error(Code::kDisposed, "the environment is closing"));
+  for (auto& [id, pending] : pending_) {
+    Scheduler::Process().Cancel(pending.request, Error(Code::kDisposed, "the environment is closing"));
   }
-  runs_.clear();
+  pending_.clear();
 }
 
 }  // namespace gabion::binding

@@ -13,7 +13,7 @@
 namespace gabion::binding {
 
 template <typename T>
-struct HandleKind;  // specialised beside each T: `kTag` and `kName`
+struct HandleKind;  // specialized next to each T: `kTag` and `kName`
 
 template <typename T>
 Napi::Object MakeHandle(Napi::Env env, std::shared_ptr<T> object) {

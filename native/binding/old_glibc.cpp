@@ -23,8 +23,8 @@ extern "C" {
 extern char __libc_single_threaded;  // NOLINT(bugprone-reserved-identifier)
 char __libc_single_threaded = 0;     // NOLINT(bugprone-reserved-identifier)
 
-// glibc 2.30. A wait until a time of the steady clock, as one until the same moment of the system's clock; whoever
-// waits looks at the steady clock again when it ends early.
+// glibc 2.30. A wait until a time of the steady clock becomes one until the same moment of the system's clock; callers
+// check the steady clock again when it ends early.
 int pthread_cond_clockwait(pthread_cond_t* condition, pthread_mutex_t* mutex, clockid_t clock,
                            const struct timespec* until) {
   constexpr long kSecond = 1'000'000'000;

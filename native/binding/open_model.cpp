@@ -14,11 +14,9 @@ namespace gabion::binding {
 namespace {
 
 Pooling ToPooling(const std::string& name) {
-  if (name == "mean") return Pooling::kMean;
-  if (name == "cls") return Pooling::kCls;
-  if (name == "max") return Pooling::kMax;
-  if (name == "mean_sqrt_len_tokens") return Pooling::kMeanSqrtLength;
-  if (name == "lasttoken") return Pooling::kLastToken;
+  if (const auto pooling = PoolingNamed(name)) {
+    return *pooling;
+  }
   throw Error(Code::kModelUnsupported, "there is no pooling mode '" + name + "'");
 }
 
@@ -36,21 +34,21 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   const auto text = [&](const char* name) { return ToUtf8(env, object.Get(name), name); };
   ModelOptions options;
-  options.graph_file = text("graphFile");
+  options.session.graph_file = text("graphFile");
   options.tokenizer_file = text("tokenizerFile");
   if (!object.Get("weightsFile").IsUndefined()) {
     options.weights_file = text("weightsFile");
   }
-  options.pooling = ToPooling(text("pooling"));
-  options.precision = ToPrecision(text("encoderPrecision"));
-  options.normalize = ToBoolean(object.Get("normalize"), "normalize");
-  options.maximum_tokens = ToSize(object.Get("maximumTokens"), "maximumTokens");
+  options.session.pooling.mode = ToPooling(text("pooling"));
+  options.session.precision = ToPrecision(text("encoderPrecision"));
+  options.session.pooling.normalize = ToBoolean(object.Get("normalize"), "normalize");
+  options.session.max_tokens = ToSize(object.Get("maxTokens"), "maxTokens");
   options.vocabulary_size = ToSize(object.Get("vocabularySize"), "vocabularySize");
   options.dimensions = ToSize(object.Get("dimensions"), "dimensions");
-  options.providers = ToTexts(env, object.Get("providers"));
-  constexpr size_t kMaximumTokens = 1U << 16U;
-  if (options.maximum_tokens < 3 || options.maximum_tokens > kMaximumTokens) {
-    throw Error(Code::kInvalidArgument, "maximumTokens must be from 3 to 65536");
+  options.session.providers = ToTexts(env, object.Get("providers"));
+  constexpr size_t kMaxTokens = 1U << 16U;
+  if (options.session.max_tokens < 3 || options.session.max_tokens > kMaxTokens) {
+    throw Error(Code::kInvalidArgument, "maxTokens must be from 3 to 65536");
   }
   return options;
 }
@@ -62,7 +60,7 @@ class Loader : public Napi::AsyncWorker {
 
   void Execute() override {
     try {
-      const std::shared_ptr<const Model> model(new Model(std::move(options_)), [](const Model* gone) {
+      const std::shared_ptr<const Model> model(new Model(LoadModel(options_)), [](const Model* gone) {
         delete gone;
         TrimHeapSoon();
       });
@@ -82,19 +80,19 @@ class Loader : public Napi::AsyncWorker {
       Callback().Call({Napi::String::New(env, CodeName(failure_->code())), Napi::String::New(env, failure_->what())});
       return;
     }
-    const Session& session = open_->model()->session();
+    const SessionInfo& session = open_->model()->session().info();
     Napi::Object description = Napi::Object::New(env);
-    description.Set("provider", session.provider());
-    Napi::Array passed_over = Napi::Array::New(env);
-    for (const ProviderPassedOver& passed : session.passed_over()) {
+    description.Set("provider", session.provider);
+    Napi::Array skipped_providers = Napi::Array::New(env);
+    for (const SkippedProvider& skipped : session.skipped_providers) {
       Napi::Object item = Napi::Object::New(env);
-      item.Set("provider", passed.name);
-      item.Set("reason", passed.reason);
-      passed_over.Set(passed_over.Length(), item);
+      item.Set("provider", skipped.name);
+      item.Set("reason", skipped.reason);
+      skipped_providers.Set(skipped_providers.Length(), item);
     }
-    description.Set("providersPassedOver", passed_over);
-    description.Set("encoderInstructionSet", session.encoder_instruction_set());
-    description.Set("runtimeVersion", session.runtime() == nullptr ? "" : session.runtime()->version());
+    description.Set("skippedProviders", skipped_providers);
+    description.Set("encoderInstructionSet", session.instruction_set);
+    description.Set("runtimeVersion", session.runtime == nullptr ? "" : session.runtime->version());
     description.Set("threads", static_cast<double>(threads_));
     Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
   }
@@ -130,10 +128,10 @@ void OpenModelAsync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Guard(env, [&] {
     ModelOptions options = ToModelOptions(env, info[0]);
-    constexpr size_t kMaximumThreads = 1024;
-    const Napi::Value wished = info[0].As<Napi::Object>().Get("threads");
-    const size_t threads = wished.IsUndefined() ? DefaultThreadCount() : ToSize(wished, "threads");
-    if (threads < 1 || threads > kMaximumThreads) {
+    constexpr size_t kMaxThreads = 1024;
+    const Napi::Value requested = info[0].As<Napi::Object>().Get("threads");
+    const size_t threads = requested.IsUndefined() ? DefaultThreadCount() : ToSize(requested, "threads");
+    if (threads < 1 || threads > kMaxThreads) {
       throw Error(Code::kInvalidArgument, "threads must be from 1 to 1024");
     }
     (new Loader(ToFunction(info[1], "done"), std::move(options), threads))->Queue();  // deletes itself

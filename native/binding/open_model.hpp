@@ -1,4 +1,4 @@
-// A model handle: the loaded model, the lease on the encoder threads, and how many of them the model may use at once.
+// A model handle: the loaded model, its lease on the encoder threads, and how many of them it may use at once.
 #pragma once
 
 #include <napi.h>
@@ -10,7 +10,8 @@
 
 namespace gabion::binding {
 
-/// What a model handle refers to. Closing it refuses new runs at once; runs under way keep the model until they end.
+/// The object behind a model handle. Closing it refuses new requests at once; those in flight keep the model until they
+/// end.
 class OpenModel {
  public:
   /// Takes a lease on `threads` encoder threads.

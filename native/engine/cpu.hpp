@@ -1,4 +1,4 @@
-// What this machine lets the process use: number of encoder threads and the instruction set in use.
+// What the process may use of this machine: encoder threads and the instruction set.
 #pragma once
 
 #include <cstddef>

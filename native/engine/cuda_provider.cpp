@@ -66,8 +66,8 @@ std::vector<const OrtEpDevice*> CudaDevices(const Runtime& runtime) {
   return found;
 }
 
-/// CUDA's own libraries as Python packages lay them out, beside the package of the provider: found by nobody else
-/// there. What is not there is left to the dynamic loader.
+/// Loads CUDA's own libraries from where Python packages put them, next to the provider's package: the dynamic loader
+/// does not search there. It finds those that are missing there.
 void PreloadCudaLibraries(const std::string& library) {
   namespace fs = std::filesystem;
   const fs::path packages = fs::path(library).parent_path().parent_path().parent_path() / "nvidia";

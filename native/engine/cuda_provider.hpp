@@ -1,7 +1,7 @@
 // ONNX Runtime's CUDA provider: a library of the user's, never linked and never shipped, and the runtime that it came
 // with.
 //
-// Lifetime: registered with the one environment at the first session that wishes for it, and never taken back: ONNX
+// Lifetime: registered with the one environment at the first session that requests it, and never unregistered: ONNX
 // Runtime itself is never closed either.
 #pragma once
 
@@ -14,11 +14,11 @@
 
 namespace gabion {
 
-/// The runtime beside a provider library. Throws kProviderUnavailable if one of both is missing or does not fit.
+/// The runtime next to a provider library. Throws kProviderUnavailable if either is missing or they do not match.
 const Runtime& RuntimeOfCuda(const std::string& library);
 
-/// The first CUDA device with a stream of its own, on which everything that is asked here happens in order. Its
-/// functions are those of the CUDA runtime that the provider library has loaded. Not for several threads at once.
+/// The first CUDA device with a stream of its own, on which all operations are ordered. Its functions are those of the
+/// CUDA runtime that the provider library has loaded. Not for several threads at once.
 class CudaDevice {
  public:
   /// `runtime` is RuntimeOfCuda(library). Throws kProviderUnavailable and says what is missing: a library that the
@@ -32,12 +32,13 @@ class CudaDevice {
   std::shared_ptr<void> AllocateHere(size_t bytes) const;
   /// Memory of the process that the device reads and writes by itself.
   std::shared_ptr<void> AllocateShared(size_t bytes) const;
-  /// From shared memory, at some time before what is started later.
+  /// From shared memory, ordered before later launches.
   void CopyHere(void* to, const void* from, size_t bytes) const;
-  /// Waits for all that was started.
+  /// Waits for everything that was launched.
   void Finish() const;
 
-  /// Starts what `body` starts as one CUDA graph, now and at each Launch. Nothing in it may wait for the device.
+  /// Captures what `body` launches as one CUDA graph, and launches it, as each Launch does. Nothing in it may wait for
+  /// the device.
   std::shared_ptr<void> Capture(const std::function<void()>& body) const;
   void Launch(const std::shared_ptr<void>& graph) const;
 
@@ -55,11 +56,11 @@ class CudaDevice {
   std::shared_ptr<void> stream_;
 };
 
-/// True if ONNX Runtime's text tells of CUDA: opening a session failed for want of the device, not for the graph's
-/// fault.
+/// True if ONNX Runtime's message is about CUDA: the session did not open for lack of the device, not because of the
+/// graph.
 bool TellsOfCuda(const std::string& message);
 
-/// The text, with what to do about it where it tells of memory that the device does not have.
+/// The message, with advice where the device is out of memory.
 std::string ExplainCuda(const std::string& message);
 
 }  // namespace gabion

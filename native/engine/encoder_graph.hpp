@@ -1,11 +1,11 @@
 // The file of a graph whose only node is gabion's own operator, `gabion.Encoder`: a whole text encoder in one node.
 //
 // Inputs: input_ids int64 [1, tokens], then the weights of lib/convert/weight-layout.ts in its order, float or bf16;
-// the attention's biases by distance, if there are any, come last. Output: float [1, hidden], pooled and, if the node
-// says so, of unit length. Attributes: layers, heads, hidden, intermediate (int), epsilon (float), pooling, activation,
-// architecture (string), normalize (int), and padding_id (int) where positions count from behind it. Pooling has the
-// names of 1_Pooling/config.json; activation is `gelu`; architecture is one of `bert`, `mpnet`, `roberta`,
-// `xlm-roberta`.
+// the attention's biases by distance, if there are any, come last. Output: float [1, tokens, hidden], the last hidden
+// state. Attributes: layers, heads, hidden, intermediate (int), epsilon (float), activation, architecture (string), and
+// padding_id (int) where positions count from behind it. Activation is `gelu`; architecture is one of `bert`, `mpnet`,
+// `roberta`, `xlm-roberta`. Pooling and normalization are the folder's (SessionOptions); files of the first versions
+// carry attributes of these names as well, which are not read.
 //
 // It is an ONNX file like any other, but no ONNX Runtime is needed for it: opening that library and a session costs
 // more than all else that a process waits for before its first vector.

@@ -7,25 +7,16 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "intra_op_team.hpp"
 #include "status.hpp"
-#include "text_crew.hpp"
 
 namespace gabion {
 namespace {
 
 constexpr size_t kFirstLayerWeight = 4;
 constexpr size_t kWeightsOfLayer = 12;
-constexpr int64_t kLargestSize = 1'000'000;
+constexpr int64_t kMaxSize = 1'000'000;
 constexpr std::array<std::string_view, 4> kArchitectures{"bert", "mpnet", "roberta", "xlm-roberta"};
-
-Pooling PoolingOf(const std::string& name) {
-  if (name == "mean") return Pooling::kMean;
-  if (name == "cls") return Pooling::kCls;
-  if (name == "max") return Pooling::kMax;
-  if (name == "mean_sqrt_len_tokens") return Pooling::kMeanSqrtLength;
-  if (name == "lasttoken") return Pooling::kLastToken;
-  throw std::invalid_argument("there is no pooling mode '" + name + "'");
-}
 
 /// The value of an attribute that must be there.
 template <typename Value>
@@ -38,7 +29,7 @@ Value Required(const std::map<std::string, Value>& attributes, const char* name)
 }
 
 int64_t SizeWithin(const char* name, int64_t value) {
-  if (value < 0 || value > kLargestSize) {
+  if (value < 0 || value > kMaxSize) {
     throw std::invalid_argument(std::string("attribute ") + name + " is out of range");
   }
   return value;
@@ -52,10 +43,10 @@ size_t SizeOf(const EncoderGraph& graph, const char* name) {
   return static_cast<size_t>(value);
 }
 
-/// The folder of a file with a slash behind it; empty for one without.
+/// The folder of a file with a trailing slash; empty without one.
 std::string FolderOf(const std::string& file) { return file.substr(0, file.find_last_of('/') + 1); }
 
-/// The one file that all weights lie in.
+/// The one file of all weights.
 std::string WeightsFile(const std::string& graph_file, const EncoderGraph& graph) {
   if (graph.weights.empty()) {
     throw std::invalid_argument("it has no weights");
@@ -64,7 +55,7 @@ std::string WeightsFile(const std::string& graph_file, const EncoderGraph& graph
   const bool same = std::all_of(graph.weights.begin(), graph.weights.end(),
                                 [&](const GraphTensor& tensor) { return tensor.location == name; });
   if (!same || name.find('/') != std::string::npos || name == "..") {
-    throw std::invalid_argument("its weights must lie in one file beside it");
+    throw std::invalid_argument("its weights must be in one file next to it");
   }
   return FolderOf(graph_file) + name;
 }
@@ -79,7 +70,7 @@ const kernels::Variant* EncoderVariant() {
   }
 }
 
-/// Weights by their place among the node's inputs, with their shapes checked.
+/// Weights by their index among the node's inputs, with their shapes checked.
 class WeightReader {
  public:
   WeightReader(const EncoderGraph& graph, const MappedFile& file) : graph_(graph), file_(file) {}
@@ -124,8 +115,8 @@ class WeightReader {
   const MappedFile& file_;
 };
 
-EncoderSession::EncoderSession(const std::string& graph_file, const EncoderGraph& graph, kernels::Precision precision,
-                               const TokenSamples& samples) {
+EncoderSession::EncoderSession(const SessionOptions& options, const EncoderGraph& graph, const TokenSamples& samples)
+    : pooling_(options.pooling) {
   try {
     const kernels::Variant* variant = EncoderVariant();
     if (variant == nullptr) {
@@ -140,22 +131,20 @@ EncoderSession::EncoderSession(const std::string& graph_file, const EncoderGraph
     }
     const kernels::EncoderShape shape{SizeOf(graph, "layers"), SizeOf(graph, "heads"), SizeOf(graph, "hidden"),
                                       SizeOf(graph, "intermediate"), Required(graph.floats, "epsilon")};
-    pooling_ = PoolingOf(Required(graph.texts, "pooling"));
-    normalize_ = Required(graph.integers, "normalize") != 0;
     const auto padding = graph.integers.find("padding_id");
     const size_t without_biases = kFirstLayerWeight + kWeightsOfLayer * shape.layers;
     if (graph.weights.size() != without_biases && graph.weights.size() != without_biases + 1) {
       throw std::invalid_argument("the number of inputs does not belong to the number of layers");
     }
-    file_ = std::make_unique<const MappedFile>(WeightsFile(graph_file, graph));
+    file_ = std::make_unique<const MappedFile>(WeightsFile(options.graph_file, graph));
     const kernels::StoredEncoder stored =
         ReadWeights(WeightReader(graph, *file_), shape,
                     padding == graph.integers.end() ? -1 : SizeWithin("padding_id", padding->second));
-    encoder_ = std::make_unique<const kernels::Encoder>(shape, stored, precision, *variant, Usable(samples));
+    encoder_ = std::make_unique<const kernels::Encoder>(shape, stored, options.precision, *variant, Usable(samples));
     HandBackLinears(stored, shape);
-    Describe("cpu", {}, true, shape.hidden);
+    info_ = {"cpu", {}, shape.hidden, variant->name, nullptr};
   } catch (const std::invalid_argument& error) {
-    throw Error(Code::kModelInvalid, "graph " + graph_file + " cannot be opened: " + error.what());
+    throw Error(Code::kModelInvalid, "graph " + options.graph_file + " cannot be opened: " + error.what());
   }
 }
 
@@ -189,7 +178,7 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   }
   stored.padding_id = padding_id;
   if (padding_id >= 0) {
-    // The rows up to the padding's are for no ordinary token.
+    // The rows up to the padding's are not for ordinary tokens.
     const auto skipped = static_cast<size_t>(padding_id) + 1;
     if (positions_ <= skipped) {
       throw std::invalid_argument("there are no positions behind that of the padding");
@@ -208,7 +197,7 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   return stored;
 }
 
-/// The samples that this model's tables can take.
+/// The samples whose ids and lengths are within this model's tables.
 TokenSamples EncoderSession::Usable(const TokenSamples& samples) const {
   TokenSamples usable;
   for (const std::vector<int64_t>& ids : samples) {
@@ -233,38 +222,41 @@ void EncoderSession::HandBackLinears(const kernels::StoredEncoder& stored, const
   }
 }
 
-void EncoderSession::Run(size_t tokens, Scratch& scratch) const {
+void EncoderSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
+  for (TextTask* task : tasks) {
+    float* vector = task->vectors;
+    for (const TokenWindow& window : task->windows) {
+      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), scratch, vector);
+      vector += info_.width;
+    }
+  }
+}
+
+void EncoderSession::Encode(std::span<const int64_t> ids, Scratch& scratch, float* vector) const {
+  const size_t tokens = ids.size();
+  const size_t width = info_.width;
   if (tokens == 0 || tokens > positions_) {
     throw Error(Code::kInferenceFailed,
                 "a text of " + std::to_string(tokens) + " tokens; the model takes 1 to " + std::to_string(positions_));
   }
-  for (size_t i = 0; i < tokens; ++i) {
-    if (scratch.ids[i] < 0 || static_cast<uint64_t>(scratch.ids[i]) >= vocabulary_) {
-      throw Error(Code::kInferenceFailed,
-                  "token id " + std::to_string(scratch.ids[i]) + " is beyond the model's vocabulary");
+  for (const int64_t id : ids) {
+    if (id < 0 || static_cast<uint64_t>(id) >= vocabulary_) {
+      throw Error(Code::kInferenceFailed, "token id " + std::to_string(id) + " is beyond the model's vocabulary");
     }
   }
-  if (scratch.hidden.size() < width()) {
-    scratch.hidden.resize(width());
+  if (scratch.hidden.size() < tokens * width) {
+    scratch.hidden.resize(tokens * width);
   }
-  if (scratch.states.size() < tokens * width()) {
-    scratch.states.resize(tokens * width());
+  scratch.ThrowIfStopped();  // a stop while the text was tokenized
+  {
+    const IntraOpTeam::Lease team(IntraOpTeam::Process(), scratch.helpers, encoder_->MultiplyAdds(tokens));
+    if (!encoder_->Run(ids.data(), tokens, scratch.workspace, scratch.stop_flag(), team.team(),
+                       scratch.hidden.data())) {
+      throw Error(Code::kAborted, "the run was stopped");
+    }
   }
-  // A stop while the text was tokenized counts too.
-  const auto finished = [&] {
-    const TextCrew::Run run(TextCrew::Process(), scratch.helpers, encoder_->MultiplyAdds(tokens));
-    return encoder_->Run(scratch.ids.data(), tokens, scratch.workspace, scratch.stop_flag(), run.crew(),
-                         scratch.states.data());
-  };
-  if (scratch.stopped() || !finished()) {
-    throw Error(Code::kAborted, "the run was stopped");
-  }
-  float* result = scratch.hidden.data();
-  Pool(pooling_, scratch.states.data(), tokens, width(), result);
-  if (normalize_) {
-    NormalizeL2(result, width());
-  }
-  if (!std::all_of(result, result + width(), [](float value) { return std::isfinite(value); })) {
+  PoolAndNormalize(pooling_, scratch.hidden.data(), tokens, width, vector);
+  if (!std::all_of(vector, vector + width, [](float value) { return std::isfinite(value); })) {
     throw Error(Code::kInferenceFailed, "the text's vector is not finite");
   }
 }

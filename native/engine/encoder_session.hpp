@@ -1,7 +1,7 @@
-// gabion's own encoder as a session: the one node of an EncoderGraph, computed by native/kernels.
+// gabion's own encoder as a session: the single node of an EncoderGraph, computed by native/kernels.
 //
-// Lifetime: the session packs the linear weights when it is made; the originals stay mapped from the file, as tables
-// and norms are read from there, but the pages of what was packed are handed back to the system's page cache.
+// Lifetime: the session packs the linear weights when it is opened. The file stays mapped, since tables and norms are
+// read from it, but the pages of packed weights are released to the system's page cache.
 #pragma once
 
 #include <memory>
@@ -23,22 +23,23 @@ class WeightReader;
 
 class EncoderSession final : public Session {
  public:
-  /// `graph` was read from `graph_file`, beside which the weights lie. Throws kModelInvalid when one contradicts the
-  /// other or the processor has none of the kernels' instruction sets, kModelNotFound without the weights.
-  EncoderSession(const std::string& graph_file, const EncoderGraph& graph, kernels::Precision precision,
-                 const TokenSamples& samples);
+  /// `graph` was read from `options.graph_file`; the weights lie next to it. Throws kModelInvalid when one contradicts
+  /// the other or the processor has none of the kernels' instruction sets, kModelNotFound without the weights.
+  EncoderSession(const SessionOptions& options, const EncoderGraph& graph, const TokenSamples& samples);
 
-  void Run(size_t tokens, Scratch& scratch) const override;
-  std::string encoder_instruction_set() const override { return encoder_->variant().name; }
+  const SessionInfo& info() const noexcept override { return info_; }
+  void Run(std::span<TextTask* const> tasks, Scratch& scratch) const override;
 
  private:
+  /// Encodes one window.
+  void Encode(std::span<const int64_t> ids, Scratch& scratch, float* vector) const;
   kernels::StoredEncoder ReadWeights(const WeightReader& weights, const kernels::EncoderShape& shape,
                                      int64_t padding_id);
   TokenSamples Usable(const TokenSamples& samples) const;
   void HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) const;
 
-  Pooling pooling_ = Pooling::kMean;
-  bool normalize_ = true;
+  const PoolingOptions pooling_;
+  SessionInfo info_;
   size_t vocabulary_ = 0;
   size_t positions_ = 0;
   std::unique_ptr<const MappedFile> file_;

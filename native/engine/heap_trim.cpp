@@ -14,8 +14,8 @@
 namespace gabion {
 namespace {
 
-// Until then the texts that were under way in the model have ended, and others have gone that were closed with it.
-constexpr useconds_t kPatience = 100'000;
+// By then the model's texts in flight have ended, and models that were closed at the same time are gone too.
+constexpr useconds_t kDelay = 100'000;
 
 enum class State { kIdle, kWaiting, kTrimming, kAgain };
 std::atomic<State> state{State::kIdle};
@@ -23,7 +23,7 @@ std::atomic<State> state{State::kIdle};
 // Allocates nothing, so that it gets no heap of its own, and touches nothing that an ending process takes down.
 void* Trim(void* /*unused*/) {
   for (;;) {
-    usleep(kPatience);
+    usleep(kDelay);
     state = State::kTrimming;
     malloc_trim(0);
     State expected = State::kTrimming;

@@ -1,4 +1,4 @@
-// Gives what the allocator holds without use back to the system after a model has gone.
+// Returns the allocator's unused memory to the system after a model was destroyed.
 //
 // A model is hundreds of blocks among others': without this, most of its memory stays with the process. The allocator
 // takes milliseconds for it, many times as long where there is much to give back, so it has a thread of its own, which

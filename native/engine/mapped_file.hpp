@@ -1,5 +1,5 @@
-// A file that is mapped for reading as long as the object lives. Who cuts the file short meanwhile makes the next read
-// of a page that is gone a fatal signal: WatchedFile is what looks for it.
+// A file that is mapped for reading as long as the object lives. If the file is truncated meanwhile, the next read of a
+// lost page is a fatal signal: WatchedFile detects it.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ class MappedFile {
   const char* data() const noexcept { return data_; }
   size_t size() const noexcept { return size_; }
 
-  /// Takes the whole pages of a part out of the process; they stay in the system's page cache, and a later read brings
-  /// them back.
+  /// Drops the whole pages of a part from the process; they stay in the system's page cache, and a later read maps them
+  /// again.
   void Release(const void* start, size_t bytes) const noexcept;
 
  private:

@@ -18,7 +18,7 @@
 namespace gabion {
 namespace {
 
-// Reading the groups' files takes some 50 µs: not for what is small beside any limit.
+// Reading the groups' files takes some 50 µs: not for amounts that are small against any limit.
 constexpr size_t kLookedUpFrom = size_t{32} << 20U;
 
 /// What a group holds that cannot be dropped as a file's pages can.

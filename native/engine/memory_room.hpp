@@ -1,8 +1,8 @@
 // Whether the process may have so much more memory.
 //
-// Rust's standard library ends the process where an allocation fails, and Linux does where a control group is full:
-// what is about to take much memory asks here first, so that it can be an error instead. Nothing is set aside: who asks
-// at the same time may be promised the same memory.
+// Rust's standard library ends the process where an allocation fails, and Linux does where a control group is full.
+// Large allocations are checked here first, so that they become an error instead. Nothing is reserved: concurrent
+// callers may be promised the same memory.
 #pragma once
 
 #include <cstddef>

@@ -1,9 +1,9 @@
-// For threads that look at memory until another one changes it.
+// For threads that spin on memory until another thread changes it.
 #pragma once
 
 namespace gabion {
 
-/// Tells the processor that this thread only looks.
+/// Hints to the processor that this thread spins.
 inline void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

@@ -1,11 +1,20 @@
 #include "pooling.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace gabion {
 namespace {
+
+constexpr std::array<std::pair<std::string_view, Pooling>, 5> kNames{
+    {{"mean", Pooling::kMean},
+     {"cls", Pooling::kCls},
+     {"max", Pooling::kMax},
+     {"mean_sqrt_len_tokens", Pooling::kMeanSqrtLength},
+     {"lasttoken", Pooling::kLastToken}}};
 
 void SumRows(const float* hidden, size_t tokens, size_t width, float* output) noexcept {
   std::memcpy(output, hidden, width * sizeof(float));
@@ -24,6 +33,15 @@ void Scale(float* vector, size_t width, float divisor) noexcept {
 }
 
 }  // namespace
+
+std::optional<Pooling> PoolingNamed(std::string_view name) noexcept {
+  for (const auto& [known, mode] : kNames) {
+    if (known == name) {
+      return mode;
+    }
+  }
+  return std::nullopt;
+}
 
 void Pool(Pooling mode, const float* hidden, size_t tokens, size_t width, float* output) noexcept {
   switch (mode) {
@@ -59,6 +77,14 @@ void NormalizeL2(float* vector, size_t width) noexcept {
     sum += static_cast<double>(vector[i]) * static_cast<double>(vector[i]);
   }
   Scale(vector, width, static_cast<float>(std::max(std::sqrt(sum), 1e-12)));
+}
+
+void PoolAndNormalize(const PoolingOptions& options, const float* hidden, size_t tokens, size_t width,
+                      float* vector) noexcept {
+  Pool(options.mode, hidden, tokens, width, vector);
+  if (options.normalize) {
+    NormalizeL2(vector, width);
+  }
 }
 
 }  // namespace gabion

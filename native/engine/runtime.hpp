@@ -4,7 +4,7 @@
 //
 // Lifetime: opened at the first model that needs it (gabion's own encoder does not) and never closed. Its threads,
 // allocators and static objects may be in use on any thread until the process ends, so there is no safe moment to
-// unload it. gabion's own library lies beside this binary under a SONAME of its own, so that another copy in the
+// unload it. gabion's own library is next to this binary under a SONAME of its own, so that another copy in the
 // process (onnxruntime-node, say) is never mistaken for it.
 #pragma once
 

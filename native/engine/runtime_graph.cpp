@@ -42,12 +42,12 @@ RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std:
         throw;
       }
       device_.reset();
-      passed_over_.push_back({ProviderName(provider), failure.what()});
+      skipped_providers_.push_back({ProviderName(provider), failure.what()});
     }
   }
   if (provider_.empty()) {
     std::string reasons;
-    for (const ProviderPassedOver& passed : passed_over_) {
+    for (const SkippedProvider& passed : skipped_providers_) {
       reasons += (reasons.empty() ? "" : "; ") + passed.name + ": " + passed.reason;
     }
     throw Error(Code::kProviderUnavailable, "no wished execution provider can run here (" + reasons + ")");

@@ -1,5 +1,5 @@
 // A graph of ONNX's operators, opened in ONNX Runtime with the first provider that works; what its inputs and its
-// output are. How it is run is the sessions' part (RuntimeSession, BatchSession).
+// output are. How it is run is the sessions' part (RuntimeSession, CudaSession).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class RuntimeGraph {
   const Runtime& runtime() const noexcept { return *runtime_; }
   OrtSession* session() const noexcept { return session_.get(); }
   const std::string& provider() const noexcept { return provider_; }
-  const std::vector<ProviderPassedOver>& passed_over() const noexcept { return passed_over_; }
+  const std::vector<SkippedProvider>& skipped_providers() const noexcept { return skipped_providers_; }
   /// Where the graph computes; null on a processor.
   const CudaDevice* device() const noexcept { return device_ ? &*device_ : nullptr; }
 
@@ -50,7 +50,7 @@ class RuntimeGraph {
   std::optional<CudaDevice> device_;
   OrtOwned<OrtSession> session_{nullptr, nullptr};
   std::string provider_;
-  std::vector<ProviderPassedOver> passed_over_;
+  std::vector<SkippedProvider> skipped_providers_;
   std::vector<Input> inputs_;
   std::string output_;
   size_t output_rank_ = 0;

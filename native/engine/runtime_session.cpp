@@ -4,8 +4,11 @@
 
 namespace gabion {
 
-RuntimeSession::RuntimeSession(const std::string& graph_file, const std::vector<std::string>& providers)
-    : graph_(graph_file, providers), memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
+RuntimeSession::RuntimeSession(const SessionOptions& options)
+    : pooling_(options.pooling),
+      graph_(options.graph_file, options.providers),
+      info_{graph_.provider(), graph_.skipped_providers(), graph_.width(), "", &graph_.runtime()},
+      memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
   const Runtime& runtime = graph_.runtime();
   OrtMemoryInfo* memory = nullptr;
   runtime.Check(runtime.api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory), Code::kInternal,
@@ -29,21 +32,30 @@ RuntimeSession::RuntimeSession(const std::string& graph_file, const std::vector<
   if (!graph_.Has("input_ids")) {
     throw Error(Code::kModelUnsupported, "the graph has no input 'input_ids'");
   }
-  Describe(graph_.provider(), graph_.passed_over(), graph_.output_rank() == 2, graph_.width());
 }
 
-void RuntimeSession::Run(size_t tokens, Scratch& scratch) const {
+void RuntimeSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
+  for (TextTask* task : tasks) {
+    float* vector = task->vectors;
+    for (const TokenWindow& window : task->windows) {
+      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), scratch, vector);
+      vector += info_.width;
+    }
+  }
+}
+
+void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vector) const {
+  const size_t tokens = ids.size();
+  const size_t width = info_.width;
   const Runtime& runtime = graph_.runtime();
   const OrtApi& api = runtime.api();
   const OrtRunOptions* options = scratch.RunOptions(runtime);
-  if (scratch.stopped()) {  // while the text was tokenized
-    throw Error(Code::kAborted, "the run was stopped");
-  }
+  scratch.ThrowIfStopped();  // a stop while the text was tokenized
   if (scratch.ones.size() < tokens) {
     scratch.ones.resize(tokens, 1);
     scratch.zeros.resize(tokens, 0);
   }
-  const size_t values = (pools() ? 1 : tokens) * width();
+  const size_t values = (pools() ? 1 : tokens) * width;
   if (scratch.hidden.size() < values) {
     scratch.hidden.resize(values);
   }
@@ -55,20 +67,20 @@ void RuntimeSession::Run(size_t tokens, Scratch& scratch) const {
   std::array<const OrtValue*, 3> values_in{};
   const std::array<int64_t, 2> input_shape{1, static_cast<int64_t>(tokens)};
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    std::vector<int64_t>& source = inputs_[i] == InputKind::kIds    ? scratch.ids
-                                   : inputs_[i] == InputKind::kMask ? scratch.ones
-                                                                    : scratch.zeros;
+    int64_t* source = inputs_[i] == InputKind::kIds    ? ids.data()
+                      : inputs_[i] == InputKind::kMask ? scratch.ones.data()
+                                                       : scratch.zeros.data();
     OrtValue* value = nullptr;
     runtime.Check(
-        api.CreateTensorWithDataAsOrtValue(memory_.get(), source.data(), tokens * sizeof(int64_t), input_shape.data(),
+        api.CreateTensorWithDataAsOrtValue(memory_.get(), source, tokens * sizeof(int64_t), input_shape.data(),
                                            input_shape.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &value),
         Code::kInferenceFailed, "input tensor");
     owned[i].reset(value);
     values_in[i] = value;
     names[i] = graph_.inputs()[i].name.c_str();
   }
-  const std::array<int64_t, 3> output_shape{1, static_cast<int64_t>(pools() ? width() : tokens),
-                                            static_cast<int64_t>(width())};
+  const std::array<int64_t, 3> output_shape{1, static_cast<int64_t>(pools() ? width : tokens),
+                                            static_cast<int64_t>(width)};
   OrtValue* output = nullptr;
   runtime.Check(api.CreateTensorWithDataAsOrtValue(memory_.get(), scratch.hidden.data(), values * sizeof(float),
                                                    output_shape.data(), pools() ? 2 : 3,
@@ -82,12 +94,15 @@ void RuntimeSession::Run(size_t tokens, Scratch& scratch) const {
   };
   if (graph_.device() == nullptr) {
     run();
-    return;
+  } else {
+    // Concurrent runs would each initialize a set of CUDA's libraries, which takes long.
+    const std::lock_guard lock(device_mutex_);
+    run();
+    graph_.device()->Finish();
   }
-  // Runs beside each other would each have a set of CUDA's libraries to itself, which takes long to make.
-  const std::lock_guard lock(device_mutex_);
-  run();
-  graph_.device()->Finish();
+  // A vector that the graph has pooled is the only row.
+  PoolAndNormalize(pools() ? PoolingOptions{Pooling::kCls, pooling_.normalize} : pooling_, scratch.hidden.data(),
+                   pools() ? 1 : tokens, width, vector);
 }
 
 }  // namespace gabion

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,15 +14,22 @@ namespace gabion {
 class RuntimeSession final : public Session {
  public:
   /// See OpenSession.
-  RuntimeSession(const std::string& graph_file, const std::vector<std::string>& providers);
+  explicit RuntimeSession(const SessionOptions& options);
 
-  void Run(size_t tokens, Scratch& scratch) const override;
-  const Runtime* runtime() const noexcept override { return &graph_.runtime(); }
+  const SessionInfo& info() const noexcept override { return info_; }
+  void Run(std::span<TextTask* const> tasks, Scratch& scratch) const override;
 
  private:
   enum class InputKind { kIds, kMask, kTypes };
 
+  /// Encodes one window.
+  void Encode(std::span<int64_t> ids, Scratch& scratch, float* vector) const;
+  /// A graph with a pooling head gives [1, width] instead of [1, tokens, width].
+  bool pools() const noexcept { return graph_.output_rank() == 2; }
+
+  const PoolingOptions pooling_;
   RuntimeGraph graph_;
+  SessionInfo info_;
   OrtOwned<OrtMemoryInfo> memory_;
   std::vector<InputKind> inputs_;
   mutable std::mutex device_mutex_;

@@ -11,19 +11,20 @@
 #include <numeric>
 #include <utility>
 
+#include "intra_op_team.hpp"
 #include "pause.hpp"
-#include "text_crew.hpp"
 
 namespace gabion {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long process exit waits for running texts. A run stops between two graph nodes, within milliseconds; only the
-// tokenizing of a huge text can take longer, and that touches nothing which exit takes down.
-constexpr auto kExitPatience = std::chrono::seconds(1);
+// How long process exit waits for running texts. A run stops between two layers, within milliseconds; only tokenizing a
+// huge text can take longer, and that uses nothing that exit destroys.
+constexpr auto kExitTimeout = std::chrono::seconds(1);
 
-constexpr auto kWatch = std::chrono::microseconds(100);
+// See the head of scheduler.hpp.
+constexpr auto kSpinWait = std::chrono::microseconds(100);
 
 // Signals belong to the host's threads.
 class SignalsBlocked {
@@ -48,44 +49,47 @@ class SignalsBlocked {
 #endif
 };
 
+thread_local bool on_encoder_thread = false;
+
 }  // namespace
 
 Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, Done done)
+                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel)
     : model_(std::move(model)),
       projection_(std::move(projection)),
       texts_(std::move(texts)),
-      rule_(rule),
+      has_rule_(rule.has_value()),
       parallel_(std::max<size_t>(1, parallel)),
-      done_(std::move(done)) {
+      tasks_(texts_.size()) {
   if (projection_ != nullptr) {
     model_->Accepts(*projection_);
   }
-  if (rule_) {
-    model_->Accepts(*rule_);
-    windowed_.resize(texts_.size());
-    return;
+  if (rule) {
+    model_->Accepts(*rule);
+  } else {
+    vectors_.resize(texts_.size() * model_->dimensions());
+    projected_.resize(projection_ == nullptr ? 0 : texts_.size() * projection_->components());
   }
-  vectors_.resize(texts_.size() * model_->dimensions());
-  tokens_.resize(texts_.size() * 2);
-  if (projection_ != nullptr) {
-    projected_.resize(texts_.size() * projection_->components());
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    TextTask& task = tasks_[i];
+    task.text = texts_[i];
+    task.rule = rule;
+    task.projection = projection_.get();
+    if (!rule) {
+      task.vectors = vectors_.data() + i * model_->dimensions();
+      task.projected = projection_ == nullptr ? nullptr : projected_.data() + i * projection_->components();
+    }
   }
 }
 
-void Request::EmbedText(size_t index, Scratch& scratch, EncodeTimes& times) {
-  if (rule_) {
-    windowed_[index] = model_->EmbedWindows(texts_[index], *rule_, projection_.get(), scratch, times);
-    return;
+EncodeTimes Request::times() const noexcept {
+  EncodeTimes sum;
+  for (const TextTask& task : tasks_) {
+    sum.tokenize_ns += task.times.tokenize_ns;
+    sum.encode_ns += task.times.encode_ns;
+    sum.project_ns += task.times.project_ns;
   }
-  const TextInOut place = PlaceOf(index);
-  model_->Embed(place.text, place.projection, scratch, place.vector, place.projected, place.kept, place.total, times);
-}
-
-TextInOut Request::PlaceOf(size_t index) {
-  float* projected = projection_ == nullptr ? nullptr : projected_.data() + index * projection_->components();
-  return {texts_[index], projection_.get(),   vectors_.data() + index * model_->dimensions(),
-          projected,     &tokens_[2 * index], &tokens_[2 * index + 1]};
+  return sum;
 }
 
 Scheduler& Scheduler::Process() {
@@ -94,8 +98,9 @@ Scheduler& Scheduler::Process() {
 }
 
 void Scheduler::Acquire(size_t threads) {
+  CheckThread(!on_encoder_thread, "an encoder thread starts or joins encoder threads");
   const std::lock_guard threads_lock(threads_mutex_);
-  // Exit handlers run last registered first: ours must run before those of ONNX Runtime, which may come any time later.
+  // Exit handlers run in reverse order: ours must run before those of ONNX Runtime, which may be opened any time later.
   const size_t opened = Runtime::OpenCount();
   if (!registered_ || opened > registered_after_) {
     registered_ = std::atexit([] { Process().StopAtExit(); }) == 0;
@@ -113,19 +118,19 @@ void Scheduler::Acquire(size_t threads) {
   }
   try {
     if (restart) {
-      for (const auto& slot : slots_) {
-        slot->thread.join();
+      for (const auto& encoder : threads_) {
+        encoder->thread.join();
       }
-      slots_.clear();
+      threads_.clear();
       const std::lock_guard lock(mutex_);
       stopping_ = false;
     }
-    while (slots_.size() < threads) {
-      auto slot = std::make_unique<Slot>();
+    while (threads_.size() < threads) {
+      auto encoder = std::make_unique<EncoderThread>();
       const SignalsBlocked blocked;
-      slot->thread = std::thread([this, raw = slot.get()] { Work(*raw); });
-      const std::lock_guard lock(mutex_);  // Cancel walks the slots
-      slots_.push_back(std::move(slot));
+      encoder->thread = std::thread([this, raw = encoder.get()] { Work(*raw); });
+      const std::lock_guard lock(mutex_);  // Cancel walks the threads
+      threads_.push_back(std::move(encoder));
     }
   } catch (...) {
     Release();
@@ -141,7 +146,7 @@ void Scheduler::Release() noexcept {
   }
 }
 
-void Scheduler::Submit(const std::shared_ptr<Request>& request) {
+void Scheduler::Submit(const std::shared_ptr<Request>& request, Request::Done done) {
   if (request->size() == 0) {
     throw Error(Code::kInvalidArgument, "a request needs at least one text");
   }
@@ -150,25 +155,26 @@ void Scheduler::Submit(const std::shared_ptr<Request>& request) {
   std::stable_sort(request->order_.begin(), request->order_.end(), [&](size_t left, size_t right) {
     return request->texts_[left].size() > request->texts_[right].size();
   });
-  bool watched = false;
+  request->done_ = std::move(done);
+  bool polled = false;
   {
     const std::lock_guard lock(mutex_);
     if (exiting_) {
       throw Error(Code::kDisposed, "the process is exiting");
     }
-    if (waiting_texts_ + request->size() > kQueueCapacity) {
-      throw Error(Code::kOverloaded, "the encoder's queue is full: " + std::to_string(waiting_texts_) +
-                                         " texts wait, " + std::to_string(kQueueCapacity) + " may");
+    if (queued_texts_ + request->size() > kQueueCapacity) {
+      throw Error(Code::kOverloaded, "the encoder's queue is full: " + std::to_string(queued_texts_) + " texts wait, " +
+                                         std::to_string(kQueueCapacity) + " may");
     }
-    waiting_texts_ += request->size();
+    queued_texts_ += request->size();
     ++leases_;
     request->submitted_ = Clock::now();
     queue_.push_back(request);
     ++arrivals_;
-    // A watching thread takes one text; of a second one it would learn only when it has run the first.
-    watched = watching_ && queue_.size() == 1;
+    // A spinning thread takes one text; it would see a second one only after it has run the first.
+    polled = spinning_ && queue_.size() == 1;
   }
-  if (request->size() == 1 && watched) {
+  if (request->size() == 1 && polled) {
     return;
   }
   if (request->size() == 1) {
@@ -185,75 +191,83 @@ void Scheduler::Cancel(const std::shared_ptr<Request>& request, const Error& rea
       return;
     }
   }
+  Settle(request);
+}
+
+// Calls `done` of a settled request and releases its lease.
+void Scheduler::Settle(const std::shared_ptr<Request>& request) {
+  CheckNotHeld(mutex_, "`done` is called with the scheduler's lock held");
+  CheckNotHeld(threads_mutex_, "`done` is called while encoder threads are started");
   request->done_(request);
   Release();
 }
 
 // Takes the request out of the queue and stops its running texts. True when nothing of it runs: then it is settled and
-// the caller must call `done` and release the request's lease.
+// the caller must call Settle.
 bool Scheduler::StopLocked(Request& request, const Error& reason) {
+  CheckHeld(mutex_, "a request is changed without the lock");
   if (request.settled_) {
     return false;
   }
   if (!request.failure_) {
     request.failure_ = reason;
   }
-  const auto place =
+  const auto position =
       std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &request; });
-  if (place != queue_.end()) {
-    waiting_texts_ -= request.size() - request.started_;
-    queue_.erase(place);
+  if (position != queue_.end()) {
+    queued_texts_ -= request.size() - request.started_;
+    queue_.erase(position);
   }
-  for (const auto& slot : slots_) {
-    // Texts of others that run together with this one's go on, and this one's with them.
-    const bool only = std::all_of(slot->running.begin(), slot->running.end(),
-                                  [&](const Job& job) { return job.request.get() == &request; });
-    if (only && !slot->running.empty()) {
-      slot->scratch.Stop();
+  for (const auto& encoder : threads_) {
+    // A batch that holds texts of other requests runs to its end.
+    const bool only = std::all_of(encoder->running.begin(), encoder->running.end(),
+                                  [&](const RunningText& text) { return text.request.get() == &request; });
+    if (only && !encoder->running.empty()) {
+      encoder->scratch.Stop();
     }
   }
   request.settled_ = request.running_ == 0;
   return request.settled_;
 }
 
-// The next text of the first request that may run one more, of this model if there is one; the request goes to the end
-// of the line for its others.
-bool Scheduler::TakeText(const Model* model, std::vector<Job>& jobs) {
-  const auto place = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) {
-    return queued->MayRun() && (model == nullptr || (queued->model_.get() == model && !queued->rule_));
+// The next text of the first request that may run one more, of this model if one is given; the request then goes to the
+// end of the queue, for its other texts.
+bool Scheduler::TakeTextLocked(const Model* model, std::vector<RunningText>& texts) {
+  const auto position = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) {
+    return queued->MayRun() && (model == nullptr || queued->model_.get() == model);
   });
-  if (place == queue_.end()) {
+  if (position == queue_.end()) {
     return false;
   }
-  std::shared_ptr<Request> request = *place;
-  queue_.erase(place);
+  std::shared_ptr<Request> request = *position;
+  queue_.erase(position);
   if (request->started_ == 0) {
     request->queue_ns_ =
         std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - request->submitted_).count();
   }
-  const size_t index = request->order_[request->started_++];
+  TextTask* task = &request->tasks_[request->order_[request->started_++]];
   ++request->running_;
-  --waiting_texts_;
+  --queued_texts_;
   if (request->started_ < request->size()) {
     queue_.push_back(request);
   }
-  jobs.push_back({std::move(request), index, std::nullopt, {}});
+  texts.push_back({std::move(request), task, std::nullopt});
   return true;
 }
 
-// One text, and others of its model as far as they are better run together.
-bool Scheduler::TakeTexts(std::vector<Job>& jobs) {
-  if (!TakeText(nullptr, jobs)) {
+// One text, and others of its model up to a batch of the session.
+bool Scheduler::TakeBatchLocked(std::vector<RunningText>& texts) {
+  CheckHeld(mutex_, "texts are taken without the lock");
+  if (!TakeTextLocked(nullptr, texts)) {
     return false;
   }
-  const Request& first = *jobs.front().request;
-  const size_t most = first.rule_ ? 1 : first.model_->texts_at_once();
-  while (jobs.size() < most && TakeText(first.model_.get(), jobs)) {
+  const Model* model = texts.front().request->model_.get();
+  while (texts.size() < model->session().max_batch() && TakeTextLocked(model, texts)) {
   }
   return true;
 }
 
-void Scheduler::Embed(std::vector<Job>& jobs, Scratch& scratch) {
+void Scheduler::Embed(std::vector<RunningText>& texts, Scratch& scratch) {
   const auto failure_of = [](const auto& body) -> std::optional<Error> {
     try {
       body();
@@ -266,39 +280,37 @@ void Scheduler::Embed(std::vector<Job>& jobs, Scratch& scratch) {
       return Error(Code::kInternal, error.what());
     }
   };
-  if (jobs.size() > 1) {
-    EncodeTimes times;
+  const Model& model = *texts.front().request->model_;
+  if (texts.size() > 1) {
     const auto failure = failure_of([&] {
-      std::vector<TextInOut> texts;
-      for (const Job& job : jobs) {
-        texts.push_back(job.request->PlaceOf(job.index));
+      std::vector<TextTask*> tasks;
+      tasks.reserve(texts.size());
+      for (const RunningText& text : texts) {
+        tasks.push_back(text.task);
       }
-      jobs.front().request->model_->EmbedTogether(texts, scratch, times);
+      model.Embed(tasks, scratch);
     });
     if (!failure || scratch.stopped()) {
-      const auto count = static_cast<int64_t>(jobs.size());
-      for (Job& job : jobs) {
-        job.failure = failure;
-        job.times = {times.tokenize_ns / count, times.encode_ns / count, times.project_ns / count};
+      for (RunningText& text : texts) {
+        text.failure = failure;
       }
       return;
     }
-    // Whose fault it was shows when each runs by itself.
+    // Retry one by one to isolate the failing text.
   }
-  for (Job& job : jobs) {
-    job.failure = failure_of([&] { job.request->EmbedText(job.index, scratch, job.times); });
+  for (RunningText& text : texts) {
+    text.failure = failure_of([&] { model.Embed(*text.task, scratch); });
   }
 }
 
-// Notes what became of a text. True when it was its request's last one.
-bool Scheduler::EndLocked(Job& job) {
-  Request& request = *job.request;
+// Records the end of a text. True when its request is settled by it.
+bool Scheduler::EndTextLocked(RunningText& text) {
+  Request& request = *text.request;
+  CheckHeld(mutex_, "a text ends without the lock");
+  CheckThread(!request.settled_, "a text ends after its request was settled");
   --request.running_;
-  request.times_.tokenize_ns += job.times.tokenize_ns;
-  request.times_.encode_ns += job.times.encode_ns;
-  request.times_.project_ns += job.times.project_ns;
-  if (job.failure || request.failure_) {
-    return StopLocked(request, job.failure ? *job.failure : *request.failure_);
+  if (text.failure || request.failure_) {
+    return StopLocked(request, text.failure ? *text.failure : *request.failure_);
   }
   if (request.started_ == request.size() && request.running_ == 0) {
     request.settled_ = true;
@@ -310,82 +322,81 @@ bool Scheduler::EndLocked(Job& job) {
   return false;
 }
 
-// Gives the lock back while it looks. With one processor it would only keep the caller from sending anything.
-void Scheduler::Watch(std::unique_lock<std::mutex>& lock) {
-  static const bool alone = std::thread::hardware_concurrency() < 2;
-  if (watching_ || stopping_ || alone) {
+// Unlocks while it spins. With one processor it would only keep the caller from submitting anything.
+void Scheduler::SpinWait(std::unique_lock<Mutex>& lock) {
+  static const bool one_processor = std::thread::hardware_concurrency() < 2;
+  if (spinning_ || stopping_ || one_processor) {
     return;
   }
-  watching_ = true;
+  spinning_ = true;
   const size_t seen = arrivals_;
   lock.unlock();
-  const auto end = Clock::now() + kWatch;
+  const auto end = Clock::now() + kSpinWait;
   while (arrivals_ == seen && Clock::now() < end) {
     Pause();
   }
   lock.lock();
-  watching_ = false;
+  spinning_ = false;
 }
 
-void Scheduler::Work(Slot& slot) {
+void Scheduler::Work(EncoderThread& self) {
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), "gabion-encoder");
 #endif
+  on_encoder_thread = true;
   std::unique_lock lock(mutex_);
   bool ran = false;
-  std::vector<Job> jobs;  // empty at the start of every turn
+  std::vector<RunningText> texts;  // empty at the start of every iteration
   std::vector<std::shared_ptr<Request>> settled;
   for (;;) {
     if (ran && queue_.empty()) {
-      Watch(lock);
+      SpinWait(lock);
     }
     ran = false;
-    TextCrew& crew = TextCrew::Process();
-    wake_.wait(lock, [&] { return stopping_ || TakeTexts(jobs) || crew.wanted(); });
-    if (jobs.empty() && !stopping_) {
+    IntraOpTeam& team = IntraOpTeam::Process();
+    wake_.wait(lock, [&] { return stopping_ || TakeBatchLocked(texts) || team.has_room(); });
+    if (texts.empty() && !stopping_) {
       const size_t seen = arrivals_;
       lock.unlock();
-      crew.Help([&] { return arrivals_ != seen; });
+      team.Help([&] { return arrivals_ != seen; });
       lock.lock();
       continue;
     }
-    if (jobs.empty()) {
+    if (texts.empty()) {
       break;
     }
-    slot.running.swap(jobs);
-    slot.scratch.Rearm();
-    // While texts wait, every thread gets one of its own.
-    const size_t parallel = slot.running.front().request->parallel_;
-    slot.scratch.helpers = queue_.empty() ? std::min(parallel, slots_.size()) - 1 : 0;
+    self.running.swap(texts);
+    self.scratch.Rearm();
+    // While texts wait, every thread has one of its own.
+    const size_t parallel = self.running.front().request->parallel_;
+    self.scratch.helpers = queue_.empty() ? std::min(parallel, threads_.size()) - 1 : 0;
     lock.unlock();
-    Embed(slot.running, slot.scratch);
+    Embed(self.running, self.scratch);
     lock.lock();
 
     ran = true;
-    slot.running.swap(jobs);
-    for (Job& job : jobs) {
-      if (EndLocked(job)) {
-        settled.push_back(std::move(job.request));
+    self.running.swap(texts);
+    for (RunningText& text : texts) {
+      if (EndTextLocked(text)) {
+        settled.push_back(std::move(text.request));
       }
     }
-    jobs.clear();
+    texts.clear();
     if (!settled.empty()) {
       lock.unlock();
       for (std::shared_ptr<Request>& request : settled) {
-        request->done_(request);
-        request.reset();
-        Release();
+        Settle(std::exchange(request, nullptr));
       }
       settled.clear();
       lock.lock();
     }
   }
-  slot.finished = true;
+  self.finished = true;
   thread_ended_.notify_all();
 }
 
-void Scheduler::CallHelpers() noexcept {
-  // Whoever has seen that nobody wants help, but does not wait yet, holds the lock.
+void Scheduler::WakeHelpers() noexcept {
+  // A thread that saw no room in the team, but does not wait yet, holds the lock.
   {
     const std::lock_guard lock(mutex_);
   }
@@ -393,20 +404,21 @@ void Scheduler::CallHelpers() noexcept {
 }
 
 void Scheduler::StopAtExit() noexcept {
-  // No lock on the threads: at exit nobody starts any, and waiting for one that does could hang the process.
+  // Does not take threads_mutex_: at exit nobody starts threads, and waiting for a thread that does could hang the
+  // process.
   std::unique_lock lock(mutex_);
   exiting_ = true;
   stopping_ = true;
   ++arrivals_;  // lets helpers leave
   queue_.clear();
-  for (const auto& slot : slots_) {
-    if (!slot->running.empty()) {
-      slot->scratch.Stop();
+  for (const auto& encoder : threads_) {
+    if (!encoder->running.empty()) {
+      encoder->scratch.Stop();
     }
   }
   wake_.notify_all();
-  thread_ended_.wait_for(lock, kExitPatience, [&] {
-    return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->finished; });
+  thread_ended_.wait_for(lock, kExitTimeout, [&] {
+    return std::all_of(threads_.begin(), threads_.end(), [](const auto& encoder) { return encoder->finished; });
   });
 }
 

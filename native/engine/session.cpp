@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "batch_session.hpp"
+#include "cuda_session.hpp"
 #include "encoder_session.hpp"
 #include "runtime_session.hpp"
 
@@ -18,7 +18,7 @@ const OrtRunOptions* Scratch::RunOptions(const Runtime& runtime) {
       OrtRunOptions* options = nullptr;
       runtime.Check(runtime.api().CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
       handle.options = OrtOwned<OrtRunOptions>(options, runtime.api().ReleaseRunOptions);
-      // Whoever stops from now on finds them; whoever did before is seen by the caller, who looks at stopped() later.
+      // A later Stop finds them; an earlier one is seen by the caller, which reads stopped() afterwards.
       handle.runtime = &runtime;
       return options;
     }
@@ -51,26 +51,26 @@ void Scratch::Rearm() noexcept {
   }
 }
 
-void Session::RunTogether(std::span<const std::span<const int64_t>>, const Scratch&, float*) const {
-  throw Error(Code::kInternal, "this session runs each text by itself");
+void Scratch::ThrowIfStopped() const {
+  if (stopped()) {
+    throw Error(Code::kAborted, "the run was stopped");
+  }
 }
 
-std::unique_ptr<const Session> OpenSession(const std::string& graph_file, const std::vector<std::string>& providers,
-                                           kernels::Precision precision, const TokenSamples& samples, Pooling pooling,
-                                           size_t maximum_tokens) {
+std::unique_ptr<const Session> OpenSession(const SessionOptions& options, const TokenSamples& samples) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(graph_file, error)) {
-    throw Error(Code::kModelNotFound, "graph file " + graph_file + " does not exist");
+  if (!std::filesystem::is_regular_file(options.graph_file, error)) {
+    throw Error(Code::kModelNotFound, "graph file " + options.graph_file + " does not exist");
   }
-  if (!providers.empty() && providers.front() == "cpu") {
-    if (const auto graph = ReadEncoderGraph(graph_file)) {
-      return std::make_unique<const EncoderSession>(graph_file, *graph, precision, samples);
+  if (!options.providers.empty() && options.providers.front() == "cpu") {
+    if (const auto graph = ReadEncoderGraph(options.graph_file)) {
+      return std::make_unique<const EncoderSession>(options, *graph, samples);
     }
   }
-  if (IsBatchGraph(graph_file)) {
-    return std::make_unique<const BatchSession>(graph_file, providers, pooling, maximum_tokens);
+  if (IsBatchGraph(options.graph_file)) {
+    return std::make_unique<const CudaSession>(options);
   }
-  return std::make_unique<const RuntimeSession>(graph_file, providers);
+  return std::make_unique<const RuntimeSession>(options);
 }
 
 }  // namespace gabion

@@ -1,9 +1,10 @@
-// One graph, ready to run: token ids in, hidden states (or an already pooled vector) out. Knows nothing of texts. A
-// graph that is gabion's own encoder runs by itself (EncoderSession), any other one in ONNX Runtime: text by text
-// (RuntimeSession), or several together where the graph is made for it (BatchSession).
+// One graph, ready to run: token ids in, finished text vectors out, pooled and normalized as the model's folder says.
+// Knows nothing of tokenizers and files of texts. A graph that is gabion's own encoder runs without ONNX Runtime
+// (EncoderSession), any other one in it: one text at a time (RuntimeSession), or padded batches where the graph is made
+// for them (CudaSession).
 //
-// A session may run on several threads at once; each brings its own Scratch. But for batches, every text runs at its
-// own length and every number is computed by one thread, so its result depends on nothing but its ids.
+// A session may run on several threads at once; each brings its own Scratch. Except in padded batches, every window
+// runs at its own length, so its vector depends on nothing but its ids.
 #pragma once
 
 #include <array>
@@ -13,19 +14,21 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../kernels/encoder.hpp"
 #include "pooling.hpp"
 #include "runtime.hpp"
+#include "text_task.hpp"
 
 namespace gabion {
 
 /// The token ids of some texts.
 using TokenSamples = std::vector<std::vector<int64_t>>;
 
-/// What one running thread needs beside the session: buffers that keep their size between runs, and the handle by which
-/// a run in flight can be told to stop. Not shared between threads, except for Stop().
+/// Buffers of one running thread, which keep their size between runs, and the handle by which a run in flight can be
+/// stopped. Not shared between threads, except for Stop().
 class Scratch {
  public:
   /// Makes the run in flight (or the next one) end early with kAborted. Any thread may call it.
@@ -34,21 +37,22 @@ class Scratch {
   void Rearm() noexcept;
   bool stopped() const noexcept { return stopped_; }
   const std::atomic<bool>& stop_flag() const noexcept { return stopped_; }
+  /// Throws kAborted after Stop().
+  void ThrowIfStopped() const;
 
-  /// ONNX Runtime's own handle of a run, made when it is first asked for.
+  /// ONNX Runtime's own handle of a run, made at the first use.
   const OrtRunOptions* RunOptions(const Runtime& runtime);
 
+  /// Token ids of all windows of the tasks that run now; TokenWindow says where each one's lie.
   std::vector<int64_t> ids;
-  std::vector<std::vector<int64_t>> ids_of_texts;
-  std::vector<float> hidden;
-  /// Encoder threads that may help this one with a text.
+  /// Encoder threads that may join the intra-op team of this thread's text.
   size_t helpers = 0;
 
   // For sessions alone.
+  std::vector<float> hidden;
   std::vector<int64_t> ones;
   std::vector<int64_t> zeros;
   kernels::Workspace workspace;
-  std::vector<float> states;
 
  private:
   /// For one runtime; at most two are open, gabion's own and one for a graphics card.
@@ -61,9 +65,19 @@ class Scratch {
   std::array<Handle, 2> handles_;
 };
 
-struct ProviderPassedOver {
+/// A requested provider that could not be used.
+struct SkippedProvider {
   std::string name;
   std::string reason;
+};
+
+/// What a session is, as it reports it.
+struct SessionInfo {
+  std::string provider;
+  std::vector<SkippedProvider> skipped_providers;
+  size_t width = 0;                  ///< values per vector
+  std::string instruction_set;       ///< of gabion's own encoder; empty for other graphs
+  const Runtime* runtime = nullptr;  ///< the ONNX Runtime that runs the graph; null for gabion's own encoder
 };
 
 class Session {
@@ -72,51 +86,32 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Runs the first `tokens` ids of `scratch.ids`; the result is in `scratch.hidden`. Throws kInferenceFailed,
-  /// kAborted.
-  virtual void Run(size_t tokens, Scratch& scratch) const = 0;
+  virtual const SessionInfo& info() const noexcept = 0;
+
+  /// Encodes all windows of the tasks, whose ids are in the scratch, and writes their vectors to `task.vectors`. Ends
+  /// early when the scratch is told to stop. Throws kInferenceFailed, kAborted.
+  virtual void Run(std::span<TextTask* const> tasks, Scratch& scratch) const = 0;
 
   /// How many texts are best run together; 1 where each runs by itself.
-  virtual size_t texts_at_once() const noexcept { return 1; }
-  /// Runs texts together, where that is more than one: their pooled vectors are written to [texts, width]. Ends early
-  /// when the scratch is told to stop. Throws as Run.
-  virtual void RunTogether(std::span<const std::span<const int64_t>> texts, const Scratch& scratch,
-                           float* vectors) const;
-
-  /// The instruction set of gabion's own encoder; empty for a graph without it.
-  virtual std::string encoder_instruction_set() const { return ""; }
-  /// The ONNX Runtime that runs the graph; null for gabion's own encoder.
-  virtual const Runtime* runtime() const noexcept { return nullptr; }
-
-  /// True when the graph pools by itself: the result is [width] instead of [tokens, width].
-  bool pools() const noexcept { return pools_; }
-  size_t width() const noexcept { return width_; }
-  const std::string& provider() const noexcept { return provider_; }
-  const std::vector<ProviderPassedOver>& passed_over() const noexcept { return passed_over_; }
+  virtual size_t max_batch() const noexcept { return 1; }
 
  protected:
   Session() = default;
-  void Describe(std::string provider, std::vector<ProviderPassedOver> passed_over, bool pools, size_t width) {
-    provider_ = std::move(provider);
-    passed_over_ = std::move(passed_over);
-    pools_ = pools;
-    width_ = width;
-  }
-
- private:
-  std::string provider_;
-  std::vector<ProviderPassedOver> passed_over_;
-  size_t width_ = 0;
-  bool pools_ = false;
 };
 
-/// Opens the graph with the first provider of `providers` (`cpu`, or `cuda:` and the path of its library) that works.
-/// Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs or outputs that are not an encoder's) or
-/// kProviderUnavailable (none works). `precision` is what gabion's own encoder computes with; graphs of standard
-/// operators have one of their own. `samples` are the ids of a few texts, which int8 looks at before it rounds
-/// weights. `pooling` and `maximum_tokens` are for graphs that run texts together.
-std::unique_ptr<const Session> OpenSession(const std::string& graph_file, const std::vector<std::string>& providers,
-                                           kernels::Precision precision, const TokenSamples& samples = {},
-                                           Pooling pooling = Pooling::kMean, size_t maximum_tokens = 0);
+struct SessionOptions {
+  std::string graph_file;
+  /// Requested providers, best first: `cpu`, or `cuda:` and the path of its library.
+  std::vector<std::string> providers;
+  /// Of gabion's own encoder; graphs of standard operators have one of their own.
+  kernels::Precision precision = kernels::Precision::kBf16;
+  PoolingOptions pooling;
+  size_t max_tokens = 0;  ///< special tokens included
+};
+
+/// Opens the graph with the first provider that works. Throws kModelNotFound, kModelInvalid, kModelUnsupported (inputs
+/// or outputs that are not an encoder's) or kProviderUnavailable (none works). `samples` are the ids of a few texts by
+/// which int8 scales its weights.
+std::unique_ptr<const Session> OpenSession(const SessionOptions& options, const TokenSamples& samples = {});
 
 }  // namespace gabion

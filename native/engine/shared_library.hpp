@@ -7,11 +7,11 @@
 namespace gabion {
 
 enum class LibraryScope {
-  kOwn,     ///< its symbols are for who asks by name
+  kOwn,     ///< its symbols are found by name only
   kShared,  ///< libraries that are opened later find its symbols too
 };
 
-/// Opens a library for the rest of the process. Null where it cannot be, and then `reason` is what the system says.
+/// Opens a library for the rest of the process. Null on failure, with the system's message in `reason`.
 void* OpenLibrary(const std::string& path, LibraryScope scope, std::string* reason = nullptr);
 
 /// The address of a function, or null.

@@ -38,7 +38,7 @@ struct WindowSink {
   }
 };
 
-/// Reading a definition takes about ten times its bytes.
+/// Reading a definition takes about ten times its size in memory.
 void RequireRoom(const std::string& file, size_t bytes) {
   constexpr size_t kTimes = 24;
   if (!HasRoomFor(kTimes * bytes)) {
@@ -46,7 +46,7 @@ void RequireRoom(const std::string& file, size_t bytes) {
   }
 }
 
-/// What less than this takes is had wherever a call gets this far.
+/// Smaller amounts are available wherever a call gets this far.
 constexpr size_t kSmall = size_t{1} << 20U;
 
 void RequireRoomFor(const gabion_tokenizer* tokenizer, std::string_view text, bool windows) {
@@ -80,21 +80,22 @@ Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenize
   }
 }
 
-Tokenizer::Encoded Tokenizer::Encode(std::string_view text, size_t maximum, std::vector<int64_t>& ids) const {
-  if (ids.size() < maximum) {
-    ids.resize(maximum);
-  }
+size_t Tokenizer::Encode(std::string_view text, size_t max_tokens, std::vector<int64_t>& ids) const {
+  const size_t first = ids.size();
   RequireRoomFor(handle_.get(), text, false);
-  Encoded encoded{0, 0};
+  ids.resize(first + max_tokens);
+  size_t written = 0;
+  size_t total = 0;
   const int status = gabion_tokenizer_encode(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-                                             maximum, ids.data(), ids.size(), &encoded.written, &encoded.total);
+                                             max_tokens, ids.data() + first, max_tokens, &written, &total);
+  ids.resize(first + (status == 0 ? written : 0));
   if (status != 0) {
     throw Error(Code::kTokenizerFailed, "the text could not be tokenized: " + LastError());
   }
-  if (encoded.written == 0) {
+  if (written == 0) {
     throw Error(Code::kTokenizerFailed, "the tokenizer gave no token at all for a text");
   }
-  return encoded;
+  return total;
 }
 
 std::vector<Tokenizer::Window> Tokenizer::Windows(std::string_view text, size_t size, size_t stride,
@@ -105,7 +106,6 @@ std::vector<Tokenizer::Window> Tokenizer::Windows(std::string_view text, size_t 
   }
   RequireRoomFor(handle_.get(), text, true);
   std::vector<Window> windows;
-  ids.clear();
   WindowSink sink{windows, ids, nullptr};
   const int status = gabion_tokenizer_windows(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
                                               size, stride, WindowSink::Take, &sink);

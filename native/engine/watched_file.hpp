@@ -1,7 +1,6 @@
-// A file that is mapped while a model is in use. Who replaces it as package managers do (a new file under the old name)
-// changes nothing for us; who writes into it changes the weights of running models, and who cuts it short makes their
-// next read of a page that is gone a fatal signal. So it is looked at before and after each run, which costs less than
-// a microsecond.
+// A file that is mapped while a model is in use. Replacing it as package managers do (a new file under the old name) is
+// harmless; writing into it changes the weights of running models, and truncating it makes their next read of a lost
+// page a fatal signal. So it is checked before and after each run, which costs less than a microsecond.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +16,11 @@ class WatchedFile {
   WatchedFile(const WatchedFile&) = delete;
   WatchedFile& operator=(const WatchedFile&) = delete;
 
-  /// Throws kModelInvalid when somebody has written into the file or cut it since it was opened.
+  /// Throws kModelInvalid when the file was written to or truncated since it was opened.
   void RequireUnchanged() const;
 
  private:
-  /// What every write changes.
+  /// File attributes that every write changes.
   struct Mark {
     int64_t bytes = -1;
     int64_t seconds = 0;

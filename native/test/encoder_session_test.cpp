@@ -28,8 +28,8 @@ constexpr const char* kTexts[] = {"", "How do I reset my password?",
 
 ModelOptions FusedOptions(kernels::Precision precision) {
   ModelOptions options = test::BundledModelOptions();
-  options.graph_file = std::string(GABION_TEST_MODEL) + "/onnx/model_bf16_fused.onnx";
-  options.precision = precision;
+  options.session.graph_file = std::string(GABION_TEST_MODEL) + "/onnx/model_bf16_fused.onnx";
+  options.session.precision = precision;
   return options;
 }
 
@@ -62,18 +62,17 @@ TEST_F(EncoderSessionTest, GivesTheVectorsOfTheStandardOperators) {
       {kernels::Precision::kFp32, 0.9999999}, {kernels::Precision::kBf16, 0.9999}, {kernels::Precision::kInt8, 0.998}};
   Scratch scratch;
   for (const auto& [precision, cosine] : cases) {
-    const Model fused(FusedOptions(precision));
-    EXPECT_TRUE(fused.session().pools());
-    EXPECT_EQ(fused.session().encoder_instruction_set(), EncoderVariant()->name);
+    const Model fused = LoadModel(FusedOptions(precision));
+    EXPECT_EQ(fused.session().info().instruction_set, EncoderVariant()->name);
     for (const char* text : kTexts) {
       EXPECT_GE(Cosine(Embed(fused, text, scratch), Embed(*test::BundledModel(), text, scratch)), cosine) << text;
     }
   }
-  EXPECT_EQ(test::BundledModel()->session().encoder_instruction_set(), "");
+  EXPECT_EQ(test::BundledModel()->session().info().instruction_set, "");
 }
 
 TEST_F(EncoderSessionTest, GivesTheSameBitsOnEveryThread) {
-  const Model model(FusedOptions(kernels::Precision::kBf16));
+  const Model model = LoadModel(FusedOptions(kernels::Precision::kBf16));
   Scratch scratch;
   const auto alone = Embed(model, kTexts[1], scratch);
   std::vector<std::vector<float>> together(4);
@@ -92,7 +91,7 @@ TEST_F(EncoderSessionTest, GivesTheSameBitsOnEveryThread) {
 }
 
 TEST_F(EncoderSessionTest, StopsBetweenLayers) {
-  const Model model(FusedOptions(kernels::Precision::kFp32));
+  const Model model = LoadModel(FusedOptions(kernels::Precision::kFp32));
   Scratch scratch;
   std::string text;
   for (int i = 0; i < 250; ++i) text += "word ";
@@ -110,15 +109,38 @@ TEST_F(EncoderSessionTest, StopsBetweenLayers) {
 }
 
 TEST_F(EncoderSessionTest, RefusesIdsBeyondTheTable) {
-  const auto session =
-      OpenSession(FusedOptions(kernels::Precision::kBf16).graph_file, {"cpu"}, kernels::Precision::kBf16);
+  const auto session = OpenSession(FusedOptions(kernels::Precision::kBf16).session);
   Scratch scratch;
+  std::vector<float> vector(384);
+  TextTask task;
+  task.vectors = vector.data();
+  const auto run = [&] {
+    task.windows = {{0, scratch.ids.size()}};
+    TextTask* const tasks[] = {&task};
+    session->Run(tasks, scratch);
+  };
   for (const int64_t id : {int64_t{-1}, int64_t{30522}, int64_t{1} << 40U}) {
     scratch.ids = {101, id, 102};
-    EXPECT_EQ(test::CodeOf([&] { session->Run(3, scratch); }), Code::kInferenceFailed);
+    EXPECT_EQ(test::CodeOf(run), Code::kInferenceFailed);
   }
   scratch.ids.assign(513, 101);
-  EXPECT_EQ(test::CodeOf([&] { session->Run(513, scratch); }), Code::kInferenceFailed);
+  EXPECT_EQ(test::CodeOf(run), Code::kInferenceFailed);
+}
+
+// Pooling and normalization are the folder's: what first versions of the file say of them is not read.
+TEST_F(EncoderSessionTest, PoolsAsTheFolderSays) {
+  ModelOptions options = FusedOptions(kernels::Precision::kFp32);
+  options.session.pooling = {Pooling::kCls, false};
+  const Model model = LoadModel(options);
+  Scratch scratch;
+  const auto vector = Embed(model, kTexts[1], scratch);
+  ModelOptions standard_options = test::BundledModelOptions();
+  standard_options.session.pooling = options.session.pooling;
+  EXPECT_GE(Cosine(vector, Embed(LoadModel(standard_options), kTexts[1], scratch)), 0.999999);
+  EXPECT_LT(Cosine(vector, Embed(*test::BundledModel(), kTexts[1], scratch)), 0.99);
+  double squares = 0;
+  for (const float value : vector) squares += static_cast<double>(value) * static_cast<double>(value);
+  EXPECT_GT(std::abs(squares - 1), 0.1);
 }
 
 std::string Contents(const std::string& file) {
@@ -127,12 +149,12 @@ std::string Contents(const std::string& file) {
 }
 
 TEST_F(EncoderSessionTest, ReadsItsGraph) {
-  const auto graph = ReadEncoderGraph(FusedOptions(kernels::Precision::kBf16).graph_file);
+  const auto graph = ReadEncoderGraph(FusedOptions(kernels::Precision::kBf16).session.graph_file);
   ASSERT_TRUE(graph.has_value());
   EXPECT_EQ(graph->integers.at("layers"), 6);
   EXPECT_EQ(graph->integers.at("hidden"), 384);
   EXPECT_FLOAT_EQ(graph->floats.at("epsilon"), 1e-12F);
-  EXPECT_EQ(graph->texts.at("pooling"), "mean");
+  EXPECT_EQ(graph->texts.at("activation"), "gelu");
   ASSERT_EQ(graph->weights.size(), 4 + 12 * 6);
   EXPECT_TRUE(graph->weights[0].bfloat16);
   EXPECT_EQ(graph->weights[0].shape, (std::vector<uint64_t>{30522, 384}));
@@ -140,11 +162,11 @@ TEST_F(EncoderSessionTest, ReadsItsGraph) {
 }
 
 TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
-  EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().graph_file).has_value());
+  EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().session.graph_file).has_value());
   EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().tokenizer_file).has_value());
   EXPECT_FALSE(ReadEncoderGraph("/nowhere/model.onnx").has_value());
   EXPECT_FALSE(ParseEncoderGraph("").has_value());
-  const std::string contents = Contents(FusedOptions(kernels::Precision::kBf16).graph_file);
+  const std::string contents = Contents(FusedOptions(kernels::Precision::kBf16).session.graph_file);
   for (size_t end = 0; end < contents.size(); end += 37) {
     EXPECT_FALSE(ParseEncoderGraph(contents.substr(0, end)).has_value());
   }
@@ -153,7 +175,7 @@ TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
 // Whatever a file says, its weights are looked for within their file alone; what is left is a session or a coded error.
 // GABION_FUZZ_SECONDS of processor time and GABION_FUZZ_SEED make more of it, as in kernel_random_test.cpp.
 TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
-  const std::string original = Contents(FusedOptions(kernels::Precision::kBf16).graph_file);
+  const std::string original = Contents(FusedOptions(kernels::Precision::kBf16).session.graph_file);
   const auto folder = std::filesystem::temp_directory_path() / ("gabion-graphs-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   std::filesystem::create_symlink(std::string(GABION_TEST_MODEL) + "/onnx/weights_bf16.safetensors",
@@ -176,7 +198,7 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
     if (parsed % 40 != 0 && graph->weights.size() == 76) continue;
     std::ofstream(file, std::ios::binary) << contents;
     try {
-      OpenSession(file, {"cpu"}, kernels::Precision::kBf16);
+      OpenSession({file, {"cpu"}, kernels::Precision::kBf16, {}, 256});
     } catch (const Error& error) {
       EXPECT_TRUE(error.code() == Code::kModelInvalid || error.code() == Code::kModelNotFound) << error.what();
     }
@@ -187,12 +209,12 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
 }
 
 TEST_F(EncoderSessionTest, RefusesWhatContradictsItsWeights) {
-  const ModelOptions options = FusedOptions(kernels::Precision::kBf16);
+  const SessionOptions options = FusedOptions(kernels::Precision::kBf16).session;
   const EncoderGraph original = ReadEncoderGraph(options.graph_file).value();
   const auto refused = [&](const auto& change) {
     EncoderGraph graph = original;
     change(graph);
-    return test::CodeOf([&] { EncoderSession(options.graph_file, graph, kernels::Precision::kBf16, {}); });
+    return test::CodeOf([&] { EncoderSession(options, graph, {}); });
   };
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[7].offset = uint64_t{1} << 62U; }), Code::kModelInvalid);
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.weights[7].bytes = ~uint64_t{0}; }), Code::kModelInvalid);
@@ -206,7 +228,6 @@ TEST_F(EncoderSessionTest, RefusesWhatContradictsItsWeights) {
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["heads"] = 7; }), Code::kModelInvalid);
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers.erase("intermediate"); }), Code::kModelInvalid);
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.integers["padding_id"] = 511; }), Code::kModelInvalid);
-  EXPECT_EQ(refused([](EncoderGraph& graph) { graph.texts["pooling"] = "sum"; }), Code::kModelInvalid);
   EXPECT_EQ(refused([](EncoderGraph& graph) { graph.texts["activation"] = "relu"; }), Code::kModelInvalid);
   const auto elsewhere = [](const char* place) {
     return [place](EncoderGraph& graph) {
@@ -221,10 +242,10 @@ TEST_F(EncoderSessionTest, RefusesWhatContradictsItsWeights) {
 TEST_F(EncoderSessionTest, RunsWhatGabionIsaNames) {
   for (const kernels::Variant* variant : kernels::UsableVariants()) {
     setenv("GABION_ISA", variant->name, 1);
-    EXPECT_EQ(Model(FusedOptions(kernels::Precision::kInt8)).session().encoder_instruction_set(), variant->name);
+    EXPECT_EQ(LoadModel(FusedOptions(kernels::Precision::kInt8)).session().info().instruction_set, variant->name);
   }
   setenv("GABION_ISA", "mmx", 1);
-  EXPECT_EQ(test::CodeOf([] { Model model(FusedOptions(kernels::Precision::kInt8)); }), Code::kInvalidArgument);
+  EXPECT_EQ(test::CodeOf([] { LoadModel(FusedOptions(kernels::Precision::kInt8)); }), Code::kInvalidArgument);
   unsetenv("GABION_ISA");
 }
 

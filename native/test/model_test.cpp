@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "fake_model.hpp"
 #include "test_model.hpp"
 
 namespace gabion {
@@ -36,19 +37,9 @@ TEST(Model, GivesUnitVectorsThatMeanSomething) {
 TEST(Model, AVectorDoesNotDependOnWhatRanBefore) {
   const Model& model = *test::BundledModel();
   Scratch scratch;
-  EncodeTimes times;
-  int32_t kept = 0;
-  int32_t total = 0;
-  std::vector<float> before(384);
-  std::vector<float> between(384);
-  std::vector<float> after(384);
-  model.Embed("a short text", nullptr, scratch, before.data(), nullptr, &kept, &total, times);
-  model.Embed(std::string(3000, 'x') + " and a long one", nullptr, scratch, between.data(), nullptr, &kept, &total,
-              times);
-  model.Embed("a short text", nullptr, scratch, after.data(), nullptr, &kept, &total, times);
-  EXPECT_EQ(before, after);
-  EXPECT_GT(times.tokenize_ns, 0);
-  EXPECT_GT(times.encode_ns, 0);
+  const auto before = Embed(model, "a short text", scratch);
+  Embed(model, std::string(3000, 'x') + " and a long one", scratch);
+  EXPECT_EQ(before, Embed(model, "a short text", scratch));
 }
 
 TEST(Model, ProjectsInTheSameCall) {
@@ -59,14 +50,30 @@ TEST(Model, ProjectsInTheSameCall) {
   const Projection projection(matrix, {0, 1});
   model.Accepts(projection);
   Scratch scratch;
-  EncodeTimes times;
-  int32_t kept = 0;
-  int32_t total = 0;
   std::vector<float> vector(384);
   std::vector<float> projected(2);
-  model.Embed("project me", &projection, scratch, vector.data(), projected.data(), &kept, &total, times);
+  TextTask task;
+  task.text = "project me";
+  task.projection = &projection;
+  task.vectors = vector.data();
+  task.projected = projected.data();
+  model.Embed(task, scratch);
   EXPECT_FLOAT_EQ(projected[0], 2 * vector[5]);
   EXPECT_FLOAT_EQ(projected[1], 1 - vector[7]);
+  EXPECT_EQ(task.token_count, 4);
+  EXPECT_EQ(task.total_token_count, 4);
+  EXPECT_GT(task.times.tokenize_ns, 0);
+  EXPECT_GT(task.times.encode_ns, 0);
+}
+
+TEST(Model, ATextThatFitsHasOneWindow) {
+  const Model& model = *test::BundledModel();
+  Scratch scratch;
+  TextTask task;
+  task.text = "one window is enough";
+  task.rule = WindowRule{.size = 64, .stride = 32};
+  model.Embed(task, scratch);
+  EXPECT_EQ(task.window_results, Embed(model, "one window is enough", scratch));
 }
 
 TEST(Model, RefusesAProjectionOfAnotherWidth) {
@@ -77,42 +84,49 @@ TEST(Model, RefusesAProjectionOfAnotherWidth) {
 TEST(Model, StopsBeforeTheGraphRuns) {
   Scratch scratch;
   scratch.Stop();
-  std::vector<float> vector(384);
-  int32_t kept = 0;
-  int32_t total = 0;
-  EncodeTimes times;
   const Model& model = *test::BundledModel();
-  const auto embed = [&] { model.Embed("never", nullptr, scratch, vector.data(), nullptr, &kept, &total, times); };
-  EXPECT_EQ(test::CodeOf(embed), Code::kAborted);
+  EXPECT_EQ(test::CodeOf([&] { Embed(model, "never", scratch); }), Code::kAborted);
   scratch.Rearm();
-  EXPECT_NO_THROW(embed());
+  EXPECT_NO_THROW(Embed(model, "never", scratch));
+}
+
+TEST(Model, TruncatesAndCountsTheWholeText) {
+  Scratch scratch;
+  std::vector<float> vector(test::FakeSession::kWidth);
+  TextTask task;
+  task.text = "one two three text more word number and some";
+  task.vectors = vector.data();
+  test::FakeModel()->Embed(task, scratch);
+  EXPECT_EQ(task.token_count, 8);
+  EXPECT_EQ(task.total_token_count, 11);
+  EXPECT_EQ(vector[0], 8);
 }
 
 TEST(Model, NamesWhatIsMissing) {
   auto options = test::BundledModelOptions();
-  options.graph_file = "/nonexistent/model.onnx";
-  EXPECT_EQ(test::CodeOf([&] { Model model(options); }), Code::kModelNotFound);
+  options.session.graph_file = "/nonexistent/model.onnx";
+  EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kModelNotFound);
 }
 
 TEST(Model, RefusesAGraphThatIsNone) {
   const auto file = std::filesystem::temp_directory_path() / "gabion-broken-model.onnx";
   std::ofstream(file) << "not a graph";
   auto options = test::BundledModelOptions();
-  options.graph_file = file.string();
-  EXPECT_EQ(test::CodeOf([&] { Model model(options); }), Code::kModelInvalid);
+  options.session.graph_file = file.string();
+  EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kModelInvalid);
   std::filesystem::remove(file);
 }
 
 TEST(Model, RefusesATokenizerWithIdsBeyondTheTable) {
   auto options = test::BundledModelOptions();
   options.vocabulary_size = 1000;
-  EXPECT_EQ(test::CodeOf([&] { Model model(options); }), Code::kModelInvalid);
+  EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kModelInvalid);
 }
 
 TEST(Model, RefusesAnotherWidthThanTheFolderSays) {
   auto options = test::BundledModelOptions();
   options.dimensions = 768;
-  EXPECT_EQ(test::CodeOf([&] { Model model(options); }), Code::kModelInvalid);
+  EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kModelInvalid);
 }
 
 // Each test has a process of its own, so these are its first sessions.
@@ -121,7 +135,7 @@ TEST(Model, OpensSeveralAtOnceBeforeThereIsAny) {
   std::atomic<int> opened{0};
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      const Model model(test::BundledModelOptions());
+      LoadModel(test::BundledModelOptions());
       ++opened;
     });
   }
@@ -129,16 +143,16 @@ TEST(Model, OpensSeveralAtOnceBeforeThereIsAny) {
   EXPECT_EQ(opened, 8);
 }
 
-TEST(Model, PassesOverProvidersThatAreNotThere) {
+TEST(Model, SkipsProvidersThatAreNotInstalled) {
   auto options = test::BundledModelOptions();
-  options.providers = {"cuda", "cpu"};
-  const Model model(options);
-  EXPECT_EQ(model.session().provider(), "cpu");
-  ASSERT_EQ(model.session().passed_over().size(), 1U);
-  EXPECT_EQ(model.session().passed_over()[0].name, "cuda");
+  options.session.providers = {"cuda", "cpu"};
+  const Model model = LoadModel(options);
+  EXPECT_EQ(model.session().info().provider, "cpu");
+  ASSERT_EQ(model.session().info().skipped_providers.size(), 1U);
+  EXPECT_EQ(model.session().info().skipped_providers[0].name, "cuda");
 
-  options.providers = {"cuda"};
-  EXPECT_EQ(test::CodeOf([&] { Model none(options); }), Code::kProviderUnavailable);
+  options.session.providers = {"cuda"};
+  EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kProviderUnavailable);
 }
 
 }  // namespace

@@ -39,6 +39,12 @@ TEST(Pooling, OneTokenIsItself) {
   }
 }
 
+TEST(Pooling, HasTheNamesOfTheModelFolder) {
+  EXPECT_EQ(PoolingNamed("mean"), Pooling::kMean);
+  EXPECT_EQ(PoolingNamed("lasttoken"), Pooling::kLastToken);
+  EXPECT_EQ(PoolingNamed("sum"), std::nullopt);
+}
+
 TEST(NormalizeL2, GivesUnitLength) {
   std::array<float, 2> vector{3, 4};
   NormalizeL2(vector.data(), vector.size());

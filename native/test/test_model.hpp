@@ -15,29 +15,28 @@ namespace gabion::test {
 inline ModelOptions BundledModelOptions() {
   const std::string folder = GABION_TEST_MODEL;
   ModelOptions options;
-  options.graph_file = folder + "/onnx/model_bf16.onnx";
+  options.session.graph_file = folder + "/onnx/model_bf16.onnx";
+  options.session.providers = {"cpu"};
+  options.session.max_tokens = 256;
   options.tokenizer_file = folder + "/tokenizer.json";
-  options.providers = {"cpu"};
-  options.maximum_tokens = 256;
   options.vocabulary_size = 30522;
   options.dimensions = 384;
-  options.pooling = Pooling::kMean;
-  options.normalize = true;
   return options;
 }
 
-/// Loaded once a process: the tests only read it.
+/// Loaded once per process: the tests only read it.
 inline const std::shared_ptr<const Model>& BundledModel() {
-  static const auto* model = new std::shared_ptr<const Model>(std::make_shared<const Model>(BundledModelOptions()));
+  static const auto* model =
+      new std::shared_ptr<const Model>(std::make_shared<const Model>(LoadModel(BundledModelOptions())));
   return *model;
 }
 
 inline std::vector<float> Embed(const Model& model, std::string_view text, Scratch& scratch) {
   std::vector<float> vector(model.dimensions());
-  int32_t kept = 0;
-  int32_t total = 0;
-  EncodeTimes times;
-  model.Embed(text, nullptr, scratch, vector.data(), nullptr, &kept, &total, times);
+  TextTask task;
+  task.text = text;
+  task.vectors = vector.data();
+  model.Embed(task, scratch);
   return vector;
 }
 

@@ -1,8 +1,11 @@
 // Owns the hashes of what the encoder computes: SHA-256 over the vectors of 2,000 real texts and over the windows of long ones, per
 // precision and instruction set. Equal hashes are equal bits. test/parity/vector-hash.test.ts compares them with this machine's.
 //
-// usage: node --import tsx scripts/golden/vector-hash.ts [--library DIST/index.js] [--write]
-//   --library  the build that computes; default: this checkout's sources
+// The first hashes are of vectors that were normalized twice. Vectors are normalized once now, which differs from that by one unit in the
+// last place at most, so each vector is normalized once more before it is hashed: equal hashes still are equal bits before that step.
+//
+// usage: node --import tsx scripts/golden/vector-hash.ts [--library DIST] [--write]
+//   --library  the folder of the build that computes; default: this checkout's sources
 //   --write    adds the hashes to vector-hash.json in place of the old ones; default: compares
 // Runs itself per instruction set (GABION_ISA). The fp32 graph is made from the checkpoint in build/cache (`npm run setup -- --for test`).
 
@@ -14,7 +17,8 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
-import type { convertModel, Embedder } from '../../lib/index.js'
+import type { convertModel } from '../../lib/convert/index.js'
+import type { Embedder } from '../../lib/index.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const goldenFile = join(root, 'scripts', 'golden', 'vector-hash.json')
@@ -65,6 +69,14 @@ async function fp32Folder(library: Library, folder: string): Promise<string> {
   return out
 }
 
+/** As native/engine/pooling.cpp: the sum in double, the division in float. */
+function normalizedAgain(vector: Float32Array): Float32Array {
+  let sum = 0
+  for (const value of vector) sum += value * value
+  const length = Math.fround(Math.max(Math.sqrt(sum), 1e-12))
+  return vector.map((value) => value / length)
+}
+
 /** Hashes of this process's instruction set. */
 export async function vectorHashes(library: Library, precision: (typeof HASHED_PRECISIONS)[number]): Promise<VectorHashes> {
   const folder = mkdtempSync(join(tmpdir(), 'gabion-hash-'))
@@ -73,20 +85,26 @@ export async function vectorHashes(library: Library, precision: (typeof HASHED_P
     using embedder = await library.Embedder.load({ ...model, precision, onTruncated: () => undefined, cache: false })
     const texts = hashedTexts()
     const batch = await embedder.embedBatch(texts)
+    const vectors = createHash('sha256')
+    for (let row = 0; row < batch.rows; row++) vectors.update(normalizedAgain(batch.row(row)))
     const windows = createHash('sha256')
     const longest = [...texts].sort((a, b) => b.length - a.length).slice(0, WINDOWED_TEXTS)
     const windowed = await embedder.embedWindows(longest, WINDOWS)
     for (const index of longest.keys()) {
-      for (const { vector, start, end } of windowed.windows(index)) windows.update(vector).update(`${String(start)}-${String(end)},`)
+      for (const { vector, start, end } of windowed.windows(index))
+        windows.update(normalizedAgain(vector)).update(`${String(start)}-${String(end)},`)
     }
-    return { vectors: createHash('sha256').update(batch.data).digest('hex'), windows: windows.digest('hex') }
+    return { vectors: vectors.digest('hex'), windows: windows.digest('hex') }
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
+const extension = (library: string): string => (library === join(root, 'lib') ? 'ts' : 'js')
+
 async function computeHere(library: string): Promise<void> {
-  const loaded = (await import(pathToFileURL(library).href)) as Library
+  const modules = [['index'], ['convert', 'index']].map((path) => pathToFileURL(join(library, ...path)).href)
+  const loaded = Object.assign({}, ...(await Promise.all(modules.map((module) => import(`${module}.${extension(library)}`))))) as Library
   const embedder = await loaded.Embedder.load()
   const { instructionSet } = embedder.info
   embedder.dispose()
@@ -108,7 +126,7 @@ function computeWith(library: string, instructionSet: string): Record<string, Ve
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      library: { type: 'string', default: join(root, 'lib', 'index.ts') },
+      library: { type: 'string', default: join(root, 'lib') },
       write: { type: 'boolean', default: false },
       here: { type: 'boolean', default: false },
     },

@@ -53,7 +53,7 @@ describe('texts that run together', () => {
     const texts = textsOf(300)
     const [together, wanted] = [await embedder.embedBatch(texts), await exact.embedBatch(texts)]
     for (const [index] of texts.entries()) assertSame(together.row(index), wanted.row(index), `text ${String(index)}`)
-    assert.deepEqual(together.tokenCounts, wanted.tokenCounts)
+    assert.deepEqual(together.totalTokenCounts, wanted.totalTokenCounts)
   })
 
   test('may be of many callers', async () => {

@@ -62,10 +62,10 @@ describe('a CUDA provider that cannot be used', () => {
     using embedder = await Embedder.load({ providers: ['cuda', 'cpu'], cudaLibrary: '/nowhere/provider.so' })
     assert.equal(embedder.info.provider, 'cpu')
     assert.deepEqual(
-      embedder.info.providersPassedOver.map(({ provider }) => provider),
+      embedder.info.skippedProviders.map(({ provider }) => provider),
       ['cuda'],
     )
-    assert.match(embedder.info.providersPassedOver[0]?.reason ?? '', /\/nowhere\/provider\.so does not exist/)
+    assert.match(embedder.info.skippedProviders[0]?.reason ?? '', /\/nowhere\/provider\.so does not exist/)
     assert.equal((await embedder.embed('The kettle is on.')).length, 384)
   })
 

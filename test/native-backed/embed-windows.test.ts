@@ -95,10 +95,10 @@ describe('embedWindows', () => {
     const projection = Projection.fitPca(rows, { components: 2, model: { name: model, hash: modelHash, precision } })
     const windows = (await embedder.embedWindows([textOf(40)], { size: 16, stride: 10 }, { projection })).windows(0)
     assert.equal(windows.length, 4)
-    for (const { vector, point } of windows) {
+    for (const { vector, projected } of windows) {
       const expected = projection.apply(vector)
-      assert.equal(point?.length, 2)
-      for (const [i, value] of expected.entries()) assert.ok(Math.abs(value - point[i]!) < 1e-5)
+      assert.equal(projected?.length, 2)
+      for (const [i, value] of expected.entries()) assert.ok(Math.abs(value - projected[i]!) < 1e-5)
     }
   })
 

@@ -88,7 +88,7 @@ describe('vectors', () => {
 
   test('the empty text has one', async () => {
     assert.ok(Math.abs(lengthOf(await embedder.embed('')) - 1) < 1e-6)
-    assert.equal(embedder.tokenize('').tokens, 2)
+    assert.equal(embedder.tokenize('').totalTokenCount, 2)
   })
 
   test('belong to the caller: changing one changes no later result', async () => {
@@ -154,7 +154,7 @@ describe('tokens', () => {
     listener.embedSync(`${long}!`)
     const batch = await listener.embedBatch(['short', long])
     assert.deepEqual(
-      told.map(({ tokens, kept }) => [tokens, kept]),
+      told.map(({ totalTokenCount, tokenCount }) => [totalTokenCount, tokenCount]),
       [
         [402, 256],
         [403, 256],
@@ -163,10 +163,10 @@ describe('tokens', () => {
     )
     assert.equal(batch.truncated(0), false)
     assert.equal(batch.truncated(1), true)
-    assert.deepEqual([...batch.tokenCounts], [3, 402])
-    assert.deepEqual([...batch.keptCounts], [3, 256])
+    assert.deepEqual([...batch.totalTokenCounts], [3, 402])
+    assert.deepEqual([...batch.tokenCounts], [3, 256])
     const tokens = embedder.tokenize(long)
-    assert.deepEqual([tokens.ids.length, tokens.tokens, tokens.truncated], [256, 402, true])
+    assert.deepEqual([tokens.ids.length, tokens.totalTokenCount, tokens.truncated], [256, 402, true])
   })
 })
 
@@ -180,9 +180,9 @@ describe('projection', () => {
     for (const i of [0, 1]) assert.ok(Math.abs((point[i] ?? 0) - (expected[i] ?? 0)) < 1e-7)
     assert.deepEqual(embedder.embedSync('to the plane', { projection: plane }), point)
     const batch = await embedder.embedBatch(['other', 'to the plane'], { projection: plane })
-    assert.deepEqual(batch.point(1), point)
+    assert.deepEqual(batch.projectedRow(1), point)
     assert.equal(bytesOf(batch.row(1)), bytesOf(vector))
-    assert.throws(() => batch.point(2), { code: 'INVALID_ARGUMENT' })
+    assert.throws(() => batch.projectedRow(2), { code: 'INVALID_ARGUMENT' })
   })
 
   test('for other vectors is refused', async () => {
@@ -301,7 +301,7 @@ test('info says what runs', () => {
 test('a provider that is not there is passed over and reported', async () => {
   using own = await Embedder.load({ providers: ['cuda', 'cpu'] })
   assert.equal(own.info.provider, 'cpu')
-  assert.equal(own.info.providersPassedOver[0]?.provider, 'cuda')
-  assert.notEqual(own.info.providersPassedOver[0].reason, '')
+  assert.equal(own.info.skippedProviders[0]?.provider, 'cuda')
+  assert.notEqual(own.info.skippedProviders[0].reason, '')
   await assert.rejects(Embedder.load({ providers: ['cuda'] }), { code: 'PROVIDER_UNAVAILABLE' })
 })

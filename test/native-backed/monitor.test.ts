@@ -151,7 +151,7 @@ describe('an exchange', () => {
     await monitor.conversation('x').addExchange({ user: '', assistant: 'hello' })
     const [exchange] = detector.exchanges
     assert.deepEqual(exchange?.user, { text: '', windows: [] })
-    assert.equal(exchange.assistant.windows[0]?.point, null)
+    assert.equal(exchange.assistant.windows[0]?.projected, null)
     assert.deepEqual(exchange.assistant.windows[0].vector, await embedder.embed('hello'))
   })
 })

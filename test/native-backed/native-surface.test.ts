@@ -15,7 +15,7 @@ let options: NativeModelOptions
 let model: NativeModel
 let projection: NativeProjection
 const vector = new Float32Array(384)
-const notes = new Float64Array(5)
+const stats = new Float64Array(5)
 
 function open(wish: unknown): Promise<NativeModel> {
   return new Promise((resolve, reject) => {
@@ -33,7 +33,7 @@ before(async () => {
     tokenizerFile: description.tokenizerFile,
     pooling: description.pooling,
     normalize: true,
-    maximumTokens: description.maxSequenceLength,
+    maxTokens: description.maxSequenceLength,
     vocabularySize: description.vocabularySize,
     dimensions: description.dimensions,
     encoderPrecision: 'bf16' as const,
@@ -107,7 +107,6 @@ describe('native functions', () => {
       'createProjection',
       'embed',
       'embedSync',
-      'embedWindows',
       'machine',
       'openModel',
       'prepareRuntime',
@@ -123,10 +122,9 @@ describe('native functions', () => {
         openModel: [options, () => undefined],
         closeModel: [model],
         createProjection: [new Float64Array(2), new Float64Array(1)],
-        embed: [model, ['text'], null, () => undefined],
+        embed: [model, ['text'], null, { size: 64, stride: 32 }, () => undefined],
         cancel: [4294967295],
-        embedSync: [model, 'text', projection, vector, new Float32Array(2), notes],
-        embedWindows: [model, ['text'], null, 64, 32, () => undefined],
+        embedSync: [model, 'text', projection, vector, new Float32Array(2), stats],
         tokenize: [model, 'text'],
         addOuterProducts: [new Float32Array(6), 3, new Float64Array(3), new Float64Array(9), new Float64Array(3)],
         symmetricEigen: [new Float64Array(9), 2, new Float64Array(3), new Float64Array(6)],
@@ -159,21 +157,21 @@ describe('native functions', () => {
   test('handles of another kind are refused', () => {
     for (const wrong of [projection, Object.create(model), { ...model }]) {
       assert.throws(() => loose.tokenize(wrong, 'text'), { code: 'INVALID_ARGUMENT' })
-      assert.throws(() => loose.embedSync(wrong, 'text', null, vector, null, notes), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.embedSync(wrong, 'text', null, vector, null, stats), { code: 'INVALID_ARGUMENT' })
       assert.throws(() => loose.closeModel(wrong), { code: 'INVALID_ARGUMENT' })
     }
-    assert.throws(() => loose.embedSync(model, 'text', model, vector, null, notes), { code: 'INVALID_ARGUMENT' })
+    assert.throws(() => loose.embedSync(model, 'text', model, vector, null, stats), { code: 'INVALID_ARGUMENT' })
   })
 
   test('room for results of another type or size is refused, and nothing is written', () => {
-    const point = new Float32Array(2)
+    const projected = new Float32Array(2)
     const moved = new Float32Array(384)
     structuredClone(moved, { transfer: [moved.buffer] })
     for (const wrong of [new Float32Array(383), new Float32Array(385), new Float64Array(384), new Int32Array(384), moved, null]) {
-      assert.throws(() => loose.embedSync(model, 'text', projection, wrong, point, notes), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.embedSync(model, 'text', projection, wrong, projected, stats), { code: 'INVALID_ARGUMENT' })
     }
     for (const wrong of [new Float32Array(1), new Float32Array(3), new Float64Array(2), null]) {
-      assert.throws(() => loose.embedSync(model, 'text', projection, vector, wrong, notes), { code: 'INVALID_ARGUMENT' })
+      assert.throws(() => loose.embedSync(model, 'text', projection, vector, wrong, stats), { code: 'INVALID_ARGUMENT' })
     }
     const whole = new Float32Array(3 * 384).fill(7)
     for (const wrong of [new Float64Array(4), new Float32Array(5), null]) {
@@ -181,10 +179,10 @@ describe('native functions', () => {
     }
     assert.ok(whole.every((value) => value === 7))
 
-    addon.embedSync(model, 'text', null, whole.subarray(384, 768), null, notes)
+    addon.embedSync(model, 'text', null, whole.subarray(384, 768), null, stats)
     assert.ok(whole.subarray(0, 384).every((value) => value === 7) && whole.subarray(768).every((value) => value === 7))
     assert.ok(Math.abs(Math.hypot(...whole.subarray(384, 768)) - 1) < 1e-6)
-    assert.deepEqual([...notes.subarray(3)], [3, 3])
+    assert.deepEqual([...stats.subarray(3)], [3, 3])
   })
 
   test('random arguments never crash', () => {
@@ -220,8 +218,8 @@ describe('re-entrance', () => {
         return 'read after closing'
       },
     })
-    assert.throws(() => addon.embed(own, texts, null, () => undefined), { code: 'DISPOSED' })
-    assert.throws(() => addon.embedSync(own, 'closed by now', null, vector, null, notes), { code: 'DISPOSED' })
+    assert.throws(() => addon.embed(own, texts, null, null, () => undefined), { code: 'DISPOSED' })
+    assert.throws(() => addon.embedSync(own, 'closed by now', null, vector, null, stats), { code: 'DISPOSED' })
   })
 
   test('a getter that shrinks the array', () => {
@@ -232,7 +230,7 @@ describe('re-entrance', () => {
         return 'first'
       },
     })
-    assert.throws(() => addon.embed(model, texts, null, () => undefined), { code: 'INVALID_ARGUMENT' })
+    assert.throws(() => addon.embed(model, texts, null, null, () => undefined), { code: 'INVALID_ARGUMENT' })
   })
 
   test('a getter that throws: its own error arrives', () => {
@@ -242,14 +240,14 @@ describe('re-entrance', () => {
         throw new RangeError('from the getter')
       },
     })
-    assert.throws(() => addon.embed(model, texts, null, () => undefined), RangeError)
+    assert.throws(() => addon.embed(model, texts, null, null, () => undefined), RangeError)
   })
 
   test('options whose getters embed', async () => {
     const tricky = { ...options }
     Object.defineProperty(tricky, 'dimensions', {
       get() {
-        addon.embedSync(model, 'inside', null, vector, null, notes)
+        addon.embedSync(model, 'inside', null, vector, null, stats)
         return vector.length
       },
     })

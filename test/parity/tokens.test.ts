@@ -66,7 +66,7 @@ describe('tokens equal Hugging Face', () => {
 
 function assertTokens(embedder: Embedder, text: string, golden: Golden): void {
   const start = text.slice(0, 120)
-  const { ids, tokens, truncated } = embedder.tokenize(text)
+  const { ids, totalTokenCount: tokens, truncated } = embedder.tokenize(text)
   assert.deepEqual(
     { start, ids: Array.from(ids), tokens, truncated },
     { start, ids: golden.ids, tokens: golden.total, truncated: golden.total > golden.ids.length },

@@ -43,7 +43,7 @@ describe('HTTP', () => {
     }
     assert.equal(
       floats.body.usage.prompt_tokens,
-      expected.keptCounts.reduce((sum, kept) => sum + kept, 0),
+      expected.tokenCounts.reduce((sum, count) => sum + count, 0),
     )
     assert.equal(floats.body.model, 'all-MiniLM-L6-v2')
   })
@@ -71,7 +71,7 @@ describe('HTTP', () => {
     const { projection } = running.service
     assert.ok(projection !== null)
     const batch = await (await testEmbedder()).embedBatch(['hello', 'there'], { projection })
-    assert.deepEqual(Float32Array.from(body.data[1]?.point ?? []), batch.point(1))
+    assert.deepEqual(Float32Array.from(body.data[1]?.point ?? []), batch.projectedRow(1))
   })
 
   it('judges exchanges in order, once by their id, and forgets when told to', async () => {

@@ -53,7 +53,7 @@ function detector(options: Partial<ClassicDetectorOptions> = {}): ClassicDetecto
 
 function embedded(point: Point | null): EmbeddedText {
   if (point === null) return { text: '', windows: [] }
-  return { text: 'words', windows: [{ vector: Float32Array.from(point), point: Float32Array.from(point), start: 0, end: 5 }] }
+  return { text: 'words', windows: [{ vector: Float32Array.from(point), projected: Float32Array.from(point), start: 0, end: 5 }] }
 }
 
 function exchange(turn: { reply: Point | null; user: Point | null }): EmbeddedExchange {
@@ -260,7 +260,7 @@ describe('own settings', () => {
 
   test('a projection is applied where the exchange brings vectors only', () => {
     const classic = detector()
-    const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), point: null, start: 0, end: 5 }] }
+    const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), projected: null, start: 0, end: 5 }] }
     assert.ok(Math.abs(classic.judge(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
   })
 

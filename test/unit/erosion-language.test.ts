@@ -123,7 +123,7 @@ describe('a conversation that is not English', () => {
     vector[0] = 1
     const text = (words: string): Parameters<ErosionDetector['judge']>[1]['user'] => ({
       text: words,
-      windows: [{ vector, point: null, start: 0, end: words.length }],
+      windows: [{ vector, projected: null, start: 0, end: words.length }],
     })
     return detector.judge(detector.start(), { user: text('hello'), assistant: text(reply) }).verdict
   }

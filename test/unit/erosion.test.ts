@@ -43,7 +43,7 @@ function realVectors(): Float32Array[] {
 
 function textOf(text: string, ...vectors: Float32Array[]): EmbeddedText {
   const step = Math.floor(text.length / Math.max(1, vectors.length))
-  return { text, windows: vectors.map((vector, i) => ({ vector, point: null, start: i * step, end: (i + 1) * step })) }
+  return { text, windows: vectors.map((vector, i) => ({ vector, projected: null, start: i * step, end: (i + 1) * step })) }
 }
 
 /** Exchanges over real vectors; some replies have several windows. */

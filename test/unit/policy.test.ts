@@ -281,7 +281,7 @@ describe('the guarded detector', () => {
   }
   const text = (axis: number | null): EmbeddedExchange['user'] => ({
     text: 'words',
-    windows: axis === null ? [] : [{ vector: Float32Array.from(near(axis)), point: null, start: 0, end: 5 }],
+    windows: axis === null ? [] : [{ vector: Float32Array.from(near(axis)), projected: null, start: 0, end: 5 }],
   })
   const exchanges = async (
     detector: GuardedDetector<number>,

@@ -27,9 +27,9 @@ export function toEmbedResponse(batch: EmbeddingBatch, model: string): object {
   const vectors = Array.from({ length: batch.rows }, (_, index) => ({
     // The encoder takes plain lists only.
     values: Array.from(batch.row(index)),
-    tokens: batch.tokenCounts[index],
+    tokens: batch.totalTokenCounts[index],
     truncated: batch.truncated(index),
-    point: batch.projected === null ? [] : Array.from(batch.point(index)),
+    point: batch.projected === null ? [] : Array.from(batch.projectedRow(index)),
   }))
   return { model, vectors, timings: { ...batch.timings, detectMs: 0 } }
 }

@@ -28,7 +28,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
       const batch = await service.embed({ texts: textsOf(input), prompt }, contextOf(request))
       const write = encoding === 'base64' ? (row: Float32Array) => `"${toBase64(row)}"` : toJson
       const items = rowsOf(batch, dimensions).map((row, index) => `{"object":"embedding","index":${index},"embedding":${write(row)}}`)
-      const tokens = batch.keptCounts.reduce((sum, kept) => sum + kept, 0)
+      const tokens = batch.tokenCounts.reduce((sum, count) => sum + count, 0)
       return sendVectors(
         reply,
         batch,
@@ -51,7 +51,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
       const batch = await service.embed({ texts: textsOf(inputs), prompt: prompt ?? undefined }, contextOf(request))
       const [cut] = truncatedOf(batch)
       if (cut !== undefined && truncate !== true) {
-        const tokens = `${batch.tokenCounts[cut] ?? 0} tokens, the model reads ${batch.keptCounts[cut] ?? 0}`
+        const tokens = `${batch.totalTokenCounts[cut] ?? 0} tokens, the model reads ${batch.tokenCounts[cut] ?? 0}`
         throw new GabionError('TOKENIZER_FAILED', `text ${cut} has ${tokens}; send truncate: true to have it cut`)
       }
       return sendVectors(reply, batch, `[${rowsOf(batch, dimensions).map(toJson).join()}]`)
@@ -66,7 +66,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     },
     async (request, reply) => {
       const batch = await service.project(textsOf(request.body.input), contextOf(request))
-      const items = Array.from({ length: batch.rows }, (_, index) => `{"index":${index},"point":${toJson(batch.point(index))}}`)
+      const items = Array.from({ length: batch.rows }, (_, index) => `{"index":${index},"point":${toJson(batch.projectedRow(index))}}`)
       const cut = JSON.stringify(truncatedOf(batch))
       return sendVectors(reply, batch, `{"data":[${items.join()}],"model":${model},"components":${batch.components},"truncated":${cut}}`)
     },

@@ -20,7 +20,7 @@ const expected = await embedder.embed('one text')
 const description = await resolveModel()
 const { pooling, tokenizerFile, vocabularySize, dimensions, maxSequenceLength, graphs } = description
 const options = {
-  ...{ pooling, tokenizerFile, vocabularySize, dimensions, normalize: true, maximumTokens: maxSequenceLength },
+  ...{ pooling, tokenizerFile, vocabularySize, dimensions, normalize: true, maxTokens: maxSequenceLength },
   ...{ graphFile: graphs[0].file, providers: ['cpu'], encoderPrecision: 'bf16' },
 }
 const open = (addon) =>

@@ -11,7 +11,7 @@ process.on('uncaughtException', (error) => {
 })
 const description = await resolveModel()
 const { pooling, tokenizerFile, vocabularySize, dimensions, maxSequenceLength } = description
-const shared = { pooling, tokenizerFile, vocabularySize, dimensions, normalize: true, maximumTokens: maxSequenceLength }
+const shared = { pooling, tokenizerFile, vocabularySize, dimensions, normalize: true, maxTokens: maxSequenceLength }
 const options = { ...shared, graphFile: description.graphs[0].file, providers: ['cpu'], encoderPrecision: 'bf16' }
 const thrower = () => {
   throw new Error('from the callback')

@@ -1,4 +1,4 @@
-#include "batch_session.hpp"
+#include "cuda_session.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,20 +18,20 @@ constexpr const char* kWeights = "pooling_weights";
 constexpr const char* kPositions = "position_ids";
 constexpr const char* kDistances = "key_distances";
 
-// Close enough that at most a third of a run is padding, few enough that all are prepared in a short time.
-constexpr std::array<size_t, 11> kLengthsOfRuns{16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768};
+// Close enough that at most a third of a batch is padding, few enough that all are captured in a short time.
+constexpr std::array<size_t, 11> kBatchLengths{16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768};
 
-// So many tokens cost about as much as starting another run (measured on an H200).
-constexpr size_t kPaddingOfARun = 2048;
+// Padding tokens that cost about as much as launching another batch (measured on an H200).
+constexpr size_t kMaxPadding = 2048;
 
-// They take memory and choose kernels, which a capture does not allow.
+// The first runs allocate memory and choose kernels, which a capture does not allow.
 constexpr size_t kRunsBeforeCapture = 2;
 
-constexpr size_t kAlignment = 256;  // of what cudaMalloc gives
+constexpr size_t kAlignment = 256;  // of cudaMalloc
 
 size_t RoundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// The power of two that a sum of so many token vectors is divided by in the graph, so that float16 holds it.
+/// The exponent of the power of two that the graph divides a sum of so many token vectors by, so that it fits float16.
 int Halvings(size_t tokens) {
   constexpr int kMost = 14;  // smaller ones are no normal float16
   return std::min(kMost, static_cast<int>(std::bit_width(std::max<size_t>(tokens, 1) - 1)));
@@ -64,13 +64,13 @@ bool IsBatchGraph(const std::string& graph_file) {
       }
     }
   } catch (const ProtobufDamaged&) {
-    return false;  // ONNX Runtime says what it is
+    return false;  // ONNX Runtime reports what it is
   }
   return false;
 }
 
-/// What a shape needs to be run again.
-struct BatchSession::Plan {
+/// The state that a shape keeps between batches.
+struct CudaSession::Plan {
   Shape shape;
   std::vector<OrtOwned<OrtValue>> values;
   OrtOwned<OrtIoBinding> binding{nullptr, nullptr};
@@ -79,11 +79,11 @@ struct BatchSession::Plan {
   std::shared_ptr<void> captured;  ///< null until it is, and where it cannot be
 };
 
-BatchSession::BatchSession(const std::string& graph_file, const std::vector<std::string>& providers, Pooling pooling,
-                           size_t maximum_tokens)
-    : graph_(graph_file, providers),
-      pooling_(pooling),
-      maximum_tokens_(maximum_tokens),
+CudaSession::CudaSession(const SessionOptions& options)
+    : graph_(options.graph_file, options.providers),
+      pooling_(options.pooling),
+      max_tokens_(options.max_tokens),
+      info_{graph_.provider(), graph_.skipped_providers(), graph_.width(), "", &graph_.runtime()},
       processor_memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
   constexpr std::array kKnown{kIds, kLengths, kWeights, kPositions, kDistances};
   for (const auto& [name, type] : graph_.inputs()) {
@@ -97,10 +97,9 @@ BatchSession::BatchSession(const std::string& graph_file, const std::vector<std:
       throw Error(Code::kModelUnsupported, "the input '" + name + "' of the graph for batches has another type");
     }
   }
-  if (!graph_.Has(kIds) || !graph_.Has(kWeights) || graph_.output_rank() != 3 || pooling == Pooling::kMax) {
+  if (!graph_.Has(kIds) || !graph_.Has(kWeights) || graph_.output_rank() != 3 || pooling_.mode == Pooling::kMax) {
     throw Error(Code::kModelUnsupported, "the graph for batches lacks an input, or cannot pool as the model asks");
   }
-  Describe(graph_.provider(), graph_.passed_over(), true, graph_.width());
 
   const Runtime& runtime = graph_.runtime();
   OrtMemoryInfo* memory = nullptr;
@@ -108,18 +107,18 @@ BatchSession::BatchSession(const std::string& graph_file, const std::vector<std:
                 "CreateCpuMemoryInfo");
   processor_memory_.reset(memory);
 
-  const size_t tokens = std::max(kTokensAtOnce, PaddedLength(maximum_tokens));
-  const size_t block = OffsetsOf({1, tokens}).end + RoundUp(kTextsAtOnce * 3 * sizeof(int32_t));
-  const size_t output = kTextsAtOnce * graph_.width() * sizeof(float);
+  const size_t tokens = std::max(kMaxBatchTokens, PaddedLength(max_tokens_));
+  const size_t block = OffsetsOf({1, tokens}).end + RoundUp(kMaxBatchRows * 3 * sizeof(int32_t));
+  const size_t output = kMaxBatchRows * graph_.width() * sizeof(float);
   if (const CudaDevice* device = graph_.device()) {
     block_ = device->AllocateShared(block);
     device_block_ = device->AllocateHere(block);
     output_ = device->AllocateShared(output);
-    std::vector<int64_t> text(PaddedLength(maximum_tokens), 0);
-    for (const size_t length : kLengthsOfRuns) {
-      const std::span<const int64_t> ids(text.data(), std::min(length, text.size()));
+    std::vector<int64_t> text(PaddedLength(max_tokens_), 0);
+    for (const size_t length : kBatchLengths) {
+      const Sequence sequence{{text.data(), std::min(length, text.size())}, nullptr};
       for (size_t run = 0; run <= kRunsBeforeCapture; ++run) {
-        Execute(PlanFor(ShapeFor(1, ids.size())), {&ids, 1});
+        Execute(PlanFor(ShapeFor(1, sequence.ids.size())), {&sequence, 1});
       }
       if (length >= text.size()) break;
     }
@@ -133,38 +132,38 @@ BatchSession::BatchSession(const std::string& graph_file, const std::vector<std:
   output_ = plain(output);
 }
 
-BatchSession::~BatchSession() = default;
+CudaSession::~CudaSession() = default;
 
-size_t BatchSession::PaddedLength(size_t tokens) const {
-  for (const size_t length : kLengthsOfRuns) {
-    if (tokens <= length) return std::min(length, std::max(tokens, maximum_tokens_));
+size_t CudaSession::PaddedLength(size_t tokens) const {
+  for (const size_t length : kBatchLengths) {
+    if (tokens <= length) return std::min(length, std::max(tokens, max_tokens_));
   }
   constexpr size_t kStep = 256;
-  return std::min((tokens + kStep - 1) / kStep * kStep, std::max(tokens, maximum_tokens_));
+  return std::min((tokens + kStep - 1) / kStep * kStep, std::max(tokens, max_tokens_));
 }
 
-BatchSession::Shape BatchSession::ShapeFor(size_t texts, size_t longest) const {
+CudaSession::Shape CudaSession::ShapeFor(size_t sequences, size_t longest) const {
   const size_t tokens = PaddedLength(longest);
-  const size_t most = std::min(kTextsAtOnce, std::bit_floor(std::max<size_t>(1, kTokensAtOnce / tokens)));
-  const size_t rows = std::bit_floor(texts);
-  // Texts beyond a power of two have a run of their own, unless they fill most of a larger one.
-  const bool nearly = texts >= rows + rows / 2;
-  return {std::min(most, nearly ? std::bit_ceil(texts) : rows), tokens};
+  const size_t max_rows = std::min(kMaxBatchRows, std::bit_floor(std::max<size_t>(1, kMaxBatchTokens / tokens)));
+  const size_t rows = std::bit_floor(sequences);
+  // Sequences beyond a power of two have a batch of their own, unless they fill most of a larger one.
+  const bool nearly = sequences >= rows + rows / 2;
+  return {std::min(max_rows, nearly ? std::bit_ceil(sequences) : rows), tokens};
 }
 
-// How many of these texts, longest first, are not better off in another run for the padding that they would need.
-size_t BatchSession::Together(std::span<const std::span<const int64_t>> texts) const {
-  const size_t tokens = PaddedLength(texts.front().size());
+// How many of these sequences, longest first, cost less in one batch than the padding that they add to it.
+size_t CudaSession::BatchSize(std::span<const Sequence> sequences) const {
+  const size_t tokens = PaddedLength(sequences.front().ids.size());
   size_t padding = 0;
   size_t count = 0;
-  for (; count < texts.size(); ++count) {
-    padding += tokens - texts[count].size();
-    if (count > 0 && padding > kPaddingOfARun) break;
+  for (; count < sequences.size(); ++count) {
+    padding += tokens - sequences[count].ids.size();
+    if (count > 0 && padding > kMaxPadding) break;
   }
   return count;
 }
 
-BatchSession::Offsets BatchSession::OffsetsOf(const Shape& shape) {
+CudaSession::Offsets CudaSession::OffsetsOf(const Shape& shape) {
   const size_t tokens = shape.rows * shape.tokens;
   Offsets offsets{};
   offsets.lengths = RoundUp(tokens * sizeof(int64_t));
@@ -173,7 +172,7 @@ BatchSession::Offsets BatchSession::OffsetsOf(const Shape& shape) {
   return offsets;
 }
 
-void* BatchSession::LengthInput(const std::string& name, size_t tokens) const {
+void* CudaSession::LengthInput(const std::string& name, size_t tokens) const {
   std::shared_ptr<void>& known = length_inputs_[{name, tokens}];
   if (known != nullptr) {
     return known.get();
@@ -205,7 +204,7 @@ void* BatchSession::LengthInput(const std::string& name, size_t tokens) const {
   return known.get();
 }
 
-BatchSession::Plan& BatchSession::PlanFor(const Shape& shape) const {
+CudaSession::Plan& CudaSession::PlanFor(const Shape& shape) const {
   std::unique_ptr<Plan>& plan = plans_[shape];
   if (plan == nullptr) {
     plan = MakePlan(shape);
@@ -213,7 +212,7 @@ BatchSession::Plan& BatchSession::PlanFor(const Shape& shape) const {
   return *plan;
 }
 
-std::unique_ptr<BatchSession::Plan> BatchSession::MakePlan(const Shape& shape) const {
+std::unique_ptr<CudaSession::Plan> CudaSession::MakePlan(const Shape& shape) const {
   const Runtime& runtime = graph_.runtime();
   const OrtApi& api = runtime.api();
   OrtIoBinding* binding = nullptr;
@@ -224,7 +223,7 @@ std::unique_ptr<BatchSession::Plan> BatchSession::MakePlan(const Shape& shape) c
   OrtRunOptions* options = nullptr;
   runtime.Check(api.CreateRunOptions(&options), Code::kInternal, "CreateRunOptions");
   plan->options = OrtOwned<OrtRunOptions>(options, api.ReleaseRunOptions);
-  // A run ends when the device says so (Execute), and one that is being captured cannot wait.
+  // Execute waits for the device; a run that is being captured cannot.
   runtime.Check(api.AddRunConfigEntry(options, "disable_synchronize_execution_providers", "1"), Code::kInternal,
                 "AddRunConfigEntry");
 
@@ -258,13 +257,13 @@ std::unique_ptr<BatchSession::Plan> BatchSession::MakePlan(const Shape& shape) c
     }
     runtime.Check(api.BindInput(binding, name.c_str(), input), Code::kInferenceFailed, "BindInput");
   }
-  OrtValue* output = value(output_.get(), {signed_rows, 1, static_cast<int64_t>(width())},
+  OrtValue* output = value(output_.get(), {signed_rows, 1, static_cast<int64_t>(info_.width)},
                            ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, sizeof(float));
   runtime.Check(api.BindOutput(binding, graph_.output().c_str(), output), Code::kInferenceFailed, "BindOutput");
   return plan;
 }
 
-void BatchSession::Fill(const Shape& shape, std::span<const std::span<const int64_t>> texts) const {
+void CudaSession::FillInputs(const Shape& shape, std::span<const Sequence> sequences) const {
   const auto [rows, tokens] = shape;
   const Offsets offsets = OffsetsOf(shape);
   auto* block = static_cast<std::byte*>(block_.get());
@@ -273,20 +272,20 @@ void BatchSession::Fill(const Shape& shape, std::span<const std::span<const int6
   auto* lengths = reinterpret_cast<int32_t*>(block + offsets.lengths);
   auto* weights = reinterpret_cast<uint16_t*>(block + offsets.weights);
   for (size_t row = 0; row < rows; ++row) {
-    // A row without a text has one token that counts for nothing: a softmax over none would not be a number.
-    const size_t length = row < texts.size() ? texts[row].size() : 1;
+    // An empty row has one token of weight 0: a softmax over none would not be a number.
+    const size_t length = row < sequences.size() ? sequences[row].ids.size() : 1;
     lengths[row] = static_cast<int32_t>(length);
     for (const size_t start : {rows, 2 * rows + 1}) {
       lengths[start + row] = static_cast<int32_t>(row * tokens);
     }
-    if (row >= texts.size()) {
+    if (row >= sequences.size()) {
       continue;
     }
-    std::copy(texts[row].begin(), texts[row].end(), ids + row * tokens);
+    std::copy(sequences[row].ids.begin(), sequences[row].ids.end(), ids + row * tokens);
     uint16_t* of_row = weights + row * tokens;
-    if (pooling_ == Pooling::kCls) {
+    if (pooling_.mode == Pooling::kCls) {
       of_row[0] = HalfOf(0);
-    } else if (pooling_ == Pooling::kLastToken) {
+    } else if (pooling_.mode == Pooling::kLastToken) {
       of_row[length - 1] = HalfOf(0);
     } else {
       std::fill_n(of_row, length, HalfOf(Halvings(length)));
@@ -295,8 +294,8 @@ void BatchSession::Fill(const Shape& shape, std::span<const std::span<const int6
   lengths[2 * rows] = lengths[3 * rows + 1] = static_cast<int32_t>(rows * tokens);
 }
 
-void BatchSession::Execute(Plan& plan, std::span<const std::span<const int64_t>> texts) const {
-  Fill(plan.shape, texts);
+void CudaSession::Execute(Plan& plan, std::span<const Sequence> sequences) const {
+  FillInputs(plan.shape, sequences);
   const CudaDevice* device = graph_.device();
   const auto run = [&] {
     if (device != nullptr) {
@@ -312,7 +311,7 @@ void BatchSession::Execute(Plan& plan, std::span<const std::span<const int64_t>>
     try {
       plan.captured = device->Capture(run);
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch)
-      // What cannot be captured runs as it did, or says then why it cannot.
+      // A batch that cannot be captured runs as before, or reports its failure then.
     }
   }
   if (plan.captured != nullptr) {
@@ -323,49 +322,47 @@ void BatchSession::Execute(Plan& plan, std::span<const std::span<const int64_t>>
   device->Finish();
 }
 
-void BatchSession::WriteVector(size_t row, size_t tokens, float* vector) const {
-  const float* sum = static_cast<const float*>(output_.get()) + row * width();
-  const auto length = static_cast<float>(tokens);
-  const float scale = std::ldexp(1.0F, Halvings(tokens));
-  const float factor = pooling_ == Pooling::kMean             ? scale / length
-                       : pooling_ == Pooling::kMeanSqrtLength ? scale / std::sqrt(length)
-                                                              : 1.0F;
-  std::transform(sum, sum + width(), vector, [&](float value) { return value * factor; });
-}
-
-void BatchSession::RunTogether(std::span<const std::span<const int64_t>> texts, const Scratch& scratch,
-                               float* vectors) const {
-  std::vector<size_t> order(texts.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t left, size_t right) { return texts[left].size() > texts[right].size(); });
-  std::vector<std::span<const int64_t>> sorted(texts.size());
-  std::transform(order.begin(), order.end(), sorted.begin(), [&](size_t index) { return texts[index]; });
-
-  const std::lock_guard lock(mutex_);
-  for (size_t first = 0; first < sorted.size();) {
-    if (scratch.stopped()) {
-      throw Error(Code::kAborted, "the run was stopped");
-    }
-    const Shape shape = ShapeFor(Together(std::span(sorted).subspan(first)), sorted[first].size());
-    const size_t count = std::min(shape.rows, sorted.size() - first);
-    try {
-      Execute(PlanFor(shape), std::span(sorted).subspan(first, count));
-    } catch (...) {
-      plans_.erase(shape);  // it may hold half of what it needs
-      throw;
-    }
-    for (size_t row = 0; row < count; ++row) {
-      WriteVector(row, sorted[first + row].size(), vectors + order[first + row] * width());
-    }
-    first += count;
+void CudaSession::WriteVector(size_t row, const Sequence& sequence) const {
+  const float* sum = static_cast<const float*>(output_.get()) + row * info_.width;
+  const auto length = static_cast<float>(sequence.ids.size());
+  const float scale = std::ldexp(1.0F, Halvings(sequence.ids.size()));
+  const float factor = pooling_.mode == Pooling::kMean             ? scale / length
+                       : pooling_.mode == Pooling::kMeanSqrtLength ? scale / std::sqrt(length)
+                                                                   : 1.0F;
+  std::transform(sum, sum + info_.width, sequence.vector, [&](float value) { return value * factor; });
+  if (pooling_.normalize) {
+    NormalizeL2(sequence.vector, info_.width);
   }
 }
 
-void BatchSession::Run(size_t tokens, Scratch& scratch) const {
-  scratch.hidden.resize(std::max(scratch.hidden.size(), width()));
-  const std::span<const int64_t> text(scratch.ids.data(), tokens);
-  RunTogether({&text, 1}, scratch, scratch.hidden.data());
+void CudaSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
+  std::vector<Sequence> sequences;
+  for (const TextTask* task : tasks) {
+    float* vector = task->vectors;
+    for (const TokenWindow& window : task->windows) {
+      sequences.push_back({std::span(scratch.ids).subspan(window.first_id, window.id_count), vector});
+      vector += info_.width;
+    }
+  }
+  std::stable_sort(sequences.begin(), sequences.end(),
+                   [](const Sequence& left, const Sequence& right) { return left.ids.size() > right.ids.size(); });
+
+  const std::lock_guard lock(mutex_);
+  for (std::span<const Sequence> rest(sequences); !rest.empty();) {
+    scratch.ThrowIfStopped();
+    const Shape shape = ShapeFor(BatchSize(rest), rest.front().ids.size());
+    const std::span<const Sequence> batch = rest.first(std::min(shape.rows, rest.size()));
+    try {
+      Execute(PlanFor(shape), batch);
+    } catch (...) {
+      plans_.erase(shape);  // it may be half made
+      throw;
+    }
+    for (size_t row = 0; row < batch.size(); ++row) {
+      WriteVector(row, batch[row]);
+    }
+    rest = rest.subspan(batch.size());
+  }
 }
 
 }  // namespace gabion

@@ -1,5 +1,5 @@
-// Threads that help with one text: every item once, no member twice at a time, and nothing after a run's end.
-#include "text_crew.hpp"
+// The intra-op team: every item once, no member twice at a time, and nothing after a lease's end.
+#include "intra_op_team.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,14 +14,14 @@ namespace {
 
 constexpr size_t kWork = 1'000'000'000;
 
-/// A crew whose helpers never sleep, so that they are there as early as can be.
+/// A team whose helpers never sleep, so that they join as early as possible.
 class Helpers {
  public:
-  explicit Helpers(size_t count) : crew([] {}) {
+  explicit Helpers(size_t count) : team([] {}) {
     for (size_t i = 0; i < count; ++i) {
       threads_.emplace_back([this] {
         while (!ended_) {
-          crew.Help([this] { return ended_.load(); });
+          team.Help([this] { return ended_.load(); });
         }
       });
     }
@@ -35,17 +35,17 @@ class Helpers {
   Helpers(const Helpers&) = delete;
   Helpers& operator=(const Helpers&) = delete;
 
-  TextCrew crew;
+  IntraOpTeam team;
 
  private:
   std::atomic<bool> ended_{false};
   std::vector<std::thread> threads_;
 };
 
-/// Plain memory on purpose: ThreadSanitizer sees who does not wait for whom.
+/// Plain memory on purpose: ThreadSanitizer sees a thread that does not wait for another.
 struct Sheet {
   std::vector<int> runs;
-  std::array<int, TextCrew::kMost> of_member{};
+  std::array<int, IntraOpTeam::kMaxMembers> of_member{};
 };
 
 void Count(const void* work, size_t item, size_t member) {
@@ -54,20 +54,20 @@ void Count(const void* work, size_t item, size_t member) {
   ++sheet.of_member.at(member);
 }
 
-TEST(TextCrew, RunsEveryItemOfEveryPartOnce) {
+TEST(IntraOpTeam, RunsEveryItemOfEveryPartOnce) {
   Helpers helpers(3);
   int helped = 0;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   // Helpers need a processor of their own now and then; a busy machine may take its time.
   for (int text = 0; text < 300 || (helped == 0 && std::chrono::steady_clock::now() < deadline); ++text) {
-    const TextCrew::Run run(helpers.crew, 3, kWork);
-    if (run.crew() == nullptr) {
-      continue;  // a helper was late, and the crew has a rest
+    const IntraOpTeam::Lease lease(helpers.team, 3, kWork);
+    if (lease.team() == nullptr) {
+      continue;  // a helper was late, and the team backs off
     }
-    EXPECT_EQ(run.crew()->members, 4U);
+    EXPECT_EQ(lease.team()->members, 4U);
     for (const size_t items : {1U, 12U, 2U, 40U}) {
       Sheet sheet{std::vector<int>(items), {}};
-      run.crew()->share(run.crew()->who, items, Count, &sheet);
+      lease.team()->parallel_for(lease.team()->context, items, Count, &sheet);
       EXPECT_EQ(sheet.runs, std::vector<int>(items, 1));
       helped += sheet.of_member[1] + sheet.of_member[2] + sheet.of_member[3];
     }
@@ -75,52 +75,52 @@ TEST(TextCrew, RunsEveryItemOfEveryPartOnce) {
   EXPECT_GT(helped, 0);
 }
 
-TEST(TextCrew, IsForATextThatIsAlone) {
+TEST(IntraOpTeam, IsForATextThatIsAlone) {
   Helpers helpers(1);
-  const TextCrew::Run first(helpers.crew, 1, kWork);
-  EXPECT_NE(first.crew(), nullptr);
+  const IntraOpTeam::Lease first(helpers.team, 1, kWork);
+  EXPECT_NE(first.team(), nullptr);
   {
-    const TextCrew::Run second(helpers.crew, 1, kWork);
-    EXPECT_EQ(second.crew(), nullptr);
-    EXPECT_FALSE(helpers.crew.wanted());
+    const IntraOpTeam::Lease second(helpers.team, 1, kWork);
+    EXPECT_EQ(second.team(), nullptr);
+    EXPECT_FALSE(helpers.team.has_room());
     // The first goes on by itself.
     Sheet sheet{std::vector<int>(9), {}};
-    first.crew()->share(first.crew()->who, 9, Count, &sheet);
+    first.team()->parallel_for(first.team()->context, 9, Count, &sheet);
     EXPECT_EQ(sheet.runs, std::vector<int>(9, 1));
   }
 }
 
-TEST(TextCrew, IsNotForShortTextsAndWithoutHelpers) {
+TEST(IntraOpTeam, IsNotForShortTextsAndWithoutHelpers) {
   Helpers helpers(1);
-  EXPECT_EQ(TextCrew::Run(helpers.crew, 1, 1000).crew(), nullptr);
-  EXPECT_EQ(TextCrew::Run(helpers.crew, 0, kWork).crew(), nullptr);
-  EXPECT_FALSE(helpers.crew.wanted());
+  EXPECT_EQ(IntraOpTeam::Lease(helpers.team, 1, 1000).team(), nullptr);
+  EXPECT_EQ(IntraOpTeam::Lease(helpers.team, 0, kWork).team(), nullptr);
+  EXPECT_FALSE(helpers.team.has_room());
 }
 
-TEST(TextCrew, GoesOnWithoutHelpersThatDoNotCome) {
-  TextCrew crew([] {});
-  const TextCrew::Run run(crew, 2, kWork);
-  ASSERT_NE(run.crew(), nullptr);
-  EXPECT_TRUE(crew.wanted());
+TEST(IntraOpTeam, GoesOnWithoutHelpersThatDoNotCome) {
+  IntraOpTeam team([] {});
+  const IntraOpTeam::Lease lease(team, 2, kWork);
+  ASSERT_NE(lease.team(), nullptr);
+  EXPECT_TRUE(team.has_room());
   Sheet sheet{std::vector<int>(5), {}};
-  run.crew()->share(run.crew()->who, 5, Count, &sheet);
+  lease.team()->parallel_for(lease.team()->context, 5, Count, &sheet);
   EXPECT_EQ(sheet.runs, std::vector<int>(5, 1));
   EXPECT_EQ(sheet.of_member[0], 5);
 }
 
-TEST(TextCrew, ServesTextsOfManyThreads) {
+TEST(IntraOpTeam, ServesTextsOfManyThreads) {
   Helpers helpers(2);
   std::atomic<int> wrong{0};
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 4; ++caller) {
     callers.emplace_back([&] {
       for (int text = 0; text < 200; ++text) {
-        const TextCrew::Run run(helpers.crew, 2, kWork);
-        if (run.crew() == nullptr) {
+        const IntraOpTeam::Lease lease(helpers.team, 2, kWork);
+        if (lease.team() == nullptr) {
           continue;
         }
         Sheet sheet{std::vector<int>(7), {}};
-        run.crew()->share(run.crew()->who, 7, Count, &sheet);
+        lease.team()->parallel_for(lease.team()->context, 7, Count, &sheet);
         wrong += sheet.runs != std::vector<int>(7, 1);
       }
     });
