@@ -4,7 +4,7 @@
 // --asan and --tsan build the tests of those presets.
 // Other arguments are ignored: node-gyp's callers pass theirs.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { libraryName, prepareOrt } from './prepare-ort.mjs'
@@ -57,9 +57,9 @@ export async function isNativeCurrent(targets) {
 async function buildPreset(preset, target, { purpose = 'start', log = `native-${preset}`, definitions = [], echo = false }) {
   const { found, env } = await toolsFor(purpose)
   const { folder: sdk } = await prepareOrt()
-  // CMake itself starts anew when the compiler is another one than at the last configuration.
-  const own = [`CMAKE_C_COMPILER=${env.CC}`, `CMAKE_CXX_COMPILER=${env.CXX}`, `CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${sdk}`]
-  const configure = ['--preset', preset, ...[...own, ...definitions].map((definition) => `-D${definition}`)]
+  removeBuildOfOtherCompiler(nativeFolders[preset], env.CXX)
+  const all = [`CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${sdk}`, ...definitions]
+  const configure = ['--preset', preset, ...all.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
   await run(found.cmake.path, ['--build', nativeFolders[preset], '--target', target, '--parallel', jobs], { log, env, echo })
 }
@@ -77,6 +77,14 @@ export function installAddon({ built = nativeRelease, release = join(root, 'buil
     copyFileSync(file, join(release, `${name}.new`))
     renameSync(join(release, `${name}.new`), join(release, name))
   }
+}
+
+/** CMake takes the compiler from the environment at the first configuration only. */
+function removeBuildOfOtherCompiler(folder, compiler) {
+  const cache = join(folder, 'CMakeCache.txt')
+  if (!existsSync(cache)) return
+  const used = /^CMAKE_CXX_COMPILER:\w+=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1]
+  if (used !== compiler) rmSync(folder, { recursive: true, force: true })
 }
 
 async function toolsFor(purpose) {
