@@ -25,11 +25,11 @@ export function watchNativeTimes() {
   let last = null
   addon.embedSync = (...args) => {
     embedSync(...args)
-    const notes = args[5]
-    last = [notes[0], 0, notes[1], notes[2]]
+    const stats = args[5]
+    last = [stats[0], 0, stats[1], stats[2]]
   }
-  addon.embed = (model, texts, projection, done) =>
-    embed(model, texts, projection, (code, message, result) => {
+  addon.embed = (model, texts, projection, rule, done) =>
+    embed(model, texts, projection, rule, (code, message, result) => {
       last = result?.times ?? null
       done(code, message, result)
     })

@@ -29,7 +29,7 @@ const open = (addon) =>
   })
 const embed = (addon, model) =>
   new Promise((resolve, reject) => {
-    addon.embed(model, ['one text'], null, (code, message, result) =>
+    addon.embed(model, ['one text'], null, null, (code, message, result) =>
       result === undefined ? reject(new Error(message)) : resolve(result.vectors),
     )
   })

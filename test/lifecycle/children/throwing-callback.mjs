@@ -19,8 +19,8 @@ const thrower = () => {
 const addon = nativeAddon()
 addon.openModel(options, thrower)
 const model = await new Promise((resolve) => addon.openModel(options, (code, message, opened) => resolve(opened)))
-for (let i = 0; i < 10; i++) addon.embed(model, ['one', 'two'], null, i % 2 === 0 ? thrower : () => undefined)
-await new Promise((resolve) => addon.embed(model, ['the last'], null, resolve))
+for (let i = 0; i < 10; i++) addon.embed(model, ['one', 'two'], null, null, i % 2 === 0 ? thrower : () => undefined)
+await new Promise((resolve) => addon.embed(model, ['the last'], null, null, resolve))
 const embedder = await Embedder.load()
 if ((await embedder.embed('still alive')).length !== 384) fail('no vector')
 // Two models that open at once may end in either order.
