@@ -1,8 +1,6 @@
 // Owns the file of policies that are ready to judge: JSON, vectors as base64 of little-endian floats. It saves embedding and fitting at
 // every start. Knows the parts, not how they were made.
 
-import { readFile } from 'node:fs/promises'
-import { GabionError } from '../../errors.js'
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { Threshold } from '../erosion/thresholds.js'
 import type { ExampleVectors } from './policy-head.js'
@@ -49,17 +47,6 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
     })),
   }
   return `${JSON.stringify(fields, null, 1)}\n`
-}
-
-/** @throws GabionError `ARTIFACT_INVALID` naming the file and the field */
-export async function readPolicySet(file: string): Promise<PolicySet> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError('ARTIFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
-  }
-  return parsePolicySet(text, file)
 }
 
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
