@@ -109,8 +109,11 @@ class JsonLines implements Sink {
   }
 
   async append({ batch, first }: VectorChunk): Promise<void> {
+    const { output, signal } = this.#context
     for (let row = 0; row < batch.rows; row++) {
-      await this.#context.output.jsonLine({
+      // A batch is more than a reader takes in the time that it has after a signal.
+      signal.throwIfAborted()
+      await output.jsonLine({
         index: first + row,
         tokens: batch.totalTokenCounts[row],
         truncated: batch.truncated(row),

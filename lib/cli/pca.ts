@@ -174,6 +174,7 @@ async function apply(context: Context, flags: ApplyFlags, operands: string[]): P
   let rows = 0
   try {
     for await (const point of points(context, flags, operands, projection)) {
+      context.signal.throwIfAborted()
       if (writer === null) await context.output.jsonLine({ index: rows, ...point, projected: floatsForJson(point.projected) })
       else await writer.append(point.projected)
       rows++

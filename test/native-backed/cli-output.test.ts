@@ -6,6 +6,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { encodeNpy } from '../../lib/files/npy.js'
 import { Projection } from '../../lib/projection/projection.js'
 import { until } from '../service/ending.js'
 import { gabion, temporaryFolder } from './cli-process.js'
@@ -124,8 +125,8 @@ describe('a full disk', () => {
 
 describe('a signal', () => {
   /** Begins to read 15 MB of vectors and stops. */
-  async function stuck(): Promise<Omit<Piped, 'read'>> {
-    const piped = startPlain(['embed', '--input', place('many.txt')])
+  async function stuck(args: readonly string[] = ['embed', '--input', place('many.txt')]): Promise<Omit<Piped, 'read'>> {
+    const piped = startPlain(args)
     await once(piped.child.stdout, 'data')
     piped.child.stdout.pause()
     await pause(300)
@@ -143,6 +144,26 @@ describe('a signal', () => {
     await pause(700)
     child.kill('SIGTERM')
     assert.equal(await exit, 143)
+  })
+
+  test('has a command write nothing more than waits already', async () => {
+    const rows = 300_000
+    writeFileSync(place('rows.npy'), encodeNpy(Float64Array.from({ length: rows * 2 }, (_, index) => Math.sin(index * index)), [rows, 2]))
+    const { code } = await gabion(['pca', 'fit', '--input', place('rows.npy'), '--components', '1', '--out', place('line.json')])
+    assert.equal(code, 0)
+    for (const args of [
+      ['embed', '--input', place('many.txt')],
+      ['pca', 'apply', '--projection', place('line.json'), '--input', place('rows.npy')],
+    ]) {
+      const piped = await stuck(args)
+      piped.child.kill('SIGTERM')
+      // The reader goes on within its time, but first the command could write on.
+      await pause(700)
+      piped.child.stdout.resume()
+      const { code, stdout } = await ended(piped)
+      assert.equal(code, 143)
+      assert.ok(stdout.endsWith('}\n') && stdout.length < 400_000, `${args.join(' ')}: ${stdout.length} bytes`)
+    }
   })
 
   test('a second one ends at once', async () => {
