@@ -27,7 +27,7 @@ export interface ChatExchange extends Exchange {
 
 /** Where judged exchanges are kept. */
 export interface ChatKeeper<Verdict> {
-  /** Ids of the exchanges that were judged, in their order; none for a conversation that has not begun. */
+  /** Ids of the exchanges that were judged, in their order, or of the latest of them; none for a conversation that has not begun. */
   exchangeIdsOf(conversation: string): Promise<readonly string[]>
   /** Judges the next exchange; one whose id is known gets the verdict it got. */
   judge(conversation: string, exchange: ChatExchange): Promise<Verdict>
@@ -110,15 +110,19 @@ async function findPlace<Verdict>(
   { conversation: base, explicit }: ChatIdentity,
   chain: readonly ChatExchange[],
 ): Promise<{ conversation: string; from: number }> {
+  const last = chain.length - 1
   let conversation = base
+  let branchedAt = -1
   for (;;) {
     const known = await keeper.exchangeIdsOf(conversation)
-    const first = chain.findIndex(({ id }) => !known.includes(id))
-    if (first === -1) return { conversation, from: chain.length - 1 }
-    if (known.length === 0 || known.at(-1) === chain[first - 1]?.id) return { conversation, from: known.length === 0 ? 0 : first }
-    const branch = `${base}~${chain[first]!.id.slice(0, 8)}`
-    if (explicit || branch === conversation) return { conversation, from: chain.length - 1 }
-    conversation = branch
+    // An id stands for all exchanges before it, also for those that the keeper has forgotten in a long conversation.
+    const first = chain.findLastIndex(({ id }) => known.includes(id)) + 1
+    if (first > last) return { conversation, from: last }
+    if (known.length === 0 || known.at(-1) === chain[first - 1]?.id) return { conversation, from: first }
+    // A branch holds the exchange that it begins with, unless that is forgotten.
+    if (explicit || first <= branchedAt) return { conversation, from: last }
+    branchedAt = first
+    conversation = `${base}~${chain[first]!.id.slice(0, 8)}`
   }
 }
 

@@ -1,0 +1,70 @@
+// To which conversation the exchanges of a chat belong, where the keeper remembers only the latest of them.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { identityOf, judgeReply, type ChatKeeper, type ChatMessage } from '../../lib/monitor/chat.js'
+
+const MAX_KNOWN = 4
+
+/** Keeps the last ids of each conversation and counts what it judges. */
+class Keeper implements ChatKeeper<number> {
+  readonly judged = new Map<string, string[]>()
+
+  exchangeIdsOf(conversation: string): Promise<readonly string[]> {
+    return Promise.resolve((this.judged.get(conversation) ?? []).slice(-MAX_KNOWN))
+  }
+
+  judge(conversation: string, { id }: { id: string }): Promise<number> {
+    const ids = this.judged.get(conversation) ?? []
+    this.judged.set(conversation, [...ids, id])
+    return Promise.resolve(ids.length + 1)
+  }
+
+  get counts(): number[] {
+    return [...this.judged.values()].map(({ length }) => length)
+  }
+}
+
+/** The messages before the reply of the exchange with that index. */
+function history(index: number, replyOf = (at: number): string => `answer ${at}`): ChatMessage[] {
+  const messages = Array.from({ length: index }, (_, at) => [
+    { role: 'user', text: `question ${at}` },
+    { role: 'assistant', text: replyOf(at) },
+  ]).flat()
+  return [...messages, { role: 'user', text: `question ${index}` }]
+}
+
+async function play(keeper: Keeper, from: number, to: number, replyOf = (at: number): string => `answer ${at}`): Promise<void> {
+  for (let at = from; at < to; at++) {
+    const messages = history(at, replyOf)
+    await judgeReply(keeper, identityOf(messages, 'caller'), messages, replyOf(at))
+  }
+}
+
+describe('a chat that is longer than what its keeper remembers', () => {
+  test('stays one conversation, and no exchange is judged twice', async () => {
+    const keeper = new Keeper()
+    await play(keeper, 0, 3 * MAX_KNOWN)
+    assert.deepEqual(keeper.counts, [3 * MAX_KNOWN])
+  })
+
+  test('branches where a reply is asked for again', async () => {
+    const keeper = new Keeper()
+    await play(keeper, 0, 10)
+    const other = (at: number): string => (at === 9 ? 'another answer' : `answer ${at}`)
+    await play(keeper, 9, 20, other)
+    assert.deepEqual(keeper.counts, [10, 20])
+  })
+
+  test('comes to an end where all of its exchanges are forgotten', async () => {
+    const keeper = new Keeper()
+    await play(keeper, 0, 10)
+    for (const changed of [0, 2, 5])
+      for (let round = 0; round < 3; round++) {
+        const other = (at: number): string => (at >= changed ? `${changed}/${round}/${at}` : `answer ${at}`)
+        await play(keeper, 3, 12, other)
+        await play(keeper, 9, 10)
+      }
+    assert.ok(keeper.judged.size < 40)
+  })
+})
