@@ -89,8 +89,9 @@ const HOP_BY_HOP = new Set([
 ])
 
 /** Headers without those of one connection and without gabion's own. */
-export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const named = new Set((headers.connection ?? '').toLowerCase().split(/\s*,\s*/))
+export function endToEnd(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string | string[]> {
+  // Node joins a request's repeated header; undici keeps an answer's as a list.
+  const named = new Set([headers.connection ?? []].flat().flatMap((value) => value.toLowerCase().split(/\s*,\s*/)))
   const kept: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !HOP_BY_HOP.has(name) && !name.startsWith('x-gabion-') && !named.has(name)) kept[name] = value
