@@ -30,7 +30,7 @@ export function costCommand(): Command {
     .option('--texts-per-second <n>', 'texts that a machine embeds a second ("gabion bench" measures it)', parsePrice, 100)
     .option('--peak <factor>', 'the busiest second, as a multiple of the mean', parsePrice, 10)
     .option('--days <n>', 'days a month', parseCount, 30)
-    .option('--currency <name>', 'shown beside amounts', 'USD')
+    .option('--currency <name>', 'shown next to amounts', 'USD')
   return finishCommand<CostFlags>(
     command,
     [

@@ -134,7 +134,7 @@ async function writeReports({ output }: Context, reports: ReportFiles, facts: Re
   const { pages, pictures, noRasterizer } = await reports.write(facts, steps.report).finally(() => {
     steps.stop()
   })
-  if (report !== undefined) output.note(`report: ${report}${pages > 1 ? `, and ${count(pages - 1, 'page')} beside it` : ''}`)
+  if (report !== undefined) output.note(`report: ${report}${pages > 1 ? `, and ${count(pages - 1, 'page')} next to it` : ''}`)
   if (out === undefined) return
   output.note(
     noRasterizer

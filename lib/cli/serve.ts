@@ -43,7 +43,7 @@ export function serveCommand(): Command {
     .option('--max-text-length <n>', 'characters of one text', parseCount, DEFAULT_LIMITS.textLength)
     .option('--max-body-kib <n>', 'size of one request', parseCount, DEFAULT_LIMITS.bodyBytes / 1024)
     .option('--timeout-ms <n>', 'most time of one request', parseCount, DEFAULT_LIMITS.requestMs)
-    .option('--drain-seconds <n>', 'time for requests under way when the service ends', parseCount, 20)
+    .option('--drain-seconds <n>', 'time for requests in flight when the service ends', parseCount, 20)
   return finishCommand<ServeFlags>(
     addServerOptions(command),
     [

@@ -56,7 +56,7 @@ export async function runUntilInterrupted(
   using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
   const stop = await start({ logger, embedder, monitor: await openServerMonitor(embedder, flags) })
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-  output.note('stopping: finishing what is under way')
+  output.note('stopping: finishing requests in flight')
   await stop()
 }
 

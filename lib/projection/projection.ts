@@ -267,7 +267,7 @@ function checkFitOptions(options: FitPcaOptions): { components: ComponentOptions
   const { model, scaler } = given
   const standardize = given.standardize === undefined ? false : checkBoolean('standardize', given.standardize)
   if (scaler !== undefined && !(scaler instanceof StandardScaler)) throw invalidArgument('scaler', 'a StandardScaler', scaler)
-  if (scaler !== undefined && standardize) throw invalidArgument('standardize', 'left out beside scaler', standardize)
+  if (scaler !== undefined && standardize) throw invalidArgument('standardize', 'left out where scaler is given', standardize)
   const whiten = given.whiten === undefined ? false : checkBoolean('whiten', given.whiten)
   return {
     components: {

@@ -51,7 +51,7 @@ export interface RunningService {
   stop(drainMs?: number): Promise<void>
 }
 
-/** Milliseconds that requests under way get to end. */
+/** Milliseconds that requests in flight get to end. */
 const DRAIN_MS = 20_000
 
 /** This package's version. */

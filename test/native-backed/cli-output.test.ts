@@ -148,7 +148,13 @@ describe('a signal', () => {
 
   test('has a command write nothing more than waits already', async () => {
     const rows = 300_000
-    writeFileSync(place('rows.npy'), encodeNpy(Float64Array.from({ length: rows * 2 }, (_, index) => Math.sin(index * index)), [rows, 2]))
+    writeFileSync(
+      place('rows.npy'),
+      encodeNpy(
+        Float64Array.from({ length: rows * 2 }, (_, index) => Math.sin(index * index)),
+        [rows, 2],
+      ),
+    )
     const { code } = await gabion(['pca', 'fit', '--input', place('rows.npy'), '--components', '1', '--out', place('line.json')])
     assert.equal(code, 0)
     for (const args of [

@@ -27,7 +27,7 @@ export interface GrpcOptions {
 /** The gRPC side while it runs. */
 export interface GrpcSide {
   readonly port: number
-  /** New calls are refused, those under way end; after `drainMs` they are cut off. */
+  /** New calls are refused, those in flight end; after `drainMs` they are cut off. */
   stop(drainMs: number): Promise<void>
 }
 
