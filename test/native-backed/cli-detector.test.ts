@@ -101,6 +101,22 @@ describe('gabion detector', { concurrency: false }, () => {
     assert.match(table.stdout, /AUROC .*\n[^]*expected calibration error/)
   })
 
+  test('evaluate --report writes a page that says what the numbers say, and loads nothing', async () => {
+    const fresh = save('reported.jsonl', conversations(160, 0.3, 4))
+    const { code, stdout, stderr } = await gabion([
+      ...['detector', 'evaluate', fresh, '--artifact', at('one.json'), '--report', at('evaluation.html'), '--json', ...cached],
+    ])
+    assert.equal(code, 0, stderr)
+    const [line] = jsonLines(stdout) as [{ exchanges: { auroc: number }; conversations: { items: number; unsafe: number } }]
+    const page = readFileSync(at('evaluation.html'), 'utf8')
+    assert.ok(page.includes(line.exchanges.auroc.toFixed(3)))
+    assert.ok(page.includes(`${String(line.conversations.items)} (${String(line.conversations.unsafe)})`))
+    // ROC, reliability, lead time.
+    assert.equal(page.match(/<figure/g)?.length, 3)
+    assert.doesNotMatch(page, /<(?:script|link|img|iframe)[^>]+(?:src|href)=/)
+    assert.doesNotMatch(page, /NaN|undefined|\[object/)
+  })
+
   test('calibrate sets thresholds, and refuses budgets that the conversations cannot support', async () => {
     const calibrate = (file: string, more: string[]): ReturnType<typeof gabion> =>
       gabion(['detector', 'calibrate', file, '--artifact', at('one.json'), '--out', at('calibrated.json'), ...cached, ...more])

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Evaluation, Separation } from '../../lib/detection/training/evaluate.js'
 import { chartSvg } from '../../lib/report/charts.js'
-import { evaluationCharts, evaluationPage } from '../../lab/evaluation-page.js'
+import { evaluationCharts, evaluationPage } from '../../lib/report/evaluation-page.js'
 
 const separation: Separation = {
   items: 40,

@@ -1,12 +1,12 @@
 // Owns the page on a detector that was measured on labeled conversations: per set a table, ROC, reliability, lead time.
 // Knows measurements, not how they were made.
 
-import type { AtThreshold, Evaluation, LeadTime } from '../lib/detection/training/evaluate.js'
-import type { ReliabilityBin } from '../lib/statistics/ranking.js'
-import { axis, baseOption, chartFigure, levelLine, type Chart } from '../lib/report/charts.js'
-import { html, type Html } from '../lib/report/html.js'
-import { renderPage, valueTable } from '../lib/report/page.js'
-import { color } from '../lib/report/palette.js'
+import type { AtThreshold, Evaluation, LeadTime } from '../detection/training/evaluate.js'
+import type { ReliabilityBin } from '../statistics/ranking.js'
+import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
+import { html, type Html } from './html.js'
+import { renderPage, valueTable } from './page.js'
+import { color } from './palette.js'
 
 /** What was measured, in words. */
 export interface EvaluationFacts {
@@ -82,7 +82,7 @@ function setSection(evaluation: Evaluation): Html {
       `a line for ${percent(shipped.elevated.budget)} false alarms on this set`,
       own.elevated === null ? 'too few safe conversations' : outcome(own.elevated),
     ],
-    ['alerts in 1,000 safe replies', Number.isNaN(alertsPer1000) ? '–' : alertsPer1000.toFixed(1)],
+    ['alerts per 1,000 safe replies', Number.isNaN(alertsPer1000) ? '–' : alertsPer1000.toFixed(1)],
     ['expected calibration error', three(calibration.error)],
   ]
   return html`<section id="${anchor(set)}">
@@ -163,7 +163,7 @@ function reliabilityChart(bins: readonly ReliabilityBin[]): Chart {
   }
 }
 
-/** Leads beyond this many turns share a bar. */
+/** Leads beyond this many exchanges share a bar. */
 const FARTHEST_LEAD = 6
 
 function leadChart(leads: readonly number[]): Chart {
@@ -174,11 +174,11 @@ function leadChart(leads: readonly number[]): Chart {
   return {
     title: 'Lead time',
     caption:
-      'Unsafe conversations by how many turns before (right) or after (left) the first unsafe reply the alert came; 0 is the same turn.',
+      'Unsafe conversations by how many exchanges before (right) or after (left) the first unsafe reply the alert came; 0 is the same exchange.',
     height: 200,
     option: () => ({
       ...baseOption(),
-      xAxis: axis('turns before the first unsafe reply', { type: 'category', data: places.map(name), splitLine: { show: false } }),
+      xAxis: axis('exchanges before the first unsafe reply', { type: 'category', data: places.map(name), splitLine: { show: false } }),
       yAxis: axis('', { type: 'value', splitNumber: 3, minInterval: 1 }),
       series: [
         {
