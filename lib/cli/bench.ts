@@ -40,7 +40,7 @@ export function benchCommand(): Command {
     .summary('latency and throughput on this machine')
     .description('Measures text to vector, tokenization included, by token count, and the throughput of a batch. The vector cache is off.')
     .option('--tokens <list>', 'token counts, special tokens included', parseCounts, [8, 16, 32, 64, 128, 256])
-    .option('--runs <n>', 'timed runs a token count and mode', parseCount, 200)
+    .option('--runs <n>', 'timed runs per token count and mode', parseCount, 200)
     .option('--batch <n>', 'texts of mixed length in the throughput batch', parseCount, 256)
     .addOption(new Option('--mode <name>', 'embedSync, embed or both').choices(['sync', 'async', 'both']).default('both'))
   return finishCommand<BenchFlags>(

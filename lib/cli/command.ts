@@ -33,7 +33,7 @@ export type Action<O> = (context: Context, options: O, operands: string[]) => Pr
 /** Adds the common options and the action, last, so that they stand together in the help. */
 export function finishCommand<O extends CommonOptions>(command: Command, examples: readonly string[], action: Action<O>): Command {
   return command
-    .option('--json', 'one JSON object a line on stdout, and nothing else there')
+    .option('--json', 'one JSON object per line on stdout, and nothing else there')
     .option('-q, --quiet', 'no notes and no progress on stderr')
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`)
     .action(async () => {

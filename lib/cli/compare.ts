@@ -47,7 +47,7 @@ export function compareCommand(): Command {
   const command = new Command('compare')
     .summary('two embedders on the same texts: is it safe to switch?')
     .description(
-      'Compares an old and a new embedder on the same texts: time a text takes, likeness of pairs, nearest neighbors, geometry, projected points, and alerts exchange by exchange. ' +
+      'Compares an old and a new embedder on the same texts: time per text, likeness of pairs, nearest neighbors, geometry, projected points, and alerts exchange by exchange. ' +
         `Says "safe" or "not safe" with reasons. A side is ${SIDE_FORMS}.`,
     )
     .requiredOption('--old <side>', 'what is in use')
@@ -64,7 +64,7 @@ export function compareCommand(): Command {
     .option('--record <file.jsonl>', "keep the cloud's vectors: what is recorded is not asked for again")
     .option('--region <name>', "the cloud's region (default: as its client finds it)")
     .option('--endpoint <url>', "another address of the cloud's service")
-    .option('--texts-per-second <n>', 'most calls of the cloud a second', Number, 10)
+    .option('--texts-per-second <n>', 'most calls of the cloud per second', Number, 10)
     .option('--price-per-million <price>', "the cloud's price of a million tokens, to count the cost", Number)
     .option('--report <file.html>', 'also write a page with plots')
     .option('-o, --out <file.json>', 'also write everything found as JSON')

@@ -21,15 +21,15 @@ export function costCommand(): Command {
   const command = new Command('cost')
     .summary('what a month costs here and in the cloud')
     .description(
-      'Compares the monthly cost of embeddings by a cloud with that of machines of your own, and says from how many texts a day on the machine is cheaper. Prices are what you give.',
+      'Compares the monthly cost of embeddings by a cloud with that of machines of your own, and says from how many texts per day on the machine is cheaper. Prices are what you give.',
     )
-    .requiredOption('--texts-per-day <n>', 'texts embedded a day', parsePrice)
+    .requiredOption('--texts-per-day <n>', 'texts embedded per day', parsePrice)
     .requiredOption('--price-per-million <price>', "the cloud's price of a million tokens", parsePrice)
-    .requiredOption('--machine-price <price>', 'price of a machine a month', parsePrice)
-    .option('--tokens-per-text <n>', 'tokens of a text on average', parsePrice, 60)
-    .option('--texts-per-second <n>', 'texts that a machine embeds a second ("gabion bench" measures it)', parsePrice, 100)
+    .requiredOption('--machine-price <price>', 'price of a machine per month', parsePrice)
+    .option('--tokens-per-text <n>', 'tokens per text on average', parsePrice, 60)
+    .option('--texts-per-second <n>', 'texts that a machine embeds per second ("gabion bench" measures it)', parsePrice, 100)
     .option('--peak <factor>', 'the busiest second, as a multiple of the mean', parsePrice, 10)
-    .option('--days <n>', 'days a month', parseCount, 30)
+    .option('--days <n>', 'days per month', parseCount, 30)
     .option('--currency <name>', 'shown next to amounts', 'USD')
   return finishCommand<CostFlags>(
     command,
@@ -82,18 +82,18 @@ async function run({ output }: Context, flags: CostFlags): Promise<undefined> {
   await output.line(
     estimate.breakEvenTextsPerDay === null
       ? 'Break-even: none; at these prices the cloud is cheaper at any volume that one machine can do.'
-      : `Break-even: from ${whole(estimate.breakEvenTextsPerDay)} texts a day on, one machine is cheaper.`,
+      : `Break-even: from ${whole(estimate.breakEvenTextsPerDay)} texts per day on, one machine is cheaper.`,
   )
   await output.line()
   await output.line('Assumed:')
   for (const [what, value] of [
-    ['texts a day', whole(flags.textsPerDay)],
-    ['tokens a text', String(flags.tokensPerText)],
+    ['texts per day', whole(flags.textsPerDay)],
+    ['tokens per text', String(flags.tokensPerText)],
     ['price of a million tokens', amount(flags.pricePerMillion)],
-    ['price of a machine a month', amount(flags.machinePrice)],
-    ['texts a machine embeds a second', String(flags.textsPerSecond)],
+    ['price of a machine per month', amount(flags.machinePrice)],
+    ['texts that a machine embeds per second', String(flags.textsPerSecond)],
     ['busiest second, as a multiple of the mean', String(flags.peak)],
-    ['days a month', String(flags.days)],
+    ['days per month', String(flags.days)],
   ] as const)
     await output.line(`  ${what}: ${value}`)
   await output.line('Not counted: work to run the machines, traffic, discounts, storage of vectors.')

@@ -24,7 +24,7 @@ export function embedCommand(): Command {
   const command = new Command('embed')
     .summary('texts to vectors, as JSON lines or .npy')
     .description(
-      'Embeds texts and writes one JSON line a text: {index, tokens, truncated, embedding, projected}. "tokens" counts before cutting; "projected" is null without --project.',
+      'Embeds texts and writes one JSON line per text: {index, tokens, truncated, embedding, projected}. "tokens" counts before cutting; "projected" is null without --project.',
     )
     .argument('[text...]', 'texts to embed')
     .option('-i, --input <file>', 'read the texts from a file, - for standard input')

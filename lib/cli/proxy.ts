@@ -29,7 +29,7 @@ export function proxyCommand(): Command {
     .requiredOption('-u, --upstream <url>', 'the service behind, such as http://127.0.0.1:8000')
     .option('--host <address>', 'address to listen on; one that others can reach needs API keys for /gabion/', '127.0.0.1')
     .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
-    .option('--api-keys <file>', 'API keys of /gabion/, one a line (also: environment GABION_API_KEYS)')
+    .option('--api-keys <file>', 'API keys of /gabion/, one per line (also: environment GABION_API_KEYS)')
     .addOption(
       new Option('--on-alert <policy>', 'observe: only report; block: block the reply; end: and end the conversation')
         .choices(POLICIES)

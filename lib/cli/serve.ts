@@ -34,7 +34,7 @@ export function serveCommand(): Command {
     .option('-p, --port <n>', 'port of HTTP, 0 for a free one', parsePort, 8080)
     .option('--grpc-port <n>', 'port of gRPC, 0 for a free one', parsePort, 50_051)
     .option('--no-grpc', 'HTTP only')
-    .option('--api-keys <file>', 'API keys, one a line (also: environment GABION_API_KEYS, separated by commas)')
+    .option('--api-keys <file>', 'API keys, one per line (also: environment GABION_API_KEYS, separated by commas)')
     .option('--tls-cert <file>', 'certificate chain in PEM form, for both protocols')
     .option('--tls-key <file>', 'its private key')
     .option('--projection <file>', 'what /v1/project applies, saved by "gabion pca fit"')

@@ -28,7 +28,7 @@ export function workerCommand(): Command {
     )
     .option('--group <name>', 'consumer group', 'gabion')
     .option('--consumer <name>', "this worker's name in it (default: the machine's name and a random part)")
-    .option('--concurrency <n>', `exchanges pending at once (default: ${EXCHANGES_PER_THREAD} a thread)`, parseCount)
+    .option('--concurrency <n>', `exchanges pending at once (default: ${EXCHANGES_PER_THREAD} per thread)`, parseCount)
     .option('--claim-after-ms <n>', 'take over entries of workers that have been silent for so long', parseCount, 30_000)
     .option('--keep-verdicts <n>', 'verdicts to keep in their stream, about', parseCount, 100_000)
     .option('--host <address>', 'address of the metrics', '127.0.0.1')

@@ -33,10 +33,10 @@ interface ChosenGraph extends GraphDescription {
 function chooseFused(description: ModelDescription, options: CheckedEmbedderOptions): ChosenGraph | null {
   if (options.providers[0] !== 'cpu' || nativeAddon().machine().encoderInstructionSet === '') return null
   const orders = { auto: ['bf16', 'fp32'], bf16: ['bf16'], fp32: ['fp32'], int8: ['bf16', 'fp32'], fp16: [] } as const
-  for (const wished of orders[options.precision]) {
-    const graph = description.graphs.find((candidate) => candidate.precision === wished && candidate.fusedFile !== null)
+  for (const requested of orders[options.precision]) {
+    const graph = description.graphs.find((candidate) => candidate.precision === requested && candidate.fusedFile !== null)
     if (graph === undefined || graph.fusedFile === null) continue
-    const precision = options.precision === 'int8' ? 'int8' : wished
+    const precision = options.precision === 'int8' ? 'int8' : requested
     return { ...graph, file: graph.fusedFile, precision, encoderPrecision: precision }
   }
   return null
@@ -47,8 +47,8 @@ function findGraph(description: ModelDescription, options: CheckedEmbedderOption
   if (fused !== null) return fused
   const { precision } = options
   const order = precision === 'auto' ? AUTO_ORDER[options.providers[0] ?? 'cpu'] : [precision]
-  for (const wished of order) {
-    const graph = description.graphs.find((candidate) => candidate.precision === wished)
+  for (const requested of order) {
+    const graph = description.graphs.find((candidate) => candidate.precision === requested)
     if (graph !== undefined) return { ...graph, encoderPrecision: 'fp32' }
   }
   return null

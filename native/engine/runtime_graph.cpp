@@ -50,7 +50,7 @@ RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std:
     for (const SkippedProvider& passed : skipped_providers_) {
       reasons += (reasons.empty() ? "" : "; ") + passed.name + ": " + passed.reason;
     }
-    throw Error(Code::kProviderUnavailable, "no wished execution provider can run here (" + reasons + ")");
+    throw Error(Code::kProviderUnavailable, "no requested execution provider can run here (" + reasons + ")");
   }
   ReadInputs();
   ReadOutput();

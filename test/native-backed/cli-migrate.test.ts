@@ -59,7 +59,7 @@ describe('the migration guide', () => {
     assert.match(output('adapter fit'), /on 200 pairs held back: R² 0\.9\d\d .*cosine 0\.9/)
     assert.match(output('adapter fold'), /384 → 2 components/)
     assert.match(output('--report'), /Safe to switch/)
-    assert.match(output('gabion cost'), /Break-even: from 333,334 texts a day on.*Assumed:/s)
+    assert.match(output('gabion cost'), /Break-even: from 333,334 texts per day on.*Assumed:/s)
     const comparison = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as Comparison
     assert.equal(comparison.verdict.safe, true)
     assert.ok(comparison.new.latency !== null && comparison.new.latency.p50 > 0 && comparison.new.latency.p99 >= comparison.new.latency.p90)

@@ -96,7 +96,7 @@ describe('a folder without graphs', () => {
     assert.equal((await kept()).length, 4)
   })
 
-  test('gives int8 where it is wished for', async () => {
+  test('gives int8 where it is requested', async () => {
     for (const name of ['mpnet', 'dense']) {
       using embedder = await Embedder.load({ model: await copyModel(name), precision: 'int8' })
       assert.equal(embedder.info.precision, 'int8')
