@@ -1,6 +1,6 @@
 // Owns the place of the package on disk: what lies beside the code (models, protocol, notices) is found from here.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,4 +16,9 @@ const PACKAGE_FOLDER = findPackage()
 /** Absolute path of something in the package. */
 export function packagePath(...parts: string[]): string {
   return join(PACKAGE_FOLDER, ...parts)
+}
+
+/** This package's version. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version
 }

@@ -1,6 +1,5 @@
 // Owns `gabion compare`: two embedders or vector files on the same texts, and whether it is safe to switch.
 
-import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { GabionError } from '../errors.js'
 import { comparePoints, compareSpaces, MAX_TEXTS } from '../migration/agreement.js'
@@ -21,7 +20,7 @@ import { Progress } from './progress.js'
 import { readTexts, type TextFormat } from './text-source.js'
 import { readConversations } from './exchange-feed.js'
 import { addTextFormat } from './vector-file.js'
-import { packagePath } from '../package-folder.js'
+import { packageVersion } from '../package-folder.js'
 
 interface CompareFlags extends CloudFlags {
   old: string
@@ -99,8 +98,7 @@ async function run(context: Context, flags: CompareFlags): Promise<number> {
 }
 
 function madeBy(): string {
-  const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }
-  return `Made by gabion ${version} on ${new Date().toISOString().slice(0, 10)}.`
+  return `Made by gabion ${packageVersion()} on ${new Date().toISOString().slice(0, 10)}.`
 }
 
 interface Projections {

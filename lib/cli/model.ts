@@ -21,6 +21,7 @@ import { pullCommand } from './model-pull.js'
 import { PendingFile } from '../files/pending-file.js'
 import { Progress } from './progress.js'
 import { packagePath } from '../package-folder.js'
+import { cosine } from '../statistics/vectors.js'
 
 interface ConvertFlags extends CommonOptions {
   out?: string
@@ -153,14 +154,7 @@ async function tryToLoad(folder: string): Promise<{ precision: string; selfTestC
   const { precision } = embedder.info
   if (selfTest === null) return { precision, selfTestCosine: null }
   const vector = await embedder.embed(selfTest.text, { prompt: '' })
-  let [dot, squares, storedSquares] = [0, 0, 0]
-  for (const [index, value] of vector.entries()) {
-    const stored = selfTest.vector[index] as number
-    dot += value * stored
-    squares += value * value
-    storedSquares += stored * stored
-  }
-  return { precision, selfTestCosine: Math.min(1, dot / Math.sqrt(squares * storedSquares)) }
+  return { precision, selfTestCosine: Math.min(1, cosine(vector, selfTest.vector)) }
 }
 
 async function licenses({ output }: Context, flags: LicenseFlags, models: string[]): Promise<undefined> {

@@ -1,6 +1,5 @@
 // Owns the `gabion` program: its commands, its help, how it fails. Each command lives in its own file.
 
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { adapterCommand } from './adapter.js'
 import { benchCommand } from './bench.js'
@@ -17,7 +16,7 @@ import { proxyCommand } from './proxy.js'
 import { policyCommand } from './policy.js'
 import { serveCommand } from './serve.js'
 import { workerCommand } from './worker.js'
-import { packagePath } from '../package-folder.js'
+import { packageVersion } from '../package-folder.js'
 
 const EXAMPLES = `
 Examples:
@@ -30,15 +29,11 @@ Examples:
 141 the reader of the output left.
 `
 
-function version(): string {
-  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version
-}
-
 /** The whole program. */
 export function buildProgram(): Command {
   const program = new Command('gabion')
     .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
   for (const command of [
     monitorCommand(),

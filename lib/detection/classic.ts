@@ -3,6 +3,7 @@
 
 import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
+import { JsonObject } from '../json/json-object.js'
 import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
 import { Projection } from '../projection/projection.js'
 import {
@@ -134,19 +135,14 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   }
 
   checkState(value: unknown): ClassicState {
-    const field = (name: keyof ClassicState): number => {
-      const number = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined
-      if (typeof number !== 'number' || !Number.isFinite(number)) {
-        throw new GabionError('ARTIFACT_INVALID', `field '${name}' of a classic state must be a finite number`)
-      }
-      return number
+    const json = JsonObject.of(value, { source: '', code: 'ARTIFACT_INVALID', what: 'a classic state' })
+    return {
+      scored: json.integer('scored', 0),
+      risk: json.number('risk'),
+      drift: json.number('drift'),
+      cumulative: json.number('cumulative'),
+      userCumulative: json.number('userCumulative'),
     }
-    const scored = field('scored')
-    if (!Number.isInteger(scored) || scored < 0) {
-      throw new GabionError('ARTIFACT_INVALID', `field 'scored' of a classic state must be an integer of 0 or more, got ${String(scored)}`)
-    }
-    const [risk, drift, cumulative, userCumulative] = [field('risk'), field('drift'), field('cumulative'), field('userCumulative')]
-    return { scored, risk, drift, cumulative, userCumulative }
   }
 
   /** The point of a text's first window: the formulas know no others. An empty text lies at the origin. */

@@ -1,9 +1,23 @@
-// Owns JSON files: read whole and checked to hold an object, written whole. Knows no format.
+// Owns JSON files: read whole and checked to hold an object, written whole; and small text files with a coded error. Knows no format.
 
 import { readFile } from 'node:fs/promises'
 import { GabionError, type GabionErrorCode } from '../errors.js'
 import { writeWhole } from '../files/pending-file.js'
 import { JsonObject } from './json-object.js'
+
+/**
+ * Reads a text file.
+ *
+ * @param what what it must be, such as `the projection`
+ * @throws GabionError of `code` naming the file
+ */
+export async function readText(file: string, what: string, code: GabionErrorCode = 'ARTIFACT_INVALID'): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GabionError(code, `cannot read ${what} ${file}: ${(cause as Error).message}`, { cause })
+  }
+}
 
 /**
  * Reads a file that holds a JSON object.
@@ -12,13 +26,7 @@ import { JsonObject } from './json-object.js'
  * @throws GabionError of `code` naming the file
  */
 export async function readJson(file: string, what: string, code: GabionErrorCode = 'ARTIFACT_INVALID'): Promise<JsonObject> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError(code, `cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause })
-  }
-  return JsonObject.parse(text, { source: file, code, what: `a ${what}` })
+  return JsonObject.parse(await readText(file, `the ${what}`, code), { source: file, code, what: `a ${what}` })
 }
 
 /**

@@ -57,17 +57,24 @@ export class JsonObject {
     return this.#origin.source
   }
 
-  /** The error for a field that is not what it must be. */
-  wrong(key: string, expected: string): GabionError {
+  /** The error for a field, or for a part of one, that is not what it must be. */
+  wrong(key: string, expected: string, actual = this.fields[key]): GabionError {
     const { source, code, what } = this.#origin
     const name = `field '${this.#path}${key}'${what === undefined ? '' : ` of ${what}`}`
-    return new GabionError(code, `${source === '' ? '' : `${source}: `}${invalidArgument(name, expected, this.fields[key]).message}`)
+    return new GabionError(code, `${source === '' ? '' : `${source}: `}${invalidArgument(name, expected, actual).message}`)
   }
 
   /** Checks the fields `format` and `version` of a file. */
   checkFormat(format: string, version: number): void {
     if (this.fields.format !== format) throw this.wrong('format', `'${format}'`)
     if (this.fields.version !== version) throw this.wrong('version', `${String(version)}, the version that this release reads`)
+  }
+
+  /** Refuses fields that the format does not have: a misspelled one would silently do nothing. */
+  only(known: readonly string[]): void {
+    const foreign = Object.keys(this.fields).find((key) => !known.includes(key))
+    const { source, code } = this.#origin
+    if (foreign !== undefined) throw new GabionError(code, `${source}: field '${this.#path}${foreign}' must be one of ${known.join(', ')}`)
   }
 
   /** Whether there is such a field, other than null. */
@@ -90,6 +97,13 @@ export class JsonObject {
     const value = this.fields[key]
     if (typeof value !== 'string') throw this.wrong(key, 'a string')
     return value
+  }
+
+  /** A string with something in it, without the blanks around it. */
+  text(key: string): string {
+    const text = this.string(key).trim()
+    if (text === '') throw this.wrong(key, 'a string that is not blank')
+    return text
   }
 
   /** A field that the format lets be left out. */

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { JsonObject } from '../json/json-object.js'
-import { configObject, readConfigIfPresent } from './config-file.js'
+import { readConfigIfPresent } from './config-file.js'
 
 /** Name of the folder of graphs inside a model folder. */
 export const GRAPH_FOLDER = 'onnx'
@@ -112,9 +112,7 @@ export async function readGraphManifest(folder: string): Promise<GraphManifest |
   if (manifest === null) return null
   if (manifest.fields.format !== GRAPH_MANIFEST_FORMAT) throw manifest.wrong('format', `'${GRAPH_MANIFEST_FORMAT}'`)
   const converter = manifest.object('converter')
-  const graphs = manifest
-    .list('graphs')
-    .map((entry, index) => readGraph(configObject(`${manifest.source} › graph ${String(index)}`, entry)))
+  const graphs = manifest.objects('graphs').map(readGraph)
   if (graphs.length === 0) throw new GabionError('MODEL_INVALID', `${manifest.source} lists no graphs`)
   return {
     format: GRAPH_MANIFEST_FORMAT,

@@ -1,7 +1,7 @@
 // The manifest and the self-test at the top of a folder that gabion ships: who made the model, its files, one known vector.
 
 import { join } from 'node:path'
-import { configObject, readConfigIfPresent } from './config-file.js'
+import { readConfigIfPresent } from './config-file.js'
 import { GRAPH_FOLDER, readFileRecord, type FileRecord } from './graph-manifest.js'
 
 /** Name of the manifest inside a model folder. */
@@ -49,7 +49,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
     revision: manifest.stringOr('revision', null),
     // Earlier folders spell the field in the British way.
     license: manifest.string('license' in manifest.fields ? 'license' : 'licence'),
-    files: manifest.list('files').map((entry, index) => readFileRecord(configObject(`${manifest.source} › file ${String(index)}`, entry))),
+    files: manifest.objects('files').map(readFileRecord),
   }
 }
 

@@ -3,6 +3,7 @@
 import { nodeUtil } from '../lazy.js'
 import type { Detector } from '../detection/detector.js'
 import { GabionError } from '../errors.js'
+import { JsonObject } from '../json/json-object.js'
 
 const FORMAT = 'gabion-conversation'
 const VERSION = 2
@@ -30,24 +31,15 @@ export function saveConversation(detector: Detector<never> | Detector, id: strin
  * @throws GabionError `ARTIFACT_INVALID` naming the field, also when it was saved with another detector or by another release
  */
 export function readSavedConversation<State>(saved: unknown, detector: Detector<State>): { id: string; exchanges: number; state: State } {
-  const wrong = (field: string, expected: string): GabionError =>
-    new GabionError('ARTIFACT_INVALID', `field '${field}' of a saved conversation must be ${expected}`)
-  if (typeof saved !== 'object' || saved === null) throw wrong('format', `'${FORMAT}'`)
-  const fields = saved as Readonly<Record<keyof SavedConversation, unknown>>
-  if (fields.format !== FORMAT) throw wrong('format', `'${FORMAT}'`)
-  if (fields.version !== VERSION) {
-    const released = `${String(VERSION)}, which this release reads, got ${JSON.stringify(fields.version)}`
-    throw wrong('version', `${released}: it was saved by another one; begin it anew, or judge its transcript again`)
+  const json = JsonObject.of(saved, { source: '', code: 'ARTIFACT_INVALID', what: 'a saved conversation' })
+  if (json.fields.format !== FORMAT) throw json.wrong('format', `'${FORMAT}'`)
+  if (json.fields.version !== VERSION) {
+    const { message } = json.wrong('version', `${String(VERSION)}, which this release reads`)
+    throw new GabionError('ARTIFACT_INVALID', `${message}: it was saved by another one; begin it anew, or judge its transcript again`)
   }
-  if (typeof fields.id !== 'string') throw wrong('id', 'a string')
-  if (typeof fields.exchanges !== 'number' || !Number.isSafeInteger(fields.exchanges) || fields.exchanges < 0)
-    throw wrong('exchanges', 'an integer of 0 or more')
   const { name, fingerprint } = detector
-  if (!nodeUtil().isDeepStrictEqual(fields.detector, { name, fingerprint })) {
-    throw wrong(
-      'detector',
-      `that of this monitor (${name}, ${fingerprint.slice(0, 12)}): it was saved with another detector or other settings`,
-    )
+  if (!nodeUtil().isDeepStrictEqual(json.fields.detector, { name, fingerprint })) {
+    throw json.wrong('detector', `that of this monitor (${name}, ${fingerprint.slice(0, 12)}) with the settings that it was saved with`)
   }
-  return { id: fields.id, exchanges: fields.exchanges, state: detector.checkState(fields.state) }
+  return { id: json.string('id'), exchanges: json.integer('exchanges', 0), state: detector.checkState(json.fields.state) }
 }

@@ -1,6 +1,5 @@
 // Owns the running service: opens what it is made of, listens on both protocols, and ends in order.
 
-import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
@@ -16,7 +15,7 @@ import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { IdleConnections } from './http/idle-connections.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
-import { packagePath } from '../package-folder.js'
+import { packageVersion } from '../package-folder.js'
 
 /** What a service is started with. Embedder and monitor stay the caller's; the store is closed with the service. */
 export interface ServeOptions {
@@ -53,11 +52,6 @@ export interface RunningService {
 
 /** Milliseconds that requests in flight get to end. */
 const DRAIN_MS = 20_000
-
-/** This package's version. */
-export function packageVersion(): string {
-  return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version
-}
 
 /**
  * Starts to serve.

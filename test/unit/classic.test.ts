@@ -312,7 +312,7 @@ describe('own settings', () => {
       'INVALID_ARGUMENT',
       /point must have finite values/,
     ],
-    ['a state that is none', () => detector().checkState(null), 'ARTIFACT_INVALID', /'scored'/],
+    ['a state that is none', () => detector().checkState(null), 'ARTIFACT_INVALID', /not a classic state/],
     [
       'a state without a field',
       () => detector().checkState({ scored: 1, risk: 1, drift: 0, cumulative: 1 }),

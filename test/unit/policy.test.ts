@@ -107,7 +107,7 @@ describe('a policy file', () => {
     refused(`${head}policies:\n${policy}${policy}`, /different names \('one' occurs twice\)/)
     refused(
       `${head}policies:\n${policy.replace('[a, b, {user: u, assistant: c}]', '[a, b]')}`,
-      /policies\[0\]\.breaks' must be 3 to 200 examples, there are 2/,
+      /policies\[0\]\.breaks' must be 3 to 200 examples, got an array of 2/,
     )
     refused(`${head}policies:\n${policy.replace('assistant: c', 'asistant: c')}`, /policies\[0\]\.breaks\[2\]'/)
     refused(`${head}policies:\n${policy}    alowed: []\n`, /field 'policies\[0\]\.alowed' must be one of name, statement, breaks, allowed/)

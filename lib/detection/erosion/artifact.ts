@@ -114,7 +114,7 @@ export function artifactOf(root: JsonObject): ErosionArtifact {
   const lexicon = root.object('lexicon')
   return {
     name: root.string('name'),
-    embedder: fingerprint(root.object('embedder')),
+    embedder: readFingerprint(root.object('embedder')),
     windows: { size: windows.integer('size', 1), stride: windows.integer('stride', 1) },
     head: {
       dimensions,
@@ -153,33 +153,36 @@ function classOf(reader: JsonObject): TrainingSet['safe'] {
   return { rows: reader.integer('rows', 0), mass: reader.number('mass') }
 }
 
-function fingerprint(reader: JsonObject): EmbedderFingerprint {
+/** Reads the identity of an embedder. */
+export function readFingerprint(reader: JsonObject): EmbedderFingerprint {
   return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
 }
 
-/** Reads thresholds that were kept as JSON. */
-export function readThresholdSet(reader: JsonObject): ThresholdSet {
-  const scale = reader.object('scale')
-  const deviation = scale.number('deviation')
-  if (deviation <= 0) throw scale.wrong('deviation', 'a number above 0')
-  const levels = reader.object('levels')
-  const threshold = (from: JsonObject): Threshold => ({
+/** Reads one threshold that was kept as JSON. */
+export function readThreshold(from: JsonObject): Threshold {
+  return {
     value: from.number('value'),
     budget: from.number('budget'),
     conversations: from.integer('conversations', 1),
     reached: from.integer('reached', 0),
     upperBound: from.number('upperBound'),
-  })
+  }
+}
+
+/** Reads thresholds that were kept as JSON. */
+export function readThresholdSet(reader: JsonObject): ThresholdSet {
+  const scale = reader.object('scale')
+  const levels = reader.object('levels')
   const both = (aggregate: Aggregate): { elevated: Threshold; alert: Threshold } => {
     const level = levels.object(aggregate)
-    const [elevated, alert] = [threshold(level.object('elevated')), threshold(level.object('alert'))]
+    const [elevated, alert] = [readThreshold(level.object('elevated')), readThreshold(level.object('alert'))]
     if (elevated.value > alert.value) throw level.wrong('elevated', `at most the alert threshold (${String(alert.value)})`)
     return { elevated, alert }
   }
   return {
     source: reader.string('source'),
-    embedder: fingerprint(reader.object('embedder')),
-    scale: { median: scale.number('median'), deviation, ninth: scale.number('ninth') },
+    embedder: readFingerprint(reader.object('embedder')),
+    scale: { median: scale.number('median'), deviation: scale.positiveNumber('deviation'), ninth: scale.number('ninth') },
     levels: Object.fromEntries(AGGREGATES.map((aggregate) => [aggregate, both(aggregate)])) as unknown as ThresholdSet['levels'],
   }
 }

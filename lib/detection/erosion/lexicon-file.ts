@@ -1,8 +1,7 @@
 // Owns refusal lexicons as files: those that come with the package, and the caller's own. What a lexicon does is lexicon.ts's.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GabionError } from '../../errors.js'
+import { readText } from '../../json/json-file.js'
 import { JsonObject } from '../../json/json-object.js'
 import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
 import { packagePath } from '../../package-folder.js'
@@ -23,16 +22,7 @@ export async function loadLexicon(languageOrFile: string): Promise<RefusalLexico
   if (languageOrFile === ENGLISH_REFUSALS.language) return ENGLISH_REFUSALS
   const bundled = (LEXICON_LANGUAGES as readonly string[]).includes(languageOrFile)
   const file = bundled ? join(LEXICON_FOLDER, `${languageOrFile}.json`) : languageOrFile
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError(
-      'ARTIFACT_INVALID',
-      `cannot read the refusal lexicon ${file}: ${(cause as Error).message} (known languages: ${LEXICON_LANGUAGES.join(', ')})`,
-      { cause },
-    )
-  }
+  const text = await readText(file, `the refusal lexicon (known languages: ${LEXICON_LANGUAGES.join(', ')})`)
   const fields = JsonObject.parse(text, { source: file, code: 'ARTIFACT_INVALID', what: 'a refusal lexicon' })
   const lexicon = { language: fields.string('language'), opening: fields.integer('opening', 1), patterns: fields.strings('patterns') }
   return new RefusalReader(lexicon).lexicons[0] as RefusalLexicon

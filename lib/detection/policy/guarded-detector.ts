@@ -2,7 +2,7 @@
 // role drift are is elsewhere; this is how they become verdicts.
 
 import { nodeCrypto } from '../../lazy.js'
-import { GabionError } from '../../errors.js'
+import { JsonObject } from '../../json/json-object.js'
 import type { Detector, EmbeddedExchange } from '../detector.js'
 import { textVector } from '../erosion/head.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
@@ -136,18 +136,17 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
   }
 
   checkState(value: unknown): GuardedState<State> {
-    const fields = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
-    const wrong = (name: string, expected: string): GabionError =>
-      new GabionError('ARTIFACT_INVALID', `field '${name}' of a state with policies must be ${expected}`)
-    const { broken, drifted } = fields
-    if (!Array.isArray(broken) || !broken.every((index) => Number.isInteger(index))) throw wrong('broken', 'a list of whole numbers')
-    if (typeof drifted !== 'boolean') throw wrong('drifted', 'true or false')
-    const { exchanges, began, smoothed } = (fields.role ?? {}) as Record<string, unknown>
-    if (typeof exchanges !== 'number' || !Number.isInteger(exchanges) || exchanges < 0)
-      throw wrong('role.exchanges', 'an integer of 0 or more')
-    if (typeof began !== 'string') throw wrong('role.began', 'a string')
-    if (typeof smoothed !== 'number' || !Number.isFinite(smoothed)) throw wrong('role.smoothed', 'a finite number')
-    return { base: this.base.checkState(fields.base), role: { exchanges, began, smoothed }, broken: broken as number[], drifted }
+    const json = JsonObject.of(value, { source: '', code: 'ARTIFACT_INVALID', what: 'a state with policies' })
+    const broken = json.list('broken')
+    if (!broken.every((index) => Number.isInteger(index))) throw json.wrong('broken', 'a list of whole numbers')
+    const drifted = json.boolean('drifted')
+    const role = json.object('role')
+    return {
+      base: this.base.checkState(json.fields.base),
+      role: { exchanges: role.integer('exchanges', 0), began: role.string('began'), smoothed: role.number('smoothed') },
+      broken: broken as number[],
+      drifted,
+    }
   }
 
   #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {

@@ -1,8 +1,8 @@
 // Owns the way from a file of policies to policies that can judge: written ones are embedded and fitted, built ones are read.
 
-import { readFile } from 'node:fs/promises'
 import type { Embedder } from '../../embedding/embedder.js'
 import { GabionError } from '../../errors.js'
+import { readText } from '../../json/json-file.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { VectorStore, WINDOWS } from '../fitting/vector-store.js'
 import { parsePolicySet } from './policy-artifact.js'
@@ -38,7 +38,7 @@ export interface PreparedPolicies {
  *   `INVALID_ARGUMENT` without ordinary conversations, or with too few for the budget
  */
 export async function loadPolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PolicySet> {
-  const text = await readText(file)
+  const text = await readText(file, 'the policies')
   if (!text.trimStart().startsWith('{')) return (await preparePolicies(embedder, file, options)).set
   const set = parsePolicySet(text, file)
   const { model, modelHash, precision } = embedder.info
@@ -57,7 +57,7 @@ export async function loadPolicies(embedder: Embedder, file: string, options: Po
  * @throws GabionError as {@link loadPolicies}
  */
 export async function preparePolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PreparedPolicies> {
-  const policies = parsePolicyFile(await readText(file), file)
+  const policies = parsePolicyFile(await readText(file, 'the policies'), file)
   const benign = options.benign ?? policies.benign
   if (benign === null) {
     throw new GabionError(
@@ -85,12 +85,4 @@ export async function preparePolicies(embedder: Embedder, file: string, options:
     onPolicy: (done) => onProgress?.({ doing: 'fitting policies', done, total: materials.length }),
   })
   return { file: policies, set, materials, ordinary, reading }
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError('ARTIFACT_INVALID', `cannot read the policies ${file}: ${(cause as Error).message}`, { cause })
-  }
 }

@@ -2,7 +2,7 @@
 // every start. Knows the parts, not how they were made.
 
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
-import type { Threshold } from '../erosion/thresholds.js'
+import { readFingerprint, readThreshold } from '../erosion/artifact.js'
 import type { ExampleVectors } from './policy-head.js'
 import type { PolicySet, ReadyPolicy } from './policy-set.js'
 
@@ -52,12 +52,11 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */
 export function parsePolicySet(text: string, source: string): PolicySet {
   const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a set of policies' })
-  if (root.string('format') !== FORMAT) throw root.wrong('format', `'${FORMAT}'`)
-  if (root.number('version') !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  root.checkFormat(FORMAT, VERSION)
   const dimensions = root.integer('dimensions', 1)
-  const [embedder, windows] = [root.object('embedder'), root.object('windows')]
+  const windows = root.object('windows')
   return {
-    embedder: { model: embedder.string('model'), hash: embedder.string('hash'), precision: embedder.string('precision') },
+    embedder: readFingerprint(root.object('embedder')),
     windows: { size: windows.integer('size', 1), stride: windows.integer('stride', 1) },
     policies: root.objects('policies').map((policy) => readPolicy(policy, dimensions)),
     role: readRole(root, dimensions),
@@ -101,15 +100,5 @@ function readRole(root: JsonObject, dimensions: number): PolicySet['role'] {
     prompt: role.has('prompt') ? role.encoded('prompt', Float32Array, dimensions) : null,
     threshold: readThreshold(role.object('threshold')),
     alert: role.boolean('alert'),
-  }
-}
-
-function readThreshold(from: JsonObject): Threshold {
-  return {
-    value: from.number('value'),
-    budget: from.number('budget'),
-    conversations: from.integer('conversations', 1),
-    reached: from.integer('reached', 0),
-    upperBound: from.number('upperBound'),
   }
 }

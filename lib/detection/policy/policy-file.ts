@@ -2,9 +2,9 @@
 // Knows texts, no vectors.
 
 import type * as Yaml from 'yaml'
-import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { GabionError } from '../../errors.js'
+import { isFields, JsonObject } from '../../json/json-object.js'
 import { lazily } from '../../lazy.js'
 
 const yaml = lazily<typeof Yaml>('yaml')
@@ -45,21 +45,10 @@ export const FEW_EXAMPLES = 8
 const DEFAULT_BUDGET = 0.02
 
 /**
- * Reads a policy file.
+ * Reads the text of a policy file.
  *
- * @throws GabionError `ARTIFACT_INVALID` naming file and field
+ * @throws GabionError `ARTIFACT_INVALID` naming file and field, or the line that is not YAML
  */
-export async function readPolicyFile(file: string): Promise<PolicyFile> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new GabionError('ARTIFACT_INVALID', `cannot read the policy file ${file}: ${(cause as Error).message}`, { cause })
-  }
-  return parsePolicyFile(text, file)
-}
-
-/** @throws GabionError `ARTIFACT_INVALID` naming file and field, or the line that is not YAML */
 export function parsePolicyFile(text: string, file: string): PolicyFile {
   const { LineCounter, parseDocument } = yaml()
   const lineCounter = new LineCounter()
@@ -78,99 +67,50 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   } catch (cause) {
     throw new GabionError('ARTIFACT_INVALID', `${file}: aliases are not read in a policy file`, { cause })
   }
-  const reader = new Reader(file, '', root)
+  if (!isFields(root)) throw new GabionError('ARTIFACT_INVALID', `${file} must hold a mapping of fields`)
+  const reader = JsonObject.of(root, { source: file, code: 'ARTIFACT_INVALID' })
   reader.only(['format', 'version', 'assistant', 'benign', 'budget', 'role', 'policies'])
-  if (reader.text('format') !== 'gabion-policies') throw reader.wrong('format', `'gabion-policies'`)
-  if (reader.get('version') !== 1) throw reader.wrong('version', '1, the version that this release reads')
-  const benign = reader.optionalText('benign')
-  const budget = reader.get('budget') ?? DEFAULT_BUDGET
-  if (typeof budget !== 'number' || !(budget > 0 && budget < 1)) throw reader.wrong('budget', 'a share between 0 and 1, such as 0.02')
-  const role = reader.get('role') ?? 'elevated'
-  if (role !== 'elevated' && role !== 'alert') throw reader.wrong('role', `'elevated' or 'alert'`)
-  const policies = reader.list('policies').map((value, index) => readPolicy(new Reader(file, `policies[${String(index)}].`, value)))
+  reader.checkFormat('gabion-policies', 1)
+  const budget = reader.has('budget') ? reader.number('budget') : DEFAULT_BUDGET
+  if (!(budget > 0 && budget < 1)) throw reader.wrong('budget', 'a share between 0 and 1, such as 0.02')
+  const policies = reader.objects('policies').map(readPolicy)
   if (policies.length === 0) throw reader.wrong('policies', 'a list of one or more policies')
   const names = policies.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw reader.wrong('policies', `policies of different names ('${twice}' occurs twice)`)
   return {
     file,
-    assistant: reader.optionalText('assistant') ?? '',
-    benign: benign === null ? null : resolve(dirname(file), benign),
+    assistant: 'assistant' in reader.fields ? reader.text('assistant') : '',
+    benign: 'benign' in reader.fields ? resolve(dirname(file), reader.text('benign')) : null,
     budget,
-    roleAlert: role === 'alert',
+    roleAlert: reader.has('role') && reader.oneOf('role', ['elevated', 'alert']) === 'alert',
     policies,
   }
 }
 
-function readPolicy(reader: Reader): PolicyText {
+function readPolicy(reader: JsonObject): PolicyText {
   reader.only(['name', 'statement', 'breaks', 'allowed'])
   const name = reader.text('name')
   if (!/^[\w-]{1,60}$/.test(name)) throw reader.wrong('name', 'letters, digits, _ and -, at most 60')
-  const breaks = reader.list('breaks').map((value, index) => readExample(reader, value, `breaks[${String(index)}]`))
+  const examples = (key: string): PolicyExample[] =>
+    reader.list(key).map((value, index) => readExample(reader, value, `${key}[${String(index)}]`))
+  const breaks = examples('breaks')
   if (breaks.length < EXAMPLES.fewest || breaks.length > EXAMPLES.most) {
-    throw reader.wrong('breaks', `${String(EXAMPLES.fewest)} to ${String(EXAMPLES.most)} examples, there are ${String(breaks.length)}`)
+    throw reader.wrong('breaks', `${String(EXAMPLES.fewest)} to ${String(EXAMPLES.most)} examples`)
   }
-  const allowed = (reader.get('allowed') === undefined ? [] : reader.list('allowed')).map((value, index) =>
-    readExample(reader, value, `allowed[${String(index)}]`),
-  )
+  const allowed = 'allowed' in reader.fields ? examples('allowed') : []
   if (allowed.length > EXAMPLES.most) throw reader.wrong('allowed', `at most ${String(EXAMPLES.most)} examples`)
   return { name, statement: reader.text('statement'), breaks, allowed }
 }
 
 /** A sentence, or `{user, assistant}`. */
-function readExample(reader: Reader, value: unknown, key: string): PolicyExample {
+function readExample(reader: JsonObject, value: unknown, key: string): PolicyExample {
   const expected = 'a sentence, or an exchange of user and assistant'
   if (typeof value === 'string' && value.trim() !== '') return { user: '', reply: value.trim() }
-  if (typeof value !== 'object' || value === null) throw reader.wrong(key, expected)
-  const { user = '', assistant, ...others } = value as Record<string, unknown>
+  if (!isFields(value)) throw reader.wrong(key, expected, value)
+  const { user = '', assistant, ...others } = value
   if (typeof user !== 'string' || typeof assistant !== 'string' || assistant.trim() === '' || Object.keys(others).length > 0) {
-    throw reader.wrong(key, expected)
+    throw reader.wrong(key, expected, value)
   }
   return { user: user.trim(), reply: assistant.trim() }
-}
-
-/** One mapping of the file. */
-class Reader {
-  readonly #file: string
-  readonly #path: string
-  readonly #fields: Readonly<Record<string, unknown>>
-
-  constructor(file: string, path: string, value: unknown) {
-    this.#file = file
-    this.#path = path
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new GabionError('ARTIFACT_INVALID', `${file}: ${path === '' ? 'the file' : path.slice(0, -1)} must be a mapping of fields`)
-    }
-    this.#fields = value as Record<string, unknown>
-  }
-
-  wrong(key: string, expected: string): GabionError {
-    return new GabionError('ARTIFACT_INVALID', `${this.#file}: field '${this.#path}${key}' must be ${expected}`)
-  }
-
-  /** A misspelt field would be a policy that silently does something else. */
-  only(known: readonly string[]): void {
-    const foreign = Object.keys(this.#fields).find((key) => !known.includes(key))
-    if (foreign !== undefined) throw this.wrong(foreign, `one of ${known.join(', ')}`)
-  }
-
-  get(key: string): unknown {
-    return this.#fields[key]
-  }
-
-  text(key: string): string {
-    const value = this.#fields[key]
-    if (typeof value !== 'string' || value.trim() === '') throw this.wrong(key, 'a text')
-    return value.trim()
-  }
-
-  optionalText(key: string): string | null {
-    return this.#fields[key] === undefined ? null : this.text(key)
-  }
-
-  list(key: string): unknown[] {
-    const value = this.#fields[key]
-    if (!Array.isArray(value)) throw this.wrong(key, 'a list')
-    return value as unknown[]
-  }
 }
