@@ -46,7 +46,7 @@ export function controlScorers(recipe: HeadRecipe, settings: ScorerSettings): Sc
     },
     userOnly(recipe.c, settings),
     { name: 'reply length', fit: () => (test) => Float64Array.from(test, ({ reply }) => reply.length) },
-    { name: 'turn count', fit: () => (test) => Float64Array.from(test, ({ turn }) => turn) },
+    { name: 'exchange count', fit: () => (test) => Float64Array.from(test, ({ turn }) => turn) },
     shuffledLabels(recipe, settings),
     shuffledUsers(recipe, settings),
     { name: 'TF-IDF words', fit: (exchanges, weights) => fitTermModel(exchanges, weights, settings.signal) },
@@ -113,7 +113,7 @@ export function dealLabels(
 /** Every reply is scored beside another exchange's user text: what the pairing of both is worth. */
 function shuffledUsers(recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   return {
-    name: 'shuffled turns',
+    name: 'shuffled pairs',
     fit: (exchanges, weights) => {
       const { head } = fitHead(exchanges, weights, { recipe, ...settings })
       return (test) => {
