@@ -20,7 +20,7 @@ import { packageVersion } from '../package-folder.js'
 
 const EXAMPLES = `
 Examples:
-  gabion monitor conversation.json         watch a conversation, exchange by exchange
+  gabion monitor conversation.json         judge each exchange of a conversation
   gabion embed "How do I reset my password?"
   gabion doctor                            what runs here, what to do if not
 

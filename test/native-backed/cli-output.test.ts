@@ -36,6 +36,7 @@ function followed(exchanges: number): string {
 function timeless(text: string): string {
   return text
     .replaceAll(/"timings":\{[^}]*\}/g, '')
+    .replaceAll(/"at":"[^"]*"/g, '')
     .replace(/\nTime {5}[^]*$/, '\n')
     .replace(/one text in [\d.]+ ms/, '')
 }
