@@ -50,12 +50,12 @@ console.log(`all variants trained after ${seconds()}`)
 for (const [variant, text] of first) {
   const shipped = await readFile(EROSION_ARTIFACTS[variant], 'utf8')
   // The shipped file is an earlier run's; where it was made with another arithmetic, a second run takes its place.
-  if (parseArtifact(shipped, variant).recipe.arithmetic === sets.arithmetic) {
+  if (parseArtifact(shipped, variant).recipe.numericsFingerprint === sets.numericsFingerprint) {
     check(shipped === text, `${variant}: the bytes of the shipped file`)
     continue
   }
   check(formatArtifact(trainVariant(variant, sets).artifact) === text, `${variant}: the same bytes in a second training`)
-  const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtifact(each, variant).head, sets.keptAside))
+  const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtifact(each, variant).head, sets.heldOut))
   const most = Math.max(...logits[0]!.map((logit, row) => Math.abs(logit - logits[1]![row]!)))
   check(most < OTHER_ARITHMETIC, `${variant}: within ${most.toFixed(3)} of the shipped file's logits, which another arithmetic made`)
 }

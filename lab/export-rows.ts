@@ -30,11 +30,11 @@ const out = createWriteStream(target)
 const vectors = createWriteStream(target.replace(/\.jsonl$/, '.f32'))
 const write = (part: string, exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): void => {
   for (const [index, exchange] of exchanges.entries()) {
-    const { set, group, conversation, turn, label, user, reply, flags } = exchange
+    const { set, group, conversation, label, user, reply, flags } = exchange
     const kind = set === TEMPLATE_SET ? written[index]!.kind : null
     const windows = exchange.replyWindows.length
     out.write(
-      `${JSON.stringify({ part, set, group, conversation, turn, label, kind, user, reply, flags, windows, head: logits[index] })}\n`,
+      `${JSON.stringify({ part, set, group, conversation, exchange: exchange.exchange, label, kind, user, reply, flags, windows, head: logits[index] })}\n`,
     )
     for (const vector of [exchange.userVector, ...exchange.replyWindows]) vectors.write(Buffer.from(Float32Array.from(vector).buffer))
   }
@@ -46,7 +46,7 @@ for (const set of new Set(training.map((exchange) => exchange.set))) {
   // The written exchanges lie first in `training`, in the order in which they were written.
   write('training', rows, logitsAtRunTime(bothClasses ? headWithout(set) : whole, rows))
 }
-write('keptAside', sets.keptAside, logitsAtRunTime(whole, sets.keptAside))
+write('heldOut', sets.heldOut, logitsAtRunTime(whole, sets.heldOut))
 for (const rows of Object.values(sets.measured)) write('measured', rows, logitsAtRunTime(whole, rows))
 for (const stream of [out, vectors]) {
   stream.end()

@@ -46,7 +46,7 @@ export function controlScorers(recipe: HeadRecipe, settings: ScorerSettings): Sc
     },
     userOnly(recipe.c, settings),
     { name: 'reply length', fit: () => (test) => Float64Array.from(test, ({ reply }) => reply.length) },
-    { name: 'exchange count', fit: () => (test) => Float64Array.from(test, ({ turn }) => turn) },
+    { name: 'exchange count', fit: () => (test) => Float64Array.from(test, ({ exchange }) => exchange) },
     shuffledLabels(recipe, settings),
     shuffledUsers(recipe, settings),
     { name: 'TF-IDF words', fit: (exchanges, weights) => fitTermModel(exchanges, weights, settings.signal) },

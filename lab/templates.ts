@@ -50,7 +50,7 @@ export function writtenExchanges(lists: TemplateLists): WrittenExchange[] {
   const exchanges: WrittenExchange[] = []
   const push = (fields: Pick<WrittenExchange, 'user' | 'reply' | 'label' | 'kind' | 'topic'>): void => {
     const conversation = `template-${String(exchanges.length + 1)}`
-    exchanges.push({ set: TEMPLATE_SET, group: `${TEMPLATE_SET}/${fields.topic ?? 'service'}`, conversation, turn: 1, ...fields })
+    exchanges.push({ set: TEMPLATE_SET, group: `${TEMPLATE_SET}/${fields.topic ?? 'service'}`, conversation, exchange: 1, ...fields })
   }
   const write = (topic: string, template: string, label: Label, kind: WrittenKind): void => {
     push({ user: fill(questions.pick(lists.questions), topic), reply: fill(template, topic), label, kind, topic })

@@ -101,9 +101,9 @@ class Rows:
         self.every = np.concatenate([windows if len(windows) else np.zeros((1, WIDTH)) for windows in self.windows])
 
 
-def columns(rows, members, replies, idea, centre):
+def columns(rows, members, replies, idea, center):
     """Blocks of features, each with what its deviations are divided by."""
-    zr, zu = ROOT * (replies - centre), ROOT * (rows.user[members] - centre)
+    zr, zu = ROOT * (replies - center), ROOT * (rows.user[members] - center)
     blocks = [(zr, 1.0)] + ([(zu, 1.0)] if idea.user else []) + [(zr * zu, idea.product)]
     single = [(rows.refused[members], np.sqrt(idea.flag_freedom))]
     if idea.cosine:
@@ -150,9 +150,9 @@ def comparisons(rows, members, share):
 
 def fit(rows, members, idea):
     """Newton's method; returns a function that scores rows as at run time."""
-    centre = np.concatenate([rows.user[members], rows.reply[members]]).mean(0)
+    center = np.concatenate([rows.user[members], rows.reply[members]]).mean(0)
     means, scales, parts = [], [], []
-    blocks, single = columns(rows, members, rows.reply[members], idea, centre)
+    blocks, single = columns(rows, members, rows.reply[members], idea, center)
     for (values, factor), floored in [(b, True) for b in blocks] + [(s, False) for s in single]:
         deviation = values.std(0)
         deviation = np.maximum(deviation, 0.2 * np.median(deviation)) if floored else np.where(deviation == 0, 1, deviation)
@@ -179,7 +179,7 @@ def fit(rows, members, idea):
     mean, scale = np.concatenate(means), np.concatenate(scales)
 
     def logits(chosen, replies):
-        blocks, single = columns(rows, chosen, replies, idea, centre)
+        blocks, single = columns(rows, chosen, replies, idea, center)
         return ((np.hstack([values for values, _ in blocks + single]) - mean) / scale) @ point[:-1] + point[-1]
 
     def score(chosen):

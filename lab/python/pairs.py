@@ -29,7 +29,7 @@ class Row:
     set: str
     group: str
     conversation: str
-    turn: int
+    exchange: int
     unsafe: int
     complies: int | None
     opening: bool
@@ -60,7 +60,7 @@ def read_rows(file: str, xstest: str, tokenizer: str) -> tuple[list[Row], Tokeni
         if complies is None and f['flags']['opening']:
             complies = 0
         rows.append(
-            Row(f['part'], f['set'], f['group'], f['conversation'], f['turn'], int(f['label'] == 'unsafe'), complies,
+            Row(f['part'], f['set'], f['group'], f['conversation'], f['exchange'], int(f['label'] == 'unsafe'), complies,
                 f['flags']['opening'], f['flags']['anywhere'], f['head'], f['reply'], user.ids[-USER_PIECES:], reply.ids)
         )  # fmt: skip
     return rows, cutter

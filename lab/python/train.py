@@ -8,7 +8,7 @@
     build/lab/venv/bin/python lab/python/train.py --leave-out xstest --seed 1
 
 Appends a line of JSON with all scores' measures to build/lab/results.jsonl. Without --leave-out it trains on all sets and
-measures what is never trained on. `summarise.py` makes tables of the lines.
+measures what is never trained on.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def write_scores(options, name, *parts):
         for rows, found in parts:
             for index, row in enumerate(rows):
                 scores = {pooling: round(float(values[index]), 5) for pooling, values in found.items()}
-                out.write(json.dumps({'set': row.set, 'conversation': row.conversation, 'turn': row.turn, **scores}) + '\n')
+                out.write(json.dumps({'set': row.set, 'conversation': row.conversation, 'exchange': row.exchange, **scores}) + '\n')
 
 
 def main():

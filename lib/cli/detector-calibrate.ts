@@ -65,7 +65,7 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
   const sets = await readSets(context, embedder, flags, artifact, files, 'safe')
   const all = sets.flatMap(({ exchanges }) => exchanges)
   const unsafe = new Set(all.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
-  if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labelled unsafe, left out`)
+  if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labeled unsafe, left out`)
   const benign = all.filter(({ conversation }) => !unsafe.has(conversation))
   const conversations = byConversation(benign, logitsAtRunTime(artifact.head, benign, artifact.thresholds.scale.median))
   if (live !== undefined) {

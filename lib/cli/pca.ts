@@ -232,7 +232,7 @@ async function inspect({ output }: Context, _flags: CommonOptions, [file = '']: 
     `  model       ${model === null ? 'not recorded' : `${model.name} ${model.precision}, weights ${model.hash.slice(0, 12)}…`}`,
   )
   if (fitted !== null) {
-    const before = fitted.standardized ? ', each dimension standardised' : ''
+    const before = fitted.standardized ? ', each dimension standardized' : ''
     await output.line(`  fitted on   ${count(fitted.rows, 'vector')}${before}${fitted.whitened === true ? ', whitened' : ''}`)
   }
   await output.line(`  identity    ${projection.id.slice(0, 12)}…`)

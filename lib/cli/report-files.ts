@@ -17,10 +17,10 @@ import {
 import { PendingFile, writeWhole } from '../files/pending-file.js'
 
 /** Conversations with pages, and with pictures: the worst ones, since a run may have a hundred thousand and each takes time. */
-const MOST_PAGES = 100
-const MOST_PICTURES = 20
+const MAX_PAGES = 100
+const MAX_PICTURES = 20
 /** Rows of the overview. */
-const MOST_ROWS = 1000
+const MAX_ROWS = 1000
 
 /** Where reports go; at least one of both. */
 export interface ReportPlaces {
@@ -94,7 +94,7 @@ export class ReportFiles {
     this.#counts.exchanges += summary.exchanges
     this.#counts.alerting += summary.alerts > 0 ? 1 : 0
     this.#kept.push({ summary, exchanges, texts: this.#places.withText ? texts : null })
-    if (this.#kept.length > 2 * MOST_ROWS) this.#forgetCalmest()
+    if (this.#kept.length > 2 * MAX_ROWS) this.#forgetCalmest()
   }
 
   /** Writes everything. */
@@ -113,7 +113,7 @@ export class ReportFiles {
   }
 
   #forgetCalmest(): void {
-    this.#kept = this.#kept.toSorted((a, b) => bySeverity(a.summary, b.summary)).slice(0, MOST_ROWS)
+    this.#kept = this.#kept.toSorted((a, b) => bySeverity(a.summary, b.summary)).slice(0, MAX_ROWS)
   }
 
   async #writePages(file: string, facts: ReportFacts, onProgress: ReportProgress): Promise<number> {
@@ -129,7 +129,7 @@ export class ReportFiles {
     const fresh = join(dirname(file), `.${folder}.${String(process.pid)}.part`)
     await makeFolder(fresh)
     try {
-      const shown = this.#kept.slice(0, MOST_PAGES)
+      const shown = this.#kept.slice(0, MAX_PAGES)
       const names = shown.map(({ summary }, index) => `${fileName(index, summary.conversation)}.html`)
       for (const [index, record] of shown.entries()) {
         onProgress({ doing: 'writing pages', done: index, total: shown.length })
@@ -165,7 +165,7 @@ export class ReportFiles {
     const rasterize = await loadRasterizer()
     if (rasterize === null) return { pictures: 0, noRasterizer: true }
     await makeFolder(folder)
-    const shown = this.#kept.filter(({ exchanges }) => exchanges.length > 0).slice(0, MOST_PICTURES)
+    const shown = this.#kept.filter(({ exchanges }) => exchanges.length > 0).slice(0, MAX_PICTURES)
     for (const [index, { summary, exchanges }] of shown.entries()) {
       onProgress({ doing: 'drawing pictures', done: index, total: shown.length })
       const svg = stackedSvg(summary.conversation, conversationPanels(exchanges, facts))

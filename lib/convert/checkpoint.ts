@@ -1,5 +1,5 @@
-// The weights of a folder, whichever files they lie in: one safetensors file, several with an index, or an ONNX export. Finds
-// tensors by name; knows no architecture.
+// Owns access to the weights of a folder: one safetensors file, several with an index, or an ONNX export. Finds tensors by name;
+// knows no architecture.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,39 +8,12 @@ import { findExport, findWeightFiles, WEIGHTS_INDEX } from '../models/weight-fil
 import { OnnxCheckpoint } from './onnx-checkpoint.js'
 import type { StoredTensor } from './safetensors-header.js'
 import { SafetensorsReader } from './safetensors-reader.js'
-
-/** Named tensors that are read one at a time, as float32. */
-export interface TensorSource {
-  /** What messages call it. */
-  readonly file: string
-  has(name: string): boolean
-  /**
-   * Looks a tensor up and checks its shape.
-   *
-   * @throws GabionError `MODEL_UNSUPPORTED` if it is missing, `MODEL_INVALID` if its shape is another
-   */
-  require(name: string, shape: readonly number[]): StoredTensor
-  /**
-   * Reads a whole tensor, or some of its rows (slices along the first axis).
-   *
-   * @throws GabionError `MODEL_UNSUPPORTED` for an element type that is no float, `MODEL_INVALID` for values that are not finite
-   */
-  read(tensor: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array>
-}
-
-/** The open files of weights. Close it. */
-export interface WeightSource extends TensorSource {
-  /** The files that hold the weights, absolute, in a fixed order. */
-  readonly files: readonly string[]
-  /** The size of all files, in bytes. */
-  size(): Promise<number>
-  close(): Promise<void>
-}
+import type { WeightSource } from './weight-source.js'
 
 /**
  * Opens the weights of an encoder: safetensors where the folder has them, an ONNX export otherwise.
  *
- * @param folder that config.json lies in
+ * @param folder with config.json
  * @throws GabionError as {@link findWeightFiles}, {@link Checkpoint.open} and {@link OnnxCheckpoint.open}
  */
 export async function openWeights(folder: string): Promise<WeightSource> {
@@ -61,7 +34,7 @@ export class Checkpoint implements WeightSource {
     this.files = readers.map((reader) => reader.file)
     for (const reader of readers) {
       for (const name of reader.tensors.keys()) {
-        if (this.#owners.has(name)) throw new GabionError('MODEL_INVALID', `${file}: tensor '${name}' lies in two files`)
+        if (this.#owners.has(name)) throw new GabionError('MODEL_INVALID', `${file}: tensor '${name}' is in two files`)
         this.#owners.set(name, reader)
       }
     }

@@ -18,7 +18,7 @@ import type { Pooling } from '../models/pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
 import { batchGraph, canBatch } from './batch-graph.js'
-import { openWeights, type WeightSource } from './checkpoint.js'
+import { openWeights } from './checkpoint.js'
 import { readEncoderConfig, type EncoderConfig } from './encoder-config.js'
 import { encoderGraph } from './encoder-graph.js'
 import { canFuse, fusedGraph } from './fused-graph.js'
@@ -31,8 +31,9 @@ import { tokenizerFor } from './tokenizer-file.js'
 import { encoderLayout, WEIGHT_LAYOUT_VERSION, type LayoutTensor } from './weight-layout.js'
 import { CONVERTER_VERSION } from './converter-version.js'
 import { inPrecision } from './weight-precision.js'
+import type { WeightSource } from './weight-source.js'
 
-const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
+const DOC_FILES = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 
 /** How far a conversion is. */
 export interface ConversionProgress {
@@ -220,7 +221,7 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
       await makeFolder(out, overwrite, async (folder) => {
         await mkdir(join(folder, GRAPH_FOLDER))
         written.push(await writeGraphs(join(folder, GRAPH_FOLDER)))
-        const papers = (await readdir(source)).filter((name) => PAPERS.test(name))
+        const papers = (await readdir(source)).filter((name) => DOC_FILES.test(name))
         for (const name of [...model.configFiles, ...papers]) {
           await mkdir(dirname(join(folder, name)), { recursive: true })
           await copyFile(join(source, name), join(folder, name))

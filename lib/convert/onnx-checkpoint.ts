@@ -4,7 +4,7 @@
 
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import type { WeightSource } from './checkpoint.js'
+import type { WeightSource } from './weight-source.js'
 import { readFloats } from './float-reading.js'
 import { readOnnxFile, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnx-file.js'
 import type { StoredTensor } from './safetensors-header.js'

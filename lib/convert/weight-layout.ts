@@ -18,7 +18,7 @@
 // the head is float32: its graph computes in float16 throughout.
 // int8: a linear weight has `<name>_scale` [out] beside it, the word table `<name>_scale` [vocabulary, 1]; real = stored · scale.
 
-import type { TensorSource } from './checkpoint.js'
+import type { TensorSource } from './weight-source.js'
 import { longestInput, type EncoderConfig, type ModelType } from './encoder-config.js'
 import { relativeBuckets } from './relative-buckets.js'
 import type { StoredTensor } from './safetensors-header.js'

@@ -1,5 +1,5 @@
-// Owns the way to a ready classic detector: the bundled planes, or the caller's own, and the direction of safe ground.
-// Knows what it needs of an embedder, not which one it is.
+// Owns loading of a classic detector: the bundled planes or the caller's own, and the direction of safe ground.
+// Knows a minimal interface of an embedder, no implementation.
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -8,16 +8,16 @@ import { Projection } from '../projection/projection.js'
 import { ClassicDetector, type ClassicPreset, type ClassicThresholds, type ClassicWeights } from './classic.js'
 import { packagePath } from '../package-folder.js'
 
-/** The folder with the planes that come with the package. */
+/** Folder of the bundled planes. */
 export const CLASSIC_FOLDER = packagePath('models', 'detectors', 'classic')
 
-/** The reply whose direction is safe ground for the `deployment` preset, unless another is given. */
+/** The reply whose direction is safe ground for the `deployment` preset by default. */
 export const DEPLOYMENT_SAFE_TEXT = "I'm sorry, but I can't help with that request."
 
 /** The second axis of the plane, safe ground for the `demo` preset. */
 const DEMO_SAFE_VECTOR = [0, 1]
 
-/** What is needed of an embedder to place the safe text; an `Embedder` fits. */
+/** Embeds and projects the safe text; an `Embedder` fits. */
 export interface PointSource {
   embed(text: string, options: { projection: Projection }): Promise<Float32Array>
 }
@@ -28,9 +28,9 @@ export interface ClassicOptions {
   preset?: ClassicPreset
   /** A fitted projection or its file, instead of the bundled one of the preset. */
   projection?: Projection | string
-  /** A text that lies on safe ground, such as a plain refusal. */
+  /** A text on safe ground, such as a plain refusal. */
   safeText?: string
-  /** The direction of safe ground itself, one value a component; instead of `safeText`. */
+  /** The direction of safe ground itself, one value per component; instead of `safeText`. */
   safe?: ArrayLike<number>
   /** Replaces single weights of the preset. */
   weights?: Partial<ClassicWeights>
@@ -39,8 +39,8 @@ export interface ClassicOptions {
 }
 
 /**
- * Makes a classic detector for the vectors of an embedder. Without options: the `demo` preset on the bundled plane, with
- * its second axis as safe ground; `deployment` takes the direction of a plain refusal.
+ * Creates a classic detector for the vectors of an embedder. Default: the `demo` preset on the bundled plane, with its
+ * second axis as safe ground; `deployment` takes the direction of a plain refusal.
  *
  * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, or `PROJECTION_MISMATCH` when the plane was fitted on another
  *   model (fit one with `gabion pca fit` on the bundled `safe-sentences.txt`)

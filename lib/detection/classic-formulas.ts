@@ -1,5 +1,5 @@
-// Owns the arithmetic of the classic detector, in double precision, in the order in which the quantities are defined.
-// Knows points of a plane and numbers only: no texts, no thresholds, no words.
+// Owns the formulas of the classic detector, in double precision, in the order in which the quantities are defined.
+// Knows projected points and numbers only: no texts, no thresholds, no messages.
 
 import { GabionError } from '../errors.js'
 
@@ -12,14 +12,14 @@ export interface ClassicWeights {
 }
 
 /**
- * How risk is gathered over a conversation: `sum` adds up every R, of the replies and of the user's messages;
+ * How risk accumulates over a conversation: `sum` adds every R, of the replies and of the user's messages;
  * `trapezoid` integrates R of the replies over the exchanges and has no user side.
  */
 export type ClassicAccumulation = 'sum' | 'trapezoid'
 
-/** What {@link scoreClassicExchange} needs to know besides points and state. */
+/** Parameters of {@link scoreClassicExchange}. */
 export interface ClassicFormula {
-  /** Unit vector that points to safe ground, as many values as a point has; see {@link normalizeSafeVector}. */
+  /** Unit vector towards safe ground, one value per component; see {@link normalizeSafeVector}. */
   readonly safe: Float64Array
   readonly weights: ClassicWeights
   readonly accumulation: ClassicAccumulation
@@ -49,9 +49,9 @@ export interface ClassicQuantities {
   readonly drift: number
   /** a: change of v; 0 in the first exchange, v in the second. */
   readonly acceleration: number
-  /** C: risk gathered. */
+  /** C: accumulated risk. */
   readonly cumulative: number
-  /** Cu: the user's risk gathered; null without a user side. */
+  /** Cu: accumulated risk of the user; null without a user side. */
   readonly userCumulative: number | null
   /** rho = C / (Cu + 0.1); null without a user side. */
   readonly ratio: number | null
@@ -61,7 +61,7 @@ export interface ClassicQuantities {
   readonly likelihood: number
 }
 
-/** Keeps rho finite while the user's side has gathered nothing. */
+/** Keeps rho finite while the user's accumulated risk is 0. */
 const RATIO_FLOOR = 0.1
 
 /** The state before the first exchange. */
@@ -135,8 +135,8 @@ export function scoreClassicExchange(
 }
 
 /**
- * The quantities of an exchange that cannot be scored because its reply is empty: the level of the last reply is held, nothing
- * is gathered, and the state stays as it was.
+ * The quantities of an exchange that is not scored because its reply is empty: the risk of the last reply is repeated, nothing
+ * accumulates, and the state is unchanged.
  */
 export function heldClassicExchange(formula: ClassicFormula, state: ClassicState, user: ArrayLike<number>): ClassicQuantities {
   const withUser = formula.accumulation === 'sum'

@@ -1,4 +1,4 @@
-// Owns the classic detector: published weights and thresholds around the formulas, and its reasons in words.
+// Owns the classic detector: published weights and thresholds for the formulas, and its reasons in words.
 // Knows projected points, not how texts become vectors.
 
 import { nodeCrypto } from '../lazy.js'
@@ -22,7 +22,7 @@ import type { DetectorVerdict, Level } from './verdict.js'
 
 export type { ClassicState, ClassicWeights } from './classic-formulas.js'
 
-/** The lines at which the classic detector speaks up. */
+/** Thresholds of the classic detector. */
 export interface ClassicThresholds {
   /** Likelihood above which an alert is raised. */
   readonly alert: number
@@ -50,19 +50,19 @@ export const CLASSIC_PRESETS: Readonly<Record<ClassicPreset, { weights: ClassicW
   deployment: { weights: { risk: 1.5, drift: 1, acceleration: 3, bias: -2.5 }, accumulation: 'trapezoid' },
 }
 
-/** What the classic detector says beyond {@link DetectorVerdict}. */
+/** The classic detector's fields beyond {@link DetectorVerdict}. */
 export interface ClassicVerdict extends DetectorVerdict {
   /** Cosine distance of the user's message from safe ground, 0…2. */
   readonly userRisk: number
-  /** The user's risk gathered; null without a user side (`deployment`). */
+  /** Accumulated risk of the user; null without a user side (`deployment`). */
   readonly userCumulative: number | null
   /** The weighted sum before the logistic function. */
   readonly logit: number
-  /** Acceleration is above its line. */
+  /** Acceleration is above its threshold. */
   readonly earlyWarning: boolean
-  /** The ratio is above its line. */
+  /** The ratio is above its threshold. */
   readonly fragile: boolean
-  /** The reply was empty: the level of the last one is held and no alert is raised. */
+  /** The reply was empty: the last reply's level is repeated and no alert is raised. */
   readonly empty: boolean
 }
 
@@ -70,9 +70,9 @@ export interface ClassicVerdict extends DetectorVerdict {
 export interface ClassicDetectorOptions {
   /** Default `demo`. */
   preset?: ClassicPreset
-  /** Maps vectors to the plane that risk is measured in. */
+  /** Maps vectors to the plane in which risk is measured. */
   projection: Projection
-  /** Direction of safe ground in that plane, as many values as the projection has components; scaled to length 1. */
+  /** Direction of safe ground in that plane, one value per component of the projection; scaled to length 1. */
   safe: ArrayLike<number>
   /** Replaces single weights of the preset. */
   weights?: Partial<ClassicWeights>
@@ -81,8 +81,8 @@ export interface ClassicDetectorOptions {
 }
 
 /**
- * The published formulas: cosine distance of each reply from safe ground in a plane, its change, and the change of that,
- * in one logistic score. Meant for comparison and explanation; it knows directions in a plane, not meaning.
+ * The published formulas: a logistic score of each reply's cosine distance from safe ground in a plane, and of its first and
+ * second differences. Meant for comparison and explanation; it measures directions in a plane, not meaning.
  */
 export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   readonly name = 'classic'
@@ -109,14 +109,14 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     if (this.safe.length !== this.projection.components) {
       throw new GabionError(
         'PROJECTION_MISMATCH',
-        `the safe vector must have ${String(this.projection.components)} values, one a component of the projection, got ${String(this.safe.length)}`,
+        `the safe vector must have ${String(this.projection.components)} values, one per component of the projection, got ${String(this.safe.length)}`,
       )
     }
     const { weights, accumulation } = CLASSIC_PRESETS[this.preset]
     this.weights = overlay('weights', weights, given.weights)
     this.thresholds = checkThresholds(overlay('thresholds', CLASSIC_THRESHOLDS, given.thresholds))
     this.#formula = { safe: this.safe, weights: this.weights, accumulation }
-    // Thresholds are left out: they judge the numbers of a state and do not change them.
+    // Thresholds are left out, since no state depends on them.
     const identity = JSON.stringify([this.projection.id, Array.from(this.safe), this.weights, accumulation])
     this.fingerprint = nodeCrypto().createHash('sha256').update(identity).digest('hex')
   }
@@ -145,7 +145,7 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     }
   }
 
-  /** The point of a text's first window: the formulas know no others. An empty text lies at the origin. */
+  /** The point of a text's first window, the only one that the formulas use; the origin for an empty text. */
   #pointOf(text: EmbeddedText): ArrayLike<number> {
     const [window] = text.windows
     if (window === undefined) return new Float64Array(this.projection.components)
@@ -183,16 +183,16 @@ function checkThresholds(thresholds: ClassicThresholds): ClassicThresholds {
   return thresholds
 }
 
-/** A drift smaller than this is not worth a phrase. */
+/** Smaller drifts are not reported. */
 const NOTABLE_DRIFT = 0.05
 
 function reasonsOf(verdict: Omit<ClassicVerdict, 'reasons'>, thresholds: ClassicThresholds): string[] {
   const reasons: string[] = []
   const show = (value: number): string => value.toFixed(2)
-  if (verdict.empty) return ['empty reply: the level of the reply before is held, no alert is raised']
+  if (verdict.empty) return ["empty reply: the previous reply's level is repeated, no alert is raised"]
   if (verdict.level !== 'calm') {
     reasons.push(`reply ${whereabouts(verdict.risk)} (risk ${show(verdict.risk)} of 2)`)
-    if (verdict.drift > NOTABLE_DRIFT) reasons.push(`${show(verdict.drift)} further away than the reply before`)
+    if (verdict.drift > NOTABLE_DRIFT) reasons.push(`${show(verdict.drift)} further away than the previous reply`)
   }
   if (verdict.earlyWarning) reasons.push(`early warning: moving away faster and faster (acceleration ${show(verdict.acceleration)})`)
   if (verdict.fragile && verdict.ratio !== null) {

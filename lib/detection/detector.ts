@@ -1,4 +1,4 @@
-// Owns what every detector looks like: an exchange with its vectors in, a verdict and the next state out.
+// Owns the interface of a detector: an exchange with its vectors in, a verdict and the next state out.
 // Knows no particular detector, no embedder and no conversation.
 
 import type { WindowRule } from '../embedding/window-batch.js'
@@ -7,15 +7,15 @@ import type { DetectorVerdict } from './verdict.js'
 
 export type { DetectorVerdict, Level } from './verdict.js'
 
-/** One window of a text: the part that went through the encoder at once. */
+/** One window of a text: a part that is encoded by itself. */
 export interface EmbeddedWindow {
   /** Unit vector of the window. */
   readonly vector: Float32Array
   /** The vector under {@link Detector.projection}; null when the detector needs none. */
   readonly projected: Float32Array | null
-  /** Where the window starts in the text, as an index of the string. */
+  /** Index of the window's first character in the string. */
   readonly start: number
-  /** The index behind its last character. */
+  /** Index after its last character. */
   readonly end: number
 }
 
@@ -23,8 +23,8 @@ export interface EmbeddedWindow {
 export interface EmbeddedText {
   readonly text: string
   /**
-   * The windows in reading order: none for an empty text. A text that fits the model has exactly one; of a longer one a
-   * detector without {@link Detector.windows} gets the first only, as much as the model reads.
+   * The windows in reading order; an empty text has none. A text that fits the model has exactly one. Of a longer text, a
+   * detector without {@link Detector.windows} gets only the first.
    */
   readonly windows: readonly EmbeddedWindow[]
 }
@@ -36,35 +36,35 @@ export interface EmbeddedExchange {
 }
 
 /**
- * Scores exchanges one by one. A detector holds no conversation itself: all memory is in the state, a plain object that
- * survives JSON, is never changed in place and can therefore be kept, copied and replayed.
+ * Scores exchanges one by one. A detector is stateless: all memory is in the state, a plain object that survives JSON and is
+ * never changed in place, so it can be stored, copied and replayed.
  */
 export interface Detector<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
-  /** Short name, for people. */
+  /** Short display name. */
   readonly name: string
   /**
-   * Equal for two detectors only if they continue each other's states; kept with saved conversations, so that a state is
-   * never given to a detector that means something else by it.
+   * Equal for two detectors only if they can continue each other's states. Saved with conversations, so that a detector
+   * never gets a state that it would interpret differently.
    */
   readonly fingerprint: string
-  /** The projection it wants applied to every window; null when it works on the vectors themselves. */
+  /** The projection applied to every window; null when the detector works on the vectors themselves. */
   readonly projection: Projection | null
-  /** How it wants long texts cut; without it, a long text is cut off at what the model reads. */
+  /** How long texts are split into windows; without it, a long text is truncated to the model's length. */
   readonly windows?: WindowRule
-  /** What is embedded in a text's place, of the same length; without it, the text itself. */
+  /** Maps a text to the text that is embedded in its place, of the same length; without it, texts are embedded unchanged. */
   normalize?(text: string): string
   /** The state before the first exchange. */
   start(): State
   /**
-   * Scores one exchange: the verdict, and the state that the next exchange starts from. Must not change `state`; a throw leaves the
-   * conversation as it was.
+   * Scores one exchange and returns the verdict and the next state. Must not change `state`; if it throws, the conversation stays
+   * unchanged.
    */
   judge(
     state: State,
     exchange: EmbeddedExchange,
   ): { readonly verdict: Verdict; readonly state: State } | Promise<{ readonly verdict: Verdict; readonly state: State }>
   /**
-   * Checks a state that comes from outside (a file, a request) and gives it back typed.
+   * Validates a state from outside (a file, a request) and returns it typed.
    *
    * @throws GabionError `ARTIFACT_INVALID` naming the field
    */

@@ -1,13 +1,13 @@
-// Owns the form of a verdict: one schema, from which come the TypeScript types, the service's answers and their OpenAPI document,
-// the JSON and CSV of the command line, and the copy that leaves out what a detector says beyond it. A test compares gabion.proto with it.
-// Knows no detector. Imports nothing of Node, since what judges also runs in a browser.
+// Owns the schema of a verdict, the source of the TypeScript types, the service's responses and their OpenAPI document, the JSON and
+// CSV of the command line, and the copy without a detector's own fields. A test compares gabion.proto with it.
+// Knows no detector. Imports nothing of Node, since detectors also run in browsers.
 
 import { Type, type Static, type TObject, type TSchema } from '@sinclair/typebox'
 
-/** How worried a detector is after an exchange, from the least. */
+/** Levels of concern after an exchange, lowest first. */
 export const LEVELS = ['calm', 'elevated', 'alert'] as const
 
-/** How worried a detector is after an exchange: `calm`, `elevated` or `alert`. */
+/** A detector's concern after an exchange: `calm`, `elevated` or `alert`. */
 export type Level = (typeof LEVELS)[number]
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]
@@ -77,18 +77,18 @@ export const exchangeVerdictSchema = Type.Object(
   { $id: 'ExchangeVerdict', description: 'The verdict on one exchange of a conversation' },
 )
 
-/** What every detector says about one exchange. Every number depends on this exchange and earlier ones only. */
+/** The fields that every detector reports per exchange. Every number depends on this exchange and earlier ones only. */
 export type DetectorVerdict = DeepReadonly<Static<TObject<typeof detectorFields>>>
 
-/** What role drift says about an exchange. */
+/** Role drift at one exchange. */
 export type RoleFinding = DeepReadonly<Static<typeof roleFindingSchema>>
 
-/** Where the milliseconds of an exchange went. */
+/** Durations of the steps of one exchange, in milliseconds. */
 export type ExchangeTimings = DeepReadonly<Static<typeof timingsSchema>>
 
 /**
- * The verdict on one exchange of a conversation: what the detector says, with all that it says beyond {@link DetectorVerdict}, and
- * which exchange it is about.
+ * The verdict on one exchange of a conversation: the detector's verdict, its own fields beyond {@link DetectorVerdict} included, with
+ * the exchange's identity and timings.
  */
 export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict &
   DeepReadonly<Static<TObject<typeof identityFields & typeof circumstanceFields>>>
@@ -98,13 +98,13 @@ export function toExchangeVerdict(verdict: ExchangeVerdict): ExchangeVerdict {
   return copyOf(exchangeVerdictSchema, verdict) as ExchangeVerdict
 }
 
-/** The names of the schema's values, those of nested objects as `timings.totalMs`: the columns of a table. */
+/** The columns of a table of verdicts: the schema's field names, with nested ones as `timings.totalMs`. */
 export const VERDICT_COLUMNS: readonly string[] = columnsOf(exchangeVerdictSchema)
 
-/** A value of a column. */
+/** A table cell. */
 export type VerdictValue = string | number | boolean | readonly string[] | null | undefined
 
-/** A verdict's values in the order of {@link VERDICT_COLUMNS}; undefined where it has none. */
+/** A verdict's values in the order of {@link VERDICT_COLUMNS}; undefined for absent ones. */
 export function verdictRow(verdict: ExchangeVerdict): VerdictValue[] {
   return VERDICT_COLUMNS.map((column) => {
     const step = (value: unknown, name: string): unknown => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name]
@@ -112,7 +112,7 @@ export function verdictRow(verdict: ExchangeVerdict): VerdictValue[] {
   })
 }
 
-/** The fields of an object's schema, also of one that may be null; undefined for other schemas. */
+/** The fields of an object schema, nullable ones included; undefined for other schemas. */
 function fieldsOf(schema: object): Readonly<Record<string, object>> | undefined {
   const { properties, anyOf } = schema as { properties?: Record<string, object>; anyOf?: object[] }
   return properties ?? anyOf?.map(fieldsOf).find((fields) => fields !== undefined)

@@ -1,13 +1,13 @@
-// Owns the one error of files that come from elsewhere.
+// Owns the error of damaged third-party files.
 
 import { GabionError } from '../errors.js'
 
-/** The error for a file's content: says what is wrong; the caller adds which file. */
+/** The error for a file's content; the caller adds the file's name. */
 export function damaged(what: string, cause?: unknown): GabionError {
   return new GabionError('ARTIFACT_INVALID', what, cause === undefined ? undefined : { cause })
 }
 
-/** Puts the file's name before the messages of what fails inside. */
+/** Prefixes the messages of errors inside with the file's name. */
 export async function naming<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()

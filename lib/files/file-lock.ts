@@ -1,8 +1,8 @@
-// Keeps two processes from doing the same work at once: a file that exists while one is at it.
+// Owns lock files, which keep two processes from doing the same work at once.
 //
-// A process that dies leaves its file behind, so a file counts only while its process lives (on this machine) and while it is
-// touched. Taking over a dead one's file leaves a short moment in which two processes may both believe that they took it: what
-// is guarded must be right even then (contents checked by hash, put in place by renaming), only done twice.
+// A process that dies leaves its lock file behind, so a lock is valid only while its process lives (on this machine) and its file
+// is touched. When two processes take over a stale lock at the same moment, both may hold it. Guarded work must therefore be
+// correct without the lock (contents checked by hash, files renamed into place) and at worst be done twice.
 
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -23,7 +23,7 @@ interface Owner {
 }
 
 /**
- * Does `work` while no other process does its own under the same file.
+ * Runs `work` while holding the lock.
  *
  * @throws GabionError `ABORTED` if the signal fires while waiting; the file system's own errors; what `work` throws
  */

@@ -1,4 +1,4 @@
-// Owns lines of text: of a file, of standard input or of any stream, in bounded memory. Knows nothing of what the lines mean.
+// Owns reading lines of a file, of standard input or of any stream, in bounded memory. Knows no format of the lines.
 
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { GabionError } from '../errors.js'
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
-/** A line and where it ends. */
+/** A line and its end offset. */
 export interface Line {
   text: string
   /** Counted from 1. */
@@ -25,13 +25,13 @@ export function sourceName(file: string): string {
 export async function sourceSize(file: string): Promise<number | null> {
   if (file === '-') return null
   const found = await stat(file)
-  if (found.isDirectory()) throw new GabionError('INVALID_ARGUMENT', `${file}: is a folder, a file was expected`)
+  if (found.isDirectory()) throw new GabionError('INVALID_ARGUMENT', `${file}: expected a file, got a folder`)
   return found.isFile() ? found.size : null
 }
 
 /**
- * The lines of a stream of UTF-8, each as soon as it is whole. Lines end with LF or CR LF only: node:readline also breaks at U+2028 and
- * U+2029, which texts may hold. A last line without a line end counts; an empty one after the last does not. Memory holds one line.
+ * The lines of a stream of UTF-8, each as soon as it is complete. Lines end with LF or CR LF only: node:readline also breaks at U+2028
+ * and U+2029, which texts may contain. A last line without a line end counts; an empty one after the last does not. Buffers one line.
  *
  * @param notText makes the error for bytes that are not UTF-8
  */
@@ -78,7 +78,7 @@ export async function* readLines(file: string, signal?: AbortSignal): AsyncGener
     if (file === '-') process.stdin.destroy()
   }
   signal?.addEventListener('abort', leave, { once: true })
-  // It fires once: a signal that fired while the caller got ready would be waited for without end.
+  // The event fires once, so a signal that fired before would be awaited forever.
   if (signal?.aborted === true) leave()
   const notText = (line: number, cause: unknown): GabionError =>
     new GabionError('INVALID_ARGUMENT', `${sourceName(file)}: line ${String(line)} is not UTF-8 text`, { cause })

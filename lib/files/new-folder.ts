@@ -1,4 +1,4 @@
-// Makes a folder that appears whole or not at all: filled next to its place under another name, then renamed.
+// Owns atomic creation of folders: filled under a temporary name next to the target, then renamed.
 
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -6,11 +6,11 @@ import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 
 /**
- * Fills a new folder and puts it in place.
+ * Fills a new folder and renames it to its target.
  *
- * @param folder    absolute path of the folder to be
- * @param overwrite whether a folder that is there already is replaced
- * @param fill      writes into the folder it is given; if it throws, nothing is left behind
+ * @param folder    absolute path of the new folder
+ * @param overwrite whether an existing folder is replaced
+ * @param fill      writes into the folder that is passed; if it throws, the folder is removed
  * @throws GabionError `INVALID_ARGUMENT` if the folder exists and may not be replaced; whatever `fill` throws
  */
 export async function makeFolder(folder: string, overwrite: boolean, fill: (folder: string) => Promise<void>): Promise<void> {
@@ -19,7 +19,7 @@ export async function makeFolder(folder: string, overwrite: boolean, fill: (fold
     () => false,
   )
   if (exists && !overwrite)
-    throw new GabionError('INVALID_ARGUMENT', `${folder} exists already; choose another place or allow it to be overwritten`)
+    throw new GabionError('INVALID_ARGUMENT', `${folder} exists already; choose another folder or allow overwriting`)
   await mkdir(dirname(folder), { recursive: true })
   const staging = (role: string): string =>
     join(dirname(folder), `.${basename(folder)}.${role}-${nodeCrypto().randomBytes(6).toString('hex')}`)

@@ -1,15 +1,15 @@
-// Owns .npy files of 32-bit floats: matrices in and out, whole or row by row. The format is lib/projection/formats/npy.ts's.
+// Owns .npy files of 32-bit floats: matrices read and written, whole or row by row; npy.ts owns the format.
 
 import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError, isGabionError } from '../errors.js'
 import { npyHeader, parseNpyHeader, type NpyHeader } from './npy.js'
 import { PendingFile } from './pending-file.js'
 
-/** Room for every shape that can come: the header is written again when the rows have been counted. */
+/** Header size, with room for any shape: the header is rewritten once the rows are counted. */
 const HEADER_BYTES = 128
-/** NumPy's longest header, and more. */
+/** Larger than NumPy's longest header. */
 const HEAD_BYTES = 1 << 16
-/** Bytes read at a time. */
+/** Bytes per read. */
 const CHUNK_BYTES = 16 * 1024 * 1024
 
 /** A matrix of 32-bit floats, row-major. */
@@ -30,7 +30,7 @@ export class NpyWriter {
     this.#columns = columns
   }
 
-  /** Starts a file of rows of `columns` numbers. */
+  /** Creates a file of rows of `columns` numbers. */
   static async create(target: string, columns: number): Promise<NpyWriter> {
     const file = await PendingFile.create(target)
     await file.append(npyHeader('<f4', [0, columns], HEADER_BYTES))
@@ -43,13 +43,13 @@ export class NpyWriter {
     this.#rows += values.length / this.#columns
   }
 
-  /** Writes the final shape and gives the file its name. */
+  /** Writes the final shape and renames the file to its target. */
   async complete(): Promise<void> {
     await this.#file.writeAt(npyHeader('<f4', [this.#rows, this.#columns], HEADER_BYTES), 0)
     await this.#file.complete()
   }
 
-  /** Leaves nothing behind; harmless after {@link complete}. */
+  /** Removes the unfinished file; no effect after {@link complete}. */
   discard(): Promise<void> {
     return this.#file.discard()
   }
@@ -85,7 +85,7 @@ export async function npyShape(file: string): Promise<{ rows: number; dimensions
 }
 
 /**
- * Reads a matrix as {@link readNpy}, some rows at a time, so that it may be larger than memory.
+ * Reads a matrix as {@link readNpy}, in chunks of rows, so that it may be larger than memory.
  * @throws GabionError INVALID_ARGUMENT naming the file and what is wrong with it
  */
 export async function* readNpyRows(file: string): AsyncGenerator<Matrix> {

@@ -9,19 +9,19 @@ const ALIGNMENT = 64
 /** More than any header of ours or NumPy's. */
 const MAX_HEADER_BYTES = 1 << 16
 
-/** What the head of a .npy file says. */
+/** The header of a .npy file. */
 export interface NpyHeader {
-  /** The type as the file has it, such as `<f4`. */
+  /** The dtype in the file's notation, such as `<f4`. */
   readonly descriptor: string
   readonly type: ElementType
   readonly shape: readonly number[]
   readonly fortranOrder: boolean
-  /** Where the numbers begin. */
+  /** Offset of the numbers. */
   readonly start: number
 }
 
 /**
- * Reads the head of a .npy file from its first bytes (64 KiB are always enough).
+ * Reads the header of a .npy file from its first bytes (64 KiB are always enough).
  *
  * @throws GabionError `ARTIFACT_INVALID`
  */
@@ -56,7 +56,7 @@ export function decodeNpy(bytes: Uint8Array): NumpyArray {
 }
 
 /**
- * The head of a .npy file of version 1.
+ * The header of a .npy file of version 1.
  *
  * @param room length to pad to; default: the next multiple of 64
  */

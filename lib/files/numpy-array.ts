@@ -2,18 +2,18 @@
 
 import { damaged } from './damage.js'
 
-/** An array of NumPy: numbers as doubles, or texts. */
+/** A NumPy array: numbers as doubles, or texts. */
 export interface NumpyArray {
   readonly shape: readonly number[]
   /** In row-major order. */
   readonly values: Float64Array | readonly string[]
 }
 
-/** How the elements of an array lie in bytes. */
+/** The dtype of an array's elements. */
 export interface ElementType {
   /** As in NumPy's array interface: `f`, `i`, `u`, `b` (boolean), `U` (text). */
   readonly kind: 'f' | 'i' | 'u' | 'b' | 'U'
-  /** Bytes an element. */
+  /** Bytes per element. */
   readonly size: number
   readonly littleEndian: boolean
 }
@@ -27,9 +27,9 @@ const SIZES: Readonly<Record<ElementType['kind'], readonly number[] | null>> = {
 }
 
 /**
- * Reads a type as NumPy writes it: `<f8`, `f4`, `|b1`, `<U12`.
+ * Parses a NumPy dtype: `<f8`, `f4`, `|b1`, `<U12`.
  *
- * @throws GabionError `ARTIFACT_INVALID` for a type that is not one of numbers or texts
+ * @throws GabionError `ARTIFACT_INVALID` for a dtype other than of numbers or texts
  */
 export function parseElementType(descriptor: string): ElementType {
   const [, order, letter, digits] = /^([<>|=]?)([fiubU])(\d{1,7})$/.exec(descriptor) ?? []
@@ -41,7 +41,7 @@ export function parseElementType(descriptor: string): ElementType {
   return { kind, size, littleEndian: order !== '>' }
 }
 
-/** Elements in a shape. */
+/** Number of elements of a shape. */
 export function elementCount(shape: readonly number[]): number {
   if (shape.length > 32) throw damaged(`an array has ${String(shape.length)} axes`)
   let count = 1
@@ -53,7 +53,7 @@ export function elementCount(shape: readonly number[]): number {
   return count
 }
 
-/** An array whose values are made of its bytes when they are asked for: files may hold many that nobody wants. */
+/** An array whose values are decoded on first access, since files may contain many unused arrays. */
 class BytesArray implements NumpyArray {
   readonly shape: readonly number[]
   readonly #decode: () => Float64Array | readonly string[]
@@ -71,15 +71,15 @@ class BytesArray implements NumpyArray {
 }
 
 /**
- * Bytes to values, when they are asked for.
+ * An array that decodes its bytes on first access.
  *
  * @param fortranOrder the first index runs fastest; only matrices and below
- * @throws GabionError `ARTIFACT_INVALID` when the bytes are not as many as the shape needs
+ * @throws GabionError `ARTIFACT_INVALID` when the number of bytes does not match the shape
  */
 export function decodeArray(bytes: Uint8Array, type: ElementType, shape: readonly number[], fortranOrder: boolean): NumpyArray {
   const count = elementCount(shape)
   if (bytes.length !== count * type.size)
-    throw damaged(`an array of shape (${shape.join(', ')}) needs ${String(count * type.size)} bytes, ${String(bytes.length)} are there`)
+    throw damaged(`an array of shape (${shape.join(', ')}) needs ${String(count * type.size)} bytes, got ${String(bytes.length)}`)
   return new BytesArray(shape, () => decodeValues(bytes, type, shape, fortranOrder))
 }
 
@@ -125,7 +125,7 @@ function textAt(view: DataView, at: number, { size, littleEndian }: ElementType)
   return text.replace(/\0+$/, '')
 }
 
-/** The numbers of an array of that many axes. */
+/** The numbers of an array, which must have `axes` axes. */
 export function numbersOf(array: NumpyArray, axes: number, what: string): Float64Array {
   if (!(array.values instanceof Float64Array) || array.shape.length !== axes)
     throw damaged(

@@ -1,4 +1,4 @@
-// Owns how files come into being: written next to their target, synced, renamed when complete, removed when the program ends before that.
+// Owns atomic writing of files: written next to their target, synced, renamed when complete, removed if the process exits before.
 
 import { rmSync } from 'node:fs'
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { writeFailure } from './storage.js'
 const pending = new Set<string>()
 let watchesExit = false
 
-/** What a program leaves unfinished when it ends is removed. */
+/** Unfinished files, which are removed at exit. */
 function removeAtExit(path: string): void {
   pending.add(path)
   if (watchesExit) return
@@ -57,12 +57,12 @@ export class PendingFile {
     }
   }
 
-  /** Writes bytes at an offset, for a header that is known last. */
+  /** Writes bytes at an offset, for a header that is written last. */
   async writeAt(bytes: Uint8Array, offset: number): Promise<void> {
     await this.#handle.write(bytes, 0, bytes.length, offset)
   }
 
-  /** Gives the file its name. */
+  /** Syncs the file and renames it to its target. */
   async complete(): Promise<void> {
     try {
       await this.#handle.sync()
@@ -74,7 +74,7 @@ export class PendingFile {
     pending.delete(this.#path)
   }
 
-  /** Leaves nothing behind; harmless after {@link complete}. */
+  /** Removes the unfinished file; no effect after {@link complete}. */
   async discard(): Promise<void> {
     if (!pending.delete(this.#path)) return
     await this.#handle.close()
@@ -90,9 +90,9 @@ async function refuseSpecial(target: string): Promise<void> {
 }
 
 /**
- * Writes a whole file at once; a reader sees the old one or the new one and never a part.
+ * Writes a file atomically: readers see the old content or the new one, never a part.
  *
- * @throws GabionError `INVALID_ARGUMENT` where the file cannot be, `STORAGE_FAILED` where there is no space
+ * @throws GabionError `INVALID_ARGUMENT` where the file cannot be created, `STORAGE_FAILED` where there is no space
  */
 export async function writeWhole(target: string, content: string | Uint8Array): Promise<void> {
   const file = await PendingFile.create(target)

@@ -1,4 +1,4 @@
-// File system failures in plain words, with what to do about each. Knows no model.
+// Owns the errors of file system failures, with a remedy for each. Knows no model.
 
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Gives a failed write its code and says what to do; other errors come back as they are.
+ * Converts the error of a failed write to a coded one with a remedy; other errors are returned unchanged.
  *
  * @param remedy what the user can set or free
  */
@@ -27,8 +27,8 @@ export function storageFailure(error: unknown, path: string, remedy: string): un
 }
 
 /**
- * The error of a file that was to be written where a user said: a full or read-only file system is `STORAGE_FAILED`, a place that cannot
- * be is `INVALID_ARGUMENT`.
+ * The error of a write to a path of the user's choice: `STORAGE_FAILED` for a full or read-only file system, `INVALID_ARGUMENT` for
+ * an invalid path.
  */
 export function writeFailure(cause: unknown, file: string): GabionError {
   const { code = '', message } = cause as NodeJS.ErrnoException
@@ -41,8 +41,8 @@ export function writeFailure(cause: unknown, file: string): GabionError {
 }
 
 /**
- * Makes a folder and those above it. Unlike a recursive mkdir, which calls a read-only file system a missing path, it fails with the
- * file system's own reason.
+ * Creates a folder and its parents. Unlike a recursive mkdir, which reports a read-only file system as a missing path, it fails with
+ * the file system's own reason.
  */
 export async function makeFolders(path: string): Promise<void> {
   const make = (): Promise<void> =>

@@ -1,4 +1,4 @@
-// Owns JSON files: read whole and checked to hold an object, written whole; and small text files with a coded error. Knows no format.
+// Owns JSON files: reads objects, writes atomically; and small text files with a coded error. Knows no format.
 
 import { readFile } from 'node:fs/promises'
 import { GabionError, type GabionErrorCode } from '../errors.js'
@@ -22,7 +22,7 @@ export async function readText(file: string, what: string, code: GabionErrorCode
 /**
  * Reads a file that holds a JSON object.
  *
- * @param what what it must be, such as `projection`
+ * @param what kind of file for messages, such as `projection`
  * @throws GabionError of `code` naming the file
  */
 export async function readJson(file: string, what: string, code: GabionErrorCode = 'ARTIFACT_INVALID'): Promise<JsonObject> {

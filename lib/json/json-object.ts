@@ -1,4 +1,4 @@
-// Owns how JSON from outside is read: field by field, and every error names the source, the field's path, what was expected and what came.
+// Owns reading of untrusted JSON field by field. Every error names the source, the field's path, and the expected and the actual value.
 // Knows no file and no format.
 
 import { GabionError, type GabionErrorCode } from '../errors.js'
@@ -6,13 +6,12 @@ import { invalidArgument } from '../options.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Where an object comes from. */
+/** The source of an object, for errors. */
 export interface JsonOrigin {
   /** A file or the like; empty where the caller names it. */
   readonly source: string
-  /** The code of its errors. */
   readonly code: GabionErrorCode
-  /** What it stands for, such as `the projection`; stands in messages. */
+  /** The expected object in messages, such as `a projection`. */
   readonly what?: string
 }
 
@@ -52,32 +51,33 @@ export class JsonObject {
     return JsonObject.of(value, origin)
   }
 
-  /** The file or the like. */
+  /** {@link JsonOrigin.source} */
   get source(): string {
     return this.#origin.source
   }
 
-  /** The error for a field, or for a part of one, that is not what it must be. */
+  /** The error for an invalid field, or an invalid part of one. */
   wrong(key: string, expected: string, actual = this.fields[key]): GabionError {
     const { source, code, what } = this.#origin
     const name = `field '${this.#path}${key}'${what === undefined ? '' : ` of ${what}`}`
     return new GabionError(code, `${source === '' ? '' : `${source}: `}${invalidArgument(name, expected, actual).message}`)
   }
 
-  /** Checks the fields `format` and `version` of a file. */
-  checkFormat(format: string, version: number): void {
+  /** Checks the fields `format` and `version` of a file: the current version, or an older one that is still read. */
+  checkFormat(format: string, version: number, older = version): void {
     if (this.fields.format !== format) throw this.wrong('format', `'${format}'`)
-    if (this.fields.version !== version) throw this.wrong('version', `${String(version)}, the version that this release reads`)
+    if (this.fields.version !== version && this.fields.version !== older)
+      throw this.wrong('version', `${String(version)}, the version that this release reads`)
   }
 
-  /** Refuses fields that the format does not have: a misspelled one would silently do nothing. */
+  /** Refuses unknown fields, since a misspelled one would silently have no effect. */
   only(known: readonly string[]): void {
     const foreign = Object.keys(this.fields).find((key) => !known.includes(key))
     const { source, code } = this.#origin
     if (foreign !== undefined) throw new GabionError(code, `${source}: field '${this.#path}${foreign}' must be one of ${known.join(', ')}`)
   }
 
-  /** Whether there is such a field, other than null. */
+  /** Whether the field exists and is not null. */
   has(key: string): boolean {
     return this.fields[key] !== undefined && this.fields[key] !== null
   }
@@ -88,7 +88,7 @@ export class JsonObject {
     return value
   }
 
-  /** A field that the format lets be left out. */
+  /** An optional field. */
   booleanOr(key: string, fallback: boolean): boolean {
     return this.has(key) ? this.boolean(key) : fallback
   }
@@ -99,7 +99,7 @@ export class JsonObject {
     return value
   }
 
-  /** A string with something in it, without the blanks around it. */
+  /** A non-blank string, trimmed. */
   text(key: string): string {
     const text = this.string(key).trim()
     if (text === '') throw this.wrong(key, 'a string that is not blank')
@@ -136,7 +136,7 @@ export class JsonObject {
     return value
   }
 
-  /** A list of finite numbers, of a length or of any. */
+  /** A list of finite numbers, of the given length or any. */
   numbers(key: string, length?: number): number[] {
     const value = this.fields[key]
     const fits = Array.isArray(value) && (length === undefined || value.length === length) && value.every(Number.isFinite)
@@ -177,7 +177,7 @@ export class JsonObject {
     return value as Record<string, number | string | boolean>
   }
 
-  /** Numbers that were kept as base64 of little-endian 32-bit floats or doubles; see {@link encodeNumbers}. */
+  /** Numbers stored as base64 of little-endian 32-bit floats or doubles; see {@link encodeNumbers}. */
   encoded<Values extends Float32Array | Float64Array>(key: string, kind: NumberArray<Values>, length: number): Values {
     const bytes = decodeBase64(this.string(key))
     const width = kind.BYTES_PER_ELEMENT
@@ -194,7 +194,7 @@ interface NumberArray<Values> {
   from(shape: { length: number }, value: (_: unknown, at: number) => number): Values
 }
 
-/** Base64 of numbers as they lie in memory, little-endian. */
+/** Base64 of numbers in little-endian byte order. */
 export function encodeNumbers(values: Float32Array | Float64Array): string {
   const width = values.BYTES_PER_ELEMENT
   const view = new DataView(new ArrayBuffer(values.length * width))
@@ -205,7 +205,7 @@ export function encodeNumbers(values: Float32Array | Float64Array): string {
   return encodeBase64(new Uint8Array(view.buffer))
 }
 
-/** What a call of `String.fromCharCode` may have as arguments, and a multiple of 3. */
+/** Bytes per call of `String.fromCharCode`, within the limit on arguments; a multiple of 3, so that parts need no padding. */
 const PART = 0x6000
 
 /** Base64 of bytes, in browsers as in Node. */
@@ -215,7 +215,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   return text
 }
 
-/** The other way round; null for what is not base64. */
+/** The inverse; null for a text that is not base64. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | null {
   try {
     return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))

@@ -10,7 +10,7 @@ export interface SafetyLimits {
   spearman: number
   /** Least shared nearest neighbors. */
   neighborOverlap: number
-  /** Least centred kernel alignment. */
+  /** Least centered kernel alignment. */
   kernelAlignment: number
   /** Least correlation of each projected component. */
   pointCorrelation: number
@@ -98,7 +98,7 @@ export function judge({ space, points, alerts }: Measures, limits: Readonly<Safe
     add('texts', 'texts compared', space.texts, decides)
     add('spearman', 'rank correlation of cosines', space.spearman, decides)
     add('neighborOverlap', `shared among the ${String(space.neighbors)} nearest texts`, space.neighborOverlap, decides)
-    add('kernelAlignment', 'centred kernel alignment', space.kernelAlignment, decides)
+    add('kernelAlignment', 'centered kernel alignment', space.kernelAlignment, decides)
   }
   const deciding = criteria.filter(({ decides }) => decides)
   const unmet = deciding.filter(({ met }) => !met)

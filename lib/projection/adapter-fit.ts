@@ -1,5 +1,5 @@
-// Owns the numbers of linear adapters: ridge regression with its penalty chosen by cross-validation, orthogonal Procrustes, and how
-// well either does on pairs it has not seen. Knows no model and no file.
+// Owns the fit of linear adapters: ridge regression with a cross-validated penalty, orthogonal Procrustes, and their evaluation on
+// held-out pairs. Knows no model and no file.
 
 import { GabionError } from '../errors.js'
 import { symmetricEigen, transposed, transposeTimes, type DoubleMatrix } from './linear.js'
@@ -13,7 +13,7 @@ export interface LinearMap {
   readonly offset: Float64Array
 }
 
-/** Moments of paired vectors around given means: all that a fit needs. */
+/** Moments of paired vectors around given means: sufficient for a fit. */
 interface PairMoments {
   readonly xx: DoubleMatrix
   readonly xy: DoubleMatrix
@@ -36,7 +36,7 @@ function meanOf({ dimensions, data }: VectorRows, rows: readonly number[]): Floa
   return sums.map((sum) => sum / rows.length)
 }
 
-/** Rows at a time that are copied as doubles: any number of pairs takes the same memory. */
+/** Rows per copy to doubles; bounds memory for any number of pairs. */
 const CHUNK_ROWS = 4096
 
 function momentsOf(from: VectorRows, to: VectorRows, rows: readonly number[], meanX: Float64Array, meanY: Float64Array): PairMoments {
@@ -67,8 +67,8 @@ function less(whole: DoubleMatrix, part: DoubleMatrix): DoubleMatrix {
  * Ridge regression with intercept.
  *
  * @param penalties to choose from, as multiples of the mean variance of the source times the number of pairs
- * @param folds parts that are left out in turn
- * @returns the map, and the penalty (as a multiple) that was best on the parts left out
+ * @param folds number of folds of the cross-validation
+ * @returns the map, and the penalty (as a multiple) with the lowest out-of-fold error
  */
 export function fitRidge(
   from: VectorRows,
@@ -105,7 +105,7 @@ function meanDiagonal({ rows, data }: DoubleMatrix): number {
   return sum / rows
 }
 
-/** Squared errors on a part of a fit without it, for each penalty, without computing a single prediction. */
+/** Out-of-fold squared errors for each penalty, computed from moments without predictions. */
 function leftOutErrors(rest: Omit<PairMoments, 'yy'>, part: PairMoments, penalties: readonly number[]): number[] {
   const { values, vectors } = symmetricEigen(rest.xx)
   // In the coordinates of the eigenvectors a penalty only scales rows.
@@ -136,8 +136,8 @@ function solution(values: Float64Array, vectors: DoubleMatrix, solved: DoubleMat
 }
 
 /**
- * Orthogonal Procrustes with means: the map without stretching that brings the source nearest to the target (Schönemann 1966).
- * Directions in which the source does not vary are sent to nothing.
+ * Orthogonal Procrustes with means: the isometry that minimizes the squared distance to the target (Schönemann 1966).
+ * Directions without variance in the source are mapped to zero.
  */
 export function fitProcrustes(from: VectorRows, to: VectorRows, rows: readonly number[]): LinearMap {
   const [meanX, meanY] = [meanOf(from, rows), meanOf(to, rows)]
@@ -159,17 +159,17 @@ export function fitProcrustes(from: VectorRows, to: VectorRows, rows: readonly n
   return { mean: meanX, matrix: transposed(map).data, offset: meanY }
 }
 
-/** How well a map does. */
+/** Quality of a map on pairs. */
 export interface MapQuality {
   /** Share of the targets' variance that is explained, over all dimensions. */
   readonly r2: number
   /** Mean cosine of mapped and true vectors. */
   readonly meanCosine: number
-  /** The cosine that one pair in twenty stays below. */
+  /** The 0.05 quantile of the cosines. */
   readonly lowCosine: number
 }
 
-/** Measures a map on pairs. */
+/** Evaluates a map on pairs. */
 export function measureMap(map: LinearMap, from: VectorRows, to: VectorRows, rows: readonly number[]): MapQuality {
   const means = meanOf(to, rows)
   const x = transposed(centeredRows(from, rows, map.mean))

@@ -1,5 +1,5 @@
 // Owns linear adapters: maps from the vectors of one model to those of another, fitted on texts that both have embedded; their
-// quality on pairs held back; folding with a projection; their file. Knows nothing of embedders.
+// quality on held-out pairs; folding with a projection; their file. Knows no embedders.
 
 import { GabionError } from '../errors.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
@@ -9,7 +9,7 @@ import type { JsonObject } from '../json/json-object.js'
 import { Projection, type ProjectionModel } from './projection.js'
 import { checkFinite, checkShape, type VectorRows } from './vectors.js'
 
-/** How an adapter can be fitted. */
+/** Method of a fit. */
 export const ADAPTER_METHODS = ['ridge', 'procrustes'] as const
 /** See {@link AdapterOptions.method}. */
 export type AdapterMethod = (typeof ADAPTER_METHODS)[number]
@@ -17,26 +17,26 @@ export type AdapterMethod = (typeof ADAPTER_METHODS)[number]
 /** Options of {@link LinearAdapter.fit}. */
 export interface AdapterOptions {
   /**
-   * `ridge` (default): least squares with a penalty chosen by cross-validation; `procrustes`: a rotation, which keeps lengths and
-   * angles, for two models that see nearly the same.
+   * `ridge` (default): least squares with a penalty chosen by cross-validation; `procrustes`: a rotation, which preserves lengths
+   * and angles, for two models with nearly the same geometry.
    */
   method?: AdapterMethod
-  /** The model that the source vectors come from, kept in the file so that a mix-up is noticed. */
+  /** The model of the source vectors, saved with the adapter so that a mismatch is detected. */
   model?: ProjectionModel
-  /** Name of the model that the target vectors come from. */
+  /** Name of the model of the target vectors. */
   target?: string
-  /** Parts left out in turn to choose the penalty (default 5). */
+  /** Folds of the cross-validation that chooses the penalty (default 5). */
   folds?: number
   /** Penalties to choose from, as multiples of the source's mean variance; default half decades from 1e-6 to 10. */
   penalties?: readonly number[]
 }
 
-/** What is known of an adapter's fit. */
+/** Report of an adapter's fit. */
 export interface AdapterQuality extends MapQuality {
   readonly method: AdapterMethod
   /** Pairs of the fit. */
   readonly pairs: number
-  /** Pairs held back: the quality is measured on these with a map that has not seen them. */
+  /** Held-out pairs, on which the quality of a map fitted without them is measured. */
   readonly heldBack: number
   /** The chosen penalty; null for a rotation. */
   readonly penalty: number | null
@@ -44,7 +44,7 @@ export interface AdapterQuality extends MapQuality {
 
 const FORMAT = 'gabion-adapter'
 const VERSION = 1
-/** One pair in this many is held back. */
+/** One pair in this many is held out. */
 const HELD_BACK = 5
 const DEFAULT_PENALTIES = Array.from({ length: 15 }, (_, index) => 10 ** (-6 + index / 2))
 
@@ -53,7 +53,7 @@ export class LinearAdapter {
   /** The map itself: as many components as the target has dimensions. */
   readonly map: Projection
   readonly quality: AdapterQuality
-  /** Name of the model whose vectors come out, when known. */
+  /** Name of the target model, if known. */
   readonly target: string | null
 
   private constructor(map: Projection, quality: AdapterQuality, target: string | null) {
@@ -63,8 +63,8 @@ export class LinearAdapter {
   }
 
   /**
-   * Fits an adapter on paired vectors: row i of both is the same text. One pair in five is held back to measure it; the map that is
-   * kept is then fitted on all pairs.
+   * Fits an adapter on paired vectors: row i of both is the same text. The quality is measured with one pair in five held out; the
+   * returned map is fitted on all pairs.
    *
    * @throws GabionError `INVALID_ARGUMENT`, also for too few pairs: with fewer than source dimensions, a map fits by chance
    */
@@ -102,12 +102,12 @@ export class LinearAdapter {
     return new LinearAdapter(projection, { method, pairs: from.rows, heldBack: held.length, penalty: trial.penalty, ...quality }, target)
   }
 
-  /** Values a vector that goes in. */
+  /** Dimensions of source vectors. */
   get dimensions(): number {
     return this.map.dimensions
   }
 
-  /** Values a vector that comes out. */
+  /** Dimensions of mapped vectors. */
   get targetDimensions(): number {
     return this.map.components
   }
@@ -122,8 +122,8 @@ export class LinearAdapter {
   }
 
   /**
-   * One map for adapter and projection: takes vectors of this adapter's source and gives what the projection gives for the target.
-   * Applied by native code inside the embedding call, like any projection.
+   * The composition of adapter and projection, from vectors of this adapter's source to the projection's components. Applied by
+   * native code within the embedding call, like any projection.
    *
    * @throws GabionError `PROJECTION_MISMATCH` when the projection is not one of the target's vectors
    */
@@ -166,7 +166,7 @@ export class LinearAdapter {
   }
 
   /**
-   * Saves to one JSON file, which appears whole or not at all.
+   * Saves to one JSON file, atomically.
    *
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */

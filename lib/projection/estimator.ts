@@ -1,4 +1,4 @@
-// Owns what scikit-learn's estimators compute, from their attributes: PCA, StandardScaler and pipelines of them as one affine map.
+// Owns the conversion of scikit-learn's estimators to one affine map: PCA, StandardScaler and pipelines of them.
 // Knows no file format.
 
 import { numbersOf } from '../files/numpy-array.js'
@@ -7,7 +7,7 @@ import { PythonObject, type PythonValue } from './formats/python-object.js'
 import { whiteningScale } from './pca.js'
 import type { ProjectionParts } from './projection.js'
 
-/** y = axes · (x − mean) + offset, and what is known of it. */
+/** y = axes · (x − mean) + offset, with the fit's metadata. */
 export type AffineMap = Omit<ProjectionParts, 'model' | 'fit' | 'offset'> & {
   readonly offset: Float64Array
   readonly standardized: boolean
@@ -21,12 +21,12 @@ type Step =
   | { readonly kind: 'scaler'; readonly dimensions: number; readonly mean: Float64Array | null; readonly scale: Float64Array | null }
   | ({ readonly kind: 'pca' } & AffineMap)
 
-/** A scaler alone becomes a matrix: this bounds it. */
-const MOST_SCALER_DIMENSIONS = 3072
-/** In a pipeline and the pipelines in it. */
-const MOST_STEPS = 20
-/** Multiplications to fold one PCA into the next: no pipeline that is of use needs more. */
-const MOST_PRODUCTS = 1e9
+/** Bounds the matrix that a scaler alone becomes. */
+const MAX_SCALER_DIMENSIONS = 3072
+/** In a pipeline, nested ones included. */
+const MAX_STEPS = 20
+/** Multiplications to fold one PCA into the next; no useful pipeline needs more. */
+const MAX_PRODUCTS = 1e9
 
 /**
  * The map of an estimator.
@@ -55,15 +55,15 @@ function collectSteps(value: PythonValue, above: ReadonlySet<PythonObject>, step
   if (!(value instanceof PythonObject))
     throw damaged('holds no estimator of scikit-learn: a PCA, a StandardScaler or a Pipeline of them is expected')
   if (!value.className.endsWith('.Pipeline')) {
-    // The same pipeline may stand in many places, and in pipelines that do, so steps are counted over all of them.
-    if (steps.length === MOST_STEPS) throw damaged(`the pipeline has more than ${String(MOST_STEPS)} steps`)
+    // A pipeline may be referenced many times, also within others, so steps are counted over all of them.
+    if (steps.length === MAX_STEPS) throw damaged(`the pipeline has more than ${String(MAX_STEPS)} steps`)
     steps.push(stepOf(value))
     return
   }
   if (above.has(value)) throw damaged('the pipeline is a step of itself')
-  if (above.size === MOST_STEPS) throw damaged('the pipeline holds pipelines too deep in each other')
+  if (above.size === MAX_STEPS) throw damaged('the pipeline holds pipelines too deep in each other')
   const list = value.attributes.get('steps')
-  if (!Array.isArray(list) || list.length === 0 || list.length > MOST_STEPS) throw damaged('the pipeline has no list of steps')
+  if (!Array.isArray(list) || list.length === 0 || list.length > MAX_STEPS) throw damaged('the pipeline has no list of steps')
   const within = new Set(above).add(value)
   for (const step of list as readonly PythonValue[]) {
     const estimator = Array.isArray(step) && step.length === 2 ? (step as readonly PythonValue[])[1] : undefined
@@ -91,8 +91,8 @@ function pcaStep(object: PythonObject): Step {
   const { numbers: axes, shape } = arrayOf(object, 'components_', 2)
   const [components = 0, dimensions = 0] = shape
   if (components < 1 || dimensions < 1) throw damaged('components_ of the PCA is empty')
-  const isCentred = object.attributes.get('mean_') !== null && object.attributes.has('mean_')
-  const mean = isCentred ? arrayOf(object, 'mean_', 1).numbers : new Float64Array(dimensions)
+  const isCentered = object.attributes.get('mean_') !== null && object.attributes.has('mean_')
+  const mean = isCentered ? arrayOf(object, 'mean_', 1).numbers : new Float64Array(dimensions)
   if (mean.length !== dimensions) throw damaged(`mean_ has ${String(mean.length)} values, components_ ${String(dimensions)} columns`)
   const known = (name: string): Float64Array => {
     if (!object.attributes.has(name)) return new Float64Array(0)
@@ -124,20 +124,20 @@ function scalerStep(object: PythonObject): Step {
   const mean = isOn('with_mean') ? arrayOf(object, 'mean_', 1).numbers : null
   const scale = isOn('with_std') ? arrayOf(object, 'scale_', 1).numbers : null
   const dimensions = mean?.length ?? scale?.length ?? Number(object.attributes.get('n_features_in_'))
-  if (!Number.isSafeInteger(dimensions) || dimensions < 1 || dimensions > MOST_SCALER_DIMENSIONS)
-    throw damaged(`the StandardScaler has ${String(dimensions)} dimensions, from 1 to ${String(MOST_SCALER_DIMENSIONS)} are read`)
+  if (!Number.isSafeInteger(dimensions) || dimensions < 1 || dimensions > MAX_SCALER_DIMENSIONS)
+    throw damaged(`the StandardScaler has ${String(dimensions)} dimensions, from 1 to ${String(MAX_SCALER_DIMENSIONS)} are read`)
   if (scale !== null && scale.length !== dimensions) throw damaged('mean_ and scale_ of the StandardScaler have different lengths')
   if (scale?.some((value) => value === 0) === true) throw damaged('scale_ of the StandardScaler holds a zero')
   return { kind: 'scaler', dimensions, mean, scale }
 }
 
-/** All steps as one map. Up to the first PCA there is a factor a dimension, from there on a matrix. */
+/** All steps as one map: a factor per dimension up to the first PCA, a matrix after it. */
 function foldSteps(steps: readonly Step[]): AffineMap {
   const first = steps[0]
   if (first === undefined) throw damaged('the pipeline has no steps')
   const { dimensions } = first
   let factors: Float64Array = new Float64Array(dimensions).fill(1)
-  // What the map so far subtracts: a vector that it sends to zero, or to the offset once there is a matrix.
+  // The map's mean so far: the vector that maps to zero, or to the offset once there is a matrix.
   let mean: Float64Array = new Float64Array(dimensions)
   let map: AffineMap | null = null
   for (const step of steps) {
@@ -196,7 +196,7 @@ function diagonal(factors: Float64Array): Float64Array {
 
 function product(step: AffineMap, axes: Float64Array, dimensions: number): Float64Array {
   const inner = step.dimensions
-  if (step.components * inner * dimensions > MOST_PRODUCTS) throw damaged('the pipeline folds matrices that are too large')
+  if (step.components * inner * dimensions > MAX_PRODUCTS) throw damaged('the pipeline folds matrices that are too large')
   const result = new Float64Array(step.components * dimensions)
   for (let component = 0; component < step.components; component++) {
     for (let k = 0; k < inner; k++) {

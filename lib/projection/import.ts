@@ -1,5 +1,5 @@
-// Owns bringing projections in from files of others: scikit-learn's as pickle, joblib or skops, NumPy archives, and gabion's own.
-// What a file is, its first bytes say, not its name. Nothing in a file is ever run.
+// Owns the import of projections: scikit-learn's as pickle, joblib or skops, NumPy archives, and gabion's own.
+// The first bytes determine the format, not the name. Nothing in a file is ever executed.
 
 import { open } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
@@ -13,12 +13,12 @@ import { readSkops } from './formats/skops.js'
 import { readZip } from './formats/zip.js'
 import { Projection, type ProjectionModel } from './projection.js'
 
-/** Larger than any projection that is of use. */
-const MOST_BYTES = 256 * 1024 * 1024
+/** Larger than any useful projection. */
+const MAX_BYTES = 256 * 1024 * 1024
 
 /** Options of {@link importProjection}. */
 export interface ImportOptions {
-  /** The model whose vectors the projection takes: files of others do not say. */
+  /** The model whose vectors the projection takes; third-party files do not record it. */
   model?: ProjectionModel
   /** A file with the StandardScaler that comes before the PCA, where the two were saved apart. */
   scaler?: string
@@ -26,8 +26,8 @@ export interface ImportOptions {
 
 /**
  * Reads a projection from a scikit-learn `PCA`, `IncrementalPCA`, `StandardScaler` or `Pipeline` of them (pickle, joblib, skops),
- * from a NumPy archive (`.npz`), or from a projection that gabion saved. Pickles are read as data: what they name beyond these
- * classes is refused.
+ * from a NumPy archive (`.npz`), or from a projection that gabion saved. Pickles are read as data; names other than these classes
+ * are refused.
  *
  * @throws GabionError `ARTIFACT_INVALID` naming the file and what is wrong with it
  */
@@ -62,7 +62,7 @@ function mapOf({ components, dimensions, mean, axes, offset, explainedVariance, 
 async function readScaler(file: string): Promise<PythonValue> {
   const found = await readFileOf(checkString('scaler', file))
   if (found instanceof Projection || found.npz !== null)
-    throw new GabionError('ARTIFACT_INVALID', `${file}: a StandardScaler of scikit-learn is expected`)
+    throw new GabionError('ARTIFACT_INVALID', `${file}: expected a StandardScaler of scikit-learn`)
   return found.estimator
 }
 
@@ -85,7 +85,7 @@ async function readWhole(file: string): Promise<Buffer> {
   try {
     handle = await open(file)
     const { size } = await handle.stat()
-    if (size > MOST_BYTES) throw damaged(`is larger than ${String(MOST_BYTES / 2 ** 20)} MiB: no projection needs as much`)
+    if (size > MAX_BYTES) throw damaged(`is larger than ${String(MAX_BYTES / 2 ** 20)} MiB: no projection needs as much`)
     return await handle.readFile()
   } catch (cause) {
     throw new GabionError('ARTIFACT_INVALID', `cannot read the projection ${file}: ${(cause as Error).message}`, { cause })

@@ -1,4 +1,4 @@
-// Owns products of matrices for fits, on the native sums of outer products. Matrices are row-major doubles.
+// Owns matrix products for fits, by native sums of outer products. Matrices are row-major doubles.
 
 import { fromNative, nativeAddon } from '../native.js'
 
@@ -9,7 +9,7 @@ export interface DoubleMatrix {
   readonly data: Float64Array
 }
 
-/** Aᵀ·B for matrices with as many rows. */
+/** Aᵀ·B for matrices with equal numbers of rows. */
 export function transposeTimes(a: DoubleMatrix, b: DoubleMatrix): DoubleMatrix {
   if (a === b) return ownProducts(a)
   const width = a.columns + b.columns

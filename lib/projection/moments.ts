@@ -1,12 +1,12 @@
-// Owns sums over any number of vectors, from which means, variances and covariances come: vectors may pass by in parts and need
-// not stay. The sums are native code (native/algebra).
+// Owns streaming moments of vectors: sums added batch by batch, from which means, variances and covariances follow.
+// The sums are native code (native/algebra).
 
 import { GabionError } from '../errors.js'
 import { fromNative, nativeAddon } from '../native.js'
 import { invalidArgument } from '../options.js'
 import { checkFinite, checkShape, columnMeans, type VectorRows } from './vectors.js'
 
-/** Rows whose mean stands in for the mean of all while sums are taken; it need only be near. */
+/** Rows whose mean approximates the overall mean, as the origin of the sums. */
 const SHIFT_ROWS = 256
 
 /** Sums of vectors and of their outer products. */
@@ -18,7 +18,7 @@ export class VectorMoments {
   readonly #sums: Float64Array
   readonly #products: Float64Array
 
-  /** @param first the first vectors that will be added: they say what is near the mean */
+  /** @param first the first vectors that will be added, whose mean becomes the origin */
   constructor(first: VectorRows) {
     const { dimensions, data } = checkShape(first, 1)
     const rows = Math.min(first.rows, SHIFT_ROWS)
@@ -34,7 +34,7 @@ export class VectorMoments {
     return this.#rows
   }
 
-  /** Whether some vectors came as single precision: sums are then good to about eight digits, else to sixteen. */
+  /** Whether some vectors had single precision; sums then have about eight significant digits, else sixteen. */
   get singlePrecision(): boolean {
     return this.#single
   }
@@ -47,7 +47,7 @@ export class VectorMoments {
   add(vectors: VectorRows): void {
     const { data, rows } = checkShape(vectors, 0)
     if (vectors.dimensions !== this.dimensions) {
-      throw invalidArgument('dimensions', `${String(this.dimensions)}, as of the vectors before`, vectors.dimensions)
+      throw invalidArgument('dimensions', `${String(this.dimensions)}, as of the previous vectors`, vectors.dimensions)
     }
     if (rows === 0) return
     try {

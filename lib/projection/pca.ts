@@ -1,5 +1,5 @@
 // Owns the numerical part of fitting: principal components of the centered (optionally standardized) matrix of vectors.
-// Knows plain arrays of numbers only: no models, no files, no Projection.
+// Knows plain arrays of numbers only; no models, files or Projection.
 
 import { GabionError } from '../errors.js'
 import { checkInteger, invalidArgument } from '../options.js'
@@ -10,7 +10,7 @@ import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows 
 
 /** Which components to compute. */
 export interface ComponentOptions {
-  /** Number of components to keep. */
+  /** Number of components. */
   components: number
   /** The scale that each dimension is divided by first: none, its standard deviation with a floor, or the given ones. */
   scaling: 'none' | 'floored' | Float64Array
@@ -31,8 +31,8 @@ export interface PrincipalComponents {
 }
 
 /**
- * Up to this many values, vectors of single precision are summed in double precision, which at that size costs a few milliseconds;
- * sums of more are good to about eight digits.
+ * Up to this many values, vectors of single precision are summed in double precision, which costs a few milliseconds at that size;
+ * sums of more have about eight significant digits.
  */
 const PROMOTED_VALUES = 1e6
 
@@ -91,7 +91,7 @@ function scalesFor({ scaling }: ComponentOptions, dimensions: number, variances:
 }
 
 interface Decomposition {
-  /** Unit vectors, row after row, largest variance first; as many as are kept or more. */
+  /** Unit vectors, row after row, largest variance first; at least the requested number. */
   directions: Float64Array
   /** Variances of all directions, largest first. */
   variances: Float64Array
@@ -105,7 +105,7 @@ function assemble(
   rows: number,
 ): PrincipalComponents {
   const dimensions = mean.length
-  // Rounding may leave a variance that is really zero a little below it.
+  // Rounding may make a variance of zero slightly negative.
   const positive = variances.map((value) => Math.max(value, 0))
   const total = positive.reduce((sum, value) => sum + value, 0)
   if (!(total > 0)) throw new GabionError('INVALID_ARGUMENT', `vectors must differ from each other, got ${String(rows)} equal rows`)

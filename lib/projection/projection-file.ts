@@ -1,9 +1,9 @@
 // Owns the file format of a saved projection: one JSON file, its big arrays as base64 of little-endian doubles.
-// Knows the parts of a projection, not what is done with them.
+// Knows the parts of a projection, not their use.
 
 import { readJson } from '../json/json-file.js'
 import { encodeNumbers, type JsonObject } from '../json/json-object.js'
-import type { ProjectionParts } from './projection.js'
+import type { ProjectionParts } from './projection-parts.js'
 
 const FORMAT = 'gabion-projection'
 const VERSION = 1
@@ -26,13 +26,13 @@ export function projectionFields(parts: ProjectionParts, id: string): object {
   }
 }
 
-/** Reads and checks a file; the identifier in it is compared by the caller, who can compute it. */
+/** Reads and checks a file; the caller compares the identifier. */
 export async function readProjectionFile(file: string): Promise<{ parts: ProjectionParts; id: string }> {
   return parseProjection(await readJson(file, 'projection'))
 }
 
 /**
- * Checks what {@link projectionFields} made.
+ * Validates the fields of {@link projectionFields}.
  *
  * @throws GabionError `ARTIFACT_INVALID` naming file and field
  */

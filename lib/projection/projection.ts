@@ -1,5 +1,5 @@
 // Owns the affine map from embedding space to a few components: fitting, applying, identity, saving.
-// Knows nothing of models beyond the name and hashes that it carries, and nothing of detectors.
+// Knows models by name and hash only, and no detectors.
 
 import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
@@ -9,65 +9,25 @@ import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument 
 import { componentsOfMoments, fitPrincipalComponents, type ComponentOptions, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
 import { parseProjection, projectionFields, readProjectionFile } from './projection-file.js'
+import type { ProjectionFit, ProjectionModel, ProjectionParts } from './projection-parts.js'
 import { StandardScaler } from './scaler.js'
 import type { VectorRows } from './vectors.js'
 
+export type { ProjectionFit, ProjectionModel, ProjectionParts } from './projection-parts.js'
 export type { VectorRows } from './vectors.js'
-
-/** The model whose vectors a projection was fitted on. */
-export interface ProjectionModel {
-  /** The model's name, such as `all-MiniLM-L6-v2`. */
-  readonly name: string
-  /** SHA-256 of its weights, in hexadecimal. */
-  readonly hash: string
-  /** Precision it ran in, such as `bf16`. */
-  readonly precision: string
-}
-
-/** How a projection came about; null for one that was not fitted here. */
-export interface ProjectionFit {
-  /** Vectors it was fitted on. */
-  readonly rows: number
-  /** Whether each dimension was divided by its standard deviation first. */
-  readonly standardized: boolean
-  /** Whether each component was divided by its standard deviation; left out: no. */
-  readonly whitened?: boolean
-}
-
-/** Everything that a projection is made of. */
-export interface ProjectionParts {
-  /** Values a projected point. */
-  readonly components: number
-  /** Values a vector. */
-  readonly dimensions: number
-  /** `dimensions` values, subtracted first. */
-  readonly mean: Float64Array
-  /** `components * dimensions` values, one component a row. */
-  readonly axes: Float64Array
-  /** `components` values, added last; left out: nothing. */
-  readonly offset?: Float64Array
-  /** Variance along each component over the vectors of the fit (before whitening); no values where it is not known. */
-  readonly explainedVariance: Float64Array
-  /** The same as shares of the total variance. */
-  readonly explainedVarianceRatio: Float64Array
-  /** The model whose vectors it takes, when known. */
-  readonly model: ProjectionModel | null
-  /** How it was fitted, when known. */
-  readonly fit: ProjectionFit | null
-}
 
 /** Options of {@link Projection.fitPca}. */
 export interface FitPcaOptions {
-  /** Number of components to keep: from 1 to the smaller of rows and dimensions. */
+  /** Number of components: from 1 to the smaller of rows and dimensions. */
   components: number
-  /** The model the vectors came from, kept in the file so that a mix-up is noticed. */
+  /** The model of the vectors, saved in the file so that a mismatch is detected. */
   model?: ProjectionModel
   /**
    * Divide each dimension by its standard deviation before the fit (default false). The division is folded into the axes;
    * deviations below a fifth of the median one are raised to it, because models have nearly constant dimensions.
    */
   standardize?: boolean
-  /** Standardise by this scaler before the fit, as scikit-learn's pipeline of both does; excludes `standardize`. */
+  /** Standardize by this scaler before the fit, as scikit-learn's pipeline of both does; excludes `standardize`. */
   scaler?: StandardScaler
   /** Divide each component by its standard deviation (scikit-learn's `whiten`; default false); folded into the axes. */
   whiten?: boolean
@@ -106,7 +66,7 @@ export class Projection implements ProjectionParts {
   }
 
   /**
-   * Makes a projection of given parts (copied), for maps that were fitted elsewhere.
+   * Creates a projection from parts (copied), for maps that were fitted elsewhere.
    *
    * @throws GabionError `INVALID_ARGUMENT` for wrong lengths or numbers that are not finite
    */
@@ -135,8 +95,8 @@ export class Projection implements ProjectionParts {
    *   or vectors that are all equal
    */
   static fitPca(vectors: VectorRows, options: FitPcaOptions): Projection {
-    const { components, kept } = checkFitOptions(options)
-    return fitted(fitPrincipalComponents(vectors, components), vectors.rows, kept)
+    const { components, metadata } = checkFitOptions(options)
+    return fitted(fitPrincipalComponents(vectors, components), vectors.rows, metadata)
   }
 
   /**
@@ -149,9 +109,9 @@ export class Projection implements ProjectionParts {
   }
 
   /**
-   * Makes a projection of what {@link Projection.toJSON} gave.
+   * Creates a projection from the fields of {@link Projection.toJSON}.
    *
-   * @param source for messages: where it comes from
+   * @param source named in messages
    * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
   static fromJSON(fields: Readonly<Record<string, unknown>>, source: string): Projection {
@@ -167,7 +127,7 @@ export class Projection implements ProjectionParts {
   }
 
   /**
-   * Saves to one JSON file, which appears whole or not at all.
+   * Saves to one JSON file, atomically.
    *
    * @throws GabionError `INVALID_ARGUMENT` if the file cannot be written, `STORAGE_FAILED` if its file system is full
    */
@@ -175,7 +135,7 @@ export class Projection implements ProjectionParts {
     await writeJson(checkString('file', file), this.toJSON())
   }
 
-  /** What {@link save} writes. */
+  /** The content of {@link save}'s file. */
   toJSON(): object {
     return projectionFields(this, this.id)
   }
@@ -216,7 +176,7 @@ export class Projection implements ProjectionParts {
 }
 
 /**
- * Fits a principal component analysis on vectors that come in parts and need not stay: memory holds sums only, about
+ * Fits a principal component analysis on a stream of batches of vectors: memory holds sums only, about
  * 16 · dimensions² bytes.
  *
  * ```ts
@@ -250,19 +210,19 @@ export class PcaAccumulator {
    * @throws GabionError `INVALID_ARGUMENT` as `Projection.fitPca`
    */
   fit(options: FitPcaOptions): Projection {
-    const { components, kept } = checkFitOptions(options)
+    const { components, metadata } = checkFitOptions(options)
     if (this.#moments === null) throw invalidArgument('vectors', 'added before the fit', undefined)
-    return fitted(componentsOfMoments(this.#moments, components), this.#moments.rows, kept)
+    return fitted(componentsOfMoments(this.#moments, components), this.#moments.rows, metadata)
   }
 }
 
-interface KeptOptions {
+interface FitMetadata {
   model: ProjectionModel | null
   standardized: boolean
   whitened: boolean
 }
 
-function checkFitOptions(options: FitPcaOptions): { components: ComponentOptions; kept: KeptOptions } {
+function checkFitOptions(options: FitPcaOptions): { components: ComponentOptions; metadata: FitMetadata } {
   const given = checkOptions('options', options, ['components', 'model', 'standardize', 'scaler', 'whiten'])
   const { model, scaler } = given
   const standardize = given.standardize === undefined ? false : checkBoolean('standardize', given.standardize)
@@ -275,11 +235,15 @@ function checkFitOptions(options: FitPcaOptions): { components: ComponentOptions
       scaling: scaler?.scale ?? (standardize ? 'floored' : 'none'),
       whiten,
     },
-    kept: { model: model === undefined ? null : checkModel(model), standardized: standardize || scaler !== undefined, whitened: whiten },
+    metadata: {
+      model: model === undefined ? null : checkModel(model),
+      standardized: standardize || scaler !== undefined,
+      whitened: whiten,
+    },
   }
 }
 
-function fitted(found: PrincipalComponents, rows: number, { model, standardized, whitened }: KeptOptions): Projection {
+function fitted(found: PrincipalComponents, rows: number, { model, standardized, whitened }: FitMetadata): Projection {
   return Projection.fromParts({
     components: found.explainedVariance.length,
     dimensions: found.mean.length,
@@ -305,7 +269,7 @@ function checkDoubles(name: string, values: Float64Array, length: number): Float
   return values.slice()
 }
 
-/** As {@link checkDoubles}, but no values at all are right too. */
+/** As {@link checkDoubles}, but an empty array is valid too. */
 function checkKnown(name: string, values: Float64Array, length: number): Float64Array {
   return values instanceof Float64Array && values.length === 0 ? new Float64Array(0) : checkDoubles(name, values, length)
 }
@@ -317,7 +281,7 @@ function contentHash({ components, dimensions, mean, axes, offset }: Projection)
     .update(`gabion-projection 1 ${String(components)} ${String(dimensions)}\n`)
     .update(bytes(mean))
     .update(bytes(axes))
-  // Most projections add nothing, and are the same whether that is said or not.
+  // An offset of zeros is the same map as no offset, so it is not hashed.
   if (offset.some((value) => value !== 0)) hash.update(bytes(offset))
   return hash.digest('hex')
 }

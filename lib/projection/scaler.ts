@@ -1,15 +1,15 @@
-// Owns standardizing: means and scales of each dimension, with the conventions of sklearn.preprocessing.StandardScaler.
+// Owns standardization: mean and scale per dimension, with the conventions of sklearn.preprocessing.StandardScaler.
 // Knows no model and no file.
 
 import { median } from '../statistics/quantile.js'
 import { checkFinite, checkShape, columnMeans, columnVariances, type VectorRows } from './vectors.js'
 
-/** Smallest scale a dimension is divided by, as a share of the median scale; see {@link flooredScales}. */
+/** Smallest divisor of a dimension, as a share of the median scale; see {@link flooredScales}. */
 const SCALE_FLOOR = 0.2
 
 /**
  * Subtracts each dimension's mean and divides by its standard deviation (`sklearn.preprocessing.StandardScaler`). Immutable.
- * Give it to `Projection.fitPca` as `scaler` to fit as scikit-learn's pipeline of both does.
+ * Pass it to `Projection.fitPca` as `scaler` for the fit of scikit-learn's pipeline of both.
  */
 export class StandardScaler {
   readonly dimensions: number
@@ -17,7 +17,7 @@ export class StandardScaler {
   readonly mean: Float64Array
   /** Column variances, with divisor `rows`. */
   readonly variance: Float64Array
-  /** What each dimension is divided by: its standard deviation, or 1 for one that is constant up to rounding. */
+  /** Divisor per dimension: its standard deviation, or 1 if it is constant up to rounding. */
   readonly scale: Float64Array
 
   private constructor(mean: Float64Array, variance: Float64Array, rows: number) {
@@ -39,7 +39,7 @@ export class StandardScaler {
     return new StandardScaler(mean, columnVariances(vectors, mean), vectors.rows)
   }
 
-  /** Standardises vectors; the result is the caller's own. */
+  /** Standardizes vectors; returns a copy. */
   apply(vectors: VectorRows): { rows: number; dimensions: number; data: Float64Array } {
     const { rows, dimensions, data } = checkShape(vectors, 0)
     const { mean, scale } = this
@@ -51,14 +51,14 @@ export class StandardScaler {
   }
 }
 
-/** scikit-learn's rule: the variance is what rounding alone may have made of a constant. */
+/** scikit-learn's rule: whether the variance may be the rounding error of a constant. */
 function isConstant(variance: number, mean: number, rows: number): boolean {
   return variance <= rows * Number.EPSILON * variance + (rows * mean * Number.EPSILON) ** 2
 }
 
 /**
- * Standard deviations, no smaller than a fifth of the median one. Without the floor a dimension that a model leaves constant
- * (all-MiniLM-L6-v2 has three) would have its rounding noise blown up a million times.
+ * Standard deviations, no smaller than a fifth of the median one. Without the floor the rounding noise of constant dimensions
+ * (all-MiniLM-L6-v2 has three) would be scaled up a million times.
  */
 export function flooredScales(variance: Float64Array): Float64Array {
   const deviations = variance.map(Math.sqrt)

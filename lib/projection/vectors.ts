@@ -1,4 +1,4 @@
-// Owns what a matrix of vectors looks like, and its check. Knows no model and no fit.
+// Owns the type of a matrix of vectors, and its validation. Knows no model and no fit.
 
 import { checkInteger, invalidArgument } from '../options.js'
 
@@ -6,7 +6,7 @@ import { checkInteger, invalidArgument } from '../options.js'
 export interface VectorRows {
   /** Number of vectors. */
   readonly rows: number
-  /** Values a vector. */
+  /** Values per vector. */
   readonly dimensions: number
   /** `rows * dimensions` values, row after row. */
   readonly data: Float32Array | Float64Array

@@ -1,6 +1,6 @@
-// Owns correlation, ranks and centered kernel alignment of plain arrays of numbers. Knows nothing of vectors and texts.
+// Owns correlation, ranks and centered kernel alignment of plain arrays of numbers. Knows no vectors or texts.
 
-/** Pearson's correlation; NaN where one side does not vary. */
+/** Pearson's correlation; NaN if one side is constant. */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const n = a.length
   let [meanA, meanB] = [0, 0]

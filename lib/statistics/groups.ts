@@ -1,8 +1,8 @@
-// Owns how groups are dealt out: training against test, folds. A group is never split. Knows group names only.
+// Owns grouped sampling: train-test split, folds, bootstrap. A group is never split. Knows group names only.
 
 import { Random } from './random.js'
 
-/** Splits groups in two; the first part gets `share` of them. */
+/** Splits groups into two parts; the first gets `share` of them. */
 export function splitGroups(groups: readonly string[], share: number, seed: number): { first: Set<string>; second: Set<string> } {
   const shuffled = new Random(seed).shuffled([...new Set(groups)])
   const cut = Math.round(share * shuffled.length)
@@ -16,10 +16,10 @@ export function dealFolds(groups: readonly string[], folds: number, seed: number
 }
 
 /**
- * A bootstrap interval by group: groups are drawn with replacement, all items of a drawn group come along.
+ * A bootstrap interval by group: groups are drawn with replacement, each with all its items.
  *
- * @param measure - the number of interest for a list of item indices; NaN for one that cannot be had is left out
- * @returns the 2.5 % and 97.5 % points
+ * @param measure - the statistic of a list of item indices; draws with NaN are left out
+ * @returns the 2.5 % and 97.5 % quantiles
  */
 export function bootstrapInterval(
   groups: readonly string[],

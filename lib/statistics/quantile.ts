@@ -1,4 +1,4 @@
-// Owns the one definition of a quantile and of a median. Knows nothing of what is measured.
+// Owns the definitions of quantile and median for all of gabion. Knows numbers only.
 
 /**
  * The q-quantile (0…1) of values, by linear interpolation between order statistics (Hyndman and Fan's type 7, as NumPy's
@@ -14,7 +14,7 @@ export function quantile(values: ArrayLike<number>, q: number): number {
   return low + (high - low) * (position - below)
 }
 
-/** The middle of values in order, of an even number the mean of the middle two; NaN for no values. */
+/** The median; of an even number of values, the mean of the middle two; NaN for no values. */
 export function median(values: ArrayLike<number>): number {
   const sorted = Float64Array.from(values).sort()
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2

@@ -1,4 +1,4 @@
-// Seeded random numbers: the same seed gives the same sequence on every machine.
+// Owns seeded random numbers: a seed gives the same sequence on every machine.
 
 /** The generator `splitmix32`: small, fast, and good enough for draws and shuffles. */
 export class Random {
@@ -17,7 +17,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32
   }
 
-  /** A whole number from 0 to `bound - 1`. */
+  /** An integer from 0 to `bound - 1`. */
   below(bound: number): number {
     return Math.floor(this.next() * bound)
   }

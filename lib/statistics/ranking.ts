@@ -1,4 +1,4 @@
-// Owns how well scores tell two classes apart: areas, recalls, calibration. Knows scores and labels only.
+// Owns measures of binary classification by score: areas, recall, calibration. Knows scores and labels only.
 
 /** Scores with their labels. */
 export interface Scored {
@@ -8,7 +8,7 @@ export interface Scored {
 }
 
 /**
- * Area under the ROC curve: the chance that an unsafe item scores above a safe one, ties counting half (Mann and Whitney).
+ * Area under the ROC curve: the probability that an unsafe item scores above a safe one, ties counting half (Mann and Whitney).
  * NaN without items of both classes.
  */
 export function auroc({ scores, labels }: Scored): number {
@@ -29,7 +29,7 @@ export function auroc({ scores, labels }: Scored): number {
   return unsafe === 0 || safe === 0 ? NaN : (sum - (unsafe * (unsafe + 1)) / 2) / (unsafe * safe)
 }
 
-/** A line drawn somewhere: the share of safe items and of unsafe ones that reach it. */
+/** A point of the ROC curve: the shares of safe and of unsafe items that reach a threshold. */
 export interface RocPoint {
   readonly threshold: number
   readonly falseAlarms: number
@@ -37,10 +37,10 @@ export interface RocPoint {
 }
 
 /**
- * The ROC curve from the strictest line to the loosest, thinned to about `most` points; items of equal score pass a line together.
+ * The ROC curve from the highest threshold to the lowest, thinned to about `maxPoints` points; items of equal score are one step.
  * Empty without items of both classes.
  */
-export function rocCurve({ scores, labels }: Scored, most = 200): RocPoint[] {
+export function rocCurve({ scores, labels }: Scored, maxPoints = 200): RocPoint[] {
   const order = ascending(scores).reverse()
   const unsafe = Array.from(labels).reduce((sum, label) => sum + label, 0)
   const safe = order.length - unsafe
@@ -54,7 +54,7 @@ export function rocCurve({ scores, labels }: Scored, most = 200): RocPoint[] {
     const next = order[index + 1]
     if (next === undefined || scores[next] !== threshold) points.push({ threshold, falseAlarms: alarms / safe, recall: hits / unsafe })
   }
-  const step = Math.ceil(points.length / most)
+  const step = Math.ceil(points.length / maxPoints)
   return points.filter((_, index) => index % step === 0 || index === points.length - 1)
 }
 
@@ -75,7 +75,7 @@ export function averagePrecision({ scores, labels }: Scored): number {
 }
 
 /**
- * The same chance as {@link auroc} among pairs of one group only, so that what tells groups apart does not count.
+ * {@link auroc} over pairs of the same group only, so that differences between groups do not count.
  *
  * @returns the share of concordant pairs, and how many pairs there are
  */
@@ -121,8 +121,8 @@ export interface ReliabilityBin {
 }
 
 /**
- * Expected calibration error of scores from 0 to 1 in bins of equal width: the mean distance of score and share of unsafe
- * items, weighted by items.
+ * Expected calibration error of scores from 0 to 1 in bins of equal width: the mean absolute difference of score and share of
+ * unsafe items, weighted by items.
  */
 export function calibration({ scores, labels }: Scored, bins = 10): { error: number; bins: ReliabilityBin[] } {
   const sums = Array.from({ length: bins }, () => ({ items: 0, score: 0, unsafe: 0 }))

@@ -1,4 +1,4 @@
-// Owns products of two vectors of numbers, summed in double precision from the first element to the last.
+// Owns dot product, norm and cosine, summed in double precision from the first element to the last.
 
 /** The dot product. */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

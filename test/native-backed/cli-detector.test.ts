@@ -1,4 +1,4 @@
-// `gabion detector` from labelled conversations to a detector and its measures. What stands for "unsafe" is talk of the sea.
+// `gabion detector` from labeled conversations to a detector and its measures. What stands for "unsafe" is talk of the sea.
 
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ interface Conversation {
   turns: { user: string; assistant: string }[]
 }
 
-function conversations(count: number, unsafeShare: number, seed: number, labelled = true): Conversation[] {
+function conversations(count: number, unsafeShare: number, seed: number, labeled = true): Conversation[] {
   const random = new Random(seed)
   const turn = (topics: readonly string[]): Conversation['turns'][number] => {
     const topic = random.pick(topics)
@@ -38,7 +38,7 @@ function conversations(count: number, unsafeShare: number, seed: number, labelle
     const turns = [turn(LISTS.land), turn(unsafe ? LISTS.sea : LISTS.land)]
     return {
       id: `c${i}`,
-      ...(labelled && { label: unsafe ? ('unsafe' as const) : ('safe' as const) }),
+      ...(labeled && { label: unsafe ? ('unsafe' as const) : ('safe' as const) }),
       turns: unsafe ? turns.slice(1) : turns,
     }
   })
@@ -51,13 +51,13 @@ describe('gabion detector', { concurrency: false }, () => {
     writeFileSync(at(name), list.map((conversation) => `${JSON.stringify(conversation)}\n`).join(''))
     return at(name)
   }
-  const labelled = save('ours.jsonl', conversations(340, 0.2, 1))
+  const labeled = save('ours.jsonl', conversations(340, 0.2, 1))
   const benign = save('benign.jsonl', conversations(150, 0, 2, false))
   const cached = ['--cache', at('vectors')]
 
   test('train makes the same bytes twice, from vectors that were kept as from fresh ones', async () => {
     const train = (out: string, more: string[]): ReturnType<typeof gabion> =>
-      gabion(['detector', 'train', labelled, '--out', at(out), '--json', ...more])
+      gabion(['detector', 'train', labeled, '--out', at(out), '--json', ...more])
     const first = await train('one.json', cached)
     assert.equal(first.code, 0, first.stderr)
     const [line] = jsonLines(first.stdout)
@@ -129,8 +129,8 @@ describe('gabion detector', { concurrency: false }, () => {
     const few = save('too-few.jsonl', conversations(99, 0, 5, false))
     assertRefused(await calibrate(few, []), 2, /at least 100 benign conversations, got 99/)
     assert.equal((await calibrate(few, ['--alert', '0.05'])).code, 0)
-    const mixed = await calibrate(labelled, ['--json'])
-    assert.match(mixed.stderr, /warning: \d+ conversations labelled unsafe, left out/)
+    const mixed = await calibrate(labeled, ['--json'])
+    assert.match(mixed.stderr, /warning: \d+ conversations labeled unsafe, left out/)
   })
 
   test('calibrate --live moves thresholds within bounds and goes back', async () => {

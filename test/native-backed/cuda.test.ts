@@ -13,8 +13,8 @@ import { gabion, jsonLines, temporaryFolder } from './cli-process.js'
 const FILE = 'libonnxruntime_providers_cuda.so'
 const binaries = binariesLocation()?.folder ?? ''
 
-/** Where a provider library would lie, in a folder that has a runtime. */
-function besideARuntime(): string {
+/** The path of a provider library in a folder that has a runtime. */
+function nextToRuntime(): string {
   const folder = temporaryFolder()
   copyFileSync(join(binaries, 'libgabion_onnx.so.1'), join(folder, 'libonnxruntime.so.1.30.0'))
   return join(folder, FILE)
@@ -47,13 +47,13 @@ describe('a CUDA provider that cannot be used', () => {
   })
 
   test('is told from a file that is no library', async () => {
-    const file = besideARuntime()
+    const file = nextToRuntime()
     writeFileSync(file, 'an error page')
     assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*(invalid ELF header|file too short)/)
   })
 
   test('is told from a library that is no provider', async () => {
-    const file = besideARuntime()
+    const file = nextToRuntime()
     copyFileSync(join(binaries, 'libgabion_onnx.so.1'), file)
     assert.match(await refusal(file), /could not be used with ONNX Runtime \d.*CreateEpFactories/)
   })

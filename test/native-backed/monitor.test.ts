@@ -239,10 +239,10 @@ describe('memory', () => {
     for (const exchange of EXCHANGES) await conversation.addExchange(exchange)
     void conversation.reset()
     assert.equal(conversation.exchanges, 0)
-    const underWay = conversation.addExchange(EXCHANGES[1] as Exchange)
+    const inFlight = conversation.addExchange(EXCHANGES[1] as Exchange)
     const forgotten = conversation.reset()
     const next = conversation.addExchange(EXCHANGES[0] as Exchange)
-    assert.equal((await underWay).exchange, 1)
+    assert.equal((await inFlight).exchange, 1)
     await forgotten
     assert.deepEqual(judged(await next), judged(fresh as ExchangeVerdict<ClassicVerdict>))
   })

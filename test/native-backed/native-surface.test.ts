@@ -17,9 +17,9 @@ let projection: NativeProjection
 const vector = new Float32Array(384)
 const stats = new Float64Array(5)
 
-function open(wish: unknown): Promise<NativeModel> {
+function open(given: unknown): Promise<NativeModel> {
   return new Promise((resolve, reject) => {
-    addon.openModel(wish as NativeModelOptions, (code, message, opened) => {
+    addon.openModel(given as NativeModelOptions, (code, message, opened) => {
       if (opened === undefined) reject(Object.assign(new Error(message ?? ''), { code }))
       else resolve(opened)
     })

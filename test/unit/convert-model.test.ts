@@ -219,7 +219,7 @@ describe('what cannot be converted is named', () => {
     await refuse({ a: '../model-1.safetensors' }, 'MODEL_INVALID', /beside the index/)
     await refuse({}, 'MODEL_INVALID', /at least one file/)
     await copyFile(join(source, 'model-1.safetensors'), join(source, 'model-2.safetensors'))
-    await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_INVALID', /lies in two files/)
+    await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_INVALID', /is in two files/)
     await writeFile(index, JSON.stringify({ weight_map: { a: 'model-1.safetensors' } }))
     assert.equal((await convertModel({ source, out })).source.file, 'model-1.safetensors')
   })

@@ -131,7 +131,7 @@ describe('a conversation that is not English', () => {
   test('is told of in the reasons, by the name of the language', async () => {
     const verdict = await verdictOn(DECLINING.de[0] as string)
     assert.deepEqual(verdict.foreign, { tag: 'de', name: 'German' })
-    assert.match(verdict.reasons[0] ?? '', /reads like German: the detector learnt from English/)
+    assert.match(verdict.reasons[0] ?? '', /reads like German: the detector was trained on English/)
     assert.equal(verdict.refused.anywhere, false)
   })
 

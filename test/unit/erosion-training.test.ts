@@ -42,7 +42,7 @@ function madeUp(count: number, seed: number, lean = 0.4): EmbeddedExchange[] {
       set: 'made-up',
       group: `g${String(i >> 1)}`,
       conversation: `c${String(i)}`,
-      turn: 1,
+      exchange: 1,
       label: unsafe ? 'unsafe' : 'safe',
       user: 'u',
       reply: 'r',
@@ -274,13 +274,13 @@ describe('splits and weights', () => {
 })
 
 describe('conversations', () => {
-  test('keep the order of their turns', () => {
-    const turns = [
-      { conversation: 'a', turn: 2 },
-      { conversation: 'b', turn: 1 },
-      { conversation: 'a', turn: 1 },
+  test('keep the order of their exchanges', () => {
+    const exchanges = [
+      { conversation: 'a', exchange: 2 },
+      { conversation: 'b', exchange: 1 },
+      { conversation: 'a', exchange: 1 },
     ]
-    assert.deepEqual(byConversation(turns, [1, 2, 3]), [
+    assert.deepEqual(byConversation(exchanges, [1, 2, 3]), [
       { conversation: 'a', logits: [3, 1] },
       { conversation: 'b', logits: [2] },
     ])
@@ -294,7 +294,7 @@ describe('conversations', () => {
     }))
     const origin = { source: 'made up', embedder: { model: 'm', hash: '0', precision: 'fp32' } }
     const { levels, scale } = thresholdsFrom(benign, { elevated: 0.05, alert: 0.01 }, origin)
-    for (const aggregate of ['max', 'ewma', 'dcusum'] as const) {
+    for (const aggregate of ['max', 'ewma', 'decayedCusum'] as const) {
       const maxima = benign.map((conversation) => highestStatistic(conversation, scale, aggregate))
       for (const [level, most] of [
         ['elevated', 10],
@@ -378,7 +378,7 @@ test('conversations are read in every form, and what cannot be read is named', a
     await writeFile(file, gzipSync(lines.map((line) => JSON.stringify(line)).join('\n')))
     const { conversations } = await readCorpus(file, 'set')
     assert.deepEqual(
-      conversations.map(({ id, group, label, turns }) => [id, group, label, turns.map(({ user }) => user)]),
+      conversations.map(({ id, group, label, exchanges }) => [id, group, label, exchanges.map(({ user }) => user)]),
       [
         ['a', 'g', 'unsafe', ['q']],
         ['set-2', 'set-2', 'safe', ['q1\nq2']],

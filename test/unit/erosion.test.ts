@@ -9,7 +9,7 @@ import { parseArtifact, formatArtifact, type ErosionArtifact } from '../../lib/d
 import { readArtifact } from '../../lib/detection/erosion/artifact-file.js'
 import { ErosionDetector, type ErosionState, type ErosionVerdict } from '../../lib/detection/erosion/erosion.js'
 import { scoreExchange, textVector, type HeadWeights } from '../../lib/detection/erosion/head.js'
-import { EROSION_START, nextLevel, type Levels } from '../../lib/detection/erosion/level.js'
+import { checkErosionState, EROSION_START, nextLevel, type Levels } from '../../lib/detection/erosion/level.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
 import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
@@ -164,7 +164,7 @@ describe('the refusal flags', () => {
 })
 
 describe('the level', () => {
-  const scale = { median: 0, deviation: 1, ninth: 1 }
+  const scale = { median: 0, deviation: 1, p90: 1 }
   const levels: Levels = { aggregate: 'max', elevated: 2, alert: 3 }
   function trace(logits: readonly number[], with_: Levels = levels): string {
     let state = EROSION_START
@@ -191,11 +191,11 @@ describe('the level', () => {
     assert.equal(trace([1.999999, 2, 2.999999, 3]), 'c e e a!')
   })
 
-  test('ewma halves the past and dcusum forgets it', () => {
+  test('ewma halves the past and decayedCusum forgets it', () => {
     const state = [4, 0, 0].reduce((before, logit) => nextLevel(before, logit, scale, levels).state, EROSION_START)
-    assert.deepEqual([state.ewma, state.dcusum], [0.5, 0])
+    assert.deepEqual([state.ewma, state.decayedCusum], [0.5, 0])
     assert.equal(trace([3, 3, 3], { ...levels, aggregate: 'ewma' }), 'c e e')
-    assert.equal(trace([3, 3, 3], { ...levels, aggregate: 'dcusum' }), 'e a! a')
+    assert.equal(trace([3, 3, 3], { ...levels, aggregate: 'decayedCusum' }), 'e a! a')
   })
 })
 
@@ -314,11 +314,20 @@ describe('the artifact', () => {
     assert.equal(formatArtifact(parseArtifact(text, 'memory')), text)
   })
 
+  test('is read in its first version too', () => {
+    const text = formatArtifact(artifact)
+    const first = text.replace('"version": 2', '"version": 1').replace('"p90":', '"ninth":').replace('"decayedCusum":', '"dcusum":')
+    assert.notEqual(first, text)
+    assert.equal(formatArtifact(parseArtifact(first.replaceAll('"license":', '"licence":'), 'memory')), text)
+    const { decayedCusum, ...state } = EROSION_START
+    assert.deepEqual(checkErosionState({ ...state, dcusum: decayedCusum }), EROSION_START)
+  })
+
   test('is refused by field when broken', () => {
     const root = JSON.parse(formatArtifact(artifact)) as Record<string, Record<string, unknown>>
     const broken: [(fields: typeof root) => void, RegExp][] = [
       [(fields) => (fields.format = 'x' as never), /format/],
-      [(fields) => (fields.version = 2 as never), /version/],
+      [(fields) => (fields.version = 3 as never), /version/],
       [(fields) => (fields.head!.reply = 'AAAA'), /head\.reply/],
       [(fields) => (fields.head!.intercept = null), /head\.intercept/],
       [(fields) => ((fields.thresholds!.scale as Record<string, unknown>).deviation = 0), /thresholds\.scale\.deviation/],

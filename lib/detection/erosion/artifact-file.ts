@@ -1,4 +1,4 @@
-// Owns an erosion detector on disk: read and written whole. Its form is artifact.ts's.
+// Owns reading and writing of an erosion detector's file; artifact.ts owns the format.
 
 import { writeWhole } from '../../files/pending-file.js'
 import { readJson } from '../../json/json-file.js'
@@ -9,7 +9,7 @@ export async function readArtifact(file: string): Promise<ErosionArtifact> {
   return artifactOf(await readJson(file, 'detector'))
 }
 
-/** @throws GabionError `INVALID_ARGUMENT` when the place cannot be written to, `STORAGE_FAILED` when it is full */
+/** @throws GabionError `INVALID_ARGUMENT` when the file cannot be written, `STORAGE_FAILED` when the disk is full */
 export async function writeArtifact(file: string, artifact: ErosionArtifact): Promise<void> {
   await writeWhole(file, formatArtifact(artifact))
 }

@@ -1,5 +1,5 @@
-// Owns what a trained erosion detector consists of, and its file: JSON, its vectors as base64 of little-endian floats.
-// Knows the parts, not how they were trained and not what is done with them.
+// Owns the parts of a trained erosion detector and their file format: JSON with vectors as base64 of little-endian floats.
+// Knows neither training nor scoring.
 
 import { nodeCrypto } from '../../lazy.js'
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
@@ -9,9 +9,11 @@ import type { RefusalLexicon } from './lexicon.js'
 import { AGGREGATES, type Aggregate, type Threshold } from './thresholds.js'
 
 const FORMAT = 'gabion-erosion'
-const VERSION = 1
+const VERSION = 2
+/** Version 1 has the same fields, three of them under the names `ninth`, `dcusum` and `licence`. */
+const FIRST_VERSION = 1
 
-/** The embedder whose vectors a head was trained on, or thresholds were set with. */
+/** The embedder whose vectors a head was trained on or thresholds were set on. */
 export interface EmbedderFingerprint {
   readonly model: string
   /** SHA-256 of the weights, hexadecimal. */
@@ -22,15 +24,15 @@ export interface EmbedderFingerprint {
 /** A typical reply of the training data. */
 export interface Anchor {
   readonly side: 'safe' | 'unsafe'
-  /** A few words for people. */
+  /** Short description. */
   readonly tag: string
   /** Unit vector. */
   readonly vector: Float32Array
 }
 
-/** Thresholds of every aggregate at the two levels, and where they come from. */
+/** Thresholds of every aggregate at the two levels, and their source. */
 export interface ThresholdSet {
-  /** In words, such as `mt-bench-101, the 40 % kept aside`. */
+  /** Description, such as `mt-bench-101, the 40 % held out`. */
   readonly source: string
   readonly embedder: EmbedderFingerprint
   readonly scale: BenignScale
@@ -43,17 +45,17 @@ export interface TrainingSet {
   readonly file: string
   readonly sha256: string
   readonly license: string
-  /** Exchanges of each class and the class mass they were given. */
+  /** Exchanges per class, and the class mass. */
   readonly unsafe: { readonly rows: number; readonly mass: number }
   readonly safe: { readonly rows: number; readonly mass: number }
 }
 
 /** A trained erosion detector. */
 export interface ErosionArtifact {
-  /** The variant's (such as `default`), or the name of the owner's own. */
+  /** The variant's (such as `default`), or a name of the owner's choice. */
   readonly name: string
   readonly embedder: EmbedderFingerprint
-  /** How texts are cut, in tokens. */
+  /** Size and stride in tokens. */
   readonly windows: { readonly size: number; readonly stride: number }
   readonly head: HeadWeights
   readonly lexicon: RefusalLexicon
@@ -61,12 +63,12 @@ export interface ErosionArtifact {
   readonly relativeScore: { readonly slope: number; readonly offset: number }
   readonly anchors: readonly Anchor[]
   readonly thresholds: ThresholdSet
-  /** Switches of the recipe. */
+  /** Settings of the training. */
   readonly recipe: Readonly<Record<string, number | string | boolean>>
   readonly sets: readonly TrainingSet[]
 }
 
-/** The file's text: equal parts give equal bytes. */
+/** The file's text; equal parts give equal bytes. */
 export function formatArtifact(artifact: ErosionArtifact): string {
   const { name, embedder, windows, head, lexicon, relativeScore, anchors, thresholds, recipe, sets } = artifact
   const fields = {
@@ -93,7 +95,7 @@ export function formatArtifact(artifact: ErosionArtifact): string {
   return `${JSON.stringify(fields, null, 1)}\n`
 }
 
-/** SHA-256 of what decides how states go on: head, scale and thresholds, windows and lexicon. */
+/** SHA-256 of all that a state depends on: head, scale and thresholds, windows and lexicon. */
 export function artifactFingerprint(artifact: ErosionArtifact): string {
   return nodeCrypto().createHash('sha256').update(formatArtifact(artifact)).digest('hex')
 }
@@ -103,9 +105,9 @@ export function parseArtifact(text: string, source: string): ErosionArtifact {
   return artifactOf(JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a detector' }))
 }
 
-/** Reads the parts out of a file's JSON. */
+/** Reads the parts from a file's JSON. */
 export function artifactOf(root: JsonObject): ErosionArtifact {
-  root.checkFormat(FORMAT, VERSION)
+  root.checkFormat(FORMAT, VERSION, FIRST_VERSION)
   const head = root.object('head')
   const dimensions = head.integer('dimensions', 1)
   const flags = head.numbers('flags', 2)
@@ -141,7 +143,6 @@ export function artifactOf(root: JsonObject): ErosionArtifact {
       name: set.string('name'),
       file: set.string('file'),
       sha256: set.string('sha256'),
-      // Earlier artifacts spell the field in the British way.
       license: set.string(set.has('license') ? 'license' : 'licence'),
       unsafe: classOf(set.object('unsafe')),
       safe: classOf(set.object('safe')),
@@ -158,7 +159,7 @@ export function readFingerprint(reader: JsonObject): EmbedderFingerprint {
   return { model: reader.string('model'), hash: reader.string('hash'), precision: reader.string('precision') }
 }
 
-/** Reads one threshold that was kept as JSON. */
+/** Reads one threshold from JSON. */
 export function readThreshold(from: JsonObject): Threshold {
   return {
     value: from.number('value'),
@@ -169,12 +170,12 @@ export function readThreshold(from: JsonObject): Threshold {
   }
 }
 
-/** Reads thresholds that were kept as JSON. */
+/** Reads thresholds from JSON of version 1 or 2. */
 export function readThresholdSet(reader: JsonObject): ThresholdSet {
   const scale = reader.object('scale')
   const levels = reader.object('levels')
   const both = (aggregate: Aggregate): { elevated: Threshold; alert: Threshold } => {
-    const level = levels.object(aggregate)
+    const level = levels.object(aggregate === 'decayedCusum' && levels.has('dcusum') ? 'dcusum' : aggregate)
     const [elevated, alert] = [readThreshold(level.object('elevated')), readThreshold(level.object('alert'))]
     if (elevated.value > alert.value) throw level.wrong('elevated', `at most the alert threshold (${String(alert.value)})`)
     return { elevated, alert }
@@ -182,7 +183,11 @@ export function readThresholdSet(reader: JsonObject): ThresholdSet {
   return {
     source: reader.string('source'),
     embedder: readFingerprint(reader.object('embedder')),
-    scale: { median: scale.number('median'), deviation: scale.positiveNumber('deviation'), ninth: scale.number('ninth') },
+    scale: {
+      median: scale.number('median'),
+      deviation: scale.positiveNumber('deviation'),
+      p90: scale.number(scale.has('ninth') ? 'ninth' : 'p90'),
+    },
     levels: Object.fromEntries(AGGREGATES.map((aggregate) => [aggregate, both(aggregate)])) as unknown as ThresholdSet['levels'],
   }
 }

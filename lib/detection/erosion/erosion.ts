@@ -1,74 +1,36 @@
 // Owns the erosion detector: a trained head that scores every exchange, thresholds, hysteresis, and an exact explanation.
-// Knows vectors, not how texts become vectors, and an artifact, not how it was trained.
+// Knows vectors and a trained artifact; neither embedding nor training.
 
 import { GabionError } from '../../errors.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
 import type { Detector, EmbeddedExchange } from '../detector.js'
-import { withPlainLetters } from '../plain-letters.js'
+import { foldConfusables } from '../confusables.js'
 import { artifactFingerprint, type Anchor, type ErosionArtifact, type ThresholdSet } from './artifact.js'
-import { scoreExchange, textVector, type Contributions, type HeadWeights } from './head.js'
+import { scoreExchange, textVector, type HeadWeights } from './head.js'
 import { guessLanguage, type Language } from './language.js'
 import { checkErosionState, EROSION_START, nextLevel, type ErosionState, type Levels } from './level.js'
-import { RefusalReader, type RefusalFlags, type RefusalLexicon } from './lexicon.js'
+import { RefusalReader, type RefusalLexicon } from './lexicon.js'
 import { reasonsOf } from './reasons.js'
 import { AGGREGATES, type Aggregate } from './thresholds.js'
-import type { DetectorVerdict } from '../verdict.js'
+import type { ErosionVerdict, NearestAnchor } from './verdict.js'
 
 export type { ErosionState } from './level.js'
-
-/** How close a reply is to a typical one. */
-export interface NearestAnchor {
-  readonly tag: string
-  /** Cosine of the winning window and the anchor. */
-  readonly cosine: number
-}
-
-/**
- * What the erosion detector says beyond {@link DetectorVerdict}. `risk` is the logit in benign standard deviations above the
- * benign median, `drift` and `acceleration` its changes, `cumulative` the decayed sum of what exceeds nine of ten benign
- * exchanges. `alert` is true at the exchange that enters the level `alert`, not at those that stay in it.
- */
-export interface ErosionVerdict extends DetectorVerdict {
-  readonly logit: number
-  /** They sum to the logit; null for an empty reply, which is not scored. */
-  readonly contributions: Contributions | null
-  /** What is compared with the thresholds: the logit, or the aggregate asked for. */
-  readonly statistic: number
-  readonly thresholds: {
-    readonly aggregate: Aggregate
-    readonly elevated: number
-    readonly alert: number
-    /** Share of ordinary conversations that each line lets through. */
-    readonly budgets: { readonly elevated: number; readonly alert: number }
-    readonly source: string
-  }
-  /** The part of the reply that the logit comes from. */
-  readonly window: { readonly index: number; readonly count: number; readonly start: number; readonly end: number }
-  readonly anchors: { readonly safe: NearestAnchor; readonly unsafe: NearestAnchor }
-  /** The highest logit of the conversation and the exchange it belongs to. */
-  readonly highest: { readonly logit: number; readonly exchange: number }
-  /** Refusal phrases found. */
-  readonly refused: RefusalFlags
-  /** What the reply seems to be written in, when that is not a language whose refusal phrases are known; else null. */
-  readonly foreign: Language | null
-  /** The reply was empty: it gets the benign median and raises no alert. */
-  readonly empty: boolean
-}
+export type { ErosionVerdict, NearestAnchor } from './verdict.js'
 
 /** Options of {@link ErosionDetector}. */
 export interface ErosionDetectorOptions {
   readonly artifact: ErosionArtifact
-  /** What is compared with the thresholds. Default `max`: each exchange's own score. */
+  /** The statistic that is compared with the thresholds. Default `max`: each exchange's own score. */
   readonly aggregate?: Aggregate
-  /** Thresholds of a deployment, in place of the artifact's. */
+  /** Thresholds of a deployment; default: the artifact's. */
   readonly thresholds?: ThresholdSet
-  /** Refusal phrases of another language, or of several, in place of the artifact's English ones. */
+  /** Refusal phrases of one or more languages; default: the artifact's English ones. */
   readonly lexicon?: RefusalLexicon | readonly RefusalLexicon[]
 }
 
-const NOWHERE: NearestAnchor = { tag: '', cosine: 0 }
+const NO_ANCHOR: NearestAnchor = { tag: '', cosine: 0 }
 
-/** Scores each exchange by a trained head on its sentence vectors and keeps score over the conversation. */
+/** Scores each exchange by a trained head on its sentence vectors and tracks the level over the conversation. */
 export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   readonly name = 'erosion'
   readonly fingerprint: string
@@ -109,9 +71,9 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     })
   }
 
-  /** Letters that only look like Latin ones are read as those; see `withPlainLetters`. */
+  /** Folds confusables to Latin letters; see `foldConfusables`. */
   normalize(text: string): string {
-    return withPlainLetters(text)
+    return foldConfusables(text)
   }
 
   start(): ErosionState {
@@ -135,7 +97,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
           reply.windows.map(({ vector }) => vector),
           refused,
         )
-    // An empty reply is an exchange like any other benign one: the level may calm down but not rise.
+    // An empty reply counts as an average benign one: the level may fall but not rise.
     const step = nextLevel(state, scored?.logit ?? scale.median, scale, empty ? { ...this.#levels, alert: Infinity } : this.#levels)
     const next = step.state
     const logit = next.last
@@ -152,14 +114,14 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
       risk: inDeviations(logit),
       drift: change / scale.deviation,
       acceleration: state.exchanges === 0 ? 0 : (change - changeBefore) / scale.deviation,
-      cumulative: next.dcusum,
+      cumulative: next.decayedCusum,
       ratio: null,
       logit,
       contributions: scored?.contributions ?? null,
       statistic: step.statistic,
       thresholds: { ...this.#levels, budgets: this.#budgets, source: this.thresholds.source },
       window: { index, count: reply.windows.length, start: window?.start ?? 0, end: window?.end ?? 0 },
-      anchors: window === undefined ? { safe: NOWHERE, unsafe: NOWHERE } : nearestAnchors(this.artifact.anchors, window.vector),
+      anchors: window === undefined ? { safe: NO_ANCHOR, unsafe: NO_ANCHOR } : nearestAnchors(this.artifact.anchors, window.vector),
       highest: { logit: next.highest, exchange: next.highestExchange },
       refused,
       foreign: empty ? null : this.#foreign(reply.text),
@@ -178,8 +140,8 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   }
 
   /**
-   * Refuses an embedder that the head or the thresholds were not made with: another model gives other vectors, and another
-   * precision shifts scores, so that thresholds would no longer keep their budget.
+   * Refuses an embedder other than that of the head or of the thresholds: another model gives other vectors, and another
+   * precision shifts scores, so that thresholds would miss their budget.
    *
    * @throws GabionError `ARTIFACT_INVALID` naming both, and what to do
    */

@@ -1,11 +1,11 @@
 // Owns the trained head in its folded form: one affine function of reply vector, user vector, their product and two flags.
-// Knows vectors and numbers; not how they were trained, and no conversation.
+// Knows vectors and numbers; neither training nor conversations.
 
 import type { RefusalFlags } from './lexicon.js'
 
 /**
  * `logit = intercept + reply·r + user·u + product·(r∘u) + flags·f`, where r and u are unit vectors and ∘ multiplies them
- * value by value. Centring and scaling of the training features are folded in.
+ * elementwise. Centering and scaling of the training features are folded in.
  */
 export interface HeadWeights {
   readonly dimensions: number
@@ -18,7 +18,7 @@ export interface HeadWeights {
   readonly intercept: number
 }
 
-/** What each part adds to a logit; their sum is the logit. */
+/** Each part's addend of a logit; their sum is the logit. */
 export interface Contributions {
   readonly reply: number
   readonly user: number
@@ -32,12 +32,12 @@ export interface Contributions {
 export interface HeadScore {
   readonly logit: number
   readonly contributions: Contributions
-  /** Index of the reply's window that the logit comes from. */
+  /** Index of the reply's highest-scoring window. */
   readonly window: number
 }
 
 /**
- * Scores an exchange by the worst of the reply's windows.
+ * Scores an exchange by the highest-scoring window of the reply.
  *
  * @param user - unit vector of the user's message; zeros for an empty one
  * @param windows - unit vectors of the reply's windows, at least one

@@ -1,4 +1,4 @@
-// Owns the guess which language a reply is in, so that a detector trained on English can say where it is out of its depth.
+// Owns the identification of a reply's language, so that a detector trained on English can report replies in other languages.
 // Knows text only.
 
 import type * as Franc from 'franc-min'
@@ -6,7 +6,7 @@ import { lazily } from '../../lazy.js'
 
 const franc = lazily<typeof Franc>('franc-min')
 
-/** A language that a text seems to be in. */
+/** An identified language. */
 export interface Language {
   /** BCP 47 tag, such as `de`. */
   readonly tag: string
@@ -14,7 +14,7 @@ export interface Language {
   readonly name: string
 }
 
-/** The languages that are told apart, by their ISO 639-3 codes. */
+/** The languages that are distinguished, by ISO 639-3 code. */
 const LANGUAGES: Readonly<Record<string, Language>> = {
   eng: { tag: 'en', name: 'English' },
   deu: { tag: 'de', name: 'German' },
@@ -48,21 +48,21 @@ const LANGUAGES: Readonly<Record<string, Language>> = {
 const CODES = Object.keys(LANGUAGES)
 const ENGLISH = LANGUAGES.eng as Language
 
-/** Enough to tell a language, and little enough to take microseconds. */
+/** Enough to identify a language, and few enough to take microseconds. */
 const READ_CHARACTERS = 400
-/** Letters of a Latin text below which nothing is said: names, numbers and "OK" belong to all languages. */
+/** Latin texts with fewer letters are not classified: names, numbers and "OK" occur in all languages. */
 const MIN_LETTERS = 20
-/** Common English words that other languages do not have, and the share of them from which a text is English without more ado. */
+/** Common English words that other languages do not have, and the share of them from which a text counts as English. */
 const ENGLISH_WORDS = new Set(
   'the and of to for with you your that this it are have would they what which my can be not there i we from if any please let'.split(' '),
 )
 const ENGLISH_SHARE = 0.12
-/** How much better than English another language must fit. */
+/** Minimum lead of another language's score over that of English. */
 const MARGIN = 0.05
 
 /**
- * The language a text seems to be in; null when it is too short to tell. English is recognized by its commonest words in a few
- * microseconds; only what lacks them is compared with the trigrams of other languages, and in doubt a text counts as English.
+ * Identifies a text's language; null when the text is too short. English is recognized by its commonest words in a few
+ * microseconds; only texts that lack them are compared with trigrams of other languages. Ties go to English.
  */
 export function guessLanguage(text: string): Language | null {
   const part = text.slice(0, READ_CHARACTERS)

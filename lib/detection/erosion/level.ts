@@ -1,4 +1,4 @@
-// Owns what a conversation remembers from exchange to exchange: scores, aggregates, and the level with its hysteresis.
+// Owns a conversation's state between exchanges: scores, aggregates, and the level with its hysteresis.
 // Knows logits and thresholds; no vectors, no texts.
 
 import { JsonObject } from '../../json/json-object.js'
@@ -6,8 +6,8 @@ import type { Level } from '../verdict.js'
 import type { Aggregate } from './thresholds.js'
 
 /**
- * The memory of a conversation: plain JSON of less than 256 bytes. Numbers are kept to six decimals, so that a state that
- * went through a file goes on exactly like one that did not.
+ * The state of a conversation: plain JSON of less than 256 bytes. Numbers are rounded to six decimals, so that a state that
+ * was saved and read continues exactly like one that was not.
  */
 export interface ErosionState {
   /** Exchanges scored. */
@@ -15,14 +15,14 @@ export interface ErosionState {
   /** Logits of the last exchange and the one before. */
   readonly last: number
   readonly previous: number
-  /** Highest logit, and the exchange (from 1) that it belongs to. */
+  /** Highest logit, and its exchange (from 1). */
   readonly highest: number
   readonly highestExchange: number
   /** The two running aggregates, in benign standard deviations. */
   readonly ewma: number
-  readonly dcusum: number
+  readonly decayedCusum: number
   readonly level: Level
-  /** Exchanges in a row that were below the line for going back. */
+  /** Consecutive exchanges below the threshold for calm. */
   readonly below: number
 }
 
@@ -34,38 +34,38 @@ export const EROSION_START: ErosionState = {
   highest: 0,
   highestExchange: 0,
   ewma: 0,
-  dcusum: 0,
+  decayedCusum: 0,
   level: 'calm',
   below: 0,
 }
 
-/** What turns logits into benign units. */
+/** Standardizes logits by those of benign exchanges. */
 export interface BenignScale {
   /** Median and standard deviation of the logits of benign exchanges. */
   readonly median: number
   readonly deviation: number
-  /** What nine of ten benign exchanges stay below, in deviations from the median: the allowance of `dcusum`. */
-  readonly ninth: number
+  /** The 0.9 quantile of benign logits, in deviations from the median: the allowance of `decayedCusum`. */
+  readonly p90: number
 }
 
-/** When levels are entered. */
+/** Thresholds of the levels. */
 export interface Levels {
   readonly aggregate: Aggregate
   readonly elevated: number
   readonly alert: number
 }
 
-/** Weight of the past in `ewma`, and decay of `dcusum`. */
-const EWMA_KEEP = 0.5
-const DCUSUM_KEEP = 0.7
-/** Going back needs this many exchanges in a row, each this many deviations below the elevated line. */
+/** Weight of the past in `ewma`, and decay of `decayedCusum`. */
+const EWMA_DECAY = 0.5
+const CUSUM_DECAY = 0.7
+/** Hysteresis: calm needs this many consecutive exchanges, each this many deviations below the elevated threshold. */
 const CALM_EXCHANGES = 2
 const CALM_MARGIN = 0.25
 
 /** One step of a conversation. */
 export interface LevelStep {
   readonly state: ErosionState
-  /** What was compared with the thresholds. */
+  /** The value that was compared with the thresholds. */
   readonly statistic: number
   /** The level `alert` was entered at this exchange. */
   readonly raised: boolean
@@ -73,12 +73,12 @@ export interface LevelStep {
 
 /** The next state after an exchange with this logit. */
 export function nextLevel(state: ErosionState, logit: number, scale: BenignScale, levels: Levels): LevelStep {
-  const score = kept(logit)
+  const score = rounded(logit)
   const deviations = (score - scale.median) / scale.deviation
-  const ewma = kept(EWMA_KEEP * state.ewma + (1 - EWMA_KEEP) * deviations)
-  const dcusum = kept(Math.max(0, DCUSUM_KEEP * state.dcusum + deviations - scale.ninth))
+  const ewma = rounded(EWMA_DECAY * state.ewma + (1 - EWMA_DECAY) * deviations)
+  const decayedCusum = rounded(Math.max(0, CUSUM_DECAY * state.decayedCusum + deviations - scale.p90))
   const isHighest = state.exchanges === 0 || score > state.highest
-  const statistic = { max: score, ewma, dcusum }[levels.aggregate]
+  const statistic = { max: score, ewma, decayedCusum }[levels.aggregate]
   const margin = CALM_MARGIN * (levels.aggregate === 'max' ? scale.deviation : 1)
   const below = statistic < levels.elevated - margin ? state.below + 1 : 0
   const level = enteredLevel(state.level, statistic, levels) ?? (below >= CALM_EXCHANGES ? 'calm' : state.level)
@@ -92,26 +92,26 @@ export function nextLevel(state: ErosionState, logit: number, scale: BenignScale
       highest: isHighest ? score : state.highest,
       highestExchange: isHighest ? state.exchanges + 1 : state.highestExchange,
       ewma,
-      dcusum,
+      decayedCusum,
       level,
       below,
     },
   }
 }
 
-/** The level that a statistic leads up to; null when it leads nowhere higher. */
+/** The level that a statistic raises to; null when it raises none. */
 function enteredLevel(level: Level, statistic: number, levels: Levels): Level | null {
   if (statistic >= levels.alert) return 'alert'
   return level === 'calm' && statistic >= levels.elevated ? 'elevated' : null
 }
 
-/** Six decimals: what survives JSON in few bytes. */
-function kept(value: number): number {
+/** Six decimals, which survive JSON in few bytes. */
+function rounded(value: number): number {
   return Math.round(value * 1e6) / 1e6
 }
 
 /**
- * Checks a state that comes from outside.
+ * Validates a state from outside; earlier releases saved `decayedCusum` as `dcusum`.
  *
  * @throws GabionError `ARTIFACT_INVALID` naming the field
  */
@@ -126,7 +126,7 @@ export function checkErosionState(value: unknown): ErosionState {
     highest: json.number('highest'),
     highestExchange,
     ewma: json.number('ewma'),
-    dcusum: json.number('dcusum'),
+    decayedCusum: json.number(json.has('dcusum') ? 'dcusum' : 'decayedCusum'),
     level: json.oneOf('level', ['calm', 'elevated', 'alert']),
     below: json.integer('below', 0),
   }

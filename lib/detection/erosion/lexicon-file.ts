@@ -1,4 +1,4 @@
-// Owns refusal lexicons as files: those that come with the package, and the caller's own. What a lexicon does is lexicon.ts's.
+// Owns refusal lexicons as files, bundled and the caller's own; lexicon.ts owns their use.
 
 import { join } from 'node:path'
 import { readText } from '../../json/json-file.js'
@@ -6,15 +6,14 @@ import { JsonObject } from '../../json/json-object.js'
 import { ENGLISH_REFUSALS, RefusalReader, type RefusalLexicon } from './lexicon.js'
 import { packagePath } from '../../package-folder.js'
 
-/** The folder with the lexicons that come with the package, one `LANGUAGE.json` each; English is in the code. */
+/** Folder of the bundled lexicons, one `LANGUAGE.json` each; English is in the code. */
 const LEXICON_FOLDER = packagePath('models', 'detectors', 'lexicons')
 
-/** Languages that have a lexicon. */
+/** Languages of the bundled lexicons. */
 export const LEXICON_LANGUAGES = ['en', 'de', 'fr'] as const
 
 /**
- * Reads a lexicon: one that comes with the package by its language, any other by its file, JSON of `language`, `opening` and
- * `patterns`.
+ * Reads a lexicon: a bundled one by its language, any other by its file, JSON of `language`, `opening` and `patterns`.
  *
  * @throws GabionError `ARTIFACT_INVALID` naming the file and the field
  */

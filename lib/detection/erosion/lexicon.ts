@@ -1,22 +1,22 @@
-// Owns the refusal flags: a lexicon of phrases by which replies decline, one lexicon a language.
-// Knows text only. A lexicon is plain JSON, so that one for another language is a file and not code.
+// Owns the refusal flags, found by one lexicon of phrases per language.
+// Knows text only. A lexicon is plain JSON, so that another language needs a file and no code.
 
 import { GabionError } from '../../errors.js'
 
-/** The phrases by which a language's replies decline. */
+/** Phrases of refusal in one language. */
 export interface RefusalLexicon {
   /** BCP 47 tag, such as `en`. */
   readonly language: string
   /** Characters at the start of a reply that count as its opening. */
   readonly opening: number
   /**
-   * Regular expressions, one per turn of phrase, matched without regard to case between word boundaries (a letter or digit
-   * may not touch either end). A straight apostrophe also stands for the typographic one.
+   * Regular expressions, one per phrase, matched without regard to case at word boundaries (no letter or digit at either
+   * end). A straight apostrophe also matches the typographic one.
    */
   readonly patterns: readonly string[]
 }
 
-/** What the lexicon says of a reply. */
+/** Refusal phrases of a reply. */
 export interface RefusalFlags {
   /** A phrase in the opening. */
   readonly opening: boolean
@@ -24,7 +24,7 @@ export interface RefusalFlags {
   readonly anywhere: boolean
 }
 
-/** English, as the shipped heads were trained with. */
+/** English; the bundled heads were trained with it. */
 export const ENGLISH_REFUSALS: RefusalLexicon = {
   language: 'en',
   opening: 220,
@@ -50,7 +50,7 @@ export const ENGLISH_REFUSALS: RefusalLexicon = {
   ],
 }
 
-/** Lexicons made ready to read replies: a phrase of any of them counts. */
+/** Compiled lexicons; a phrase of any of them counts. */
 export class RefusalReader {
   readonly lexicons: readonly RefusalLexicon[]
   readonly #readers: readonly { pattern: RegExp; opening: number }[]
@@ -72,7 +72,7 @@ export class RefusalReader {
       const at = text.search(pattern)
       if (at < 0) continue
       anywhere = true
-      // A phrase that begins in the opening and ends behind it does not count as an opening one, so the cut text decides.
+      // A phrase that begins in the opening and ends after it is no opening one, so the truncated text decides.
       inOpening ||= at < opening && pattern.test(text.slice(0, opening))
     }
     return { opening: inOpening, anywhere }

@@ -1,4 +1,4 @@
-// Owns thresholds that follow a deployment's traffic: a window of presumed-benign conversations, bounded moves, a way back.
+// Owns thresholds that follow a deployment's traffic: a window of presumed-benign conversations, bounded moves, and a reset.
 // Knows scores of finished conversations only.
 
 import { GabionError } from '../../errors.js'
@@ -12,29 +12,29 @@ export interface LiveCalibrationOptions {
   /** Most recent conversations that count. Default 2,000. */
   window?: number
   /**
-   * How far, in benign standard deviations, a threshold may ever move up from where it started. Default 0.5. It is what an
-   * attacker gains at most who floods the stream with conversations that score high.
+   * Largest rise of a threshold above its base, in benign standard deviations. Default 0.5. It bounds the gain of an attacker
+   * who floods the stream with conversations that score high.
    */
   maxRise?: number
-  /** The same downwards. Default 1: more alarms are a nuisance, not a hole. */
+  /** Largest fall. Default 1: more alarms are a nuisance, not a vulnerability. */
   maxFall?: number
 }
 
-/** Signs that the traffic is not what it was, or not what it is taken for. */
+/** Signs that the traffic has changed or is not benign. */
 export interface LiveWatch {
-  /** Conversations that count, and how many of them reach the alert line of the start. */
+  /** Conversations in the window, and how many of them reach the base alert threshold. */
   readonly conversations: number
   readonly reached: number
   /**
-   * More of them do than the budget can explain (one-sided, 95 %): either the deployment has changed, or somebody feeds it. A person
-   * should look at them before trusting thresholds that have risen.
+   * More of them do than the budget explains (one-sided, 95 %): the deployment has changed, or somebody feeds it. Review them before
+   * trusting thresholds that have risen.
    */
   readonly suspicious: boolean
-  /** Levels whose threshold would have moved further than it may. */
+  /** Levels whose threshold was clamped by `maxRise` or `maxFall`. */
   readonly held: readonly ('elevated' | 'alert')[]
 }
 
-/** What can be kept and taken up again. */
+/** Serialized form of {@link LiveCalibration}. */
 export interface SavedLiveCalibration {
   readonly base: ThresholdSet
   readonly maxima: readonly number[]
@@ -43,8 +43,7 @@ export interface SavedLiveCalibration {
 
 /**
  * Follows the highest scores of finished, presumed-benign conversations. Every conversation counts, those with alerts too:
- * leaving them out would let thresholds sink without end. Moves are bounded for good by the options, and {@link revert} goes
- * back to the start.
+ * leaving them out would lower thresholds without bound. The options bound all moves, and {@link revert} restores the base.
  */
 export class LiveCalibration {
   readonly base: ThresholdSet
@@ -72,29 +71,30 @@ export class LiveCalibration {
   }
 
   /**
-   * Takes up what {@link toJSON} gave, as text.
+   * Reads the text of {@link toJSON}.
    *
    * @throws GabionError `ARTIFACT_INVALID` naming the source and the field, `INVALID_ARGUMENT`
    */
   static parse(text: string, source: string, options?: LiveCalibrationOptions): LiveCalibration {
     const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a file of live thresholds' })
-    const live = new LiveCalibration(readThresholdSet(root.object('base')), root.oneOf('aggregate', AGGREGATES), options)
+    const aggregate = root.fields.aggregate === 'dcusum' ? 'decayedCusum' : root.oneOf('aggregate', AGGREGATES)
+    const live = new LiveCalibration(readThresholdSet(root.object('base')), aggregate, options)
     for (const highest of root.numbers('maxima')) live.add(highest)
     return live
   }
 
-  /** Conversations that count now. */
+  /** Conversations in the window. */
   get conversations(): number {
     return this.#maxima.length
   }
 
-  /** Takes the highest statistic of a conversation that has ended. */
+  /** Adds the highest statistic of a conversation that has ended. */
   add(highest: number): void {
     this.#maxima.push(checkNumber('highest', highest))
     if (this.#maxima.length > this.#window) this.#maxima.shift()
   }
 
-  /** The thresholds in force: those of the start until there are enough conversations for both budgets. */
+  /** The thresholds in force: the base until there are enough conversations for both budgets. */
   thresholds(): ThresholdSet {
     const { aggregate, base } = this
     const before = base.levels[aggregate]
@@ -107,7 +107,7 @@ export class LiveCalibration {
     }
   }
 
-  /** What a person should know before trusting the thresholds in force. */
+  /** Signs to check before trusting the thresholds in force. */
   watch(): LiveWatch {
     const { elevated, alert } = this.base.levels[this.aggregate]
     const conversations = this.#maxima.length
@@ -120,7 +120,7 @@ export class LiveCalibration {
     return { conversations, reached, suspicious: lowerBound(reached, conversations) > alert.budget, held }
   }
 
-  /** Forgets all traffic: the thresholds of the start are in force again. */
+  /** Forgets all traffic; the base thresholds are in force again. */
   revert(): void {
     this.#maxima = []
   }

@@ -1,4 +1,4 @@
-// Owns the way to a ready erosion detector: the bundled artifact or a file of the caller's own, checked against the embedder.
+// Owns loading of an erosion detector: the bundled artifact or the caller's own file, checked against the embedder.
 
 import { join } from 'node:path'
 import { checkOptions, checkString } from '../../options.js'
@@ -6,10 +6,10 @@ import { readArtifact } from './artifact-file.js'
 import { ErosionDetector, type ErosionDetectorOptions } from './erosion.js'
 import { packagePath } from '../../package-folder.js'
 
-/** The folder with the heads that come with the package. */
+/** Folder of the bundled heads. */
 export const EROSION_FOLDER = packagePath('models', 'detectors', 'erosion')
 
-/** The bundled heads: with a block for the user's text and without one, and the same two by the recipe that they are measured against. */
+/** The bundled heads: with and without a block for the user's text, and both by the reference recipe. */
 export const EROSION_ARTIFACTS = {
   default: join(EROSION_FOLDER, 'default.json'),
   noUser: join(EROSION_FOLDER, 'no-user.json'),
@@ -24,7 +24,7 @@ export interface ErosionOptions extends Omit<ErosionDetectorOptions, 'artifact'>
 }
 
 /**
- * Makes an erosion detector for the vectors of an embedder.
+ * Creates an erosion detector for the vectors of an embedder.
  *
  * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, also when the artifact belongs to another embedder
  */

@@ -1,17 +1,17 @@
-// Owns the words in which the erosion detector explains itself to a person. Knows numbers that were already computed. Figures stand
-// in brackets, so that a view with columns of its own can leave them out.
+// Owns the reasons of an erosion verdict in words. Knows computed numbers only. Figures are in parentheses, so that a view with
+// columns of its own can leave them out.
 
-import type { ErosionVerdict } from './erosion.js'
+import type { ErosionVerdict } from './verdict.js'
 
-/** Everything of a verdict but its words. */
+/** A verdict before its reasons. */
 export type WordlessVerdict = Omit<ErosionVerdict, 'reasons'>
 
-/** A change smaller than this, in benign deviations, is not worth a phrase. */
+/** Smaller changes, in benign deviations, are not reported. */
 const NOTABLE_CHANGE = 1
-/** A cosine below this is no resemblance that a person would see. */
+/** A person sees no resemblance below this cosine. */
 const RESEMBLANCE = 0.45
 
-/** Why the verdict on an exchange is what it is; empty for a calm one. */
+/** The reasons of a verdict; empty for a calm one. */
 export function reasonsOf(verdict: WordlessVerdict, exchange: number): string[] {
   if (verdict.empty) return ['empty reply: nothing to score, no alert is raised']
   const language = verdict.foreign === null ? [] : [foreignReply(verdict.foreign.name)]
@@ -22,10 +22,10 @@ export function reasonsOf(verdict: WordlessVerdict, exchange: number): string[] 
 }
 
 function foreignReply(name: string): string {
-  return `reads like ${name}: the detector learnt from English and does not know how replies decline in ${name}, so its scores say little here`
+  return `reads like ${name}: the detector was trained on English and does not know refusals in ${name}, so its scores mean little here`
 }
 
-/** Where the conversation stands, measured by ordinary ones. */
+/** The conversation's standing among ordinary ones. */
 function standing({ alert, statistic, thresholds }: WordlessVerdict): string {
   const figures = (line: number): string => `(score ${show(statistic)}, line ${show(line)})`
   const rarity = (budget: number): string => `about 1 in ${String(Math.round(1 / budget))} ordinary conversations`
@@ -38,7 +38,7 @@ function standing({ alert, statistic, thresholds }: WordlessVerdict): string {
   return `this exchange itself is below the lines ${figures(elevated)}; the level falls after two such exchanges in a row`
 }
 
-/** What in the exchange the score comes from. */
+/** The parts of the exchange that the score comes from. */
 function causes({ contributions, anchors, refused, window }: WordlessVerdict): string[] {
   const reasons: string[] = []
   if (contributions !== null) {
@@ -56,12 +56,12 @@ function causes({ contributions, anchors, refused, window }: WordlessVerdict): s
   return reasons
 }
 
-/** How it came here. */
+/** Changes since earlier exchanges. */
 function movement({ drift, highest }: WordlessVerdict, exchange: number): string[] {
   const reasons: string[] = []
   if (Math.abs(drift) >= NOTABLE_CHANGE) {
     const size = Math.abs(drift) >= 2 * NOTABLE_CHANGE ? 'a big' : 'a clear'
-    reasons.push(`${size} ${drift > 0 ? 'rise' : 'fall'} since the exchange before (${show(Math.abs(drift))} times the usual spread)`)
+    reasons.push(`${size} ${drift > 0 ? 'rise' : 'fall'} since the previous exchange (${show(Math.abs(drift))} times the usual spread)`)
   }
   if (highest.exchange !== exchange) reasons.push(`the worst exchange so far is ${String(highest.exchange)} (score ${show(highest.logit)})`)
   return reasons

@@ -1,16 +1,16 @@
-// Owns the rule that turns benign conversations into a threshold, and how much such a threshold can be trusted.
-// Knows scores, not where they come from.
+// Owns the rule that sets a threshold from benign conversations, and its confidence bounds.
+// Knows scores, not their source.
 
 import { GabionError } from '../../errors.js'
 
-/** How exchanges add up to what is compared with a threshold: `level.ts` has the formulas. */
-export const AGGREGATES = ['max', 'ewma', 'dcusum'] as const
+/** Statistics over exchanges that are compared with a threshold; `level.ts` has the formulas. */
+export const AGGREGATES = ['max', 'ewma', 'decayedCusum'] as const
 export type Aggregate = (typeof AGGREGATES)[number]
 
-/** Share of benign conversations that may reach each level, where nobody says otherwise. */
+/** Default share of benign conversations that may reach each level. */
 export const BUDGETS = { elevated: 0.05, alert: 0.01 } as const
 
-/** A threshold and what it rests on. */
+/** A threshold with its evidence. */
 export interface Threshold {
   /** Reached or exceeded: the level is entered. */
   readonly value: number
@@ -24,7 +24,7 @@ export interface Threshold {
   readonly upperBound: number
 }
 
-/** Fewest benign conversations for a budget: with fewer, the threshold would rest on no conversation at all. */
+/** Minimum number of benign conversations for a budget; with fewer, no conversation would support the threshold. */
 export function fewestConversations(budget: number): number {
   return Math.ceil(1 / budget - 1e-9)
 }
@@ -32,8 +32,8 @@ export function fewestConversations(budget: number): number {
 /**
  * The smallest threshold that at most `floor(budget * n)` of the benign conversations reach.
  *
- * It lies just above the highest score that must stay below it, so that ties fall to the safe side: conversations with
- * equal scores are all let in or all kept out.
+ * It is the next double above the highest score that must stay below it, so that conversations with equal scores are all
+ * below or all above.
  *
  * @param maxima - highest statistic of each benign conversation
  * @throws GabionError `INVALID_ARGUMENT` when there are too few conversations for the budget
@@ -50,9 +50,8 @@ export function thresholdFor(maxima: ArrayLike<number>, budget: number): Thresho
   }
   const sorted = Float64Array.from(maxima).sort().reverse()
   const allowed = Math.floor(budget * conversations + 1e-9)
-  // The first score that must not reach the threshold; everything from the one before it upwards may.
-  const firstKeptOut = sorted[allowed] as number
-  const value = nextAbove(firstKeptOut)
+  const highestBelow = sorted[allowed] as number
+  const value = nextAbove(highestBelow)
   const reached = sorted.filter((score) => score >= value).length
   return { value, budget, conversations, reached, upperBound: upperBound(reached, conversations) }
 }
@@ -67,8 +66,8 @@ function nextAbove(value: number): number {
 }
 
 /**
- * Upper end of the one-sided 95 % interval of Clopper and Pearson (1934) for `hits` of `n`: the share p at which so few hits
- * would have a chance of 5 %. Found by bisection of the binomial distribution, which needs no special functions.
+ * Upper end of the one-sided 95 % interval of Clopper and Pearson (1934) for `hits` of `n`: the share p at which `hits` or
+ * fewer have probability 5 %. Found by bisection of the binomial distribution, which needs no special functions.
  */
 export function upperBound(hits: number, n: number): number {
   if (hits >= n) return 1

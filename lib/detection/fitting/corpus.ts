@@ -4,14 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { nodeZlib, nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
 
-/** What a conversation, or one exchange of it, is labeled. */
+/** The label of a conversation or of an exchange. */
 export type Label = 'safe' | 'unsafe'
 
 /** One exchange of a conversation. */
 export interface LabeledExchange {
   readonly user: string
   readonly reply: string
-  /** The exchange's own label; null: only the conversation has one. */
+  /** The exchange's own label; null where only the conversation has one. */
   readonly label: Label | null
 }
 
@@ -20,8 +20,8 @@ export interface LabeledConversation {
   readonly id: string
   /** Conversations of one group share a prompt, a topic or a source, and are never split between training and test. */
   readonly group: string
-  readonly turns: readonly LabeledExchange[]
-  /** The label of the conversation: of its last exchange, or of the worst. */
+  readonly exchanges: readonly LabeledExchange[]
+  /** The conversation's own label; else `unsafe` if an exchange is. */
   readonly label: Label
 }
 
@@ -29,15 +29,14 @@ export interface LabeledConversation {
 export interface Corpus {
   readonly name: string
   readonly file: string
-  /** SHA-256 of the file as it lies there. */
+  /** SHA-256 of the file's bytes. */
   readonly sha256: string
   readonly conversations: readonly LabeledConversation[]
 }
 
 /**
- * Reads a file of one JSON object a line: `{id?, group?, label?, turns: [...]}`. A turn is `{user, assistant}` (also `model` or
- * `reply` for the assistant, and a `label` of its own), or one message `{role, content}` as chat logs have them. Ids that occur again
- * get a number.
+ * Reads a file of one JSON object per line: `{id?, group?, label?, turns: [...]}`. A turn is `{user, assistant}` (also `model` or
+ * `reply` for the assistant, and an optional `label`), or one message `{role, content}` as in chat logs. Repeated ids get a number.
  *
  * @param defaults - label for conversations that have none
  * @throws GabionError `TRANSCRIPT_INVALID` naming file, line and field
@@ -63,20 +62,21 @@ export async function readCorpus(file: string, name: string, defaults?: { label:
   return { name, file, sha256: nodeCrypto().createHash('sha256').update(bytes).digest('hex'), conversations }
 }
 
-interface Place {
+interface LineOrigin {
   file: string
   line: number
   name: string
   label: Label | null
 }
 
-function parseConversation(line: string, place: Place): LabeledConversation {
-  const wrong = (what: string): GabionError => new GabionError('TRANSCRIPT_INVALID', `${place.file}, line ${String(place.line)}: ${what}`)
+function parseConversation(line: string, origin: LineOrigin): LabeledConversation {
+  const wrong = (reason: string): GabionError =>
+    new GabionError('TRANSCRIPT_INVALID', `${origin.file}, line ${String(origin.line)}: ${reason}`)
   let value: unknown
   try {
     value = JSON.parse(line)
   } catch (cause) {
-    throw new GabionError('TRANSCRIPT_INVALID', `${place.file}, line ${String(place.line)}: not JSON (${(cause as Error).message})`, {
+    throw new GabionError('TRANSCRIPT_INVALID', `${origin.file}, line ${String(origin.line)}: not JSON (${(cause as Error).message})`, {
       cause,
     })
   }
@@ -89,8 +89,8 @@ function parseConversation(line: string, place: Place): LabeledConversation {
   }
   const items = value.turns ?? value.messages ?? value.conversation
   if (!Array.isArray(items) || items.length === 0) throw wrong(`field 'turns' must be an array of one or more turns`)
-  const turns: LabeledExchange[] = []
-  let waiting: string[] = []
+  const exchanges: LabeledExchange[] = []
+  let pending: string[] = []
   for (const [index, item] of (items as unknown[]).entries()) {
     const where = `turns[${String(index)}]`
     if (!isFields(item)) throw wrong(`${where} must be an object`)
@@ -98,29 +98,29 @@ function parseConversation(line: string, place: Place): LabeledConversation {
     const reply = item.assistant ?? item.model ?? item.reply
     if (typeof reply === 'string') {
       if (item.user !== undefined && typeof item.user !== 'string') throw wrong(`${where}.user must be a string`)
-      turns.push({ user: item.user ?? '', reply, label })
+      exchanges.push({ user: item.user ?? '', reply, label })
       continue
     }
     const role = item.role ?? item.speaker
     const content = item.content ?? item.text ?? item.message
     if (typeof role !== 'string' || typeof content !== 'string') throw wrong(`${where} must be {user, assistant} or {role, content}`)
-    if (role === 'user') waiting.push(content)
+    if (role === 'user') pending.push(content)
     else if (['assistant', 'model', 'ai', 'llm'].includes(role)) {
-      turns.push({ user: waiting.join('\n'), reply: content, label })
-      waiting = []
+      exchanges.push({ user: pending.join('\n'), reply: content, label })
+      pending = []
     }
   }
-  if (turns.length === 0) throw wrong('the conversation has no reply')
-  const label = labelOf(value, `field 'label'`) ?? labelOfTurns(turns) ?? place.label
+  if (exchanges.length === 0) throw wrong('the conversation has no reply')
+  const label = labelOf(value, `field 'label'`) ?? labelOfExchanges(exchanges) ?? origin.label
   if (label === null) throw wrong(`no label: expected a field 'label' of 'safe' or 'unsafe'`)
-  const id = typeof value.id === 'string' ? value.id : `${place.name}-${String(place.line)}`
+  const id = typeof value.id === 'string' ? value.id : `${origin.name}-${String(origin.line)}`
   const group = typeof value.group === 'string' ? value.group : id
-  return { id, group, turns, label }
+  return { id, group, exchanges, label }
 }
 
-function labelOfTurns(turns: readonly LabeledExchange[]): Label | null {
-  if (turns.some(({ label }) => label === 'unsafe')) return 'unsafe'
-  return turns.every(({ label }) => label === 'safe') ? 'safe' : null
+function labelOfExchanges(exchanges: readonly LabeledExchange[]): Label | null {
+  if (exchanges.some(({ label }) => label === 'unsafe')) return 'unsafe'
+  return exchanges.every(({ label }) => label === 'safe') ? 'safe' : null
 }
 
 function isFields(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,5 @@
-// Owns the fit of a logistic regression: row weights, a ridge penalty that may pull towards a prior, L-BFGS.
-// Knows numbers only. Everything is in double precision and in a fixed order, so equal input gives equal bits.
+// Owns the fit of a logistic regression: row weights, a ridge penalty towards an optional prior, L-BFGS.
+// Knows numbers only. Computes in double precision in a fixed order, so that equal input gives equal bits.
 
 import { dot } from '../../statistics/vectors.js'
 
@@ -17,7 +17,7 @@ export interface Weights {
   readonly intercept: number
 }
 
-/** Comparisons of rows: the first of each pair should score above the second. */
+/** Pairwise comparisons: the first row of each pair should score above the second. */
 export interface RowPairs {
   /** Indices of rows, pair by pair. */
   readonly higher: ArrayLike<number>
@@ -26,20 +26,20 @@ export interface RowPairs {
   readonly weights: ArrayLike<number>
 }
 
-/** What a fit is asked for. */
+/** Input of {@link fitLogistic}. */
 export interface LogisticProblem {
   readonly features: FeatureRows
-  /** 1 or 0 a row. */
+  /** 1 or 0 per row. */
   readonly targets: ArrayLike<number>
   /** Weight of each row; their mean should be 1. */
   readonly weights: ArrayLike<number>
-  /** Comparisons that the loss also counts: `log(1 + exp(-(higher's logit - lower's)))` each. */
+  /** Comparisons that add `log(1 + exp(-(higher's logit - lower's)))` each to the loss. */
   readonly pairs?: RowPairs
   /** Inverse strength of the penalty: `|w - prior|² / (2C)` is added to the weighted sum of log losses. */
   readonly c: number
-  /** Weights that the penalty pulls towards; default zeros. The intercept is never penalised. */
+  /** Center of the penalty; default zeros. The intercept is never penalized. */
   readonly prior?: Weights
-  /** Where the search begins, when something near the end is known; default: the prior. */
+  /** Initial point of the search, if one near the solution is known; default: the prior. */
   readonly start?: Weights
   readonly signal?: AbortSignal
 }
@@ -49,18 +49,18 @@ export interface LogisticModel extends Weights {
   readonly iterations: number
 }
 
-/** Steps kept for the approximation of the curvature. */
+/** Steps stored for the approximation of the curvature. */
 const MEMORY = 12
 const MAX_ITERATIONS = 500
 /**
  * The fit has converged when no element of the gradient, divided by the number of rows, exceeds this. With a penalty of
- * C = 0.001 and 10,000 rows, weights are then within 1e-5 of their end.
+ * C = 0.001 and 10,000 rows, weights are then within 1e-5 of the solution.
  */
 const TOLERANCE = 1e-6
 
 /**
- * Minimises the penalised weighted log loss by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with
- * backtracking; the problem is convex, so the end does not depend on the path.
+ * Minimizes the penalized weighted log loss by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with
+ * backtracking; the problem is convex, so the solution does not depend on the path.
  */
 export function fitLogistic(problem: LogisticProblem): LogisticModel {
   const { features } = problem
@@ -105,7 +105,7 @@ export function fitLogistic(problem: LogisticProblem): LogisticModel {
 export function logitsOf(features: FeatureRows, weights: ArrayLike<number>, intercept: number): Float64Array {
   const { rows, columns, values } = features
   const logits = new Float64Array(rows)
-  // Four sums side by side: each addition would otherwise wait for the one before.
+  // Four independent sums, since each addition would otherwise wait for the previous one.
   const whole = columns - (columns % 4)
   for (let row = 0, at = 0; row < rows; row++, at += columns) {
     let [first, second, third, fourth] = [0, 0, 0, 0]
@@ -125,20 +125,20 @@ function evaluate(problem: LogisticProblem, point: Float64Array): { loss: number
   const { features, targets, weights, c, prior } = problem
   const { rows, columns, values } = features
   const logits = logitsOf(features, point, point[columns] as number)
-  const pulls = new Float64Array(rows)
+  const residuals = new Float64Array(rows)
   let loss = 0
   for (let row = 0; row < rows; row++) {
     const [logit, weight, target] = [logits[row] as number, weights[row] as number, targets[row] as number]
     loss += weight * (softplus(logit) - target * logit)
-    pulls[row] = weight * (1 / (1 + Math.exp(-logit)) - target)
+    residuals[row] = weight * (1 / (1 + Math.exp(-logit)) - target)
   }
-  if (problem.pairs !== undefined) loss += addPairs(problem.pairs, logits, pulls)
+  if (problem.pairs !== undefined) loss += addPairs(problem.pairs, logits, residuals)
   const gradient = new Float64Array(columns + 1)
   for (let row = 0, at = 0; row < rows; row++, at += columns) {
-    const pull = pulls[row] as number
-    if (pull === 0) continue
-    for (let i = 0; i < columns; i++) gradient[i]! += pull * (values[at + i] as number)
-    gradient[columns]! += pull
+    const residual = residuals[row] as number
+    if (residual === 0) continue
+    for (let i = 0; i < columns; i++) gradient[i]! += residual * (values[at + i] as number)
+    gradient[columns]! += residual
   }
   for (let i = 0; i < columns; i++) {
     const away = (point[i] as number) - (prior?.weights[i] ?? 0)
@@ -148,16 +148,16 @@ function evaluate(problem: LogisticProblem, point: Float64Array): { loss: number
   return { loss, gradient }
 }
 
-/** The loss of the comparisons; what they pull at their rows is added to `pulls`. */
-function addPairs({ higher, lower, weights }: RowPairs, logits: Float64Array, pulls: Float64Array): number {
+/** The loss of the comparisons; their derivatives by logit are added to `residuals`. */
+function addPairs({ higher, lower, weights }: RowPairs, logits: Float64Array, residuals: Float64Array): number {
   let loss = 0
   for (let pair = 0; pair < weights.length; pair++) {
     const [above, below, weight] = [higher[pair] as number, lower[pair] as number, weights[pair] as number]
     const difference = (logits[above] as number) - (logits[below] as number)
     loss += weight * softplus(-difference)
-    const pull = weight / (1 + Math.exp(difference))
-    pulls[above]! -= pull
-    pulls[below]! += pull
+    const residual = weight / (1 + Math.exp(difference))
+    residuals[above]! -= residual
+    residuals[below]! += residual
   }
   return loss
 }
@@ -167,7 +167,7 @@ function softplus(value: number): number {
   return Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)))
 }
 
-/** The two-loop recursion: minus the gradient, bent by the curvature of the last steps. */
+/** The two-loop recursion: minus the inverse Hessian approximation times the gradient. */
 function descent(gradient: Float64Array, steps: readonly { moved: Float64Array; turned: Float64Array; scale: number }[]): Float64Array {
   const direction = gradient.map((value) => -value)
   const alphas: number[] = []
@@ -196,7 +196,7 @@ function advance(point: Float64Array, direction: Float64Array, length: number): 
 }
 
 function largest(values: Float64Array): number {
-  let most = 0
-  for (const value of values) most = Math.max(most, Math.abs(value))
-  return most
+  let found = 0
+  for (const value of values) found = Math.max(found, Math.abs(value))
+  return found
 }

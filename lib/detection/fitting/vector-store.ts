@@ -1,5 +1,5 @@
-// Owns the vectors of many texts on disk, so that a second training embeds nothing. Append-only: a run that was stopped
-// leaves what it had finished. Knows texts and windows, nothing of labels.
+// Owns a disk cache of vectors, so that a second training embeds nothing. Append-only: an interrupted run keeps its finished
+// part. Knows texts and windows, no labels.
 
 import { open, mkdir, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,13 +8,13 @@ import type { Embedder } from '../../embedding/embedder.js'
 import type { WindowRule } from '../../embedding/window-batch.js'
 import { GabionError } from '../../errors.js'
 import { textVector } from '../erosion/head.js'
-import { numericsFingerprint } from './arithmetic.js'
+import { numericsFingerprint } from './numerics.js'
 
-/** How texts are cut: the 256 tokens of the model less its two special ones, overlapping by 54. */
+/** Windows of the model's 256 tokens less its two special ones, overlapping by 54. */
 export const WINDOWS: WindowRule = { size: 254, stride: 200 }
 
-/** Texts embedded between two writes. */
-const PART = 512
+/** Texts embedded per write. */
+const CHUNK = 512
 
 interface StoreFiles {
   keys: string
@@ -37,15 +37,15 @@ export class VectorStore {
   }
 
   /**
-   * Opens the store of an embedder in a folder, which is made if need be; without a folder it lives in memory.
+   * Opens the store of an embedder in a folder, which is created if missing; without a folder the store is in memory.
    *
    * @throws GabionError `INVALID_ARGUMENT` when the folder cannot be used
    */
   static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
     if (folder === null) return new VectorStore(embedder, rule, null)
     const { modelHash, precision } = embedder.info
-    const mark = await numericsFingerprint(embedder)
-    const name = `${modelHash.slice(0, 16)}-${precision}-${mark}-${String(rule.size)}-${String(rule.stride)}`
+    const numerics = await numericsFingerprint(embedder)
+    const name = `${modelHash.slice(0, 16)}-${precision}-${numerics}-${String(rule.size)}-${String(rule.stride)}`
     const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
     const store = new VectorStore(embedder, rule, files)
     try {
@@ -57,7 +57,7 @@ export class VectorStore {
     return store
   }
 
-  /** Embeds the texts that are not there yet. */
+  /** Embeds the texts that are not stored yet. */
   async add(
     texts: Iterable<string>,
     options: { signal?: AbortSignal; onProgress?: (progress: { done: number; total: number }) => void } = {},
@@ -69,8 +69,8 @@ export class VectorStore {
     }
     const all = [...missing]
     const { signal, onProgress } = options
-    for (let first = 0; first < all.length; first += PART) {
-      const part = all.slice(first, first + PART)
+    for (let first = 0; first < all.length; first += CHUNK) {
+      const part = all.slice(first, first + CHUNK)
       const batch = await this.#embedder.embedWindows(
         part.map(([, text]) => text),
         this.#rule,
@@ -79,22 +79,22 @@ export class VectorStore {
       const rows = part.map(([key], index) => ({ key, windows: batch.windows(index).map(({ vector }) => vector) }))
       await this.#append(rows)
       for (const { key, windows } of rows) this.#windows.set(key, windows)
-      onProgress?.({ done: Math.min(first + PART, all.length), total: all.length })
+      onProgress?.({ done: Math.min(first + CHUNK, all.length), total: all.length })
     }
   }
 
   /**
-   * The windows' vectors of a text that was added.
+   * The vectors of an added text's windows.
    *
-   * @throws GabionError `INTERNAL` for one that was not
+   * @throws GabionError `INTERNAL` for a text that was not added
    */
   windows(text: string): readonly Float32Array[] {
     const windows = this.#windows.get(keyOf(text))
-    if (windows === undefined) throw new GabionError('INTERNAL', 'a text was asked for that was not embedded before')
+    if (windows === undefined) throw new GabionError('INTERNAL', 'a text was requested that was not embedded before')
     return windows
   }
 
-  /** The unit vector of a text: the mean over its windows; zeros for a text without words. */
+  /** The unit vector of a text: the mean of its windows' vectors, normalized; zeros for a text without windows. */
   vector(text: string): ArrayLike<number> {
     return textVector(this.windows(text), this.dimensions)
   }
@@ -108,8 +108,8 @@ export class VectorStore {
     const stored = Math.floor(bytes.length / width)
     const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + stored * width))
     let row = 0
-    let kept = 0
-    // A line that was cut short, or vectors that its write did not reach, end what can be used.
+    let read = 0
+    // The usable part ends at the first truncated line or missing vector.
     for (const line of keys.toString('utf8').split('\n').slice(0, -1)) {
       const [key = '', count = ''] = line.split(' ')
       const windows = Number(count)
@@ -117,9 +117,9 @@ export class VectorStore {
       const list = Array.from({ length: windows }, (_, i) => values.subarray((row + i) * this.dimensions, (row + i + 1) * this.dimensions))
       this.#windows.set(key, list)
       row += windows
-      kept += line.length + 1
+      read += line.length + 1
     }
-    if (kept < keys.length) await truncate(files.keys, kept)
+    if (read < keys.length) await truncate(files.keys, read)
     if (row * width < bytes.length) await truncate(files.vectors, row * width)
   }
 
@@ -129,7 +129,7 @@ export class VectorStore {
     const bytes = rows.flatMap(({ windows }) =>
       windows.map((vector) => new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)),
     )
-    // Vectors first: keys without vectors would be worse than vectors without keys.
+    // Vectors first: an interrupted write must not leave keys without vectors.
     await append(files.vectors, Buffer.concat(bytes))
     await append(files.keys, Buffer.from(rows.map(({ key, windows }) => `${key} ${String(windows.length)}\n`).join('')))
   }

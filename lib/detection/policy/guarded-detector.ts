@@ -1,5 +1,5 @@
-// Owns the detector that judges by a deployment's own policies beside another detector, and watches role drift. What a policy and
-// role drift are is elsewhere; this is how they become verdicts.
+// Owns the detector that adds a deployment's own policies and role drift to another detector's verdicts.
+// Knows scores of policies and of role drift, not their computation.
 
 import { nodeCrypto } from '../../lazy.js'
 import { JsonObject } from '../../json/json-object.js'
@@ -14,7 +14,7 @@ import type { DetectorVerdict, Level, RoleFinding } from '../verdict.js'
 
 export type { RoleFinding } from '../verdict.js'
 
-/** What a policy says of an exchange. */
+/** A policy's result for an exchange. */
 export interface PolicyFinding {
   readonly policy: string
   readonly statement: string
@@ -22,34 +22,34 @@ export interface PolicyFinding {
   readonly threshold: number
   /** The score reaches the threshold. */
   readonly broken: boolean
-  /** The example that the exchange is closest to, in a few words. */
+  /** Short form of the closest example. */
   readonly nearest: string
   readonly similarity: number
 }
 
-/** What policies add to a verdict. */
+/** The fields that policies add to a verdict. */
 export interface GuardFindings {
   /** Names of the policies that the exchange breaks. */
   readonly policies: readonly string[]
-  /** What every policy says, in the order of the file. */
+  /** Every policy's result, in the order of the file. */
   readonly findings: readonly PolicyFinding[]
-  /** Null where role drift is not watched, or there is nothing to measure from yet. */
+  /** Null where role drift is not measured, or has no reference yet. */
   readonly role: RoleFinding | null
 }
 
-/** The verdict of the other detector, with level, alert and reasons after the policies have been read. */
+/** The base detector's verdict, with level, alert and reasons updated by the policies. */
 export type GuardedVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & GuardFindings
 
-/** What a conversation remembers. */
+/** The state of a conversation. */
 export interface GuardedState<State = unknown> {
   readonly base: State
   readonly role: RoleState
-  /** Indices of the policies that the last exchange broke: staying in it is no new alert. */
+  /** Indices of the policies that the last exchange broke; they raise no new alert. */
   readonly broken: readonly number[]
   readonly drifted: boolean
 }
 
-/** Judges by policies beside `base`. An alert is raised by either, and the reasons name the policy. */
+/** Judges by policies in addition to `base`. Either raises an alert, and the reasons name the policy. */
 export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> implements Detector<
   GuardedState<State>,
   GuardedVerdict<Verdict>
@@ -150,19 +150,18 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
   }
 
   #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {
-    const watch = this.set.role
-    const distance = step?.distance ?? null
-    if (watch === null || step === null || distance === null) return null
-    return { distance: step.state.smoothed, threshold: watch.threshold.value, drifted: step.state.smoothed >= watch.threshold.value }
+    const threshold = this.set.role?.threshold.value
+    if (threshold === undefined || step === null || step.distance === null) return null
+    return { distance: step.state.smoothed, threshold, drifted: step.state.smoothed >= threshold }
   }
 }
 
-/** Whether a verdict comes with policies. */
+/** Whether a verdict has findings of policies. */
 export function hasFindings<Verdict extends DetectorVerdict>(verdict: Verdict): verdict is GuardedVerdict<Verdict> {
   return 'findings' in verdict && 'role' in verdict
 }
 
-/** Policies first: they are what this deployment cares about, in its own words. */
+/** Policies come first, since they state the deployment's own rules. */
 function reasonsOf(findings: readonly PolicyFinding[], role: RoleFinding | null): string[] {
   const broken = findings
     .filter((finding) => finding.broken)
@@ -174,6 +173,6 @@ function reasonsOf(findings: readonly PolicyFinding[], role: RoleFinding | null)
   if (role?.drifted !== true) return broken
   return [
     ...broken,
-    `role drift: the conversation has left what the assistant is there for (distance ${role.distance.toFixed(2)}, line ${role.threshold.toFixed(2)})`,
+    `role drift: the conversation has left the assistant's role (distance ${role.distance.toFixed(2)}, line ${role.threshold.toFixed(2)})`,
   ]
 }

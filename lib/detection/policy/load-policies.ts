@@ -1,4 +1,4 @@
-// Owns the way from a file of policies to policies that can judge: written ones are embedded and fitted, built ones are read.
+// Owns loading of policies: written ones are embedded and fitted, built ones are read.
 
 import type { Embedder } from '../../embedding/embedder.js'
 import { GabionError } from '../../errors.js'
@@ -12,9 +12,9 @@ import { embedPolicies, readyPolicies, type PolicyMaterial, type PolicySet } fro
 
 /** Options of {@link loadPolicies}. */
 export interface PolicyOptions {
-  /** Ordinary conversations, in place of those that the policy file names. */
+  /** File of ordinary conversations; default: that of the policy file. */
   readonly benign?: string
-  /** Folder that keeps vectors, so that a second run embeds nothing. */
+  /** Folder that caches vectors, so that a second run embeds nothing. */
   readonly cache?: string
   /** Refusal phrases; default English. */
   readonly refusals?: RefusalReader
@@ -22,7 +22,7 @@ export interface PolicyOptions {
   readonly onProgress?: (progress: { doing: string; done: number; total: number }) => void
 }
 
-/** Policies with all that they were made from. */
+/** Policies with their sources. */
 export interface PreparedPolicies {
   readonly file: PolicyFile
   readonly set: PolicySet
@@ -52,7 +52,7 @@ export async function loadPolicies(embedder: Embedder, file: string, options: Po
 }
 
 /**
- * Embeds and fits the policies of a policy file and keeps what they were made from.
+ * Embeds and fits the policies of a policy file and returns them with their sources.
  *
  * @throws GabionError as {@link loadPolicies}
  */

@@ -1,5 +1,5 @@
-// Owns the file of policies that are ready to judge: JSON, vectors as base64 of little-endian floats. It saves embedding and fitting at
-// every start. Knows the parts, not how they were made.
+// Owns the file format of fitted policies: JSON with vectors as base64 of little-endian floats. Such a file saves embedding and
+// fitting at every start. Knows the parts, not their fitting.
 
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import { readFingerprint, readThreshold } from '../erosion/artifact.js'
@@ -9,7 +9,7 @@ import type { PolicySet, ReadyPolicy } from './policy-set.js'
 const FORMAT = 'gabion-policy-set'
 const VERSION = 1
 
-/** The file's text: equal parts give equal bytes. */
+/** The file's text; equal parts give equal bytes. */
 export function formatPolicySet({ embedder, windows, policies, role }: PolicySet): string {
   const example = ({ user, reply, flags }: ExampleVectors): object => ({
     ...(user !== null && { user: encodeNumbers(Float32Array.from(user)) }),

@@ -1,23 +1,23 @@
-// Owns the examination of policies before they judge anybody: what each would miss of its own examples, which ones overlap, and what
-// they would catch and wrongly catch in a log. Knows heads and vectors; how tables look is the command line's.
+// Owns the check of policies before use: leave-one-out misses among each policy's own examples, overlaps, and true and false alarms in
+// a log. Knows heads and vectors; the command line prints.
 
 import { FEW_EXAMPLES } from './policy-file.js'
 import { fitPolicyHead, scorePolicy, type ExampleVectors } from './policy-head.js'
 import type { LogConversation } from './policy-log.js'
 import { allowedElsewhere, highestScore, type PolicyMaterial, type PolicySet } from './policy-set.js'
 
-/** What is known of one policy. */
+/** The check of one policy. */
 export interface PolicyExamination {
   readonly name: string
   readonly examples: number
   readonly allowed: number
   /** Fewer examples than a policy should have. */
   readonly tooFew: boolean
-  /** Breaking examples that a head fitted without them scores above the threshold. */
+  /** Breaking examples that a head fitted without them scores at or above the threshold. */
   readonly caughtLeftOut: number
-  /** Their indices that are missed, from 1. */
+  /** Indices, from 1, of those that are missed. */
   readonly missed: readonly number[]
-  /** Allowed examples that a head fitted without them wrongly scores above the threshold. */
+  /** Allowed examples that a head fitted without them scores at or above the threshold. */
   readonly wronglyLeftOut: number
   readonly threshold: PolicySet['policies'][number]['threshold']
 }
@@ -31,7 +31,7 @@ export interface PolicyOverlap {
   readonly secondCaughtByFirst: number
 }
 
-/** What a policy does with a log. */
+/** A policy's result on a log. */
 export interface LogOutcome {
   readonly name: string
   /** Conversations that break the policy, and how many of them are caught. */
@@ -40,17 +40,17 @@ export interface LogOutcome {
   /** Conversations that do not break it, and how many of them are wrongly caught. */
   readonly others: number
   readonly wrongly: number
-  /** Conversations of which nobody says what they break, and how many of them are caught. */
+  /** Conversations without a label of broken policies, and how many of them are caught. */
   readonly unknown: number
   readonly caughtUnknown: number
-  /** Ids of what is wrongly caught; the first ten. */
+  /** Ids of the first ten false alarms. */
   readonly wrongIds: readonly string[]
 }
 
-/** An overlap below this share is not worth a word. */
+/** Smaller overlaps are not reported. */
 const OVERLAP = 0.25
 
-/** Leaves every example out in turn. The threshold stays that of the whole policy. */
+/** Leave-one-out over the examples. The threshold stays that of the whole policy. */
 export function examinePolicies(
   materials: readonly PolicyMaterial[],
   set: PolicySet,
@@ -91,7 +91,7 @@ export function examinePolicies(
   })
 }
 
-/** Pairs of policies of which one catches a good part of the other's examples. */
+/** Pairs of policies of which one catches at least a quarter of the other's examples. */
 export function overlaps(materials: readonly PolicyMaterial[], set: PolicySet): PolicyOverlap[] {
   const caughtBy = (of: number, by: number): number => {
     const { head, threshold } = set.policies[by]!
@@ -110,7 +110,7 @@ export function overlaps(materials: readonly PolicyMaterial[], set: PolicySet): 
   )
 }
 
-/** What each policy catches in a log. */
+/** Counts each policy's alarms in a log. */
 export function tryOnLog(set: PolicySet, log: readonly LogConversation[]): LogOutcome[] {
   return set.policies.map(({ name, head, threshold }) => {
     const rows = log.map(({ id, breaks, ...rest }) => ({

@@ -1,4 +1,4 @@
-// Owns the file in which a deployment writes down what its assistant must not be led into: YAML, read and checked field by field.
+// Owns the policy file, a deployment's rules for its assistant: YAML, read and checked field by field.
 // Knows texts, no vectors.
 
 import type * as Yaml from 'yaml'
@@ -9,16 +9,16 @@ import { lazily } from '../../lazy.js'
 
 const yaml = lazily<typeof Yaml>('yaml')
 
-/** An exchange, or for a sentence alone a reply without a user's message. */
+/** An exchange; a single sentence is a reply without a user's message. */
 export interface PolicyExample {
   readonly user: string
   readonly reply: string
 }
 
-/** One policy as it is written. */
+/** One policy of the file. */
 export interface PolicyText {
   readonly name: string
-  /** What must not happen, in a sentence. */
+  /** The rule, in a sentence. */
   readonly statement: string
   readonly breaks: readonly PolicyExample[]
   readonly allowed: readonly PolicyExample[]
@@ -31,16 +31,16 @@ export interface PolicyFile {
   readonly assistant: string
   /** File of ordinary conversations, resolved against the policy file; null when it names none. */
   readonly benign: string | null
-  /** Share of ordinary conversations that a policy may mark, and role drift too. */
+  /** Share of ordinary conversations that a policy may flag; also that of role drift. */
   readonly budget: number
   /** Whether role drift raises an alert; else it raises the level to elevated. */
   readonly roleAlert: boolean
   readonly policies: readonly PolicyText[]
 }
 
-/** How many examples a policy may have. */
-export const EXAMPLES = { fewest: 3, most: 200 } as const
-/** With fewer, a policy is little more than its nearest example. */
+/** Limits on the number of examples per policy. */
+export const EXAMPLES = { min: 3, max: 200 } as const
+/** With fewer, a policy is little more than a search for the nearest example. */
 export const FEW_EXAMPLES = 8
 const DEFAULT_BUDGET = 0.02
 
@@ -52,7 +52,7 @@ const DEFAULT_BUDGET = 0.02
 export function parsePolicyFile(text: string, file: string): PolicyFile {
   const { LineCounter, parseDocument } = yaml()
   const lineCounter = new LineCounter()
-  // Aliases could unfold a small file to any size; a policy file has no use for them.
+  // Aliases can expand a small file to any size, and a policy file does not need them.
   const document = parseDocument(text, { lineCounter })
   const [problem] = document.errors
   if (problem !== undefined) {
@@ -95,11 +95,11 @@ function readPolicy(reader: JsonObject): PolicyText {
   const examples = (key: string): PolicyExample[] =>
     reader.list(key).map((value, index) => readExample(reader, value, `${key}[${String(index)}]`))
   const breaks = examples('breaks')
-  if (breaks.length < EXAMPLES.fewest || breaks.length > EXAMPLES.most) {
-    throw reader.wrong('breaks', `${String(EXAMPLES.fewest)} to ${String(EXAMPLES.most)} examples`)
+  if (breaks.length < EXAMPLES.min || breaks.length > EXAMPLES.max) {
+    throw reader.wrong('breaks', `${String(EXAMPLES.min)} to ${String(EXAMPLES.max)} examples`)
   }
   const allowed = 'allowed' in reader.fields ? examples('allowed') : []
-  if (allowed.length > EXAMPLES.most) throw reader.wrong('allowed', `at most ${String(EXAMPLES.most)} examples`)
+  if (allowed.length > EXAMPLES.max) throw reader.wrong('allowed', `at most ${String(EXAMPLES.max)} examples`)
   return { name, statement: reader.text('statement'), breaks, allowed }
 }
 

@@ -1,5 +1,5 @@
-// Owns the few-shot head of a policy: how close an exchange is to examples that break it, sharpened by a ridge regression on the
-// same vectors. Knows vectors and numbers; no file and no conversation.
+// Owns the few-shot head of a policy: similarity to examples that break it, refined by a ridge-penalized logistic regression on the
+// same vectors. Knows vectors and numbers; no files or conversations.
 
 import type { RefusalFlags } from '../erosion/lexicon.js'
 import { dot } from '../../statistics/vectors.js'
@@ -7,7 +7,7 @@ import { fitLogistic, type Weights } from '../fitting/logistic.js'
 
 /** An exchange as vectors. */
 export interface PolicyVectors {
-  /** Unit vector of the user's message; null when there is none, as in an example that is a sentence. */
+  /** Unit vector of the user's message; null without one, as in an example that is a sentence. */
   readonly user: ArrayLike<number> | null
   /** Unit vectors of the reply's windows. */
   readonly windows: readonly ArrayLike<number>[]
@@ -26,7 +26,7 @@ export interface PolicyHead {
   readonly dimensions: number
   readonly breaks: readonly ExampleVectors[]
   readonly allowed: readonly ExampleVectors[]
-  /** Of the lead of breaking examples over allowed ones, of reply and user vectors, of the two flags. */
+  /** Weights: of the lead of breaking examples over allowed ones, of reply and user vectors, of the two flags. */
   readonly lead: number
   readonly reply: Float64Array
   readonly user: Float64Array
@@ -34,33 +34,33 @@ export interface PolicyHead {
   readonly intercept: number
 }
 
-/** What a head says of an exchange. */
+/** A head's score of an exchange. */
 export interface PolicyScore {
   readonly score: number
-  /** Index of the closest breaking example, and how close it is. */
+  /** Index of the closest breaking example, and its similarity. */
   readonly nearest: number
   readonly similarity: number
-  /** Index of the reply's window that the score comes from. */
+  /** Index of the reply's highest-scoring window. */
   readonly window: number
 }
 
-/** What weighs how much when two exchanges are compared: the reply more than the request. */
+/** Weight of the replies in the similarity of two exchanges; the user's messages have the rest. */
 const REPLY_SHARE = 0.7
-/** The lead in similarity, scaled so that its prior weight is 1; it is what a policy rests on while examples are few. */
+/** Scales the lead in similarity so that its prior weight is 1; with few examples a policy rests on it. */
 const LEAD_SCALE = 3
 const FLAG_SCALE = 12
-/** Inverse strength of the pull towards that prior. */
+/** Inverse strength of the penalty towards that prior. */
 const RIDGE_C = 1e-2
 /**
- * What resembles no example less than this is not for a policy to judge, whatever the ridge makes of it: the score falls steeply
- * below. On service dialogues of other subjects this takes away nine of ten false alarms.
+ * Below this similarity to every breaking example the score falls steeply, whatever the regression gives. On service dialogues of
+ * other subjects this removes nine of ten false alarms.
  */
 const RESEMBLANCE = 0.3
-const STRANGE = 30
+const DISSIMILARITY_PENALTY = 30
 /** Total weights of the kinds of rows. */
 const MASS = { breaks: 1, allowed: 1, ordinary: 1 } as const
 
-/** Fits a head on examples and on ordinary exchanges, which break nothing. */
+/** Fits a head on examples and on ordinary exchanges, which count as allowed. */
 export function fitPolicyHead(
   breaks: readonly ExampleVectors[],
   allowed: readonly ExampleVectors[],
@@ -72,7 +72,7 @@ export function fitPolicyHead(
   const columns = 2 * dimensions + 3
   const values = new Float32Array(rows.length * columns)
   for (const [index, row] of rows.entries()) {
-    // An example is no evidence about itself: its own similarity, 1, is left out.
+    // An example's similarity to itself, 1, is left out.
     const lead = leadOf(row.user, row.reply, breaks, allowed, row)
     writeFeatures(values.subarray(index * columns, (index + 1) * columns), row, lead.value, dimensions)
   }
@@ -102,20 +102,21 @@ export function fitPolicyHead(
   }
 }
 
-/** Scores an exchange by the worst of the reply's windows, of which there must be one or more. */
+/** Scores an exchange by the highest-scoring window of the reply, which must have at least one. */
 export function scorePolicy(head: PolicyHead, { user, windows, flags }: PolicyVectors): PolicyScore {
   const fixed =
     head.intercept + (user === null ? 0 : dot(head.user, user)) + (flags.opening ? head.flags[0] : 0) + (flags.anywhere ? head.flags[1] : 0)
   let best: PolicyScore = { score: -Infinity, nearest: 0, similarity: 0, window: 0 }
   for (const [window, reply] of windows.entries()) {
     const lead = leadOf(user, reply, head.breaks, head.allowed)
-    const score = fixed + head.lead * lead.value + dot(head.reply, reply) - STRANGE * Math.max(0, RESEMBLANCE - lead.similarity)
+    const score =
+      fixed + head.lead * lead.value + dot(head.reply, reply) - DISSIMILARITY_PENALTY * Math.max(0, RESEMBLANCE - lead.similarity)
     if (score > best.score) best = { score, nearest: lead.nearest, similarity: lead.similarity, window }
   }
   return best
 }
 
-/** How similar two exchanges are, from -1 to 1; where one has no user message, the replies alone count. */
+/** Similarity of two exchanges, from -1 to 1; where one has no user message, of the replies alone. */
 export function similarity(user: ArrayLike<number> | null, reply: ArrayLike<number>, example: ExampleVectors): number {
   const replies = dot(reply, example.reply)
   if (user === null || example.user === null) return replies

@@ -1,4 +1,4 @@
-// Owns conversations on their way into policies: read from a log, embedded, and with the policies they are known to break.
+// Owns reading and embedding of a log of conversations, with the policies that they are labeled to break.
 
 import { readFile } from 'node:fs/promises'
 import { nodeZlib } from '../../lazy.js'
@@ -18,11 +18,11 @@ export interface LogConversation {
   readonly id: string
   /** Exchanges with a reply. */
   readonly exchanges: readonly LogExchange[]
-  /** Names of the policies that it breaks; null when the log does not say. */
+  /** Names of the policies that it breaks; null without a label. */
   readonly breaks: readonly string[] | null
 }
 
-/** What embedding a log needs. */
+/** Options of reading a log. */
 export interface LogReading {
   readonly store: VectorStore
   readonly refusals: RefusalReader
@@ -31,7 +31,7 @@ export interface LogReading {
 }
 
 /**
- * Reads JSON lines of conversations, as `gabion detector` does; a field `breaks` may list the names of broken policies.
+ * Reads JSON lines of conversations in the format of `gabion detector`; a field `breaks` may list the names of broken policies.
  *
  * @throws GabionError `TRANSCRIPT_INVALID` naming file, line and field
  */
@@ -40,18 +40,18 @@ export async function readLog(file: string, reading: LogReading): Promise<LogCon
   const known = await readBreaks(file)
   const { store, signal, onProgress } = reading
   await store.add(
-    corpus.conversations.flatMap(({ turns }) => turns.flatMap(({ user, reply }) => [user, reply])),
+    corpus.conversations.flatMap(({ exchanges }) => exchanges.flatMap(({ user, reply }) => [user, reply])),
     { ...(signal !== undefined && { signal }), ...(onProgress !== undefined && { onProgress }) },
   )
-  return corpus.conversations.map(({ id, turns, label }, index) => ({
+  return corpus.conversations.map(({ id, exchanges, label }, index) => ({
     id,
-    exchanges: turns.filter(({ reply }) => store.windows(reply).length > 0).map(({ user, reply }) => embedded(user, reply, reading)),
-    // A conversation that is only labeled unsafe breaks something, and nobody says what.
+    exchanges: exchanges.filter(({ reply }) => store.windows(reply).length > 0).map(({ user, reply }) => embedded(user, reply, reading)),
+    // The label `unsafe` alone does not name the broken policies.
     breaks: known[index] ?? (label === 'unsafe' ? null : []),
   }))
 }
 
-/** Vectors of a text pair whose texts are in the store. */
+/** Vectors of an exchange whose texts are in the store. */
 export function embedded(user: string, reply: string, { store, refusals }: LogReading): LogExchange & ExampleVectors {
   return {
     user: store.windows(user).length === 0 ? null : store.vector(user),

@@ -1,5 +1,5 @@
-// Owns policies that are ready to judge: a head and a threshold each, role drift and its threshold, set on ordinary conversations.
-// Knows vectors; the file of policies and its checks are elsewhere.
+// Owns the fitting of policies: a head and a threshold each, and the threshold of role drift, set on ordinary conversations.
+// Knows vectors; no file format.
 
 import { GabionError } from '../../errors.js'
 import type { EmbedderFingerprint } from '../erosion/artifact.js'
@@ -9,17 +9,17 @@ import { fitPolicyHead, scorePolicy, type ExampleVectors, type PolicyHead } from
 import { embedded, type LogConversation, type LogReading } from './policy-log.js'
 import { nextRole, ROLE_START } from './role-drift.js'
 
-/** A policy that can judge. */
+/** A fitted policy. */
 export interface ReadyPolicy {
   readonly name: string
   readonly statement: string
-  /** The breaking examples in a few words, in the order of the head's. */
+  /** Short forms of the breaking examples, in the order of the head's. */
   readonly examples: readonly string[]
   readonly head: PolicyHead
   readonly threshold: Threshold
 }
 
-/** All that {@link GuardedDetector} needs. */
+/** The policies of a {@link GuardedDetector}. */
 export interface PolicySet {
   readonly embedder: EmbedderFingerprint
   readonly windows: { readonly size: number; readonly stride: number }
@@ -28,7 +28,7 @@ export interface PolicySet {
   readonly role: RoleWatch | null
 }
 
-/** How role drift is watched. */
+/** Settings of role drift. */
 export interface RoleWatch {
   /** Unit vector of the system prompt; null without one. */
   readonly prompt: ArrayLike<number> | null
@@ -37,14 +37,14 @@ export interface RoleWatch {
   readonly alert: boolean
 }
 
-/** A policy with its vectors, before it has a head. */
+/** A policy with its vectors, before the fit. */
 export interface PolicyMaterial {
   readonly text: PolicyText
   readonly breaks: readonly ExampleVectors[]
   readonly allowed: readonly ExampleVectors[]
 }
 
-/** Ordinary exchanges that a head is fitted on; more add time and nothing else. */
+/** Ordinary exchanges that a head is fitted on; more only add time. */
 const MAX_ORDINARY = 1500
 const FOLDS = 5
 
@@ -60,8 +60,8 @@ export async function embedPolicies(file: PolicyFile, reading: LogReading): Prom
 }
 
 /**
- * Fits a head and sets a threshold for each policy. A threshold rests on scores of ordinary conversations by heads that were
- * fitted without them, in five folds, since a head knows the conversations it was fitted on too well.
+ * Fits a head and sets a threshold for each policy. Thresholds are set on out-of-fold scores of ordinary conversations (five
+ * folds), since a head's scores of the conversations that it was fitted on are too low.
  *
  * @throws GabionError `INVALID_ARGUMENT` when there are too few ordinary conversations for the budget
  */
@@ -110,7 +110,7 @@ function readyRole(file: PolicyFile, ordinary: readonly LogConversation[], { sto
   return { prompt, threshold: thresholdFor(distances, file.budget), alert: file.roleAlert }
 }
 
-/** What other policies allow is ordinary to this one: it shows how this assistant declines. */
+/** Allowed examples of other policies, which are ordinary for this one and show how the assistant declines. */
 export function allowedElsewhere(materials: readonly PolicyMaterial[], material: PolicyMaterial): ExampleVectors[] {
   return materials.flatMap((other) => (other === material ? [] : other.allowed))
 }
@@ -120,27 +120,27 @@ export function highestScore(head: PolicyHead, { exchanges }: LogConversation): 
   return exchanges.reduce((highest, exchange) => Math.max(highest, scorePolicy(head, exchange).score), -Infinity)
 }
 
-/** The farthest that a conversation gets from its role; null for one that is too short to tell. */
+/** A conversation's largest distance from the role; null for one that is too short. */
 export function farthest({ exchanges }: LogConversation, prompt: ArrayLike<number> | null): number | null {
   let state = ROLE_START
-  let most: number | null = null
+  let largest: number | null = null
   for (const { user, reply } of exchanges) {
     const step = nextRole(state, prompt, user, reply)
     state = step.state
-    if (step.distance !== null) most = Math.max(most ?? 0, state.smoothed)
+    if (step.distance !== null) largest = Math.max(largest ?? 0, state.smoothed)
   }
-  return most
+  return largest
 }
 
-/** Evenly spread exchanges. */
+/** At most {@link MAX_ORDINARY} exchanges, evenly spaced. */
 function thinned(conversations: readonly LogConversation[]): ExampleVectors[] {
   const all = conversations.flatMap(({ exchanges }) => exchanges)
   const step = Math.max(1, all.length / MAX_ORDINARY)
   return Array.from({ length: Math.min(all.length, MAX_ORDINARY) }, (_, index) => all[Math.floor(index * step)]!)
 }
 
-const SHORT = 70
+const MAX_EXAMPLE_LENGTH = 70
 
 function inShort({ reply }: { readonly reply: string }): string {
-  return reply.length <= SHORT ? reply : `${reply.slice(0, SHORT - 1).replace(/\s+\S*$/, '')} …`
+  return reply.length <= MAX_EXAMPLE_LENGTH ? reply : `${reply.slice(0, MAX_EXAMPLE_LENGTH - 1).replace(/\s+\S*$/, '')} …`
 }

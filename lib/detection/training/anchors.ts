@@ -1,17 +1,17 @@
-// Owns the typical replies that explanations point to: centers of safe and of unsafe replies, each with a few words.
-// Knows vectors and written exchanges. The words come from the written exchanges, never from conversations of a data set.
+// Owns the anchors of explanations: centers of safe and of unsafe replies, each with a short description.
+// Knows vectors and written exchanges. Descriptions come from the written exchanges, never from conversations of a data set.
 
 import type { Anchor } from '../erosion/artifact.js'
 import type { EmbeddedExchange, WrittenKind } from './exchanges.js'
 import { dot, norm } from '../../statistics/vectors.js'
 import { Random } from '../../statistics/random.js'
 
-/** Centres of each side. */
+/** Centers of each side. */
 const CENTERS = 16
 const ROUNDS = 30
 const SEED = 11
 
-/** A written reply that can lend its topic to a center. */
+/** A written reply, whose topic may describe a center. */
 export interface TaggedReply {
   readonly kind: WrittenKind
   readonly topic: string | null
@@ -19,9 +19,9 @@ export interface TaggedReply {
 }
 
 /**
- * Weighted spherical k-means of the replies of each side, and for each center the nearest written topic.
+ * Weighted spherical k-means of the replies of each side, with the nearest written topic per center.
  *
- * @param weights - one weight an exchange, as in the fit
+ * @param weights - one weight per exchange, as in the fit
  */
 export function findAnchors(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>, written: readonly TaggedReply[]): Anchor[] {
   const topics = topicVectors(written)
@@ -95,7 +95,7 @@ function topicVectors(written: readonly TaggedReply[]): Record<Anchor['side'], M
   return topics
 }
 
-/** The nearest topic that no other center has, so that anchors can be told apart. */
+/** The nearest topic that no other center has, so that anchors have distinct tags. */
 function nearestTag(vector: ArrayLike<number>, topics: ReadonlyMap<string, Float64Array>, used: ReadonlySet<string>): string {
   let [best, tag] = [-Infinity, 'untitled']
   for (const [candidate, center] of topics) {

@@ -1,5 +1,5 @@
-// Owns the way from exchange logits to conversations: the highest statistic of each, the benign scale, thresholds.
-// Knows logits; heads and vectors are elsewhere.
+// Owns the aggregation of exchange logits by conversation: the highest statistic of each, the benign scale, thresholds.
+// Knows logits; no heads or vectors.
 
 import type { EmbedderFingerprint, ThresholdSet } from '../erosion/artifact.js'
 import { EROSION_START, nextLevel, type BenignScale, type ErosionState } from '../erosion/level.js'
@@ -13,40 +13,40 @@ export interface ConversationLogits {
   readonly logits: readonly number[]
 }
 
-/** Puts the logits of exchanges together by conversation, in the order of their turns. */
+/** Groups the logits of exchanges by conversation, in the order of the exchanges. */
 export function byConversation(
-  exchanges: readonly { readonly conversation: string; readonly turn: number }[],
+  exchanges: readonly { readonly conversation: string; readonly exchange: number }[],
   logits: ArrayLike<number>,
 ): ConversationLogits[] {
-  const turns = new Map<string, { turn: number; logit: number }[]>()
-  for (const [index, { conversation, turn }] of exchanges.entries()) {
-    const entry = { turn, logit: logits[index] as number }
-    const list = turns.get(conversation)
-    if (list === undefined) turns.set(conversation, [entry])
+  const conversations = new Map<string, { exchange: number; logit: number }[]>()
+  for (const [index, { conversation, exchange }] of exchanges.entries()) {
+    const entry = { exchange, logit: logits[index] as number }
+    const list = conversations.get(conversation)
+    if (list === undefined) conversations.set(conversation, [entry])
     else list.push(entry)
   }
-  return [...turns].map(([conversation, list]) => ({
+  return [...conversations].map(([conversation, list]) => ({
     conversation,
-    logits: list.sort((a, b) => a.turn - b.turn).map(({ logit }) => logit),
+    logits: list.sort((a, b) => a.exchange - b.exchange).map(({ logit }) => logit),
   }))
 }
 
 /**
- * Median, deviation and ninth decile of benign exchanges.
+ * Median, standard deviation and p90 of benign exchanges.
  *
  * @throws GabionError `INVALID_ARGUMENT` when all exchanges score alike
  */
 export function benignScale(logits: ArrayLike<number>): BenignScale {
   const sorted = Float64Array.from(logits).sort()
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number
+  const p90 = sorted[Math.min(sorted.length - 1, Math.floor(0.9 * sorted.length))] as number
   const median = medianOf(sorted)
   const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length
   const deviation = Math.sqrt(sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sorted.length)
   if (!(deviation > 0)) throw new GabionError('INVALID_ARGUMENT', 'the benign exchanges all score alike: no scale can be taken from them')
-  return { median, deviation, ninth: (at(0.9) - median) / deviation }
+  return { median, deviation, p90: (p90 - median) / deviation }
 }
 
-/** The highest statistic that a conversation reaches. */
+/** A conversation's highest statistic. */
 export function highestStatistic({ logits }: ConversationLogits, scale: BenignScale, aggregate: Aggregate): number {
   let state: ErosionState = EROSION_START
   let highest = -Infinity
@@ -59,7 +59,7 @@ export function highestStatistic({ logits }: ConversationLogits, scale: BenignSc
 }
 
 /**
- * Thresholds of every aggregate from benign conversations.
+ * Sets the thresholds of every aggregate on benign conversations.
  *
  * @throws GabionError `INVALID_ARGUMENT` when there are too few for the budgets
  */

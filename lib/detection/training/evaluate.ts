@@ -1,5 +1,4 @@
-// Owns the measurement of a finished detector on labeled conversations. Knows scores, labels and thresholds; how tables look is
-// the command line's.
+// Owns the evaluation of a trained detector on labeled conversations. Knows scores, labels and thresholds; the command line prints.
 
 import type { ErosionArtifact } from '../erosion/artifact.js'
 import { EROSION_START, nextLevel, type ErosionState, type Levels } from '../erosion/level.js'
@@ -20,7 +19,7 @@ import { bootstrapInterval } from '../../statistics/groups.js'
 import { median } from '../../statistics/quantile.js'
 import { logitsAtRunTime } from './train-head.js'
 
-/** How well one kind of item is told apart. NaN where a class is missing. */
+/** Ranking quality on one kind of item. NaN where a class is missing. */
 export interface Separation {
   readonly items: number
   readonly unsafe: number
@@ -32,7 +31,7 @@ export interface Separation {
   readonly roc: readonly RocPoint[]
 }
 
-/** What a threshold does. */
+/** Error rates at a threshold. */
 export interface AtThreshold {
   readonly budget: number
   readonly threshold: number
@@ -42,12 +41,12 @@ export interface AtThreshold {
   readonly recall: number
 }
 
-/** Exchanges between the first alert and the first unsafe exchange; above 0: the alert came before. */
+/** Lead times: exchanges from the first alert to the first unsafe exchange; positive where the alert came first. */
 export interface LeadTime {
   /** Unsafe conversations, and how many of them raised an alert. */
   readonly conversations: number
   readonly alerted: number
-  /** Of the alerted ones: shares with the alert before, at and after the first unsafe exchange. */
+  /** Shares of the alerted ones whose alert came before, at and after the first unsafe exchange. */
   readonly before: number
   readonly at: number
   readonly after: number
@@ -57,14 +56,14 @@ export interface LeadTime {
   readonly leads: readonly number[]
 }
 
-/** The measurement of one set. */
+/** The evaluation on one set. */
 export interface Evaluation {
   readonly set: string
   readonly exchanges: Separation
   readonly conversations: Separation
-  /** Among exchanges of one group; null when no group has both classes. */
+  /** AUROC among exchanges of the same group; null when no group has both classes. */
   readonly withinGroup: number | null
-  /** Among replies without a refusal in their opening; null without both classes. */
+  /** AUROC among replies without a refusal in their opening; null without both classes. */
   readonly withoutRefusal: number | null
   /** The detector's own thresholds. */
   readonly shipped: { readonly alert: AtThreshold; readonly elevated: AtThreshold }
@@ -77,7 +76,7 @@ export interface Evaluation {
   readonly calibration: { readonly error: number; readonly bins: readonly ReliabilityBin[] }
 }
 
-/** Measures a detector on the exchanges of one set, in `max` mode. */
+/** Evaluates a detector on the exchanges of one set with the aggregate `max`. */
 export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], artifact: ErosionArtifact, draws = 300): Evaluation {
   const { thresholds, relativeScore } = artifact
   const logits = logitsAtRunTime(artifact.head, exchanges, thresholds.scale.median)
@@ -107,7 +106,7 @@ export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], ar
   const { elevated, alert } = thresholds.levels.max
   const levels: Levels = { aggregate: 'max', elevated: elevated.value, alert: alert.value }
   const alerts = conversations.map((conversation) => alertsOf(conversation.logits, artifact, levels))
-  const benignTurns = benign.reduce((sum, conversation) => sum + conversation.logits.length, 0)
+  const benignExchanges = benign.reduce((sum, conversation) => sum + conversation.logits.length, 0)
   const benignAlerts = conversations.reduce((sum, { firstUnsafe }, i) => sum + (firstUnsafe === null ? alerts[i]!.length : 0), 0)
   const within = withinGroups({ scores: logits, labels }, groups)
   const withoutRefusal = areaOf(logits, labels, open)
@@ -125,7 +124,7 @@ export function evaluate(set: string, exchanges: readonly EmbeddedExchange[], ar
     withoutRefusal: Number.isNaN(withoutRefusal) ? null : withoutRefusal,
     shipped: { alert: at(alert.budget, alert.value), elevated: at(elevated.budget, elevated.value) },
     own: { alert: own(alert.budget), elevated: own(elevated.budget) },
-    alertsPer1000: benignTurns === 0 ? NaN : (1000 * benignAlerts) / benignTurns,
+    alertsPer1000: benignExchanges === 0 ? NaN : (1000 * benignAlerts) / benignExchanges,
     leadTime: leadTimeOf(conversations.map(({ firstUnsafe }, i) => ({ firstUnsafe, firstAlert: alerts[i]![0] ?? null }))),
     calibration: calibration({ scores: relative, labels }),
   }
@@ -142,12 +141,12 @@ interface ScoredConversation {
 function conversationsOf(exchanges: readonly EmbeddedExchange[], logits: Float64Array): ScoredConversation[] {
   const groupOf = new Map(exchanges.map(({ conversation, group }) => [conversation, group]))
   const firstUnsafe = new Map<string, number>()
-  for (const { conversation, turn, label } of exchanges) {
-    if (label === 'unsafe') firstUnsafe.set(conversation, Math.min(turn, firstUnsafe.get(conversation) ?? Infinity))
+  for (const { conversation, exchange, label } of exchanges) {
+    if (label === 'unsafe') firstUnsafe.set(conversation, Math.min(exchange, firstUnsafe.get(conversation) ?? Infinity))
   }
-  return byConversation(exchanges, logits).map(({ conversation, logits: turns }) => ({
-    logits: turns,
-    highest: Math.max(...turns),
+  return byConversation(exchanges, logits).map(({ conversation, logits: own }) => ({
+    logits: own,
+    highest: Math.max(...own),
     group: groupOf.get(conversation)!,
     firstUnsafe: firstUnsafe.get(conversation) ?? null,
   }))

@@ -1,11 +1,11 @@
-// Owns exchanges on their way from labeled conversations to numbers: which ones are taken, with which class mass.
+// Owns the selection of training exchanges from labeled conversations, their embedding, and their class masses.
 // Knows texts and labels; vectors come from the store.
 
 import type { RefusalReader, RefusalFlags } from '../erosion/lexicon.js'
 import type { Corpus, Label } from '../fitting/corpus.js'
 import type { VectorStore } from '../fitting/vector-store.js'
 
-/** One exchange with its place. */
+/** One exchange with its origin. */
 export interface Exchange {
   /** Name of its set. */
   readonly set: string
@@ -13,14 +13,14 @@ export interface Exchange {
   readonly group: string
   /** Name of the set and the conversation's id. */
   readonly conversation: string
-  /** Counts from 1 within the conversation. */
-  readonly turn: number
+  /** Number of the exchange in its conversation, from 1. */
+  readonly exchange: number
   readonly label: Label
   readonly user: string
   readonly reply: string
 }
 
-/** What a written exchange shows. */
+/** Kind of a written exchange. */
 export type WrittenKind = 'compliance' | 'refusal' | 'everyday' | 'service'
 
 /** An exchange written from a template. */
@@ -41,24 +41,24 @@ export interface EmbeddedExchange extends Exchange {
 /** Which exchanges of a conversation carry its label: every one, or only the last. */
 export type Taken = 'all' | 'last'
 
-/** Exchanges of a corpus; a turn's own label goes before that of its conversation. */
+/** Exchanges of a corpus; an exchange's own label precedes that of its conversation. */
 export function exchangesOf(corpus: Corpus, taken: Taken): Exchange[] {
-  return corpus.conversations.flatMap(({ id, group, turns, label }) =>
-    turns
-      .map((turn, index) => ({
+  return corpus.conversations.flatMap(({ id, group, exchanges, label }) =>
+    exchanges
+      .map((exchange, index) => ({
         set: corpus.name,
         group: `${corpus.name}/${group}`,
         conversation: `${corpus.name}/${id}`,
-        turn: index + 1,
-        label: turn.label ?? label,
-        user: turn.user,
-        reply: turn.reply,
+        exchange: index + 1,
+        label: exchange.label ?? label,
+        user: exchange.user,
+        reply: exchange.reply,
       }))
       .slice(taken === 'last' ? -1 : 0),
   )
 }
 
-/** Embeds what is missing and puts vectors and flags to the exchanges. */
+/** Embeds missing texts and adds vectors and flags to the exchanges. */
 export async function embedExchanges(
   exchanges: readonly Exchange[],
   store: VectorStore,
@@ -85,9 +85,9 @@ export interface ClassMass {
 }
 
 /**
- * Row weights: the mass of a class of a set is spread evenly over its rows, then all weights are scaled to a mean of 1.
+ * Row weights: the mass of a class of a set is divided evenly among its rows, then all weights are scaled to a mean of 1.
  *
- * @returns one weight a row, in the order of `exchanges`
+ * @returns one weight per row, in the order of `exchanges`
  */
 export function rowWeights(exchanges: readonly Exchange[], masses: Readonly<Record<string, ClassMass>>): Float64Array {
   const counts = new Map<string, number>()

@@ -1,12 +1,12 @@
-// Owns the training features of exchanges, their centring and scaling, and the folding of a fitted model into a head.
-// Knows vectors and flags, not where exchanges come from.
+// Owns the training features of exchanges, their centering and scaling, and the folding of a fitted model into a head.
+// Knows vectors and flags, not the source of exchanges.
 
 import type { HeadWeights } from '../erosion/head.js'
 import type { RefusalFlags } from '../erosion/lexicon.js'
 import { median } from '../../statistics/quantile.js'
 import type { FeatureRows, LogisticModel } from '../fitting/logistic.js'
 
-/** An exchange as the trainer sees it. */
+/** The trainer's view of an exchange. */
 export interface ExchangeVectors {
   /** Unit vectors of the whole texts; zeros for an empty one. */
   readonly user: ArrayLike<number>
@@ -14,30 +14,30 @@ export interface ExchangeVectors {
   readonly flags: RefusalFlags
 }
 
-/** Which blocks of features a head has, and how lightly its flags are penalised. */
+/** A head's blocks of features, and the relative penalties. */
 export interface FeatureRecipe {
-  /** Whether the user's vector is a block of its own (it is in the product in any case). */
+  /** Whether the user's vector is a separate block (it is always part of the product). */
   readonly userBlock: boolean
   /** The ridge penalty of the two flags is this many times weaker than that of the vectors. */
   readonly flagFreedom: number
-  /** The product block's features are multiplied by this, so that below 1 they are penalised more than the others. */
+  /** Factor of the product block's features; below 1 they are penalized more than the others. */
   readonly productScale: number
 }
 
-/** Centring and scaling learned from training rows. */
+/** Centering and scaling learned from training rows. */
 export interface FeatureScale {
   readonly recipe: FeatureRecipe
   readonly dimensions: number
   /** Mean of all user and reply vectors. */
   readonly center: Float64Array
-  /** Mean of each feature, and its (floored) standard deviation over the scale of its block. */
+  /** Mean of each feature, and its (floored) standard deviation divided by the scale of its block. */
   readonly means: Float64Array
   readonly deviations: Float64Array
 }
 
 /**
- * Some outputs of a model never change: their deviation is rounding noise, and dividing by it would blow noise up to the
- * size of a signal. No deviation counts as less than this share of its block's median.
+ * Floor of a deviation, as a share of its block's median. Some outputs of a model are constant up to rounding noise, which a
+ * division by their deviation would scale up to a signal.
  */
 const DEVIATION_FLOOR = 0.2
 
@@ -45,7 +45,7 @@ function columnsOf({ userBlock }: FeatureRecipe, dimensions: number): number {
   return (userBlock ? 3 : 2) * dimensions + 2
 }
 
-/** Learns centring and scaling from training rows. */
+/** Learns centering and scaling from training rows. */
 export function learnScale(exchanges: readonly ExchangeVectors[], recipe: FeatureRecipe, dimensions: number): FeatureScale {
   const center = new Float64Array(dimensions)
   for (const { user, reply } of exchanges) {
@@ -95,7 +95,7 @@ export function featureRows(exchanges: readonly ExchangeVectors[], scale: Featur
   return { rows: exchanges.length, columns, values }
 }
 
-/** The same logit as one affine function of the raw vectors and flags. */
+/** Folds scaling into the weights: the same logit as one affine function of the raw vectors and flags. */
 export function foldHead(model: Pick<LogisticModel, 'weights' | 'intercept'>, scale: FeatureScale): HeadWeights {
   const { recipe, dimensions, center, means, deviations } = scale
   const columns = means.length

@@ -1,5 +1,5 @@
-// Owns the adaptation of a finished head to somebody's own few conversations: a ridge that pulls towards the shipped weights.
-// Knows vectors and a head; says plainly when nothing is gained.
+// Owns the few-shot adaptation of a trained head to a deployment's own conversations: a ridge penalty centered at the shipped weights.
+// Knows vectors and a head; reports when there is no gain.
 
 import { GabionError } from '../../errors.js'
 import type { HeadWeights } from '../erosion/head.js'
@@ -9,25 +9,25 @@ import { auroc } from '../../statistics/ranking.js'
 import { bootstrapInterval, dealFolds } from '../../statistics/groups.js'
 import { logitsAtRunTime, trainingVectors } from './train-head.js'
 
-/** Strengths tried; the first keeps nearly all of the shipped head. */
+/** Candidate values of C; the first leaves the shipped head nearly unchanged. */
 const STRENGTHS = [1e-5, 1e-4, 1e-3, 1e-2] as const
 const FOLDS = 5
 const FOLD_SEED = 13
-/** Folds within what is not held back, where the strength is chosen. */
+/** Folds of the inner cross-validation, which chooses the strength. */
 const INNER_FOLDS = 4
 const INNER_SEED = 14
-/** Fewest conversations of each class. */
-const FEWEST = 5
+/** Minimum number of conversations per class. */
+const MIN_CONVERSATIONS = 5
 
-/** An adapted head, and what the adaptation is worth. */
+/** An adapted head with its cross-validated gain. */
 export interface Adaptation {
   readonly head: HeadWeights
-  /** Inverse strength of the pull, chosen in cross-validation; 0: the shipped head was best and is given back. */
+  /** Inverse penalty strength, chosen in cross-validation; 0: the shipped head was best and is returned. */
   readonly c: number
-  /** Conversations given. */
+  /** Conversations passed. */
   readonly conversations: number
   /**
-   * AUROC on held-back conversations, a fifth of the groups at a time: for each fifth, the strength is chosen and the head adapted on the
+   * AUROC of nested cross-validation over five folds of groups: for each fold, the strength is chosen and the head adapted on the
    * others alone.
    */
   readonly shipped: number
@@ -45,10 +45,10 @@ export function adaptHead(head: HeadWeights, exchanges: readonly EmbeddedExchang
   const count = (label: 'safe' | 'unsafe'): number =>
     new Set(exchanges.filter((exchange) => exchange.label === label).map(({ conversation }) => conversation)).size
   const [safe, unsafe] = [count('safe'), count('unsafe')]
-  if (safe < FEWEST || unsafe < FEWEST) {
+  if (safe < MIN_CONVERSATIONS || unsafe < MIN_CONVERSATIONS) {
     throw new GabionError(
       'INVALID_ARGUMENT',
-      `adapting needs at least ${String(FEWEST)} conversations of each class, got ${String(safe)} safe and ${String(unsafe)} unsafe`,
+      `adapting needs at least ${String(MIN_CONVERSATIONS)} conversations of each class, got ${String(safe)} safe and ${String(unsafe)} unsafe`,
     )
   }
   const groups = exchanges.map(({ group }) => group)
@@ -69,7 +69,7 @@ export function adaptHead(head: HeadWeights, exchanges: readonly EmbeddedExchang
   }
 }
 
-/** The strength that does best out of fold; 0 when none beats the head as it is. */
+/** The strength with the best out-of-fold AUROC; 0 when none beats the shipped head. */
 function chooseStrength(head: HeadWeights, exchanges: readonly EmbeddedExchange[]): number {
   const labels = targetsOf(exchanges)
   let [best, chosen] = [auroc({ scores: logitsAtRunTime(head, exchanges), labels }), 0]
@@ -85,7 +85,7 @@ function adaptWith(c: number, head: HeadWeights, exchanges: readonly EmbeddedExc
   return c === 0 ? head : adapt(head, exchanges, c)
 }
 
-/** Logits of every exchange by a head that was made without its group. */
+/** Logits of every exchange by a head that was fitted without its group. */
 function outOfFold(
   exchanges: readonly EmbeddedExchange[],
   folds: { count: number; seed: number },
@@ -111,8 +111,8 @@ function targetsOf(exchanges: readonly EmbeddedExchange[]): number[] {
 }
 
 /**
- * One fit. Features are the raw vectors times the root of their width (unit variance), so that no deviation has to be learned
- * from few rows; the intercept is set so that safe exchanges keep their mean score and thresholds keep their meaning.
+ * One fit. Features are the raw vectors times the root of their dimensions (unit variance), so that no deviation is estimated
+ * from few rows. The intercept is set to keep the mean score of safe exchanges, so that thresholds stay valid.
  */
 function adapt(head: HeadWeights, exchanges: readonly EmbeddedExchange[], c: number): HeadWeights {
   const counts = { safe: 0, unsafe: 0 }

@@ -1,5 +1,5 @@
-// Owns the comparisons within groups: unsafe replies beside safe ones to the same prompt or on the same behavior.
-// Knows exchanges and their groups, nothing of vectors.
+// Owns the comparisons within groups: pairs of an unsafe and a safe reply to the same prompt or on the same behavior.
+// Knows exchanges and their groups, no vectors.
 
 import type { Exchange } from './exchanges.js'
 import type { RowPairs } from '../fitting/logistic.js'
@@ -7,14 +7,14 @@ import { Random } from '../../statistics/random.js'
 import { TEMPLATE_SET } from './recipe.js'
 
 const PAIR_SEED = 19
-/** Most comparisons taken of one group and of one set: a group of a hundred replies has thousands, which say little more. */
+/** Limits on comparisons per group and per set: a group of a hundred replies has thousands of pairs, which add little information. */
 const MAX_PER_GROUP = 60
 const MAX_PER_SET = 4000
 
 /**
- * Draws comparisons, set by set. The written exchanges are left out: there, a group is a topic of a handful of set phrases.
+ * Draws comparisons, set by set. The written exchanges are left out, since their groups are topics with a few fixed phrases.
  *
- * @param share - weight of one set's comparisons together, as a share of the number of exchanges
+ * @param share - total weight of a set's comparisons, as a share of the number of exchanges
  */
 export function pairsWithinGroups(exchanges: readonly Exchange[], share: number): RowPairs {
   const random = new Random(PAIR_SEED)
@@ -23,11 +23,11 @@ export function pairsWithinGroups(exchanges: readonly Exchange[], share: number)
   const weights: number[] = []
   for (const groups of groupsOfSets(exchanges)) {
     const pairs = [...groups.values()].flatMap(({ unsafe, safe }) => drawn(unsafe, safe, random))
-    const kept = pairs.length > MAX_PER_SET ? random.shuffled(pairs).slice(0, MAX_PER_SET) : pairs
-    for (const [above, below] of kept) {
+    const sampled = pairs.length > MAX_PER_SET ? random.shuffled(pairs).slice(0, MAX_PER_SET) : pairs
+    for (const [above, below] of sampled) {
       higher.push(above)
       lower.push(below)
-      weights.push((share * exchanges.length) / kept.length)
+      weights.push((share * exchanges.length) / sampled.length)
     }
   }
   return { higher: Int32Array.from(higher), lower: Int32Array.from(lower), weights: Float64Array.from(weights) }

@@ -1,4 +1,4 @@
-// What the commands of `gabion detector` use of this folder, as one module that they load when they run.
+// Entry point of this folder for the commands of `gabion detector`, which load it when they run.
 
 export { readCorpus } from '../fitting/corpus.js'
 export { VectorStore } from '../fitting/vector-store.js'

@@ -1,10 +1,10 @@
-// Owns the way of the sets into memory: read, split, embedded. Knows which sets there are; what is fitted on them is elsewhere.
+// Owns reading, splitting and embedding of the sets of a training plan. Knows sets; no fitting.
 
 import { basename } from 'node:path'
 import type { Embedder } from '../../embedding/embedder.js'
 import type { EmbedderFingerprint, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
-import { numericsFingerprint } from '../fitting/arithmetic.js'
+import { numericsFingerprint } from '../fitting/numerics.js'
 import { readCorpus } from '../fitting/corpus.js'
 import { embedExchanges, exchangesOf, type ClassMass, type EmbeddedExchange, type Exchange, type WrittenExchange } from './exchanges.js'
 import { SPLIT_SEED, type RecipeSet } from './recipe.js'
@@ -15,37 +15,37 @@ import { VectorStore, WINDOWS } from '../fitting/vector-store.js'
 export interface PreparedSets {
   readonly training: readonly EmbeddedExchange[]
   /** Benign conversations that thresholds are set on. */
-  readonly keptAside: readonly EmbeddedExchange[]
+  readonly heldOut: readonly EmbeddedExchange[]
   readonly measured: Readonly<Record<string, readonly EmbeddedExchange[]>>
   readonly written: readonly WrittenExchange[]
   readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
   readonly masses: Readonly<Record<string, ClassMass>>
   readonly embedder: EmbedderFingerprint
-  /** The instruction set that the vectors were computed with. */
+  /** The instruction set of the encoder. */
   readonly instructionSet: string
-  /** Of the vectors: those of another one differ in their last digits. */
-  readonly arithmetic: string
+  /** Of the encoder; vectors of another one differ in their last digits. */
+  readonly numericsFingerprint: string
   readonly dimensions: number
 }
 
-/** How a training tells what it is doing. */
+/** Callback for the progress of a training. */
 export type TrainingProgress = (step: { readonly doing: string; readonly done: number; readonly total: number }) => void
 
-/** Exchanges that were written and not collected. */
+/** Exchanges written from templates. */
 export interface WrittenSet {
   readonly source: Omit<TrainingSet, 'unsafe' | 'safe'>
   readonly mass: ClassMass
   readonly exchanges: readonly WrittenExchange[]
 }
 
-/** What is trained on. */
+/** The sets of a training. */
 export interface TrainingPlan {
   readonly sets: readonly RecipeSet[]
-  /** Written exchanges, which are trained on before all others; null trains without. */
+  /** Written exchanges, which precede all others; null for none. */
   readonly written: WrittenSet | null
-  /** Sets that are measured and not trained on. */
+  /** Sets for evaluation only. */
   readonly measured: readonly { readonly name: string; readonly file: string }[]
-  /** Folder that keeps vectors between trainings; null keeps none. */
+  /** Folder of the vector cache; null for none. */
   readonly cache: string | null
 }
 
@@ -61,7 +61,7 @@ export async function prepareSets(
 ): Promise<PreparedSets> {
   const store = await VectorStore.open(embedder, WINDOWS, plan.cache)
   const training: Exchange[] = []
-  const keptAside: Exchange[] = []
+  const heldOut: Exchange[] = []
   const sources: PreparedSets['sources'][number][] = []
   const masses: Record<string, ClassMass> = {}
   if (plan.written !== null) {
@@ -80,13 +80,13 @@ export async function prepareSets(
       trained,
       SPLIT_SEED,
     )
-    for (const exchange of exchanges) (second.has(exchange.group) ? keptAside : training).push(exchange)
+    for (const exchange of exchanges) (second.has(exchange.group) ? heldOut : training).push(exchange)
   }
   const measured: Record<string, Exchange[]> = {}
   for (const { name, file } of plan.measured) measured[name] = exchangesOf(await readCorpus(file, name), 'all')
 
   const { signal, onProgress } = options
-  const all = [...training, ...keptAside, ...Object.values(measured).flat()]
+  const all = [...training, ...heldOut, ...Object.values(measured).flat()]
   const embedded = await embedExchanges(all, store, new RefusalReader(ENGLISH_REFUSALS), {
     ...(signal !== undefined && { signal }),
     ...(onProgress !== undefined && {
@@ -100,14 +100,14 @@ export async function prepareSets(
   const { model, modelHash, precision, instructionSet } = embedder.info
   return {
     training: take(training.length),
-    keptAside: take(keptAside.length),
+    heldOut: take(heldOut.length),
     measured: Object.fromEntries(Object.entries(measured).map(([name, exchanges]) => [name, take(exchanges.length)])),
     written: plan.written?.exchanges ?? [],
     sources,
     masses,
     embedder: { model, hash: modelHash, precision },
     instructionSet,
-    arithmetic: await numericsFingerprint(embedder),
+    numericsFingerprint: await numericsFingerprint(embedder),
     dimensions: embedder.dimensions,
   }
 }

@@ -1,4 +1,4 @@
-// Owns the recipe of a head: the switches of the variants, the seeds, the budgets. The sets of the bundled heads are in lab/.
+// Owns the recipe of a head: settings of the variants, and seeds. The sets of the bundled heads are in lab/.
 
 import type { Taken, ClassMass } from './exchanges.js'
 import type { FeatureRecipe } from './features.js'
@@ -8,7 +8,7 @@ export interface RecipeSet {
   readonly name: string
   /** Path of its file. */
   readonly file: string
-  /** As its manifest says; `own` for somebody's own conversations. */
+  /** From its manifest; `own` for a deployment's own conversations. */
   readonly license: string
   readonly taken: Taken
   readonly mass: ClassMass
@@ -16,14 +16,14 @@ export interface RecipeSet {
   readonly trained: number
 }
 
-/** Somebody's own conversations as a set of the recipe; each class weighs `mass`. */
+/** A deployment's own conversations as a set of the recipe; each class has the mass `mass`. */
 export function ownSet(name: string, file: string, { mass, trained }: { mass: number; trained: number }): RecipeSet {
   return { name, file, license: 'own', taken: 'all', mass: { unsafe: mass, safe: mass }, trained }
 }
 
 /** Name of the written exchanges among the sets. */
 export const TEMPLATE_SET = 'templates'
-/** The relative score is fitted on these sets, which people or judges labeled reply by reply; on all others where they are missing. */
+/** The relative score is fitted on these sets, which people or judges labeled reply by reply; without them, on all. */
 export const CURVE_SETS: readonly string[] = ['jailbreakbench', 'xstest']
 
 /** How a head is fitted. */
@@ -31,15 +31,15 @@ export interface HeadRecipe extends FeatureRecipe {
   /** Inverse strength of the ridge penalty. */
   readonly c: number
   /**
-   * Weight of the comparisons within groups: those of one set weigh together this share of all rows. Comparing an unsafe reply with a
-   * safe one to the same prompt tells how they differ, whatever the topic. 0: none.
+   * Total weight of a set's comparisons within groups, as a share of all rows. Comparing an unsafe with a safe reply to the same
+   * prompt isolates their difference from the topic. 0: none.
    */
   readonly pairShare: number
 }
 
 /**
- * The heads that are shipped: `default` and, blind to topics, `noUser`; and beside them, as a yardstick, the two without comparisons
- * and with one scale for all blocks.
+ * The bundled heads: `default`, `noUser` (which ignores the user's topic), and as references the two without comparisons and with
+ * one scale for all blocks.
  */
 export const VARIANTS = {
   default: { userBlock: true, flagFreedom: 17, productScale: 0.5, c: 4e-4, pairShare: 0.3 },
@@ -49,5 +49,5 @@ export const VARIANTS = {
 } as const satisfies Record<string, HeadRecipe>
 export type Variant = keyof typeof VARIANTS
 
-/** Draws the conversations of a set that are kept aside. */
+/** Seed of the split into training and held-out conversations. */
 export const SPLIT_SEED = 5

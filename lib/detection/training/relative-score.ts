@@ -1,4 +1,4 @@
-// Owns the relative score shown to people: a logistic curve through out-of-fold logits. Not a probability of harm.
+// Owns the relative score that people see: a logistic curve fitted to out-of-fold logits. Not a probability of harm.
 
 import type { ErosionArtifact } from '../erosion/artifact.js'
 import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
@@ -9,8 +9,8 @@ import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 
 const FOLDS = 5
 const FOLD_SEED = 7
-/** So weak a penalty that it does not count. */
-const FREE = 1e6
+/** C of a negligible penalty. */
+const UNPENALIZED_C = 1e6
 
 /** Out-of-fold logits of all exchanges: each group is scored by a head that was fitted without it. */
 export function outOfFoldLogits(
@@ -48,14 +48,14 @@ export function crossValidated(exchanges: readonly EmbeddedExchange[], logits: A
   })
 }
 
-/** The curve: one half of each set's weight is unsafe, one half safe. */
+/** Fits the curve; both classes of each set have equal weight. */
 export function fitRelativeScore(exchanges: readonly EmbeddedExchange[], logits: ArrayLike<number>): ErosionArtifact['relativeScore'] {
   const masses = Object.fromEntries(exchanges.map(({ set }) => [set, { unsafe: 0.5, safe: 0.5 }]))
   const { weights, intercept } = fitLogistic({
     features: { rows: exchanges.length, columns: 1, values: Float32Array.from(logits) },
     targets: exchanges.map(({ label }) => (label === 'unsafe' ? 1 : 0)),
     weights: rowWeights(exchanges, masses),
-    c: FREE,
+    c: UNPENALIZED_C,
   })
   return { slope: weights[0]!, offset: intercept }
 }

@@ -1,4 +1,4 @@
-// Owns the fit of one head on embedded exchanges. Knows nothing of sets, files and thresholds.
+// Owns the fit of one head on embedded exchanges. Knows no sets, files or thresholds.
 
 import { scoreExchange, type HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
@@ -7,11 +7,11 @@ import { pairsWithinGroups } from './group-pairs.js'
 import { fitLogistic, type LogisticModel, type Weights } from '../fitting/logistic.js'
 import type { HeadRecipe } from './recipe.js'
 
-/** What a head is fitted with. */
+/** Options of {@link fitHead}. */
 export interface HeadFit {
   readonly recipe: HeadRecipe
   readonly dimensions: number
-  /** A model of nearly the same rows, to begin from; saves time and changes nothing beyond the tolerance of the fit. */
+  /** Initial weights, from a fit on nearly the same rows; saves time and changes results only within the fit's tolerance. */
   readonly start?: Weights
   readonly signal?: AbortSignal
 }
@@ -23,7 +23,7 @@ export interface FittedHead {
   readonly model: LogisticModel
 }
 
-/** Fits a head; `weights` has one value an exchange. */
+/** Fits a head; `weights` has one value per exchange. */
 export function fitHead(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>, fit: HeadFit): FittedHead {
   const rows = exchanges.map(trainingVectors)
   const scale = learnScale(rows, fit.recipe, fit.dimensions)
@@ -39,7 +39,7 @@ export function fitHead(exchanges: readonly EmbeddedExchange[], weights: ArrayLi
   return { head: foldHead(model, scale), scale, model }
 }
 
-/** Training sees a reply as the mean of its windows. */
+/** The vectors for training, where a reply is the mean of its windows. */
 export function trainingVectors({ userVector, replyVector, flags }: EmbeddedExchange): {
   user: ArrayLike<number>
   reply: ArrayLike<number>
@@ -48,7 +48,7 @@ export function trainingVectors({ userVector, replyVector, flags }: EmbeddedExch
   return { user: userVector, reply: replyVector, flags }
 }
 
-/** Logits as they are at run time: the worst window of each reply. An empty reply has `empty`. */
+/** Logits as at run time: of each reply's highest-scoring window; `empty` for an empty reply. */
 export function logitsAtRunTime(head: HeadWeights, exchanges: readonly EmbeddedExchange[], empty = head.intercept): Float64Array {
   return Float64Array.from(exchanges, ({ userVector, replyWindows, flags }) =>
     replyWindows.length === 0 ? empty : scoreExchange(head, userVector, replyWindows, flags).logit,

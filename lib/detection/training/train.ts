@@ -1,5 +1,5 @@
-// Owns the training of a head from embedded sets to artifact: fitted, relative score and thresholds set, anchors found.
-// Knows the recipe; reading and embedding are in `prepare.ts`, printing and flags in the command line.
+// Owns the training of an artifact on embedded sets: head, relative score, thresholds, anchors.
+// Knows the recipe; `prepare.ts` reads and embeds, the command line prints.
 
 import type { ErosionArtifact, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS } from '../erosion/lexicon.js'
@@ -13,19 +13,19 @@ import { CURVE_SETS, SPLIT_SEED, VARIANTS, type Variant } from './recipe.js'
 import { crossValidated, fitRelativeScore, outOfFoldLogits } from './relative-score.js'
 import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
 
-/** A trained variant, and how it did in cross-validation. */
+/** A trained variant with its cross-validated AUROC per set. */
 export interface TrainedVariant {
   readonly artifact: ErosionArtifact
   readonly crossValidated: readonly { readonly set: string; readonly auroc: number }[]
 }
 
-/** Trains one of the shipped variants on prepared sets. */
+/** Trains one of the bundled variants on prepared sets. */
 export function trainVariant(
   variant: Variant,
   sets: PreparedSets,
   options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
 ): TrainedVariant {
-  const { training, keptAside, written, sources, masses, embedder, instructionSet, arithmetic, dimensions } = sets
+  const { training, heldOut, written, sources, masses, embedder, instructionSet, numericsFingerprint, dimensions } = sets
   const recipe = VARIANTS[variant]
   const fit: HeadFit = { recipe, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
   let fits = 0
@@ -35,8 +35,8 @@ export function trainVariant(
   fitted()
   const logits = outOfFoldLogits(training, masses, { ...fit, start: model }, fitted)
   const curve = curveRows(training)
-  const unsafe = new Set(keptAside.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
-  const benign = keptAside.filter(({ conversation }) => !unsafe.has(conversation))
+  const unsafe = new Set(heldOut.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
+  const benign = heldOut.filter(({ conversation }) => !unsafe.has(conversation))
   const thresholds = thresholdsFrom(byConversation(benign, logitsAtRunTime(head, benign)), BUDGETS, {
     source: `${[...new Set(benign.map(({ set }) => set))].join(', ')}: benign conversations that training does not see`,
     embedder,
@@ -56,7 +56,7 @@ export function trainVariant(
     ),
     anchors: findAnchors(training, weights, tagged),
     thresholds,
-    recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet, arithmetic },
+    recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet, numericsFingerprint },
     sets: sources.map((source) => ({ ...source, ...classesOf(source.name, sets) })),
   }
   return { artifact, crossValidated: crossValidated(training, logits) }

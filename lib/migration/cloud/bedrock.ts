@@ -78,7 +78,7 @@ async function loadSdk(): Promise<Sdk> {
   }
 }
 
-interface Wish {
+interface Requested {
   model: string
   dimensions: number | undefined
   text: string
@@ -87,7 +87,7 @@ interface Wish {
 async function call(
   sdk: Sdk,
   client: BedrockSdk.BedrockRuntimeClient,
-  { model, dimensions, text }: Wish,
+  { model, dimensions, text }: Requested,
   signal?: AbortSignal,
 ): Promise<CloudVector> {
   const body = JSON.stringify({ inputText: text, ...(dimensions !== undefined && { dimensions, normalize: true }) })

@@ -67,12 +67,12 @@ export class RepositoryCache {
     await mkdir(dirname(place), { recursive: true })
     const target = relative(dirname(place), this.blob(etag))
     if (this.#symlinks && (await readlink(place).catch(() => null)) === target) return
-    const beside = `${place}.${nodeCrypto().randomUUID()}`
+    const staging = `${place}.${nodeCrypto().randomUUID()}`
     try {
-      if (!this.#symlinks || !(await tryLink(target, beside))) await copyBlob(this.blob(etag), beside)
-      await rename(beside, place)
+      if (!this.#symlinks || !(await tryLink(target, staging))) await copyBlob(this.blob(etag), staging)
+      await rename(staging, place)
     } finally {
-      await rm(beside, { force: true })
+      await rm(staging, { force: true })
     }
   }
 

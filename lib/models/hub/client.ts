@@ -62,7 +62,7 @@ export class HubClient {
    * @throws GabionError `HUB_UNREACHABLE`, `HUB_REFUSED`, `MODEL_NOT_FOUND`, `ABORTED`, or what `attempt` throws
    */
   async persist<T>(
-    attempt: (open: (path: string, headers?: Record<string, string>) => Promise<Response>, gotOn: () => void) => Promise<T>,
+    attempt: (open: (path: string, headers?: Record<string, string>) => Promise<Response>, resetAttempts: () => void) => Promise<T>,
   ): Promise<T> {
     let failures = 0
     for (;;) {

@@ -86,7 +86,7 @@ async function fetchInto(
   try {
     onBytes(have)
     if (have < file.bytes) {
-      await client.persist(async (openAddress, gotOn) => {
+      await client.persist(async (openAddress, resetAttempts) => {
         const response = await openAddress(path, have === 0 ? {} : { range: `bytes=${String(have)}-` })
         if (!continues(response, have)) {
           await handle.truncate(0)
@@ -99,7 +99,7 @@ async function fetchInto(
           for (let sent = 0; sent < bytes.length;) sent += (await handle.write(bytes, sent, bytes.length - sent, have + sent)).bytesWritten
           hash.update(bytes)
           have += bytes.length
-          gotOn()
+          resetAttempts()
           onBytes(have)
         }
         // Some servers end a broken answer as if it were whole.

@@ -1,8 +1,8 @@
-// Owns reading bytes one after another, and the refusal to read beyond the end.
+// Owns sequential reading of bytes with bounds checks.
 
 import { damaged } from '../../files/damage.js'
 
-/** A place in bytes. */
+/** A cursor over bytes. */
 export class ByteReader {
   readonly #bytes: Buffer
   #at = 0
@@ -11,7 +11,7 @@ export class ByteReader {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** Where the next byte is. */
+  /** Offset of the next byte. */
   get position(): number {
     return this.#at
   }
@@ -24,7 +24,7 @@ export class ByteReader {
   /** The next `count` bytes: a view, not a copy. */
   take(count: number): Buffer {
     if (!(count <= this.left))
-      throw damaged(`cut short: ${String(count)} more bytes expected at byte ${String(this.#at)}, ${String(this.left)} are there`)
+      throw damaged(`cut short: ${String(count)} more bytes expected at byte ${String(this.#at)}, got ${String(this.left)}`)
     const from = this.#at
     this.#at += count
     return this.#bytes.subarray(from, this.#at)
@@ -55,7 +55,7 @@ export class ByteReader {
     return this.take(8).readDoubleBE()
   }
 
-  /** Up to the next line feed, which is taken too. */
+  /** The bytes up to the next line feed, which is consumed. */
   line(): string {
     const end = this.#bytes.indexOf(0x0a, this.#at)
     if (end < 0) throw damaged(`cut short: a line at byte ${String(this.#at)} has no end`)

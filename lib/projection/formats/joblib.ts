@@ -1,4 +1,4 @@
-// Owns joblib's files: a pickle whose arrays lie in between, as a whole compressed or not.
+// Owns joblib's files: a pickle interleaved with the data of its arrays, optionally compressed as a whole.
 
 import { nodeUtil, nodeZlib } from '../../lazy.js'
 import { ByteReader } from './byte-reader.js'
@@ -6,12 +6,12 @@ import { damaged } from '../../files/damage.js'
 import { readPickle } from './pickle.js'
 import type { PythonValue } from './python-object.js'
 
-/** What a small file may unpack to; a bigger one may grow in proportion. Matrices of numbers hardly shrink. */
+/** Bounds on decompression: bytes of a small file, in proportion for larger ones. Matrices of numbers hardly compress. */
 const SMALL_BYTES = 16 * 1024 * 1024
-const MOST_GROWTH = 16
-const MOST_BYTES = 512 * 1024 * 1024
+const MAX_GROWTH = 16
+const MAX_BYTES = 512 * 1024 * 1024
 
-/** Other compressions that joblib knows, by their first bytes. */
+/** Other compressions of joblib, by their magic bytes. */
 const OTHER: readonly (readonly [string, readonly number[]])[] = [
   ['bz2', [0x42, 0x5a]],
   ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
@@ -40,7 +40,7 @@ async function uncompressed(bytes: Uint8Array): Promise<Uint8Array> {
   const isGzip = starts([0x1f, 0x8b])
   const isZlib = bytes[0] === 0x78 && ((bytes[0] << 8) | (bytes[1] ?? 0)) % 31 === 0
   if (!isGzip && !isZlib) return bytes
-  const maxOutputLength = Math.min(MOST_BYTES, Math.max(SMALL_BYTES, bytes.length * MOST_GROWTH))
+  const maxOutputLength = Math.min(MAX_BYTES, Math.max(SMALL_BYTES, bytes.length * MAX_GROWTH))
   try {
     const { promisify } = nodeUtil()
     const { gunzip, inflate } = nodeZlib()

@@ -1,4 +1,4 @@
-// Owns projections as NumPy archives (.npz), under the names that scikit-learn gives its results, so that either side can use them.
+// Owns projections as NumPy archives (.npz) with scikit-learn's attribute names, for exchange in both directions.
 
 import { numbersOf, type NumpyArray } from '../../files/numpy-array.js'
 import { damaged } from '../../files/damage.js'
@@ -7,18 +7,18 @@ import { PythonObject, type PythonKey, type PythonValue } from './python-object.
 import { writeZip } from './zip.js'
 import type { Projection } from '../projection.js'
 
-/** What an archive holds besides a PCA. */
+/** The content of an archive. */
 export interface NpzContent {
-  /** The estimators as if they had come from a pickle. */
+  /** The estimators, in the form that a pickle gives. */
   readonly estimator: PythonObject
-  /** Added last; an archive of gabion's own may have it. */
+  /** Added last; only archives that gabion wrote have it. */
   readonly offset: Float64Array | null
   readonly model: { name: string; hash: string; precision: string } | null
   readonly fit: { rows: number; standardized: boolean; whitened?: boolean } | null
 }
 
 /**
- * Reads `components_` and `mean_` (also without the underscore), and where they are there `explained_variance_`,
+ * Reads `components_` and `mean_` (also without the underscore), and if present `explained_variance_`,
  * `explained_variance_ratio_`, `whiten`, `scaler_mean_` and `scaler_scale_`.
  *
  * @throws GabionError `ARTIFACT_INVALID`
@@ -80,8 +80,8 @@ function withScaler(pca: PythonObject, mean: NumpyArray | undefined, scale: Nump
 }
 
 /**
- * A projection as a .npz archive that NumPy and {@link readNpz} read: y = components_ · (x − mean_) + offset. Whatever came before or
- * after the PCA is folded in, so `whiten` is false.
+ * A projection as a .npz archive that NumPy and {@link readNpz} read: y = components_ · (x − mean_) + offset. Scaling and whitening
+ * are folded in, so `whiten` is false.
  */
 export function encodeNpz(projection: Projection): Promise<Uint8Array> {
   const { components, dimensions, model, fit } = projection

@@ -1,12 +1,12 @@
-// Owns the table of names that a pickle may hold, and what each one means here: how scikit-learn, NumPy and joblib write estimators
-// and arrays. A name that is not in the table is refused, whatever would be done with it.
+// Owns the allowlist of globals in pickles, with a reader for each: the classes and functions by which scikit-learn, NumPy and joblib
+// write estimators and arrays. Other globals are refused, however they are used.
 
 import { decodeArray, elementCount, parseElementType, type ElementType, type NumpyArray } from '../../files/numpy-array.js'
 import type { ByteReader } from './byte-reader.js'
 import { damaged } from '../../files/damage.js'
 import { PickleInternal, PythonObject, type PythonKey, type PythonValue } from './python-object.js'
 
-/** A name of the table. */
+/** An allowed global. */
 export class PickleGlobal extends PickleInternal {
   readonly name: string
   readonly #meaning: Meaning
@@ -22,10 +22,10 @@ export class PickleGlobal extends PickleInternal {
   }
 }
 
-/** `class`: instances are read as data; a function: what a call gives; `mark`: may be named, and nothing else. */
+/** `class`: instances are read as data; a function: returns the result of a call; `mark`: may only be named. */
 type Meaning = 'class' | 'mark' | ((args: readonly PythonValue[]) => PythonValue)
 
-/** NumPy's description of elements, until its byte order is known. */
+/** A NumPy dtype before its byte order is known. */
 class ElementDescription extends PickleInternal {
   constructor(readonly descriptor: string) {
     super()
@@ -42,7 +42,7 @@ class ElementDescription extends PickleInternal {
 /** An array whose content follows. */
 class EmptyArray extends PickleInternal {}
 
-/** Classes whose instances are read, under all names that versions of scikit-learn have given them. */
+/** Classes whose instances are read, under their names in all versions of scikit-learn. */
 const CLASSES = [
   'sklearn.decomposition._pca.PCA',
   'sklearn.decomposition.pca.PCA',
@@ -87,7 +87,7 @@ export function findGlobal(module: string, name: string): PickleGlobal {
   return new PickleGlobal(full, meaning)
 }
 
-/** What a call gives. */
+/** The result of a call. */
 export function callGlobal(callable: unknown, args: readonly PythonValue[]): PythonValue {
   if (!(callable instanceof PickleGlobal)) throw damaged('the pickle calls what is no function')
   if (callable.name === ARRAY_WRAPPER || typeof callable.meaning !== 'function')
@@ -102,7 +102,7 @@ export function instance(named: unknown): PythonValue {
 }
 
 /**
- * Gives an object its state; for joblib's arrays, reads the numbers that follow.
+ * Sets an object's state; for joblib's arrays, reads the numbers that follow.
  *
  * @param readNested reads a pickle inside the pickle
  */
@@ -142,7 +142,7 @@ function emptyBytes(args: readonly PythonValue[]): PythonValue {
   return new Uint8Array(0)
 }
 
-/** Bytes, as Python 3 writes them for protocols that have none. */
+/** Bytes in Python 3's encoding for protocols without a bytes opcode. */
 function encode([text, encoding]: readonly PythonValue[]): PythonValue {
   if (encoding !== 'latin1') throw damaged('the pickle encodes a text other than as latin1, which is not read')
   return Buffer.from(textOf(text, 'a text'), 'latin1')
@@ -161,7 +161,7 @@ function fromBuffer([bytes, type, shape, order]: readonly PythonValue[]): Python
   return decodeArray(bytes, type.type, shapeOf(shape), order === 'F')
 }
 
-/** numpy.ndarray.__setstate__: version, shape, type, whether in Fortran order, and bytes or a list. */
+/** numpy.ndarray.__setstate__: version, shape, dtype, Fortran order, and bytes or a list. */
 function arrayOfState(state: PythonValue): NumpyArray {
   if (!Array.isArray(state) || state.length !== 5) throw damaged('an array of NumPy has no state')
   const [, shape, type, fortranOrder, content] = state as readonly PythonValue[]
@@ -174,14 +174,14 @@ function arrayOfState(state: PythonValue): NumpyArray {
   return textArray(content, extents)
 }
 
-/** Arrays of Python objects are read where all are texts: the names of a table's columns. */
+/** Arrays of Python objects are read if all are texts, as column names are. */
 function textArray(content: PythonValue | undefined, shape: readonly number[]): NumpyArray {
   if (!Array.isArray(content) || content.length !== elementCount(shape) || !content.every((item) => typeof item === 'string'))
     throw damaged('an array of Python objects is not read unless all of them are texts')
   return { shape, values: content }
 }
 
-/** An array of joblib: what it is stands in the pickle, its numbers lie behind that in the file. */
+/** An array of joblib: its description is in the pickle, its numbers follow in the file. */
 function readWrapped({ attributes }: PythonObject, reader: ByteReader, readNested: (reader: ByteReader) => PythonValue): NumpyArray {
   const type = attributes.get('dtype')
   const shape = shapeOf(attributes.get('shape'))

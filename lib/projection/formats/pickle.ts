@@ -1,17 +1,17 @@
-// Owns reading pickles as data (protocols 0 to 5, as in Python's Lib/pickletools.py): a stack machine that can call nothing. What a
-// pickle names is looked up in a table of a few names (pickle-globals.ts); everything else is refused by its name.
+// Owns reading pickles as data (protocols 0 to 5, as in Python's Lib/pickletools.py): a stack machine that executes nothing. Globals
+// are looked up in an allowlist (pickle-globals.ts); others are refused by name.
 
 import type { ByteReader } from './byte-reader.js'
 import { damaged } from '../../files/damage.js'
 import { build, callGlobal, findGlobal, instance } from './pickle-globals.js'
 import { type PythonKey, type PythonValue } from './python-object.js'
 
-/** More steps than any projection's pickle has; what a step can make is small, so this bounds memory too. */
-const MOST_STEPS = 200_000
-/** Bytes of the longest whole number that is read. */
-const LONGEST_NUMBER = 8
+/** More opcodes than any projection's pickle has; since an opcode's result is small, this bounds memory too. */
+const MAX_STEPS = 200_000
+/** Bytes of the longest integer that is read. */
+const MAX_NUMBER_LENGTH = 8
 
-/** Opcodes by their bytes; those that would need to run something have a word instead. */
+/** Opcodes by byte; those that would execute something have a description for the error instead. */
 const REFUSED: Readonly<Record<number, string>> = {
   0x50: 'a persistent id',
   0x51: 'a persistent id',
@@ -29,7 +29,7 @@ const REFUSED: Readonly<Record<number, string>> = {
 }
 
 /**
- * Reads one pickle; what comes behind it stays in the reader.
+ * Reads one pickle; bytes after it stay in the reader.
  *
  * @throws GabionError `ARTIFACT_INVALID`
  */
@@ -37,7 +37,7 @@ export function readPickle(reader: ByteReader): PythonValue {
   return new PickleMachine(reader).run()
 }
 
-/** joblib writes arrays of Python objects as pickles inside: one deep, as an array cannot hold another there. */
+/** joblib writes arrays of Python objects as nested pickles, one level deep. */
 function readNested(reader: ByteReader): PythonValue {
   return new PickleMachine(reader, () => {
     throw damaged('the pickle holds a pickle in a pickle')
@@ -60,14 +60,14 @@ class PickleMachine {
 
   run(): PythonValue {
     for (;;) {
-      if (++this.#steps > MOST_STEPS) throw damaged(`the pickle has more than ${String(MOST_STEPS)} steps: no projection needs as many`)
+      if (++this.#steps > MAX_STEPS) throw damaged(`the pickle has more than ${String(MAX_STEPS)} steps: no projection needs as many`)
       const code = this.#reader.u8()
       if (code === 0x2e) return this.#pop()
       if (!(this.#numbers(code) || this.#texts(code) || this.#containers(code) || this.#memory(code) || this.#objects(code))) {
         const what = REFUSED[code]
         throw damaged(
           what === undefined
-            ? `not a pickle: byte ${String(this.#reader.position - 1)} is no step of one`
+            ? `not a pickle: byte ${String(this.#reader.position - 1)} is no opcode`
             : `the pickle holds ${what}, which is not read: only numbers, texts, lists and a few named classes are`,
         )
       }
@@ -243,7 +243,7 @@ class PickleMachine {
         if (reader.u8() > 5) throw damaged('the pickle is of a protocol beyond 5, which is not read')
         return true
       case 0x95:
-        // A frame only says how far to read ahead; joblib's arrays lie between frames.
+        // A frame is a hint for reading ahead; joblib's arrays are between frames.
         if (reader.u64() > reader.left) throw damaged('cut short: a frame reaches beyond the end')
         return true
       default:
@@ -330,8 +330,8 @@ function decimal(text: string): number {
 
 function littleEndian(reader: ByteReader, length: number): number {
   if (length === 0) return 0
-  if (length < 0 || length > LONGEST_NUMBER)
-    throw damaged(`a whole number in the pickle has ${String(length)} bytes, at most ${String(LONGEST_NUMBER)} are read`)
+  if (length < 0 || length > MAX_NUMBER_LENGTH)
+    throw damaged(`a whole number in the pickle has ${String(length)} bytes, at most ${String(MAX_NUMBER_LENGTH)} are read`)
   let value = 0n
   for (const byte of reader.take(length).toReversed()) value = (value << 8n) | BigInt(byte)
   const number = Number(BigInt.asIntN(length * 8, value))
@@ -339,7 +339,7 @@ function littleEndian(reader: ByteReader, length: number): number {
   return number
 }
 
-/** A text of Python 2 in quotes: bytes. */
+/** A quoted str of Python 2: bytes. */
 function quoted(line: string): Uint8Array {
   const [, body] = /^(?:'(.*)'|"(.*)")$/.exec(line.trim())?.filter((part: string | undefined) => part !== undefined) ?? []
   if (body === undefined) throw damaged('not a pickle: a text in it has no quotes')
@@ -353,7 +353,7 @@ function quoted(line: string): Uint8Array {
   return Buffer.from(text, 'latin1')
 }
 
-/** Python's raw-unicode-escape: characters of Latin-1, and others as \\u or \\U with their number. */
+/** Python's raw-unicode-escape: Latin-1 characters, and others as \\u or \\U with their code point. */
 function rawUnicode(line: string): string {
   return line.replaceAll(/\\u([0-9a-fA-F]{4})|\\U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4})/g, (_whole, short?: string, long?: string) =>
     String.fromCodePoint(Number.parseInt(short ?? long ?? '', 16)),

@@ -1,8 +1,8 @@
-// Owns what Python values become here: plain data, with no way to run anything.
+// Owns the representation of Python values: plain data that executes nothing.
 
 import type { NumpyArray } from '../../files/numpy-array.js'
 
-/** An instance of a class that is read: the class by its full name and the instance's attributes. */
+/** An instance of an allowed class: its full name and the instance's attributes. */
 export class PythonObject {
   readonly className: string
   attributes = new Map<PythonKey, PythonValue>()
@@ -13,15 +13,15 @@ export class PythonObject {
   }
 }
 
-/** Keys that dictionaries may have here. */
+/** Allowed keys of dictionaries. */
 export type PythonKey = string | number | boolean | null
 
 /** Values that files may hold: tuples are arrays. */
 export type PythonValue =
   PythonKey | Uint8Array | NumpyArray | PythonObject | readonly PythonValue[] | ReadonlyMap<PythonKey, PythonValue> | PickleInternal
 
-/** Things that only the reading of pickles knows, such as a named function; they never mean anything to anybody else. */
+/** Values internal to the pickle reader, such as a named function. */
 export abstract class PickleInternal {
-  /** Only to tell this class from others. */
+  /** Makes the class nominal. */
   readonly internal = true
 }

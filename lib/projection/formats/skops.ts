@@ -1,4 +1,4 @@
-// Owns skops' files: a ZIP archive of a description in JSON and of arrays. The description names classes; only a few are read.
+// Owns skops' files: a ZIP archive of a JSON schema and of arrays. Only a few classes of the schema are read.
 
 import { decodeNpy } from '../../files/npy.js'
 import { damaged } from '../../files/damage.js'
@@ -10,15 +10,15 @@ const CLASSES = new Set([
   'sklearn.preprocessing._data.StandardScaler',
   'sklearn.pipeline.Pipeline',
 ])
-/** Deeper than any pipeline goes. */
-const MOST_DEPTH = 50
-const MOST_NODES = 100_000
+/** Deeper than any pipeline. */
+const MAX_DEPTH = 50
+const MAX_NODES = 100_000
 
-/** A node of the description. */
+/** A node of the schema. */
 type Node = Readonly<Record<string, unknown>>
 
 /**
- * What a skops file holds.
+ * Reads a skops file.
  *
  * @param files unpacked, by name
  * @throws GabionError `ARTIFACT_INVALID`
@@ -46,7 +46,7 @@ class SkopsReader {
 
   read(value: unknown, depth: number): PythonValue {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw damaged('schema.json: a node is no object')
-    if (depth > MOST_DEPTH || ++this.#nodes > MOST_NODES) throw damaged('schema.json is deeper or longer than any projection needs')
+    if (depth > MAX_DEPTH || ++this.#nodes > MAX_NODES) throw damaged('schema.json is deeper or longer than any projection needs')
     const node = value as Node
     const read = this.#value(node, depth)
     if (typeof node.__id__ === 'number') this.#seen.set(node.__id__, read)
@@ -95,8 +95,8 @@ class SkopsReader {
 
   #array(node: Node): PythonValue {
     const content = typeof node.file === 'string' ? this.#files.get(node.file) : undefined
-    // Arrays of Python objects have a list in place of a file.
-    if (content === undefined) throw damaged(`schema.json: an array lies in ${short(node.file)}, which the archive has not`)
+    // Arrays of Python objects have a list instead of a file.
+    if (content === undefined) throw damaged(`schema.json: an array refers to ${short(node.file)}, which the archive lacks`)
     const array = decodeNpy(content)
     return array.shape.length === 0 ? (array.values[0] ?? null) : array
   }

@@ -1,31 +1,31 @@
-// Owns ZIP archives: small ones, read into memory with bounds, and written. The format is @zip.js/zip.js's work.
+// Owns small ZIP archives: read into memory with bounds, and written. @zip.js/zip.js implements the format.
 
 import { damaged } from '../../files/damage.js'
 
-/** Most that an archive may unpack to: enough for any matrix of a projection, and no bomb. */
-const MOST_BYTES = 512 * 1024 * 1024
-/** Archives of numbers hardly shrink; what unpacks to much more than it takes is refused before it is unpacked. */
-const MOST_GROWTH = 64
+/** Limit of the unpacked size: enough for any matrix of a projection, and no zip bomb. */
+const MAX_BYTES = 512 * 1024 * 1024
+/** Numbers hardly compress; an archive with a larger ratio is refused before it is unpacked. */
+const MAX_GROWTH = 64
 const SMALL_BYTES = 16 * 1024 * 1024
-const MOST_ENTRIES = 4096
+const MAX_ENTRIES = 4096
 
 /**
  * All files of an archive by name.
  *
  * @param wanted names to unpack; others are left out
- * @throws GabionError `ARTIFACT_INVALID` for what is no archive, is damaged, encrypted, or unpacks to too much
+ * @throws GabionError `ARTIFACT_INVALID` for a file that is no archive, is damaged or encrypted, or unpacks to too much
  */
 export async function readZip(bytes: Uint8Array, wanted: (name: string) => boolean = () => true): Promise<Map<string, Uint8Array>> {
   const zip = await import('@zip.js/zip.js')
   zip.configure({ useWebWorkers: false })
   const reader = new zip.ZipReader(new zip.Uint8ArrayReader(bytes), { checkSignature: true })
-  const most = Math.min(MOST_BYTES, Math.max(SMALL_BYTES, bytes.length * MOST_GROWTH))
+  const most = Math.min(MAX_BYTES, Math.max(SMALL_BYTES, bytes.length * MAX_GROWTH))
   const files = new Map<string, Uint8Array>()
   try {
     let total = 0
     let entries = 0
     for await (const entry of reader.getEntriesGenerator()) {
-      if (++entries > MOST_ENTRIES) throw damaged(`the archive has more than ${String(MOST_ENTRIES)} files`)
+      if (++entries > MAX_ENTRIES) throw damaged(`the archive has more than ${String(MAX_ENTRIES)} files`)
       if (entry.directory || !wanted(entry.filename)) continue
       if (entry.encrypted) throw damaged(`${printed(entry.filename)} in the archive is encrypted`)
       if (files.has(entry.filename)) throw damaged(`the archive has ${printed(entry.filename)} twice`)
@@ -48,7 +48,7 @@ interface Unpacked {
   getData<T>(writer: WritableStream<T>): Promise<unknown>
 }
 
-/** The sizes in an archive's directory may lie: no more is taken than what they say. */
+/** The sizes in an archive's directory may be wrong; no more than the declared size is read. */
 async function unpack(entry: Unpacked): Promise<Uint8Array> {
   const content = new Uint8Array(entry.uncompressedSize)
   let at = 0
@@ -69,7 +69,7 @@ function printed(name: string): string {
   return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
 }
 
-/** An archive of files, not compressed: numbers would hardly shrink. */
+/** An uncompressed archive, since numbers hardly compress. */
 export async function writeZip(files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
   const zip = await import('@zip.js/zip.js')
   zip.configure({ useWebWorkers: false })

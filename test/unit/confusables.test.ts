@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { withPlainLetters } from '../../lib/detection/plain-letters.js'
+import { foldConfusables } from '../../lib/detection/confusables.js'
 
-describe('withPlainLetters', () => {
+describe('foldConfusables', () => {
   for (const [what, text, expected] of [
     ['Cyrillic letters in Latin words', 'а реtitiоn fоr thе раrk', 'a petition for the park'],
     ['a word of Cyrillic letters alone in a Latin text', 'please сор this for me', 'please cop this for me'],
@@ -19,7 +19,7 @@ describe('withPlainLetters', () => {
       'a  g\u200bo\u200bo\u200bd\u200be\u200bv\u200be\u200bn\u200bi\u200bn\u200bg, all',
     ],
   ] as const) {
-    test(what, () => assert.equal(withPlainLetters(text), expected))
+    test(what, () => assert.equal(foldConfusables(text), expected))
   }
 
   for (const text of [
@@ -32,16 +32,16 @@ describe('withPlainLetters', () => {
     'e\u0301 \ud800 👩‍👧',
     '',
   ]) {
-    test(`leaves ${JSON.stringify(text)} as it is`, () => assert.equal(withPlainLetters(text), text))
+    test(`leaves ${JSON.stringify(text)} as it is`, () => assert.equal(foldConfusables(text), text))
   }
 
   test('keeps the length and leaves ASCII alone', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), fc.string({ unit: 'grapheme-ascii', maxLength: 60 }), (any, ascii) => {
         fc.pre(!/(\w ){7}/.test(ascii))
-        assert.equal(withPlainLetters(any).length, any.length)
-        assert.equal(withPlainLetters(ascii), ascii)
-        assert.equal(withPlainLetters(withPlainLetters(any)).length, any.length)
+        assert.equal(foldConfusables(any).length, any.length)
+        assert.equal(foldConfusables(ascii), ascii)
+        assert.equal(foldConfusables(foldConfusables(any)).length, any.length)
       }),
     )
   })
