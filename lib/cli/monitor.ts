@@ -18,7 +18,7 @@ import { MonitorView } from './monitor-view.js'
 import { loadLexicons } from './lexicons.js'
 import { Progress } from './progress.js'
 import { ProgressSteps } from './progress-steps.js'
-import { ReportFiles } from './report-files.js'
+import { ReportFiles, type ReportProgress } from './report-files.js'
 import { followFile, readConversations } from './exchange-feed.js'
 import { ExchangeFiles } from './exchange-files.js'
 import { toExchangeVerdict } from '../detection/verdict.js'
@@ -129,9 +129,19 @@ async function reportsOf({ report, out, withText }: MonitorFlags): Promise<Repor
   })
 }
 
-async function writeReports({ output }: Context, reports: ReportFiles, facts: ReportFacts, { report, out }: MonitorFlags): Promise<void> {
+async function writeReports(
+  { output, signal }: Context,
+  reports: ReportFiles,
+  facts: ReportFacts,
+  { report, out, follow }: MonitorFlags,
+): Promise<void> {
   const steps = new ProgressSteps(output)
-  const { pages, pictures, noRasterizer } = await reports.write(facts, steps.report).finally(() => {
+  const onProgress: ReportProgress = (step) => {
+    // Following ends with the interruption, and its report is written after that.
+    if (follow !== true) signal.throwIfAborted()
+    steps.report(step)
+  }
+  const { pages, pictures, noRasterizer } = await reports.write(facts, onProgress).finally(() => {
     steps.stop()
   })
   if (report !== undefined) output.note(`report: ${report}${pages > 1 ? `, and ${count(pages - 1, 'page')} next to it` : ''}`)

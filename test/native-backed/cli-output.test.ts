@@ -192,6 +192,16 @@ describe('a signal', () => {
     for (const [index, line] of stdout.trimEnd().split('\n').entries()) assert.equal((JSON.parse(line) as { index: number }).index, index)
   })
 
+  test('ends a command that writes a report, and leaves no page behind', async () => {
+    const empty = temporaryFolder()
+    const { child, exit, output } = startPlain(['monitor', '--quiet', place('short.jsonl'), '--report', join(empty, 'report.html')])
+    await until('a page is written', () => readdirSync(empty, { recursive: true }).some((name) => String(name).includes('.part/')))
+    child.kill('SIGTERM')
+    assert.equal(await exit, 143)
+    await output
+    assert.deepEqual(readdirSync(empty), [])
+  })
+
   test('SIGHUP is one of them, and leaves no file behind', async () => {
     const empty = temporaryFolder()
     const { child, exit } = startPlain(['embed', '--input', place('many.txt'), '--out', join(empty, 'v.npy')])
