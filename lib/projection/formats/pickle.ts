@@ -45,6 +45,97 @@ function readNested(reader: ByteReader): PythonValue {
 }
 
 class PickleMachine {
+  /** The opcodes that are read, under their names of pickletools. */
+  static readonly #STEPS: Readonly<Record<number, (machine: PickleMachine, reader: ByteReader) => unknown>> = {
+    // NONE, NEWTRUE, NEWFALSE; then BININT, BININT1, BININT2, BINFLOAT, FLOAT, INT, LONG, LONG1, LONG4
+    0x4e: (machine) => machine.#push(null),
+    0x88: (machine) => machine.#push(true),
+    0x89: (machine) => machine.#push(false),
+    0x4a: (machine, reader) => machine.#push(reader.i32()),
+    0x4b: (machine, reader) => machine.#push(reader.u8()),
+    0x4d: (machine, reader) => machine.#push(reader.u16()),
+    0x47: (machine, reader) => machine.#push(reader.f64BigEndian()),
+    0x46: (machine, reader) => machine.#push(decimal(reader.line())),
+    0x49: (machine, reader) => machine.#push(whole(reader.line(), true)),
+    0x4c: (machine, reader) => machine.#push(whole(reader.line().replace(/L$/, ''), false)),
+    0x8a: (machine, reader) => machine.#push(littleEndian(reader, reader.u8())),
+    0x8b: (machine, reader) => machine.#push(littleEndian(reader, reader.i32())),
+    // STRING, BINSTRING, SHORT_BINSTRING, UNICODE, BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
+    0x53: (machine, reader) => machine.#push(quoted(reader.line())),
+    0x54: (machine, reader) => machine.#push(reader.take(reader.i32() >>> 0)),
+    0x55: (machine, reader) => machine.#push(reader.take(reader.u8())),
+    0x56: (machine, reader) => machine.#push(rawUnicode(reader.line())),
+    0x58: (machine, reader) => machine.#push(reader.take(reader.u32()).toString('utf8')),
+    0x8c: (machine, reader) => machine.#push(reader.take(reader.u8()).toString('utf8')),
+    0x8d: (machine, reader) => machine.#push(reader.take(reader.u64()).toString('utf8')),
+    // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8
+    0x42: (machine, reader) => machine.#push(reader.take(reader.u32())),
+    0x43: (machine, reader) => machine.#push(reader.take(reader.u8())),
+    0x8e: (machine, reader) => machine.#push(reader.take(reader.u64())),
+    0x96: (machine, reader) => machine.#push(reader.take(reader.u64())),
+    // MARK
+    0x28: (machine) => {
+      machine.#outer.push(machine.#stack)
+      machine.#stack = []
+    },
+    // EMPTY_LIST, EMPTY_TUPLE, EMPTY_DICT; LIST, TUPLE, DICT; TUPLE1 to TUPLE3
+    0x5d: (machine) => machine.#push([]),
+    0x29: (machine) => machine.#push([]),
+    0x7d: (machine) => machine.#push(new Map()),
+    0x6c: (machine) => machine.#push(machine.#popMark()),
+    0x74: (machine) => machine.#push(machine.#popMark()),
+    0x64: (machine) => machine.#push(fill(new Map(), machine.#popMark())),
+    0x85: (machine) => machine.#push(machine.#last(1)),
+    0x86: (machine) => machine.#push(machine.#last(2)),
+    0x87: (machine) => machine.#push(machine.#last(3)),
+    // APPEND, APPENDS, SETITEM, SETITEMS
+    0x61: (machine) => append(machine.#last(1), machine.#top()),
+    0x65: (machine) => append(machine.#popMark(), machine.#top()),
+    0x73: (machine) => set(machine.#last(2), machine.#top()),
+    0x75: (machine) => set(machine.#popMark(), machine.#top()),
+    // POP, POP_MARK, DUP
+    0x30: (machine) => (machine.#stack.length === 0 ? machine.#popMark() : machine.#pop()),
+    0x31: (machine) => machine.#popMark(),
+    0x32: (machine) => machine.#push(machine.#top()),
+    // GET, BINGET, LONG_BINGET; PUT, BINPUT, LONG_BINPUT, MEMOIZE
+    0x67: (machine, reader) => machine.#recall(whole(reader.line(), false)),
+    0x68: (machine, reader) => machine.#recall(reader.u8()),
+    0x6a: (machine, reader) => machine.#recall(reader.u32()),
+    0x70: (machine, reader) => machine.#keep(whole(reader.line(), false)),
+    0x71: (machine, reader) => machine.#keep(reader.u8()),
+    0x72: (machine, reader) => machine.#keep(reader.u32()),
+    0x94: (machine) => machine.#keep(machine.#memo.size),
+    // PROTO
+    0x80: (_, reader) => {
+      if (reader.u8() > 5) throw damaged('the pickle is of a protocol beyond 5, which is not read')
+    },
+    // FRAME is a hint for reading ahead; joblib's arrays are between frames.
+    0x95: (_, reader) => {
+      if (reader.u64() > reader.left) throw damaged('cut short: a frame reaches beyond the end')
+    },
+    // GLOBAL, STACK_GLOBAL, NEWOBJ, REDUCE, BUILD
+    0x63: (machine, reader) => machine.#push(findGlobal(reader.line(), reader.line())),
+    0x93: (machine) => {
+      const [module, name] = machine.#last(2)
+      if (typeof module !== 'string' || typeof name !== 'string') throw damaged('not a pickle: a name in it is no text')
+      machine.#push(findGlobal(module, name))
+    },
+    0x81: (machine) => {
+      const [named, args] = machine.#last(2)
+      if (!Array.isArray(args) || args.length > 0) throw damaged('the pickle makes an object with arguments, which is not read')
+      machine.#push(instance(named))
+    },
+    0x52: (machine) => {
+      const [named, args] = machine.#last(2)
+      if (!Array.isArray(args)) throw damaged('not a pickle: it calls with what are no arguments')
+      machine.#push(callGlobal(named, args))
+    },
+    0x62: (machine, reader) => {
+      const state = machine.#pop()
+      machine.#push(build(machine.#pop(), state, reader, machine.#nested))
+    },
+  }
+
   readonly #reader: ByteReader
   readonly #nested: (reader: ByteReader) => PythonValue
   readonly #memo = new Map<number, PythonValue>()
@@ -62,21 +153,25 @@ class PickleMachine {
     for (;;) {
       if (++this.#steps > MAX_STEPS) throw damaged(`the pickle has more than ${String(MAX_STEPS)} steps: no projection needs as many`)
       const code = this.#reader.u8()
+      // STOP
       if (code === 0x2e) return this.#pop()
-      if (!(this.#numbers(code) || this.#texts(code) || this.#containers(code) || this.#memory(code) || this.#objects(code))) {
-        const what = REFUSED[code]
-        throw damaged(
-          what === undefined
-            ? `not a pickle: byte ${String(this.#reader.position - 1)} is no opcode`
-            : `the pickle holds ${what}, which is not read: only numbers, texts, lists and a few named classes are`,
-        )
-      }
+      const step = PickleMachine.#STEPS[code]
+      if (step === undefined) throw this.#unread(code)
+      step(this, this.#reader)
     }
   }
 
-  #push(value: PythonValue): true {
+  #unread(code: number): Error {
+    const what = REFUSED[code]
+    return damaged(
+      what === undefined
+        ? `not a pickle: byte ${String(this.#reader.position - 1)} is no opcode`
+        : `the pickle holds ${what}, which is not read: only numbers, texts, lists and a few named classes are`,
+    )
+  }
+
+  #push(value: PythonValue): void {
     this.#stack.push(value)
-    return true
   }
 
   #pop(): PythonValue {
@@ -100,208 +195,30 @@ class PickleMachine {
     return items
   }
 
-  #numbers(code: number): boolean {
-    const reader = this.#reader
-    switch (code) {
-      case 0x4e:
-        return this.#push(null)
-      case 0x88:
-        return this.#push(true)
-      case 0x89:
-        return this.#push(false)
-      case 0x4a:
-        return this.#push(reader.i32())
-      case 0x4b:
-        return this.#push(reader.u8())
-      case 0x4d:
-        return this.#push(reader.u16())
-      case 0x47:
-        return this.#push(reader.f64BigEndian())
-      case 0x46:
-        return this.#push(decimal(reader.line()))
-      case 0x49:
-        return this.#push(whole(reader.line(), true))
-      case 0x4c:
-        return this.#push(whole(reader.line().replace(/L$/, ''), false))
-      case 0x8a:
-        return this.#push(littleEndian(reader, reader.u8()))
-      case 0x8b:
-        return this.#push(littleEndian(reader, reader.i32()))
-      default:
-        return false
-    }
-  }
-
-  #texts(code: number): boolean {
-    const reader = this.#reader
-    const utf8 = (length: number): string => reader.take(length).toString('utf8')
-    switch (code) {
-      case 0x53:
-        return this.#push(quoted(reader.line()))
-      case 0x54:
-        return this.#push(reader.take(reader.i32() >>> 0))
-      case 0x55:
-        return this.#push(reader.take(reader.u8()))
-      case 0x56:
-        return this.#push(rawUnicode(reader.line()))
-      case 0x58:
-        return this.#push(utf8(reader.u32()))
-      case 0x8c:
-        return this.#push(utf8(reader.u8()))
-      case 0x8d:
-        return this.#push(utf8(reader.u64()))
-      case 0x42:
-        return this.#push(reader.take(reader.u32()))
-      case 0x43:
-        return this.#push(reader.take(reader.u8()))
-      case 0x8e:
-      case 0x96:
-        return this.#push(reader.take(reader.u64()))
-      default:
-        return false
-    }
-  }
-
-  #containers(code: number): boolean {
-    switch (code) {
-      case 0x28:
-        this.#outer.push(this.#stack)
-        this.#stack = []
-        return true
-      case 0x5d:
-      case 0x29:
-        return this.#push([])
-      case 0x7d:
-        return this.#push(new Map())
-      case 0x6c:
-      case 0x74:
-        return this.#push(this.#popMark())
-      case 0x85:
-      case 0x86:
-      case 0x87:
-        return this.#push(this.#last(code - 0x84))
-      case 0x64:
-        return this.#push(fill(new Map(), this.#popMark()))
-      case 0x61: {
-        const item = this.#pop()
-        listAt(this.#top()).push(item)
-        return true
-      }
-      case 0x65: {
-        const items = this.#popMark()
-        const list = listAt(this.#top())
-        for (const item of items) list.push(item)
-        return true
-      }
-      case 0x73: {
-        const [key, value] = this.#last(2)
-        fill(dictionaryAt(this.#top()), [key!, value!])
-        return true
-      }
-      case 0x75: {
-        const items = this.#popMark()
-        fill(dictionaryAt(this.#top()), items)
-        return true
-      }
-      default:
-        return false
-    }
-  }
-
   #last(count: number): PythonValue[] {
     if (this.#stack.length < count) throw damaged('not a pickle: it takes a value that it has not made')
     return this.#stack.splice(this.#stack.length - count)
   }
 
-  #memory(code: number): boolean {
-    const reader = this.#reader
-    switch (code) {
-      case 0x30:
-        if (this.#stack.length === 0) this.#popMark()
-        else this.#pop()
-        return true
-      case 0x31:
-        this.#popMark()
-        return true
-      case 0x32:
-        return this.#push(this.#top())
-      case 0x67:
-        return this.#recall(whole(reader.line(), false))
-      case 0x68:
-        return this.#recall(reader.u8())
-      case 0x6a:
-        return this.#recall(reader.u32())
-      case 0x70:
-        return this.#keep(whole(reader.line(), false))
-      case 0x71:
-        return this.#keep(reader.u8())
-      case 0x72:
-        return this.#keep(reader.u32())
-      case 0x94:
-        return this.#keep(this.#memo.size)
-      case 0x80:
-        if (reader.u8() > 5) throw damaged('the pickle is of a protocol beyond 5, which is not read')
-        return true
-      case 0x95:
-        // A frame is a hint for reading ahead; joblib's arrays are between frames.
-        if (reader.u64() > reader.left) throw damaged('cut short: a frame reaches beyond the end')
-        return true
-      default:
-        return false
-    }
-  }
-
-  #keep(index: PythonKey): true {
+  #keep(index: PythonKey): void {
     this.#memo.set(index as number, this.#top())
-    return true
   }
 
-  #recall(index: PythonKey): true {
+  #recall(index: PythonKey): void {
     const value = this.#memo.get(index as number)
     if (value === undefined) throw damaged('not a pickle: it recalls a value that it has not kept')
-    return this.#push(value)
-  }
-
-  #objects(code: number): boolean {
-    switch (code) {
-      case 0x63: {
-        const module = this.#reader.line()
-        return this.#push(findGlobal(module, this.#reader.line()))
-      }
-      case 0x93: {
-        const [module, name] = this.#last(2)
-        if (typeof module !== 'string' || typeof name !== 'string') throw damaged('not a pickle: a name in it is no text')
-        return this.#push(findGlobal(module, name))
-      }
-      case 0x81: {
-        const [named, args] = this.#last(2)
-        if (!Array.isArray(args) || args.length > 0) throw damaged('the pickle makes an object with arguments, which is not read')
-        return this.#push(instance(named))
-      }
-      case 0x52: {
-        const [named, args] = this.#last(2)
-        if (!Array.isArray(args)) throw damaged('not a pickle: it calls with what are no arguments')
-        return this.#push(callGlobal(named, args))
-      }
-      case 0x62: {
-        const state = this.#pop()
-        const built = build(this.#pop(), state, this.#reader, this.#nested)
-        return this.#push(built)
-      }
-      default:
-        return false
-    }
+    this.#push(value)
   }
 }
 
-function listAt(value: PythonValue): PythonValue[] {
-  if (!Array.isArray(value)) throw damaged('not a pickle: it appends to what is no list')
-  return value as PythonValue[]
+function append(items: readonly PythonValue[], list: PythonValue): void {
+  if (!Array.isArray(list)) throw damaged('not a pickle: it appends to what is no list')
+  for (const item of items) (list as PythonValue[]).push(item)
 }
 
-function dictionaryAt(value: PythonValue): Map<PythonKey, PythonValue> {
-  if (!(value instanceof Map)) throw damaged('not a pickle: it sets a key of what is no dictionary')
-  return value as Map<PythonKey, PythonValue>
+function set(items: readonly PythonValue[], dictionary: PythonValue): void {
+  if (!(dictionary instanceof Map)) throw damaged('not a pickle: it sets a key of what is no dictionary')
+  fill(dictionary as Map<PythonKey, PythonValue>, items)
 }
 
 function fill(dictionary: Map<PythonKey, PythonValue>, items: readonly PythonValue[]): Map<PythonKey, PythonValue> {
