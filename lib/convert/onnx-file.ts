@@ -37,7 +37,6 @@ export interface OnnxModel {
   files: string[]
 }
 
-const MAX_NAME_LENGTH = 1 << 16
 const MAX_DIMENSIONS = 16
 
 /** ONNX's TensorProto.DataType by number. */
@@ -94,46 +93,46 @@ class OnnxParser {
     for await (const field of this.#reader.fields({ begin: 0, end: size })) {
       if (field.field !== 7) continue
       graphs++
-      await this.#graph(byteRangeOf(this.#reader.file, field))
+      await this.#graph(field)
     }
     if (graphs !== 1) throw this.#invalid(`it has ${String(graphs)} graphs`)
     return { file, nodes: this.#nodes, tensors: this.#tensors, files: [file, ...this.#sizes.keys()] }
   }
 
-  async #graph(graph: ByteRange): Promise<void> {
+  async #graph(graph: ProtobufField): Promise<void> {
     for await (const field of this.#reader.fields(graph)) {
-      if (field.field === 1) this.#nodes.push(await this.#node(byteRangeOf(this.#reader.file, field)))
-      else if (field.field === 5) await this.#initializer(byteRangeOf(this.#reader.file, field))
+      if (field.field === 1) this.#nodes.push(await this.#node(field))
+      else if (field.field === 5) await this.#initializer(field)
       else if (field.field === 15) throw new GabionError('MODEL_UNSUPPORTED', `${this.#reader.file} has sparse weights, which are not read`)
     }
   }
 
-  async #node(node: ByteRange): Promise<OnnxNode> {
+  async #node(node: ProtobufField): Promise<OnnxNode> {
     const inputs: string[] = []
     const outputs: string[] = []
     const integers = new Map<string, number>()
     let operator = ''
     for await (const field of this.#reader.fields(node)) {
-      if (field.field === 1) inputs.push(await this.#text(field))
-      else if (field.field === 2) outputs.push(await this.#text(field))
-      else if (field.field === 4) operator = await this.#text(field)
-      else if (field.field === 5) await this.#attribute(byteRangeOf(this.#reader.file, field), outputs, operator, integers)
+      if (field.field === 1) inputs.push(await this.#reader.text(field))
+      else if (field.field === 2) outputs.push(await this.#reader.text(field))
+      else if (field.field === 4) operator = await this.#reader.text(field)
+      else if (field.field === 5) await this.#attribute(field, outputs, operator, integers)
     }
     return { operator, inputs, outputs, integers }
   }
 
-  async #attribute(attribute: ByteRange, outputs: readonly string[], operator: string, integers: Map<string, number>): Promise<void> {
+  async #attribute(attribute: ProtobufField, outputs: readonly string[], operator: string, integers: Map<string, number>): Promise<void> {
     let [name, value]: [string, bigint | null] = ['', null]
     for await (const field of this.#reader.fields(attribute)) {
-      if (field.field === 1) name = await this.#text(field)
+      if (field.field === 1) name = await this.#reader.text(field)
       else if (field.field === 3 && field.kind === 'varint') value = BigInt.asIntN(64, field.value)
       // A Constant node's tensor is a constant of the graph like any other, under the name of the node's output.
-      else if (field.field === 5 && operator === 'Constant') await this.#initializer(byteRangeOf(this.#reader.file, field), outputs[0])
+      else if (field.field === 5 && operator === 'Constant') await this.#initializer(field, outputs[0])
     }
     if (value !== null) integers.set(name, Number(value))
   }
 
-  async #initializer(tensor: ByteRange, nodeOutput?: string): Promise<void> {
+  async #initializer(tensor: ProtobufField, nodeOutput?: string): Promise<void> {
     const shape: number[] = []
     let name = ''
     let type = 0
@@ -143,8 +142,8 @@ class OnnxParser {
     for await (const field of this.#reader.fields(tensor)) {
       if (field.field === 1) shape.push(...(await this.#dimensions(field)))
       else if (field.field === 2 && field.kind === 'varint') type = Number(field.value)
-      else if (field.field === 8) name = await this.#text(field)
-      else if (field.field === 13) await this.#externalEntry(byteRangeOf(this.#reader.file, field), external)
+      else if (field.field === 8) name = await this.#reader.text(field)
+      else if (field.field === 13) await this.#externalEntry(field, external)
       else if (field.field === 14 && field.kind === 'varint') isExternal = field.value === 1n
       // Raw bytes, or floats that are packed, which are the same bytes.
       else if ((field.field === 9 || (field.field === 4 && type === 1)) && field.kind === 'bytes')
@@ -166,18 +165,18 @@ class OnnxParser {
   }
 
   async #dimensions(field: ProtobufField): Promise<number[]> {
-    const values = field.kind === 'varint' ? [field.value] : await this.#reader.packed(byteRangeOf(this.#reader.file, field))
+    const values = field.kind === 'varint' ? [field.value] : await this.#reader.packed(this.#reader.rangeOf(field))
     return values.map((value) => {
       if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw this.#invalid(`a dimension of ${String(BigInt.asIntN(64, value))}`)
       return Number(value)
     })
   }
 
-  async #externalEntry(entry: ByteRange, into: Map<string, string>): Promise<void> {
+  async #externalEntry(entry: ProtobufField, into: Map<string, string>): Promise<void> {
     let [key, value] = ['', '']
     for await (const field of this.#reader.fields(entry)) {
-      if (field.field === 1) key = await this.#text(field)
-      else if (field.field === 2) value = await this.#text(field)
+      if (field.field === 1) key = await this.#reader.text(field)
+      else if (field.field === 2) value = await this.#reader.text(field)
     }
     into.set(key, value)
   }
@@ -207,18 +206,9 @@ class OnnxParser {
     return count
   }
 
-  async #text(field: ProtobufField): Promise<string> {
-    return (await this.#reader.bytes(byteRangeOf(this.#reader.file, field), MAX_NAME_LENGTH)).toString('utf8')
-  }
-
   #invalid(reason: string): GabionError {
     return new GabionError('MODEL_INVALID', `${this.#reader.file} is not a readable ONNX file: ${reason}`)
   }
-}
-
-function byteRangeOf(file: string, field: ProtobufField): ByteRange {
-  if (field.kind === 'bytes') return field
-  throw new GabionError('MODEL_INVALID', `${file} is not a readable ONNX file: field ${String(field.field)} is no message`)
 }
 
 async function sizeOf(file: string): Promise<number | null> {

@@ -4,12 +4,11 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import { ProtobufReader, type ProtobufField, type ByteRange } from './protobuf-reader.js'
+import { ProtobufReader, type ProtobufField } from './protobuf-reader.js'
 
 /** Exporters of PyTorch nest two or three calls, and graphs have some thousand nodes. */
 const DEEPEST = 64
 const MAX_NODES = 1_000_000
-const MAX_NAME_LENGTH = 1 << 16
 const FUNCTIONS = 25
 
 /** A function's body: its ordinary nodes, and how often it calls what by domain and name. */
@@ -107,10 +106,10 @@ function expand(file: string, key: string, bodies: ReadonlyMap<string, Body>, kn
 async function readFunction(reader: ProtobufReader, of: ProtobufField): Promise<{ key: string; body: Body }> {
   let [name, domain] = ['', '']
   const body: Body = { nodes: 0, calls: new Map() }
-  for await (const field of reader.fields(byteRangeOf(reader, of))) {
-    if (field.field === 1) name = await text(reader, field)
+  for await (const field of reader.fields(of)) {
+    if (field.field === 1) name = await reader.text(field)
     else if (field.field === 7) await readNode(reader, field, body)
-    else if (field.field === 10) domain = await text(reader, field)
+    else if (field.field === 10) domain = await reader.text(field)
   }
   return { key: `${domain}:${name}`, body }
 }
@@ -119,29 +118,19 @@ async function readFunction(reader: ProtobufReader, of: ProtobufField): Promise<
 async function readNode(reader: ProtobufReader, of: ProtobufField, body: Body, level = 1): Promise<void> {
   if (level > DEEPEST) throw refused(reader.file, `graphs lie more than ${String(DEEPEST)} deep in each other`)
   let [operator, domain] = ['', '']
-  for await (const field of reader.fields(byteRangeOf(reader, of))) {
-    if (field.field === 4) operator = await text(reader, field)
-    else if (field.field === 7) domain = await text(reader, field)
+  for await (const field of reader.fields(of)) {
+    if (field.field === 4) operator = await reader.text(field)
+    else if (field.field === 7) domain = await reader.text(field)
     else if (field.field === 5) {
-      for await (const part of reader.fields(byteRangeOf(reader, field))) {
+      for await (const part of reader.fields(field)) {
         if (part.field !== 6 && part.field !== 11) continue
-        for await (const inner of reader.fields(byteRangeOf(reader, part)))
-          if (inner.field === 1) await readNode(reader, inner, body, level + 1)
+        for await (const inner of reader.fields(part)) if (inner.field === 1) await readNode(reader, inner, body, level + 1)
       }
     }
   }
   const key = `${domain}:${operator}`
   body.nodes++
   body.calls.set(key, (body.calls.get(key) ?? 0) + 1)
-}
-
-async function text(reader: ProtobufReader, field: ProtobufField): Promise<string> {
-  return (await reader.bytes(byteRangeOf(reader, field), MAX_NAME_LENGTH)).toString('utf8')
-}
-
-function byteRangeOf({ file }: ProtobufReader, field: ProtobufField): ByteRange {
-  if (field.kind === 'varint') throw refused(file, `field ${String(field.field)} is a number`)
-  return field
 }
 
 function refused(file: string, what: string): GabionError {

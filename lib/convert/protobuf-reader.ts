@@ -5,6 +5,8 @@ import type { FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 
 const WINDOW_BYTES = 1 << 16
+/** Bytes of the longest name in a model. */
+const MAX_TEXT_BYTES = 1 << 16
 const VARINT = 0
 const FIXED_64 = 1
 const LENGTH_DELIMITED = 2
@@ -34,8 +36,9 @@ export class ProtobufReader {
     this.#handle = handle
   }
 
-  /** The fields of the message that a stretch of the file is. */
-  async *fields({ begin, end }: ByteRange): AsyncGenerator<ProtobufField> {
+  /** The fields of the message that a stretch of the file is, or that another field holds. */
+  async *fields(message: ByteRange | ProtobufField): AsyncGenerator<ProtobufField> {
+    const { begin, end } = this.rangeOf(message)
     let at = begin
     while (at < end) {
       const tag = await this.#varint(at, end)
@@ -58,6 +61,17 @@ export class ProtobufReader {
       yield { field, kind: wire === LENGTH_DELIMITED ? 'bytes' : 'fixed', begin: at, end: at + length }
       at += length
     }
+  }
+
+  /** Where the bytes of a field lie. */
+  rangeOf(field: ByteRange | ProtobufField): ByteRange {
+    if (!('kind' in field) || field.kind === 'bytes') return field
+    throw new GabionError('MODEL_INVALID', `${this.file} is not a readable ONNX file: field ${String(field.field)} is no message`)
+  }
+
+  /** The text of a field, which must be a short one. */
+  async text(field: ProtobufField): Promise<string> {
+    return (await this.bytes(this.rangeOf(field), MAX_TEXT_BYTES)).toString('utf8')
   }
 
   /** The bytes of a stretch, which must be a short one. */
