@@ -4,8 +4,8 @@
 import type { ComparedSide, Comparison } from '../migration/comparison.js'
 import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
 import type { ChartOption } from './echarts.js'
-import { html, type Html, type HtmlValue } from './html.js'
-import { renderPage } from './page.js'
+import { html, type Html } from './html.js'
+import { dataTable, renderPage } from './page.js'
 import { color } from './palette.js'
 
 /** Disagreements listed one by one; the JSON has all. */
@@ -47,31 +47,10 @@ export function comparisonPage(comparison: Comparison, madeBy: string): string {
   })
 }
 
-function table(head: readonly string[], rows: readonly (readonly HtmlValue[])[]): Html {
-  const kind = (column: number): string => (column === 0 ? '' : 'number')
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          ${head.map((cell, column) => html`<th class="${kind(column)}">${cell}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(
-          (row) =>
-            html`<tr>
-              ${row.map((cell, column) => html`<td class="${kind(column)}">${cell}</td>`)}
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
-}
-
 function sidesTable({ old, new: fresh, adapter }: Comparison): Html {
   const ms = (value: number | undefined): string => (value === undefined ? '–' : `${value.toFixed(2)} ms`)
   const row = (label: string, of: (side: ComparedSide) => string): string[] => [label, of(old), of(fresh)]
-  return html`${table(
+  return html`${dataTable(
     ['', `old: ${old.name}`, `new: ${fresh.name}`],
     [
       row('dimensions', ({ dimensions }) => String(dimensions)),
@@ -115,59 +94,58 @@ function criteriaNote({ verdict }: Comparison): Html {
     limit.toFixed(3),
     html`<span class="badge ${met ? 'calm' : decides ? 'alert' : 'elevated'}">${met ? 'met' : 'below'}</span>`,
   ])
-  return table(['', 'found', 'wanted', ''], rows)
+  return dataTable(['', 'found', 'wanted', ''], rows)
 }
 
 function cosineChart(examples: readonly (readonly [number, number])[]): Chart {
-  return {
+  return scatterChart({
     title: 'Likeness of pairs of texts',
     caption:
       'Each dot is a pair of texts: its cosine in the old space and in the new one. Along a rising line, both see the same likeness.',
     height: 360,
+    axes: ['cosine, old', 'cosine, new'],
+    range: { scale: true },
+    dots: [{ data: pairs(examples), symbolSize: 4, itemStyle: { color: color('series1'), opacity: 0.5 } }],
+  })
+}
+
+function pointChart({ examples, relativeDistance }: NonNullable<Comparison['points']>): Chart {
+  const [before, after] = [examples.map(([x, y]) => [x, y] as const), examples.map(([, , x, y]) => [x, y] as const)]
+  return scatterChart({
+    title: 'Points of the projection',
+    caption: `Where texts lie by the old embedder and by the new one. Half of the texts moved by less than ${(100 * relativeDistance).toFixed(1)}% of the spread.`,
+    height: 360,
+    axes: ['first component', 'second component'],
+    range: { scale: true },
+    dots: [
+      { name: 'old', data: pairs(before), symbolSize: 6, itemStyle: { color: color('series1'), opacity: 0.6 } },
+      { name: 'new', data: pairs(after), symbolSize: 4, symbol: 'diamond', itemStyle: { color: color('series2'), opacity: 0.8 } },
+    ],
+  })
+}
+
+interface ScatterParts extends Pick<Chart, 'title' | 'caption' | 'height'> {
+  readonly axes: readonly [x: string, y: string]
+  /** What both axes cover. */
+  readonly range: ChartOption
+  readonly dots: readonly ChartOption[]
+}
+
+function scatterChart({ axes: [x, y], range, dots, ...words }: ScatterParts): Chart {
+  return {
+    ...words,
     option: () => ({
       ...baseOption(),
-      xAxis: axis('cosine, old', { type: 'value', scale: true }),
-      yAxis: axis('cosine, new', { type: 'value', scale: true, nameGap: 30 }),
-      series: [
-        {
-          type: 'scatter',
-          data: examples.map(([a, b]) => [round(a), round(b)]),
-          symbolSize: 4,
-          itemStyle: { color: color('series1'), opacity: 0.5 },
-        },
-      ],
+      xAxis: axis(x, { type: 'value', ...range }),
+      yAxis: axis(y, { type: 'value', ...range, nameGap: 30 }),
+      series: dots.map((one) => ({ type: 'scatter', ...one })),
     }),
   }
 }
 
-function pointChart({ examples, relativeDistance }: NonNullable<Comparison['points']>): Chart {
-  return {
-    title: 'Points of the projection',
-    caption: `Where texts lie by the old embedder and by the new one. Half of the texts moved by less than ${(100 * relativeDistance).toFixed(1)}% of the spread.`,
-    height: 360,
-    option: () => ({
-      ...baseOption(),
-      xAxis: axis('first component', { type: 'value', scale: true }),
-      yAxis: axis('second component', { type: 'value', scale: true, nameGap: 30 }),
-      series: [
-        {
-          type: 'scatter',
-          name: 'old',
-          data: examples.map(([x, y]) => [round(x), round(y)]),
-          symbolSize: 6,
-          itemStyle: { color: color('series1'), opacity: 0.6 },
-        },
-        {
-          type: 'scatter',
-          name: 'new',
-          data: examples.map(([, , x, y]) => [round(x), round(y)]),
-          symbolSize: 4,
-          symbol: 'diamond',
-          itemStyle: { color: color('series2'), opacity: 0.8 },
-        },
-      ],
-    }),
-  }
+/** Four digits are more than a drawing shows, and keep it small. */
+function pairs(points: readonly (readonly [number, number])[]): number[][] {
+  return points.map((point) => point.map((value) => Number(value.toPrecision(4))))
 }
 
 function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
@@ -180,7 +158,7 @@ function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
     ${
       disagreements.length === 0
         ? null
-        : table(
+        : dataTable(
             ['conversation', 'exchange', 'old', 'new'],
             disagreements.slice(0, LISTED).map((one) => [one.conversation, one.exchange, decision(one.old), decision(one.new)]),
           )
@@ -193,28 +171,19 @@ function decision({ alert, likelihood }: { alert: boolean; likelihood: number })
 }
 
 function likelihoodChart(disagreements: NonNullable<Comparison['alerts']>['disagreements']): Chart {
-  return {
+  return scatterChart({
     title: 'Exchanges on which they disagree',
     caption: "Each dot is an exchange: the old detector's score and the new one's. Dots near the line y = x are close calls.",
     height: 300,
-    option: () => ({
-      ...baseOption(),
-      xAxis: axis('score, old', { type: 'value', min: 0, max: 1 }),
-      yAxis: axis('score, new', { type: 'value', min: 0, max: 1, nameGap: 30 }),
-      series: [
-        {
-          type: 'scatter',
-          data: disagreements.slice(0, 1000).map((one) => [round(one.old.likelihood), round(one.new.likelihood)]),
-          symbolSize: 6,
-          itemStyle: { color: color('elevated'), opacity: 0.7 },
-          markLine: { symbol: 'none', silent: true, data: [levelLine(0.5, '0.5', 'soft')] },
-        },
-      ],
-    }),
-  }
-}
-
-/** Four digits are more than a drawing shows, and keep it small. */
-function round(value: number): number {
-  return Number(value.toPrecision(4))
+    axes: ['score, old', 'score, new'],
+    range: { min: 0, max: 1 },
+    dots: [
+      {
+        data: pairs(disagreements.slice(0, 1000).map((one) => [one.old.likelihood, one.new.likelihood] as const)),
+        symbolSize: 6,
+        itemStyle: { color: color('elevated'), opacity: 0.7 },
+        markLine: { symbol: 'none', silent: true, data: [levelLine(0.5, '0.5', 'soft')] },
+      },
+    ],
+  })
 }

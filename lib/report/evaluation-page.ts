@@ -5,7 +5,7 @@ import type { AtThreshold, Evaluation, LeadTime } from '../detection/training/ev
 import type { ReliabilityBin } from '../statistics/ranking.js'
 import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
 import { html, type Html } from './html.js'
-import { renderPage, valueTable } from './page.js'
+import { dataTable, renderPage, valueTable } from './page.js'
 import { color } from './palette.js'
 
 /** What was measured, in words. */
@@ -33,35 +33,18 @@ export function evaluationPage(sets: readonly Evaluation[], facts: EvaluationFac
 }
 
 function overview(sets: readonly Evaluation[]): Html {
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          <th>set</th>
-          <th class="number">conversations (unsafe)</th>
-          <th class="number">AUROC of replies</th>
-          <th class="number">of conversations</th>
-          <th class="number">without refusals</th>
-          <th class="number">alert line: recall</th>
-          <th class="number">false alarms</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${sets.map(
-          ({ set, exchanges, conversations, withoutRefusal, shipped }) =>
-            html`<tr>
-              <td><a href="#${anchor(set)}">${set}</a></td>
-              <td class="number">${conversations.items} (${conversations.unsafe})</td>
-              <td class="number">${area(exchanges)}</td>
-              <td class="number">${area(conversations)}</td>
-              <td class="number">${three(withoutRefusal)}</td>
-              <td class="number">${percent(shipped.alert.recall)}</td>
-              <td class="number">${percent(shipped.alert.falseAlarms)}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`
+  return dataTable(
+    ['set', 'conversations (unsafe)', 'AUROC of replies', 'of conversations', 'without refusals', 'alert line: recall', 'false alarms'],
+    sets.map(({ set, exchanges, conversations, withoutRefusal, shipped }) => [
+      html`<a href="#${anchor(set)}">${set}</a>`,
+      `${String(conversations.items)} (${String(conversations.unsafe)})`,
+      area(exchanges),
+      area(conversations),
+      three(withoutRefusal),
+      percent(shipped.alert.recall),
+      percent(shipped.alert.falseAlarms),
+    ]),
+  )
 }
 
 function setSection(evaluation: Evaluation): Html {

@@ -2,7 +2,7 @@
 // is, readable on a phone and on paper. Knows no content.
 
 import { createHash } from 'node:crypto'
-import { html, trusted, type Html } from './html.js'
+import { html, trusted, type Html, type HtmlValue } from './html.js'
 import { declarations } from './palette.js'
 
 /** What stands in a page. */
@@ -63,6 +63,28 @@ export function valueTable(rows: readonly (readonly [name: string, value: string
             html`<tr>
               <th scope="row">${name}</th>
               <td>${value}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+/** A table under a head: names in the first column, numbers in the others. */
+export function dataTable(head: readonly string[], rows: readonly (readonly HtmlValue[])[]): Html {
+  const kind = (column: number): string => (column === 0 ? '' : 'number')
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        <tr>
+          ${head.map((cell, column) => html`<th class="${kind(column)}">${cell}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          (row) =>
+            html`<tr>
+              ${row.map((cell, column) => html`<td class="${kind(column)}">${cell}</td>`)}
             </tr>`,
         )}
       </tbody>
