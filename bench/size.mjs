@@ -6,7 +6,7 @@ import { runBench } from './harness/command.mjs'
 import { installation, installed } from './harness/installations.mjs'
 
 const TITLE = 'Size'
-const QUESTION = 'Wow large is an installation, downloaded and on disk, compared with the baselines?'
+const QUESTION = 'How large is an installation, downloaded and on disk, compared with the baselines?'
 
 /** A one-platform package with its model, in megabytes. */
 const TARGET_MB = 85
