@@ -4,7 +4,7 @@
 // --asan and --tsan build the tests of those presets.
 // Other arguments are ignored: node-gyp's callers pass theirs.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { libraryName, prepareOrt } from './prepare-ort.mjs'
@@ -48,7 +48,7 @@ export async function buildBenchProgram(target) {
 /** True when CMake's own build files say that nothing of these targets has to be built again. */
 export async function isNativeCurrent(targets) {
   const folder = nativeFolders.release
-  if (!existsSync(join(folder, 'build.ninja'))) return false
+  if (!existsSync(join(folder, 'build.ninja')) || cacheOf(folder)?.source !== root) return false
   const { found, env } = await toolsFor('start')
   const plan = await run(found.cmake.path, ['--build', folder, '--target', ...targets, '--', '-n'], { env }).catch(() => '')
   return plan.includes('no work to do')
@@ -57,7 +57,7 @@ export async function isNativeCurrent(targets) {
 async function buildPreset(preset, target, { purpose = 'start', log = `native-${preset}`, definitions = [], echo = false }) {
   const { found, env } = await toolsFor(purpose)
   const { folder: sdk } = await prepareOrt()
-  removeBuildOfOtherCompiler(nativeFolders[preset], env.CXX)
+  removeForeignBuild(nativeFolders[preset], { source: root, compiler: env.CXX })
   const all = [`CARGO_EXECUTABLE=${found.cargo.path}`, `GABION_SDK=${sdk}`, ...definitions]
   const configure = ['--preset', preset, ...all.map((definition) => `-D${definition}`)]
   await run(found.cmake.path, configure, { log, env, echo })
@@ -79,12 +79,25 @@ export function installAddon({ built = nativeRelease, release = join(root, 'buil
   }
 }
 
-/** CMake takes the compiler from the environment at the first configuration only. */
-function removeBuildOfOtherCompiler(folder, compiler) {
-  const cache = join(folder, 'CMakeCache.txt')
-  if (!existsSync(cache)) return
-  const used = /^CMAKE_CXX_COMPILER:\w+=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1]
-  if (used !== compiler) rmSync(folder, { recursive: true, force: true })
+/**
+ * Removes a build folder that was configured for another checkout, as where this one was copied or moved, or for another compiler, which
+ * CMake takes from the environment at the first configuration only.
+ */
+export function removeForeignBuild(folder, { source, compiler }) {
+  const cache = cacheOf(folder)
+  if (cache === null || (cache.source === source && cache.compiler === compiler)) return
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** What a build folder was configured for; null for one that was not. */
+function cacheOf(folder) {
+  const file = join(folder, 'CMakeCache.txt')
+  if (!existsSync(file)) return null
+  const text = readFileSync(file, 'utf8')
+  const valueOf = (name) => new RegExp(`^${name}:\\w+=(.*)$`, 'm').exec(text)?.[1]
+  const source = valueOf('CMAKE_HOME_DIRECTORY')
+  // CMake may have kept the name of a link that the checkout was reached by.
+  return { source: source !== undefined && existsSync(source) ? realpathSync(source) : source, compiler: valueOf('CMAKE_CXX_COMPILER') }
 }
 
 async function toolsFor(purpose) {

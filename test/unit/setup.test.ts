@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -22,8 +24,32 @@ interface Stamps {
 const load = async (name: string): Promise<unknown> => import(new URL(`../../scripts/setup/${name}`, import.meta.url).href)
 const { compareVersions, atLeast } = (await load('toolchain.mjs')) as Toolchain
 const { hashInputs } = (await load('stamps.mjs')) as Stamps
+const { removeForeignBuild } = (await load('../build-native.mjs')) as {
+  removeForeignBuild: (folder: string, wanted: { source: string; compiler: string }) => void
+}
 
 const version = fc.array(fc.nat(300), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
+
+test('a build folder of another checkout or compiler is removed', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gabion-cmake-'))
+  const cache = join(folder, 'CMakeCache.txt')
+  try {
+    await writeFile(cache, `CMAKE_CXX_COMPILER:FILEPATH=/usr/bin/c++\nCMAKE_HOME_DIRECTORY:INTERNAL=${root.replace(/\/$/, '')}\n`)
+    const here = { source: root.replace(/\/$/, ''), compiler: '/usr/bin/c++' }
+    removeForeignBuild(folder, here)
+    assert.ok(existsSync(cache))
+    removeForeignBuild(folder, { ...here, compiler: '/usr/bin/clang++' })
+    assert.ok(!existsSync(folder))
+    await mkdir(folder)
+    removeForeignBuild(folder, here)
+    assert.ok(existsSync(folder))
+    await writeFile(cache, 'CMAKE_CXX_COMPILER:FILEPATH=/usr/bin/c++\nCMAKE_HOME_DIRECTORY:INTERNAL=/somewhere/else\n')
+    removeForeignBuild(folder, here)
+    assert.ok(!existsSync(folder))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
 
 describe('versions', () => {
   test('are compared part by part as numbers', () => {
