@@ -117,19 +117,8 @@ export function scoreClassicExchange(
   const withUser = formula.accumulation === 'sum'
   const cumulative = state.cumulative + (withUser || first ? risk : (state.risk + risk) / 2)
   const userCumulative = withUser ? state.userCumulative + userRisk : 0
-  const { logit, likelihood } = score(formula.weights, risk, drift, acceleration)
   return {
-    quantities: {
-      risk,
-      userRisk,
-      drift,
-      acceleration,
-      cumulative,
-      userCumulative: withUser ? userCumulative : null,
-      ratio: withUser ? cumulative / (userCumulative + RATIO_FLOOR) : null,
-      logit,
-      likelihood,
-    },
+    quantities: quantitiesOf(formula, { risk, userRisk, drift, acceleration, cumulative }, userCumulative),
     state: { scored: state.scored + 1, risk, drift, cumulative, userCumulative },
   }
 }
@@ -139,20 +128,22 @@ export function scoreClassicExchange(
  * accumulates, and the state is unchanged.
  */
 export function heldClassicExchange(formula: ClassicFormula, state: ClassicState, user: ArrayLike<number>): ClassicQuantities {
-  const withUser = formula.accumulation === 'sum'
-  return {
-    risk: state.risk,
-    userRisk: cosineDistance(user, formula.safe),
-    drift: 0,
-    acceleration: 0,
-    cumulative: state.cumulative,
-    userCumulative: withUser ? state.userCumulative : null,
-    ratio: withUser ? state.cumulative / (state.userCumulative + RATIO_FLOOR) : null,
-    ...score(formula.weights, state.risk, 0, 0),
-  }
+  const { risk, cumulative, userCumulative } = state
+  const userRisk = cosineDistance(user, formula.safe)
+  return quantitiesOf(formula, { risk, userRisk, drift: 0, acceleration: 0, cumulative }, userCumulative)
 }
 
-function score(weights: ClassicWeights, risk: number, drift: number, acceleration: number): { logit: number; likelihood: number } {
-  const logit = weights.risk * risk + weights.drift * drift + weights.acceleration * acceleration + weights.bias
-  return { logit, likelihood: 1 / (1 + Math.exp(-logit)) }
+type Measured = Pick<ClassicQuantities, 'risk' | 'userRisk' | 'drift' | 'acceleration' | 'cumulative'>
+
+/** What follows from the measured quantities: the user's side where the formula has one, and the score. */
+function quantitiesOf({ accumulation, weights }: ClassicFormula, measured: Measured, gathered: number): ClassicQuantities {
+  const userCumulative = accumulation === 'sum' ? gathered : null
+  const logit = weights.risk * measured.risk + weights.drift * measured.drift + weights.acceleration * measured.acceleration + weights.bias
+  return {
+    ...measured,
+    userCumulative,
+    ratio: userCumulative === null ? null : measured.cumulative / (userCumulative + RATIO_FLOOR),
+    logit,
+    likelihood: 1 / (1 + Math.exp(-logit)),
+  }
 }

@@ -7,7 +7,6 @@ import { sha256OfFiles } from '../files/file-hash.js'
 import { sizeOfFile } from './folder-entries.js'
 import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'
-import type { Pooling } from './pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from './sentence-transformer.js'
 
 /** A graph that can be loaded. */
@@ -26,7 +25,10 @@ export interface GraphDescription {
 }
 
 /** All that is known of a model before it is loaded. */
-export interface ModelDescription {
+export interface ModelDescription extends Pick<
+  SentenceTransformer,
+  'dimensions' | 'maxSequenceLength' | 'pooling' | 'normalize' | 'tokenizerFile' | 'vocabularySize' | 'prompt' | 'prompts'
+> {
   name: string
   /** Absolute path. */
   folder: string
@@ -34,20 +36,6 @@ export interface ModelDescription {
   revision: string | null
   /** SPDX identifier, or `unknown` if the folder does not say. */
   license: string
-  dimensions: number
-  /** In tokens, special tokens included; longer texts are cut. */
-  maxSequenceLength: number
-  pooling: Pooling
-  /** Whether vectors are scaled to unit length. */
-  normalize: boolean
-  /** Absolute path. */
-  tokenizerFile: string
-  /** Rows of the word table: every token id is below it. */
-  vocabularySize: number
-  /** Put before every text; empty for none. */
-  prompt: string
-  /** Prompts that a caller may choose by name. */
-  prompts: Readonly<Record<string, string>>
   graphs: GraphDescription[]
   selfTest: SelfTest | null
 }

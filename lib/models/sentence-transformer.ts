@@ -12,13 +12,15 @@ import { longestInputOf } from './token-positions.js'
 /** A folder's own words about itself, without its weights or graphs. */
 export interface SentenceTransformer {
   dimensions: number
-  /** In tokens, special tokens included. */
+  /** In tokens, special tokens included; longer texts are cut. */
   maxSequenceLength: number
   /** What native code does with a graph's token vectors; of no effect where the graph pools. */
   pooling: Pooling
+  /** Whether vectors are scaled to unit length. */
   normalize: boolean
   /** Absolute path. */
   tokenizerFile: string
+  /** Rows of the word table: every token id is below it. */
   vocabularySize: number
   /** Put before every text; empty for none. */
   prompt: string

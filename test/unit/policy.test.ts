@@ -114,6 +114,10 @@ describe('a policy file', () => {
     refused(`${head}budget: 2\npolicies:\n${policy}`, /'budget' must be a share/)
     refused(`${head}policies:\n${policy}x: &a [1]\ny: *a\n`, /aliases/)
     refused('version: 1\n', /'format' must be/)
+    refused('[]', /p\.yaml must hold a mapping of fields/)
+    refused(`${head}assistant: ' '\npolicies:\n${policy}`, /'assistant' must be a string that is not blank/)
+    refused(`${head}benign:\npolicies:\n${policy}`, /'benign' must be a string, got null/)
+    refused(`${head}role: calm\npolicies:\n${policy}`, /'role' must be one of elevated, alert, got "calm"/)
   })
 
   test('the six examples are valid, and have nothing of the ordinary conversations in them', () => {

@@ -6,8 +6,8 @@ import type { HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
 import { fitLogistic, type FeatureRows, type Weights } from '../fitting/logistic.js'
 import { auroc } from '../../statistics/ranking.js'
-import { bootstrapInterval, dealFolds } from '../../statistics/groups.js'
-import { logitsAtRunTime, trainingVectors } from './train-head.js'
+import { bootstrapInterval } from '../../statistics/groups.js'
+import { logitsAtRunTime, outOfFold, trainingVectors } from './train-head.js'
 
 /** Candidate values of C; the first leaves the shipped head nearly unchanged. */
 const STRENGTHS = [1e-5, 1e-4, 1e-3, 1e-2] as const
@@ -83,27 +83,6 @@ function chooseStrength(head: HeadWeights, exchanges: readonly EmbeddedExchange[
 
 function adaptWith(c: number, head: HeadWeights, exchanges: readonly EmbeddedExchange[]): HeadWeights {
   return c === 0 ? head : adapt(head, exchanges, c)
-}
-
-/** Logits of every exchange by a head that was fitted without its group. */
-function outOfFold(
-  exchanges: readonly EmbeddedExchange[],
-  folds: { count: number; seed: number },
-  make: (rest: readonly EmbeddedExchange[]) => HeadWeights,
-): Float64Array {
-  const groups = exchanges.map(({ group }) => group)
-  const dealt = dealFolds(groups, Math.min(folds.count, new Set(groups).size), folds.seed)
-  const logits = new Float64Array(exchanges.length)
-  for (const fold of new Set(dealt.values())) {
-    const rows = groups.flatMap((group, row) => (dealt.get(group) === fold ? [row] : []))
-    const made = make(exchanges.filter((_, row) => dealt.get(groups[row]!) !== fold))
-    const found = logitsAtRunTime(
-      made,
-      rows.map((row) => exchanges[row]!),
-    )
-    for (const [index, row] of rows.entries()) logits[row] = found[index]!
-  }
-  return logits
 }
 
 function targetsOf(exchanges: readonly EmbeddedExchange[]): number[] {

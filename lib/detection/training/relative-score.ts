@@ -4,8 +4,7 @@ import type { ErosionArtifact } from '../erosion/artifact.js'
 import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
 import { fitLogistic } from '../fitting/logistic.js'
 import { auroc } from '../../statistics/ranking.js'
-import { dealFolds } from '../../statistics/groups.js'
-import { fitHead, logitsAtRunTime, type HeadFit } from './train-head.js'
+import { fitHead, outOfFold, type HeadFit } from './train-head.js'
 
 const FOLDS = 5
 const FOLD_SEED = 7
@@ -19,24 +18,11 @@ export function outOfFoldLogits(
   fit: HeadFit,
   onFold?: () => void,
 ): Float64Array {
-  const folds = dealFolds(
-    exchanges.map(({ group }) => group),
-    FOLDS,
-    FOLD_SEED,
-  )
-  const logits = new Float64Array(exchanges.length)
-  for (let fold = 0; fold < FOLDS; fold++) {
-    const inside = exchanges.filter(({ group }) => folds.get(group) !== fold)
-    const rows = exchanges.flatMap(({ group }, row) => (folds.get(group) === fold ? [row] : []))
-    const { head } = fitHead(inside, rowWeights(inside, masses), fit)
-    const found = logitsAtRunTime(
-      head,
-      rows.map((row) => exchanges[row]!),
-    )
-    for (const [index, row] of rows.entries()) logits[row] = found[index]!
+  return outOfFold(exchanges, { count: FOLDS, seed: FOLD_SEED }, (rest) => {
+    const { head } = fitHead(rest, rowWeights(rest, masses), fit)
     onFold?.()
-  }
-  return logits
+    return head
+  })
 }
 
 /** Cross-validated AUROC of each set that has both classes. */

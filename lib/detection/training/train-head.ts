@@ -3,6 +3,7 @@
 import { scoreExchange, type HeadWeights } from '../erosion/head.js'
 import type { EmbeddedExchange } from './exchanges.js'
 import { featureRows, foldHead, learnScale, type FeatureScale } from './features.js'
+import { dealFolds } from '../../statistics/groups.js'
 import { pairsWithinGroups } from './group-pairs.js'
 import { fitLogistic, type LogisticModel, type Weights } from '../fitting/logistic.js'
 import type { HeadRecipe } from './recipe.js'
@@ -53,4 +54,25 @@ export function logitsAtRunTime(head: HeadWeights, exchanges: readonly EmbeddedE
   return Float64Array.from(exchanges, ({ userVector, replyWindows, flags }) =>
     replyWindows.length === 0 ? empty : scoreExchange(head, userVector, replyWindows, flags).logit,
   )
+}
+
+/** Logits of every exchange by a head that was fitted without its group. */
+export function outOfFold(
+  exchanges: readonly EmbeddedExchange[],
+  folds: { count: number; seed: number },
+  make: (rest: readonly EmbeddedExchange[]) => HeadWeights,
+): Float64Array {
+  const groups = exchanges.map(({ group }) => group)
+  const dealt = dealFolds(groups, Math.min(folds.count, new Set(groups).size), folds.seed)
+  const logits = new Float64Array(exchanges.length)
+  for (const fold of new Set(dealt.values())) {
+    const rows = groups.flatMap((group, row) => (dealt.get(group) === fold ? [row] : []))
+    const made = make(exchanges.filter((_, row) => dealt.get(groups[row]!) !== fold))
+    const found = logitsAtRunTime(
+      made,
+      rows.map((row) => exchanges[row]!),
+    )
+    for (const [index, row] of rows.entries()) logits[row] = found[index]!
+  }
+  return logits
 }
