@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Makes a fresh checkout ready, step by step, and does again only what changed. Node built-ins only: it runs before node_modules exist.
+// Sets up a checkout step by step, and repeats only the steps whose inputs changed. Node built-ins only: it runs before node_modules exist.
 //
 // usage: node scripts/setup.mjs [--for start|test|lint|tools] [--force] [--verbose]
 
@@ -14,7 +14,7 @@ import { atLeast } from './setup/toolchain.mjs'
 
 const oldestNode = '20.19'
 
-/** Runs every step that `purpose` (one of `purposes`) needs; a step that is still right is skipped. Throws StepFailed. */
+/** Runs every step that `purpose` (one of `purposes`) needs; a step that is up to date is skipped. Throws StepFailed. */
 export async function setUp({ purpose = 'start', force = false, verbose = false } = {}) {
   if (!atLeast(process.versions.node, oldestNode)) {
     throw new StepFailed(`Node ${process.versions.node} is too old: expected ${oldestNode} or newer`, { exitCode: 2 })
@@ -33,7 +33,7 @@ export async function setUp({ purpose = 'start', force = false, verbose = false 
   if (purpose === 'tools') giveToOwner()
 }
 
-/** `sudo node scripts/setup.mjs --for tools` in somebody's checkout: the few files it wrote become theirs. */
+/** `sudo node scripts/setup.mjs --for tools` in another user's checkout: the files it wrote get that owner. */
 function giveToOwner() {
   const { uid, gid } = statSync(root)
   if (process.getuid() !== 0 || uid === 0) return
@@ -54,7 +54,7 @@ async function runStep(step, context, number) {
     const note = await step.work(context)
     const absent = (step.outputs ?? []).filter((output) => !existsSync(join(root, output)))
     if (absent.length > 0) throw new StepFailed(`${step.title}: ended without ${absent.join(', ')}`, { log: `build/logs/${step.id}.log` })
-    // Taken again: a step's own outputs may be among what its hash looks at.
+    // Hashed again: a step's own outputs may be among its inputs.
     if (step.hash !== undefined) writeStamp(step.id, { hash: step.hash(context) })
     process.stdout.write(
       `${context.verbose ? `${number} ${step.title}` : ''} ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}\n`,

@@ -1,4 +1,4 @@
-// How fast is one graph against another, and how near are their vectors to given ones? Texts are token ids, one thread.
+// Compares the speed of graphs, and their vectors with given ones. Texts are token ids; one thread.
 //
 // usage: encoder_bench [--seconds S] [--vectors IDS VECTORS] GRAPH[:PRECISION]…
 //   Graphs are interleaved call by call, so that other load of the machine affects all of them; times are CPU time
@@ -43,7 +43,7 @@ std::vector<T> ReadAll(const char* file) {
   return values;
 }
 
-/// CPU time of this thread: other processes do not count.
+/// CPU time of this thread, which excludes other processes.
 double ThreadMilliseconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -1,6 +1,5 @@
-// Peak rates of this processor: multiply-adds per second of one thread by format, and bytes per second by size of
-// what is read. Built for the machine it runs on; prints one line of JSON. Formats that the processor lacks are left
-// out.
+// Peak rates of this processor: multiply-adds per second of one thread by format, and bytes per second by working-set
+// size. Built for the machine it runs on; prints one line of JSON. Formats that the processor lacks are omitted.
 
 #include <immintrin.h>
 #include <sys/mman.h>

@@ -9,7 +9,7 @@ namespace gabion::algebra {
 namespace {
 
 /// The number of parts that the rows are divided into, independent of the number of threads, so that sums are always
-/// taken in the same order. Each part has sums of its own: fewer parts where these are large.
+/// taken in the same order. Each part has its own sums: fewer parts if these are large.
 size_t PartsFor(size_t width) {
   constexpr size_t kLarge = 512;
   return width <= kLarge ? 8 : 4;
@@ -23,7 +23,7 @@ void AddAll(const Value* rows, size_t count, size_t dimensions, const double* sh
             size_t threads, const Variant& variant) {
   const size_t width = (dimensions + kPanel - 1) / kPanel * kPanel;
   const size_t max_parts = PartsFor(width);
-  // Whole K-blocks, so that parts are nearly equal work.
+  // Whole K-blocks, so that the parts are nearly equal.
   const size_t per_part = ((count + max_parts - 1) / max_parts + kDepth - 1) / kDepth * kDepth;
   const size_t parts = (count + per_part - 1) / per_part;
   auto shifts = AllocateAligned<Value>(width);

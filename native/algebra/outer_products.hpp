@@ -1,4 +1,4 @@
-// Sums over many vectors, from which means and covariances come: of the shifted vectors and of their outer products.
+// Sums of shifted vectors and of their outer products, for means and covariances.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace gabion::algebra {
 /// Σ (x − shift) to `sums` [dimensions]. `shift` must be exact in the rows' precision and should be near the mean, so
 /// that little cancels later.
 ///
-/// Rows of single precision are multiplied and summed in it over 256 rows at a time, and from there on in double.
+/// Single-precision rows are multiplied and accumulated in float over 256 rows at a time, then in double.
 /// The result depends on the rows and the instruction set, not on `threads`. Throws std::bad_alloc.
 void AddOuterProducts(const float* rows, size_t count, size_t dimensions, const double* shift, double* products,
                       double* sums, size_t threads, const Variant& variant = ChosenVariant());

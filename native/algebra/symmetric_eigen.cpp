@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMaxPending = size_t{1} << 16U;
 constexpr size_t kMaxSweeps = 60;
 
-/// The eigenvectors of the tridiagonal matrix, as strips of columns of the matrix whose rows they are.
+/// The eigenvectors of the tridiagonal matrix, stored as strips of columns of the matrix that has them as rows.
 class Vectors {
  public:
   Vectors(size_t n, size_t threads, const Variant& variant)

@@ -1,8 +1,8 @@
-// libFuzzer target: any bytes as a text, through the tokenizers that models bring, whole and in windows. What the
-// interface says of a text must fit together; nothing may crash, hang or write beyond its buffers. Built and run by
+// libFuzzer target: arbitrary bytes as a text, through the tokenizers of models, whole and in windows. The interface's
+// results for a text must be consistent; nothing may crash, hang or write beyond its buffers. Built and run by
 // scripts/fuzz.mjs.
 //
-// GABION_FUZZ_TOKENIZERS names the definitions, separated by colons. An input's first byte picks one, its second a
+// GABION_FUZZ_TOKENIZERS names the definitions, separated by colons. An input's first byte selects one, its second a
 // limit.
 
 #include <algorithm>
@@ -85,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (gabion_tokenizer_windows(tokenizer, text, length, window, window, Window, &windows) != GABION_TOKENIZER_OK) {
     std::abort();
   }
-  // Windows side by side have room for all tokens but the two special ones.
+  // Windows without overlap have room for all tokens but the two special ones.
   if (windows.count * window + 2 < total) {
     std::abort();
   }

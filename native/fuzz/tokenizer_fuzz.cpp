@@ -1,7 +1,7 @@
-// libFuzzer target: a tokenizer.json from anyone, and a text, through the tokenizer's C interface. What loads must also
+// libFuzzer target: an untrusted tokenizer.json and a text, through the tokenizer's C interface. What loads must also
 // encode; nothing may crash, hang or read beyond its buffers. Built and run by scripts/fuzz.mjs.
 //
-// An input is the definition, then a zero byte, then a text; without a zero byte a fixed text is taken.
+// An input is the definition, then a zero byte, then a text; without a zero byte a fixed text is used.
 
 #include <algorithm>
 #include <cstddef>
@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kMaximumTokens = 64;
 constexpr std::string_view kText = "The first text, \xd1\x82\xd0\xb5\xd0\xba\xd1\x81\xd1\x82 9:30!";
 
-// A fault of the library comes back as a status, which callers tell as an error: only what leaves the interface's
-// promises ends the run.
+// A fault of the library is returned as a status, which callers report as an error: only a violation of the
+// interface's contract ends the run.
 void Encode(const gabion_tokenizer* tokenizer, std::string_view text) {
   std::vector<int64_t> ids(kMaximumTokens);
   size_t written = 0;
@@ -29,7 +29,7 @@ void Encode(const gabion_tokenizer* tokenizer, std::string_view text) {
   if (status != GABION_TOKENIZER_OK || gabion_tokenizer_max_id(tokenizer, &highest) != GABION_TOKENIZER_OK) {
     return;
   }
-  // A model's table of words is as long as the highest id says: no id may lie beyond it.
+  // The embedding table is as long as the highest id requires: no id may exceed it.
   const bool is_beyond = std::any_of(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(std::min(written, ids.size())),
                                      [highest](int64_t id) { return id < 0 || id > highest; });
   if (written > ids.size() || total < written || is_beyond) {

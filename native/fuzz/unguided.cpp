@@ -1,5 +1,5 @@
-// A main for the targets of this folder where no clang brings libFuzzer: changes seeds at random, knows nothing of the
-// branches an input takes, and so finds less in the same time. Built and run by scripts/fuzz.mjs.
+// A main for the targets of this folder without clang and its libFuzzer: mutates seeds at random, without coverage
+// feedback, and so finds less in the same time. Built and run by scripts/fuzz.mjs.
 //
 // usage: PROGRAM SECONDS SEED UNDERWAY FILE…      seconds of processor time; UNDERWAY keeps the input that runs
 
@@ -72,7 +72,7 @@ class Changer {
     return list[Below(list.size())];
   }
 
-  /// The place of a JSON number, word or string at or behind a random one.
+  /// The position of a JSON number, word or string at or after a random one.
   std::pair<size_t, size_t> Value(const std::string& input) {
     constexpr std::string_view kStarts = "0123456789-\"tfn";
     const size_t from = input.find_first_of(kStarts, Below(input.size()));
@@ -146,7 +146,7 @@ int main(int count, char** arguments) {
       std::perror("the input that runs cannot be kept");
       std::exit(2);
     }
-    alarm(kLongestSeconds);  // an input that does not end ends the process
+    alarm(kLongestSeconds);  // an input that hangs ends the process
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
     return 1;
   };

@@ -1,5 +1,5 @@
-// The model of AMX's instructions against values worked out by hand, and the kernels over it against those of dot
-// products.
+// The model of the AMX instructions against values computed by hand, and the kernels over it against the dot-product
+// kernels.
 
 #include <gtest/gtest.h>
 
@@ -47,7 +47,7 @@ float DotOfFour(const float (&row)[4], const float (&column)[4], float before) {
 
 TEST(AmxModel, SumsEvenAndOddProductsApart) {
   EXPECT_EQ(DotOfFour({1, 2, 3, 4}, {5, 6, 7, 8}, 0.5F), 70.5F);
-  // 2^24 + 1 is 2^24 in float: a one beside it is lost, in the other sum it is not.
+  // 2^24 + 1 is 2^24 in float: a one added to it is lost, in the other sum it is not.
   EXPECT_EQ(DotOfFour({0x1p24F, 0, 1, 0}, {1, 1, 1, 1}, 0), 0x1p24F);
   EXPECT_EQ(DotOfFour({0x1p24F, 1, 0, 1}, {1, 1, 1, 1}, 0), 0x1p24F + 2);
 }

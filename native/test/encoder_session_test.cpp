@@ -97,7 +97,7 @@ TEST_F(EncoderSessionTest, StopsBetweenLayers) {
   for (int i = 0; i < 250; ++i) text += "word ";
   Embed(model, text, scratch);
   std::thread stopper([&] { scratch.Stop(); });
-  // Whether the stop comes before, in or after the run is chance; afterwards the scratch must be as good as new.
+  // The stop may come before, during or after the run; afterwards the scratch must be reusable.
   try {
     Embed(model, text, scratch);
   } catch (const Error& error) {
@@ -127,7 +127,7 @@ TEST_F(EncoderSessionTest, RefusesIdsBeyondTheTable) {
   EXPECT_EQ(test::CodeOf(run), Code::kInferenceFailed);
 }
 
-// Pooling and normalization are the folder's: what first versions of the file say of them is not read.
+// Pooling and normalization come from the folder: the fields of early file versions are ignored.
 TEST_F(EncoderSessionTest, PoolsAsTheFolderSays) {
   ModelOptions options = FusedOptions(kernels::Precision::kFp32);
   options.session.pooling = {Pooling::kCls, false};
@@ -172,8 +172,8 @@ TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
   }
 }
 
-// Whatever a file says, its weights are looked for within their file alone; what is left is a session or a coded error.
-// GABION_FUZZ_SECONDS of processor time and GABION_FUZZ_SEED make more of it, as in kernel_random_test.cpp.
+// Whatever a file contains, its weights are read within their file only; the result is a session or a coded error.
+// GABION_FUZZ_SECONDS of CPU time and GABION_FUZZ_SEED extend it, as in kernel_random_test.cpp.
 TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
   const std::string original = Contents(FusedOptions(kernels::Precision::kBf16).session.graph_file);
   const auto folder = std::filesystem::temp_directory_path() / ("gabion-graphs-" + std::to_string(getpid()));
@@ -194,7 +194,7 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
     const auto graph = ParseEncoderGraph(contents);
     if (!graph.has_value()) continue;
     ++parsed;
-    // Names of weights are most of the file; packing them anew shows nothing new, so few go all the way.
+    // Most of the file is weight names; packing again after a changed name finds nothing new, so few cases go that far.
     if (parsed % 40 != 0 && graph->weights.size() == 76) continue;
     std::ofstream(file, std::ios::binary) << contents;
     try {

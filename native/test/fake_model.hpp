@@ -1,4 +1,4 @@
-// A model without a graph, for tests of what lies above a session: its vectors are sums over token ids, its tokenizer
+// A model without a graph, for tests of the layers above a session: its vectors are sums over token ids, its tokenizer
 // has a dozen words. It embeds a text in microseconds.
 #pragma once
 
@@ -55,7 +55,7 @@ class FakeSession final : public Session {
   size_t max_batch_;
 };
 
-/// Words by white space, [CLS] before and [SEP] behind them.
+/// Whitespace-separated words between [CLS] and [SEP].
 inline Tokenizer FakeTokenizer() {
   const auto file =
       std::filesystem::temp_directory_path() / ("gabion-fake-tokenizer-" + std::to_string(getpid()) + ".json");

@@ -42,7 +42,7 @@ class Helpers {
   std::vector<std::thread> threads_;
 };
 
-/// Plain memory on purpose: ThreadSanitizer sees a thread that does not wait for another.
+/// Deliberately non-atomic: ThreadSanitizer reports a thread that does not wait for another.
 struct Sheet {
   std::vector<int> runs;
   std::array<int, IntraOpTeam::kMaxMembers> of_member{};
@@ -58,7 +58,7 @@ TEST(IntraOpTeam, RunsEveryItemOfEveryPartOnce) {
   Helpers helpers(3);
   int helped = 0;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  // Helpers need a processor of their own now and then; a busy machine may take its time.
+  // Helpers need a free processor occasionally; on a busy machine that may take long.
   for (int text = 0; text < 300 || (helped == 0 && std::chrono::steady_clock::now() < deadline); ++text) {
     const IntraOpTeam::Lease lease(helpers.team, 3, kWork);
     if (lease.team() == nullptr) {
@@ -83,7 +83,7 @@ TEST(IntraOpTeam, IsForATextThatIsAlone) {
     const IntraOpTeam::Lease second(helpers.team, 1, kWork);
     EXPECT_EQ(second.team(), nullptr);
     EXPECT_FALSE(helpers.team.has_room());
-    // The first goes on by itself.
+    // The first continues alone.
     Sheet sheet{std::vector<int>(9), {}};
     first.team()->parallel_for(first.team()->context, 9, Count, &sheet);
     EXPECT_EQ(sheet.runs, std::vector<int>(9, 1));

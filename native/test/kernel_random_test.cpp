@@ -1,6 +1,6 @@
 // Random encoders against plain double precision: random sizes, lengths and precisions. GABION_FUZZ_SECONDS
-// says for how long (2 of processor time by default; `npm run fuzz` for more), GABION_FUZZ_SEED where it begins,
-// GABION_ISA for which instruction set alone. A failure names the seed that shows it again.
+// sets the duration (2 of CPU time by default; `npm run fuzz` for more), GABION_FUZZ_SEED the first seed,
+// GABION_ISA a single instruction set. A failure names the seed that reproduces it.
 
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ double MultiplyAdds(const EncoderShape& shape, size_t tokens) {
 
 EncoderShape RandomShape(std::mt19937& random) {
   const auto below = [&](size_t bound) { return static_cast<size_t>(random() % bound); };
-  // Mostly sizes that the kernels take, some that they must refuse.
+  // Mostly supported sizes, some that the kernels must refuse.
   const size_t step = below(8) == 0 ? 1 + below(40) : 32;
   const size_t heads = 1 + below(13);
   const size_t width = below(2) == 0 ? 32 * (1 + below(3)) : 8 * (1 + below(16));
@@ -60,11 +60,11 @@ double BoundOf(Precision precision) {
     case Precision::kInt8:
       break;
   }
-  // Narrow layers have few products to average the rounding of.
+  // Small layers average rounding errors over few products.
   return 1e-1;
 }
 
-/// One case: what the kernels take they compute right, at every position; what they do not take they refuse.
+/// One case: supported sizes are computed correctly at every position; unsupported ones are refused.
 bool RunCase(uint32_t seed, const Variant& variant) {
   std::mt19937 random(seed);
   const EncoderShape shape = RandomShape(random);

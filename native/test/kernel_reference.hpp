@@ -1,4 +1,4 @@
-// A text encoder in double precision, written as its definition reads, for tests of the kernels; and random weights.
+// Reference text encoder in double precision, straight from the definition, for kernel tests; and random weights.
 #pragma once
 
 #include <cmath>
@@ -26,7 +26,7 @@ inline uint16_t ToBfloat16(float value) {
   return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U);
 }
 
-/// Normally distributed values that bf16 holds exactly, so that both forms of a weight are the same numbers.
+/// Normally distributed values that bf16 represents exactly, so that both formats of a weight are equal.
 class RandomMatrix {
  public:
   RandomMatrix(size_t count, double deviation, std::mt19937& random, double mean = 0) {
@@ -97,7 +97,7 @@ inline void ReferenceNorm(Doubles& rows, size_t width, const RandomMatrix& weigh
   }
 }
 
-/// A whole encoder with random weights of the sizes that trained ones have.
+/// An encoder with random weights of the magnitudes of trained ones.
 class RandomEncoder {
  public:
   static constexpr size_t kVocabulary = 64;
@@ -143,7 +143,7 @@ class RandomEncoder {
     return stored;
   }
 
-  /// From now on scores have relative position biases, and positions start after the padding's.
+  /// Adds relative position biases to the scores and starts positions after the padding's.
   void BeLikeMpnet() { like_mpnet_ = true; }
 
   /// The last hidden state, [tokens, hidden].

@@ -31,7 +31,7 @@ using kernels::Precision;
 using kernels::Variant;
 using test::RelativeError;
 
-/// The formats that every instruction set computes, and the own ones of this set.
+/// The formats of every instruction set, and those specific to this one.
 std::vector<Format> FormatsOf(const Variant& variant) {
   std::vector<Format> formats{Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot,
                               Format::kInt16,   Format::kInt8Wide,     Format::kInt8Dot};
@@ -171,7 +171,7 @@ TEST_P(Kernels, NanInARowComesOutOfThatRowOnly) {
   const test::RandomMatrix weight(64 * 64, 0.05, random);
   const test::RandomMatrix bias(64, 0.05, random);
   for (const Format format : FormatsOf(variant())) {
-    // Float products of many rows compute two neighbours together: it may reach the other one, and no more.
+    // Float GEMMs of many rows compute two neighbors together: the NaN may reach the other one, and no more.
     const bool is_float = format == Format::kFloat32 || format == Format::kBfloat16Wide;
     for (const size_t rows : {3, 33}) {
       for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
@@ -233,7 +233,7 @@ TEST_P(Kernels, LayerNormIsAccurate) {
       test::ReferenceNorm(exact, width, weight, bias, 1e-12);
       EXPECT_LT(RelativeError(got, exact), 2e-6);
     }
-    std::vector<float> constant(width, 0.25F);  // no variance at all: only the bias is left
+    std::vector<float> constant(width, 0.25F);  // zero variance: only the bias remains
     variant().layer_norm(constant.data(), width, weight.floats(), bias.floats(), 1e-12F);
     for (size_t i = 0; i < width; ++i) {
       ASSERT_NEAR(static_cast<double>(constant[i]), bias[i], 1e-6);

@@ -22,7 +22,7 @@ TEST(MemoryRoom, IsThereForALittleAndNotForMoreThanAnyMachineHas) {
   EXPECT_FALSE(HasRoomFor(size_t{1} << 60U));
 }
 
-// A sanitizer maps memory of its own whenever it likes.
+// A sanitizer maps memory of its own at any time.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST(MemoryRoom, EndsAtTheLimitOfTheProcess) {
   rlimit before{};

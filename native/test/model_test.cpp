@@ -129,7 +129,7 @@ TEST(Model, RefusesAnotherWidthThanTheFolderSays) {
   EXPECT_EQ(test::CodeOf([&] { LoadModel(options); }), Code::kModelInvalid);
 }
 
-// Each test has a process of its own, so these are its first sessions.
+// Each test runs in its own process, so these are its first sessions.
 TEST(Model, OpensSeveralAtOnceBeforeThereIsAny) {
   std::vector<std::thread> threads;
   std::atomic<int> opened{0};

@@ -23,7 +23,7 @@ TEST(Projection, AppliesMatrixAndOffset) {
 }
 
 TEST(Projection, SumsInDouble) {
-  // In float the small term would vanish beside the large ones.
+  // In float the small term would be lost next to the large ones.
   const Projection projection({1e8, 1, -1e8}, {0});
   const std::array<float, 3> vector{1, 0.25, 1};
   float output = 0;
@@ -32,7 +32,7 @@ TEST(Projection, SumsInDouble) {
 }
 
 TEST(Projection, SumsEveryComponentInTheOrderOfTheDimensions) {
-  // Components are summed side by side; each must have the bits that it would have alone.
+  // Components are computed several at a time; each must be bit-identical to its result alone.
   constexpr size_t kDimensions = 37;
   std::array<float, kDimensions> vector{};
   for (size_t i = 0; i < kDimensions; ++i) {

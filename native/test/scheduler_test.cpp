@@ -13,7 +13,7 @@
 namespace gabion {
 namespace {
 
-// Counts settled requests, on whichever thread they are settled.
+// Counts settled requests on any thread.
 class Inbox {
  public:
   Request::Done Done() {
@@ -38,7 +38,7 @@ class Inbox {
   size_t settled_ = 0;
 };
 
-// A lease for the length of a test.
+// A lease for the duration of a test.
 class Lease {
  public:
   explicit Lease(size_t threads) { Scheduler::Process().Acquire(threads); }

@@ -45,7 +45,7 @@ inline std::vector<float> Embed(const Model& model, std::string_view text) {
   return Embed(model, text, scratch);
 }
 
-/// Runs `body` and gives the code of the Error it throws.
+/// Runs `body` and returns the code of the Error it throws.
 template <typename Body>
 Code CodeOf(Body body) {
   try {

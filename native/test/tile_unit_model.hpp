@@ -1,6 +1,6 @@
-// AMX's tile instructions in plain C++, rounding as the manual has it (Intel 64 and IA-32 Architectures Software
-// Developer's Manual, TDPBUSD and TDPBF16PS): for tests of what computes with tiles on processors without them. Any use
-// that the processor would refuse ends the test.
+// AMX's tile instructions in plain C++, with the manual's rounding (Intel 64 and IA-32 Architectures Software
+// Developer's Manual, TDPBUSD and TDPBF16PS): for tests of tile kernels on processors without them. Any use that
+// would fault on the processor ends the test.
 #pragma once
 
 #include <cmath>
@@ -70,8 +70,8 @@ class TileUnit {
       SetWord(to, row, column, total);
     });
   }
-  /// Even and odd products in sums of their own, each rounded once a product; then both, then the tile. Denormals count
-  /// as zero before and after every operation.
+  /// Even and odd products in separate sums, each rounded once per product; then both, then the tile. Denormals are
+  /// flushed to zero before and after every operation.
   template <int sum, int a, int b>
   static void DotBfloat16() {
     ForEach(sum, a, b, [](size_t row, size_t column, size_t steps, Tile& to, const Tile& left, const Tile& right) {

@@ -18,7 +18,7 @@ class WatchedFileTest : public testing::Test {
 
   static void Write(const std::string& path, const std::string& content) {
     std::ofstream(path, std::ios::binary) << content;
-    // The clock of file systems goes in steps of milliseconds: this one certainly differs.
+    // File timestamps have a resolution of milliseconds: this one certainly differs.
     static int step = 0;
     std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() + std::chrono::hours(++step));
   }

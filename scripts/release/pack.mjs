@@ -23,7 +23,7 @@ import { hostTarget } from '../prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
 import { sbom, sbomFile } from './sbom.mjs'
 
-/** Every platform there are binaries for. */
+/** All platforms with binaries. */
 export const targets = ['linux-x64', 'linux-arm64']
 
 /** Folder of the tarballs. */
@@ -59,7 +59,7 @@ export async function pack({ targets: requested = targets, withOffline = true } 
 
 const manifest = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** What npm itself would pack of the checkout, by package.json's `files`. */
+/** The files that npm would pack from the checkout, by package.json's `files`. */
 async function packedFiles() {
   const [{ files }] = JSON.parse(await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']))
   return files.map(({ path }) => path)

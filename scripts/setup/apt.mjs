@@ -1,4 +1,4 @@
-// Which Debian and Ubuntu packages carry the missing tools, and their installation. Root only installs; anybody else is told the command.
+// Which Debian and Ubuntu packages carry the missing tools, and their installation. Installs as root; otherwise prints the command.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { StepFailed, run } from './run.mjs'
@@ -18,7 +18,7 @@ const packagesOfTool = {
 
 const oldestRust = '1.85'
 
-/** What to name when the package lists cannot be asked: the Rust and the C++ compiler of each release that are new enough. */
+/** Fallback without package lists: the Rust and C++ compilers of each release that are new enough. */
 const byRelease = {
   bookworm: { rust: ['rustc-web', 'cargo-web'], compiler: 'g++' },
   trixie: { rust: ['rustc', 'cargo'], compiler: 'g++' },
@@ -69,7 +69,7 @@ async function choosePackages(names) {
   return packages
 }
 
-/** The release's own compiler where it is new enough, else the newest versioned one. */
+/** The release's own compiler if it is new enough, else the newest versioned one. */
 async function newestCompiler() {
   const candidates = await candidateVersions(['g++', 'g++-12', 'g++-13', 'g++-14'])
   const plain = /:(\d+)/.exec(candidates.get('g++') ?? '')?.[1]
@@ -77,7 +77,7 @@ async function newestCompiler() {
   return [...candidates.keys()].filter((name) => name !== 'g++').at(-1) ?? null
 }
 
-/** Plain packages where they are new enough; else Debian's newer pair for old releases; else Ubuntu's versioned ones, the oldest that will do. */
+/** Plain packages if they are new enough; else Debian's newer pair for old releases; else Ubuntu's versioned ones, the oldest sufficient one. */
 async function rustPackages() {
   const listed = await aptCache(['search', '--names-only', '^rustc-1\\.[0-9]+$'])
   const versioned = listed

@@ -1,4 +1,4 @@
-// One set-up at a time in one checkout: two of them would write the same build folders.
+// One set-up at a time per checkout: two would write the same build folders.
 
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,10 +10,10 @@ const lockFile = join(root, 'build', '.setup.lock')
 /** Runs `work` while holding the set-up's lock; a lock left by a process that is gone is taken over. */
 export async function withSetupLock(work) {
   mkdirSync(join(root, 'build'), { recursive: true })
-  let told = false
+  let reported = false
   while (!take()) {
-    if (!told) console.log(`Waiting for another set-up of this folder (process ${owner()}) to end`)
-    told = true
+    if (!reported) console.log(`Waiting for another set-up of this folder (process ${owner()}) to end`)
+    reported = true
     await sleep(200)
   }
   const release = () => rmSync(lockFile, { force: true })
@@ -31,7 +31,7 @@ export async function withSetupLock(work) {
 }
 
 function take() {
-  // Written first and then linked: a lock file never stands there without its owner's number.
+  // Written first and then linked: a lock file never exists without its owner's process id.
   const own = `${lockFile}.${process.pid}`
   writeFileSync(own, String(process.pid))
   try {

@@ -1,4 +1,4 @@
-// Says whether node_modules holds exactly what package-lock.json asks for on this platform. Knows npm's two lock files and nothing else.
+// Checks whether node_modules contains exactly what package-lock.json requires on this platform. Knows npm's two lock files and nothing else.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ export function installedDifference() {
   for (const [path, { version, optional, devOptional, link }] of Object.entries(wanted)) {
     if (path === '' || link === true) continue
     const found = installed[path]
-    // Optional packages of other platforms are in the lock file and rightly not installed.
+    // Optional packages of other platforms are in the lock file and deliberately not installed.
     if (found === undefined && (optional === true || devOptional === true)) continue
     if (found?.version !== version) return `${path} is ${found?.version ?? 'missing'}, expected ${version}`
     if (!existsSync(join(root, path))) return `${path} is missing`

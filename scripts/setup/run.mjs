@@ -14,7 +14,7 @@ export const isMain = (url) => process.argv[1] !== undefined && url === pathToFi
 
 /**
  * Thrown when a step cannot go on. `exitCode` 2 means that the user has to do something first; `lines` are shown above the message,
- * `output` is all that the command printed.
+ * `output` is everything the command printed.
  */
 export class StepFailed extends Error {
   constructor(message, { lines = [], output = null, log = null, exitCode = 1 } = {}) {
@@ -70,7 +70,7 @@ export async function run(command, args, { log = null, cwd = root, env = process
   return output.stdout
 }
 
-/** Prints a failure as the set-up's commands show it and sets the exit code. */
+/** Prints a failure in the form of the set-up commands and sets the exit code. */
 export function reportFailure(error) {
   if (!(error instanceof StepFailed)) throw error
   for (const line of error.lines) console.error(`  | ${line}`)

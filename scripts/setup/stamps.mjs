@@ -1,4 +1,4 @@
-// Decides whether a step's work is still right: a stamp holds the hash of the step's inputs, and its outputs have to be there.
+// Decides whether a step is up to date: its stamp holds the hash of its inputs, and its outputs must exist.
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export function hashInputs({ files = [], texts = [] }) {
   return hash.digest('hex')
 }
 
-/** True when the step's stamp carries this hash and every output is there. */
+/** True when the step's stamp has this hash and every output exists. */
 export function isCurrent(step, hash, outputs) {
   return readStamp(step)?.hash === hash && outputs.every((output) => existsSync(join(root, output)))
 }
@@ -33,7 +33,7 @@ export function readStamp(step) {
   }
 }
 
-/** Writes a step's stamp whole or not at all. */
+/** Writes a step's stamp atomically. */
 export function writeStamp(step, content) {
   mkdirSync(stampFolder, { recursive: true })
   const file = join(stampFolder, `${step}.json`)

@@ -1,4 +1,4 @@
-// The set-up's steps in their order: what each one makes, from what, and for whom. How a step is skipped is setup.mjs's part.
+// The set-up's steps in order: outputs, inputs and purposes of each. setup.mjs decides which are skipped.
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ const scriptSources = [
 const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
 const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
 
-/** Where the models that only the tests need are made. */
+/** The folder of models that only tests need. */
 const referenceModel = 'build/models/all-MiniLM-L6-v2'
 
 const goldenScripts = [
@@ -41,12 +41,12 @@ const goldenScripts = [
   ].map((name) => `scripts/golden/${name}.py`),
 ]
 
-/** What a set-up can be for; 'tools' installs compilers and tools and leaves the checkout alone. */
+/** The purposes of a set-up; 'tools' installs compilers and tools and leaves the checkout alone. */
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
 /**
  * A step has an id, a title, the purposes it serves, and either `isDone(context)` or `hash(context)` with `outputs`
- * that say when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools found.
+ * that decide when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools found.
  */
 export const steps = [
   {
@@ -104,7 +104,7 @@ export const steps = [
     hash: () => hashInputs({ files: scriptSources }),
     outputs: ['dist/index.js', 'dist/cli/main.js', 'dist/dashboard/dashboard.js'],
     work: async (context) => {
-      // Swapped in whole: files of sources that are gone do not stay, and a build that fails leaves the last good one.
+      // Swapped as a whole: outputs of deleted sources disappear, and a failed build leaves the last good one.
       const fresh = join(root, 'build', 'dist')
       rmSync(fresh, { recursive: true, force: true })
       await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
@@ -150,7 +150,7 @@ export const steps = [
       rmSync(uv, { recursive: true, force: true })
       await run('python3', ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--target', uv, 'uv==0.13.9'], { log })
       await run(join(uv, 'bin', 'uv'), ['venv', '--clear', '--python', 'python3', 'build/golden'], { log })
-      // The system's certificates, as pip and npm use them: behind a proxy its own are not enough.
+      // The system's certificates, as in pip and npm: behind a proxy uv's own are not enough.
       const requirements = ['--system-certs', '--no-cache', '--python', 'build/golden', '--requirement', 'scripts/golden/requirements.txt']
       await run(join(uv, 'bin', 'uv'), ['pip', 'install', ...requirements], { log })
     },
@@ -163,7 +163,7 @@ export const steps = [
     outputs: ['build/full-depth/texts.json.gz', 'build/exports', 'build/minilm/sts.json'],
     work: async (context) => {
       await node(context, ['scripts/bundle-model.mjs', '--source-only'], 'golden-models')
-      // Each computes on one thread, so two go on side by side.
+      // Each computes on one thread, so two run in parallel.
       const make = (name) => run('build/golden/bin/python', [`scripts/golden/${name}.py`], { log: 'golden-models', echo: context.verbose })
       const small = async () => {
         await make('make_exports')

@@ -1,4 +1,4 @@
-// The tools that a build needs: what each is, how it is found, which version will do. Installing them is apt.mjs's part.
+// The tools that a build needs: purpose, search and minimum version of each. apt.mjs installs them.
 
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -11,7 +11,7 @@ const searchPath = () => [...new Set([...(process.env.PATH ?? '').split(delimite
 
 /**
  * A tool is searched under the name the user set in the environment, then under its plain names, then under versioned ones (newest first).
- * `purposes` are those of steps.mjs that need it, by default all; an `optional` tool is installed where apt has it, and done without elsewhere.
+ * `purposes` are those of steps.mjs that need it, by default all; an `optional` tool is installed if apt has it, and skipped otherwise.
  */
 const tools = [
   {
@@ -39,7 +39,7 @@ const tools = [
     names: ['chromium', 'google-chrome', 'google-chrome-stable'],
     minimum: '110',
     purposes: ['test', 'tools'],
-    // Ubuntu has it as a snap only, which a container cannot install: the tests of pages are then left out, and say so.
+    // Ubuntu has it as a snap only, which a container cannot install: the tests of pages are then skipped with a message.
     optional: true,
   },
   {

@@ -29,7 +29,7 @@ const execute = promisify(execFile)
 const otherUser = 65534
 
 /**
- * Name of each way → what it does. A way may return why it was skipped.
+ * Name of each way → its check. A way may return why it was skipped.
  *
  * @param context place: a folder to work in; registry: its address; main, offline: tarballs; quick; apps: an empty Map
  */
@@ -131,7 +131,7 @@ async function readOnly(context, app) {
 async function bundled(context, app, format) {
   const folder = join(context.place, `bundle-${format}`)
   mkdirSync(folder)
-  // The bundle's own folder has the package and nothing of the app but the one file.
+  // The bundle's folder contains the package and only this file of the app.
   await run('cp', ['-al', join(app, 'node_modules'), folder])
   const script = "import { Embedder } from 'gabion'"
   writeFileSync(join(folder, 'package.json'), '{"private":true}')
@@ -201,7 +201,7 @@ async function mustFail(folder) {
   if (doctor.code !== 1 || !/"status":"fail"/.test(doctor.stdout)) throw new Error(`gabion doctor does not find it: ${doctor.stdout}`)
 }
 
-/** Exchanges an ELF file into one for the other architecture, by its header. */
+/** Changes an ELF file's header to the other architecture. */
 function setMachine(file) {
   const content = readFileSync(file)
   content.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18)

@@ -13,7 +13,7 @@ const WORDS =
 /** Longer than the allocator takes to return a model's memory to the system. */
 const SETTLE_MS = 200
 
-/** A generator of numbers below a bound; the same seed gives the same numbers (xorshift). */
+/** A random number generator below a bound; the same seed gives the same numbers (xorshift). */
 export function randomNumbers(seed) {
   let state = seed >>> 0 || 1
   return (bound) => {
@@ -31,7 +31,7 @@ export function randomText(below) {
   return below(20) === 0 ? `${text}\ud800` : text
 }
 
-/** Texts whose vectors are compared all the time. */
+/** Texts whose vectors are compared throughout the run. */
 const REFERENCE = Array.from({ length: 24 }, (_, at) => randomText(randomNumbers(at + 1)))
 
 export class SoakLoad {

@@ -1,5 +1,5 @@
 // The parts of the symmetric eigenvalue problem that cost time: reduction to tridiagonal form by Householder reflectors
-// (Golub and Van Loan, Matrix Computations, 8.3.1), plane rotations of the eigenvectors, and the way back.
+// (Golub and Van Loan, Matrix Computations, 8.3.1), plane rotations of the eigenvectors, and back-transformation.
 #pragma once
 
 #include "lanes.hpp"
@@ -33,7 +33,7 @@ using Doubles = LanesOf<double>;
   return sum;
 }
 
-/// row −= x·w + y·v, and gives its dot product with `next`.
+/// row −= x·w + y·v; returns its dot product with `next`.
 [[gnu::always_inline]] inline double UpdateAndDot(double* row, const double* v, const double* w, double x, double y,
                                                   const double* next, size_t count) {
   Doubles::Type sums{};
@@ -51,8 +51,8 @@ using Doubles = LanesOf<double>;
   return sum;
 }
 
-/// Makes the reflector that clears x behind its first value, in place; returns its factor 2/(vᵀv), and sets what is
-/// left of x.
+/// Computes in place the reflector that zeroes x after its first value; returns its factor 2/(vᵀv), and sets `left` to
+/// the remaining first value.
 [[gnu::always_inline]] inline double Reflector(double* x, size_t count, double* left) {
   const double tail = count > 1 ? Dot(x + 1, x + 1, count - 1) : 0;
   if (tail == 0) {
@@ -65,10 +65,10 @@ using Doubles = LanesOf<double>;
   return 2 / (x[0] * x[0] + tail);
 }
 
-/// Step k makes reflector k of row k (updated by step k − 1), and in one pass over the rest brings the update of step k
-/// − 1 in and multiplies with the new reflector: the matrix goes through the cache once a step.
+/// Step k computes reflector k from row k (updated by step k − 1), and in one pass over the rest applies the update of
+/// step k − 1 and multiplies with the new reflector: the matrix passes through the cache once per step.
 void Tridiagonalize(double* matrix, size_t n, double* diagonal, double* below, double* factors, double* scratch) {
-  double* w = scratch;  // of the step before
+  double* w = scratch;  // of the previous step
   double* product = scratch + n;
   bool pending = false;
   for (size_t k = 0; k < n; ++k) {
@@ -101,7 +101,7 @@ void Tridiagonalize(double* matrix, size_t n, double* diagonal, double* below, d
   }
 }
 
-/// Rotations come in sweeps upwards, each ending in the row that the next one begins with: that row stays in registers.
+/// Rotations come in upward sweeps; each ends in the row that the next one starts with, which stays in registers.
 void Rotate(double* strip, const Rotation* rotations, size_t count) {
   constexpr size_t kVectors = kStrip / Doubles::kCount;
   Doubles::Type carried[kVectors] = {};

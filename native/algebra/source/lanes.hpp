@@ -1,4 +1,4 @@
-// Vectors of kBytes bytes, as GCC and Clang have them on every processor. kBytes is set by the file that includes this.
+// GCC's and Clang's portable vectors of kBytes bytes. The including file sets kBytes.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // Sums of outer products of shifted rows: a symmetric matrix product in tiles that stay in registers. A block of rows
-// is shifted and packed into panels once; each tile sums over the block in the input's precision and is then added to
-// doubles.
+// is shifted and packed into panels once; each tile accumulates over the block in the input's precision and is then
+// added to doubles.
 #pragma once
 
 #include "lanes.hpp"
@@ -110,7 +110,7 @@ void AddProducts(const ProductSum<Value>& sum) {
     Pack(sum, first, depth);
     for (size_t right = 0; right < width; right += kTileColumns<Value>) {
       const Value* b = sum.packed + (right / kPanel) * kDepth * kPanel + right % kPanel;
-      // Above the diagonal all of the tile counts; where it crosses, the vectors left of the diagonal are left out.
+      // Above the diagonal the whole tile is computed; on it, the vectors left of the diagonal are skipped.
       for (size_t row = 0; row < right + kTileColumns<Value>; row += kTileRows) {
         const Value* a = sum.packed + (row / kPanel) * kDepth * kPanel + row % kPanel;
         const size_t skipped = row <= right ? 0 : (row - right) / Lanes::kCount;

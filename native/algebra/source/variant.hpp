@@ -1,4 +1,4 @@
-// What every instance of the algebra's source offers. Plain pointers and numbers only: the instances are compiled for
+// The interface of every variant of the algebra's source. Plain pointers and numbers only: variants are compiled for
 // different instruction sets, so they may share no inline function with each other or with the rest.
 #pragma once
 
@@ -6,11 +6,11 @@
 
 namespace gabion::algebra {
 
-/// Columns of a packed panel; a whole number of vectors of every instruction set.
+/// Columns of a packed panel; a multiple of every instruction set's vector length.
 constexpr size_t kPanel = 48;
-/// Rows summed up in the input's own precision before they are added to doubles.
+/// Rows accumulated in the input's precision before they are added to doubles.
 constexpr size_t kDepth = 256;
-/// Columns of the matrix of eigenvectors that go through all rotations together.
+/// Columns of the eigenvector matrix to which all rotations are applied together.
 constexpr size_t kStrip = 8;
 
 /// A plane rotation of rows `row` and `row + 1`.
@@ -20,7 +20,7 @@ struct Rotation {
   size_t row;
 };
 
-/// A part of a sum of outer products.
+/// One part of a sum of outer products.
 template <typename Value>
 struct ProductSum {
   const Value* rows;
@@ -39,7 +39,7 @@ struct Variant {
   void (*tridiagonalize)(double* matrix, size_t n, double* diagonal, double* below, double* factors, double* scratch);
   /// Applies rotations to one strip, [n, kStrip].
   void (*rotate)(double* strip, const Rotation* rotations, size_t count);
-  /// Takes a strip of eigenvectors, [n, kStrip], from the tridiagonal matrix back to the one it was made of.
+  /// Back-transforms a strip of eigenvectors, [n, kStrip], of the tridiagonal matrix to those of the original matrix.
   void (*back_transform)(const double* matrix, const double* factors, size_t n, double* strip);
 };
 
