@@ -1,6 +1,6 @@
 // Owns `gabion embed`: texts in, vectors out as JSON lines or .npy.
 
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { Projection } from '../projection/projection.js'
@@ -8,7 +8,8 @@ import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type Emb
 import { sourceSize } from '../files/lines.js'
 import { NpyWriter } from '../files/npy-file.js'
 import { Progress } from './progress.js'
-import { readTexts, TEXT_FORMATS, type TextFormat } from './text-source.js'
+import { readTexts, type TextFormat } from './text-source.js'
+import { addTextFormat } from './vector-file.js'
 import { embedStream, floatsForJson, type VectorChunk } from './vector-stream.js'
 import { count } from './wording.js'
 
@@ -28,15 +29,10 @@ export function embedCommand(): Command {
     )
     .argument('[text...]', 'texts to embed')
     .option('-i, --input <file>', 'read the texts from a file, - for standard input')
-    .addOption(
-      new Option('-f, --format <name>', 'lines of the file: a text each, or JSON with the field "text"')
-        .choices(TEXT_FORMATS)
-        .default('auto'),
-    )
     .option('-o, --out <file.npy>', 'write a matrix of 32-bit floats instead of JSON lines')
     .option('--project <file>', 'add the values of a projection saved by "gabion pca fit" (with --out: in FILE.projected.npy)')
   return finishCommand<EmbedFlags>(
-    addEmbedderOptions(command),
+    addEmbedderOptions(addTextFormat(command)),
     [
       'gabion embed "How do I reset my password?"',
       'gabion embed --input questions.txt --out questions.npy',

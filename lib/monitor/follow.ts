@@ -3,7 +3,7 @@
 
 import { parse as parseCsv } from 'csv-parse/sync'
 import { ExchangeAssembler, type Message, type TranscriptExchange } from './exchanges.js'
-import { columnNames, isEntry, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
+import { columnNames, isEntry, parseJson, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
 import { numberedLines, type NumberedLine } from './transcript-lines.js'
 
 /** What a followed stream gives: an exchange that has just been completed, or what was left open at the end. */
@@ -57,12 +57,7 @@ async function* startingWith(first: NumberedLine, rest: AsyncGenerator<NumberedL
 async function* jsonArrivals(lines: AsyncGenerator<NumberedLine>, name: string): AsyncGenerator<Arrival> {
   for await (const { line, text } of lines) {
     const where = `${name}: line ${String(line)}`
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch (cause) {
-      throw transcriptInvalid(where, `it is not JSON: ${(cause as Error).message}`, cause)
-    }
+    const value = parseJson(text, where)
     if (!isEntry(value)) throw transcriptInvalid(where, 'a line must be a JSON object')
     const entries: readonly unknown[] | undefined = Array.isArray(value.turns) ? value.turns : undefined
     const messages = entries?.flatMap((entry, index) => readEntry(entry, `${where}: entry ${String(index + 1)}`)) ?? readEntry(value, where)

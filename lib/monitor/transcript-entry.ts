@@ -28,6 +28,15 @@ export function transcriptInvalid(where: string, problem: string, cause?: unknow
   return new GabionError('TRANSCRIPT_INVALID', `${where}: ${problem}`, cause === undefined ? {} : { cause })
 }
 
+/** The value of a text of JSON; `where` is file and line. */
+export function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw transcriptInvalid(where, `it is not JSON: ${(cause as Error).message}`, cause)
+  }
+}
+
 /** True for an object that is no array. */
 export function isEntry(value: unknown): value is Entry {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

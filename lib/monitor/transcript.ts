@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { isGabionError, type GabionError } from '../errors.js'
 import { ExchangeAssembler, inTurnOrder, type Message, type TranscriptExchange } from './exchanges.js'
-import { columnNames, isEntry, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
+import { columnNames, isEntry, parseJson, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
 import { numberedLines } from './transcript-lines.js'
 import { lazily } from '../lazy.js'
 
@@ -144,13 +144,7 @@ function readLines(text: string, name: string): TranscriptConversation[] {
 
 function readLine(text: string, line: number, name: string): TranscriptConversation {
   const where = `${name}: line ${String(line)}`
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw transcriptInvalid(where, `it is not JSON: ${(cause as Error).message}`, cause)
-  }
-  return readConversation(value, where, `${nameless(name)}:${String(line)}`)
+  return readConversation(parseJson(text, where), where, `${nameless(name)}:${String(line)}`)
 }
 
 /** A list of messages, or an object that has one. */
