@@ -134,7 +134,7 @@ const Runtime& RuntimeOfCuda(const std::string& library) {
     throw Error(Code::kProviderUnavailable, "the CUDA provider library " + library + " does not exist");
   }
   try {
-    return Runtime::Beside(library);
+    return Runtime::NextTo(library);
   } catch (const Error& failure) {
     throw Error(Code::kProviderUnavailable,
                 "the CUDA provider library " + library +

@@ -11,7 +11,7 @@
 namespace gabion {
 namespace {
 
-/// The file is not what is looked for.
+/// The file is not the expected one.
 using NotAnEncoder = ProtobufDamaged;
 
 uint64_t ToNumber(std::string_view digits) {

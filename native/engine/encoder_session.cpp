@@ -98,7 +98,7 @@ class WeightReader {
     }
     if (tensor.bytes != values * width || tensor.bytes > file_.size() || tensor.offset > file_.size() - tensor.bytes ||
         tensor.offset % width != 0) {
-      throw std::invalid_argument("weight " + std::to_string(number) + " does not lie within its file");
+      throw std::invalid_argument("weight " + std::to_string(number) + " is not located within its file");
     }
     return {file_.data() + tensor.offset, tensor.bfloat16};
   }

@@ -18,7 +18,7 @@ class Projection {
   void Apply(const float* vector, float* output) const noexcept;
 
  private:
-  /// Components in blocks of 8, then 4, 2 and 1; in a block a dimension's factors lie side by side. Sums of a block's
+  /// Components in blocks of 8, then 4, 2 and 1; in a block a dimension's factors are adjacent. Sums of a block's
   /// components do not wait for each other, and the matrix is read from start to end.
   std::vector<double> blocks_;
   std::vector<double> offset_;

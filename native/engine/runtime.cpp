@@ -52,7 +52,7 @@ const Runtime& Runtime::Get() {
   return *runtime;
 }
 
-const Runtime& Runtime::Beside(const std::string& provider_library) {
+const Runtime& Runtime::NextTo(const std::string& provider_library) {
   static std::mutex mutex;
   static std::map<std::string, const Runtime*> runtimes;
   const std::filesystem::path folder = NativePath(provider_library).parent_path();

@@ -24,7 +24,7 @@ class Runtime {
   /// it works.
   static const Runtime& Get();
   /// Opens the library in the folder of a provider's library, likewise.
-  static const Runtime& Beside(const std::string& provider_library);
+  static const Runtime& NextTo(const std::string& provider_library);
   /// How many have been opened.
   static size_t OpenCount() noexcept;
 

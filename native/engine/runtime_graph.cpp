@@ -47,8 +47,8 @@ RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std:
   }
   if (provider_.empty()) {
     std::string reasons;
-    for (const SkippedProvider& passed : skipped_providers_) {
-      reasons += (reasons.empty() ? "" : "; ") + passed.name + ": " + passed.reason;
+    for (const SkippedProvider& skipped : skipped_providers_) {
+      reasons += (reasons.empty() ? "" : "; ") + skipped.name + ": " + skipped.reason;
     }
     throw Error(Code::kProviderUnavailable, "no requested execution provider can run here (" + reasons + ")");
   }

@@ -43,7 +43,7 @@ class Scratch {
   /// ONNX Runtime's own handle of a run, made at the first use.
   const OrtRunOptions* RunOptions(const Runtime& runtime);
 
-  /// Token ids of all windows of the tasks that run now; TokenWindow says where each one's lie.
+  /// Token ids of all windows of the tasks that run now; TokenWindow locates each one.
   std::vector<int64_t> ids;
   /// Encoder threads that may join the intra-op team of this thread's text.
   size_t helpers = 0;
@@ -89,7 +89,7 @@ class Session {
   virtual const SessionInfo& info() const noexcept = 0;
 
   /// Encodes all windows of the tasks, whose ids are in the scratch, and writes their vectors to `task.vectors`. Ends
-  /// early when the scratch is told to stop. Throws kInferenceFailed, kAborted.
+  /// early when a stop is requested through the scratch. Throws kInferenceFailed, kAborted.
   virtual void Run(std::span<TextTask* const> tasks, Scratch& scratch) const = 0;
 
   /// How many texts are best run together; 1 where each runs by itself.

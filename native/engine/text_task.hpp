@@ -1,4 +1,4 @@
-// One text on its way through the engine: what is requested of it, where its results go, and what it cost. The binding
+// One text on its way through the engine: its options, its outputs, and its costs. The binding
 // (or a Request) fills in the request, and every function down to Session::Run takes the task by reference.
 #pragma once
 

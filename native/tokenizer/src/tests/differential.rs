@@ -1,5 +1,5 @@
 //! gabion's own tokenizer gives what the library gives: for every code point of Unicode, for texts made to break it, under every
-//! normalizer setting and with added tokens that overlap. The library reads the same definition beside it.
+//! normalizer setting and with added tokens that overlap. The library reads the same definition next to it.
 
 use super::golden::{bundled_definition, golden_texts};
 use super::random_texts::RandomTexts;

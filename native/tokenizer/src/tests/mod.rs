@@ -102,7 +102,7 @@ impl Handle {
         Self::load(tiny_definition().to_string().as_bytes()).expect("the tiny definition loads")
     }
 
-    /// Encodes into a buffer of `max_tokens`, as a caller is told to.
+    /// Encodes into a buffer of `max_tokens`, as the contract requires.
     pub fn encode(&self, text: &[u8], max_tokens: usize) -> Result<Encoded, (Status, String)> {
         let mut ids = vec![i64::MIN; max_tokens];
         let (mut written, mut total) = (usize::MAX, usize::MAX);

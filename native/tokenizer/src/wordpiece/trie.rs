@@ -244,7 +244,7 @@ impl Builder {
                 Some(slot) => slot.base_and_label |= base << 8,
                 None => root = base,
             }
-            // The first child is placed next and lies near its parent.
+            // The first child is placed next and close to its parent.
             for (position, &(label, from)) in labels.iter().enumerate().rev() {
                 pending.push(Pending {
                     from,
