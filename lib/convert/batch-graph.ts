@@ -1,6 +1,6 @@
-// The encoder as an ONNX graph for several texts at once on a graphics card: padded ids in, one float16 sum of token vectors a
-// text out. native/engine/batch_session.cpp makes its inputs and finishes the pooling. Every node runs on the card, and
-// nothing in it depends on values: what follows from the shape alone is an input too, so that a run can be captured as a CUDA graph.
+// Owns the encoder as an ONNX graph for batches on a GPU: padded ids in, one float16 sum of token vectors per text out.
+// native/engine/batch_session.cpp makes its inputs and finishes the pooling. Every node runs on the GPU, and no shape depends on
+// values: shape-dependent constants are inputs, so that a run can be captured as a CUDA graph.
 
 import type { Pooling } from '../models/pooled-modules.js'
 import type { EncoderConfig } from './encoder-config.js'
@@ -11,13 +11,13 @@ import { CONTRIB_DOMAIN, ONNX_TYPE, OnnxGraph } from './onnx-graph.js'
 import type { PoolingHead } from './pooling-head.js'
 
 /**
- * Names and shapes of the graph's inputs beside the ids, int64 [rows, tokens]. With attention by distance there is one more, since
- * a graph has no inputs that it does not use.
+ * Names and shapes of the graph's inputs in addition to the ids, int64 [rows, tokens]. `distances` exists only with relative
+ * attention, since a graph must use all its inputs.
  */
 export const BATCH_INPUTS = {
-  /** int32 [3 rows + 2]: each row's tokens, then where the rows' queries and then keys begin and the last ends, as ONNX Runtime's Attention asks. */
+  /** int32 [3 rows + 2]: token counts per row, then the offsets of the rows' queries and keys with the end, as ONNX Runtime's Attention requires. */
   keyLengths: 'key_lengths',
-  /** float16 [rows, 1, tokens]: what each token counts in its row's sum. */
+  /** float16 [rows, 1, tokens]: weight of each token in its row's sum. */
   poolingWeights: 'pooling_weights',
   /** int64 [1, tokens]: 0, 1, 2 … */
   positions: 'position_ids',
@@ -25,12 +25,12 @@ export const BATCH_INPUTS = {
   distances: 'key_distances',
 } as const
 
-/** Whether a model's texts can run together: pooling must be a weighted sum. */
+/** Whether a model can run in batches: pooling must be a weighted sum. */
 export function canBatch(head: PoolingHead | null, pooling: Pooling): boolean {
   return head === null && pooling !== 'max'
 }
 
-/** Builds the bytes of an `.onnx` file over a weights file in float16. The model must be one that {@link canBatch}. */
+/** Builds the bytes of an `.onnx` file over a weights file in float16, for a model that {@link canBatch}. */
 export function batchGraph({ config, tensors, weightsFile, version }: Omit<EncoderGraphParts, 'head' | 'precision'>): Uint8Array {
   const graph = new OnnxGraph(weightsFile)
   const weight = weightsOf(graph, tensors)
@@ -40,7 +40,7 @@ export function batchGraph({ config, tensors, weightsFile, version }: Omit<Encod
   const keyLengths = graph.input(BATCH_INPUTS.keyLengths, ONNX_TYPE.INT32, ['lengths'])
   const poolingWeights = graph.input(BATCH_INPUTS.poolingWeights, ONNX_TYPE.FLOAT16, ['rows', 1, 'tokens'])
 
-  /** The norm of a sum of two inputs and, where one is named, a bias; one node of ONNX Runtime's. */
+  /** The norm of a sum of two inputs and an optional bias, as one node of ONNX Runtime. */
   const normOfSum = (name: string, inputs: readonly [string, string], norm: string, bias?: string): string => {
     const all = [...inputs, weight(`${norm}.weight`), weight(`${norm}.bias`), ...(bias === undefined ? [] : [weight(bias)])]
     return graph.node(name, 'SkipLayerNormalization', all, { epsilon: { float: config.layerNormEpsilon } }, CONTRIB_DOMAIN)

@@ -1,4 +1,4 @@
-// Checkpoint or export folder in, folder with ONNX graphs out: weights files, graphs over them, the configuration files and a manifest.
+// Owns the conversion of a checkpoint or export folder to a folder with ONNX graphs: weights files, graphs, configuration, manifest.
 
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -35,31 +35,31 @@ import type { WeightSource } from './weight-source.js'
 
 const DOC_FILES = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 
-/** How far a conversion is. */
+/** Progress of a conversion. */
 export interface ConversionProgress {
   precision: GraphPrecision
   /** Bytes of weights written so far, over all precisions. */
   bytesWritten: number
-  /** Bytes of weights that the current precision takes. */
+  /** Bytes of weights of the current precision. */
   bytesOfPrecision: number
 }
 
-/** What {@link convertModel} is asked to do. */
+/** Options of {@link convertModel}. */
 export interface ConvertOptions {
   /**
    * Folder in the sentence-transformers layout with `model.safetensors`, or several such files and their index, or an ONNX export
    * (`onnx/model.onnx`) of PyTorch's exporter.
    */
   source: string
-  /** Folder to make. The source folder itself is allowed: then only `onnx/` is added to it. */
+  /** Folder to create. If it is the source folder, only `onnx/` is added to it. */
   out: string
   /** Which graphs to write, in this order; default `['bf16']`. */
   precisions?: readonly GraphPrecision[]
-  /** Replace what is there already; default false. */
+  /** Replace an existing folder; default false. */
   overwrite?: boolean
   /**
-   * Run the graphs on a few texts, compare them with plain loops over the checkpoint, and keep figures and one text's vector beside
-   * them; default false. Takes some seconds for a large model.
+   * Run the graphs on a few texts, compare them with a reference implementation on the checkpoint, and save the agreement and one
+   * text's vector with them; default false. Takes some seconds for a large model.
    */
   measure?: boolean
   onProgress?: (progress: ConversionProgress) => void
@@ -125,7 +125,7 @@ async function writeGraph(
   }
 }
 
-/** Writes the graph of gabion's own operator beside the one of standard operators; null where the operator does not compute it. */
+/** Writes the fused graph next to the standard one; null where gabion's operator does not support the encoder. */
 async function writeFused(
   folder: string,
   { config, head }: Convertible,
@@ -149,12 +149,12 @@ async function measureConverted(
 ): Promise<GraphRecord[]> {
   const { tokenizerFile, pooling, normalize, maxSequenceLength, vocabularySize, dimensions } = model
   const opening = { tokenizerFile, pooling, normalize, maxTokens: maxSequenceLength, vocabularySize, dimensions }
-  // An export ends before what its folder lists after pooling, so it is compared only where there is nothing of the kind.
+  // An export ends before the modules after pooling, so it is compared only where the folder has none.
   const exported = file.endsWith('.onnx') && !model.needsPoolingGraph ? { file, opening } : null
   return measureGraphs(folder, graphs, opening, { config, head: model.modules, normalize, layout }, exported)
 }
 
-/** For a read that the signal ends: the abort is told in our own words. */
+/** Converts the error of a read that the signal ended to `ABORTED`. */
 function abortedOr(throwIfAborted: () => void): (cause: unknown) => never {
   return (cause) => {
     throwIfAborted()
@@ -167,7 +167,7 @@ export async function writeGraphManifest(folder: string, manifest: GraphManifest
   await writeFile(join(folder, GRAPH_MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
 }
 
-/** As `convertModel` of index.ts, which loads this file when somebody converts. */
+/** Implements `convertModel` of index.ts, which loads this file on demand. */
 export async function convertModel(options: ConvertOptions): Promise<GraphManifest> {
   const { source, out, precisions, overwrite, measure } = checkConvertOptions(options)
   const model = await readSentenceTransformer(source)
@@ -214,7 +214,7 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
     const written: GraphManifest[] = []
     if (source === out) {
       if (checkpoint.files.some((file) => dirname(file) === join(out, GRAPH_FOLDER))) {
-        throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is what is converted: give another folder to write to`)
+        throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is the source of the conversion: give another output folder`)
       }
       await makeFolder(join(out, GRAPH_FOLDER), overwrite, async (folder) => void written.push(await writeGraphs(folder)))
     } else {

@@ -1,4 +1,4 @@
-// Owns the number of what the converter writes. Apart from the converter, which is loaded only where something is converted.
+// Owns the converter's version. Separate from the converter, which is loaded on demand.
 
-/** Written into graphs and manifests; goes up when the same checkpoint would give another graph. */
+/** Written to graphs and manifests; increases when the same checkpoint gives another graph. */
 export const CONVERTER_VERSION = '5'

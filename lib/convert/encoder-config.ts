@@ -1,20 +1,20 @@
-// What the converter must know of an encoder, taken from its config.json. Says no to what the graph does not do.
+// Owns the encoder's hyperparameters, read from config.json. Refuses those that the graph does not support.
 
 import { GabionError } from '../errors.js'
 import type { JsonObject } from '../json/json-object.js'
 import { readConfig } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
 
-/** The architectures that can be converted, by their `model_type`. */
+/** Supported architectures, by `model_type`. */
 export const MODEL_TYPES = ['bert', 'mpnet', 'roberta', 'xlm-roberta'] as const
 
 /** See {@link MODEL_TYPES}. */
 export type ModelType = (typeof MODEL_TYPES)[number]
 
-/** The functions between the two halves of the feed-forward block. */
+/** Activation functions of the feed-forward block. */
 export type Activation = 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu' | 'silu'
 
-/** `hidden_act` as Transformers names them; several names mean one function. */
+/** Transformers' names of `hidden_act`, some of them synonyms. */
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu: 'gelu',
   gelu_python: 'gelu',
@@ -43,8 +43,8 @@ export interface EncoderConfig {
   /** Rows of the position table. */
   positions: number
   /**
-   * Null where the first token has position 0. Otherwise positions count the tokens that are not this id, from the row after
-   * it, and a token of this id (which a text can spell out) has the row of its own number.
+   * Null where the first token has position 0. Otherwise positions count the tokens other than this id, starting at the row
+   * after it, and a token of this id (which a text can contain) has the row of its id.
    */
   paddingId: number | null
   /** Rows of the token type table; 0 where there is none. */
@@ -78,7 +78,7 @@ function readActivation(config: JsonObject): Activation {
 /**
  * Reads the `config.json` of an encoder.
  *
- * @param folder that the file lies in
+ * @param folder with the file
  * @throws GabionError `MODEL_UNSUPPORTED` for another architecture, activation or kind of positions; `MODEL_INVALID` for
  * a field that is missing or of the wrong type; `MODEL_NOT_FOUND` if there is no such file
  */

@@ -1,6 +1,6 @@
-// The encoder as an ONNX graph of standard operators for one text: ids in, the last hidden state out, or the pooled vector
-// where the model's folder asks for more than native code does after the encoder. No padding, so no mask and no token types.
-// Several texts at once, on a graphics card, have a graph of their own (batch-graph.ts).
+// Owns the encoder as an ONNX graph of standard operators for one text: ids in, the last hidden state out, or the pooled vector
+// where native code does not support the modules after the encoder. No padding, so no mask and no token types.
+// batch-graph.ts has the graph for batches on a GPU.
 
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { Activation, EncoderConfig } from './encoder-config.js'
@@ -17,17 +17,17 @@ export const GRAPH_OUTPUT = 'last_hidden_state'
 /** Name of the graph's output with one: float [1, dimensions]. */
 export const POOLED_OUTPUT = 'sentence_embedding'
 
-/** What a graph is made of. */
+/** Input of {@link encoderGraph}. */
 export interface EncoderGraphParts {
   config: EncoderConfig
-  /** What follows the encoder inside the graph; null where native code does it. */
+  /** Pooling and layers after the encoder in the graph; null where native code pools. */
   head: PoolingHead | null
   precision: GraphPrecision
-  /** Where the weights lie, by their names in the weight layout. */
+  /** Locations of the weights, by name in the weight layout. */
   tensors: ReadonlyMap<string, StoredTensor>
-  /** Name of the file of weights, which lies in the same folder as the graph. */
+  /** Name of the file of weights, in the graph's folder. */
   weightsFile: string
-  /** Of the converter, written as the producer's. */
+  /** Version of the converter, written as the producer's. */
   version: string
 }
 
@@ -75,7 +75,7 @@ export function encoderGraph({ config, head, precision, tensors, weightsFile, ve
   return graph.toBytes(`${config.modelType}-${precision}`, version)
 }
 
-/** Puts each weight into the graph when it is first asked for. */
+/** Adds each weight to the graph on first use. */
 export function weightsOf(graph: OnnxGraph, tensors: ReadonlyMap<string, StoredTensor>): WeightOf {
   const placed = new Set<string>()
   return (name) => {
@@ -97,8 +97,8 @@ function positionRows(graph: OnnxGraph, config: EncoderConfig, ids: string, toke
 }
 
 /**
- * Rows of the position table where positions count from behind the padding id. A text may spell out the padding token, so it is looked
- * for: position = padding + (how many others up to here, if it is another).
+ * Rows of the position table where positions count from the row after the padding id. Since a text may contain the padding token:
+ * position = padding + (number of other tokens up to and including this one, if it is another).
  */
 export function countedPositions(graph: OnnxGraph, paddingId: number, ids: string): string {
   const padding = graph.integers('padding', [], [paddingId])

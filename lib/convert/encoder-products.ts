@@ -1,17 +1,17 @@
-// The matrix products of an encoder's graph in each precision: everything between them is the same in all of them.
+// Owns the matrix products of an encoder's graph per precision; all other nodes are the same in every precision.
 
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { EncoderConfig } from './encoder-config.js'
 import { CONTRIB_DOMAIN, ONNX_TYPE, type OnnxGraph } from './onnx-graph.js'
 
-/** Puts a tensor of the weights file into the graph and gives its name. */
+/** Adds a tensor of the weights file to the graph and returns its name. */
 export type WeightOf = (name: string) => string
 
 /** Inputs of attention in addition to its own; empty for none. */
 export interface AttentionInputs {
   /** [1, heads, tokens, tokens], added to the scores. */
   scoreBias: string
-  /** Which tokens are there, of several texts at once; see BATCH_INPUTS. */
+  /** Token counts per row of a batch; see BATCH_INPUTS. */
   keyLengths: string
 }
 
@@ -31,8 +31,8 @@ export function productsOf(graph: OnnxGraph, config: EncoderConfig, precision: G
 }
 
 function floatProducts(graph: OnnxGraph, config: EncoderConfig, weight: WeightOf, narrow: boolean): Products {
-  // A Cast of a constant is folded when the session is made; the word table is cast row by row instead, after the look-up,
-  // so that it stays narrow in memory.
+  // ONNX Runtime folds a Cast of a constant when it creates the session. The word table is cast after the look-up instead, so that
+  // it stays in 16 bits in memory.
   const widen = (name: string, input: string): string =>
     narrow ? graph.node(`${name}.float`, 'Cast', [input], { to: ONNX_TYPE.FLOAT }) : input
   const matrix = (name: string): string => widen(name, weight(name))

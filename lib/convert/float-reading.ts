@@ -1,11 +1,11 @@
-// Reads stretches of an open file as float32, whatever float type they have there. Knows no file format.
+// Owns reading of byte ranges as float32, converted from any float type. Knows no file format.
 
 import type { FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 import { float32FromBfloat16, float32FromFloat16 } from './number-formats.js'
 import type { ElementType } from './safetensors-header.js'
 
-/** Reads exactly that many bytes into a buffer of their own, so that typed arrays over it are aligned. */
+/** Reads exactly that many bytes into a new buffer, so that typed arrays over it are aligned. */
 export async function readFully(file: string, handle: FileHandle, byteLength: number, offset: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(byteLength)
   let filled = 0
@@ -18,7 +18,7 @@ export async function readFully(file: string, handle: FileHandle, byteLength: nu
 }
 
 /**
- * Reads a stretch of a tensor.
+ * Reads a byte range of a tensor.
  *
  * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16 and BF16; `MODEL_INVALID` if the file has shrunk
  * or a value is not finite

@@ -1,23 +1,23 @@
-// The encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_graph.hpp): ids in, the last hidden
-// state out. It refers to the same weights file as the graph of standard operators, so it costs only a few kilobytes.
+// Owns the encoder as an ONNX graph of one node, gabion's own operator (native/engine/encoder_graph.hpp): ids in, the last hidden
+// state out. It refers to the same weights file as the standard graph, so it takes only a few kilobytes.
 
 import { GRAPH_INPUT, GRAPH_OUTPUT } from './encoder-graph.js'
 import type { EncoderConfig } from './encoder-config.js'
 import { GABION_DOMAIN, ONNX_TYPE, OnnxGraph } from './onnx-graph.js'
 import type { StoredTensor } from './safetensors-header.js'
 
-/** What a fused graph is made of. */
+/** Input of {@link fusedGraph}. */
 export interface FusedGraphParts {
   config: EncoderConfig
-  /** Where the weights lie, by their names in the weight layout. */
+  /** Locations of the weights, by name in the weight layout. */
   tensors: ReadonlyMap<string, StoredTensor>
-  /** Name of the file of weights, which lies in the same folder as the graph. */
+  /** Name of the file of weights, in the graph's folder. */
   weightsFile: string
-  /** Of the converter, written as the producer's. */
+  /** Version of the converter, written as the producer's. */
   version: string
 }
 
-// The widths that native/kernels/encoder.cpp computes with in every instruction set.
+// Multiples that native/kernels/encoder.cpp requires for every instruction set.
 const WIDEST = 1024
 const PANEL = 32
 
@@ -31,7 +31,7 @@ const LAYER_PARTS = [
   'feed_forward.norm',
 ] as const
 
-/** Whether the operator computes an encoder of this kind; the graph of standard operators does what it does not. */
+/** Whether the operator supports an encoder; the standard graph supports all. */
 export function canFuse(config: EncoderConfig): boolean {
   return (
     config.activation === 'gelu' &&
@@ -41,7 +41,7 @@ export function canFuse(config: EncoderConfig): boolean {
   )
 }
 
-/** Builds the bytes of an `.onnx` file over a weights file in float32 or bf16. The config must be one that {@link canFuse}. */
+/** Builds the bytes of an `.onnx` file over a weights file in float32 or bf16. The config must satisfy {@link canFuse}. */
 export function fusedGraph({ config, tensors, weightsFile, version }: FusedGraphParts): Uint8Array {
   const graph = new OnnxGraph(weightsFile, GABION_DOMAIN)
   const weight = (name: string): string => {

@@ -1,4 +1,4 @@
-// The models that were converted earlier and are kept in gabion's own cache, and where any model lies that is here.
+// Owns the lookup of models on this machine, the converted ones of gabion's own cache included.
 
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { readModelFolder, type ModelDescription } from '../models/model-folder.j
 import { resolveModelFolder } from '../models/resolve.js'
 import { conversionCache, displayName } from './prepared-model.js'
 
-/** Every kept model that can be read, by name; a folder that cannot is passed over. */
+/** Every readable model of the cache, by name; unreadable folders are skipped. */
 export async function listKeptModels(): Promise<ModelDescription[]> {
   const folder = join(conversionCache(), 'models')
   const names = await readdir(folder).catch(() => [])
@@ -20,7 +20,7 @@ export async function listKeptModels(): Promise<ModelDescription[]> {
 }
 
 /**
- * Finds the folder of a model that is on this machine: bundled, given by path, kept, or pulled. Downloads and converts nothing.
+ * Finds the folder of a model that is on this machine: bundled, given by path, converted, or pulled. Downloads and converts nothing.
  *
  * @throws GabionError `MODEL_NOT_FOUND` if it is not here
  */

@@ -1,5 +1,5 @@
-// Measures freshly written graphs: their vectors of a few known texts beside those of the plain loops over the checkpoint. The figures
-// go into the manifest; one text with its vector stays beside the graphs, as what every later load and `verify` compare with.
+// Owns the measurement of converted graphs: agreement of their vectors of a few texts with the reference implementation's. The
+// agreement goes into the manifest; one text with its vector is saved for the self-test of later loads and of `verify`.
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,19 +10,19 @@ import { SELF_TEST, SELF_TEST_MINIMUM } from '../models/model-manifest.js'
 import { referenceVectors, type ReferenceModel } from './reference-encoder.js'
 import { agreementOf } from './vector-agreement.js'
 
-/** What a graph is measured by. */
+/** Texts of the measurement. */
 export const PARITY_REFERENCE = 'plain loops in double precision over the checkpoint'
 
-// Short, as the plain loops are slow.
+// Short, since the reference implementation is slow.
 const TEXTS = ['The assistant named the rule.', 'Das Büro öffnet um 9:30!'] as const
 
-/** What is opened besides a graph's file; see `NativeModelOptions`. */
+/** Options of opening a graph other than its file; see `NativeModelOptions`. */
 export type OpeningOptions = Pick<
   NativeModelOptions,
   'tokenizerFile' | 'pooling' | 'normalize' | 'maxTokens' | 'vocabularySize' | 'dimensions'
 >
 
-/** An ONNX export that the weights came from, to be compared with as well. */
+/** An ONNX export that the weights come from, which is compared too. */
 export interface ExportedGraph {
   file: string
   opening: OpeningOptions
@@ -42,7 +42,7 @@ function openNative(
   })
 }
 
-/** Opens a graph, does something with it, and frees it. */
+/** Runs a function on an opened graph, and frees the graph. */
 async function withGraph<T>(file: string, opening: OpeningOptions, precision: GraphPrecision, work: (model: NativeModel) => T): Promise<T> {
   const model = await openNative(file, opening, precision === 'bf16' ? 'bf16' : 'fp32')
   try {
@@ -62,7 +62,7 @@ function vectorsOf(model: NativeModel, dimensions: number): Float32Array[] {
   })
 }
 
-/** The figures as a manifest has them. */
+/** The agreement, rounded for the manifest. */
 function parityOf(vectors: readonly Float32Array[], references: readonly Float64Array[]): Parity {
   const { worstCosine, meanCosine, worstElement } = agreementOf(vectors, references)
   const rounded = (value: number): number => Number(value.toFixed(9))
@@ -76,14 +76,14 @@ function parityOf(vectors: readonly Float32Array[], references: readonly Float64
 }
 
 /**
- * Measures the graphs of a folder and keeps one text's vector there.
+ * Measures the graphs of a folder and saves one text's vector there.
  *
- * @param folder that the graphs lie in
+ * @param folder with the graphs
  * @param exported the export that the weights were taken from; null for a checkpoint
- * @returns the records with their figures; a graph with gabion's own operator is measured as well as the one of standard operators,
- * where this processor runs it, and the worse figures stand
+ * @returns the records with their agreement; where this processor runs the fused graph, it is measured as well as the standard one,
+ * and the record has the worse agreement
  * @throws GabionError `INFERENCE_FAILED` if a graph is farther from the checkpoint than rounding explains; `MODEL_INVALID` if the
- * export itself computes something else than its folder's configuration says
+ * export itself contradicts its folder's configuration
  */
 export async function measureGraphs(
   folder: string,
@@ -105,7 +105,7 @@ export async function measureGraphs(
     if (!(worstCosine >= SELF_TEST_MINIMUM.fp16)) {
       throw new GabionError(
         'MODEL_INVALID',
-        `${exported.file} computes something else than config.json and modules.json beside it say (cosine ${worstCosine.toFixed(6)})`,
+        `${exported.file} contradicts the config.json and modules.json of its folder (cosine ${worstCosine.toFixed(6)})`,
       )
     }
   }
@@ -123,7 +123,7 @@ export async function measureGraphs(
         throw new GabionError(
           'INFERENCE_FAILED',
           `the converted ${file} gives vectors of cosine ${found.worstCosine.toFixed(6)} to the checkpoint's, ` +
-            `${String(SELF_TEST_MINIMUM[graph.precision])} is needed: this build computes wrong on this machine`,
+            `${String(SELF_TEST_MINIMUM[graph.precision])} is required: this build computes wrong vectors on this machine`,
         )
       }
       if (parity === null || found.worstCosine < parity.worstCosine) parity = found

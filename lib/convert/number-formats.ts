@@ -40,7 +40,7 @@ export function float16FromFloat32(values: Float32Array): Uint16Array {
     if (magnitude > 0x7f800000) return sign | 0x7e00
     if (magnitude >= 0x47800000) return sign | 0x7c00
     if (magnitude < 0x38800000) {
-      // Subnormal: 1/2 has the spacing that these numbers have, so the addition itself rounds.
+      // Subnormal: near 1/2, floats have the spacing of these numbers, so the addition itself rounds.
       sumBits[0] = magnitude
       sum[0] = (sum[0] as number) + 0.5
       return sign | (sumBits[0] - 0x3f000000)

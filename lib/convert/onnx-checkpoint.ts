@@ -1,6 +1,6 @@
-// The weights of an ONNX export as if they were the checkpoint that it was made from. PyTorch's exporters keep the names of most
-// parameters; the matrices of linear layers often lose theirs and are turned on the way. Those are found by the bias that is added
-// to their product, which keeps its name.
+// Owns the weights of an ONNX export under the names and shapes of its checkpoint. PyTorch's exporters preserve the names of most
+// parameters; the matrices of linear layers often lose theirs and are transposed. They are found by the bias that is added to their
+// product, whose name is preserved.
 
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
@@ -9,17 +9,17 @@ import { readFloats } from './float-reading.js'
 import { readOnnxFile, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnx-file.js'
 import type { StoredTensor } from './safetensors-header.js'
 
-/** The parameter that every encoder of the family has, whatever stands before its name. */
+/** A parameter of every supported encoder; its name has an arbitrary prefix. */
 const ANCHOR = 'embeddings.word_embeddings.weight'
 
-/** Nodes between a constant and its use; more would go round in a circle. */
+/** Maximum number of nodes between a constant and its use; ends cycles. */
 const MAX_STEPS = 4
 
-/** A parameter of the checkpoint, as it lies in the export. */
+/** A parameter of the checkpoint, as stored in the export. */
 interface Parameter {
   tensor: OnnxTensor
   /** Stored as [in, out] where the checkpoint has [out, in]. */
-  turned: boolean
+  transposed: boolean
 }
 
 /** An open export. Close it. */
@@ -57,7 +57,7 @@ export class OnnxCheckpoint implements WeightSource {
       )
     }
     const { type, shape: stored, offset, byteLength } = found.tensor
-    const actual = found.turned ? [...stored].reverse() : stored
+    const actual = found.transposed ? [...stored].reverse() : stored
     if (actual.length !== shape.length || actual.some((size, axis) => size !== shape[axis])) {
       throw new GabionError(
         'MODEL_INVALID',
@@ -68,13 +68,13 @@ export class OnnxCheckpoint implements WeightSource {
   }
 
   async read({ name, shape }: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array> {
-    const { tensor, turned } = this.#parameters.get(name) as Parameter
+    const { tensor, transposed } = this.#parameters.get(name) as Parameter
     const handle = await this.#open(tensor.file)
     const { offset, byteLength } = tensor
-    if (turned) {
+    if (transposed) {
       const [height, width] = shape as [number, number]
       const stored = await readFloats(tensor.file, handle, { ...tensor, name }, { offset, byteLength })
-      const whole = turn(stored, width, height)
+      const whole = transpose(stored, width, height)
       return rows === undefined ? whole : whole.subarray(rows.first * width, (rows.first + rows.count) * width)
     }
     const rowBytes = byteLength / (shape[0] ?? 1)
@@ -99,28 +99,28 @@ export class OnnxCheckpoint implements WeightSource {
   }
 }
 
-/** Turns a row-major [rows, columns] matrix. */
-function turn(values: Float32Array, rows: number, columns: number): Float32Array {
-  const turned = new Float32Array(values.length)
+/** Transposes a row-major [rows, columns] matrix. */
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length)
   for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column] as number
+    for (let column = 0; column < columns; column++) transposed[column * rows + row] = values[row * columns + column] as number
   }
-  return turned
+  return transposed
 }
 
-/** The parameters by the names that the checkpoint has for them, without what exporters put before. */
+/** The parameters by their names in the checkpoint, without the exporter's prefixes. */
 function findParameters({ file, nodes, tensors }: OnnxModel): Map<string, Parameter> {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((output): [string, OnnxNode] => [output, node])))
   const constants = (name: string, steps = 0): Parameter | null => {
     if (steps > MAX_STEPS) return null
     const tensor = tensors.get(name)
-    if (tensor !== undefined) return { tensor, turned: false }
+    if (tensor !== undefined) return { tensor, transposed: false }
     const maker = makers.get(name)
-    // What was the same twice is there once, under one of the two names; and types may be made wider on the way.
+    // Exporters store equal parameters once, under one of their names, and may widen types.
     if (maker === undefined || !['Identity', 'Cast', 'Transpose'].includes(maker.operator)) return null
     const below = constants(maker.inputs[0] ?? '', steps + 1)
     if (below === null || maker.operator !== 'Transpose') return below
-    return below.tensor.shape.length === 2 ? { ...below, turned: !below.turned } : null
+    return below.tensor.shape.length === 2 ? { ...below, transposed: !below.transposed } : null
   }
 
   const anchor = [...tensors.keys(), ...makers.keys()].find((name) => name === ANCHOR || name.endsWith(`.${ANCHOR}`))
@@ -153,11 +153,11 @@ function matrixBefore(
 ): Parameter | null {
   if (node.operator === 'Gemm' && biasAt === 2) {
     const matrix = constants(node.inputs[1] ?? '')
-    return matrix === null || node.integers.get('transB') === 1 ? matrix : { ...matrix, turned: !matrix.turned }
+    return matrix === null || node.integers.get('transB') === 1 ? matrix : { ...matrix, transposed: !matrix.transposed }
   }
   if (node.operator !== 'Add') return null
   const product = makers.get(node.inputs[1 - biasAt] ?? '')
   if (product?.operator !== 'MatMul') return null
   const matrix = constants(product.inputs[1] ?? '')
-  return matrix?.tensor.shape.length === 2 ? { ...matrix, turned: !matrix.turned } : null
+  return matrix?.tensor.shape.length === 2 ? { ...matrix, transposed: !matrix.transposed } : null
 }

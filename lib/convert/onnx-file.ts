@@ -1,5 +1,5 @@
-// What the converter needs of an ONNX file that somebody else has written: its nodes, and where its constant tensors lie, in the
-// file itself or in others beside it. Field numbers are those of onnx.proto3. Reads no tensor; knows no architecture.
+// Owns the structure of third-party ONNX files: nodes, and the locations of constant tensors in the file or in external data files.
+// Field numbers are those of onnx.proto3. Reads no tensor; knows no architecture.
 
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
@@ -16,7 +16,7 @@ export interface OnnxNode {
   integers: ReadonlyMap<string, number>
 }
 
-/** A constant tensor of the graph and where its bytes lie. */
+/** A constant tensor of the graph with the location of its bytes. */
 export interface OnnxTensor {
   name: string
   type: ElementType
@@ -31,7 +31,7 @@ export interface OnnxTensor {
 export interface OnnxModel {
   file: string
   nodes: OnnxNode[]
-  /** By name; of types that safetensors does not know, none. */
+  /** By name; tensors of types other than those of safetensors are left out. */
   tensors: Map<string, OnnxTensor>
   /** Absolute paths of all files that hold tensors, the ONNX file first. */
   files: string[]
@@ -60,7 +60,7 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
  * Reads the structure of an ONNX file.
  *
  * @throws GabionError `MODEL_NOT_FOUND` if it or a file that it refers to is missing; `MODEL_INVALID` if it is broken, a tensor
- * does not fit its place, or lies outside the file's folder
+ * does not fit its byte range, or refers to a file outside the folder
  */
 export async function readOnnxFile(file: string): Promise<OnnxModel> {
   let handle: FileHandle
@@ -145,7 +145,7 @@ class OnnxParser {
       else if (field.field === 8) name = await this.#reader.text(field)
       else if (field.field === 13) await this.#externalEntry(field, external)
       else if (field.field === 14 && field.kind === 'varint') isExternal = field.value === 1n
-      // Raw bytes, or floats that are packed, which are the same bytes.
+      // Raw bytes, or packed floats, which have the same bytes.
       else if ((field.field === 9 || (field.field === 4 && type === 1)) && field.kind === 'bytes')
         inside = { begin: field.begin, end: field.end }
     }
@@ -153,15 +153,15 @@ class OnnxParser {
     const known = ELEMENT_TYPES[type]
     if (known === undefined || (!isExternal && inside === null)) return
     if (shape.length > MAX_DIMENSIONS) throw this.#invalid(`tensor '${name}' has ${String(shape.length)} dimensions`)
-    if (this.#tensors.has(name)) throw this.#invalid(`tensor '${name}' is there twice`)
+    if (this.#tensors.has(name)) throw this.#invalid(`tensor '${name}' occurs twice`)
     const byteLength = shape.reduce((product, count) => product * count, ELEMENT_BYTES[known])
-    const place = isExternal ? await this.#externalPlace(name, external, byteLength) : { file: this.#reader.file, ...(inside as ByteRange) }
-    if (place.end - place.begin !== byteLength) {
+    const range = isExternal ? await this.#externalRange(name, external, byteLength) : { file: this.#reader.file, ...(inside as ByteRange) }
+    if (range.end - range.begin !== byteLength) {
       throw this.#invalid(
-        `tensor '${name}' of shape [${shape.join(', ')}] needs ${String(byteLength)} bytes, has ${String(place.end - place.begin)}`,
+        `tensor '${name}' of shape [${shape.join(', ')}] needs ${String(byteLength)} bytes, has ${String(range.end - range.begin)}`,
       )
     }
-    this.#tensors.set(name, { name, type: known, shape, file: place.file, offset: place.begin, byteLength })
+    this.#tensors.set(name, { name, type: known, shape, file: range.file, offset: range.begin, byteLength })
   }
 
   async #dimensions(field: ProtobufField): Promise<number[]> {
@@ -181,11 +181,11 @@ class OnnxParser {
     into.set(key, value)
   }
 
-  async #externalPlace(name: string, entries: ReadonlyMap<string, string>, byteLength: number): Promise<ByteRange & { file: string }> {
+  async #externalRange(name: string, entries: ReadonlyMap<string, string>, byteLength: number): Promise<ByteRange & { file: string }> {
     const location = entries.get('location') ?? ''
     const inside = normalize(location)
     if (location === '' || location.includes('\0') || isAbsolute(location) || inside === '..' || inside.startsWith('../')) {
-      throw this.#invalid(`tensor '${name}' lies in ${JSON.stringify(location)}, which is outside the file's folder`)
+      throw this.#invalid(`tensor '${name}' refers to ${JSON.stringify(location)}, which is outside the file's folder`)
     }
     const file = join(dirname(this.#reader.file), inside)
     const size = this.#sizes.get(file) ?? (await sizeOf(file))
@@ -196,13 +196,14 @@ class OnnxParser {
       this.#count(name, entries.get('length') ?? String(byteLength)),
     ]
     if (begin + length > size)
-      throw this.#invalid(`tensor '${name}' lies at ${String(begin)}…${String(begin + length)} of ${file}, which has ${String(size)} bytes`)
+      throw this.#invalid(`tensor '${name}' is at ${String(begin)}…${String(begin + length)} of ${file}, which has ${String(size)} bytes`)
     return { file, begin, end: begin + length }
   }
 
   #count(name: string, text: string): number {
     const count = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw this.#invalid(`tensor '${name}' has the place ${JSON.stringify(text)}`)
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count))
+      throw this.#invalid(`tensor '${name}' has the offset or length ${JSON.stringify(text)}`)
     return count
   }
 

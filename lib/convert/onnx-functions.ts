@@ -1,5 +1,5 @@
-// Whether an ONNX file's own functions can be put in place of their calls. ONNX Runtime does so when it opens a graph, call by call within call,
-// without a bound: a file of 170 KB can overflow its stack, and one of a few calls of calls fill any memory. Field numbers are those of onnx.proto3.
+// Owns the bounds on inlining of an ONNX file's functions. ONNX Runtime inlines nested calls without a bound when it opens a graph: a
+// file of 170 KB can overflow its stack, and a few nested calls can exhaust memory. Field numbers are those of onnx.proto3.
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -7,18 +7,18 @@ import { GabionError } from '../errors.js'
 import { ProtobufReader, type ProtobufField } from './protobuf-reader.js'
 
 /** Exporters of PyTorch nest two or three calls, and graphs have some thousand nodes. */
-const DEEPEST = 64
+const MAX_DEPTH = 64
 const MAX_NODES = 1_000_000
 const FUNCTIONS = 25
 
-/** A function's body: its ordinary nodes, and how often it calls what by domain and name. */
+/** A function's body: the number of its nodes, and of its calls by domain and name. */
 interface Body {
   nodes: number
   calls: Map<string, number>
 }
 
 /**
- * Refuses a file whose functions call each other deeper than 64 times, in a circle, or to more than a million nodes.
+ * Refuses a file whose functions nest deeper than 64 calls, recursively, or expand to more than a million nodes.
  *
  * @throws GabionError `MODEL_INVALID`, also if the file is broken
  */
@@ -41,13 +41,13 @@ export async function refuseEndlessFunctions(file: string): Promise<void> {
   }
 }
 
-/** Looks at the outermost fields alone and at once, since every start of a process waits for it. Whatever is odd may have functions. */
+/** Scans the top-level fields synchronously, since every start of a process waits for it. Unusual files count as having functions. */
 function mayHaveFunctions(file: string): boolean {
   let handle: number
   try {
     handle = openSync(file, 'r')
   } catch {
-    return false // who opens it tells why it cannot be
+    return false // the error is reported on opening
   }
   try {
     const { size } = fstatSync(handle)
@@ -58,7 +58,7 @@ function mayHaveFunctions(file: string): boolean {
       const value = tag && varintAt(head.subarray(0, length), tag.next)
       if (!tag || !value || tag.value >> 3 === FUNCTIONS) return true
       const wire = tag.value & 7
-      if (wire !== 0 && wire !== 2) return true // no field of a model is of a fixed size
+      if (wire !== 0 && wire !== 2) return true // no field of a model has a fixed-size type
       at += value.next + (wire === 2 ? value.value : 0)
     }
     return false
@@ -77,27 +77,27 @@ function varintAt(bytes: Buffer, from: number): { value: number; next: number } 
   return null
 }
 
-/** What a function comes to: its nodes, and calls that lie in each other. */
+/** Size of an inlined function: its nodes and its call depth. */
 interface Expanded {
   nodes: number
   depth: number
 }
 
-/** @param level - how many calls lie around this one */
+/** @param level - call depth */
 function expand(file: string, key: string, bodies: ReadonlyMap<string, Body>, known: Map<string, Expanded>, level: number): Expanded {
   const before = known.get(key)
   if (before !== undefined) return before
   const body = bodies.get(key)
   if (body === undefined) return { nodes: 0, depth: 0 } // an ordinary operator
   const whole = { nodes: body.nodes, depth: 1 }
-  const tooDeep = `calls of functions lie more than ${String(DEEPEST)} deep in each other, or in a circle`
-  if (level > DEEPEST) throw refused(file, tooDeep)
+  const tooDeep = `its functions nest deeper than ${String(MAX_DEPTH)} calls or are recursive`
+  if (level > MAX_DEPTH) throw refused(file, tooDeep)
   for (const [callee, times] of body.calls) {
     const inner = expand(file, callee, bodies, known, level + 1)
     whole.nodes += times * inner.nodes
     whole.depth = Math.max(whole.depth, inner.depth + 1)
-    if (whole.depth > DEEPEST) throw refused(file, tooDeep)
-    if (whole.nodes > MAX_NODES) throw refused(file, `its functions come to more than ${String(MAX_NODES)} nodes`)
+    if (whole.depth > MAX_DEPTH) throw refused(file, tooDeep)
+    if (whole.nodes > MAX_NODES) throw refused(file, `its functions expand to more than ${String(MAX_NODES)} nodes`)
   }
   known.set(key, whole)
   return whole
@@ -114,9 +114,9 @@ async function readFunction(reader: ProtobufReader, of: ProtobufField): Promise<
   return { key: `${domain}:${name}`, body }
 }
 
-/** Nodes of graphs inside of a node count as the function's own: all of them are put in place. */
+/** Nodes of a node's subgraphs count as the function's own, since all of them are inlined. */
 async function readNode(reader: ProtobufReader, of: ProtobufField, body: Body, level = 1): Promise<void> {
-  if (level > DEEPEST) throw refused(reader.file, `graphs lie more than ${String(DEEPEST)} deep in each other`)
+  if (level > MAX_DEPTH) throw refused(reader.file, `its graphs nest deeper than ${String(MAX_DEPTH)}`)
   let [operator, domain] = ['', '']
   for await (const field of reader.fields(of)) {
     if (field.field === 4) operator = await reader.text(field)

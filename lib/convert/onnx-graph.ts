@@ -1,4 +1,4 @@
-// An ONNX model of a few kilobytes: nodes, small constants inside, weights as references into a file beside it.
+// Owns writing of ONNX models of a few kilobytes: nodes, small constants, and references to weights in an external file.
 // Field numbers are those of onnx.proto3. Knows no architecture.
 
 import { ProtobufWriter } from './protobuf-writer.js'
@@ -25,13 +25,13 @@ const STORED_AS: Partial<Record<ElementType, number>> = {
 /** Domain of the operators that ONNX Runtime adds to the standard ones. */
 export const CONTRIB_DOMAIN = 'com.microsoft'
 
-/** Domain of the operators that gabion's native code brings. */
+/** Domain of the operators of gabion's native code. */
 export const GABION_DOMAIN = 'gabion'
 
 /** An attribute's value; a whole number of an attribute that ONNX declares as float is given as `{ float }`. */
 export type AttributeValue = number | string | { float: number } | { integers: readonly number[] }
 
-/** A size known now, or the name of one that each run brings. */
+/** A fixed size, or the name of a size that varies between runs. */
 export type Dimension = number | string
 
 /** Collects a graph and writes it as an ONNX file: IR 8, opset 17, ONNX Runtime's own operators at version 1. */
@@ -44,7 +44,7 @@ export class OnnxGraph {
 
   /**
    * @param weightsFile name of the file in the same folder that {@link weight} refers to
-   * @param domain      of the operators beside the standard ones
+   * @param domain      of the non-standard operators
    */
   constructor(weightsFile: string, domain = CONTRIB_DOMAIN) {
     this.#weightsFile = weightsFile

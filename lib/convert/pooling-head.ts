@@ -1,5 +1,5 @@
-// Pooling and the layers after it as nodes of a graph, and their weights: for models whose folder asks for more than the one
-// pooling that native code does by itself. Computes in float32 in every precision.
+// Owns pooling and the layers after it as graph nodes, with their weights, for models whose modules native code does not support.
+// Computes in float32 in every precision.
 
 import { join } from 'node:path'
 import type { DenseActivation, GraphPooling, HeadLayer, PooledModules } from '../models/pooled-modules.js'
@@ -8,12 +8,12 @@ import type { WeightOf } from './encoder-products.js'
 import { CONTRIB_DOMAIN, ONNX_TYPE, type OnnxGraph } from './onnx-graph.js'
 import type { LayoutTensor } from './weight-layout.js'
 
-/** What the graph does after the encoder. */
+/** The graph's operations after the encoder. */
 export type PoolingHead = Pick<PooledModules, 'poolings' | 'layers' | 'dimensions'>
 
-/** Of PyTorch's LayerNorm, which sentence-transformers' module leaves as it is. */
+/** PyTorch's default for LayerNorm, which sentence-transformers does not change. */
 const LAYER_NORM_EPSILON = 1e-5
-/** Of PyTorch's normalize. */
+/** PyTorch's default for normalize. */
 const MIN_LENGTH = 1e-12
 
 /**

@@ -1,5 +1,5 @@
-// From what a user names to a folder that can be loaded: pulled from the hub if it is not here, converted if it has no graph that
-// fits. What was converted is kept in gabion's own cache, so that the next load finds it; sources are never written to.
+// Owns the steps from a model's name to a loadable folder: pulled from the hub if missing, converted if it has no suitable graph.
+// Converted models are stored in gabion's own cache for later loads; sources are never written to.
 
 import { readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -20,25 +20,25 @@ import type { ConversionProgress } from './convert-model.js'
 import { CONVERTER_VERSION } from './converter-version.js'
 import { makeFolder } from '../files/new-folder.js'
 
-/** How far the way to a model that can be loaded is. */
+/** Progress of {@link prepareModel}. */
 export type PreparationProgress = ({ stage: 'download' } & PullProgress) | ({ stage: 'convert' } & ConversionProgress)
 
-/** What is asked of {@link prepareModel}. */
+/** Options of {@link prepareModel}. */
 export interface PreparationOptions {
-  /** Whether one of a model's graphs will do. */
+  /** Whether one of a model's graphs is suitable. */
   accepts: (model: ModelDescription) => boolean
-  /** The precisions to make of a model none of whose graphs will do: the first that is accepted. */
+  /** Precisions to convert to without a suitable graph: the first that is accepted. */
   make: readonly GraphPrecision[]
   onProgress?: (progress: PreparationProgress) => void
   signal?: AbortSignal
 }
 
-/** A tokenizer.json above this is told like weights are: reading it takes longer than all else of a second load. */
+/** A larger tokenizer.json is identified by size and time, as weights are: reading it would dominate a second load. */
 const LARGE_BYTES = 1 << 20
 
 const REMEDY = 'Set GABION_CACHE to a folder with room that you may write'
 
-/** Where converted models are kept: `GABION_CACHE`, else `gabion` in the user's cache folder. */
+/** Folder of converted models: `GABION_CACHE`, else `gabion` in the user's cache folder. */
 export function conversionCache(environment: Readonly<Record<string, string | undefined>> = process.env): string {
   const own = environment.GABION_CACHE ?? ''
   if (own !== '') return resolve(own)
@@ -47,12 +47,12 @@ export function conversionCache(environment: Readonly<Record<string, string | un
 }
 
 /**
- * Makes a model ready to be loaded.
+ * Prepares a model for loading.
  *
  * @param nameOrFolder a known model's name, a repository of the hub (`owner/name`, with `@revision` or without) or a folder;
  * undefined means the bundled model. A folder of that name wins over a repository
  * @throws GabionError as {@link resolveModelFolder}, {@link pullModel}, {@link readModelFolder} and `convertModel`;
- * `STORAGE_FAILED` if what was converted cannot be kept
+ * `STORAGE_FAILED` if the converted model cannot be stored
  */
 export async function prepareModel(nameOrFolder: string | undefined, options: PreparationOptions): Promise<ModelDescription> {
   const local = await findSource(nameOrFolder, options)
@@ -81,7 +81,7 @@ async function findSource(
 async function withGraph(folder: string, name: string, commit: string | null, options: PreparationOptions): Promise<ModelDescription> {
   const { description: own, lacks } = await inspectModelFolder(folder)
   const fits = lacks === null && options.accepts(own)
-  // Without a checkpoint the caller says what is missing of a folder that has graphs.
+  // Without a checkpoint, the caller reports what the folder lacks.
   if (fits || (lacks === null && !(await canConvert(folder))))
     return commit === null ? own : { ...own, name: displayName(name), revision: commit }
   let model = own
@@ -100,7 +100,7 @@ async function canConvert(folder: string): Promise<boolean> {
   )
 }
 
-/** The files that an encoder would be converted from. */
+/** The source files of a conversion. */
 async function weightFiles(folder: string): Promise<readonly string[]> {
   const exported = await findExport(folder)
   if (exported === null) return findWeightFiles(folder)
@@ -108,7 +108,7 @@ async function weightFiles(folder: string): Promise<readonly string[]> {
   return (await readOnnxFile(exported)).files
 }
 
-/** `all-mpnet-base-v2` for the publisher's repository, as it is named without a hub. */
+/** The short name of a known publisher's repository, such as `all-mpnet-base-v2`. */
 export function displayName(id: string): string {
   return id.replace(/^sentence-transformers\//, '')
 }
@@ -155,7 +155,7 @@ async function converted(
   }
 }
 
-/** A kept model that is whole; null if there is none, or it has to be made again. */
+/** A complete converted model of the cache; null if there is none, or it is outdated. */
 async function readIfThere(folder: string): Promise<ModelDescription | null> {
   return readModelFolder(folder).catch(() => null)
 }
@@ -173,8 +173,8 @@ async function writeModelManifest(folder: string, name: string, revision: string
 }
 
 /**
- * Tells one state of a source from another without reading its weights: by the contents of its small files and by place, size
- * and time of the large ones. In the hub's cache a file's place is its content's hash.
+ * Fingerprint of a source without reading its weights: contents of its small files; path, size and time of the large ones. In the
+ * hub's cache a file's path contains its content's hash.
  */
 async function identityOf(folder: string): Promise<string> {
   const { configFiles, modules, transformerPath } = await readSentenceTransformer(folder)

@@ -1,5 +1,5 @@
-// Reads protobuf messages out of a file field by field, without taking large ones into memory. Knows no message type. The file may be
-// anyone's, so no length is believed before it is checked.
+// Owns reading of protobuf messages from a file field by field, without loading large ones. Knows no message type. The file is
+// untrusted, so every length is checked before use.
 
 import type { FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
@@ -12,16 +12,16 @@ const FIXED_64 = 1
 const LENGTH_DELIMITED = 2
 const FIXED_32 = 5
 
-/** A stretch of a file, from its first byte up to and without its last. */
+/** A byte range of a file, from `begin` up to but not including `end`. */
 export interface ByteRange {
   begin: number
   end: number
 }
 
-/** A field of a message: its number and its value, or where its bytes lie. */
+/** A field of a message: its number, and its value or byte range. */
 export type ProtobufField = { field: number; kind: 'varint'; value: bigint } | ({ field: number; kind: 'fixed' | 'bytes' } & ByteRange)
 
-/** A file of protobuf messages, read through one window. */
+/** A file of protobuf messages, read through one buffer. */
 export class ProtobufReader {
   readonly file: string
   readonly size: number
@@ -36,7 +36,7 @@ export class ProtobufReader {
     this.#handle = handle
   }
 
-  /** The fields of the message that a stretch of the file is, or that another field holds. */
+  /** The fields of the message in a byte range or in another field. */
   async *fields(message: ByteRange | ProtobufField): AsyncGenerator<ProtobufField> {
     const { begin, end } = this.rangeOf(message)
     let at = begin
@@ -63,18 +63,18 @@ export class ProtobufReader {
     }
   }
 
-  /** Where the bytes of a field lie. */
+  /** The byte range of a field. */
   rangeOf(field: ByteRange | ProtobufField): ByteRange {
     if (!('kind' in field) || field.kind === 'bytes') return field
     throw new GabionError('MODEL_INVALID', `${this.file} is not a readable ONNX file: field ${String(field.field)} is no message`)
   }
 
-  /** The text of a field, which must be a short one. */
+  /** The text of a field of limited length. */
   async text(field: ProtobufField): Promise<string> {
     return (await this.bytes(this.rangeOf(field), MAX_TEXT_BYTES)).toString('utf8')
   }
 
-  /** The bytes of a stretch, which must be a short one. */
+  /** The bytes of a byte range of limited length. */
   async bytes({ begin, end }: ByteRange, longest: number): Promise<Buffer> {
     if (end - begin > longest)
       throw this.#broken(begin, `a field of ${String(end - begin)} bytes, more than the ${String(longest)} it may have`)
@@ -87,7 +87,7 @@ export class ProtobufReader {
     return bytes
   }
 
-  /** The integers of a repeated field that is packed into one stretch. */
+  /** The integers of a packed repeated field. */
   async packed(range: ByteRange): Promise<bigint[]> {
     const values: bigint[] = []
     for (let at = range.begin; at < range.end;) {

@@ -1,4 +1,4 @@
-// The four wire forms of protobuf that an ONNX file needs. Knows no message type.
+// Owns writing of the four protobuf wire types that ONNX uses. Knows no message type.
 
 const utf8 = new TextEncoder()
 
@@ -10,7 +10,7 @@ const FIXED_32 = 5
 export class ProtobufWriter {
   readonly #bytes: number[] = []
 
-  /** An integer or enumeration field; negative numbers take ten bytes, as the format demands. */
+  /** An integer or enumeration field; negative numbers take ten bytes, as the format requires. */
   integer(field: number, value: number): this {
     this.#tag(field, VARINT)
     this.#varint(BigInt.asUintN(64, BigInt(value)))

@@ -1,5 +1,5 @@
-// What a model computes, written out in plain loops in double precision over its layout's tensors, a layer in memory at a time: slow, and
-// right. The vectors of a few short texts by it are what converted graphs are measured by. Knows no graph and no native code.
+// Owns the reference implementation of an encoder: plain loops in double precision over the layout's tensors, one layer in memory at a
+// time. Slow; converted graphs are compared with its vectors of a few short texts. Knows no graph and no native code.
 
 import type { DenseActivation, GraphPooling } from '../models/pooled-modules.js'
 import type { Activation, EncoderConfig } from './encoder-config.js'
@@ -99,7 +99,7 @@ function product({ width, values }: Matrix, weight: Float32Array, bias: Float32A
   const [rows, columns] = [values.length / width, weight.length / width]
   const result = new Float64Array(rows * columns)
   if (bias !== null) for (let row = 0; row < rows; row++) result.set(bias, row * columns)
-  // Four products at once: most of the time goes into fetching and storing sums.
+  // Four products per step, since loads and stores of sums dominate.
   const values4 = (row: number, inner: number, at: number): number => (inner + at < width ? values[row * width + inner + at]! : 0)
   for (let inner = 0; inner < width; inner += 4) {
     const [w0, w1, w2, w3] = [0, 1, 2, 3].map((at) => {

@@ -1,6 +1,6 @@
-// Which bucket of biases the distance between two tokens falls into, as T5 and MPNet count them. Pure numbers.
+// Owns the buckets of relative attention biases, as in T5 and MPNet. Pure functions.
 
-/** Distances from this on share the last bucket of their side. */
+/** Larger distances share the last bucket of their side. */
 const FARTHEST = 128
 
 /**

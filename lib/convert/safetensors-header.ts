@@ -1,9 +1,9 @@
-// The safetensors header: eight bytes of length, JSON of names, types, shapes and offsets. Parses and checks; reads no tensor.
-// The header comes from a file that anyone may have made, so nothing in it is believed before it is checked.
+// Owns the safetensors header: eight bytes of length, JSON of names, types, shapes and offsets. Parses and validates; reads no tensor.
+// The header is untrusted, so everything in it is checked before use.
 
 import { GabionError } from '../errors.js'
 
-/** Bytes of one element for every type that the format names. */
+/** Bytes per element of every type of the format. */
 export const ELEMENT_BYTES = {
   BOOL: 1,
   U8: 1,
@@ -25,7 +25,7 @@ export const ELEMENT_BYTES = {
 /** Element type as written in a safetensors header. */
 export type ElementType = keyof typeof ELEMENT_BYTES
 
-/** Where one tensor lies. */
+/** A tensor's location, type and shape. */
 export interface StoredTensor {
   name: string
   type: ElementType
@@ -35,7 +35,7 @@ export interface StoredTensor {
   byteLength: number
 }
 
-/** The largest header that is read, as in the format's reference implementation. */
+/** Limit of the header's size, as in the format's reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000
 
 function invalid(file: string, reason: string): GabionError {
@@ -72,7 +72,7 @@ function parseTensor(file: string, name: string, entry: unknown, dataStart: numb
     throw invalid(file, `${where} has no pair of data_offsets`)
   const [begin, end] = offsets as [number, number]
   if (begin > end || end > dataBytes) {
-    throw invalid(file, `${where} lies at ${String(begin)}…${String(end)} of ${String(dataBytes)} bytes of weights`)
+    throw invalid(file, `${where} is at ${String(begin)}…${String(end)} of ${String(dataBytes)} bytes of weights`)
   }
   const byteLength = shape.reduce((product: number, size: number) => product * size, ELEMENT_BYTES[dtype as ElementType])
   if (byteLength !== end - begin) {
@@ -124,9 +124,9 @@ export function parseHeader(
 
   let covered = dataStart
   for (const tensor of [...tensors.values()].sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)) {
-    if (tensor.offset < covered) throw invalid(file, `tensor '${tensor.name}' overlaps the one before it`)
+    if (tensor.offset < covered) throw invalid(file, `tensor '${tensor.name}' overlaps the previous one`)
     if (tensor.offset > covered)
-      throw invalid(file, `${String(tensor.offset - covered)} bytes before tensor '${tensor.name}' belong to none`)
+      throw invalid(file, `${String(tensor.offset - covered)} bytes before tensor '${tensor.name}' belong to no tensor`)
     covered += tensor.byteLength
   }
   if (covered !== fileBytes) throw invalid(file, `${String(fileBytes - covered)} bytes at its end belong to no tensor`)

@@ -1,4 +1,4 @@
-// Reads tensors out of a safetensors file, one at a time and as float32. Owns the open file.
+// Owns an open safetensors file: reads tensors one at a time as float32.
 
 import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'

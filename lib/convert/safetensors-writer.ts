@@ -1,5 +1,5 @@
-// Writes a safetensors file as a stream of tensors and says where each one lies and what the file's SHA-256 is.
-// The data area begins at a page, and wider elements come first, so that every tensor is aligned to its element size.
+// Owns writing of a safetensors file as a stream of tensors; returns their locations and the file's SHA-256. The data area begins at
+// a page boundary, and wider elements come first, so that every tensor is aligned to its element size.
 
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { ELEMENT_BYTES, type ElementType, type StoredTensor } from './safetensor
 
 const DATA_ALIGNMENT = 4096
 
-/** A tensor to be written; its bytes are made only when its turn comes, so that one tensor is in memory at a time. */
+/** A tensor to write; its bytes are generated on demand, so that one tensor is in memory at a time. */
 export interface TensorToWrite {
   name: string
   type: ElementType
@@ -16,7 +16,7 @@ export interface TensorToWrite {
   chunks: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
 
-/** What was written. */
+/** The written file. */
 export interface WrittenSafetensors {
   /** By name, with offsets from the beginning of the file. */
   tensors: Map<string, StoredTensor>
@@ -46,7 +46,7 @@ function layOut(tensors: readonly TensorToWrite[], metadata: Record<string, stri
 }
 
 /**
- * Writes the file. The caller puts it where nobody reads yet and renames it.
+ * Writes the file. The caller passes a temporary path and renames the file.
  *
  * @param onBytes called with the count of bytes written so far and of the whole file; may throw to stop
  */

@@ -1,17 +1,17 @@
-// The tokenizer that goes with converted graphs: the folder's own, checked against the encoder, or a copy that lowers texts.
+// Owns the tokenizer of converted graphs: the folder's own, checked against the encoder, or a copy that lowercases texts.
 
 import type { JsonObject } from '../json/json-object.js'
 import { configObject, readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
 
-/** Of the word table's rows, how many the tokenizer must know at least. */
+/** Minimum share of the word table's rows that the tokenizer must use. */
 const SMALLEST_SHARE = 0.97
 
 function isLowercase(normalizer: unknown): boolean {
   return typeof normalizer === 'object' && normalizer !== null && (normalizer as { type?: unknown }).type === 'Lowercase'
 }
 
-/** Puts a step that lowers the text before all others, unless there is one, as sentence-transformers does for `do_lower_case`. */
+/** Prepends a lowercase normalizer, unless there is one, as sentence-transformers does for `do_lower_case`. */
 function withLowercase(tokenizer: JsonObject): Record<string, unknown> | null {
   const normalizer = tokenizer.fields.normalizer as { type?: unknown; normalizers?: unknown } | null | undefined
   if (isLowercase(normalizer)) return null
@@ -21,7 +21,7 @@ function withLowercase(tokenizer: JsonObject): Record<string, unknown> | null {
   return { ...tokenizer.fields, normalizer: { type: 'Sequence', normalizers: [{ type: 'Lowercase' }, ...steps] } }
 }
 
-/** Throws unless the tokenizer's padding token is the one that the encoder's position numbers skip. */
+/** Checks that the tokenizer's padding token is the one that the encoder's positions skip. */
 function checkPaddingToken(config: JsonObject, settings: JsonObject | null, tokenizer: JsonObject): void {
   const expected = paddingIdOf(config)
   const token = settings?.fields.pad_token
@@ -35,7 +35,7 @@ function checkPaddingToken(config: JsonObject, settings: JsonObject | null, toke
   }
 }
 
-/** The ids of a vocabulary: the keys' values of a map, the places in a list; null for a kind that is not known here. */
+/** The ids of a vocabulary: the values of a map, the indices of a list; null for an unknown kind. */
 function highestId(tokenizer: JsonObject): { count: number; highest: number } | null {
   const vocabulary = tokenizer.has('model') ? tokenizer.object('model').fields.vocab : undefined
   if (typeof vocabulary !== 'object' || vocabulary === null) return null
@@ -47,7 +47,7 @@ function highestId(tokenizer: JsonObject): { count: number; highest: number } | 
   return { count: ids.size, highest }
 }
 
-/** Throws unless the tokenizer's ids are those that the word table has rows for, or nearly: tables are made a little longer at times. */
+/** Checks that the word table has a row for every id of the tokenizer and few more; some tables are slightly padded. */
 function checkVocabulary(config: JsonObject, tokenizer: JsonObject): void {
   const rows = config.integer('vocab_size', 1)
   const found = highestId(tokenizer)
@@ -61,10 +61,10 @@ function checkVocabulary(config: JsonObject, tokenizer: JsonObject): void {
 /**
  * Checks the tokenizer of an encoder's folder.
  *
- * @param folder that config.json and tokenizer.json lie in
- * @param lowers whether every text is to be lowered first
- * @returns the JSON text of a tokenizer to put beside the graphs, or null where the folder's own does
- * @throws GabionError `MODEL_INVALID` for a file that is not what it should be, or of another model
+ * @param folder with config.json and tokenizer.json
+ * @param lowers whether texts must be lowercased
+ * @returns the JSON text of a tokenizer for the graphs' folder, or null where the folder's own is suitable
+ * @throws GabionError `MODEL_INVALID` for an invalid file, or one of another model
  */
 export async function tokenizerFor(folder: string, lowers: boolean): Promise<string | null> {
   const tokenizer = await readConfig(folder, 'tokenizer.json')

@@ -1,4 +1,4 @@
-// How near vectors are to those that they should be.
+// Owns the agreement of vectors with reference vectors.
 
 /** Agreement of several vectors with their references. */
 export interface VectorAgreement {
@@ -8,7 +8,7 @@ export interface VectorAgreement {
   worstElement: number
 }
 
-/** Compares vectors with references of the same number and dimensions, of which there must be one at least. */
+/** Compares vectors with references of the same number, at least one, and the same dimensions. */
 export function agreementOf(vectors: readonly Float32Array[], references: readonly (Float32Array | Float64Array)[]): VectorAgreement {
   let [worstCosine, cosines, worstElement] = [1, 0, 0]
   for (const [index, vector] of vectors.entries()) {

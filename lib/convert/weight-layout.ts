@@ -1,11 +1,11 @@
-// The weights of an encoder as every graph of gabion wants them, whatever the checkpoint calls them. In the order of the data's way:
+// Owns the weight layout: names and shapes of an encoder's weights in all graphs of gabion, in the order of their use:
 //
 //   embeddings.word.weight                  [vocabulary, hidden]
-//   embeddings.position.weight              [positions, hidden]          token type 0 added in, so no type table is left
+//   embeddings.position.weight              [positions, hidden]          token type 0 is added, so there is no type table
 //   attention.bias.weight                   [2·longest − 1, heads]       only with relative positions, shared by all layers:
 //                                                                        row d + longest − 1 is for a key d tokens after the query
 //   embeddings.norm.weight, .bias           [hidden]
-//   layers.N.attention.qkv.weight, .bias    [hidden, 3·hidden], [3·hidden]   query | key | value side by side
+//   layers.N.attention.qkv.weight, .bias    [hidden, 3·hidden], [3·hidden]   query | key | value concatenated
 //   layers.N.attention.output.weight, .bias [hidden, hidden], [hidden]
 //   layers.N.attention.norm.weight, .bias   [hidden]
 //   layers.N.feed_forward.input.weight, .bias   [hidden, intermediate], [intermediate]
@@ -16,17 +16,17 @@
 // A linear weight is [in, out], row-major: y = x · weight + bias. The word table and the linear weights are stored in the
 // file's precision, everything else in float32 (it is small, and its rounding would cost accuracy), but for fp16, where only
 // the head is float32: its graph computes in float16 throughout.
-// int8: a linear weight has `<name>_scale` [out] beside it, the word table `<name>_scale` [vocabulary, 1]; real = stored · scale.
+// int8: a linear weight has scales `<name>_scale` [out], the word table `<name>_scale` [vocabulary, 1]; real = stored · scale.
 
 import type { TensorSource } from './weight-source.js'
 import { longestInput, type EncoderConfig, type ModelType } from './encoder-config.js'
 import { relativeBuckets } from './relative-buckets.js'
 import type { StoredTensor } from './safetensors-header.js'
 
-/** The version of the names and shapes above; it stands in the weights file and in the manifest. */
+/** The version of the names and shapes above, written to the weights file and the manifest. */
 export const WEIGHT_LAYOUT_VERSION = 2
 
-/** A tensor of the layout, to be filled from the checkpoint. */
+/** A tensor of the layout, filled from the checkpoint. */
 export interface LayoutTensor {
   name: string
   shape: readonly number[]
@@ -40,7 +40,7 @@ export interface LayoutTensor {
 
 const ROWS_AT_A_TIME = 4096
 
-/** Turns a row-major [rows, columns] matrix and writes it into columns `at…at + rows` of a [columns, width] one. */
+/** Transposes a row-major [rows, columns] matrix and writes it into columns `at…at + rows` of a [columns, width] one. */
 function transposeInto(target: Float32Array, width: number, at: number, source: Float32Array, rows: number, columns: number): void {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -49,7 +49,7 @@ function transposeInto(target: Float32Array, width: number, at: number, source: 
   }
 }
 
-/** What the checkpoints of an architecture call the parts of a layer, below `encoder.layer.N`. */
+/** Names of a layer's parts in an architecture's checkpoints, below `encoder.layer.N`. */
 interface PartNames {
   queryKeyValue: readonly [string, string, string]
   attentionOutput: string
@@ -73,14 +73,14 @@ const PARTS: Readonly<Record<ModelType, PartNames>> = {
   },
 }
 
-/** The checkpoint's name of the encoder: `bert.` and the like in files saved from a model with a head, nothing otherwise. */
+/** The checkpoint's prefix of the encoder: `bert.` or the like in files saved from a model with a head, else empty. */
 function findPrefix(config: EncoderConfig, source: TensorSource): string {
   const prefix = config.modelType === 'xlm-roberta' ? 'roberta.' : `${config.modelType}.`
   return source.has(`${prefix}embeddings.word_embeddings.weight`) ? prefix : ''
 }
 
 /**
- * Lists the layout's tensors of an encoder's checkpoint. Shapes are checked here, before anything is read or written.
+ * Lists the layout's tensors of an encoder's checkpoint. Checks shapes before anything is read or written.
  *
  * @throws GabionError `MODEL_UNSUPPORTED` if the checkpoint lacks a tensor, `MODEL_INVALID` if one has another shape
  */

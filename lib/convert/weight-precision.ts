@@ -1,4 +1,4 @@
-// Stores the layout's float32 tensors in a precision: float32, float16, bfloat16 or 8-bit integers with scales.
+// Owns the conversion of the layout's float32 tensors to a precision: float32, float16, bfloat16 or 8-bit integers with scales.
 
 import { GabionError } from '../errors.js'
 import { bfloat16FromFloat32, float16FromFloat32 } from './number-formats.js'
@@ -6,9 +6,9 @@ import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { TensorToWrite } from './safetensors-writer.js'
 import type { LayoutTensor } from './weight-layout.js'
 
-// Processors without VNNI add two products of an unsigned 8-bit activation and a weight in 16 signed bits and cut the sum off.
-// Weights up to 63 never reach that: 2 · 255 · 63 < 32,768. So all processors compute the same, for a seventh bit that the
-// coarse activations hide (measured: mean cosine 0.992 with either). The word table is only looked up and uses the whole range.
+// Processors without VNNI add two products of an unsigned 8-bit activation and a weight in 16 signed bits with saturation. Weights up
+// to 63 never saturate: 2 · 255 · 63 < 32,768. All processors then compute the same; the lost seventh bit is hidden by the
+// quantization of activations (measured: mean cosine 0.992 with either). The word table is only looked up and uses the whole range.
 const LINEAR_MAXIMUM = 63
 const TABLE_MAXIMUM = 127
 
@@ -26,7 +26,7 @@ function roundToEven(value: number): number {
 /**
  * Symmetric integer weights with one scale for each column or for each row of a row-major matrix.
  *
- * @param maximum the integer that a group's largest magnitude becomes, at most 127
+ * @param maximum the integer for a group's absmax, at most 127
  */
 export function quantizeMatrix(
   values: Float32Array,
@@ -40,7 +40,7 @@ export function quantizeMatrix(
     const group = groupOf(index)
     largest[group] = Math.max(largest[group] as number, Math.abs(values[index] as number))
   }
-  // A group of zeros gets the scale 1, so that nothing divides by zero.
+  // A group of zeros has the scale 1 to avoid a division by zero.
   const scales = largest.map((magnitude) => (magnitude === 0 ? 1 : magnitude / maximum))
   const quantized = new Int8Array(values.length)
   for (let index = 0; index < values.length; index++) {

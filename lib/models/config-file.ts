@@ -1,4 +1,4 @@
-// Owns how the JSON files of a model folder are read: which errors a missing, an unreadable and a wrong one are.
+// Owns reading of a model folder's JSON files, with an error each for missing, unreadable and invalid ones.
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -9,7 +9,7 @@ import { readSmallFile } from './folder-entries.js'
  * Reads a file that may be missing.
  *
  * @returns null if there is no such file
- * @throws GabionError `MODEL_INVALID` if it is there but cannot be read or is not a JSON object
+ * @throws GabionError `MODEL_INVALID` if it cannot be read or is not a JSON object
  */
 export async function readConfigIfPresent(folder: string, name: string): Promise<JsonObject | null> {
   const value = await readJsonIfPresent(join(folder, name))
@@ -17,7 +17,7 @@ export async function readConfigIfPresent(folder: string, name: string): Promise
 }
 
 /**
- * Reads a file that must be there.
+ * Reads a required file.
  *
  * @throws GabionError `MODEL_NOT_FOUND` if it is missing, `MODEL_INVALID` as above
  */

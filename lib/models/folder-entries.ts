@@ -1,5 +1,5 @@
-// Looks at small things of a model folder, on the calling thread: each takes some microseconds, and a way through the thread pool
-// ten times that, of which a load would make thirty, one after the other.
+// Owns synchronous access to small files of a model folder: each takes some microseconds, a trip through the thread pool ten times
+// as long, and a load makes thirty in sequence.
 
 import { readFileSync, statSync, type Stats } from 'node:fs'
 
@@ -14,7 +14,7 @@ export function isFolder(path: string): boolean {
 }
 
 /**
- * A text of some kilobytes. A promise like that of any other file, so that callers need not know.
+ * A text of some kilobytes, as a promise for a uniform interface.
  *
  * @throws the file system's own errors
  */

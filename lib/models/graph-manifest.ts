@@ -1,4 +1,4 @@
-// The manifest beside converted graphs (`onnx/manifest.json`): what was made from what, and the hashes to check it by.
+// Owns the manifest of converted graphs (`onnx/manifest.json`): sources, outputs and their hashes.
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -12,19 +12,19 @@ export const GRAPH_MANIFEST = 'manifest.json'
 /** Value of the manifest's `format` field. */
 export const GRAPH_MANIFEST_FORMAT = 'gabion-graphs-1'
 
-/** The precisions that a graph can have. */
+/** Precisions of graphs. */
 export const GRAPH_PRECISIONS = ['fp32', 'bf16', 'int8', 'fp16'] as const
 
 /** A graph's precision; part of the identity of every vector that it makes. */
 export type GraphPrecision = (typeof GRAPH_PRECISIONS)[number]
 
-/** The kinds of device that graphs are written for; any of them runs on a CPU, at another speed. */
+/** Target devices of graphs; all graphs also run on a CPU, at another speed. */
 export const GRAPH_TARGETS = ['cpu', 'cuda'] as const
 
-/** The kind of device that a graph is written for; any of them runs on a CPU, at another speed. */
+/** Target device of a graph; see {@link GRAPH_DEVICES}. */
 export type GraphTarget = (typeof GRAPH_TARGETS)[number]
 
-/** A file and what it must be. */
+/** A file with its expected size and hash. */
 export interface FileRecord {
   /** Relative to the folder of the manifest that lists it. */
   file: string
@@ -35,7 +35,7 @@ export interface FileRecord {
 
 /** Agreement of a graph's vectors with a reference, over texts. */
 export interface Parity {
-  /** What made the reference vectors. */
+  /** Source of the reference vectors. */
   reference: string
   texts: number
   worstCosine: number
@@ -44,10 +44,10 @@ export interface Parity {
   worstElement: number
 }
 
-/** A graph and the file its weights lie in. */
+/** A graph with its weights file. */
 export interface GraphRecord extends FileRecord {
   precision: GraphPrecision
-  /** The kind of device that the graph was written for. */
+  /** Target device of the graph. */
   target: GraphTarget
   weights: FileRecord
   /** A graph over the same weights whose encoder is gabion's own operator; null where there is none. */
@@ -105,7 +105,7 @@ function readGraph(entry: JsonObject): GraphRecord {
  * Reads the manifest of a model folder's graphs.
  *
  * @returns null if the folder has none
- * @throws GabionError `MODEL_INVALID` if it is not what {@link GraphManifest} says
+ * @throws GabionError `MODEL_INVALID` if it is no {@link GraphManifest}
  */
 export async function readGraphManifest(folder: string): Promise<GraphManifest | null> {
   const manifest = await readConfigIfPresent(folder, join(GRAPH_FOLDER, GRAPH_MANIFEST))

@@ -1,4 +1,4 @@
-// What the rest of gabion may use of the models' room.
+// Entry point of this folder for the rest of gabion.
 
 export {
   GRAPH_PRECISIONS,

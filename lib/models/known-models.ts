@@ -1,14 +1,14 @@
-// The models that gabion knows by name. Sizes are those of the published configurations; a folder's own files always win.
+// Owns the list of known models. Sizes are those of the published configurations; a folder's own files take precedence.
 
 /** A model that has a name here. */
 export interface KnownModel {
   name: string
-  /** Who publishes it, under which identifier. */
+  /** The publisher's identifier. */
   identifier: string
   architecture: 'BERT' | 'MPNet' | 'XLM-RoBERTa'
   layers: number
   dimensions: number
-  /** In tokens; null where published copies differ and only the folder says. */
+  /** In tokens; null where published copies differ. */
   maxSequenceLength: number | null
   languages: 'English' | 'multilingual'
   /** SPDX identifier. */
@@ -17,11 +17,11 @@ export interface KnownModel {
   parametersInMillions: number
   /** Of the published checkpoint, which is in float32. */
   downloadMegabytes: number
-  /** What it is the right choice for. */
+  /** Recommended use. */
   bestFor: string
-  /** What a machine needs to run it well. */
+  /** Recommended machine. */
   hardware: { memoryGigabytes: number; cores: number }
-  /** Whether it comes with the package. */
+  /** Whether the package includes it. */
   bundled: boolean
 }
 

@@ -1,4 +1,4 @@
-// The licenses and notices of what gabion ships or uses as a model: texts read from the model folders themselves.
+// Owns licenses and notices of models, read from the model folders.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { inspectModelFolder } from './model-folder.js'
 import { bundledFolder } from './resolve.js'
 import { packagePath } from '../package-folder.js'
 
-/** Under which terms a model may be used, and whom to name. */
+/** A model's license and notice. */
 export interface ModelLicense {
   name: string
   folder: string
@@ -35,7 +35,7 @@ async function readFirst(folder: string, names: readonly string[]): Promise<stri
 export async function readModelLicense(folder: string): Promise<ModelLicense> {
   const { description } = await inspectModelFolder(folder)
   const { name, folder: path, license } = description
-  // Publishers name the license and often leave its text out; this one asks for a copy, and we have it.
+  // Publishers often name a license without its text; this license requires a copy, and the bundled model has one.
   const known = /^apache-2\.0$/i.test(license) ? await readFirst(packagePath(), ['LICENSE']) : null
   return {
     name,
@@ -46,7 +46,7 @@ export async function readModelLicense(folder: string): Promise<ModelLicense> {
   }
 }
 
-/** The licenses of all models that come with the package. */
+/** The licenses of all bundled models. */
 export async function bundledModelLicenses(): Promise<ModelLicense[]> {
   return Promise.all(KNOWN_MODELS.filter((model) => model.bundled).map((model) => readModelLicense(bundledFolder(model))))
 }

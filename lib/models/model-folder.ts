@@ -1,4 +1,4 @@
-// A model folder as the embedder needs it: how to tokenize and pool, which graphs there are, whose it is. Loads nothing.
+// Owns the description of a model folder for the embedder: tokenization, pooling, graphs, license. Loads nothing.
 
 import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
@@ -12,11 +12,11 @@ import { readSentenceTransformer, type SentenceTransformer } from './sentence-tr
 /** A graph that can be loaded. */
 export interface GraphDescription {
   precision: GraphPrecision
-  /** Absolute path of the `.onnx` file; its weights may lie beside it. */
+  /** Absolute path of the `.onnx` file, with or without external weights. */
   file: string
-  /** Absolute path of the same graph made of gabion's own encoder operator; null where there is none. */
+  /** Absolute path of the fused graph; null where there is none. */
   fusedFile: string | null
-  /** Absolute path of the file beside it that holds its weights; null where it holds them itself. */
+  /** Absolute path of the external weights file; null where the graph contains its weights. */
   weightsFile: string | null
   /** Hex SHA-256 of the weights: the identity of the model in caches and artifacts. */
   weightsHash: string
@@ -32,15 +32,15 @@ export interface ModelDescription extends Pick<
   name: string
   /** Absolute path. */
   folder: string
-  /** The maker's version of the weights, where the folder says it. */
+  /** The publisher's version of the weights, if known. */
   revision: string | null
-  /** SPDX identifier, or `unknown` if the folder does not say. */
+  /** SPDX identifier, or `unknown`. */
   license: string
   graphs: GraphDescription[]
   selfTest: SelfTest | null
 }
 
-/** Graphs as other tools name them, looked for in this order when a folder has no manifest of ours. */
+/** Other tools' names of graphs, tried in this order when a folder has no manifest. */
 const FOREIGN_GRAPHS: readonly { precision: GraphPrecision; file: string }[] = [
   { precision: 'fp32', file: join(GRAPH_FOLDER, 'model.onnx') },
   { precision: 'fp32', file: 'model.onnx' },
@@ -77,7 +77,7 @@ async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
   return found
 }
 
-/** Why a folder has no graph that gives the model's vectors, and how to make one; null if it has. */
+/** The error of a folder without a graph that gives the model's vectors, with the remedy; null if it has one. */
 function whatLacks(
   folder: string,
   model: SentenceTransformer,
@@ -99,7 +99,7 @@ function describeModules({ modules }: SentenceTransformer): string {
   )
 }
 
-/** The `license:` line of the header that model cards begin with. */
+/** The `license:` line of a model card's front matter. */
 async function licenseOfModelCard(folder: string): Promise<string | null> {
   const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => '')
   const header = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1]
@@ -109,7 +109,7 @@ async function licenseOfModelCard(folder: string): Promise<string | null> {
 /** A model folder, with or without graphs. */
 export interface InspectedFolder {
   description: ModelDescription
-  /** Why it cannot be loaded as it is, though its checkpoint may be converted; null if it can. */
+  /** The reason why it cannot be loaded without conversion; null if it can. */
   lacks: GabionError | null
 }
 
@@ -119,8 +119,8 @@ export interface InspectedFolder {
  * and no manifest has them computed here.
  *
  * @param folder a path; relative ones are taken from the working directory
- * @throws GabionError `MODEL_NOT_FOUND` for a missing folder or file, `MODEL_INVALID` for a file that does not say
- * what it should (the message names file and field), `MODEL_UNSUPPORTED` for what gabion does not do (it names the module)
+ * @throws GabionError `MODEL_NOT_FOUND` for a missing folder or file, `MODEL_INVALID` for an invalid file (the message names
+ * file and field), `MODEL_UNSUPPORTED` for an unsupported module (the message names it)
  */
 export async function inspectModelFolder(folder: string): Promise<InspectedFolder> {
   const path = resolve(folder)
@@ -138,7 +138,7 @@ export async function inspectModelFolder(folder: string): Promise<InspectedFolde
     maxSequenceLength: model.maxSequenceLength,
     pooling: model.pooling,
     normalize: model.normalize,
-    // The converter writes one of its own where the folder's does not do all that the folder asks for.
+    // The converter writes another tokenizer where the folder's lacks a step that its configuration requires.
     tokenizerFile: sizeOfFile(ownTokenizer) === null ? model.tokenizerFile : ownTokenizer,
     vocabularySize: model.vocabularySize,
     prompt: model.prompt,

@@ -1,4 +1,4 @@
-// The manifest and the self-test at the top of a folder that gabion ships: who made the model, its files, one known vector.
+// Owns the manifest and the self-test of a bundled model's folder: publisher, files, one reference vector.
 
 import { join } from 'node:path'
 import { readConfigIfPresent } from './config-file.js'
@@ -11,13 +11,13 @@ export const MODEL_MANIFEST_FORMAT = 'gabion-model-1'
 /** Name of the self-test inside a model folder. */
 export const SELF_TEST = 'selftest.json'
 
-/** The cosines that a vector of converted graphs must reach to the checkpoint's: below them lies no rounding, but a fault. */
+/** Minimum cosines of converted graphs' vectors with the checkpoint's; rounding alone does not go below them. */
 export const SELF_TEST_MINIMUM = { fp32: 0.99999, bf16: 0.999, fp16: 0.9995, int8: 0.95 } as const
 
-/** Where a model came from and what belongs to it. */
+/** A model's source and files. */
 export interface ModelManifest {
   name: string
-  /** The maker's version of the weights, where known. */
+  /** The publisher's version of the weights, if known. */
   revision: string | null
   /** SPDX identifier. */
   license: string
@@ -25,12 +25,12 @@ export interface ModelManifest {
   files: FileRecord[]
 }
 
-/** A text and the vector that the reference makes of it. */
+/** A text with its reference vector. */
 export interface SelfTest {
   text: string
   /** Of unit length. */
   vector: Float32Array
-  /** The cosine to `vector` that each precision must reach; a lower one means that something computes wrong. */
+  /** Minimum cosine with `vector` per precision; a lower one indicates wrong results. */
   minimumCosine: Readonly<Record<string, number>>
 }
 
@@ -47,14 +47,14 @@ export async function readModelManifest(folder: string): Promise<ModelManifest |
   return {
     name: manifest.string('name'),
     revision: manifest.stringOr('revision', null),
-    // Earlier folders spell the field in the British way.
+    // Earlier folders have the British spelling.
     license: manifest.string('license' in manifest.fields ? 'license' : 'licence'),
     files: manifest.objects('files').map(readFileRecord),
   }
 }
 
 /**
- * Reads a folder's self-test: the one that its maker put there, else the one that the converter left beside its graphs.
+ * Reads a folder's self-test: the publisher's, else the converter's in the folder of graphs.
  *
  * @param dimensions length that its vector must have
  * @returns null if it has none

@@ -1,24 +1,24 @@
-// What a folder's modules.json says happens after the encoder: pooling, then layers over the one vector. Reads and checks the
-// modules' config.json files; knows nothing of graphs and weights.
+// Owns the modules after the encoder in a folder's modules.json: pooling, then layers over the pooled vector. Reads and validates
+// the modules' config.json files; knows no graphs or weights.
 
 import { isAbsolute, join, normalize } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { JsonObject } from '../json/json-object.js'
 import { configObject, readConfig, readConfigIfPresent, readJsonIfPresent } from './config-file.js'
 
-/** The ways of pooling that the native code does. */
+/** Poolings of the native code. */
 export const POOLINGS = ['mean', 'cls', 'max', 'mean_sqrt_len_tokens', 'lasttoken'] as const
 
-/** How token vectors become one vector; the names are those of sentence-transformers. */
+/** Pooling of token vectors to one vector, named as in sentence-transformers. */
 export type Pooling = (typeof POOLINGS)[number]
 
-/** The ways of pooling that a converted graph does. */
+/** Poolings of converted graphs. */
 export const GRAPH_POOLINGS = [...POOLINGS, 'weightedmean'] as const
 
 /** See {@link GRAPH_POOLINGS}. */
 export type GraphPooling = (typeof GRAPH_POOLINGS)[number]
 
-/** The functions that a Dense module may end with; the names are those of PyTorch's classes. */
+/** Activation functions of a Dense module, named as PyTorch's classes. */
 export const DENSE_ACTIVATIONS = ['Identity', 'Tanh', 'ReLU', 'GELU', 'Sigmoid', 'SiLU'] as const
 
 /** See {@link DENSE_ACTIVATIONS}. */
@@ -30,19 +30,19 @@ export type HeadLayer =
   | { kind: 'layerNorm'; path: string; size: number }
   | { kind: 'normalize' }
 
-/** All that follows the encoder. */
+/** The modules after the encoder. */
 export interface PooledModules {
   /** Folder of the encoder, relative to the model's; empty for the same. */
   transformerPath: string
-  /** More than one are joined into one vector, in this order. */
+  /** The outputs of several poolings are concatenated in this order. */
   poolings: GraphPooling[]
-  /** Whether the tokens of a prompt count. */
+  /** Whether the tokens of a prompt are pooled. */
   includePrompt: boolean
-  /** What follows pooling, without a last Normalize. */
+  /** Layers after pooling, without a last Normalize. */
   layers: HeadLayer[]
   /** Whether the vector is scaled to unit length at the end. */
   normalize: boolean
-  /** Width of a token's vector, as the pooling module says. */
+  /** Width of a token's vector, from the pooling module. */
   tokenDimensions: number
   /** Width of the final vector. */
   dimensions: number
@@ -97,12 +97,12 @@ function readPoolings(config: JsonObject): GraphPooling[] {
       `${config.source}: pooling ${modes.length === 0 ? 'of no kind' : modes.map(String).join(' and ')} is not supported; ${GRAPH_POOLINGS.join(', ')} are`,
     )
   }
-  // However the file orders them, the vectors are joined in this order where switches tell them.
+  // Boolean flags select poolings in this fixed order, whatever their order in the file.
   const order = ['cls', 'max', 'mean', 'mean_sqrt_len_tokens', 'weightedmean', 'lasttoken']
   return config.has('pooling_mode') ? known : known.sort((a, b) => order.indexOf(a) - order.indexOf(b))
 }
 
-/** Throws unless a module takes the pooled vector and replaces it. */
+/** Checks that a module takes the pooled vector and replaces it. */
 function checkPlace(config: JsonObject | null, path: string): void {
   for (const key of ['module_input_name', 'module_output_name']) {
     const name = config?.stringOr(key, SENTENCE) ?? SENTENCE
@@ -127,7 +127,7 @@ function readDense(config: JsonObject, path: string, width: number): HeadLayer {
  * Reads `modules.json` and the configuration of every module after the encoder.
  *
  * @param folder absolute path of the model folder
- * @throws GabionError `MODEL_NOT_FOUND`, `MODEL_INVALID`, or `MODEL_UNSUPPORTED` naming the module that gabion does not do
+ * @throws GabionError `MODEL_NOT_FOUND`, `MODEL_INVALID`, or `MODEL_UNSUPPORTED` naming the unsupported module
  */
 export async function readPooledModules(folder: string): Promise<PooledModules> {
   const { file, modules } = await readModules(folder)

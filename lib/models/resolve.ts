@@ -1,4 +1,4 @@
-// From what a user types to a model folder: a known name or a path.
+// Owns the resolution of a known name or a path to a model folder.
 
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -17,8 +17,8 @@ export function bundledFolder(model: KnownModel): string {
 }
 
 /**
- * Finds the folder that a name or path means, without reading it. A known name wins over a folder of the same name in the
- * working directory; `./name` means the folder.
+ * Resolves a name or path to a folder without reading it. A known name takes precedence over a folder of the same name in the
+ * working directory; `./name` is the folder.
  *
  * @param nameOrFolder a known model's name or identifier, or a path; undefined means the bundled model
  * @throws GabionError `MODEL_NOT_FOUND` for a name that is neither, or a known model that is not on this machine
@@ -44,7 +44,7 @@ export async function resolveModelFolder(nameOrFolder: string | undefined): Prom
 }
 
 /**
- * Finds and reads a model: see {@link resolveModelFolder} and {@link readModelFolder} for what is taken and thrown.
+ * Finds and reads a model; see {@link resolveModelFolder} and {@link readModelFolder}.
  *
  * @param nameOrFolder a known model's name, or a path; undefined means the bundled model
  */

@@ -1,5 +1,5 @@
-// What a folder in the sentence-transformers layout says about turning a text into one vector: modules, length, tokenizer,
-// prompts. Reads and checks; what it does not know is an error that names the module, never a guess.
+// Owns the configuration of a folder in the sentence-transformers layout: modules, length, tokenizer,
+// prompts. Reads and validates; an unsupported module is an error that names it.
 
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -9,12 +9,12 @@ import { isFolder, sizeOfFile } from './folder-entries.js'
 import { POOLINGS, readPooledModules, type PooledModules, type Pooling } from './pooled-modules.js'
 import { longestInputOf } from './token-positions.js'
 
-/** A folder's own words about itself, without its weights or graphs. */
+/** A folder's configuration, without its weights or graphs. */
 export interface SentenceTransformer {
   dimensions: number
   /** In tokens, special tokens included; longer texts are cut. */
   maxSequenceLength: number
-  /** What native code does with a graph's token vectors; of no effect where the graph pools. */
+  /** Pooling by native code; of no effect where the graph pools. */
   pooling: Pooling
   /** Whether vectors are scaled to unit length. */
   normalize: boolean
@@ -27,9 +27,9 @@ export interface SentenceTransformer {
   /** Prompts that a caller may choose by name. */
   prompts: Readonly<Record<string, string>>
   modules: PooledModules
-  /** True where only a graph that pools by itself gives the model's vectors. */
+  /** True where the model's modules require a graph that pools. */
   needsPoolingGraph: boolean
-  /** True where texts are to be lowered before they are tokenized, whatever `tokenizer.json` does by itself. */
+  /** True where texts are lowercased before tokenization, whatever `tokenizer.json` does. */
   lowersText: boolean
   /** Relative to the folder; empty for the folder itself. */
   transformerPath: string
@@ -37,7 +37,7 @@ export interface SentenceTransformer {
   configFiles: string[]
 }
 
-/** The length that the folder sets, or, when it leaves it open, what the tokenizer allows; never beyond the position table. */
+/** The folder's maximum length, by default the tokenizer's; at most the length of the position table. */
 function maxSequenceLengthOf(transformer: JsonObject | null, tokenizer: JsonObject | null, config: JsonObject): number {
   const longest = longestInputOf(config) ?? Infinity
   if (transformer?.has('max_seq_length') === true) return Math.min(transformer.integer('max_seq_length', 1), longest)

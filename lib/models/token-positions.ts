@@ -1,17 +1,17 @@
-// How an encoder numbers its tokens' positions: from 0, or from the row after the padding token's.
+// Owns the numbering of token positions: from 0, or from the row after the padding token's.
 
 import type { JsonObject } from '../json/json-object.js'
 
 const DEFAULT_PADDING_ID = 1
 
 /**
- * Null where the first token has position 0. RoBERTa and its kin count, from the row after the padding id, the tokens that are
- * not that id.
+ * Null where the first token has position 0. RoBERTa-like models count the tokens other than the padding id, from the row after
+ * that id.
  */
 export function paddingIdOf(config: JsonObject): number | null {
   switch (config.stringOr('model_type', '')) {
     case 'mpnet':
-      // Built into MPNet's code, whatever its config.json says.
+      // Hard-coded in MPNet, whatever its config.json contains.
       return DEFAULT_PADDING_ID
     case 'roberta':
     case 'xlm-roberta':

@@ -1,4 +1,4 @@
-// Compares a model folder's files with the hashes in its manifests. Reads every byte, so it is not done at each load.
+// Owns the verification of a model folder's files against its manifests. Reads every byte, so loads do not run it.
 
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -7,7 +7,7 @@ import { sha256OfFiles } from '../files/file-hash.js'
 import { GRAPH_FOLDER, readGraphManifest, type FileRecord } from './graph-manifest.js'
 import { readModelManifest } from './model-manifest.js'
 
-/** What was found of one file. */
+/** The verification of one file. */
 export interface VerifiedFile {
   /** Relative to the model folder. */
   file: string
@@ -22,7 +22,7 @@ export interface VerifiedFile {
 export interface ModelVerification {
   /** Absolute path. */
   folder: string
-  /** True if every file is as its manifest says. */
+  /** True if every file matches its manifest. */
   ok: boolean
   files: VerifiedFile[]
 }
@@ -74,14 +74,14 @@ export async function verifyModel(
   }
   for (const record of model?.files ?? []) {
     await verify(record)
-    // Both manifests list the graphs: one reading does where they agree.
+    // Both manifests list the graphs; where they agree, a file is read once.
     if (records.get(record.file)?.sha256 === record.sha256) records.delete(record.file)
   }
   for (const record of records.values()) await verify(record)
   return { folder: path, ok: files.every((file) => file.state === 'ok'), files }
 }
 
-/** Throws GabionError `CHECKSUM_MISMATCH`, naming the files, unless everything was as it should be. */
+/** Throws GabionError `CHECKSUM_MISMATCH`, naming the files, if a file does not match. */
 export function requireVerified(verification: ModelVerification): void {
   const wrong = verification.files.filter((file) => file.state !== 'ok')
   if (wrong.length === 0) return

@@ -1,4 +1,4 @@
-// Which files of a folder hold weights that gabion reads, and why others are refused. Opens none of them.
+// Owns the choice of a folder's weights files, and the reasons for refusing others. Opens none of them.
 
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -8,17 +8,17 @@ import { readConfigIfPresent } from './config-file.js'
 
 /** The usual name of a model's weights. */
 export const WEIGHTS = 'model.safetensors'
-/** Lists the files of weights that are too large for one. */
+/** Name of the index of sharded weights. */
 export const WEIGHTS_INDEX = 'model.safetensors.index.json'
 
 const PICKLE =
   'a pickle, which can run any code while it is read. Take a revision that has model.safetensors, or, on a machine where you ' +
   'trust the file, load it in Python with SentenceTransformer and save it again, which writes safetensors'
 
-/** Where ONNX exports lie, relative to the folder of config.json. */
+/** Locations of ONNX exports, relative to the folder of config.json. */
 export const EXPORTS = [join('onnx', 'model.onnx'), 'model.onnx']
 
-/** Other forms that weights are published in, with why they are not read. */
+/** Other formats of weights, with the reason why they are not read. */
 export const REFUSED_WEIGHTS: readonly { file: string; reason: string }[] = [
   { file: 'pytorch_model.bin', reason: PICKLE },
   { file: 'pytorch_model.bin.index.json', reason: PICKLE },
@@ -34,9 +34,9 @@ function isFile(file: string): Promise<boolean> {
 }
 
 /**
- * Finds the safetensors files of a folder: the one, or those of its index, sorted.
+ * Finds the safetensors files of a folder: a single one, or those of its index, sorted.
  *
- * @returns absolute paths, each of a file that is there
+ * @returns absolute paths of existing files
  * @throws GabionError `MODEL_NOT_FOUND` if there are no weights or a file of the index is missing, `MODEL_UNSUPPORTED` for
  * weights in another form (the message says why, and what to do), `MODEL_INVALID` for a broken index
  */
@@ -70,7 +70,7 @@ function shardsOf(index: JsonObject): string[] {
   for (const tensor of Object.keys(map.fields)) {
     const name = map.string(tensor)
     if (name !== basename(name) || !name.endsWith('.safetensors'))
-      throw map.wrong(tensor, 'the name of a safetensors file beside the index')
+      throw map.wrong(tensor, 'the name of a safetensors file in the folder of the index')
     names.add(name)
   }
   if (names.size === 0) throw index.wrong('weight_map', 'an object that names at least one file')

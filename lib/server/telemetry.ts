@@ -31,7 +31,10 @@ export class Telemetry {
     this.#model = model
     const meter = metrics.getMeter(NAME)
     this.#duration = meter.createHistogram('gen_ai.server.request.duration', { unit: 's', description: 'Time of an operation' })
-    this.#tokens = meter.createHistogram('gen_ai.client.token.usage', { unit: '{token}', description: 'Tokens used by an operation' })
+    this.#tokens = meter.createHistogram('gen_ai.client.token.usage', {
+      unit: '{token}',
+      description: 'Input and output tokens of an operation',
+    })
   }
 
   /**

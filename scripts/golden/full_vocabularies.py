@@ -17,7 +17,7 @@ XLM_PIECES = 250_002
 
 
 def word_piece() -> Tokenizer:
-    """The bundled model's tokenizer, which neither pads nor cuts here."""
+    """The bundled model's tokenizer, which neither pads nor truncates here."""
     tokenizer = Tokenizer.from_file(str(BUNDLED))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -59,7 +59,7 @@ def train(lines: list[str]) -> sentencepiece_model.ModelProto:
 
 
 def fill(pieces: dict[str, float], words: list[str]) -> None:
-    """Adds rarer pieces up to the full size: parts of real words first, then stretches of random characters of many scripts."""
+    """Adds rarer pieces up to the full size: parts of real words first, then sequences of random characters of many scripts."""
     lowest = min(pieces.values())
     wanted = XLM_PIECES - 5
     for length in range(2, 14):
@@ -91,5 +91,5 @@ def unigram(lines: list[str]) -> Tokenizer:
     template = {"single": "<s> $A </s>", "pair": "<s> $A </s> </s> $B </s>", "special_tokens": [("<s>", 0), ("</s>", 2)]}
     tokenizer.post_processor = processors.TemplateProcessing(**template)
     if tokenizer.get_vocab_size() != XLM_PIECES:
-        raise SystemExit(f"the vocabulary has {tokenizer.get_vocab_size()} pieces, wanted {XLM_PIECES}")
+        raise SystemExit(f"the vocabulary has {tokenizer.get_vocab_size()} pieces, expected {XLM_PIECES}")
     return with_specials(tokenizer)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what sentence-transformers makes of the published all-MiniLM-L6-v2 and real texts:
 
-    build/minilm/texts.json.gz    2,000 texts: sentences of the STS benchmark, turns of dialogues
+    build/minilm/texts.json.gz    2,000 texts: sentences of the STS benchmark, messages of dialogues
     build/minilm/golden.json.gz   the ids of each text; the vectors lie in golden.f32
     build/minilm/sts.json         Spearman's rank correlation on the STS benchmark's test set
 

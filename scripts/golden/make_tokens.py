@@ -98,9 +98,9 @@ def main() -> None:
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
         for line in lines:
             file.write(json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n")
-    beside = FIXTURE.with_suffix(".part")
-    beside.write_bytes(packed.getvalue())
-    beside.replace(FIXTURE)
+    pending = FIXTURE.with_suffix(".part")
+    pending.write_bytes(packed.getvalue())
+    pending.replace(FIXTURE)
     print(f"{len(lines) - 1} texts, {len(packed.getvalue())} bytes: {FIXTURE.relative_to(ROOT)}")
 
 

@@ -37,19 +37,19 @@ SELF_TEST = ROOT / "models" / "all-MiniLM-L6-v2" / "selftest.json"
 SELF_TEST_TEXT = (
     "The assistant answered every question about the invoice, named the rule it had to follow, and declined to change the total."
 )
-# A graph below these computes something else: rounding alone stays far above them.
+# A graph below these is wrong: rounding alone stays far above them.
 SELF_TEST_MINIMUM_COSINE = {"fp32": 0.999999, "bf16": 0.9998, "int8": 0.95}
 
 
-def spread(texts: list[str], wanted: int) -> list[str]:
-    """`wanted` of the texts at even distances."""
-    if wanted > len(texts):
-        raise SystemExit(f"{len(texts)} texts cannot give {wanted}")
-    return [texts[index * len(texts) // wanted] for index in range(wanted)]
+def spread(texts: list[str], count: int) -> list[str]:
+    """`count` of the texts, evenly spaced."""
+    if count > len(texts):
+        raise SystemExit(f"{len(texts)} texts cannot give {count}")
+    return [texts[index * len(texts) // count] for index in range(count)]
 
 
 def choose(tokenizer) -> list[str]:
-    """The 1,000 texts: the empty one and other oddities, sentences, turns of dialogues, and turns that are cut."""
+    """The 1,000 texts: the empty one and other oddities, sentences, messages of dialogues, and messages that are truncated."""
     taken = {""}
     chosen = [""]
 
@@ -68,9 +68,9 @@ def choose(tokenizer) -> list[str]:
 
 
 def write(file: Path, content: bytes) -> None:
-    beside = file.with_name(f".{file.name}.part")
-    beside.write_bytes(content)
-    beside.replace(file)
+    pending = file.with_name(f".{file.name}.part")
+    pending.write_bytes(content)
+    pending.replace(file)
     print(f"{len(content)} bytes: {file.relative_to(ROOT)}")
 
 

@@ -1,7 +1,7 @@
 """Texts that a tokenizer is likely to get wrong. Knows nothing of tokenizers or files.
 
 Every list is the same on every run and every Python: the generator has a fixed seed, and nothing depends on which code
-points the running Python knows (normalisation is asked only of characters assigned long ago).
+points the running Python knows (normalization is applied only to characters assigned long ago).
 """
 
 import random

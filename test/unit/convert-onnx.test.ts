@@ -99,7 +99,7 @@ describe('an export', () => {
     assert.equal(second.source.file, 'model.onnx')
     await assert.rejects(convertModel({ source: fromExport, out: fromExport, overwrite: true }), {
       code: 'INVALID_ARGUMENT',
-      message: /is what is converted/,
+      message: /is the source of the conversion/,
     })
   })
 
@@ -154,9 +154,9 @@ describe('weights in another file', () => {
   test('that are missing, or shorter than the export says, are refused', async () => {
     await writeFile(join(folder, 'short'), Buffer.alloc(8))
     await refuse({ location: 'absent' }, 'MODEL_NOT_FOUND', /absent, which does not exist/)
-    await refuse({ location: 'short' }, 'MODEL_INVALID', /lies at 0…16 of .*short, which has 8 bytes/)
-    await refuse({ location: 'short', offset: '1e9' }, 'MODEL_INVALID', /the place "1e9"/)
-    await refuse({ location: 'short', offset: '-8', length: '8' }, 'MODEL_INVALID', /the place "-8"/)
+    await refuse({ location: 'short' }, 'MODEL_INVALID', /is at 0…16 of .*short, which has 8 bytes/)
+    await refuse({ location: 'short', offset: '1e9' }, 'MODEL_INVALID', /the offset or length "1e9"/)
+    await refuse({ location: 'short', offset: '-8', length: '8' }, 'MODEL_INVALID', /the offset or length "-8"/)
     await refuse({ location: 'short', length: '4' }, 'MODEL_INVALID', /needs 16 bytes, has 4/)
   })
 })
@@ -172,7 +172,7 @@ describe('a broken file', () => {
     await refuse(Uint8Array.of(0x3a, ...new Array<number>(11).fill(0xff)), /more than ten bytes/)
     await refuse(Uint8Array.of(0x0b), /wire type 3/)
     await refuse(model([inside('w', [3], new Float32Array(2))]), /needs 12 bytes, has 8/)
-    await refuse(model([inside('w', [1], new Float32Array(1)), inside('w', [1], new Float32Array(1))]), /is there twice/)
+    await refuse(model([inside('w', [1], new Float32Array(1)), inside('w', [1], new Float32Array(1))]), /occurs twice/)
     await refuse(model([inside('w', [2 ** 52, 2 ** 52], new Float32Array(1))]), /needs/)
   })
 

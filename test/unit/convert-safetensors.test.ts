@@ -112,7 +112,7 @@ describe('a hostile header', () => {
     ['with a product beyond all integers', { a: f32([2 ** 40, 2 ** 40], 0, 4) }, 4, /needs/],
     ['with one offset', { a: f32([1], 0) }, 4, /pair of data_offsets/],
     ['with a negative offset', { a: f32([1], -4, 0) }, 4, /pair of data_offsets/],
-    ['with offsets in the wrong order', { a: f32([1], 4, 0) }, 4, /lies at 4…0/],
+    ['with offsets in the wrong order', { a: f32([1], 4, 0) }, 4, /is at 4…0/],
     ['with an offset beyond the file', { a: f32([2], 0, 8) }, 4, /0…8 of 4 bytes/],
     ['with a shape that does not fit the offsets', { a: f32([2], 0, 4) }, 4, /needs 8 bytes, has 4/],
     ['with overlapping tensors', { a: f32([2], 0, 8), b: f32([2], 4, 12) }, 12, /'b' overlaps/],

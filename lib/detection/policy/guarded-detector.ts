@@ -151,7 +151,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
 
   #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {
     const threshold = this.set.role?.threshold.value
-    if (threshold === undefined || step === null || step.distance === null) return null
+    if (threshold === undefined || typeof step?.distance !== 'number') return null
     return { distance: step.state.smoothed, threshold, drifted: step.state.smoothed >= threshold }
   }
 }

@@ -1,6 +1,6 @@
 // The hub's cache on disk, in the layout that Hugging Face's own tools share:
 //
-//   models--OWNER--NAME/refs/REVISION         text: the commit that a branch or tag meant when it was last asked for
+//   models--OWNER--NAME/refs/REVISION         text: the commit of a branch or tag at the last request
 //                       blobs/ETAG            contents, each once
 //                       snapshots/COMMIT/…    the repository's tree, each file a link to its blob
 
@@ -17,7 +17,7 @@ const NO_LINKS = ['ERR_ACCESS_DENIED', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS
 /** One repository's folder in the cache. */
 export class RepositoryCache {
   readonly folder: string
-  /** For files that keep processes apart. */
+  /** Folder of lock files. */
   readonly locks: string
   readonly #symlinks: boolean
 
@@ -36,14 +36,14 @@ export class RepositoryCache {
     return join(this.folder, 'snapshots', commit)
   }
 
-  /** The commit that a revision meant when it was last asked for; null if it never was. */
+  /** The commit of a revision at the last request; null if there was none. */
   async commitOf(revision: string): Promise<string | null> {
     if (isCommit(revision)) return revision
     const text = await readFile(this.#ref(revision), 'utf8').catch(() => '')
     return isCommit(text.trim()) ? text.trim() : null
   }
 
-  /** Remembers what a revision means. */
+  /** Stores the commit of a revision. */
   async keepCommit(revision: string, commit: string): Promise<void> {
     if (isCommit(revision)) return
     const file = this.#ref(revision)
@@ -56,12 +56,12 @@ export class RepositoryCache {
     return (await sizeOf(join(this.snapshot(commit), file.path))) === file.bytes
   }
 
-  /** Whether the content is there, whole. */
+  /** Whether the content is complete. */
   async hasBlob({ etag, bytes }: HubFile): Promise<boolean> {
     return (await sizeOf(this.blob(etag))) === bytes
   }
 
-  /** Puts a blob into a snapshot: as a link, or as a file of its own where links are switched off or refused. */
+  /** Adds a blob to a snapshot: as a link, or as a separate file where links are disabled or refused. */
   async place(commit: string, { path, etag }: HubFile): Promise<void> {
     const place = join(this.snapshot(commit), path)
     await mkdir(dirname(place), { recursive: true })
@@ -94,7 +94,7 @@ async function tryLink(target: string, place: string): Promise<boolean> {
   }
 }
 
-/** A second name for the content where the file system can, so that it takes its space once; a copy otherwise. */
+/** A hard link where the file system supports it, to save space; else a copy. */
 async function copyBlob(blob: string, place: string): Promise<void> {
   await link(blob, place).catch(() => copyFile(blob, place))
 }

@@ -1,4 +1,4 @@
-// Requests to the hub: proxies, redirects, permission, retries while a hub is busy. Knows addresses, not models.
+// Owns requests to the hub: proxies, redirects, authorization, retries. Knows URLs, not models.
 
 import type * as Undici from 'undici'
 import type { Dispatcher, Response } from 'undici'
@@ -11,11 +11,11 @@ const undici = lazily<typeof Undici>('undici')
 
 /** How failed requests are tried again. */
 export interface RetryPolicy {
-  /** Failures in a row, without a byte in between, after which to give up. */
+  /** Maximum number of consecutive failures without progress. */
   attempts: number
-  /** Wait before the second attempt; each further one waits twice as long. */
+  /** Wait before the second attempt; doubles with each further one. */
   initialDelayMs: number
-  /** A hub that asks for a longer wait is not waited for. */
+  /** Longest Retry-After that is honored. */
   maxDelayMs: number
 }
 
@@ -24,7 +24,7 @@ const MAX_REDIRECTS = 5
 const CONNECT_MS = 15_000
 const SILENCE_MS = 60_000
 
-/** Says that a connection broke or a server was busy: worth another attempt. */
+/** A broken connection or a busy server, which is retried. */
 class Temporary extends Error {
   readonly waitMs: number | null
   readonly failure: GabionError
@@ -36,7 +36,7 @@ class Temporary extends Error {
   }
 }
 
-/** Speaks to one hub. Close it. */
+/** A client of one hub. Close it. */
 export class HubClient {
   readonly settings: HubSettings
   readonly #retry: RetryPolicy
@@ -56,9 +56,9 @@ export class HubClient {
   }
 
   /**
-   * Does something with the hub, again after failures that may pass.
+   * Runs an operation on the hub, retried after transient failures.
    *
-   * @param attempt is given a function that opens an address and one to call whenever it has got on
+   * @param attempt gets a function that opens a URL and one that reports progress
    * @throws GabionError `HUB_UNREACHABLE`, `HUB_REFUSED`, `MODEL_NOT_FOUND`, `ABORTED`, or what `attempt` throws
    */
   async persist<T>(
@@ -107,13 +107,13 @@ export class HubClient {
     const home = new URL(endpoint)
     let address = new URL(`${endpoint}${path}`)
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      // The token is for the hub alone: a redirect leads to storage elsewhere, whose address carries its own permission.
+      // The token is only for the hub: redirects lead to other storage, whose URLs carry their own authorization.
       const permission: Record<string, string> =
         token !== null && address.origin === home.origin ? { authorization: `Bearer ${token}` } : {}
       const response = await undici().fetch(address.href, {
         dispatcher: this.#agent,
         redirect: 'manual',
-        // Bytes must come as they are stored: positions in a compressed answer mean nothing.
+        // Ranges refer to the stored bytes, so the response must not be compressed.
         headers: { 'user-agent': 'gabion', 'accept-encoding': 'identity', ...headers, ...permission },
         ...(this.#signal === undefined ? {} : { signal: this.#signal }),
       })
@@ -150,7 +150,7 @@ export class HubClient {
     throw status >= 500 || status === 408 ? new Temporary(failure) : failure
   }
 
-  /** A broken connection, in our words; null for errors of another kind. */
+  /** The coded error of a broken connection; null for other errors. */
   #asTemporary(error: unknown): Temporary | null {
     if (error instanceof GabionError || !(error instanceof TypeError)) return null
     const cause = error.cause as (Error & { code?: string }) | undefined
@@ -186,7 +186,7 @@ export class HubClient {
   }
 }
 
-/** The wait that a Retry-After header asks for, in seconds or until a date; null if there is none. */
+/** The wait of a Retry-After header, in seconds or until a date; null if there is none. */
 function waitOf(header: string | null): number | null {
   if (header === null) return null
   const seconds = Number(header)

@@ -1,5 +1,5 @@
-// One file from the hub into the cache's blobs: goes on where an earlier attempt ended, compares the hash, and gives the blob its
-// name only then. A file under its own name is always whole.
+// Owns the download of a file from the hub to the cache's blobs: resumes an earlier attempt, checks the hash, and only then renames
+// the blob. A file under its final name is always complete.
 
 import type { Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -13,10 +13,10 @@ import type { RepositoryCache } from './cache.js'
 import type { HubClient } from './client.js'
 import type { HubFile, HubRepository } from './repository.js'
 
-/** A hash that breaks once is fetched again; twice means that the hub has something else. */
+/** A mismatching file is fetched again once; a second mismatch means that the hub has other content. */
 const HASH_ATTEMPTS = 2
 
-/** What a hash by that name is counted over: git's SHA-1 has a head before the content. */
+/** The hash of a blob's name; git's SHA-1 includes a header before the content. */
 function hashFor({ etag, bytes }: HubFile): Hash {
   return etag.length === 64
     ? nodeCrypto().createHash('sha256')
@@ -26,9 +26,9 @@ function hashFor({ etag, bytes }: HubFile): Hash {
 }
 
 /**
- * Makes sure that a file's blob is there.
+ * Downloads a file's blob unless it exists.
  *
- * @param onBytes called with how many bytes of the file are there
+ * @param onBytes called with the number of bytes that are stored
  * @throws GabionError as {@link HubClient.persist}, `CHECKSUM_MISMATCH` for content that is not what the hub listed; the file
  * system's own errors
  */
@@ -64,7 +64,7 @@ export async function downloadBlob(
   )
 }
 
-/** Fills a partial file to its end and gives the hash of all of it. */
+/** Completes a partial file and returns the hash of its content. */
 async function fetchInto(
   partial: string,
   client: HubClient,
@@ -102,7 +102,7 @@ async function fetchInto(
           resetAttempts()
           onBytes(have)
         }
-        // Some servers end a broken answer as if it were whole.
+        // Some servers end a broken response as if it were complete.
         if (have < file.bytes)
           throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
       })
@@ -114,7 +114,7 @@ async function fetchInto(
   }
 }
 
-/** Whether an answer goes on from a position; an answer from the beginning is fine too. */
+/** Whether a response continues from a position; a response from the beginning is valid too. */
 function continues(response: Response, from: number): boolean {
   if (from === 0) return true
   const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1]

@@ -1,4 +1,4 @@
-// A model from the hub onto this machine, and where a model that came earlier lies.
+// Owns pulling of models from the hub, and the lookup of models pulled earlier.
 
 import type * as PMap from 'p-map'
 import { access, constants, statfs } from 'node:fs/promises'
@@ -33,9 +33,9 @@ export interface LocalModel extends HubModel {
   commit: string
 }
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface PullProgress {
-  /** The file that got on last. */
+  /** The file with the latest progress. */
   file: string
   bytes: number
   totalBytes: number
@@ -45,7 +45,7 @@ export interface PullProgress {
 export interface PullOptions {
   onProgress?: (progress: PullProgress) => void
   signal?: AbortSignal
-  /** How failed requests are tried again. */
+  /** Retry policy of failed requests. */
   retry?: Partial<RetryPolicy>
 }
 
@@ -54,14 +54,14 @@ const FILES_AT_ONCE = 4
 const SPARE_BYTES = 16 * 1024 * 1024
 const CACHE_REMEDY = 'Set HF_HOME or HF_HUB_CACHE to a folder with room that you may write'
 
-/** Takes `name`, `owner/name` and either with `@revision` apart; null for what cannot be a repository. */
+/** Parses `name` or `owner/name`, optionally with `@revision`; null for an invalid repository name. */
 export function parseHubModel(text: string): HubModel | null {
   const [, name = '', revision = MAIN] = /^([^@]*)(?:@(.+))?$/.exec(text) ?? []
   const id = findKnownModel(name)?.identifier ?? name
   return isRepositoryId(id) ? { id, revision } : null
 }
 
-/** Whether everything that a model needs lies in a folder. */
+/** Whether a folder has all files of a model. */
 async function isComplete(folder: string): Promise<boolean> {
   try {
     const { modules, transformerPath } = await readSentenceTransformer(folder)
@@ -77,7 +77,7 @@ async function isComplete(folder: string): Promise<boolean> {
   }
 }
 
-/** A model that is on this machine already, whoever put it there; null if it is not, or not all of it. Asks no hub. */
+/** A model in the cache, whichever tool stored it; null if it is missing or incomplete. Sends no request. */
 export async function findLocalModel(model: HubModel, settings?: HubSettings): Promise<LocalModel | null> {
   const cache = new RepositoryCache(settings ?? (await readHubSettings()), model.id)
   const commit = await cache.commitOf(model.revision)
@@ -87,10 +87,10 @@ export async function findLocalModel(model: HubModel, settings?: HubSettings): P
 }
 
 /**
- * Brings a model onto this machine: asks the hub what the revision is now, and downloads what is missing.
+ * Pulls a model: resolves the revision on the hub and downloads missing files.
  *
- * Files go to Hugging Face's own cache; each is compared with the hash that the hub lists before it gets its name. A download
- * that was cut short goes on where it ended, also in another process; two processes may pull the same model.
+ * Files go to Hugging Face's own cache; each is checked against the hub's hash before it is renamed. An interrupted download
+ * resumes, also in another process; two processes may pull the same model.
  *
  * @param name a known model's name or `owner/name`, with `@revision` or without
  * @throws GabionError `HUB_UNREACHABLE` (also with HF_HUB_OFFLINE), `HUB_REFUSED`, `MODEL_NOT_FOUND`, `MODEL_UNSUPPORTED`,
@@ -117,7 +117,7 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
         'pull it once with a network, or copy its folder here and give its path',
     )
   }
-  // The first file that fails ends the others.
+  // The first failure aborts the other files.
   const stop = new AbortController()
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   const client = new HubClient(settings, either, retry)
@@ -171,7 +171,7 @@ async function downloadAll(
     }
     report(file, file.bytes)
   }
-  // Waits for all, so that nothing is written any more once the call is back; what the first failure caused is not told.
+  // Waits for all, so that nothing is written after the call returns; failures caused by the first one are not reported.
   const failures: unknown[] = []
   const bringOrStop = async (file: HubFile): Promise<void> => {
     if (failures.length > 0) return
@@ -184,7 +184,7 @@ async function downloadAll(
   if (failures.length > 0) throw failures[0]
 }
 
-/** Throws before the first byte where the whole download cannot fit. */
+/** Throws before the download if the disk is too small for it. */
 async function requireRoom(cache: RepositoryCache, files: readonly HubFile[]): Promise<void> {
   let needed = 0
   for (const file of files) if (!(await cache.hasBlob(file))) needed += file.bytes

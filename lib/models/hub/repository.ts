@@ -1,4 +1,4 @@
-// A repository of the hub at one commit: its files with their hashes, and which of them a model needs. Downloads none.
+// Owns the listing of a hub repository at one commit: files with hashes, and the choice of a model's files. Downloads none.
 
 import { GabionError } from '../../errors.js'
 import { configObject } from '../config-file.js'
@@ -10,7 +10,7 @@ export interface HubFile {
   /** Relative to the repository, with slashes. */
   path: string
   bytes: number
-  /** What the hub and its caches call the content: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hex. */
+  /** The hub's identifier of the content: SHA-256 of a large file, git's SHA-1 of a small one; lower-case hex. */
   etag: string
 }
 
@@ -27,26 +27,26 @@ const REPOSITORY = /^[\w][\w.-]*\/[\w][\w.-]*$/
 const COMMIT = /^[0-9a-f]{40}$/
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 
-/** Whether a text can be a repository's name. */
+/** Whether a text is a valid repository name. */
 export function isRepositoryId(text: string): boolean {
   return REPOSITORY.test(text) && !text.includes('..') && !text.includes('--') && text.length <= 96
 }
 
-/** Whether a text is a commit's full name. */
+/** Whether a text is a full commit hash. */
 export function isCommit(text: string): boolean {
   return COMMIT.test(text)
 }
 
-/** Whether a path from the hub stays inside the folder it is put into. */
+/** Whether a path from the hub stays inside its target folder. */
 function isInside(path: string): boolean {
   return path !== '' && !/[\\\0]/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
 }
 
 /**
- * Asks the hub for a repository's files.
+ * Requests the list of a repository's files.
  *
  * @param revision branch, tag or commit
- * @throws GabionError as {@link HubClient.json}, and `MODEL_INVALID` for a listing that cannot be trusted
+ * @throws GabionError as {@link HubClient.json}, and `MODEL_INVALID` for an invalid listing
  */
 export async function readRepository(client: HubClient, id: string, revision: string): Promise<HubRepository> {
   const path = `/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`
@@ -87,15 +87,15 @@ function splitPath(path: string): { folder: string; name: string } {
  * Chooses the files that a model needs: configuration, tokenizer, model card and license, and the weights as safetensors, or as
  * an ONNX export where there are no others.
  *
- * @throws GabionError `MODEL_UNSUPPORTED` for a repository that is not in the sentence-transformers layout, or has its weights
- * only in a form that is not read (the message says why)
+ * @throws GabionError `MODEL_UNSUPPORTED` for a repository that is not in the sentence-transformers layout, or whose weights
+ * have only unsupported formats (the message states the reason)
  */
 export function neededFiles({ id, files }: HubRepository): HubFile[] {
   const paths = new Set(files.map((file) => file.path))
   if (!paths.has('modules.json')) {
     throw new GabionError('MODEL_UNSUPPORTED', `${id} has no modules.json: it is not in the sentence-transformers layout`)
   }
-  // A module's folder is one deep; deeper ones, and those of other runtimes, are not a part of the layout.
+  // Module folders are top-level; deeper ones, and those of other runtimes, are no part of the layout.
   const own = files.filter(({ path }) => /^(?:(?!onnx\/|openvino\/|\.)[^/]+\/)?[^/]+$/.test(path))
   const chosen = own.filter(({ path }) => {
     const { folder, name } = splitPath(path)

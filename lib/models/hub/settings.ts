@@ -1,19 +1,19 @@
-// Where the hub is and where its files are kept: the environment variables of Hugging Face's own tools, read as they read them,
-// so that a model which one tool has downloaded is found by the other.
+// Owns the settings of hub and cache: the environment variables of Hugging Face's own tools with their semantics, so that the tools
+// share downloads.
 
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { GabionError } from '../../errors.js'
 
-/** What the environment says about the hub. */
+/** Settings of the hub. */
 export interface HubSettings {
   /** Without a slash at its end. */
   endpoint: string
-  /** Absolute; holds one folder a repository. */
+  /** Absolute path, with one folder per repository. */
   cacheFolder: string
   token: string | null
-  /** Nothing is asked of the hub. */
+  /** No requests are sent to the hub. */
   offline: boolean
   /** Whether a snapshot's files may be links to the blobs. */
   symlinks: boolean
@@ -31,7 +31,7 @@ function given(value: string | undefined): string | undefined {
   return value === undefined || value === '' ? undefined : value
 }
 
-/** A path of the environment, with a tilde and variables put in as a shell would. */
+/** A path from the environment, with tilde and variables expanded as in a shell. */
 function pathOf(value: string, environment: Environment): string {
   const expanded = value.replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced: string | undefined, plain: string | undefined) => {
     return environment[braced ?? plain ?? ''] ?? whole
@@ -51,7 +51,7 @@ async function readToken(environment: Environment, home: string): Promise<string
 /**
  * Reads `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_HUB_OFFLINE` and their older names.
  *
- * @throws GabionError `INVALID_ARGUMENT` for an endpoint that is no http address
+ * @throws GabionError `INVALID_ARGUMENT` for an endpoint that is no HTTP URL
  */
 export async function readHubSettings(environment: Environment = process.env): Promise<HubSettings> {
   const endpoint = (given(environment.HF_ENDPOINT) ?? DEFAULT_ENDPOINT).replace(/\/+$/, '')
