@@ -88,7 +88,7 @@ function shuffledArea(seed: number): number {
   const { training, masses, dimensions } = sets
   const dealt = dealLabels(training, rowWeights(training, masses), seed)
   const { head } = fitHead(dealt.exchanges, dealt.weights, { recipe: VARIANTS.reference, dimensions })
-  // Sets that the true labels could not have told anything about, since none were used.
+  // Training sets are included, since shuffled training used none of their true labels.
   const tested: Record<string, readonly EmbeddedExchange[]> = { ...plan.measured }
   for (const set of plan.leaveOut) tested[set] = training.filter((exchange) => exchange.set === set)
   const found = Object.values(tested).map((rows) =>

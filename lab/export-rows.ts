@@ -43,7 +43,7 @@ const whole = headWithout(null)
 for (const set of new Set(training.map((exchange) => exchange.set))) {
   const rows = training.filter((exchange) => exchange.set === set)
   const bothClasses = new Set(rows.map(({ label }) => label)).size === 2 && set !== TEMPLATE_SET
-  // The written exchanges lie first in `training`, in the order in which they were written.
+  // The written exchanges come first in `training`, in their order.
   write('training', rows, logitsAtRunTime(bothClasses ? headWithout(set) : whole, rows))
 }
 write('heldOut', sets.heldOut, logitsAtRunTime(whole, sets.heldOut))

@@ -16,7 +16,7 @@ export interface SetMeasure {
   readonly averagePrecision: number
   /** The same chance among exchanges of one group (one behavior, one prompt); null when no group has both classes. */
   readonly withinGroup: number | null
-  /** Among replies without a refusal in their opening: what is left once refusals are set aside. Null without both classes. */
+  /** AUROC among replies without a refusal in their opening. Null without both classes. */
   readonly withoutRefusal: number | null
 }
 

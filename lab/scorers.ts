@@ -1,4 +1,4 @@
-// Owns what is measured side by side: heads, and the simple scores that a head must beat to be worth anything.
+// Owns the scorers of the comparison: heads, and the simple baselines that a head must beat.
 // Knows exchanges with vectors; sets and tables are elsewhere.
 
 import type { EmbeddedExchange } from '../lib/detection/training/exchanges.js'
@@ -37,7 +37,7 @@ export function headScorer(name: string, recipe: HeadRecipe, settings: ScorerSet
   }
 }
 
-/** The controls: what is left when vectors, replies, words or labels are taken away. */
+/** The controls: ablations of vectors, replies, words or labels. */
 export function controlScorers(recipe: HeadRecipe, settings: ScorerSettings): Scorer[] {
   return [
     {
@@ -110,7 +110,7 @@ export function dealLabels(
   }
 }
 
-/** Every reply is scored beside another exchange's user text: what the pairing of both is worth. */
+/** Scores every reply with another exchange's user text, which measures the value of their pairing. */
 function shuffledUsers(recipe: HeadRecipe, settings: ScorerSettings): Scorer {
   return {
     name: 'shuffled pairs',

@@ -1,4 +1,4 @@
-// Owns the sets of the bundled heads: files, class masses, what is trained on and what is only measured.
+// Owns the sets of the bundled heads: files, class masses, and the split into training and evaluation sets.
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -24,7 +24,7 @@ export interface GraphDescription {
   sha256: string
 }
 
-/** All that is known of a model before it is loaded. */
+/** A model's description before it is loaded. */
 export interface ModelDescription extends Pick<
   SentenceTransformer,
   'dimensions' | 'maxSequenceLength' | 'pooling' | 'normalize' | 'tokenizerFile' | 'vocabularySize' | 'prompt' | 'prompts'

@@ -14,7 +14,7 @@ export interface Ending {
 /** Why a test that counts or limits memory is left out. */
 export const SANITIZED = process.env.ASAN_OPTIONS === undefined ? false : 'AddressSanitizer takes memory of its own'
 
-/** How long a child may take before it counts as hung. Generous: other tests run beside it, perhaps under a sanitizer. */
+/** Timeout after which a child counts as hung. Generous: other tests run at the same time, perhaps under a sanitizer. */
 const TIMEOUT_MS = 120_000
 
 /**

@@ -157,7 +157,7 @@ describe('gabion detector', { concurrency: false }, () => {
     const few = await live([save('few-benign.jsonl', conversations(50, 0, 6, false))])
     assert.match(few.stdout, /^the thresholds of the start are in force/, few.stderr)
     assert.equal(alertOf('live.json'), start)
-    // A stream that is nothing but talk of the sea may lift the line by half a deviation, and is told of.
+    // A stream of conversations about the sea only may raise the threshold by half a deviation, and is reported.
     const fed = await live([save('fed.jsonl', conversations(200, 1, 7, false))])
     assert.equal(fed.code, 0, fed.stderr)
     assert.ok(Math.abs(alertOf('live.json') - (start + 0.5 * deviation)) < 1e-9)

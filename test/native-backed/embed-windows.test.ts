@@ -1,4 +1,4 @@
-// Texts of any length as windows: how many there are, where they lie, and that each is what its piece of text would be alone.
+// Texts of any length as windows: their number, their positions, and that each has the vector of its part alone.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'

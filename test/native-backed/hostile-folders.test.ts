@@ -1,4 +1,4 @@
-// Folders that are broken, or made to mislead: each a coded error that says what is wrong, and never a crash.
+// Broken or malicious folders: each gives a coded error with the reason, and never a crash.
 
 import assert from 'node:assert/strict'
 import { cp, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'

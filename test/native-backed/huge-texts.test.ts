@@ -13,7 +13,7 @@ describe('a text of ten megabytes', () => {
   })
   after(() => embedder.dispose())
 
-  // A word of more than a hundred characters is one unknown token, beside the two special ones; U+FFFD is none.
+  // A word of more than a hundred characters is one unknown token, in addition to the two special ones; U+FFFD is none.
   for (const [what, part, ...expected] of [
     ['of words', 'a few words ', 256, true],
     ['without a space', 'x', 3, false],

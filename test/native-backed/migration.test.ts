@@ -64,7 +64,7 @@ describe('the simulated move', () => {
     const { adapter, measures } = move(rowsOf(cloud, 0, PAIRS))
     // The most that can be explained is 1 − NOISE; 384 parameters a dimension learn some of the noise of 640 pairs.
     assert.ok(adapter.quality.r2 > 1 - 2 * NOISE && adapter.quality.r2 < 1 - NOISE / 2, String(adapter.quality.r2))
-    // Against the teacher without noise: what is left is a part of the noise.
+    // Against the teacher without noise: the residual is a part of the noise.
     const guessed = mapped(rowsOf(local, PAIRS, PAIRS + COMPARED), adapter.map)
     const truth = rowsOf(clean, PAIRS, PAIRS + COMPARED)
     let [error, total] = [0, 0]

@@ -1,4 +1,4 @@
-// Monitor and Conversation over the bundled model: order, failures, memory, and what is refused.
+// Monitor and Conversation over the bundled model: order, failures, state, and refusals.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -35,7 +35,7 @@ function judged<V extends DetectorVerdict>(verdict: ExchangeVerdict<V>): Omit<Ex
   return rest
 }
 
-/** Counts replies and remembers what it was given; throws where it is told to. */
+/** Counts replies and records its arguments; throws on request. */
 class CountingDetector implements Detector<{ seen: number }> {
   readonly name = 'counting'
   readonly fingerprint = 'counting-1'
@@ -47,7 +47,7 @@ class CountingDetector implements Detector<{ seen: number }> {
   }
 
   async judge(state: { seen: number }, exchange: EmbeddedExchange): Promise<{ verdict: DetectorVerdict; state: { seen: number } }> {
-    // Later exchanges are quicker: whoever does not wait for earlier ones gets the order wrong.
+    // Later exchanges are quicker, so an implementation that does not wait for earlier ones gets the order wrong.
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, 10 - state.seen)))
     if (exchange.assistant.text === 'fail') throw new Error('this detector failed')
     this.exchanges.push(exchange)

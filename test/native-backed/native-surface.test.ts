@@ -1,4 +1,4 @@
-// Whatever JavaScript passes to a native function, the process survives, and what is refused carries a code.
+// Whatever JavaScript passes to a native function, the process survives, and errors carry a code.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'

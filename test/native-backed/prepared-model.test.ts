@@ -1,4 +1,4 @@
-// Loading what is not ready yet: a folder without graphs, a repository of a hub on loopback; and that it is done once.
+// Loading models that need preparation: a folder without graphs, a repository of a hub on loopback; and that it is done once.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'

@@ -11,7 +11,7 @@ export interface AnswerSpec {
   readonly reply?: string
   /** The choices of a whole answer. */
   readonly choices?: readonly object[]
-  /** The whole body, or what is written one after the other. */
+  /** The whole body, or its chunks. */
   readonly raw?: string | readonly string[]
   /** Deltas of a stream. */
   readonly deltas?: readonly object[]

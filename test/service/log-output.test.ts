@@ -1,4 +1,4 @@
-// The last lines of a service's log reach a reader that is slow: they are what is looked at when a service has ended.
+// The last lines of a service's log reach a slow reader, since they explain why a service has ended.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -77,7 +77,7 @@ describe('An observed stream', () => {
           return
         }
         assertAtBoundary(out.slice(0, at))
-        // What follows it is the end, or what is left of an event.
+        // It is followed by the end, or by the rest of an event.
         const [next, ...further] = out.slice(at + COMMENT.length).split(/\r\n\r\n|\n\n|\r\r/)
         if (further.length > 0) assert.match(next!, /^data: ?\[DONE\]$/)
       }),

@@ -8,7 +8,7 @@ import type { RunningService, ServeOptions } from '../../lib/server/serve.js'
 import { ChatUpstream, type AnswerSpec } from './chat-upstream.js'
 import { startService } from './service-under-test.js'
 
-/** Sent in the place of what is blocked. */
+/** Replacement message of blocked replies. */
 export const REPLACEMENT = 'Blocked.'
 
 const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')

@@ -1,4 +1,4 @@
-// Python programs of the tests, from PyPI, in an environment under build/ that is made once and kept until its list changes.
+// Python programs of the tests, from PyPI, in an environment under build/ that is rebuilt when its list changes.
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'

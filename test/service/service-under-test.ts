@@ -12,13 +12,13 @@ export const KEY = 'a-key-for-tests-only-0123456789'
 
 let embedder: Promise<Embedder> | undefined
 
-/** One embedder a test process, told of cut texts by nobody. */
+/** One embedder per test process, without warnings about truncated texts. */
 export function testEmbedder(): Promise<Embedder> {
   embedder ??= Embedder.load({ onTruncated: () => undefined })
   return embedder
 }
 
-/** Log lines as text, kept for looking at. */
+/** Log lines as text, for assertions. */
 export function memoryLog(): { logger: Logger; lines: string[] } {
   const lines: string[] = []
   return { logger: pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) }), lines }

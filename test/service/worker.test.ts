@@ -1,4 +1,4 @@
-// Workers on a real Redis stream: the load is shared, order kept, and a worker that is killed loses no exchange.
+// Workers on a real Redis stream: load sharing, order, and that a killed worker loses no exchange.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

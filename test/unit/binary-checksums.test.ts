@@ -1,4 +1,4 @@
-// Binaries beside their checksums: as they were, changed, missing, and without checksums.
+// Binaries and their checksums: intact, changed, missing, and without checksums.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'

@@ -1,4 +1,4 @@
-// Converting a folder: what is written, what is refused, and that nothing half-done stays behind.
+// Converting a folder: outputs, refusals, and that no partial output remains.
 
 import assert from 'node:assert/strict'
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'

@@ -33,7 +33,7 @@ function inside(name: string, shape: number[], values: Float32Array): Tensor {
   }
 }
 
-/** A tensor of floats that lies in another file. */
+/** A tensor of floats in an external data file. */
 function outside(name: string, shape: number[], place: Record<string, string>): Tensor {
   return (writer) => {
     for (const size of shape) writer.integer(1, size)

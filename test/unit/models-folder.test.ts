@@ -1,4 +1,4 @@
-// Reading model folders: what is taken from which file, and what every kind of wrong file is answered with.
+// Reading model folders: the source file of each field, and the error of every kind of invalid file.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
