@@ -1,36 +1,36 @@
-// Who may ask: API keys from the environment or a file, compared in constant time. Knows no protocol.
+// Owns authentication: API keys from the environment or a file, compared in constant time. Knows no protocol.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 
-/** Environment variable with keys, separated by commas or white space. */
+/** Environment variable with keys, separated by commas or whitespace. */
 export const KEYS_VARIABLE = 'GABION_API_KEYS'
 
 const MIN_KEY_LENGTH = 16
 
-/** The keys that open a service; none means that everybody may ask. */
+/** The API keys of a service; without any, every request is accepted. */
 export class ApiKeys {
   readonly #hashes: readonly Buffer[]
 
-  /** @throws GabionError `INVALID_ARGUMENT` for a key that could be guessed; the key itself is not in the message */
+  /** @throws GabionError `INVALID_ARGUMENT` for a key short enough to be guessed; the message does not contain it */
   constructor(keys: readonly string[]) {
     for (const [index, key] of keys.entries()) {
       if (key.length < MIN_KEY_LENGTH) {
         throw new GabionError(
           'INVALID_ARGUMENT',
-          `an API key must have ${MIN_KEY_LENGTH} characters or more, key ${index + 1} has ${key.length}; make one with: openssl rand -hex 32`,
+          `an API key must have ${MIN_KEY_LENGTH} characters or more, key ${index + 1} has ${key.length}; create one with: openssl rand -hex 32`,
         )
       }
     }
     this.#hashes = keys.map(hashOf)
   }
 
-  /** Keys of a file (one a line, # starts a comment) and of {@link KEYS_VARIABLE}. */
+  /** Keys of a file (one per line, # starts a comment) and of {@link KEYS_VARIABLE}. */
   static async read(file: string | undefined, env: NodeJS.ProcessEnv = process.env): Promise<ApiKeys> {
     const ofFile = file === undefined ? [] : (await readFile(file, 'utf8')).split(/\r?\n/).map((line) => line.replace(/#.*/, '').trim())
     const keys = [...ofFile, ...(env[KEYS_VARIABLE] ?? '').split(/[\s,]+/)].filter((key) => key !== '')
-    if (file !== undefined && keys.length === 0) throw new GabionError('INVALID_ARGUMENT', `${file}: there is no API key in it`)
+    if (file !== undefined && keys.length === 0) throw new GabionError('INVALID_ARGUMENT', `${file} contains no API key`)
     return new ApiKeys(keys)
   }
 
@@ -38,7 +38,7 @@ export class ApiKeys {
     return this.#hashes.length
   }
 
-  /** Whether a key is among them: all are compared, as hashes of one length, so that the time tells nothing. */
+  /** Whether a key is valid: it is compared with all keys, as hashes of equal length, so that timing reveals nothing. */
   accept(key: string): boolean {
     const hash = hashOf(key)
     return this.#hashes.map((known) => timingSafeEqual(known, hash)).includes(true)
@@ -53,7 +53,7 @@ export class ApiKeys {
     if (this.#hashes.length === 0) return
     const key = bare ?? /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
     if (key === undefined) throw new GabionError('UNAUTHENTICATED', 'an API key is needed: send "Authorization: Bearer KEY"')
-    if (!this.accept(key)) throw new GabionError('UNAUTHENTICATED', 'the API key is not one of this service')
+    if (!this.accept(key)) throw new GabionError('UNAUTHENTICATED', 'the API key is not valid for this service')
   }
 }
 
@@ -63,14 +63,14 @@ function hashOf(key: string): Buffer {
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1', '[::1]']
 
-/** Whether an address to listen on, or a host name without port, can only mean this machine. */
+/** Whether an address to listen on, or a host name without port, is this machine's loopback. */
 export function isLoopback(host: string): boolean {
   return LOOPBACK_NAMES.includes(host.toLowerCase()) || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
 /**
- * Without a key only this machine may ask, and a browser on it only by a loopback name: a page from elsewhere that makes
- * its own name point here is refused.
+ * Without keys only this machine is served, and browsers on it only by a loopback name: a foreign page whose own name
+ * resolves to this machine (DNS rebinding) is refused.
  *
  * @param host - the request's `Host` header
  * @throws GabionError `UNAUTHENTICATED`
@@ -82,7 +82,7 @@ export function checkHost(host: string | undefined): void {
   }
 }
 
-/** @throws GabionError `INVALID_ARGUMENT` when an address that others can reach would be open to all */
+/** @throws GabionError `INVALID_ARGUMENT` for an address that other machines can reach, without API keys */
 export function refuseOpenAddress(host: string, keys: ApiKeys): void {
   if (keys.size === 0 && !isLoopback(host)) {
     throw new GabionError(

@@ -1,9 +1,9 @@
-// Spreads what happens to conversations to everybody who watches, and remembers the last of it for those who come back.
+// Publishes changes of conversations to all watchers, and buffers the last ones for watchers that reconnect.
 
 import { GabionError } from '../errors.js'
 import type { ConversationChange } from './conversations/store.js'
 
-/** A change with its place in this instance's order. */
+/** A change with its sequence number in this instance. */
 export interface NumberedChange {
   readonly id: number
   readonly change: ConversationChange
@@ -12,23 +12,22 @@ export interface NumberedChange {
 /** Called for each change; must not throw. */
 export type Watcher = (numbered: NumberedChange) => void
 
-// A dashboard that reconnects within a moment misses nothing.
+// Enough that a dashboard that reconnects at once misses no change.
 const REPLAY_LIMIT = 512
 
-/** The changes of this instance's store, numbered as they come. */
+/** The changes of this instance's store, numbered in order of arrival. */
 export class Events {
-  readonly #most: number
+  readonly #maxWatchers: number
   readonly #watchers = new Set<{ conversation: string | null; watcher: Watcher; ended: () => void }>()
   readonly #recent: NumberedChange[] = []
   #last = 0
   #closed = false
 
-  /** @param most - watchers at one time */
-  constructor(most: number) {
-    this.#most = most
+  constructor(maxWatchers: number) {
+    this.#maxWatchers = maxWatchers
   }
 
-  /** Watchers now. */
+  /** Current number of watchers. */
   get size(): number {
     return this.#watchers.size
   }
@@ -43,24 +42,24 @@ export class Events {
   }
 
   /**
-   * Watches one conversation, or all (null), from now on or from behind event `after`.
+   * Watches one conversation, or all (null), from now on or from the event after `after`.
    *
    * @param ended - called when the service stops
-   * @returns ends the watch
-   * @throws GabionError `OVERLOADED` when too many watch, `UNAVAILABLE` when the service stops
+   * @returns a function that ends the watch
+   * @throws GabionError `OVERLOADED` with too many watchers, `UNAVAILABLE` when the service is stopping
    */
   watch(conversation: string | null, after: number | null, watcher: Watcher, ended: () => void): () => void {
     if (this.#closed) throw new GabionError('UNAVAILABLE', 'the service is stopping')
-    if (this.#watchers.size >= this.#most) throw new GabionError('OVERLOADED', `${this.#most} streams of events are open already`)
+    if (this.#watchers.size >= this.#maxWatchers) throw new GabionError('OVERLOADED', `${this.#maxWatchers} event streams are already open`)
     if (after !== null) {
       for (const numbered of this.#recent) {
         const { id, change } = numbered
         if (id > after && (conversation === null || conversation === change.conversation)) watcher(numbered)
       }
     }
-    const one = { conversation, watcher, ended }
-    this.#watchers.add(one)
-    return () => this.#watchers.delete(one)
+    const entry = { conversation, watcher, ended }
+    this.#watchers.add(entry)
+    return () => this.#watchers.delete(entry)
   }
 
   /** Ends every watch. */

@@ -1,4 +1,4 @@
-// The public names of gabion/server: the service of `gabion serve`, started from code. Knows what its parts are, not what they do.
+// The public names of gabion/server: the service of `gabion serve`, started from code. Assembles the parts, without logic of its own.
 
 import { pino, type Logger } from 'pino'
 import { Embedder } from '../embedding/embedder.js'
@@ -16,40 +16,40 @@ export type { Limits } from './limits.js'
 
 /** Options of {@link serve}. */
 export interface ServeOptions {
-  /** Makes the vectors, and stays the caller's to dispose of. Default: the monitor's, else the bundled model, released by `stop`. */
+  /** Computes the vectors; the caller disposes of it. Default: the monitor's, else the bundled model, disposed of by `stop`. */
   embedder?: Embedder
   /** Judges the exchanges. Default: `Monitor.load({ embedder })`. */
   monitor?: Monitor
-  /** Returns projected vectors to requests that ask for them. */
+  /** Applied in requests for projected vectors. */
   projection?: Projection
-  /** Default `127.0.0.1`. An address that other machines can reach needs `apiKeys`. */
+  /** Default `127.0.0.1`. An address that other machines can reach requires `apiKeys`. */
   host?: string
-  /** Port of HTTP; 0 takes a free one. Default 8080. */
+  /** HTTP port; 0 takes a free one. Default 8080. */
   port?: number
-  /** Port of gRPC; 0 takes a free one, null leaves gRPC out. Default 50051. */
+  /** gRPC port; 0 takes a free one, null disables gRPC. Default 50051. */
   grpcPort?: number | null
-  /** Keys of 16 characters or more that open the service. Default: none, everybody on this machine may ask. */
+  /** API keys of 16 characters or more. Default: none, every process on this machine has access. */
   apiKeys?: readonly string[]
   /** Files in PEM form, for both protocols. */
   tls?: { cert: string; key: string }
-  /** Where conversations are kept. Default: in this process. */
+  /** Stores conversations in Redis. Default: in this process. */
   redis?: { url: string; prefix?: string }
-  /** Milliseconds after its last exchange at which a conversation is forgotten. Default one day. */
+  /** Milliseconds after its last exchange at which a conversation is deleted. Default one day. */
   ttlMs?: number
-  /** Bounds of requests. */
+  /** Limits of requests. */
   limits?: Partial<Limits>
   /** A pino logger. Default: nothing is logged. */
   logger?: Logger
 }
 
-/** A service that runs. */
+/** A running service. */
 export interface RunningService extends AsyncDisposable {
-  /** Where HTTP listens, such as `http://127.0.0.1:8080`. */
+  /** URL of the HTTP server, such as `http://127.0.0.1:8080`. */
   readonly url: string
   readonly port: number
   /** Null without gRPC. */
   readonly grpcPort: number | null
-  /** Refuses new requests, and waits for those in flight to end, at most `graceMs` (default 20,000). Safe to call again. */
+  /** Refuses new requests and waits for those in flight, at most `graceMs` (default 20,000). Idempotent. */
   stop(graceMs?: number): Promise<void>
 }
 
@@ -74,8 +74,8 @@ const TTL_MS = 24 * 3_600_000
 /**
  * Starts the service of `gabion serve`: HTTP and gRPC.
  *
- * @throws GabionError `INVALID_ARGUMENT`, also for an address that would be open to all; `UNAVAILABLE` for one that is taken, or
- *   when Redis does not answer; what `Embedder.load` and `Monitor.load` throw
+ * @throws GabionError `INVALID_ARGUMENT`, also for a public address without keys; `UNAVAILABLE` if the address is in use or
+ *   Redis does not respond; the errors of `Embedder.load` and `Monitor.load`
  */
 export async function serve(options?: ServeOptions): Promise<RunningService> {
   const {

@@ -1,8 +1,8 @@
-// What one request and all requests together may ask of the service. Knows no protocol.
+// Owns the limits of one request and of all pending requests together. Knows no protocol.
 
 import { GabionError } from '../errors.js'
 
-/** Bounds of a service; all have defaults. */
+/** Limits of a service; all have defaults. */
 export interface Limits {
   /** Bytes of a request's body. */
   readonly bodyBytes: number
@@ -10,17 +10,17 @@ export interface Limits {
   readonly texts: number
   /** UTF-16 units of one text. */
   readonly textLength: number
-  /** Texts that may be admitted and not yet answered. */
+  /** Pending texts: admitted and not yet answered. */
   readonly pendingTexts: number
-  /** UTF-16 units of all those texts. */
+  /** UTF-16 units of all pending texts. */
   readonly pendingLength: number
-  /** Streams of events that may be open. */
+  /** Open event streams. */
   readonly eventStreams: number
-  /** A request's time where it gives none, in milliseconds; also the most that it may ask for. */
+  /** Default and maximum deadline of a request, in milliseconds. */
   readonly requestMs: number
 }
 
-/** The limits of a service that is given none. */
+/** The default limits. */
 export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 8 * 1024 * 1024,
   texts: 2048,
@@ -31,7 +31,7 @@ export const DEFAULT_LIMITS: Limits = {
   requestMs: 30_000,
 }
 
-/** @throws GabionError `TOO_LARGE` naming the limit and what came */
+/** @throws GabionError `TOO_LARGE` with the limit and the actual value */
 export function checkTexts(texts: readonly string[], limits: Limits): number {
   if (texts.length > limits.texts) {
     throw new GabionError('TOO_LARGE', `a request may have ${limits.texts} texts, got ${texts.length}; send them in parts`)
@@ -47,8 +47,8 @@ export function checkTexts(texts: readonly string[], limits: Limits): number {
 }
 
 /**
- * Counts what is admitted and not yet answered, and refuses at once what would be too much: a client that is told in a
- * microsecond can go elsewhere, one that waits in a line that is too long has waited for nothing.
+ * Backpressure: counts pending texts and refuses requests over the limit at once. A client refused within a microsecond
+ * can use another instance; one that waits in a queue that is too long waits in vain.
  */
 export class Admission {
   readonly #limits: Pick<Limits, 'pendingTexts' | 'pendingLength'>
@@ -60,29 +60,28 @@ export class Admission {
     this.#limits = limits
   }
 
-  /** Texts admitted and not yet answered. */
+  /** Pending texts. */
   get texts(): number {
     return this.#texts
   }
 
-  /** Characters of those texts. */
+  /** UTF-16 units of the pending texts. */
   get length(): number {
     return this.#length
   }
 
-  /** Requests refused so far. */
   get refused(): number {
     return this.#refused
   }
 
-  /** Refuses without looking at a request, where not even one more text would be admitted. */
+  /** Refuses before a request is read, if not one more text would be admitted. */
   refuseIfFull(): void {
     if (this.#texts >= this.#limits.pendingTexts || this.#length >= this.#limits.pendingLength) throw this.#refusal(1)
   }
 
   /**
-   * Admits texts until the returned function is called. A request larger than all that may be pending is admitted by an
-   * idle service: its own limits bound it.
+   * Admits texts until the returned function is called. An idle service admits a request that is larger than the limit of
+   * pending texts: the limits per request bound it.
    *
    * @throws GabionError `OVERLOADED`
    */
@@ -91,10 +90,10 @@ export class Admission {
     if (this.#texts > 0 && (this.#texts + texts > pendingTexts || this.#length + length > pendingLength)) throw this.#refusal(texts)
     this.#texts += texts
     this.#length += length
-    let held = true
+    let released = false
     return () => {
-      if (!held) return
-      held = false
+      if (released) return
+      released = true
       this.#texts -= texts
       this.#length -= length
     }

@@ -1,4 +1,4 @@
-// What the service counts and times, in Prometheus' form. Labels are routes, codes and stages: never a text, an id or a key.
+// The service's Prometheus metrics. Labels are routes, codes and stages: never a text, an id or a key.
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
@@ -9,10 +9,10 @@ import { RecentRequests } from './recent-requests.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Routes that ask the encoder for work. */
+/** Routes that use the encoder. */
 const ENCODING_ROUTES = new Set(['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/:id/exchanges', 'Embed', 'AddExchange'])
 
-/** Gauges that are read when somebody asks. */
+/** Gauges that are read at every scrape. */
 export interface MetricSources {
   readonly cache: () => CacheStats
   readonly pendingTexts: () => number
@@ -42,19 +42,19 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry })
     this.#requests = new Histogram({
       name: 'gabion_request_seconds',
-      help: 'Time from a request to its answer',
+      help: 'Time from a request to its response',
       labelNames: ['protocol', 'route', 'code'],
       buckets: SECONDS,
       registers,
     })
     const stages = new Histogram({
       name: 'gabion_stage_seconds',
-      help: 'Time of the stages of an answer',
+      help: 'Time of the stages of a response',
       labelNames: ['stage'],
       buckets: SECONDS,
       registers,
     })
-    // Looked up once: every answer counts in several of them.
+    // Looked up once, since every response observes several of them.
     const stage = (name: string): { observe(seconds: number): void } => stages.labels(name)
     this.#stages = {
       tokenize: stage('tokenize'),
@@ -69,11 +69,11 @@ export class Metrics {
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
     this.#unjudged = new Counter({
       name: 'gabion_proxy_unjudged_total',
-      help: 'Answers to chats that could not be judged, or not whole, by error code',
+      help: 'Chat responses that could not be judged completely, by error code',
       labelNames: ['code'],
       registers,
     })
-    this.#blocked = new Counter({ name: 'gabion_proxy_blocked_total', help: 'Answers to chats that were blocked', registers })
+    this.#blocked = new Counter({ name: 'gabion_proxy_blocked_total', help: 'Chat responses that were blocked', registers })
     const read = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name,
@@ -85,30 +85,30 @@ export class Metrics {
       })
     }
     read('gabion_pending_texts', 'Texts admitted and not yet answered', sources.pendingTexts)
-    read('gabion_pending_characters', 'Characters of those texts', sources.pendingLength)
+    read('gabion_pending_characters', 'Characters of the pending texts', sources.pendingLength)
     read('gabion_refused', 'Requests refused for overload since the start', sources.refused)
-    read('gabion_event_streams', 'Open streams of events', sources.watchers)
+    read('gabion_event_streams', 'Open event streams', sources.watchers)
     read('gabion_cache_hits', 'Texts found in the vector cache since the start', () => sources.cache().hits)
     read('gabion_cache_misses', 'Texts not found in the vector cache since the start', () => sources.cache().misses)
     read('gabion_cache_bytes', 'Bytes of the vector cache', () => sources.cache().bytes)
-    const about = new Gauge({ name: 'gabion_info', help: 'What runs here', labelNames: Object.keys(info), registers })
+    const about = new Gauge({ name: 'gabion_info', help: 'Version, model and provider', labelNames: Object.keys(info), registers })
     about.set(info, 1)
   }
 
-  /** A request was answered; probes, scrapes and looks at the dashboard do not count as recent activity. */
+  /** Counts an answered request; probes, scrapes and dashboard requests are not recent activity. */
   answered(protocol: 'http' | 'grpc', route: string, code: string, seconds: number): void {
     this.#requests.labels(protocol, route, code).observe(seconds)
     if (ENCODING_ROUTES.has(route)) this.recent.add(seconds * 1000)
   }
 
-  /** Texts were embedded. */
+  /** Counts embedded texts. */
   embedded(batch: EmbeddingBatch): void {
     this.#texts.inc(batch.rows)
     this.#tokens.inc(batch.tokenCounts.reduce((sum, count) => sum + count, 0))
     this.#stagesOf(batch.timings)
   }
 
-  /** An exchange was judged. */
+  /** Counts a judged exchange. */
   judged({ level, alert, timings }: ExchangeVerdict): void {
     this.#exchanges.labels(level).inc()
     this.exchanges++
@@ -120,7 +120,7 @@ export class Metrics {
     this.#stages.detect.observe(timings.detectMs / 1000)
   }
 
-  /** An answer to a chat went through the proxy. */
+  /** Counts a chat response of the proxy. */
   proxied(failure: GabionErrorCode | null, blocked: boolean): void {
     if (failure !== null) this.#unjudged.labels(failure).inc()
     if (blocked) this.#blocked.inc()

@@ -1,20 +1,20 @@
-// What every request has, whatever its protocol: an id, a deadline, the headers that continue a trace, and one signal that ends it.
+// Owns the context of a request in any protocol: id, deadline, trace headers, and one signal that ends it.
 
 import { randomUUID } from 'node:crypto'
 import { GabionError } from '../errors.js'
 
-/** A deadline for requests that take as long as they take: what a timer can hold. */
+/** The deadline of requests without one: the maximum of a timer. */
 export const MAX_DEADLINE_MS = 2 ** 31 - 1
 
-/** A request's own id if it is a harmless one, else a new one. */
+/** The request's own id if it is well-formed, else a new one. */
 export function requestIdOf(given: unknown): string {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
 }
 
-/** A request's life: `signal` fires when its deadline passes, its client leaves or the service has to stop. */
+/** A request's context; `signal` fires when its deadline passes or its client disconnects. */
 export class RequestContext {
   readonly id: string
-  /** The request's headers or metadata, in which a caller's trace may be named. */
+  /** The request's headers or metadata, which may carry a trace context. */
   readonly headers: object
   readonly #abort = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -24,7 +24,7 @@ export class RequestContext {
     this.id = id
     this.headers = headers
     this.#timer = setTimeout(() => {
-      this.#abort.abort(new GabionError('DEADLINE_EXCEEDED', `the request was not done within its ${Math.round(deadlineMs)} ms`))
+      this.#abort.abort(new GabionError('DEADLINE_EXCEEDED', `the request's deadline of ${Math.round(deadlineMs)} ms passed`))
     }, deadlineMs)
     this.#timer.unref()
   }
@@ -33,9 +33,9 @@ export class RequestContext {
     return this.#abort.signal
   }
 
-  /** The client went away: what it waits for is dropped from the queue. */
+  /** The client disconnected: its pending work is cancelled. */
   leave(): void {
-    this.#abort.abort(new GabionError('ABORTED', 'the client went away'))
+    this.#abort.abort(new GabionError('ABORTED', 'the client disconnected'))
   }
 
   /** The request is answered. */

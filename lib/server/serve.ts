@@ -1,4 +1,4 @@
-// Owns the running service: opens what it is made of, listens on both protocols, and ends in order.
+// Owns the running service: assembles its parts, listens on both protocols, and shuts down in order.
 
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -10,14 +10,14 @@ import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
 import { isLoopback, refuseOpenAddress, type ApiKeys } from './api-keys.js'
 import type { ConversationStore } from './conversations/store.js'
-import { startGrpc, type GrpcSide } from './grpc/server.js'
+import { startGrpc, type GrpcServer } from './grpc/server.js'
 import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { IdleConnections } from './http/idle-connections.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
 import { packageVersion } from '../package-folder.js'
 
-/** What a service is started with. Embedder and monitor stay the caller's; the store is closed with the service. */
+/** Parts and options of a service. The caller keeps ownership of embedder and monitor; the store is closed with the service. */
 export interface ServeOptions {
   readonly embedder: Embedder
   readonly monitor: Monitor
@@ -30,15 +30,15 @@ export interface ServeOptions {
   readonly host?: string
   /** Default 8080; 0 takes a free one. */
   readonly port?: number
-  /** Default 50051; 0 takes a free one, null leaves gRPC out. */
+  /** Default 50051; 0 takes a free one, null disables gRPC. */
   readonly grpcPort?: number | null
   /** Files in PEM form, for both protocols. */
   readonly tls?: { readonly cert: string; readonly key: string }
-  /** Stand in front of another service. */
+  /** Runs as a proxy in front of this upstream. */
   readonly proxy?: ProxyOptions
 }
 
-/** A service that runs. */
+/** A running service. */
 export interface RunningService {
   readonly service: Service
   readonly http: FastifyInstance
@@ -46,24 +46,20 @@ export interface RunningService {
   readonly port: number
   /** Null without gRPC. */
   readonly grpcPort: number | null
-  /** Refuses what is new, finishes what was admitted, waits for it at most so long. */
+  /** Refuses new requests and waits for those in flight, at most `drainMs`. */
   stop(drainMs?: number): Promise<void>
 }
 
-/** Milliseconds that requests in flight get to end. */
+/** Default milliseconds for requests in flight to finish. */
 const DRAIN_MS = 20_000
 
-/**
- * Starts to serve.
- *
- * @throws GabionError `INVALID_ARGUMENT` for an address that would be open to all, `UNAVAILABLE` for one that is taken
- */
+/** @throws GabionError `INVALID_ARGUMENT` for a public address without keys, `UNAVAILABLE` for an address in use */
 export async function serve(options: ServeOptions): Promise<RunningService> {
   const { embedder, monitor, store, keys, logger, projection = null, host = '127.0.0.1', port = 8080, grpcPort = 50051 } = options
   refuseOpenAddress(host, keys)
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const tls = options.tls === undefined ? null : { cert: await readFile(options.tls.cert), key: await readFile(options.tls.key) }
-  if (tls === null && !isLoopback(host)) logger.warn({ host }, 'without TLS keys and texts cross the network in the open')
+  if (tls === null && !isLoopback(host)) logger.warn({ host }, 'without TLS, keys and texts cross the network unencrypted')
   await store.check()
   const service = new Service({ embedder, monitor, store, limits, projection, version: packageVersion() })
   const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })
@@ -74,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     await http.close()
     throw new GabionError('UNAVAILABLE', `cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause })
   }
-  let grpc: GrpcSide | null = null
+  let grpc: GrpcServer | null = null
   try {
     if (grpcPort !== null) grpc = await startGrpc(service, host, grpcPort, { keys, logger, tls })
   } catch (error) {

@@ -1,4 +1,4 @@
-// The use cases: embed, project, judge an exchange, look at conversations, watch. One set of them under every protocol.
+// Owns the use cases, shared by all protocols: embed, project, judge an exchange, read and watch conversations.
 
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { Embedder } from '../embedding/embedder.js'
@@ -15,18 +15,18 @@ import { Metrics } from './metrics.js'
 import type { RequestContext } from './request-context.js'
 import { Telemetry } from './telemetry.js'
 
-/** What a service is made of; all of it stays its owner's to close. */
+/** The parts of a service; their owner closes them. */
 export interface ServiceParts {
   readonly embedder: Embedder
   readonly monitor: Monitor
   readonly store: ConversationStore
   readonly limits: Limits
-  /** What `project` applies; null where there is none. */
+  /** Applied by `project`; null if there is none. */
   readonly projection: Projection | null
   readonly version: string
 }
 
-/** How texts shall be embedded. */
+/** A request for vectors. */
 export interface EmbedRequest {
   readonly texts: readonly string[]
   /** One of the model's prompts; undefined for the model's own default. */
@@ -73,7 +73,6 @@ export class Service {
     store.onChange((change) => this.events.publish(change))
   }
 
-  /** The vectors of texts. */
   async embed({ texts, prompt }: EmbedRequest, request: RequestContext): Promise<EmbeddingBatch> {
     return await this.#embed(texts, request, { ...(prompt !== undefined && { prompt }) })
   }
@@ -89,7 +88,7 @@ export class Service {
     return await this.#embed(texts, request, { projection })
   }
 
-  /** Judges the next exchange of a conversation, which begins with its first one. */
+  /** Judges the next exchange of a conversation; its first one creates the conversation. */
   async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
     const id = checkId('the conversation', exchange.conversation)
     if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
@@ -119,8 +118,8 @@ export class Service {
 
   /** @throws GabionError `NOT_FOUND` */
   async forget(id: string, request: RequestContext): Promise<void> {
-    const there = await this.#queue.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
-    if (!there) throw notFound(id)
+    const existed = await this.#queue.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
+    if (!existed) throw notFound(id)
   }
 
   /** See {@link Events.watch}. */
@@ -129,13 +128,13 @@ export class Service {
     return this.events.watch(conversation, after, watcher, ended)
   }
 
-  /** @throws GabionError `UNAVAILABLE` when it should get no new requests */
+  /** @throws GabionError `UNAVAILABLE` when the service cannot take new requests */
   async checkReady(): Promise<void> {
     if (this.#stopping) throw new GabionError('UNAVAILABLE', 'the service is stopping')
     await this.store.check()
   }
 
-  /** From now on it is not ready, and nobody watches; pending requests go on. */
+  /** Makes the service unready and ends all watches; pending requests continue. */
   stop(): void {
     this.#stopping = true
     this.events.close()
@@ -166,6 +165,6 @@ export class Service {
 function notFound(id: string): GabionError {
   return new GabionError(
     'NOT_FOUND',
-    `there is no conversation ${JSON.stringify(id)}; it begins with its first exchange, and ends when unused for long`,
+    `there is no conversation ${JSON.stringify(id)}; it begins with its first exchange and expires when unused`,
   )
 }

@@ -1,9 +1,9 @@
-// The one table that maps error codes to HTTP statuses and gRPC codes, and any error into what a client may be told.
+// Owns the mapping of error codes to HTTP statuses and gRPC codes, and of any error to its public form.
 
 import { status as Grpc } from '@grpc/grpc-js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../errors.js'
 
-/** How a protocol names a failure. */
+/** Status codes of a failure. */
 interface ProtocolStatus {
   readonly http: number
   readonly grpc: Grpc
@@ -25,7 +25,7 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   CONVERSATION_ENDED: { http: 403, grpc: Grpc.FAILED_PRECONDITION },
   OVERLOADED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED },
   OUT_OF_MEMORY: { http: 503, grpc: Grpc.RESOURCE_EXHAUSTED },
-  // What a proxy would log for a client that went away; nobody is there to read it.
+  // nginx's status for a client that disconnected; it only reaches logs.
   ABORTED: { http: 499, grpc: Grpc.CANCELLED },
   DEADLINE_EXCEEDED: { http: 504, grpc: Grpc.DEADLINE_EXCEEDED },
   UNAVAILABLE: { http: 503, grpc: Grpc.UNAVAILABLE },
@@ -49,25 +49,25 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   INTERNAL: OWN_FAULT,
 }
 
-/** A failure as a client sees it. */
+/** A failure as sent to a client. */
 export interface PublicFailure extends ProtocolStatus {
   readonly code: GabionErrorCode
   readonly message: string
 }
 
-/** Seconds after which an overloaded or unavailable service is worth asking again. */
+/** `Retry-After` of an overloaded or unavailable service. */
 export const RETRY_AFTER_SECONDS = 1
 
-/** Codes that go by themselves: asking again later may do. */
+/** Codes of transient failures. */
 export function isWorthRetrying(code: GabionErrorCode): boolean {
   return code === 'OVERLOADED' || code === 'UNAVAILABLE'
 }
 
-/** What a client is told of an error. A fault without a code keeps its message to itself: it may hold anything. */
+/** The public form of an error. The message of an error without a code is withheld: it may contain anything. */
 export function toPublicFailure(error: unknown): PublicFailure {
-  const coded = isGabionError(error) ? error : new GabionError('INTERNAL', 'an unexpected fault; the log has it under this request id')
+  const coded = isGabionError(error) ? error : new GabionError('INTERNAL', 'an unexpected error; see the log for this request id')
   const reason: unknown = coded.code === 'ABORTED' ? coded.cause : undefined
-  // An abort with a coded reason (a deadline, a shutdown) is that reason.
+  // An abort with a coded reason (a deadline, a shutdown) is reported as that reason.
   const { code, message } = isGabionError(reason) ? reason : coded
   return { code, message, ...PROTOCOL_STATUS[code] }
 }

@@ -1,4 +1,4 @@
-// Spans and metrics for OpenTelemetry, by the conventions for generative AI. Does nothing unless the process has a provider.
+// OpenTelemetry spans and metrics by the GenAI semantic conventions. A no-op unless the process registers a provider.
 
 import {
   SpanKind,
@@ -17,7 +17,7 @@ import type { RequestContext } from './request-context.js'
 const NAME = 'gabion'
 const PROVIDER = 'gabion'
 
-/** What a span is told at its end. */
+/** Sets a span's attributes at its end. */
 export type SpanFacts = (attributes: Attributes) => void
 
 /** Opens spans and records durations of one model's operations. */
@@ -38,7 +38,7 @@ export class Telemetry {
   }
 
   /**
-   * Runs an operation in a span of its own, which is a child of the caller's if the request's headers name one.
+   * Runs an operation in its own span, a child of the caller's span if the request's headers carry a trace context.
    *
    * @param operation - `embeddings`, or `gabion.exchange` for a judged exchange
    */

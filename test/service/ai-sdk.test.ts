@@ -149,7 +149,7 @@ describe('the embedding model', () => {
     const { embeddings, warnings } = await embedMany({ model, values: ['Tea is ready.', 'The kettle is on.', 'word '.repeat(1000)] })
     assert.equal(embeddings.length, 3)
     assert.ok(cosineSimilarity(embeddings[1]!, embedding) > 0.99999)
-    assert.match(JSON.stringify(warnings), /text 2 has 1002 tokens and was cut to 256/)
+    assert.match(JSON.stringify(warnings), /text 2 has 1002 tokens and was truncated to 256/)
   })
 
   it('ends with the signal of the call, and refuses what is no embedder', async () => {

@@ -68,7 +68,7 @@ describe('The end', () => {
     running.service.stop()
     assert.equal((await fetch(`${running.url}/ready`)).status, 503)
     const stopped = running.stop()
-    assert.equal(await events.text().then((text) => text.includes('watching')), true)
+    assert.equal(await events.text().then((text) => text.includes('connected')), true)
     const late = await post(`${running.url}/v1/embeddings`, { input: 'late' }).catch((error: unknown) => error as Error)
     assert.ok(late instanceof Error || late.status === 503)
     assert.equal((await admitted).body.data.length, 120)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReadAnswer } from '../../lib/server/proxy/messages.js'
+import type { ReadCompletion } from '../../lib/server/proxy/messages.js'
 import { withVerdict } from '../../lib/server/proxy/proxy-routes.js'
 import { BAD, GOOD, said, startProxy, system, type ProxyUnderTest } from './proxy-under-test.js'
 
@@ -15,11 +15,11 @@ function assertAtBoundary(text: string): void {
   assert.deepEqual(linesOf(text).slice(-2), ['', ''], JSON.stringify(text.slice(-40)))
 }
 
-async function collect(chunks: readonly Buffer[]): Promise<{ out: string; read: ReadAnswer[] }> {
+async function collect(chunks: readonly Buffer[]): Promise<{ out: string; read: ReadCompletion[] }> {
   async function* body(): AsyncGenerator<Buffer> {
     for (const chunk of chunks) yield await Promise.resolve(chunk)
   }
-  const read: ReadAnswer[] = []
+  const read: ReadCompletion[] = []
   const parts: Buffer[] = []
   for await (const part of withVerdict(body(), (one) => Promise.resolve((read.push(one), COMMENT)))) {
     assert.ok(part.length > 0)

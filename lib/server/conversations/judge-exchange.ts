@@ -1,4 +1,4 @@
-// Owns how one more exchange is judged and kept: once by its id, whole or not at all, whichever instance it comes to.
+// Owns judging and saving an exchange: once per exchange id, atomically, on any instance.
 
 import { toExchangeVerdict, type ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
@@ -8,25 +8,25 @@ import { readSavedConversation, saveConversation } from '../../monitor/saved-con
 import { withVerdict } from './record.js'
 import type { ConversationStore, StoredRecord } from './store.js'
 
-/** An exchange as it comes in. */
+/** A request to judge an exchange. */
 export interface ExchangeRequest extends Exchange {
   readonly conversation: string
-  /** Known again: an exchange of the same id is answered with the verdict that it got. */
+  /** Idempotency key: an exchange sent again with the same id gets the same verdict. */
   readonly exchangeId: string | null
-  /** Which exchange this is, from 1; null takes whatever is next. */
+  /** Number of the exchange, from 1; null for the next one. */
   readonly exchange: number | null
-  /** Its texts are not all of what was said; its verdict says that they were cut. */
+  /** Its texts were cut before; its verdict reports a truncation. */
   readonly cut?: boolean
 }
 
-// Instances that write one conversation at once compete; each round one of them wins.
+// Of the instances that write a conversation concurrently, one succeeds per attempt.
 const MAX_ATTEMPTS = 16
 
 /**
- * Judges an exchange and keeps its verdict; `repeated` where it had been judged before.
+ * Judges an exchange and saves its verdict; `repeated` if it had been judged before.
  *
- * @param store - where the conversation's record comes from and goes to
- * @throws GabionError `CONFLICT` when another exchange is due, or others keep writing; what embedding, detector and store throw
+ * @param store - loads and saves the conversation's record
+ * @throws GabionError `CONFLICT` when another exchange is due, or concurrent writers win; errors of embedding, detector and store
  */
 export async function judgeAndStore(
   { embedder, detector }: Monitor,
@@ -52,7 +52,7 @@ export async function judgeAndStore(
     const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, identity.exchange, judged.state), verdict)
     if (await store.save(id, record, stored?.revision ?? null)) return { verdict, repeated: false }
   }
-  throw new GabionError('CONFLICT', `others kept writing conversation ${JSON.stringify(id)} at the same time; send the exchange again`)
+  throw new GabionError('CONFLICT', `conversation ${JSON.stringify(id)} has too many concurrent writers; send the exchange again`)
 }
 
 function checkDue({ conversation, exchange }: ExchangeRequest, stored: StoredRecord | null): void {
@@ -62,11 +62,11 @@ function checkDue({ conversation, exchange }: ExchangeRequest, stored: StoredRec
   }
 }
 
-/** Runs work of one key strictly one after the other; other keys do not wait. */
+/** Runs tasks of the same key one after the other, those of different keys concurrently. */
 export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Keys with pending work. */
+  /** Keys with pending tasks. */
   get size(): number {
     return this.#last.size
   }

@@ -1,4 +1,4 @@
-// Keeps conversations in this process: bounded by bytes and by the time since their last exchange.
+// Stores conversations in this process, bounded by bytes and by the time since their last exchange.
 
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -7,23 +7,23 @@ import { changeOf, type ConversationChange, type ConversationStore, type StoredR
 
 /** Bounds of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
-  /** Bytes of all records, as estimated; the least recently used go first. */
+  /** Estimated bytes of all records; the least recently used are evicted first. */
   readonly maxBytes: number
-  /** Milliseconds after its last exchange at which a conversation is forgotten. */
+  /** Milliseconds after its last exchange at which a conversation is deleted. */
   readonly ttlMs: number
 }
 
-// The record's own objects and its slot in the map, rounded up.
+// The record's own objects and its map entry, rounded up.
 const RECORD_BYTES = 1024
 
-// Some 30 MB of ids; each alert is one.
+// Some 30 MB, one id per alert.
 const MAX_ALERTS = 100_000
 
-/** Conversations of one process. Records are kept as they are: their makers never change them in place. */
+/** Conversations of one process. Records are stored without a copy: they are immutable. */
 export class MemoryStore implements ConversationStore {
   readonly kind = 'memory'
   readonly #records: LRUCache<string, StoredRecord>
-  // Most of a record's parts were in the record before: each is measured once.
+  // Most parts of a record are shared with its predecessor, so each is measured once.
   readonly #sizes = new WeakMap<object, number>()
   readonly #alerts: LRUCache<string, string>
   readonly #listeners: ((change: ConversationChange) => void)[] = []
@@ -53,14 +53,14 @@ export class MemoryStore implements ConversationStore {
   save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
     if ((this.#records.peek(id)?.revision ?? null) !== revision) return Promise.resolve(false)
     this.#records.set(id, { record, revision: randomUUID() })
-    this.#tell(changeOf(record))
+    this.#notify(changeOf(record))
     return Promise.resolve(true)
   }
 
   delete(id: string): Promise<boolean> {
-    const there = this.#records.delete(id)
-    if (there) this.#tell({ kind: 'deleted', conversation: id })
-    return Promise.resolve(there)
+    const existed = this.#records.delete(id)
+    if (existed) this.#notify({ kind: 'deleted', conversation: id })
+    return Promise.resolve(existed)
   }
 
   list(limit: number): Promise<ConversationStatus[]> {
@@ -93,12 +93,12 @@ export class MemoryStore implements ConversationStore {
     }, 0)
   }
 
-  #tell(change: ConversationChange): void {
+  #notify(change: ConversationChange): void {
     for (const listener of this.#listeners) listener(change)
   }
 }
 
-/** About what a value of plain JSON takes: two bytes for each of its characters as text, and its slots. */
+/** Estimated bytes of a plain JSON value: two per character of its strings, and a slot per value. */
 function bytesOf(value: unknown): number {
   if (typeof value === 'string') return 16 + 2 * value.length
   if (typeof value !== 'object' || value === null) return 16

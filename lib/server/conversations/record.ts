@@ -1,10 +1,10 @@
-// Owns what a service keeps of a conversation: detector state and verdicts, never a word of what was said.
+// Owns the stored record of a conversation: detector state and verdicts, never message text.
 
 import type { ExchangeVerdict, Level } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import type { SavedConversation } from '../../monitor/saved-conversation.js'
 
-/** A conversation in one line. */
+/** Summary of a conversation. */
 export interface ConversationStatus {
   readonly conversation: string
   readonly exchanges: number
@@ -15,15 +15,15 @@ export interface ConversationStatus {
   readonly updatedAt: string
 }
 
-/** All that is kept of a conversation. */
+/** The stored record of a conversation. */
 export interface ConversationRecord {
   readonly saved: SavedConversation
   readonly status: ConversationStatus
-  /** Of the last {@link MAX_VERDICTS} exchanges. */
+  /** Verdicts of the last {@link MAX_VERDICTS} exchanges. */
   readonly verdicts: readonly ExchangeVerdict[]
 }
 
-/** Exchanges whose verdicts are kept, and whose ids are known again. */
+/** Exchanges whose verdicts are stored, and whose ids are recognized when sent again. */
 export const MAX_VERDICTS = 256
 
 /** The record after one more exchange. */
@@ -40,7 +40,7 @@ export function withVerdict(before: ConversationRecord | null, saved: SavedConve
   return { saved, status, verdicts: [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS) }
 }
 
-/** The longest name of a conversation or an exchange. */
+/** Maximum length of a conversation's or an exchange's id. */
 export const MAX_ID_LENGTH = 256
 
 /** @throws GabionError `INVALID_ARGUMENT` */
@@ -48,7 +48,7 @@ export function checkId(name: string, id: string): string {
   if (id.length === 0 || id.length > MAX_ID_LENGTH || /[\p{Cc}\p{Surrogate}]/u.test(id)) {
     throw new GabionError(
       'INVALID_ARGUMENT',
-      `${name} must be a text of 1 to ${MAX_ID_LENGTH} characters without control characters, got ${JSON.stringify(id.slice(0, 40))}`,
+      `${name} must be a string of 1 to ${MAX_ID_LENGTH} characters without control characters, got ${JSON.stringify(id.slice(0, 40))}`,
     )
   }
   return id

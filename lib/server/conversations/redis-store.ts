@@ -1,4 +1,4 @@
-// Keeps conversations in Redis or Valkey, so that any instance can take any exchange. An exchange is answered after Redis has it.
+// Stores conversations in Redis or Valkey, so that any instance can take any exchange. An exchange is answered after Redis has saved it.
 
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
@@ -8,20 +8,19 @@ import { FORGET, LIST, SAVE_RECORD } from '../redis/scripts.js'
 import type { ConversationStatus, ConversationRecord } from './record.js'
 import { changeOf, type ConversationChange, type ConversationStore, type StoredRecord } from './store.js'
 
-/** Where and how long. */
 export interface RedisStoreOptions {
   readonly url: string
-  /** What the names of all keys begin with. */
+  /** Prefix of all key names. */
   readonly prefix: string
-  /** Milliseconds after its last exchange at which a conversation is forgotten. */
+  /** Milliseconds after its last exchange at which a conversation is deleted. */
   readonly ttlMs: number
   readonly logger: Logger
 }
 
-// Keys of one command: a history may have any number of messages, and Redis answers one command at a time.
+// Keys per command: a history may have any number of messages, and a long command blocks Redis for all clients.
 const MAX_KEYS = 1000
 
-/** Conversations of many instances. */
+/** Conversations shared by instances. */
 export class RedisStore implements ConversationStore {
   readonly kind = 'redis'
   readonly #redis: RedisConnection
@@ -36,7 +35,7 @@ export class RedisStore implements ConversationStore {
     this.#ttlMs = ttlMs
   }
 
-  /** @throws GabionError `INVALID_ARGUMENT` for a wrong URL, `UNAVAILABLE` when nobody answers there */
+  /** @throws GabionError `INVALID_ARGUMENT` for a wrong URL, `UNAVAILABLE` when Redis does not respond */
   static async open({ url, prefix, ttlMs, logger }: RedisStoreOptions): Promise<RedisStore> {
     const keys = new Keys(prefix)
     const store = new RedisStore(await RedisConnection.open(url, logger), keys, ttlMs)
@@ -65,14 +64,14 @@ export class RedisStore implements ConversationStore {
 
   async findAlerts(promptIds: readonly string[]): Promise<string[]> {
     const found: (string | null)[] = []
-    for (let at = 0; at < promptIds.length; at += MAX_KEYS) {
-      const keys = promptIds.slice(at, at + MAX_KEYS).map((id) => this.#keys.alert(id))
+    for (let first = 0; first < promptIds.length; first += MAX_KEYS) {
+      const keys = promptIds.slice(first, first + MAX_KEYS).map((id) => this.#keys.alert(id))
       found.push(...((await this.#redis.command('MGET', ...keys)) as (string | null)[]))
     }
     return [...new Set(found.filter((conversation) => conversation !== null))]
   }
 
-  /** The arguments of a script that saves; see {@link SAVE_RECORD}. */
+  /** The arguments of {@link SAVE_RECORD}. */
   saveArguments(id: string, record: ConversationRecord, revision: string | null): (string | number)[] {
     const [json, status, change] = [record, record.status, changeOf(record)].map((part) => JSON.stringify(part)) as [string, string, string]
     return [id, revision ?? '', randomUUID(), json, status, change, this.#ttlMs, Date.now(), this.#keys.changes]
@@ -85,8 +84,8 @@ export class RedisStore implements ConversationStore {
   }
 
   async list(limit: number): Promise<ConversationStatus[]> {
-    const briefs = (await this.#redis.run(LIST, [this.#keys.recent], [limit, this.#keys.conversationPrefix])) as string[]
-    return briefs.map((brief) => JSON.parse(brief) as ConversationStatus)
+    const statuses = (await this.#redis.run(LIST, [this.#keys.recent], [limit, this.#keys.conversationPrefix])) as string[]
+    return statuses.map((status) => JSON.parse(status) as ConversationStatus)
   }
 
   onChange(listener: (change: ConversationChange) => void): void {

@@ -1,4 +1,4 @@
-// Asks the service: with the key where it wants one, and the stream of events that comes back by itself.
+// Owns requests to the service: API key if required, and an event stream that reconnects by itself.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import type { ConversationStatus } from '../conversations/record.js'
@@ -7,7 +7,7 @@ import type { ConversationChange } from '../conversations/store.js'
 /** A conversation with its last exchanges. */
 export type ConversationView = ConversationStatus & { readonly history: readonly ExchangeVerdict[] }
 
-/** What `/v1/stats` says. */
+/** Response of `/v1/stats`. */
 export interface Stats {
   readonly perSecond: number
   readonly p50Ms: number | null
@@ -23,10 +23,10 @@ export interface Stats {
 const KEY_ITEM = 'gabion-key'
 const MAX_PAUSE_MS = 5000
 
-/** The service as this page sees it. */
+/** Client of the service. */
 export class Api {
   readonly #askForKey: () => Promise<string>
-  #asking: Promise<string> | null = null
+  #pendingKey: Promise<string> | null = null
 
   constructor(askForKey: () => Promise<string>) {
     this.#askForKey = askForKey
@@ -36,7 +36,7 @@ export class Api {
     return (await (await this.#fetch(path)).json()) as T
   }
 
-  /** Calls `onChange` for every event, and `onState` when the connection comes and goes; never ends. */
+  /** Calls `onChange` for every event, and `onState` when the connection opens or closes; never returns. */
   async watch(onChange: (change: ConversationChange) => void, onState: (connected: boolean) => void): Promise<never> {
     let last = ''
     for (let tries = 0; ; tries++) {
@@ -49,10 +49,10 @@ export class Api {
           onChange(JSON.parse(data) as ConversationChange)
         }
       } catch {
-        // Told below, and tried again.
+        // Reported below, and tried again.
       }
       onState(false)
-      // An instance that was started anew numbers its events anew.
+      // A restarted instance numbers its events from the start.
       if (tries > 0) last = ''
       await new Promise((resolve) => setTimeout(resolve, Math.min(MAX_PAUSE_MS, 200 * 2 ** tries)))
     }
@@ -64,9 +64,9 @@ export class Api {
       const response = await fetch(path, { headers: { ...headers, ...(key !== null && { authorization: `Bearer ${key}` }) } })
       if (response.ok) return response
       if (response.status !== 401) throw new Error(`${path}: ${String(response.status)}`)
-      // Several requests may find out at once; the key is asked for once.
-      this.#asking ??= this.#askForKey().finally(() => (this.#asking = null))
-      sessionStorage.setItem(KEY_ITEM, await this.#asking)
+      // Of several concurrent requests that fail, one asks for the key.
+      this.#pendingKey ??= this.#askForKey().finally(() => (this.#pendingKey = null))
+      sessionStorage.setItem(KEY_ITEM, await this.#pendingKey)
     }
   }
 }

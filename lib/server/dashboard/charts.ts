@@ -1,4 +1,4 @@
-// The two charts of the page. Colours are CSS variables, so that light and dark need no drawing anew.
+// The page's two charts. Colors are CSS variables, so that light and dark themes need no redraw.
 
 import { LineChart } from 'echarts/charts'
 import { GridComponent, LegendComponent } from 'echarts/components'
@@ -20,7 +20,7 @@ function chartIn(element: HTMLElement): EChartsType {
   return chart
 }
 
-/** Likelihood over the exchanges of a conversation, each exchange's mark in the colour of its level. */
+/** Likelihood over the exchanges of a conversation, with markers in the color of their level. */
 export class ExchangeChart {
   readonly #element: HTMLElement
   readonly #chart: EChartsType
@@ -64,14 +64,14 @@ export class ExchangeChart {
   }
 }
 
-// Two minutes at one look every two seconds.
-const LOOKS = 60
+// Two minutes at one sample every two seconds.
+const SAMPLES = 60
 
-/** Requests a second and latency over the last two minutes. */
+/** Requests per second and latency over the last two minutes. */
 export class LoadChart {
   readonly #chart: EChartsType
-  readonly #perSecond: (number | null)[] = Array<null>(LOOKS).fill(null)
-  readonly #p99: (number | null)[] = Array<null>(LOOKS).fill(null)
+  readonly #perSecond: (number | null)[] = Array<null>(SAMPLES).fill(null)
+  readonly #p99: (number | null)[] = Array<null>(SAMPLES).fill(null)
 
   constructor(element: HTMLElement) {
     this.#chart = chartIn(element)
@@ -98,9 +98,9 @@ export class LoadChart {
       animation: false,
       grid,
       legend: { textStyle: text, top: 0, selectedMode: false },
-      xAxis: { type: 'category', data: this.#perSecond.map((_, i) => `${(i + 1 - LOOKS) * 2} s`), axisLabel: text, axisLine },
+      xAxis: { type: 'category', data: this.#perSecond.map((_, i) => `${(i + 1 - SAMPLES) * 2} s`), axisLabel: text, axisLine },
       yAxis: [axis('1/s'), { ...axis('ms'), splitLine: { show: false } }],
-      series: [line('requests a second', this.#perSecond, 'series1', 0), line('99 % within (ms)', this.#p99, 'series2', 1)],
+      series: [line('requests per second', this.#perSecond, 'series1', 0), line('99 % within (ms)', this.#p99, 'series2', 1)],
     })
   }
 }

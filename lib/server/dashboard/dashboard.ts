@@ -1,4 +1,4 @@
-// The page: what the service says, put into its places. Everything that comes from outside is set as text, never as markup.
+// The dashboard page: shows the service's data. Data is inserted as text, never as markup.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import type { ConversationStatus } from '../conversations/record.js'
@@ -94,7 +94,7 @@ async function choose(conversation: string): Promise<void> {
   showConversation()
   const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`)
   if (chosen !== conversation) return
-  // Exchanges that were judged while the answer was on its way have come as events.
+  // Exchanges judged while the response was in flight have arrived as events.
   const last = view.history.at(-1)?.exchange ?? 0
   history = [...view.history, ...history.filter(({ exchange }) => exchange > last)].slice(-MAX_EXCHANGES)
   showConversation()
@@ -134,7 +134,7 @@ function onChange(change: ConversationChange): void {
 async function load(): Promise<void> {
   const before = new Map(statuses)
   const { conversations } = await api.get<{ conversations: ConversationStatus[] }>('v1/conversations?limit=200')
-  // Events that came while the answer was on its way are newer than it.
+  // Events that arrived while the response was in flight are newer than it.
   const changed = [...statuses].filter(([conversation, status]) => before.get(conversation) !== status)
   const deleted = [...before.keys()].filter((conversation) => !statuses.has(conversation))
   statuses.clear()
@@ -154,7 +154,7 @@ async function load(): Promise<void> {
 async function showNumbers(): Promise<void> {
   const stats = await api.get<Stats>('v1/stats')
   const milliseconds = (value: number | null): string => (value === null ? '–' : `${value.toFixed(value < 10 ? 2 : 0)} ms`)
-  const looked = stats.cacheHits + stats.cacheMisses
+  const lookups = stats.cacheHits + stats.cacheMisses
   const shown: Record<string, string> = {
     'per-second': stats.perSecond.toFixed(1),
     p50: milliseconds(stats.p50Ms),
@@ -163,13 +163,13 @@ async function showNumbers(): Promise<void> {
     refused: String(stats.refused),
     exchanges: String(stats.exchanges),
     alerts: String(stats.alerts),
-    cache: looked === 0 ? '–' : `${((100 * stats.cacheHits) / looked).toFixed(0)} %`,
+    cache: lookups === 0 ? '–' : `${((100 * stats.cacheHits) / lookups).toFixed(0)} %`,
   }
   for (const [id, value] of Object.entries(shown)) element(id).textContent = value
   loadChart.add(stats.perSecond, stats.p99Ms)
 }
 
-/** Arrow keys, Home and End move in the list, as in any list box. */
+/** Arrow keys, Home and End move in the list, as in a list box. */
 element('list').addEventListener('keydown', (event) => {
   const buttons = [...element('list').querySelectorAll('button')]
   const at = buttons.indexOf(document.activeElement as HTMLButtonElement)
@@ -190,9 +190,9 @@ async function start(): Promise<void> {
     element('connection').textContent = connected ? 'live' : 'connection lost, trying again …'
     if (connected) void load().catch(() => undefined)
   })
-  const look = (): void => void showNumbers().catch(() => undefined)
-  look()
-  setInterval(look, STATS_EVERY_MS)
+  const refresh = (): void => void showNumbers().catch(() => undefined)
+  refresh()
+  setInterval(refresh, STATS_EVERY_MS)
 }
 
 showConversation()

@@ -1,4 +1,4 @@
-// Owns what every gRPC call has: an id, its deadline, an end when its client cancels, its key checked, its failure coded.
+// Owns the frame of every gRPC call: request id, deadline, cancellation, API key check, coded failure.
 
 import { Metadata, type ServerErrorResponse, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
 import type { Logger } from 'pino'
@@ -7,7 +7,7 @@ import { MAX_DEADLINE_MS, RequestContext, requestIdOf } from '../request-context
 import type { Service } from '../service.js'
 import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
 
-/** What unary and streaming calls have in common. */
+/** The common part of unary and streaming calls. */
 export interface AnyCall {
   readonly metadata: Metadata
   readonly cancelled: boolean
@@ -16,7 +16,7 @@ export interface AnyCall {
   sendMetadata(metadata: Metadata): void
 }
 
-/** Runs handlers with all of that around them. */
+/** Runs handlers in that frame. */
 export class Calls {
   readonly #service: Service
   readonly #keys: ApiKeys
@@ -28,7 +28,7 @@ export class Calls {
     this.#logger = logger
   }
 
-  /** A handler of one request and one answer. */
+  /** A handler with one request and one response. */
   unary<Request, Response>(
     route: string,
     handle: (request: Request, context: RequestContext) => Promise<Response>,
@@ -54,12 +54,13 @@ export class Calls {
     }
   }
 
-  /** The context of a call; its answer's first metadata carries the request id. */
+  /** Makes a call's context, and sends the request id as initial metadata. */
   open(call: AnyCall, unbounded = false): RequestContext {
     const id = requestIdOf(call.metadata.get('x-request-id')[0])
-    const most = this.#service.limits.requestMs
-    const left = Number(call.getDeadline()) - Date.now()
-    const context = new RequestContext(id, unbounded ? MAX_DEADLINE_MS : Math.max(0, Math.min(left, most)), call.metadata.getMap())
+    const { requestMs } = this.#service.limits
+    const remaining = Number(call.getDeadline()) - Date.now()
+    const deadline = unbounded ? MAX_DEADLINE_MS : Math.max(0, Math.min(remaining, requestMs))
+    const context = new RequestContext(id, deadline, call.metadata.getMap())
     call.on('cancelled', () => context.leave())
     const metadata = new Metadata()
     metadata.set('x-request-id', id)
@@ -85,7 +86,7 @@ export class Calls {
     return { code: grpc, details: message, metadata }
   }
 
-  /** A call was answered. */
+  /** Counts and logs a completed call. */
   count(route: string, code: string, started: number): void {
     const seconds = (performance.now() - started) / 1000
     this.#service.metrics.answered('grpc', route, code, seconds)

@@ -7,7 +7,7 @@ import type { Service } from '../service.js'
 import type { Calls } from './calls.js'
 import { toEmbedResponse, type EmbedRequest } from './messages.js'
 
-// Requests of one stream that may be pending: enough to keep the encoder busy, few enough that a stream does not crowd out others.
+// Pending requests per stream: enough to keep the encoder busy, few enough not to starve other streams.
 const MAX_PENDING_PER_STREAM = 16
 
 /** The implementation. */
@@ -16,7 +16,7 @@ export function embeddingService(service: Service, calls: Calls): UntypedService
 
   const embed = async ({ texts, promptName, project }: EmbedRequest, context: RequestContext): Promise<object> => {
     service.admission.refuseIfFull()
-    if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name do not go together')
+    if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name cannot be combined')
     const batch = project ? await service.project(texts, context) : await service.embed({ texts, prompt: promptName }, context)
     return toEmbedResponse(batch, model)
   }

@@ -1,4 +1,4 @@
-// The messages of gabion.proto as JavaScript has them, and how verdicts and vectors become messages.
+// The messages of gabion.proto as JavaScript objects, and the conversion of verdicts and vectors to messages.
 
 import type { ExchangeVerdict, Level } from '../../detection/verdict.js'
 import type { EmbeddingBatch } from '../../embedding/embedding-batch.js'
@@ -12,7 +12,7 @@ export interface EmbedRequest {
   project: boolean
 }
 
-/** An AddExchangeRequest: fields that are not given are absent. */
+/** An AddExchangeRequest: optional fields may be absent. */
 export type AddExchangeRequest = Pick<ExchangeRequest, 'conversation' | 'user' | 'assistant'> & { exchangeId?: string; exchange?: number }
 
 /** A GetConversationRequest and a WatchRequest. */
@@ -25,7 +25,7 @@ const LEVELS: Readonly<Record<Level, string>> = { calm: 'LEVEL_CALM', elevated: 
 /** An EmbedResponse. */
 export function toEmbedResponse(batch: EmbeddingBatch, model: string): object {
   const vectors = Array.from({ length: batch.rows }, (_, index) => ({
-    // The encoder takes plain lists only.
+    // The protobuf encoder takes plain arrays only.
     values: Array.from(batch.row(index)),
     tokens: batch.totalTokenCounts[index],
     truncated: batch.truncated(index),
@@ -34,7 +34,7 @@ export function toEmbedResponse(batch: EmbeddingBatch, model: string): object {
   return { model, vectors, timings: { ...batch.timings, detectMs: 0 } }
 }
 
-/** An ExchangeVerdict: fields that are null are left out, as optional ones are. */
+/** An ExchangeVerdict: null fields are omitted. */
 export function toVerdict({ level, ...verdict }: ExchangeVerdict): object {
   return { ...withoutNulls(verdict), level: LEVELS[level] }
 }

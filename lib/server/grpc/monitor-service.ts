@@ -7,7 +7,7 @@ import type { Service } from '../service.js'
 import type { Calls } from './calls.js'
 import { toConversation, toVerdict, type AddExchangeRequest, type ConversationRequest } from './messages.js'
 
-// What a slow reader may leave unread.
+// Messages that may wait for a slow reader.
 const MAX_UNREAD_MESSAGES = 4096
 
 /** The implementation. */

@@ -1,4 +1,4 @@
-// Puts the gRPC side together: the services of gabion.proto, health, reflection, TLS. Knows the use cases only through Service.
+// Assembles the gRPC server: the services of gabion.proto, health, reflection, TLS. Knows the use cases only through Service.
 
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
@@ -17,22 +17,22 @@ export const PROTO_FILE = packagePath('protocol', 'gabion', 'v1', 'gabion.proto'
 
 const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService'] as const
 
-/** What the gRPC side needs besides the service. */
+/** Options of the gRPC server. */
 export interface GrpcOptions {
   readonly keys: ApiKeys
   readonly logger: Logger
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null
 }
 
-/** The gRPC side while it runs. */
-export interface GrpcSide {
+/** A running gRPC server. */
+export interface GrpcServer {
   readonly port: number
-  /** New calls are refused, those in flight end; after `drainMs` they are cut off. */
+  /** Refuses new calls and waits for those in flight; after `drainMs` these are cancelled. */
   stop(drainMs: number): Promise<void>
 }
 
-/** Starts to listen. */
-export async function startGrpc(service: Service, host: string, port: number, { keys, logger, tls }: GrpcOptions): Promise<GrpcSide> {
+/** Starts listening. */
+export async function startGrpc(service: Service, host: string, port: number, { keys, logger, tls }: GrpcOptions): Promise<GrpcServer> {
   const definition = loadSync(PROTO_FILE, { longs: Number, enums: String, defaults: true, arrays: true, oneofs: true })
   const server = new Server({
     'grpc.max_receive_message_length': service.limits.bodyBytes,

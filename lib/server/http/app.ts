@@ -1,4 +1,4 @@
-// Puts the HTTP side together: Fastify, its validation, the routes. Knows the use cases only through Service.
+// Assembles the HTTP server: Fastify, validation, routes. Knows the use cases only through Service.
 
 import type { ServerOptions as TlsOptions } from 'node:https'
 import type { Socket } from 'node:net'
@@ -17,47 +17,47 @@ import { addConversationRoutes } from './conversation-routes.js'
 import { addDashboard } from './dashboard-routes.js'
 import { addEmbeddingRoutes } from './embedding-routes.js'
 import { addEventRoutes } from './event-routes.js'
-import { answerFailure, handleFailures } from './failures.js'
+import { sendFailure, handleFailures } from './failures.js'
 import { addOperationRoutes } from './operation-routes.js'
 import { manageRequests } from './request-life.js'
 import { NAMED_SCHEMAS } from './schemas.js'
 
-/** What the HTTP side needs besides the service. */
+/** Options of the HTTP server. */
 export interface HttpOptions {
   readonly keys: ApiKeys
   readonly logger: Logger
   /** Certificate and key; null for plain HTTP. */
   readonly tls: Pick<TlsOptions, 'cert' | 'key'> | null
-  /** Stand in front of another service; null or left out for none. */
+  /** Runs as a proxy in front of an upstream; null or absent for none. */
   readonly proxy?: ProxyOptions | null
 }
 
-/** The service behind, and what is done on an alert. */
+/** The proxy's upstream, and its policy on alerts. */
 export interface ProxyOptions {
   readonly upstream: Upstream
   readonly policy: PolicyOptions
 }
 
-/** The app, ready to listen. */
+/** Builds the app, ready to listen. */
 export async function buildHttpApp(service: Service, { keys, logger, tls, proxy = null }: HttpOptions): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
-    // A logger a request would cost more than the few lines that need the request's id, which name it themselves.
+    // A logger per request would cost more than the few log calls that pass the request's id themselves.
     childLoggerFactory: (parent) => parent,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: service.limits.bodyBytes,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     routerOptions: { maxParamLength: 1024 },
     ...(tls !== null && { https: tls }),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: refuseBrokenRequest,
     frameworkErrors: (error, request, reply) => {
-      void answerFailure(error, request, reply)
+      void sendFailure(error, request, reply)
     },
   }) as unknown as FastifyInstance
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema)
   app.setValidatorCompiler(validatorCompiler())
-  // What routes return is typed already; writers made from the schemas would only make the start longer.
-  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
+  // Return values of routes are typed already; compiled serializers would only slow down the start.
+  app.setSerializerCompiler(() => (response) => JSON.stringify(response))
   handleFailures(app)
   manageRequests(app, service, keys)
   await app.register(swagger, {
@@ -65,7 +65,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
       openapi: '3.1.0',
       info: {
         title: 'gabion',
-        description: 'Sentence embeddings and conversations watched for eroding guardrails',
+        description: 'Sentence embeddings, and conversations monitored for guardrail erosion',
         version: service.version,
       },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
@@ -73,7 +73,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
     },
     refResolver: { buildLocalReference: (json, _, __, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`) },
   })
-  // In front of another service gabion's own routes step aside, since that one has a /v1 too.
+  // A proxy's own routes have a prefix, since the upstream has a /v1 too.
   const own = { prefix: proxy === null ? '' : OWN_PREFIX }
   await app.register((routes, _, done) => {
     if (proxy === null) addEmbeddingRoutes(routes, service)
@@ -93,7 +93,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   return app
 }
 
-/** Bodies are taken as they are; what stands in an address is text and may be read as a number. */
+/** Bodies are validated strictly; path and query values are strings and may be coerced to numbers. */
 function validatorCompiler(): FastifySchemaCompiler<object> {
   const common = { useDefaults: true, allErrors: false, strict: false } as const
   const strict = new Ajv({ ...common, coerceTypes: false })
@@ -102,11 +102,11 @@ function validatorCompiler(): FastifySchemaCompiler<object> {
   return ({ schema, httpPart }) => (httpPart === 'body' ? strict : lenient).compile(schema)
 }
 
-/** What is no HTTP request gets a coded answer too, as far as it can be given. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+/** Sends a coded failure for input that is not an HTTP request, if the socket is still writable. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const failure = new GabionError(tooLarge ? 'TOO_LARGE' : 'INVALID_ARGUMENT', 'this is not an HTTP request that the service understands')
+  const failure = new GabionError(tooLarge ? 'TOO_LARGE' : 'INVALID_ARGUMENT', 'this is not a valid HTTP request')
   const body = JSON.stringify({ error: { code: failure.code, message: failure.message, type: 'invalid_request_error', requestId: '' } })
   const line = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
   socket.end(

@@ -1,4 +1,4 @@
-// The routes of conversations: judge an exchange, look, list, forget.
+// The conversation routes: judge an exchange, get, list, delete.
 
 import type { FastifyInstance } from 'fastify'
 import { exchangeVerdictSchema } from '../../detection/verdict.js'
@@ -33,7 +33,10 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
 
   app.get<{ Params: form.ConversationParams }>(
     '/v1/conversations/:id',
-    describe('getConversation', 'A conversation with its last exchanges', { params: form.ConversationParams, ok: form.ConversationAnswer }),
+    describe('getConversation', 'A conversation with its last exchanges', {
+      params: form.ConversationParams,
+      ok: form.ConversationResponse,
+    }),
     async ({ params }) => {
       const { status, verdicts } = await service.conversation(params.id)
       return { ...status, history: verdicts }
@@ -42,7 +45,7 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
 
   app.delete<{ Params: form.ConversationParams }>(
     '/v1/conversations/:id',
-    describe('deleteConversation', 'Forget a conversation', { params: form.ConversationParams, ok: form.Health }),
+    describe('deleteConversation', 'Delete a conversation', { params: form.ConversationParams, ok: form.Health }),
     async (request) => {
       await service.forget(request.params.id, contextOf(request))
       return { status: 'deleted' }

@@ -1,11 +1,11 @@
-// Serves the dashboard's page and what it loads: a few files that the build has made, read once. The page itself has no data.
+// Serves the dashboard's static files from the build, read once. They contain no conversation data.
 
 import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { packagePath } from '../../package-folder.js'
 
-/** Files of the page by path, relative to the folder that the build writes. */
+/** The page's files, relative to the build's output folder. */
 const FILES = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
   { url: '/dashboard.js', file: 'dashboard.js', type: 'text/javascript; charset=utf-8' },
@@ -13,10 +13,10 @@ const FILES = [
   { url: '/favicon.svg', file: 'favicon.svg', type: 'image/svg+xml' },
 ] as const
 
-/** Where `scripts/build-dashboard.mjs` writes. */
+/** Output folder of `scripts/build-dashboard.mjs`. */
 const FOLDER = packagePath('dist', 'dashboard')
 
-/** Only what lies here; styles by attribute are what the charts set. */
+/** Same origin only; the charts set style attributes. */
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

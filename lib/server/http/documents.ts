@@ -1,44 +1,44 @@
-// What a route says of itself: validates its requests and makes its part of the OpenAPI document, from one schema.
+// Owns route schemas: one schema validates requests and makes the route's part of the OpenAPI document.
 
 import type { TSchema } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { PROTOCOL_STATUS } from '../status.js'
 import { Failure } from './schemas.js'
 
-/** Forms of a route's parts. */
-export interface RouteForms {
+/** Schemas of a route's request parts and response. */
+export interface RouteSchemas {
   readonly body?: TSchema
   readonly params?: TSchema
   readonly querystring?: TSchema
   readonly ok?: TSchema
 }
 
-/** What any route may answer besides. */
+/** Failure statuses that any route may return. */
 const COMMON_FAILURES = [400, 401, 404, 413, 415, 422, 429, 500, 503, 504]
 
 /** The `schema` of a route, with its failures. */
-export function describe(operationId: string, summary: string, forms: RouteForms, ...failures: number[]): { schema: FastifySchema } {
-  const { ok, ...asked } = forms
+export function describe(operationId: string, summary: string, schemas: RouteSchemas, ...failures: number[]): { schema: FastifySchema } {
+  const { ok, ...requestParts } = schemas
   const response: Record<number, unknown> = {}
   for (const status of new Set([...COMMON_FAILURES, ...failures])) {
     response[status] = { description: meaningOf(status), content: { 'application/json': { schema: { $ref: `${Failure.$id ?? ''}#` } } } }
   }
-  if (ok !== undefined) response[200] = { description: 'Done', content: { 'application/json': { schema: named(ok) } } }
+  if (ok !== undefined) response[200] = { description: 'Done', content: { 'application/json': { schema: referenceTo(ok) } } }
   const schema = {
     operationId,
     summary,
-    ...Object.fromEntries(Object.entries(asked).map(([part, one]) => [part, part === 'body' ? named(one) : one])),
+    ...Object.fromEntries(Object.entries(requestParts).map(([part, schema]) => [part, part === 'body' ? referenceTo(schema) : schema])),
     response,
   }
   return { schema }
 }
 
-/** A schema that has a name is pointed at, so that the document has it once. */
-function named(schema: TSchema): object {
+/** A reference to a named schema, so that the document contains it once; an unnamed one itself. */
+function referenceTo(schema: TSchema): object {
   return schema.$id === undefined ? schema : { $ref: `${schema.$id}#` }
 }
 
 function meaningOf(status: number): string {
   const codes = Object.entries(PROTOCOL_STATUS).filter(([, { http }]) => http === status)
-  return codes.length === 0 ? 'The request is not understood' : codes.map(([code]) => code).join(', ')
+  return codes.length === 0 ? 'The request is malformed' : codes.map(([code]) => code).join(', ')
 }

@@ -1,4 +1,4 @@
-// The routes that give vectors: OpenAI's form, text-embeddings-inference's, and projected points.
+// The embedding routes: OpenAI's API, text-embeddings-inference's, and projected vectors.
 
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { EmbeddingBatch } from '../../embedding/embedding-batch.js'
@@ -21,7 +21,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     '/v1/embeddings',
     {
       config,
-      ...describe('embeddings', "Vectors of texts, in OpenAI's form", { body: form.EmbeddingsRequest, ok: form.EmbeddingsAnswer }),
+      ...describe('embeddings', "Vectors of texts, as in OpenAI's API", { body: form.EmbeddingsRequest, ok: form.EmbeddingsResponse }),
     },
     async (request, reply) => {
       const { input, encoding_format: encoding, dimensions, prompt_name: prompt } = request.body
@@ -42,17 +42,17 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     '/embed',
     {
       config,
-      ...describe('embed', "Vectors of texts, in text-embeddings-inference's form", { body: form.EmbedRequest, ok: form.EmbedAnswer }),
+      ...describe('embed', "Vectors of texts, as in text-embeddings-inference's API", { body: form.EmbedRequest, ok: form.EmbedResponse }),
     },
     async (request, reply) => {
       const { inputs, normalize, truncate, prompt_name: prompt, dimensions } = request.body
       if (normalize === false)
-        throw new GabionError('INVALID_ARGUMENT', 'normalize: false is not offered: vectors are always of unit length')
+        throw new GabionError('INVALID_ARGUMENT', 'normalize: false is not supported: vectors always have unit length')
       const batch = await service.embed({ texts: textsOf(inputs), prompt: prompt ?? undefined }, contextOf(request))
       const [cut] = truncatedOf(batch)
       if (cut !== undefined && truncate !== true) {
         const tokens = `${batch.totalTokenCounts[cut] ?? 0} tokens, the model reads ${batch.tokenCounts[cut] ?? 0}`
-        throw new GabionError('TOKENIZER_FAILED', `text ${cut} has ${tokens}; send truncate: true to have it cut`)
+        throw new GabionError('TOKENIZER_FAILED', `text ${cut} has ${tokens}; send truncate: true to truncate it`)
       }
       return sendVectors(reply, batch, `[${rowsOf(batch, dimensions).map(toJson).join()}]`)
     },
@@ -62,7 +62,7 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     '/v1/project',
     {
       config,
-      ...describe('project', "Points of texts under the service's projection", { body: form.ProjectRequest, ok: form.ProjectAnswer }, 404),
+      ...describe('project', 'Projected vectors of texts', { body: form.ProjectRequest, ok: form.ProjectResponse }, 404),
     },
     async (request, reply) => {
       const batch = await service.project(textsOf(request.body.input), contextOf(request))
@@ -77,7 +77,7 @@ function textsOf(input: string | string[]): string[] {
   return typeof input === 'string' ? [input] : input
 }
 
-/** Written by hand: a serializer made from the schema would take as long as the encoder does. */
+/** Hand-written JSON: a serializer generated from the schema would take as long as the encoder. */
 function sendVectors(reply: FastifyReply, batch: EmbeddingBatch, json: string): FastifyReply {
   return reply.header('server-timing', serverTiming(batch.timings)).type(JSON_TYPE).send(json)
 }

@@ -1,4 +1,4 @@
-// Streams of server-sent events: one conversation's, or all. A reader that does not read is let go.
+// Server-sent event streams of one conversation or of all. A reader that does not keep up is disconnected.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
@@ -7,10 +7,10 @@ import type { Service } from '../service.js'
 import { describe } from './documents.js'
 import * as form from './schemas.js'
 
-// Proxies close connections on which nothing comes for a minute or so.
+// Proxies close connections that are silent for about a minute.
 const HEARTBEAT_MS = 15_000
 
-// What a slow reader may leave unread.
+// Bytes that may wait for a slow reader.
 const MAX_UNREAD_BYTES = 1024 * 1024
 
 /** Adds the routes. */
@@ -27,7 +27,7 @@ export function addEventRoutes(app: FastifyInstance, service: Service): void {
 
   app.get<{ Params: form.ConversationParams }>(
     '/v1/conversations/:id/events',
-    stream('watchConversation', 'Events of one conversation, which need not have begun', { params: form.ConversationParams }),
+    stream('watchConversation', 'Events of one conversation, which need not exist yet', { params: form.ConversationParams }),
     (request, reply) => {
       sendEvents(service, request, reply, request.params.id)
     },
@@ -40,14 +40,14 @@ function sendEvents(service: Service, request: FastifyRequest, reply: FastifyRep
   let send = (numbered: NumberedChange): void => {
     missed.push(numbered)
   }
-  // Before anything is written: a refusal is an ordinary answer.
+  // Before anything is written, so that a refusal is an ordinary response.
   const unwatch = service.watch(
     conversation,
     lastEventOf(request.headers['last-event-id']),
     (numbered) => send(numbered),
     () => raw.end(),
   )
-  // A stream has no deadline of its own.
+  // A stream has no deadline.
   request.context?.end()
   reply.hijack()
   raw.writeHead(200, {
@@ -55,13 +55,13 @@ function sendEvents(service: Service, request: FastifyRequest, reply: FastifyRep
     'content-type': 'text/event-stream; charset=utf-8',
     'x-accel-buffering': 'no',
   })
-  raw.write(': watching\n\n')
+  raw.write(': connected\n\n')
   send = ({ id, change }) => {
     raw.write(`id: ${id}\nevent: ${change.kind}\ndata: ${JSON.stringify(change)}\n\n`)
     if (raw.writableLength > MAX_UNREAD_BYTES) raw.destroy()
   }
   missed.forEach(send)
-  const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS)
+  const heartbeat = setInterval(() => raw.write(': heartbeat\n\n'), HEARTBEAT_MS)
   raw.once('close', () => {
     clearInterval(heartbeat)
     unwatch()
@@ -71,6 +71,6 @@ function sendEvents(service: Service, request: FastifyRequest, reply: FastifyRep
 function lastEventOf(header: string | string[] | undefined): number | null {
   if (header === undefined || header === '') return null
   const id = Number(header)
-  if (!Number.isSafeInteger(id) || id < 0) throw new GabionError('INVALID_ARGUMENT', 'Last-Event-ID must be the number of an event')
+  if (!Number.isSafeInteger(id) || id < 0) throw new GabionError('INVALID_ARGUMENT', 'Last-Event-ID must be an event id')
   return id
 }

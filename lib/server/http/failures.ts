@@ -1,12 +1,12 @@
-// Turns every failure of an HTTP request into one form of answer. The table of statuses is status.ts.
+// Owns the HTTP form of failures. Statuses are mapped in status.ts.
 
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GabionError, isGabionError } from '../../errors.js'
 import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
 
-/** Answers a failure: the coded form, and `Retry-After` where asking again may help. */
-export function answerFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Sends a failure as a coded error, with `Retry-After` for transient ones. */
+export function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { code, message, http } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
   if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED')
     request.log.error({ requestId: request.id, err: error, code }, 'failed')
@@ -18,11 +18,10 @@ export function answerFailure(error: unknown, request: FastifyRequest, reply: Fa
     .send(JSON.stringify({ error: { code, message, type: typeOf(http), requestId: request.id } }))
 }
 
-/** Sets the handlers of the app. */
 export function handleFailures(app: FastifyInstance): void {
-  app.setErrorHandler(answerFailure)
+  app.setErrorHandler(sendFailure)
   app.setNotFoundHandler((request, reply) =>
-    answerFailure(
+    sendFailure(
       new GabionError('NOT_FOUND', `there is no ${request.method} ${pathOf(request.url)}; see GET /openapi.json`),
       request,
       reply,
@@ -30,18 +29,18 @@ export function handleFailures(app: FastifyInstance): void {
   )
 }
 
-/** What Fastify and its parsers refuse, in our codes; anything else is a fault of ours. */
+/** Maps 4xx errors of Fastify and its parsers to gabion's codes; other errors are internal. */
 function ofFramework(error: unknown): unknown {
   const { statusCode, message, validation, code } = error as Partial<FastifyError>
   if (statusCode === undefined || statusCode < 400 || statusCode > 499) return error
-  if (statusCode === 413) return new GabionError('TOO_LARGE', 'the body is larger than this service takes')
-  if (validation !== undefined) return new GabionError('INVALID_ARGUMENT', `the request is not as it should be: ${message ?? ''}`)
+  if (statusCode === 413) return new GabionError('TOO_LARGE', "the body exceeds the service's limit")
+  if (validation !== undefined) return new GabionError('INVALID_ARGUMENT', `the request does not match the schema: ${message ?? ''}`)
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new GabionError('INVALID_ARGUMENT', 'the body must be of content type application/json')
-  return new GabionError('INVALID_ARGUMENT', message ?? STATUS_CODES[statusCode] ?? 'the request is not understood')
+  return new GabionError('INVALID_ARGUMENT', message ?? STATUS_CODES[statusCode] ?? 'the request is malformed')
 }
 
-/** The name by which OpenAI's clients tell failures apart. */
+/** OpenAI's error type. */
 function typeOf(http: number): string {
   if (http === 401) return 'authentication_error'
   if (http === 429) return 'rate_limit_error'

@@ -1,14 +1,14 @@
-// Closes connections on which nothing is under way, so that a server that ends does not wait for clients that keep them open.
+// Closes connections without a request in flight, so that a shutdown does not wait for keep-alive clients.
 
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-const LOOK_MS = 20
+const POLL_MS = 20
 
-/** Watches a server's connections from its start. */
+/** Tracks a server's connections from its start. */
 export class IdleConnections {
   readonly #server: Server
-  // Node counts a connection without any request as busy; browsers and clients open such in advance.
+  // Node counts a connection without any request as busy; browsers and clients preconnect.
   readonly #sockets = new Set<Socket>()
 
   constructor(server: Server) {
@@ -21,15 +21,15 @@ export class IdleConnections {
     }
   }
 
-  /** Closes idle connections, and others as they become idle, until the returned function is called; `drainMs` ends all of them. */
+  /** Closes connections as they become idle until the returned function is called, and all of them after `drainMs`. */
   close(drainMs: number): () => void {
-    const look = setInterval(() => {
+    const poll = setInterval(() => {
       this.#server.closeIdleConnections()
       for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
-    }, LOOK_MS)
+    }, POLL_MS)
     const cut = setTimeout(() => this.#server.closeAllConnections(), drainMs)
     return () => {
-      clearInterval(look)
+      clearInterval(poll)
       clearTimeout(cut)
     }
   }

@@ -1,4 +1,4 @@
-// The routes for those who run the service: is it alive, is it ready, what is it, its metrics, its description.
+// The operations routes: liveness, readiness, info, statistics, metrics, OpenAPI document.
 
 import type { FastifyInstance } from 'fastify'
 import type { Service } from '../service.js'
@@ -10,14 +10,14 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
   const open = { config: { open: true } }
   const { embedder, monitor, limits, metrics, store, version } = service
 
-  app.get('/health', { ...open, ...describe('health', 'The process lives', { ok: form.Health }) }, () => ({ status: 'ok' }))
+  app.get('/health', { ...open, ...describe('health', 'Liveness', { ok: form.Health }) }, () => ({ status: 'ok' }))
 
-  app.get('/ready', { ...open, ...describe('ready', 'Requests are welcome', { ok: form.Health }) }, async () => {
+  app.get('/ready', { ...open, ...describe('ready', 'Readiness', { ok: form.Health }) }, async () => {
     await service.checkReady()
     return { status: 'ready' }
   })
 
-  app.get('/info', describe('info', 'What runs here', { ok: form.Info }), () => {
+  app.get('/info', describe('info', 'Version, model and detector', { ok: form.Info }), () => {
     const { model, modelHash, revision, precision, provider, instructionSet, dimensions, threads, license, runtimeVersion } = embedder.info
     return {
       version,
@@ -33,7 +33,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
     }
   })
 
-  app.get('/v1/stats', describe('stats', 'What goes on now, for the dashboard', { ok: form.Stats }), () => {
+  app.get('/v1/stats', describe('stats', 'Current activity, for the dashboard', { ok: form.Stats }), () => {
     const { hits, misses } = embedder.cacheStats
     return {
       ...metrics.recent.activity(),
@@ -46,7 +46,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
     }
   })
 
-  const { schema } = describe('metrics', "Metrics in Prometheus' form", {})
+  const { schema } = describe('metrics', 'Prometheus metrics', {})
   const text = { description: 'Done', content: { 'text/plain': { schema: { type: 'string' } } } }
   app.get('/metrics', { schema: { ...schema, response: { ...(schema.response as object), 200: text } } }, async (_, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),

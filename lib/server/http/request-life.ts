@@ -1,4 +1,4 @@
-// Owns what every HTTP request has: an id, a deadline, an end when its client leaves, its key checked, its time counted.
+// Owns the frame of every HTTP request: id, deadline, cancellation, API key check, metrics.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
@@ -11,16 +11,16 @@ declare module 'fastify' {
     context: RequestContext | null
   }
   interface FastifyContextConfig {
-    /** May be asked for without a key. */
+    /** Needs no API key. */
     open?: boolean
-    /** Asks the encoder for work: refused before its body is read when too much waits already. */
+    /** Uses the encoder: refused before its body is read when the queue is full. */
     encodes?: boolean
-    /** Takes as long as it takes: a service behind answers. */
+    /** Has no default deadline: the upstream's response may take any time. */
     unbounded?: boolean
   }
 }
 
-/** The context of a request; there from the first hook on. */
+/** The context of a request; exists from the first hook on. */
 export function contextOf(request: FastifyRequest): RequestContext {
   if (request.context === null) throw new GabionError('INTERNAL', 'a request without a context')
   return request.context
@@ -57,7 +57,7 @@ export function manageRequests(app: FastifyInstance, service: Service, keys: Api
     const route = request.routeOptions.url ?? 'unknown'
     const seconds = reply.elapsedTime / 1000
     service.metrics.answered('http', route, String(reply.statusCode), seconds)
-    if (routeIsWorthALine(route)) {
+    if (isLogged(route)) {
       const { id: requestId, method } = request
       request.log.info({ requestId, method, route, status: reply.statusCode, ms: round(reply.elapsedTime) }, 'answered')
     }
@@ -65,18 +65,18 @@ export function manageRequests(app: FastifyInstance, service: Service, keys: Api
   })
 }
 
-/** Milliseconds that a request may take: what it asks for, but not more than the service gives. */
-function deadlineOf(asked: string | string[] | undefined, most: number): number {
-  if (asked === undefined) return most
-  const milliseconds = Number(headerOf(asked))
+/** Milliseconds of a request's deadline: as requested, at most `maximum`. */
+function deadlineOf(requested: string | string[] | undefined, maximum: number): number {
+  if (requested === undefined) return maximum
+  const milliseconds = Number(headerOf(requested))
   if (!Number.isInteger(milliseconds) || milliseconds < 1) {
     throw new GabionError('INVALID_ARGUMENT', 'X-Request-Timeout-Ms must be an integer of 1 or more')
   }
-  return Math.min(milliseconds, most)
+  return Math.min(milliseconds, maximum)
 }
 
-/** Probes and scrapes come every few seconds and say nothing. */
-function routeIsWorthALine(route: string): boolean {
+/** Probes and scrapes come every few seconds and would fill the log. */
+function isLogged(route: string): boolean {
   return route !== '/health' && route !== '/ready' && route !== '/metrics'
 }
 

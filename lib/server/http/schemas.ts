@@ -1,4 +1,4 @@
-// The forms of requests and answers: what validates them, what the OpenAPI document says, and their TypeScript types.
+// Owns the schemas of requests and responses: for validation, the OpenAPI document and TypeScript types.
 
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict.js'
@@ -11,21 +11,21 @@ const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null
 
 const Texts = Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], { description: 'One text or several' })
 
-/** OpenAI's form. Fields that it has and gabion has no use for are ignored. */
+/** OpenAI's request. Fields that gabion does not use are ignored. */
 export const EmbeddingsRequest = Type.Object(
   {
     input: Texts,
-    model: Type.Optional(Type.String({ description: 'Ignored: the service has one model and names it in its answer' })),
+    model: Type.Optional(Type.String({ description: 'Ignored: the service has one model and returns its name' })),
     encoding_format: Type.Optional(Type.Union([Type.Literal('float'), Type.Literal('base64')], { default: 'float' })),
-    dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Keep the first values only, scaled to unit length again' })),
-    prompt_name: Type.Optional(Type.String({ description: "One of the model's own prompts" })),
+    dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Truncates vectors to their first values, normalized again' })),
+    prompt_name: Type.Optional(Type.String({ description: "One of the model's prompts" })),
     user: Type.Optional(Type.String({ description: 'Ignored' })),
   },
   { $id: 'EmbeddingsRequest', additionalProperties: true },
 )
 export type EmbeddingsRequest = Static<typeof EmbeddingsRequest>
 
-export const EmbeddingsAnswer = Type.Object(
+export const EmbeddingsResponse = Type.Object(
   {
     object: Type.Literal('list'),
     data: Type.Array(
@@ -37,55 +37,55 @@ export const EmbeddingsAnswer = Type.Object(
     ),
     model: Type.String(),
     usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
-    truncated: Type.Array(Type.Integer(), { description: 'Indices of texts that were longer than the model reads and were cut' }),
+    truncated: Type.Array(Type.Integer(), { description: 'Indices of texts that were truncated to the maximum length of the model' }),
   },
-  { $id: 'EmbeddingsAnswer' },
+  { $id: 'EmbeddingsResponse' },
 )
 
-/** text-embeddings-inference's form. */
+/** text-embeddings-inference's request. */
 export const EmbedRequest = Type.Object(
   {
     inputs: Texts,
-    normalize: Type.Optional(Type.Boolean({ default: true, description: 'Vectors are always of unit length: false is refused' })),
-    truncate: Type.Optional(nullable(Type.Boolean({ description: 'Cut texts that are too long instead of refusing them' }))),
-    truncation_direction: Type.Optional(Type.Literal('Right', { description: 'Texts are cut at their end' })),
-    prompt_name: Type.Optional(nullable(Type.String({ description: "One of the model's own prompts" }))),
+    normalize: Type.Optional(Type.Boolean({ default: true, description: 'Vectors always have unit length: false is refused' })),
+    truncate: Type.Optional(nullable(Type.Boolean({ description: 'Truncates texts that are too long instead of refusing them' }))),
+    truncation_direction: Type.Optional(Type.Literal('Right', { description: 'Texts are truncated at their end' })),
+    prompt_name: Type.Optional(nullable(Type.String({ description: "One of the model's prompts" }))),
     dimensions: Type.Optional(nullable(Type.Integer({ minimum: 1 }))),
   },
   { $id: 'EmbedRequest', additionalProperties: true },
 )
 export type EmbedRequest = Static<typeof EmbedRequest>
 
-export const EmbedAnswer = Type.Array(Type.Array(Type.Number()), { $id: 'EmbedAnswer' })
+export const EmbedResponse = Type.Array(Type.Array(Type.Number()), { $id: 'EmbedResponse' })
 
 export const ProjectRequest = Type.Object({ input: Texts }, { $id: 'ProjectRequest', ...closed })
 export type ProjectRequest = Static<typeof ProjectRequest>
 
-export const ProjectAnswer = Type.Object(
+export const ProjectResponse = Type.Object(
   {
     data: Type.Array(Type.Object({ index: Type.Integer(), point: Type.Array(Type.Number()) })),
     model: Type.String(),
     components: Type.Integer(),
     truncated: Type.Array(Type.Integer()),
   },
-  { $id: 'ProjectAnswer' },
+  { $id: 'ProjectResponse' },
 )
 
 export const AddExchangeRequest = Type.Object(
   {
-    user: Type.String({ description: 'What the user wrote; may be empty' }),
+    user: Type.String({ description: "The user's message; may be empty" }),
     assistant: Type.String({ description: 'The reply to it; may be empty' }),
     exchangeId: Type.Optional(
       nullable(
         Type.String({
           minLength: 1,
           maxLength: MAX_ID_LENGTH,
-          description: 'Your own name of the exchange: sent again, it gets the verdict it got, and counts once',
+          description: 'Idempotency key: an exchange sent again gets the same verdict and counts once',
         }),
       ),
     ),
     exchange: Type.Optional(
-      nullable(Type.Integer({ minimum: 1, description: 'Which exchange this is, from 1; another one due is a conflict' })),
+      nullable(Type.Integer({ minimum: 1, description: 'Number of the exchange, from 1; a conflict if another one is due' })),
     ),
   },
   { $id: 'AddExchangeRequest', ...closed },
@@ -105,7 +105,7 @@ const statusFields = {
 export const ConversationStatus = Type.Object(statusFields, { $id: 'ConversationStatus' })
 export const Conversations = Type.Object({ conversations: Type.Array(Type.Ref('ConversationStatus')) }, { $id: 'Conversations' })
 
-export const ConversationAnswer = Type.Object(
+export const ConversationResponse = Type.Object(
   { ...statusFields, history: Type.Array(Type.Ref('ExchangeVerdict'), { description: 'The last exchanges, at most 256' }) },
   { $id: 'Conversation' },
 )
@@ -125,7 +125,7 @@ export const Failure = Type.Object(
 export const Info = Type.Object(
   {
     version: Type.String(),
-    model_id: Type.String({ description: 'As in the form of text-embeddings-inference' }),
+    model_id: Type.String({ description: 'As in text-embeddings-inference' }),
     model_sha: nullable(Type.String()),
     model_dtype: Type.String(),
     max_input_length: Type.Integer(),
@@ -156,7 +156,7 @@ export const Info = Type.Object(
 
 export const Stats = Type.Object(
   {
-    perSecond: Type.Number({ description: 'Answers a second over the last ten seconds' }),
+    perSecond: Type.Number({ description: 'Responses per second over the last ten seconds' }),
     p50Ms: nullable(Type.Number()),
     p99Ms: nullable(Type.Number()),
     pendingTexts: Type.Integer(),
@@ -166,12 +166,12 @@ export const Stats = Type.Object(
     cacheHits: Type.Integer(),
     cacheMisses: Type.Integer(),
   },
-  { $id: 'Stats', description: 'This instance, now and since its start' },
+  { $id: 'Stats', description: 'Current activity of this instance, and totals since its start' },
 )
 
 export const Health = Type.Object({ status: Type.String() }, { $id: 'Health' })
 
-/** A conversation's name in a path. */
+/** A conversation's id in a path. */
 export const ConversationParams = Type.Object({
   id: Type.String({
     minLength: 1,
@@ -185,19 +185,19 @@ export type ConversationParams = Static<typeof ConversationParams>
 export const ListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) })
 export type ListQuery = Static<typeof ListQuery>
 
-/** Everything that has a name of its own in the document. */
+/** Schemas with a name in the OpenAPI document. */
 export const NAMED_SCHEMAS = [
   EmbeddingsRequest,
-  EmbeddingsAnswer,
+  EmbeddingsResponse,
   EmbedRequest,
-  EmbedAnswer,
+  EmbedResponse,
   ProjectRequest,
-  ProjectAnswer,
+  ProjectResponse,
   AddExchangeRequest,
   exchangeVerdictSchema,
   ConversationStatus,
   Conversations,
-  ConversationAnswer,
+  ConversationResponse,
   Failure,
   Info,
   Stats,

@@ -1,6 +1,6 @@
-// The `Server-Timing` header: where an answer's time went.
+// The `Server-Timing` header.
 
-/** Stages of an answer in milliseconds; absent ones are left out. */
+/** Times of a response's stages in milliseconds. */
 export interface StageTimes {
   readonly tokenizeMs: number
   readonly queueMs: number
@@ -10,7 +10,6 @@ export interface StageTimes {
   readonly totalMs: number
 }
 
-/** The header's value. */
 export function serverTiming({ tokenizeMs, queueMs, encodeMs, projectMs, detectMs = 0, totalMs }: StageTimes): string {
   return (
     `tokenize;dur=${tokenizeMs.toFixed(3)}, queue;dur=${queueMs.toFixed(3)}, encode;dur=${encodeMs.toFixed(3)}, ` +

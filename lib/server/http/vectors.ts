@@ -1,9 +1,9 @@
-// Vectors as text: lists of numbers and base64, and the first values of a vector at unit length again.
+// Serialization of vectors to JSON and base64, and their truncation to fewer dimensions.
 
 import type { EmbeddingBatch } from '../../embedding/embedding-batch.js'
 import { GabionError } from '../../errors.js'
 
-/** @throws GabionError `INVALID_ARGUMENT` for more values than there are */
+/** @throws GabionError `INVALID_ARGUMENT` for more dimensions than the vectors have */
 export function rowsOf(batch: EmbeddingBatch, dimensions: number | null | undefined): Float32Array[] {
   if (dimensions !== null && dimensions !== undefined && dimensions > batch.dimensions) {
     throw new GabionError('INVALID_ARGUMENT', `dimensions must be from 1 to ${batch.dimensions}, the model's own, got ${dimensions}`)
@@ -21,14 +21,14 @@ function shortened(row: Float32Array, dimensions: number): Float32Array {
 }
 
 /**
- * A JSON array of numbers that name the row's float32 values exactly: ten decimals where they are enough, since a float32 written as
- * the double that it is has half as many digits again that say nothing.
+ * A JSON array of numbers that round-trip to the row's float32 values: ten decimals where they are enough, since a float32 printed
+ * as a double has half as many digits again without information.
  */
 export function toJson(row: Float32Array): string {
-  return JSON.stringify(Array.from(row, briefly))
+  return JSON.stringify(Array.from(row, rounded))
 }
 
-function briefly(value: number): number {
+function rounded(value: number): number {
   const short = Math.round(value * 1e10) / 1e10
   return Math.fround(short) === value ? short : value
 }
@@ -38,7 +38,7 @@ export function toBase64(row: Float32Array): string {
   return Buffer.from(row.buffer, row.byteOffset, row.byteLength).toString('base64')
 }
 
-/** Indices of the texts that were cut. */
+/** Indices of the truncated texts. */
 export function truncatedOf(batch: EmbeddingBatch): number[] {
   return Array.from({ length: batch.rows }, (_, index) => index).filter((index) => batch.truncated(index))
 }

@@ -1,4 +1,4 @@
-// Owns what the proxy does about a chat: is it ended, what is the verdict on its replies, is the answer blocked.
+// Owns the proxy's decisions on a chat: whether it has ended, the verdict on its replies, whether the response is blocked.
 
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -8,42 +8,41 @@ import {
   judgeReply,
   readChat,
   type ChatExchange,
+  type ChatExchanges,
   type ChatIdentity,
-  type ChatKeeper,
   type ChatMessage,
 } from '../../monitor/chat.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { MAX_ID_LENGTH } from '../conversations/record.js'
 import type { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
-import type { ReadAnswer } from './messages.js'
+import type { ReadCompletion } from './messages.js'
 
-/** What happens on an alert: it is only reported; the reply is blocked; or it is blocked and the conversation is over. */
+/** Action on an alert: only report it; block the reply; or block it and end the conversation. */
 export const POLICIES = ['observe', 'block', 'end'] as const
 /** See {@link POLICIES}. */
 export type Policy = (typeof POLICIES)[number]
 
-/** How the proxy decides. */
 export interface PolicyOptions {
   readonly policy: Policy
-  /** A reply that could not be judged is blocked too; only with `block` and `end`. */
+  /** Also blocks replies that could not be judged; only with `block` and `end`. */
   readonly failClosed: boolean
-  /** Stands in the place of a reply that is blocked. */
+  /** Sent instead of a blocked reply. */
   readonly replacementMessage: string
-  /** Streams report the verdict in a comment. */
+  /** Reports the verdict in a comment of event streams. */
   readonly comments: boolean
 }
 
-/** What became of judging an answer. */
+/** Result of judging a response. */
 export interface Outcome {
-  /** The verdict that counts: the first one with an alert, else that of the first choice. */
-  readonly judged: ExchangeVerdict | null
-  /** Why there is no verdict, or not one on all of the answer. */
+  /** The first verdict with an alert, else that of the first choice. */
+  readonly verdict: ExchangeVerdict | null
+  /** Why the response was not judged, or not completely. */
   readonly failure: GabionErrorCode | null
   readonly blocked: boolean
 }
 
-/** Headers by which upstreams tell their callers apart. */
+/** Headers by which upstreams identify callers. */
 const CREDENTIALS = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
 
 /** One request's chat. */
@@ -73,9 +72,9 @@ export class ChatWatch {
   }
 
   /**
-   * A conversation is over for every history that contains an exchange that raised an alert: with its reply, another one or none.
+   * A conversation has ended for every history that contains an exchange with an alert: with its reply, another one or none.
    *
-   * @throws GabionError `CONVERSATION_ENDED` where the policy has ended it
+   * @throws GabionError `CONVERSATION_ENDED` if the policy has ended it
    */
   async refuseIfEnded(): Promise<void> {
     if (this.#options.policy !== 'end') return
@@ -83,7 +82,7 @@ export class ChatWatch {
     const { conversation, explicit } = this.#identity
     const alerted = explicit ? [conversation] : await store.findAlerts(readChat(this.#identity, this.#history ?? []).promptIds)
     for (const id of alerted) {
-      // A conversation that was deleted or forgotten is not ended any more.
+      // A conversation that was deleted or has expired is no longer ended.
       const first = (await store.load(id))?.record.status.firstAlert ?? null
       if (first !== null) {
         throw new GabionError('CONVERSATION_ENDED', `conversation ${JSON.stringify(id)} was ended after an alert at its exchange ${first}`)
@@ -91,26 +90,26 @@ export class ChatWatch {
     }
   }
 
-  /** Judges an answer; never throws: what goes wrong here must not cost anybody an answer, unless the options say so. */
-  async judge({ replies, readable }: ReadAnswer): Promise<Outcome> {
+  /** Judges a response. Never throws: a failure must not block a response, unless the options say so. */
+  async judge({ replies, readable }: ReadCompletion): Promise<Outcome> {
     const history = this.#history
-    let judged: ExchangeVerdict | null = null
+    let verdict: ExchangeVerdict | null = null
     let failure: GabionErrorCode | null = readable && history !== null ? null : 'REPLY_UNREADABLE'
     try {
       for (const reply of new Set(history === null ? [] : replies)) {
-        const one = (await judgeReply(this.#keeper(), this.#identity, history ?? [], reply))?.verdict ?? null
-        if (judged === null || (one?.alert === true && !judged.alert)) judged = one
+        const next = (await judgeReply(this.#exchanges(), this.#identity, history ?? [], reply))?.verdict ?? null
+        if (verdict === null || (next?.alert === true && !verdict.alert)) verdict = next
       }
     } catch (error) {
       failure = isGabionError(error) ? error.code : 'INTERNAL'
     }
     const { policy, failClosed } = this.#options
-    const blocked = policy !== 'observe' && (judged?.alert === true || (failClosed && failure !== null))
+    const blocked = policy !== 'observe' && (verdict?.alert === true || (failClosed && failure !== null))
     this.#service.metrics.proxied(failure, blocked)
-    return { judged, failure, blocked }
+    return { verdict, failure, blocked }
   }
 
-  #keeper(): ChatKeeper<ExchangeVerdict> {
+  #exchanges(): ChatExchanges<ExchangeVerdict> {
     const service = this.#service
     return {
       exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
@@ -119,14 +118,14 @@ export class ChatWatch {
           { conversation, ...this.#fitted(exchange), exchangeId: exchange.id, exchange: null },
           this.#context,
         )
-        // Whatever the policy is now: the conversation is over for a proxy that ends conversations later.
+        // Independent of the current policy: a proxy with policy `end` may be started later.
         if (verdict.alert && !this.#identity.explicit) await service.store.saveAlert(exchange.promptId, conversation)
         return verdict
       },
     }
   }
 
-  /** An exchange within the limits of the service: what is too long is judged by its beginning and its end. */
+  /** An exchange within the service's limits: of texts that are too long, beginning and end are judged. */
   #fitted({ user, assistant }: ChatExchange): { user: string; assistant: string; cut: boolean } {
     const { textLength } = this.#service.limits
     const [fittedUser, fittedAssistant] = [user, assistant].map((text) => endsOf(text, textLength)) as [string, string]
@@ -134,7 +133,7 @@ export class ChatWatch {
   }
 }
 
-/** The name that a caller gives a conversation, for that caller alone: nobody else can reach it, or end it. */
+/** A caller's conversation id, bound to the caller: no other caller can reach or end the conversation. */
 function boundId(id: string, caller: string): string {
   const owner = createHash('sha256')
     .update(JSON.stringify([caller, id]))
@@ -143,10 +142,10 @@ function boundId(id: string, caller: string): string {
   return `${id.slice(0, MAX_ID_LENGTH - owner.length - 1)}@${owner}`
 }
 
-// Characters of each end of a text that is too long: some thirty windows, so that a pasted file costs little.
+// Characters of each end of a long text: some thirty windows, so that a pasted file costs little.
 const MAX_END_LENGTH = 16 * 1024
 
-/** A text of at most `maxLength`; of a longer one the beginning and the end. */
+/** A text of at most `maxLength` characters; of a longer one, beginning and end. */
 export function endsOf(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text
   const length = Math.min(MAX_END_LENGTH, Math.max(0, Math.floor((maxLength - 1) / 2)))

@@ -1,4 +1,4 @@
-// Undoes the content codings of HTTP that Node knows. Knows bytes and headers, not what is in them.
+// Decodes HTTP content codings that Node supports. Knows bytes and headers, no body formats.
 
 import { pipeline, type Readable, type Transform } from 'node:stream'
 import { promisify } from 'node:util'
@@ -17,10 +17,10 @@ const DECODERS = new Map<string, Decoder>([
   ['br', { whole: promisify(brotliDecompress), stream: createBrotliDecompress }],
 ])
 
-// Each coding of a chain multiplies what a few bytes can become.
+// Each coding of a chain multiplies the possible expansion.
 const MAX_CODINGS = 3
 
-/** The decoders of a `Content-Encoding` in the order in which they apply; null for a coding that is not known. */
+/** The decoders of a `Content-Encoding` in the order of application; null for an unknown coding. */
 function decodersOf(header: string | string[] | undefined): Decoder[] | null {
   const names = [header ?? []]
     .flat()
@@ -31,12 +31,12 @@ function decodersOf(header: string | string[] | undefined): Decoder[] | null {
   return decoders.length === names.length && names.length <= MAX_CODINGS ? decoders : null
 }
 
-/** Whether a body of that `Content-Encoding` can be read. */
+/** Whether a body with this `Content-Encoding` can be decoded. */
 export function canDecode(header: string | string[] | undefined): boolean {
   return decodersOf(header) !== null
 }
 
-/** The bytes of a body without its codings; null where they are not known, broken, or make more than `maxBytes`. */
+/** Decodes a body; null if a coding is unknown, the data is malformed, or the result exceeds `maxBytes`. */
 export async function decodeBody(bytes: Buffer, header: string | string[] | undefined, maxBytes: number): Promise<Buffer | null> {
   const decoders = decodersOf(header)
   if (decoders === null) return null
@@ -49,7 +49,7 @@ export async function decodeBody(bytes: Buffer, header: string | string[] | unde
   return decoded
 }
 
-/** The same for a body that is read as it comes; a coding that is broken destroys the stream. */
+/** Decodes a streamed body; malformed data destroys the stream. */
 export function decodeStream(body: Readable, header: string | string[] | undefined): Readable {
   const decoders = (decodersOf(header) ?? []).map(({ stream }) => stream())
   if (decoders.length === 0) return body

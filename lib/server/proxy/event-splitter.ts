@@ -1,20 +1,20 @@
-// Cuts the bytes of a stream of server-sent events at event boundaries: behind an empty line, whichever of the three line endings the
-// stream has. Knows bytes and lines, not what an event means.
+// Splits the bytes of a server-sent event stream at event boundaries: after an empty line, with any of the three line endings.
+// Knows bytes and lines, not the events' meaning.
 
 const LF = 0x0a
 const CR = 0x0d
 
-/** Takes a stream in chunks and gives its whole events; all pieces together and the rest are the stream, byte for byte. */
+/** Splits a stream, passed in chunks, into its events; these and the rest concatenated are the stream, byte for byte. */
 export class EventSplitter {
   #partial: Buffer[] = []
-  /** Nothing stands on the current line yet. */
+  /** The current line is empty so far. */
   #lineIsEmpty = true
-  /** The last byte was a CR, whose LF may follow. */
+  /** The last byte was a CR; its LF may follow. */
   #afterCr = false
-  /** That CR ended an empty line: the event ends behind it, or behind its LF. */
+  /** That CR ended an empty line: the event ends after it, or after its LF. */
   #endsHere = false
 
-  /** The events that a chunk completes, each with its empty line. */
+  /** Returns the events that a chunk completes, each with its empty line. */
   push(chunk: Buffer): Buffer[] {
     const events: Buffer[] = []
     let start = 0
@@ -24,21 +24,21 @@ export class EventSplitter {
       start = end
       this.#endsHere = false
     }
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at]
+    for (let index = 0; index < chunk.length; index++) {
+      const byte = chunk[index]
       const afterCr = this.#afterCr
       this.#afterCr = byte === CR
       if (byte === LF && afterCr) {
-        // The second half of a CR LF: its line ended with the CR.
-        if (this.#endsHere) cut(at + 1)
+        // The second half of a CR LF; its line ended with the CR.
+        if (this.#endsHere) cut(index + 1)
         continue
       }
-      if (this.#endsHere) cut(at)
+      if (this.#endsHere) cut(index)
       if (byte !== LF && byte !== CR) this.#lineIsEmpty = false
       else if (!this.#lineIsEmpty) this.#lineIsEmpty = true
       else if (byte === LF || afterCr) {
-        // Two CRs one after the other: this stream's lines end in CR alone, and there is no LF to wait for.
-        cut(at + 1)
+        // Two CRs in sequence: lines end in CR alone, so there is no LF to wait for.
+        cut(index + 1)
         this.#afterCr = false
       } else this.#endsHere = true
     }
@@ -46,7 +46,7 @@ export class EventSplitter {
     return events
   }
 
-  /** Takes what is left at the end of the stream, and whether it is a whole event. */
+  /** Returns the rest at the end of the stream, and whether it is a complete event. */
   finish(): { rest: Buffer; whole: boolean } {
     const rest = Buffer.concat(this.#partial)
     const whole = this.#endsHere
@@ -64,12 +64,12 @@ export function linesOf(event: Uint8Array): string[] {
     .filter((line) => line !== '')
 }
 
-/** Whether a line of an event is the end of a stream of OpenAI's form. */
+/** Whether an event ends a stream of OpenAI's API. */
 export function isEnd(lines: readonly string[]): boolean {
   return lines.some((line) => line === 'data: [DONE]' || line === 'data:[DONE]')
 }
 
-/** The data of an event: its data lines, joined as the standard says. Null for an event without any, such as a comment. */
+/** The data of an event: its data lines, joined by newlines. Null for an event without any, such as a comment. */
 export function dataOf(lines: readonly string[]): string | null {
   const data = lines.filter((line) => /^data(:|$)/.test(line)).map((line) => line.slice(5).replace(/^ /, ''))
   return data.length === 0 ? null : data.join('\n')

@@ -1,23 +1,23 @@
-// Reads OpenAI's chat form: messages of a request, the words of an answer, whole or as a stream. What it cannot read it says, so that
-// nothing passes as judged that was not.
+// Reads OpenAI's chat format: messages of requests, and reply texts of responses, streamed or not. Reports parts that it cannot read,
+// so that nothing counts as judged that was not.
 
 import type { ChatMessage } from '../../monitor/chat.js'
 import { dataOf, isEnd, linesOf } from './event-splitter.js'
-import type { AnswerFacts } from './replacement.js'
+import type { CompletionInfo } from './replacement.js'
 
-/** What could be read of an answer. */
-export interface ReadAnswer {
-  /** The words of each choice; none for a choice that only calls tools. */
+/** The readable content of a response. */
+export interface ReadCompletion {
+  /** The text of each choice; empty for a choice with tool calls only. */
   readonly replies: readonly string[]
-  /** False where a part of the answer that a client may show was not understood. */
+  /** False if a part that a client may show could not be read. */
   readonly readable: boolean
-  readonly facts: AnswerFacts
+  readonly info: CompletionInfo
 }
 
-/** An answer of which nothing could be read. */
-export const UNREADABLE: ReadAnswer = { replies: [], readable: false, facts: {} }
+/** A response without readable content. */
+export const UNREADABLE: ReadCompletion = { replies: [], readable: false, info: {} }
 
-/** The texts of a request's messages; null for a body that is not of this form: it is upstream's to judge. */
+/** The texts of a request's messages; null for a body of another format, which is left to the upstream. */
 export function messagesOf(body: unknown): ChatMessage[] | null {
   const messages = (body as { messages?: unknown } | null)?.messages
   if (!Array.isArray(messages)) return null
@@ -26,18 +26,18 @@ export function messagesOf(body: unknown): ChatMessage[] | null {
   )
 }
 
-/** The words of a whole answer. */
-export function readAnswer(answer: unknown): ReadAnswer {
+/** Reads a non-streamed response. */
+export function readCompletion(response: unknown): ReadCompletion {
   const reader = new ChoiceReader()
-  reader.take(answer, 'message')
+  reader.take(response, 'message')
   return reader.read()
 }
 
-/** Gathers the words of a stream, event by event. */
-export class StreamedAnswer {
+/** Collects the reply texts of a stream, event by event. */
+export class StreamedCompletion {
   readonly #reader = new ChoiceReader()
 
-  /** Takes an event, or what is left of one where the stream broke off; true for the one that ends the stream. */
+  /** Takes an event, or the rest of one where the stream was aborted; true for the event that ends the stream. */
   push(event: Uint8Array): boolean {
     const lines = linesOf(event)
     if (isEnd(lines)) return true
@@ -46,12 +46,12 @@ export class StreamedAnswer {
     return false
   }
 
-  read(): ReadAnswer {
+  read(): ReadCompletion {
     return this.#reader.read()
   }
 }
 
-/** JSON of any text; undefined where it is none. */
+/** Parses JSON; undefined for malformed text. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -61,59 +61,59 @@ export function parseJson(text: string): unknown {
 }
 
 interface Choice {
-  words: string
-  /** There were words, if only empty ones, or calls of tools: what a client shows of the choice is known. */
-  understood: boolean
+  text: string
+  /** Had text, even if empty, or tool calls: what a client shows of the choice is known. */
+  readable: boolean
 }
 
-/** Gathers the words of every choice from a whole answer or from the events of a stream. */
+/** Collects the text of every choice from a complete response or from the events of a stream. */
 class ChoiceReader {
   readonly #choices = new Map<unknown, Choice>()
-  #facts: AnswerFacts = {}
+  #info: CompletionInfo = {}
   #failed = false
   #isError = false
 
-  take(answer: unknown, field: 'message' | 'delta'): void {
-    if (typeof answer !== 'object' || answer === null) {
+  take(response: unknown, field: 'message' | 'delta'): void {
+    if (typeof response !== 'object' || response === null) {
       this.#failed = true
       return
     }
-    const { id, model, choices, error } = answer as Record<string, unknown>
-    this.#facts = {
-      id: this.#facts.id ?? (typeof id === 'string' ? id : undefined),
-      model: this.#facts.model ?? (typeof model === 'string' ? model : undefined),
+    const { id, model, choices, error } = response as Record<string, unknown>
+    this.#info = {
+      id: this.#info.id ?? (typeof id === 'string' ? id : undefined),
+      model: this.#info.model ?? (typeof model === 'string' ? model : undefined),
     }
     if (error !== undefined && error !== null) this.#isError = true
     if (Array.isArray(choices)) for (const choice of choices as unknown[]) this.#takeChoice(choice, field)
     else if (!this.#isError) this.#failed = true
   }
 
-  read(): ReadAnswer {
+  read(): ReadCompletion {
     const choices = [...this.#choices.values()]
-    const understood = choices.length > 0 ? choices.every((choice) => choice.understood) : this.#isError
-    return { replies: choices.map(({ words }) => words), readable: understood && !this.#failed, facts: this.#facts }
+    const readable = choices.length > 0 ? choices.every((choice) => choice.readable) : this.#isError
+    return { replies: choices.map(({ text }) => text), readable: readable && !this.#failed, info: this.#info }
   }
 
   #takeChoice(choice: unknown, field: 'message' | 'delta'): void {
-    const { index, [field]: said } = (choice ?? {}) as Record<string, unknown>
-    const kept = this.#choices.get(index ?? 0) ?? { words: '', understood: false }
-    this.#choices.set(index ?? 0, kept)
-    const { content, refusal, tool_calls: tools, function_call: call } = (said ?? {}) as Record<string, unknown>
+    const { index, [field]: message } = (choice ?? {}) as Record<string, unknown>
+    const collected = this.#choices.get(index ?? 0) ?? { text: '', readable: false }
+    this.#choices.set(index ?? 0, collected)
+    const { content, refusal, tool_calls: tools, function_call: call } = (message ?? {}) as Record<string, unknown>
     if (content !== undefined && content !== null) {
       const read = readContent(content)
-      kept.words += read?.text ?? ''
-      kept.understood ||= read !== null
+      collected.text += read?.text ?? ''
+      collected.readable ||= read !== null
       if (read?.whole !== true) this.#failed = true
     }
     if (typeof refusal === 'string') {
-      kept.words += refusal
-      kept.understood = true
+      collected.text += refusal
+      collected.readable = true
     }
-    if (Array.isArray(tools) || (call !== undefined && call !== null)) kept.understood = true
+    if (Array.isArray(tools) || (call !== undefined && call !== null)) collected.readable = true
   }
 }
 
-/** The words of a message's content; null where it is of no known form. A list with parts of other kinds is not whole. */
+/** The text of a message's content; null for an unknown format. `whole` is false for a list with parts of unknown kinds. */
 function readContent(content: unknown): { text: string; whole: boolean } | null {
   if (typeof content === 'string') return { text: content, whole: true }
   if (!Array.isArray(content)) return null
@@ -121,7 +121,7 @@ function readContent(content: unknown): { text: string; whole: boolean } | null 
   return { text: parts.filter((part) => typeof part === 'string').join('\n'), whole: !parts.includes(null) }
 }
 
-/** The words of a part; undefined for thoughts, which are not judged, and null for a part of another kind. */
+/** The text of a part; undefined for reasoning, which is not judged, and null for unknown kinds. */
 function textOfPart(part: unknown): string | undefined | null {
   if (typeof part === 'string') return part
   const { type, text, refusal } = (part ?? {}) as Record<string, unknown>

@@ -1,4 +1,4 @@
-// The routes of the proxy: chat completions are watched, everything else is passed through as it is.
+// The proxy's routes: chat completions are monitored, everything else is passed through unchanged.
 
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -8,34 +8,34 @@ import type { Service } from '../service.js'
 import { ChatWatch, type Outcome, type PolicyOptions } from './chat-watch.js'
 import { canDecode, decodeBody, decodeStream } from './content-coding.js'
 import { EventSplitter } from './event-splitter.js'
-import { messagesOf, parseJson, readAnswer, StreamedAnswer, UNREADABLE, type ReadAnswer } from './messages.js'
-import { replacementAnswer, replacementStream, type AnswerFacts } from './replacement.js'
-import { endToEnd, type Answer, type Incoming, type Upstream } from './upstream.js'
+import { messagesOf, parseJson, readCompletion, StreamedCompletion, UNREADABLE, type ReadCompletion } from './messages.js'
+import { replacementCompletion, replacementStream, type CompletionInfo } from './replacement.js'
+import { endToEnd, type UpstreamResponse, type ProxiedRequest, type Upstream } from './upstream.js'
 
-/** Where gabion's own routes are in front of another service. */
+/** Prefix of gabion's own routes in proxy mode. */
 export const OWN_PREFIX = '/gabion'
 
-// A few bytes of a coding can become any number: an answer that becomes more than this is not read.
+// Limit against decompression bombs: a larger response is not read.
 const MAX_DECODED_BYTES = 256 * 1024 * 1024
 
-/** The route of a chat that is watched. */
-interface Watched {
+/** A monitored chat completion. */
+interface MonitoredChat {
   readonly reply: FastifyReply
-  readonly answer: Answer
-  readonly watch: ChatWatch
-  /** What the client asked for, for an answer that has to be made here. */
-  readonly asked: { readonly stream: boolean; readonly facts: AnswerFacts }
+  readonly response: UpstreamResponse
+  readonly chatWatch: ChatWatch
+  /** Parts of the request that a replacement needs. */
+  readonly requested: { readonly stream: boolean; readonly info: CompletionInfo }
 }
 
-/** Adds the routes, in a scope of their own: bodies are taken as bytes and passed on as they came. */
+/** Adds the routes, in a separate scope: bodies are read as bytes and forwarded unchanged. */
 export function addProxyRoutes(app: FastifyInstance, service: Service, upstream: Upstream, options: PolicyOptions): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
-  // Who may ask the model is for the model's service to say.
+  // Authentication is the upstream's.
   const config = { open: true, unbounded: true }
 
   for (const path of ['/v1/chat/completions', '/chat/completions']) {
-    app.post(path, { config, schema: { hide: true } }, (request, reply) => watched(request, reply))
+    app.post(path, { config, schema: { hide: true } }, (request, reply) => monitor(request, reply))
   }
   app.route({
     method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'],
@@ -44,70 +44,69 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
     schema: { hide: true },
     handler: async (request, reply) => {
       refuseOwnPath(request)
-      return passThrough(reply, await upstream.send(incoming(request), contextOf(request).signal))
+      return passThrough(reply, await upstream.send(proxiedRequestOf(request), contextOf(request).signal))
     },
   })
 
-  async function watched(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function monitor(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const context = contextOf(request)
-    const sent = incoming(request)
+    const sent = proxiedRequestOf(request)
     const bytes = sent.body === null ? null : await decodeBody(sent.body, sent.headers['content-encoding'], service.limits.bodyBytes)
     const body = bytes === null ? undefined : parseJson(bytes.toString())
-    const watch = new ChatWatch(service, options, messagesOf(body), sent.headers, context)
-    await watch.refuseIfEnded()
-    // What is encoded could not be judged while it is streamed without decoding and encoding it again.
-    const answer = await upstream.send({ ...sent, headers: { ...sent.headers, 'accept-encoding': 'identity' } }, context.signal)
-    if (answer.statusCode < 200 || answer.statusCode > 299) return passThrough(reply, answer)
+    const chatWatch = new ChatWatch(service, options, messagesOf(body), sent.headers, context)
+    await chatWatch.refuseIfEnded()
+    // A compressed stream could only be judged by decoding and encoding it again.
+    const response = await upstream.send({ ...sent, headers: { ...sent.headers, 'accept-encoding': 'identity' } }, context.signal)
+    if (response.statusCode < 200 || response.statusCode > 299) return passThrough(reply, response)
     const { stream, model } = (body ?? {}) as Record<string, unknown>
-    const asked = { stream: stream === true, facts: { model: typeof model === 'string' ? model : undefined } }
-    return await answered({ reply, answer, watch, asked })
+    const requested = { stream: stream === true, info: { model: typeof model === 'string' ? model : undefined } }
+    return await judgeAndSend({ reply, response, chatWatch, requested })
   }
 
-  async function answered(chat: Watched): Promise<FastifyReply> {
-    const { reply, answer, watch, asked } = chat
-    const kind = kindOf(answer)
-    if (kind === 'events' && options.policy === 'observe') return observed(chat)
+  async function judgeAndSend(chat: MonitoredChat): Promise<FastifyReply> {
+    const { reply, response, chatWatch, requested } = chat
+    const kind = kindOf(response)
+    if (kind === 'events' && options.policy === 'observe') return sendObserved(chat)
     if (kind === null) {
-      const outcome = await watch.judge(UNREADABLE)
-      if (!outcome.blocked) return passThrough(reply, answer, factsOf(outcome))
-      answer.body.on('error', () => undefined).destroy()
-      return block(chat, outcome, asked.facts, undefined)
+      const outcome = await chatWatch.judge(UNREADABLE)
+      if (!outcome.blocked) return passThrough(reply, response, headersOf(outcome))
+      response.body.on('error', () => undefined).destroy()
+      return block(chat, outcome, requested.info, undefined)
     }
-    const raw = await bytesOf(answer)
-    const bytes = await decodeBody(raw, answer.headers['content-encoding'], MAX_DECODED_BYTES)
+    const raw = await bytesOf(response)
+    const bytes = await decodeBody(raw, response.headers['content-encoding'], MAX_DECODED_BYTES)
     const body = kind === 'json' && bytes !== null ? parseJson(bytes.toString()) : undefined
-    const read = bytes === null ? UNREADABLE : kind === 'json' ? readAnswer(body) : readStream(bytes)
-    const outcome = await watch.judge(read)
-    if (outcome.blocked) return block(chat, outcome, { id: read.facts.id, model: read.facts.model ?? asked.facts.model }, body)
-    return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(factsOf(outcome)).send(raw)
+    const read = bytes === null ? UNREADABLE : kind === 'json' ? readCompletion(body) : readStream(bytes)
+    const outcome = await chatWatch.judge(read)
+    if (outcome.blocked) return block(chat, outcome, { id: read.info.id, model: read.info.model ?? requested.info.model }, body)
+    return reply.code(response.statusCode).headers(endToEnd(response.headers)).headers(headersOf(outcome)).send(raw)
   }
 
-  function block({ reply, answer, asked }: Watched, outcome: Outcome, facts: AnswerFacts, body: unknown): FastifyReply {
-    const headers = withoutBodyFacts(answer)
+  function block({ reply, response, requested }: MonitoredChat, outcome: Outcome, info: CompletionInfo, body: unknown): FastifyReply {
     const { replacementMessage } = options
-    reply.code(200).headers(headers).headers(factsOf(outcome))
-    if (asked.stream) {
+    reply.code(200).headers(withoutBodyHeaders(response)).headers(headersOf(outcome))
+    if (requested.stream) {
       const comment = options.comments ? commentOf(outcome) : ''
       return reply
         .header('content-type', 'text/event-stream; charset=utf-8')
         .header('x-accel-buffering', 'no')
-        .send(Buffer.from(comment + replacementStream(facts, replacementMessage)))
+        .send(Buffer.from(comment + replacementStream(info, replacementMessage)))
     }
     return reply
       .header('content-type', 'application/json; charset=utf-8')
-      .send(Buffer.from(JSON.stringify(replacementAnswer(body, facts, replacementMessage))))
+      .send(Buffer.from(JSON.stringify(replacementCompletion(body, info, replacementMessage))))
   }
 
-  function observed({ reply, answer, watch }: Watched): FastifyReply {
-    const decoded = decodeStream(answer.body, answer.headers['content-encoding'])
-    const judge = async (read: ReadAnswer): Promise<string> => {
-      const comment = commentOf(await watch.judge(read))
+  function sendObserved({ reply, response, chatWatch }: MonitoredChat): FastifyReply {
+    const decoded = decodeStream(response.body, response.headers['content-encoding'])
+    const judge = async (read: ReadCompletion): Promise<string> => {
+      const comment = commentOf(await chatWatch.judge(read))
       return options.comments ? comment : ''
     }
-    const headers = endToEnd(answer.headers)
-    if (decoded !== answer.body) delete headers['content-encoding']
+    const headers = endToEnd(response.headers)
+    if (decoded !== response.body) delete headers['content-encoding']
     return reply
-      .code(answer.statusCode)
+      .code(response.statusCode)
       .headers(headers)
       .header('x-accel-buffering', 'no')
       .send(Readable.from(withVerdict(decoded as AsyncIterable<Buffer>, judge), { objectMode: false }))
@@ -115,22 +114,22 @@ export function addProxyRoutes(app: FastifyInstance, service: Service, upstream:
 }
 
 /**
- * A stream of events as it comes, with what `judge` says of its words at an event boundary: before the event that ends it, else
- * behind the last whole event. Without that, it is the stream byte for byte.
+ * Passes an event stream through, and inserts the comment that `judge` returns at an event boundary: before the end event, else
+ * after the last complete event. Apart from the comment, the stream is unchanged byte for byte.
  */
-export async function* withVerdict(body: AsyncIterable<Buffer>, judge: (read: ReadAnswer) => Promise<string>): AsyncGenerator<Buffer> {
+export async function* withVerdict(body: AsyncIterable<Buffer>, judge: (read: ReadCompletion) => Promise<string>): AsyncGenerator<Buffer> {
   const splitter = new EventSplitter()
-  const words = new StreamedAnswer()
-  // Before the first event there may be a byte order mark, which has to stay in front.
+  const reader = new StreamedCompletion()
+  // A byte order mark before the first event has to stay in front.
   const at = { firstEvent: true, end: false }
   const verdict = async (): Promise<Buffer[]> => {
     at.end = true
-    const comment = await judge(words.read())
+    const comment = await judge(reader.read())
     return at.firstEvent || comment === '' ? [] : [Buffer.from(comment)]
   }
   for await (const chunk of body) {
     for (const event of splitter.push(chunk)) {
-      if (!at.end && words.push(event)) yield* await verdict()
+      if (!at.end && reader.push(event)) yield* await verdict()
       yield event
       at.firstEvent = false
     }
@@ -140,7 +139,7 @@ export async function* withVerdict(body: AsyncIterable<Buffer>, judge: (read: Re
     if (rest.length > 0) yield rest
     return
   }
-  const isLast = rest.length > 0 && words.push(rest)
+  const isLast = rest.length > 0 && reader.push(rest)
   const goesFirst = whole && !isLast
   if (goesFirst) {
     yield rest
@@ -150,16 +149,16 @@ export async function* withVerdict(body: AsyncIterable<Buffer>, judge: (read: Re
   if (rest.length > 0 && !goesFirst) yield rest
 }
 
-function readStream(bytes: Buffer): ReadAnswer {
+function readStream(bytes: Buffer): ReadCompletion {
   const splitter = new EventSplitter()
-  const words = new StreamedAnswer()
-  for (const event of splitter.push(bytes)) if (words.push(event)) return words.read()
-  words.push(splitter.finish().rest)
-  return words.read()
+  const reader = new StreamedCompletion()
+  for (const event of splitter.push(bytes)) if (reader.push(event)) return reader.read()
+  reader.push(splitter.finish().rest)
+  return reader.read()
 }
 
-/** In which form an answer is, by its headers; null for one that cannot be read. */
-function kindOf({ headers }: Answer): 'json' | 'events' | null {
+/** Format of a response by its headers; null for one that cannot be read. */
+function kindOf({ headers }: UpstreamResponse): 'json' | 'events' | null {
   if (!canDecode(headers['content-encoding'])) return null
   const type = String(headers['content-type'] ?? '')
     .split(';')[0]!
@@ -169,16 +168,16 @@ function kindOf({ headers }: Answer): 'json' | 'events' | null {
   return /[/+]json$/.test(type) ? 'json' : null
 }
 
-/** @throws GabionError `UPSTREAM_FAILED` when the upstream broke it off */
-async function bytesOf({ body }: Answer): Promise<Buffer> {
+/** @throws GabionError `UPSTREAM_FAILED` when the upstream aborts the response */
+async function bytesOf({ body }: UpstreamResponse): Promise<Buffer> {
   try {
     return Buffer.from(await body.arrayBuffer())
   } catch (cause) {
-    throw new GabionError('UPSTREAM_FAILED', `the upstream broke its answer off: ${(cause as Error).message}`, { cause })
+    throw new GabionError('UPSTREAM_FAILED', `the upstream aborted its response: ${(cause as Error).message}`, { cause })
   }
 }
 
-/** Requests below gabion's own prefix carry its key, so that none of them may reach the upstream. */
+/** Requests below gabion's prefix carry its API key, so none of them may reach the upstream. */
 function refuseOwnPath({ method, params }: FastifyRequest): void {
   const path = `/${(params as { '*': string })['*']}`
   if (path === OWN_PREFIX || path.startsWith(`${OWN_PREFIX}/`)) {
@@ -186,17 +185,17 @@ function refuseOwnPath({ method, params }: FastifyRequest): void {
   }
 }
 
-function passThrough(reply: FastifyReply, answer: Answer, facts: Record<string, string> = {}): FastifyReply {
-  return reply.code(answer.statusCode).headers(endToEnd(answer.headers)).headers(facts).send(answer.body)
+function passThrough(reply: FastifyReply, response: UpstreamResponse, extraHeaders: Record<string, string> = {}): FastifyReply {
+  return reply.code(response.statusCode).headers(endToEnd(response.headers)).headers(extraHeaders).send(response.body)
 }
 
-function incoming({ method, raw, headers, body }: FastifyRequest): Incoming {
+function proxiedRequestOf({ method, raw, headers, body }: FastifyRequest): ProxiedRequest {
   return { method, url: raw.url ?? '', headers, body: Buffer.isBuffer(body) && body.length > 0 ? body : null }
 }
 
-/** The headers of an answer without those that speak of the bytes of its body. */
-function withoutBodyFacts({ headers }: Answer): Record<string, string | string[]> {
-  const about = new Set([
+/** The headers of a response without those that describe its body. */
+function withoutBodyHeaders({ headers }: UpstreamResponse): Record<string, string | string[]> {
+  const bodyHeaders = new Set([
     'content-encoding',
     'content-type',
     'etag',
@@ -206,14 +205,14 @@ function withoutBodyFacts({ headers }: Answer): Record<string, string | string[]
     'repr-digest',
     'accept-ranges',
   ])
-  return Object.fromEntries(Object.entries(endToEnd(headers)).filter(([name]) => !about.has(name)))
+  return Object.fromEntries(Object.entries(endToEnd(headers)).filter(([name]) => !bodyHeaders.has(name)))
 }
 
-/** What the verdict says, in names that fit a header. */
-function factsOf({ judged, failure, blocked }: Outcome): Record<string, string> {
-  const marks = { ...(failure !== null && { 'x-gabion-error': failure }), ...(blocked && { 'x-gabion-blocked': 'true' }) }
-  if (judged === null) return marks
-  const { conversation, exchange, level, alert, likelihood, truncated } = judged
+/** The outcome as response headers. */
+function headersOf({ verdict, failure, blocked }: Outcome): Record<string, string> {
+  const flags = { ...(failure !== null && { 'x-gabion-error': failure }), ...(blocked && { 'x-gabion-blocked': 'true' }) }
+  if (verdict === null) return flags
+  const { conversation, exchange, level, alert, likelihood, truncated } = verdict
   return {
     'x-gabion-conversation': encodeURIComponent(conversation),
     'x-gabion-exchange': String(exchange),
@@ -221,12 +220,12 @@ function factsOf({ judged, failure, blocked }: Outcome): Record<string, string> 
     'x-gabion-alert': String(alert),
     'x-gabion-likelihood': likelihood.toFixed(6),
     ...(truncated && { 'x-gabion-truncated': 'true' }),
-    ...marks,
+    ...flags,
   }
 }
 
-/** A comment of the stream: every client of server-sent events passes over it. Empty where there is nothing to say. */
+/** The outcome as a comment of the event stream, which clients ignore; empty without any header. */
 function commentOf(outcome: Outcome): string {
-  const facts = factsOf(outcome)
-  return Object.keys(facts).length === 0 ? '' : `: gabion ${JSON.stringify(facts)}\n\n`
+  const headers = headersOf(outcome)
+  return Object.keys(headers).length === 0 ? '' : `: gabion ${JSON.stringify(headers)}\n\n`
 }

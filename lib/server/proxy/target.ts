@@ -1,13 +1,13 @@
-// Owns the address that a proxied request goes to: the configured upstream's origin and base path, the request's path and query.
+// Owns the URL of a proxied request: the configured upstream's origin and base path, the request's path and query.
 // Knows no connection.
 
 import { GabionError } from '../../errors.js'
 
-// How often a client's encoding is undone in search of dot segments; some servers decode more than once.
+// Percent-decoding passes in search of dot segments, since some servers decode more than once.
 const MAX_DECODINGS = 3
 
 /**
- * The URL of a service from the command line.
+ * Parses the upstream's URL from the command line.
  *
  * @throws GabionError `INVALID_ARGUMENT`
  */
@@ -24,10 +24,10 @@ export function parseUpstream(url: string): URL {
 }
 
 /**
- * The address of a request at the upstream. Only the origin form of a request target is taken: an absolute path with a query.
- * Nothing of the target can name another host or lead out of the upstream's base path.
+ * The upstream URL of a request. Only the origin form of a request target is accepted: an absolute path with a query.
+ * No target can change the host or leave the upstream's base path.
  *
- * @param target - the request target as it stands in the request line
+ * @param target - the request target as in the request line
  * @throws GabionError `INVALID_ARGUMENT` for any other form
  */
 export function targetOf(upstream: URL, target: string): URL {
@@ -38,7 +38,7 @@ export function targetOf(upstream: URL, target: string): URL {
   const [path = '', ...query] = target.split('?')
   const prefix = basePathOf(upstream)
   const address = new URL(upstream.origin)
-  // Setters of a URL cannot change its origin, whatever they are given.
+  // These setters of URL cannot change its origin, whatever the value.
   address.pathname = prefix + path
   address.search = query.join('?')
   assertOrigin(upstream, address)
@@ -46,14 +46,14 @@ export function targetOf(upstream: URL, target: string): URL {
   return address
 }
 
-/** @throws GabionError `INTERNAL` when an address is not one of the upstream: no connection may be made to it */
+/** @throws GabionError `INTERNAL` for an address outside the upstream's origin: no connection may be made to it */
 export function assertOrigin(upstream: URL, address: URL): void {
   if (address.origin !== upstream.origin) {
     throw new GabionError('INTERNAL', `a proxied request would have gone to ${address.origin} instead of ${upstream.origin}`)
   }
 }
 
-/** Why a target is refused; null for one that is taken. */
+/** The reason to refuse a target; null for a valid one. */
 function refusalOf(target: string): string | null {
   if (!target.startsWith('/')) return 'must be an absolute path; absolute URLs, authorities and * are not proxied'
   if (/^\/[/\\]/.test(target)) return 'must not begin with two slashes'
@@ -67,7 +67,7 @@ function refusalOf(target: string): string | null {
 function hasDotSegment(path: string): boolean {
   let decoded = path
   for (let round = 0; round <= MAX_DECODINGS; round++) {
-    // What stands behind a semicolon in a segment is a parameter for some servers.
+    // Some servers treat the part of a segment after a semicolon as a parameter.
     if (decoded.split(/[/\\]/).some((segment) => /^\.{1,2}(;|$)/.test(segment))) return true
     const next = decodeOnce(decoded)
     if (next === decoded) return false
@@ -76,12 +76,12 @@ function hasDotSegment(path: string): boolean {
   return false
 }
 
-/** Byte by byte, so that broken UTF-8 and lone percent signs are no obstacle. */
+/** Decodes byte by byte, so that malformed UTF-8 and lone percent signs do no harm. */
 function decodeOnce(path: string): string {
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 }
 
-/** An upstream that ends in /v1 is the form in which clients name theirs; request paths begin with it already. */
+/** A trailing /v1, as in clients' base URLs, is dropped: request paths begin with it already. */
 function basePathOf(upstream: URL): string {
   return upstream.pathname.replace(/\/(v1\/?)?$/, '')
 }

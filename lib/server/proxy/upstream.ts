@@ -1,29 +1,28 @@
-// Passes requests on to the service behind, and says in one way when that fails.
+// Owns the connection to the upstream: forwards requests, and maps failures to one coded error.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { buildConnector, Pool, type Dispatcher } from 'undici'
 import { GabionError } from '../../errors.js'
 import { assertOrigin, parseUpstream, targetOf } from './target.js'
 
-// Models may think for minutes before they answer, and between two words.
+// Models may be silent for minutes before their response, and within it.
 const TIMEOUT_MS = 600_000
 
-/** A request as it came in. */
-export interface Incoming {
+/** An incoming request. */
+export interface ProxiedRequest {
   readonly method: string
-  /** The request target as it stands in the request line. */
+  /** The request target as in the request line. */
   readonly url: string
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer | null
 }
 
-/** An answer of the service behind. */
-export type Answer = Dispatcher.ResponseData
+/** A response of the upstream. */
+export type UpstreamResponse = Dispatcher.ResponseData
 
-/** The service behind. */
 export class Upstream {
   readonly #base: URL
-  // A pool has one origin, and takes paths only.
+  // A pool has one origin, and accepts paths only.
   readonly #pool: Pool
 
   /** @throws GabionError `INVALID_ARGUMENT` */
@@ -50,8 +49,8 @@ export class Upstream {
     return this.#base.host
   }
 
-  /** @throws GabionError `UPSTREAM_FAILED`, `ABORTED`, `INVALID_ARGUMENT` for a target that is not a path and query */
-  async send({ method, url, headers, body }: Incoming, signal: AbortSignal): Promise<Answer> {
+  /** @throws GabionError `UPSTREAM_FAILED`, `ABORTED`, `INVALID_ARGUMENT` for a target other than path and query */
+  async send({ method, url, headers, body }: ProxiedRequest, signal: AbortSignal): Promise<UpstreamResponse> {
     const { pathname, search } = targetOf(this.#base, url)
     try {
       return await this.#pool.request({
@@ -62,8 +61,8 @@ export class Upstream {
         signal,
       })
     } catch (cause) {
-      if (signal.aborted) throw new GabionError('ABORTED', 'the client went away', { cause: signal.reason })
-      throw new GabionError('UPSTREAM_FAILED', `${this.#base.host} did not answer: ${(cause as Error).message}`, { cause })
+      if (signal.aborted) throw new GabionError('ABORTED', 'the client disconnected', { cause: signal.reason })
+      throw new GabionError('UPSTREAM_FAILED', `${this.#base.host} did not respond: ${(cause as Error).message}`, { cause })
     }
   }
 
@@ -72,7 +71,7 @@ export class Upstream {
   }
 }
 
-/** Headers of one connection (RFC 9110, 7.6.1), and those that both sides of the proxy set themselves. */
+/** Hop-by-hop headers (RFC 9110, 7.6.1), and those that both sides of the proxy set themselves. */
 const HOP_BY_HOP = new Set([
   'connection',
   'proxy-connection',
@@ -88,13 +87,13 @@ const HOP_BY_HOP = new Set([
   'expect',
 ])
 
-/** Headers without those of one connection and without gabion's own. */
+/** Headers without hop-by-hop headers and without gabion's own. */
 export function endToEnd(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string | string[]> {
-  // Node joins a request's repeated header; undici keeps an answer's as a list.
+  // Node joins a request's repeated headers; undici returns a response's as a list.
   const named = new Set([headers.connection ?? []].flat().flatMap((value) => value.toLowerCase().split(/\s*,\s*/)))
-  const kept: Record<string, string | string[]> = {}
+  const forwarded: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !HOP_BY_HOP.has(name) && !name.startsWith('x-gabion-') && !named.has(name)) kept[name] = value
+    if (value !== undefined && !HOP_BY_HOP.has(name) && !name.startsWith('x-gabion-') && !named.has(name)) forwarded[name] = value
   }
-  return kept
+  return forwarded
 }

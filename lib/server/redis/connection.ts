@@ -1,4 +1,4 @@
-// Owns a connection to Redis or Valkey: it comes back by itself, and what it cannot do now is a coded error at once.
+// Owns a connection to Redis or Valkey: it reconnects by itself, and commands without a connection fail at once with a coded error.
 
 import { createHash } from 'node:crypto'
 import { createClient, ErrorReply } from '@redis/client'
@@ -16,7 +16,7 @@ export class Script {
   }
 }
 
-// Connecting again: at once, then less and less often.
+// Reconnects with exponential backoff up to this pause.
 const MAX_PAUSE_MS = 2000
 const CONNECT_MS = 5000
 
@@ -24,7 +24,7 @@ type Client = ReturnType<typeof newClient>
 
 function newClient(url: string) {
   const reconnectStrategy = (tries: number): number => Math.min(MAX_PAUSE_MS, 25 * 2 ** Math.min(tries, 10))
-  // Commands given while there is no connection are refused, not kept: their requests have deadlines and other instances.
+  // Commands without a connection fail instead of queueing: requests have deadlines, and clients other instances.
   return createClient({ url, RESP: 2, disableOfflineQueue: true, socket: { reconnectStrategy, connectTimeout: CONNECT_MS } })
 }
 
@@ -36,7 +36,7 @@ export class RedisConnection {
     this.#client = client
   }
 
-  /** @throws GabionError `INVALID_ARGUMENT` for a wrong URL, `UNAVAILABLE` when nobody answers there */
+  /** @throws GabionError `INVALID_ARGUMENT` for a wrong URL, `UNAVAILABLE` when the server does not respond */
   static async open(url: string, logger: Logger): Promise<RedisConnection> {
     let client: Client
     try {
@@ -44,14 +44,14 @@ export class RedisConnection {
     } catch (cause) {
       throw new GabionError('INVALID_ARGUMENT', 'the Redis URL must be redis://[[user]:password@]host[:port][/database]', { cause })
     }
-    let told = false
+    let reported = false
     client.on('error', (error: Error) => {
-      if (!told) logger.warn({ reason: error.message }, 'the connection to Redis broke; connecting again')
-      told = true
+      if (!reported) logger.warn({ reason: error.message }, 'lost the connection to Redis; reconnecting')
+      reported = true
     })
     client.on('ready', () => {
-      if (told) logger.info('connected to Redis again')
-      told = false
+      if (reported) logger.info('reconnected to Redis')
+      reported = false
     })
     const connection = new RedisConnection(client)
     const where = new URL(url).host
@@ -59,7 +59,7 @@ export class RedisConnection {
       await Promise.race([client.connect(), timeout(CONNECT_MS)])
     } catch (cause) {
       client.destroy()
-      throw new GabionError('UNAVAILABLE', `Redis at ${where} does not answer: ${(cause as Error).message}`, { cause })
+      throw new GabionError('UNAVAILABLE', `Redis at ${where} does not respond: ${(cause as Error).message}`, { cause })
     }
     return connection
   }
@@ -67,7 +67,7 @@ export class RedisConnection {
   /**
    * Runs a command.
    *
-   * @throws GabionError `UNAVAILABLE`; whether the command was carried out is then unknown
+   * @throws GabionError `UNAVAILABLE`; the command may or may not have been executed
    */
   async command(...args: readonly string[]): Promise<unknown> {
     try {
@@ -77,7 +77,7 @@ export class RedisConnection {
     }
   }
 
-  /** Runs a script; its source is sent only where the server does not know it. */
+  /** Runs a script; its source is sent only if the server has not cached it. */
   async run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args.map(String)]
     try {
@@ -88,7 +88,7 @@ export class RedisConnection {
     return await this.command('EVAL', script.source, ...rest)
   }
 
-  /** Listens to a channel on a connection of its own, which comes back by itself too. */
+  /** Subscribes to a channel on a separate connection, which reconnects by itself too. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>> {
     const subscriber = this.#client.duplicate({ disableOfflineQueue: false })
     subscriber.on('error', () => undefined)
@@ -107,7 +107,7 @@ export class RedisConnection {
 
 function timeout(milliseconds: number): Promise<never> {
   return new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds).unref()
+    setTimeout(() => reject(new Error(`no response within ${milliseconds} ms`)), milliseconds).unref()
   })
 }
 
@@ -115,5 +115,5 @@ function asCoded(cause: unknown): GabionError {
   if (cause instanceof ErrorReply && !/^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|NOREPLICAS)/.test(cause.message)) {
     return new GabionError('INTERNAL', `Redis refused a command: ${cause.message}`, { cause })
   }
-  return new GabionError('UNAVAILABLE', `Redis does not answer: ${(cause as Error).message}`, { cause })
+  return new GabionError('UNAVAILABLE', `Redis does not respond: ${(cause as Error).message}`, { cause })
 }

@@ -1,4 +1,4 @@
-// Names of everything that gabion keeps in Redis. The braces keep all of it in one slot of a cluster, so that scripts may touch it at once.
+// Names of gabion's keys in Redis. The braces (hash tag) put all of them in one cluster slot, so that one script may use them together.
 
 /** Key names under one prefix. */
 export class Keys {
@@ -17,7 +17,7 @@ export class Keys {
     return `${this.#prefix}:conversation:`
   }
 
-  /** The conversation in which an alert was raised behind a user's message. */
+  /** The conversation in which an alert was raised after a user's message. */
   alert(promptId: string): string {
     return `${this.#prefix}:alert:${promptId}`
   }
@@ -27,7 +27,7 @@ export class Keys {
     return `${this.#prefix}:recent`
   }
 
-  /** Channel on which changes are told. */
+  /** Pub/sub channel of changes. */
   get changes(): string {
     return `${this.#prefix}:changes`
   }
@@ -42,7 +42,7 @@ export class Keys {
     return `${this.#prefix}:verdicts`
   }
 
-  /** Lists of a conversation's entries that were taken and not yet judged, in the order of the stream. */
+  /** Lists of taken entries that are not yet judged, per conversation, in the order of the stream. */
   get orderPrefix(): string {
     return `${this.#prefix}:order:`
   }

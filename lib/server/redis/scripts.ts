@@ -1,10 +1,10 @@
-// The steps that Redis carries out as one: saving an exchange, forgetting a conversation. A crash comes before or after, never between.
+// Lua scripts that Redis runs atomically: saving an exchange, deleting a conversation. A crash cannot leave half of one.
 
 import { Script } from './connection.js'
 
 /**
- * Saves a record if the conversation is at the expected revision, and tells the others. As a part of scripts: expects `conversation`
- * and `recent` as keys and the list `a` of id, expected revision, new revision, record, status, change, ttl, now, channel.
+ * Function `save` for scripts: saves a record if the conversation is at the expected revision, and publishes the change. Expects the
+ * keys `conversation` and `recent`, and the list `a` of id, expected revision, new revision, record, status, change, ttl, now, channel.
  */
 export const SAVE = `
 local function save(conversation, recent, a)
@@ -20,18 +20,18 @@ local function save(conversation, recent, a)
 end
 `
 
-/** Keys: conversation, recent. Arguments: see {@link SAVE}. 1 when saved. */
+/** Keys: conversation, recent. Arguments: see {@link SAVE}. Returns 1 when saved. */
 export const SAVE_RECORD = new Script(`${SAVE}\nreturn save(KEYS[1], KEYS[2], ARGV)`)
 
-/** Keys: conversation, recent. Arguments: id, change, channel. 1 when there was one. */
+/** Keys: conversation, recent. Arguments: id, change, channel. Returns 1 if the conversation existed. */
 export const FORGET = new Script(`
-local there = redis.call('DEL', KEYS[1])
+local existed = redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-if there == 1 then redis.call('PUBLISH', ARGV[3], ARGV[2]) end
-return there
+if existed == 1 then redis.call('PUBLISH', ARGV[3], ARGV[2]) end
+return existed
 `)
 
-/** Keys: recent. Arguments: limit, conversation prefix. The statuses of the most recent conversations. */
+/** Keys: recent. Arguments: limit, conversation prefix. Returns the statuses of the most recent conversations. */
 export const LIST = new Script(`
 local statuses = {}
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)) do
@@ -42,8 +42,8 @@ return statuses
 `)
 
 /**
- * Takes entries for a consumer and notes their order a conversation, so that they are judged in it whoever took them.
- * Keys: exchanges. Arguments: group, consumer, most entries, order prefix, time to live of the notes. Entries as XREADGROUP gives them.
+ * Takes entries for a consumer and records their order per conversation, so that they are judged in it by any consumer.
+ * Keys: exchanges. Arguments: group, consumer, maximum of entries, order prefix, TTL of the order. Returns entries as XREADGROUP does.
  */
 export const TAKE = new Script(`
 local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
@@ -62,9 +62,9 @@ end
 return entries
 `)
 
-/** As a part of scripts: whether an entry still has to be judged (`TURN`), waits for an earlier one (`WAIT`), or was (`GONE`). */
-const PLACE = `
-local function place(stream, order, group, id)
+/** Function `state` for scripts: an entry is due to be judged (`DUE`), waits for an earlier one (`WAIT`), or is settled (`GONE`). */
+const STATE = `
+local function state(stream, order, group, id)
   if #redis.call('XPENDING', stream, group, id, id, 1) == 0 then return 'GONE' end
   while true do
     local first = redis.call('LINDEX', order, 0)
@@ -75,25 +75,25 @@ local function place(stream, order, group, id)
 end
 `
 
-/** Keys: exchanges, order. Arguments: group, entry. */
-export const ASK_PLACE = new Script(`${PLACE}\nreturn place(KEYS[1], KEYS[2], ARGV[1], ARGV[2])`)
+/** Keys: exchanges, order. Arguments: group, entry. Returns its state. */
+export const ENTRY_STATE = new Script(`${STATE}\nreturn state(KEYS[1], KEYS[2], ARGV[1], ARGV[2])`)
 
 const FINISH = `
-local function finish(stream, order, verdicts, group, id, most, verdict)
-  redis.call('XADD', verdicts, 'MAXLEN', '~', most, '*', unpack(verdict))
+local function finish(stream, order, verdicts, group, id, max_verdicts, verdict)
+  redis.call('XADD', verdicts, 'MAXLEN', '~', max_verdicts, '*', unpack(verdict))
   redis.call('XACK', stream, group, id)
   redis.call('LREM', order, 1, id)
 end
 `
 
 /**
- * Saves a judged entry's conversation, writes its verdict and acknowledges it, all or nothing.
- * Keys: conversation, recent, exchanges, order, verdicts. Arguments: group, entry, most verdicts, verdict as JSON, then those of {@link SAVE}.
- * `DONE`, `STALE` when the conversation has moved on, else as {@link ASK_PLACE}.
+ * Saves a judged entry's conversation, writes its verdict and acknowledges it, atomically.
+ * Keys: conversation, recent, exchanges, order, verdicts. Arguments: group, entry, maximum of verdicts, verdict as JSON, then those of
+ * {@link SAVE}. Returns `DONE`, `STALE` when the conversation has another revision, else as {@link ENTRY_STATE}.
  */
-export const COMMIT_ENTRY = new Script(`${SAVE}${PLACE}${FINISH}
-local there = place(KEYS[3], KEYS[4], ARGV[1], ARGV[2])
-if there ~= 'DUE' then return there end
+export const COMMIT_ENTRY = new Script(`${SAVE}${STATE}${FINISH}
+local current = state(KEYS[3], KEYS[4], ARGV[1], ARGV[2])
+if current ~= 'DUE' then return current end
 local a = {}
 for i = 5, #ARGV do a[i - 4] = ARGV[i] end
 if save(KEYS[1], KEYS[2], a) == 0 then return 'STALE' end
@@ -102,8 +102,8 @@ return 'DONE'
 `)
 
 /**
- * Writes what became of an entry that changes no conversation (judged before, or refused) and acknowledges it.
- * Keys: exchanges, order, verdicts. Arguments: group, entry, most verdicts, conversation, field name, its value.
+ * Writes the outcome of an entry that changes no conversation (judged before, or refused) and acknowledges it.
+ * Keys: exchanges, order, verdicts. Arguments: group, entry, maximum of verdicts, conversation, field name, its value.
  */
 export const SETTLE_ENTRY = new Script(`${FINISH}
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 'GONE' end

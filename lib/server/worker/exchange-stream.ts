@@ -1,4 +1,4 @@
-// Owns the stream of exchanges as one consumer of a group sees it: take, wait for one's place, commit, claim from the dead.
+// Owns the stream of exchanges as one consumer of a group: take, await the order, commit, claim from dead consumers.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
@@ -7,44 +7,44 @@ import type { RedisStore } from '../conversations/redis-store.js'
 import type { ExchangeRequest } from '../conversations/judge-exchange.js'
 import type { RedisConnection } from '../redis/connection.js'
 import type { Keys } from '../redis/keys.js'
-import { ASK_PLACE, COMMIT_ENTRY, SETTLE_ENTRY, TAKE } from '../redis/scripts.js'
+import { COMMIT_ENTRY, ENTRY_STATE, SETTLE_ENTRY, TAKE } from '../redis/scripts.js'
 
-/** An entry of the stream, not yet looked at. */
+/** An unvalidated entry of the stream. */
 export interface StreamEntry {
   readonly id: string
   readonly fields: Readonly<Record<string, string>>
 }
 
-/** What may become of an entry. */
-export type Place = 'DUE' | 'WAIT' | 'GONE'
+/** State of an entry: due to be judged, waiting for an earlier one of its conversation, or settled. */
+export type EntryState = 'DUE' | 'WAIT' | 'GONE'
 
 /** Settings of an {@link ExchangeStream}. */
 export interface ExchangeStreamOptions {
   readonly redis: RedisConnection
-  /** A connection of its own for waiting. */
+  /** A separate connection for blocking reads. */
   readonly waiting: RedisConnection
   readonly store: RedisStore
   readonly keys: Keys
   readonly group: string
   readonly consumer: string
-  /** Verdicts that are kept in their stream, about. */
+  /** Approximate length of the stream of verdicts. */
   readonly maxVerdicts: number
 }
 
-// Notes of the order outlive every restart; entries that are gone are skipped in them.
+// The recorded order outlives restarts; settled entries are skipped in it.
 const ORDER_TTL_MS = 7 * 24 * 3_600_000
 
-/** A consumer's view. */
+/** One consumer of the stream. */
 export class ExchangeStream {
   readonly #options: ExchangeStreamOptions
-  // Behind this entry XREAD waits for more.
+  // XREAD waits for entries after this one.
   #seen = '0'
 
   constructor(options: ExchangeStreamOptions) {
     this.#options = options
   }
 
-  /** Makes stream and group where they are not there; exchanges written before that are judged too. */
+  /** Creates stream and group if needed; exchanges written before are judged too. */
   async prepare(): Promise<void> {
     const { redis, keys, group } = this.#options
     try {
@@ -55,66 +55,66 @@ export class ExchangeStream {
     this.#seen = (await this.#group())?.['last-delivered-id'] ?? '0'
   }
 
-  /** At most so many new entries; none where there are none. */
-  async take(most: number): Promise<StreamEntry[]> {
+  /** Takes up to `limit` new entries. */
+  async take(limit: number): Promise<StreamEntry[]> {
     const { redis, keys, group, consumer } = this.#options
-    const entries = asEntries(await redis.run(TAKE, [keys.exchanges], [group, consumer, most, keys.orderPrefix, ORDER_TTL_MS]))
+    const entries = asEntries(await redis.run(TAKE, [keys.exchanges], [group, consumer, limit, keys.orderPrefix, ORDER_TTL_MS]))
     const last = entries.at(-1)
     if (last !== undefined) this.#seen = last.id
     return entries
   }
 
-  /** Resolves when something new may be there, or after a while. */
+  /** Resolves when there may be new entries, or after a timeout. */
   async waitForMore(milliseconds: number): Promise<void> {
     const { waiting, keys } = this.#options
     const reply = (await waiting.command('XREAD', 'COUNT', '1', 'BLOCK', String(milliseconds), 'STREAMS', keys.exchanges, this.#seen)) as
       [string, [string, string[]][]][] | null
-    // Another consumer may have it already; next time it is not news.
+    // Another consumer may have taken it already; the next call must not wake up for it again.
     const [entry] = reply?.[0]?.[1] ?? []
     if (entry !== undefined) this.#seen = entry[0]
   }
 
-  /** Entries whose consumers have done nothing for so long, now this one's. */
-  async claim(idleMs: number, most: number): Promise<StreamEntry[]> {
+  /** Claims up to `limit` entries whose consumers have been idle for `idleMs`. */
+  async claim(idleMs: number, limit: number): Promise<StreamEntry[]> {
     const { redis, keys, group, consumer } = this.#options
-    const args = ['XAUTOCLAIM', keys.exchanges, group, consumer, String(idleMs), '0', 'COUNT', String(most)]
+    const args = ['XAUTOCLAIM', keys.exchanges, group, consumer, String(idleMs), '0', 'COUNT', String(limit)]
     const [, entries] = (await redis.command(...args)) as [string, unknown]
     return asEntries(entries)
   }
 
-  async place(entry: StreamEntry): Promise<Place> {
+  async state(entry: StreamEntry): Promise<EntryState> {
     const { redis, keys, group } = this.#options
-    return (await redis.run(ASK_PLACE, [keys.exchanges, this.#order(entry)], [group, entry.id])) as Place
+    return (await redis.run(ENTRY_STATE, [keys.exchanges, this.#order(entry)], [group, entry.id])) as EntryState
   }
 
-  /** Saves, tells the verdict and acknowledges, as one step. */
-  async commit(entry: StreamEntry, record: ConversationRecord, revision: string | null): Promise<'DONE' | 'STALE' | Place> {
+  /** Saves the record, publishes the verdict and acknowledges the entry, atomically. */
+  async commit(entry: StreamEntry, record: ConversationRecord, revision: string | null): Promise<'DONE' | 'STALE' | EntryState> {
     const { redis, store, keys, group, maxVerdicts } = this.#options
     const { conversation } = record.status
     const names = [keys.conversation(conversation), keys.recent, keys.exchanges, this.#order(entry), keys.verdicts]
     const verdict = JSON.stringify(record.verdicts.at(-1))
     const args = [group, entry.id, maxVerdicts, verdict, ...store.saveArguments(conversation, record, revision)]
-    return (await redis.run(COMMIT_ENTRY, names, args)) as 'DONE' | 'STALE' | Place
+    return (await redis.run(COMMIT_ENTRY, names, args)) as 'DONE' | 'STALE' | EntryState
   }
 
-  /** Tells what became of an entry that changes nothing, and acknowledges it. */
+  /** Publishes the outcome of an entry that changes no conversation, and acknowledges it. */
   async settle(entry: StreamEntry, outcome: { verdict: ExchangeVerdict } | { error: GabionError }): Promise<void> {
     const { redis, keys, group, maxVerdicts } = this.#options
-    const told =
+    const result =
       'verdict' in outcome
         ? ['verdict', JSON.stringify(outcome.verdict)]
         : ['error', JSON.stringify({ code: outcome.error.code, message: outcome.error.message })]
-    const args = [group, entry.id, maxVerdicts, entry.fields.conversation ?? '', ...told]
+    const args = [group, entry.id, maxVerdicts, entry.fields.conversation ?? '', ...result]
     await redis.run(SETTLE_ENTRY, [keys.exchanges, this.#order(entry), keys.verdicts], args)
   }
 
-  /** Entries not yet given to anybody, and given and not yet done. */
+  /** Numbers of entries not yet taken, and taken but not yet settled. */
   async lag(): Promise<{ waiting: number; pending: number }> {
     const group = await this.#group()
     return { waiting: Number(group?.lag ?? 0), pending: Number(group?.pending ?? 0) }
   }
 
-  /** A consumer that ends well leaves the group; one with entries stays, so that others can claim them. */
+  /** Removes the consumer from the group; with pending entries it stays, so that others can claim them. */
   async leave(): Promise<void> {
     const { redis, keys, group, consumer } = this.#options
     const pending = (await redis.command('XPENDING', keys.exchanges, group, '-', '+', '1', consumer)) as unknown[]
@@ -133,9 +133,9 @@ export class ExchangeStream {
 }
 
 /**
- * The exchange that an entry asks for; without an id of its own it has the entry's.
+ * The request in an entry; the exchange id defaults to the entry's id.
  *
- * @throws GabionError `INVALID_ARGUMENT` naming the field
+ * @throws GabionError `INVALID_ARGUMENT` with the field's name
  */
 export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
   const { conversation, user, assistant, exchangeId = id } = fields
@@ -155,7 +155,7 @@ export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
 }
 
 function asEntries(reply: unknown): StreamEntry[] {
-  // A claimed entry that was deleted from the stream comes without fields.
+  // A claimed entry that was deleted from the stream has no fields.
   return (reply as ([string, string[] | null] | null)[]).flatMap((entry) => {
     const fields = entry?.[1] ?? null
     return entry === null || fields === null ? [] : [{ id: entry[0], fields: asFields(fields) }]

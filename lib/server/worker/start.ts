@@ -1,4 +1,4 @@
-// Puts a worker together: its connections, its stream, its metrics on a port.
+// Assembles a worker: connections, stream, metrics server.
 
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -15,7 +15,7 @@ import { Keys } from '../redis/keys.js'
 import { ExchangeStream } from './exchange-stream.js'
 import { Worker } from './worker.js'
 
-/** How a worker is started. */
+/** Options of a worker. */
 export interface StartWorkerOptions {
   readonly monitor: Monitor
   readonly logger: Logger
@@ -23,25 +23,24 @@ export interface StartWorkerOptions {
   readonly prefix: string
   readonly ttlMs: number
   readonly group: string
-  /** Default: this machine's name and a random part. */
+  /** Default: the host name and a random part. */
   readonly consumer?: string
   readonly concurrency: number
   readonly claimAfterMs: number
   readonly maxVerdicts: number
   readonly host: string
-  /** Of `/metrics`, `/health` and `/ready`; null for none. */
+  /** Port of `/metrics`, `/health` and `/ready`; null for none. */
   readonly metricsPort: number | null
 }
 
-/** A worker that runs. */
+/** A running worker. */
 export interface RunningWorker {
   readonly consumer: string
   readonly metricsPort: number | null
-  /** Takes nothing new and resolves when what was taken is done. */
+  /** Takes no more entries and resolves when the pending ones are done. */
   stop(): Promise<void>
 }
 
-/** Starts a worker. */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts } = options
   const consumer = options.consumer ?? `${hostname()}-${randomUUID().slice(0, 8)}`
@@ -78,7 +77,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   }
 }
 
-/** What a worker counts, and where it is asked for it. */
+/** A worker's metrics and their HTTP server. */
 class WorkerMetrics {
   readonly #registry = new Registry()
   readonly #exchanges: Counter<'level'>

@@ -1,4 +1,4 @@
-// Owns the worker: exchanges of a Redis stream are judged, each once in effect, in order a conversation, as many at once as the encoder takes.
+// Owns the worker: judges exchanges of a Redis stream, effectively once, in order per conversation, as many at once as the encoder takes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -11,25 +11,25 @@ import type { ConversationStore } from '../conversations/store.js'
 import { checkTexts, type Limits } from '../limits.js'
 import { readRequest, type StreamEntry, type ExchangeStream } from './exchange-stream.js'
 
-/** What a worker is made of. */
+/** Parts and options of a worker. */
 export interface WorkerOptions {
   readonly monitor: Monitor
   readonly store: RedisStore
   readonly stream: ExchangeStream
   readonly logger: Logger
   readonly limits: Limits
-  /** Exchanges pending at once; no more are taken, so that other workers get them. */
+  /** Maximum of pending exchanges; others are left to other workers. */
   readonly concurrency: number
-  /** Milliseconds without a sign after which another consumer's entries are taken over. */
+  /** Idle milliseconds after which another consumer's entries are claimed. */
   readonly claimAfterMs: number
   readonly onJudged: (verdict: ExchangeVerdict) => void
 }
 
 const WAIT_MS = 1000
-const PLACE_POLL_MS = 5
-const TROUBLE_PAUSE_MS = 500
+const STATE_POLL_MS = 5
+const ERROR_PAUSE_MS = 500
 
-/** A consumer that runs until it is told to stop. */
+/** A consumer that runs until {@link stop}. */
 export class Worker {
   readonly #options: WorkerOptions
   readonly #pending = new Map<string, Promise<void>>()
@@ -50,9 +50,9 @@ export class Worker {
     return this.#done
   }
 
-  /** Runs until {@link stop}. Redis that is away is waited for. */
+  /** Runs until {@link stop}, and waits while Redis is unavailable. */
   async run(): Promise<void> {
-    const claiming = this.#claimFromTheDead()
+    const claiming = this.#claimAbandoned()
     while (!this.#stop.signal.aborted) {
       try {
         await this.#round()
@@ -65,7 +65,7 @@ export class Worker {
     await this.#options.stream.leave().catch(() => undefined)
   }
 
-  /** Takes nothing new; `run` resolves when what was taken is done. */
+  /** Takes no more entries; `run` resolves when the pending ones are done. */
   stop(): void {
     this.#stop.abort()
   }
@@ -82,29 +82,29 @@ export class Worker {
     if (entries.length === 0) await stream.waitForMore(WAIT_MS)
   }
 
-  // Besides the limit: what a dead worker held may be what all of those pending wait for.
-  async #claimFromTheDead(): Promise<void> {
+  // Not subject to the limit: all pending entries may wait for entries of a dead worker.
+  async #claimAbandoned(): Promise<void> {
     const { stream, claimAfterMs, concurrency, logger } = this.#options
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
         const entries = await stream.claim(claimAfterMs, concurrency)
         const foreign = entries.filter(({ id }) => !this.#pending.has(id))
-        if (foreign.length > 0) logger.info({ entries: foreign.length }, 'took over entries of a worker that is gone')
+        if (foreign.length > 0) logger.info({ entries: foreign.length }, 'claimed entries of a dead worker')
         for (const entry of foreign) this.#begin(entry)
       } catch (error) {
-        logger.debug({ reason: (error as Error).message }, 'could not look for entries to take over')
+        logger.debug({ reason: (error as Error).message }, 'cannot claim entries')
       }
       await sleep(Math.max(20, claimAfterMs / 4), undefined, { signal }).catch(() => undefined)
     }
   }
 
-  // Every entry waits for its own place, also behind others of this worker: one that is taken over may come before those begun already.
+  // Every entry waits until it is due, also for others of this worker: a claimed entry may precede entries begun before.
   #begin(entry: StreamEntry): void {
     const run = this.#finish(entry)
       .catch((error: unknown) => {
-        // It stays pending, and is claimed again, here or elsewhere.
-        this.#options.logger.warn({ entry: entry.id, reason: (error as Error).message }, 'an entry has to be tried again')
+        // It stays pending, and any worker claims it again.
+        this.#options.logger.warn({ entry: entry.id, reason: (error as Error).message }, 'an entry will be retried')
       })
       .finally(() => this.#pending.delete(entry.id))
     this.#pending.set(entry.id, run)
@@ -113,10 +113,10 @@ export class Worker {
   async #finish(entry: StreamEntry): Promise<void> {
     const { stream, monitor, store, limits, onJudged } = this.#options
     for (;;) {
-      const place = await stream.place(entry)
-      if (place === 'GONE') return
-      if (place === 'DUE') break
-      await sleep(PLACE_POLL_MS)
+      const state = await stream.state(entry)
+      if (state === 'GONE') return
+      if (state === 'DUE') break
+      await sleep(STATE_POLL_MS)
     }
     const committing: Pick<ConversationStore, 'load' | 'save'> = {
       load: (id) => store.load(id),
@@ -124,7 +124,7 @@ export class Worker {
         const outcome = await stream.commit(entry, record, revision)
         if (outcome === 'DONE') return true
         if (outcome === 'STALE') return false
-        throw new GabionError('CONFLICT', 'another worker took the entry over')
+        throw new GabionError('CONFLICT', 'another worker claimed the entry')
       },
     }
     try {
@@ -134,21 +134,21 @@ export class Worker {
       if (repeated) await stream.settle(entry, { verdict })
       else onJudged(verdict)
     } catch (error) {
-      if (!isGabionError(error) || !isHopeless(error)) throw error
+      if (!isGabionError(error) || !isPermanent(error)) throw error
       await stream.settle(entry, { error })
     }
     this.#done++
   }
 
   async #pause(error: unknown): Promise<void> {
-    this.#options.logger.warn({ reason: (error as Error).message }, 'trouble with the stream; going on in a moment')
-    await sleep(TROUBLE_PAUSE_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
-    // The group is gone where Redis came back empty.
+    this.#options.logger.warn({ reason: (error as Error).message }, 'the stream failed; trying again')
+    await sleep(ERROR_PAUSE_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+    // A Redis that restarted empty has lost the group.
     await this.#options.stream.prepare().catch(() => undefined)
   }
 }
 
-/** Whether trying again would end the same way. */
-function isHopeless({ code }: GabionError): boolean {
+/** Whether a retry would fail in the same way. */
+function isPermanent({ code }: GabionError): boolean {
   return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'TOKENIZER_FAILED' || code === 'ARTIFACT_INVALID'
 }
