@@ -1,4 +1,4 @@
-// An embedding model for the Vercel AI SDK, computed in the caller's own process.
+// An embedding model for the Vercel AI SDK, computed in the caller's process.
 
 import type { EmbeddingModelV3 } from '@ai-sdk/provider'
 import { Embedder } from '../embedding/embedder.js'
@@ -6,13 +6,13 @@ import { checkOptions, invalidArgument } from '../options.js'
 
 /** Options of {@link gabionEmbedding}. */
 export interface GabionEmbeddingOptions {
-  /** One of the model's prompts by its name (`info.prompts`), put before every text; `''` for none. Default: what the model's folder says. */
+  /** Name of one of the model's prompts (`info.prompts`), prepended to every text; `''` for none. Default: that of the model folder. */
   prompt?: string
 }
 
 /**
- * An embedding model for `embed` and `embedMany` of the AI SDK. The embedder stays the caller's to dispose of. Texts that were cut
- * are reported as warnings of the result.
+ * An embedding model for `embed` and `embedMany` of the AI SDK. The caller disposes of the embedder. Truncated texts are reported
+ * as warnings of the result.
  *
  * @throws GabionError `INVALID_ARGUMENT`; a call rejects as `Embedder.embedBatch` does
  */
@@ -38,7 +38,7 @@ export function gabionEmbedding(embedder: Embedder, options?: GabionEmbeddingOpt
           .filter((index) => batch.truncated(index))
           .map((index) => ({
             type: 'other',
-            message: `text ${String(index)} has ${String(batch.totalTokenCounts[index])} tokens and was cut to ${String(batch.tokenCounts[index])}`,
+            message: `text ${String(index)} has ${String(batch.totalTokenCounts[index])} tokens and was truncated to ${String(batch.tokenCounts[index])}`,
           })),
       }
     },

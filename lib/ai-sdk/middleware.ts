@@ -1,4 +1,4 @@
-// Middleware for the Vercel AI SDK: watches the conversation of a language model that is wrapped with it, in the caller's own process.
+// Middleware for the Vercel AI SDK: monitors the conversations of the wrapped language model, in the caller's process.
 
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -8,7 +8,7 @@ import type {
   LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
 } from '@ai-sdk/provider'
-import { identityOf, judgeReply, type ChatExchange, type ChatIdentity, type ChatKeeper, type ChatMessage } from '../monitor/chat.js'
+import { identityOf, judgeReply, type ChatExchange, type ChatExchanges, type ChatIdentity, type ChatMessage } from '../monitor/chat.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import type { Conversation } from '../monitor/conversation.js'
 import type { Monitor } from '../monitor/monitor.js'
@@ -19,26 +19,26 @@ export interface GabionMiddlewareOptions<Verdict extends DetectorVerdict = Detec
   /** Judges the exchanges. */
   monitor: Monitor<unknown, Verdict>
   /**
-   * Which conversation a call belongs to. Default: `providerOptions.gabion.conversation` of the call if there is one, else derived from
-   * the chat's beginning.
+   * Returns the conversation id of a call. Default: `providerOptions.gabion.conversation` of the call, else derived from the chat's
+   * beginning.
    */
   conversation?: (call: LanguageModelV3CallOptions) => string | undefined
   /** Called with every verdict. */
   onVerdict?: (verdict: ExchangeVerdict<Verdict>) => void
-  /** Called when a reply could not be judged; it is passed on all the same. */
+  /** Called when a reply could not be judged; it is passed through. */
   onError?: (error: unknown) => void
-  /** `observe` (default) only reports; `block` sends the replacement message in place of a reply that raises an alert, and streams only after the verdict. */
+  /** `observe` (default) only reports; `block` sends the replacement message instead of a reply that raises an alert, and streams only after the verdict. */
   onAlert?: 'observe' | 'block'
-  /** Sent in place of a reply that is blocked. */
+  /** Sent instead of a blocked reply. */
   replacementMessage?: string
-  /** Conversations that are remembered; the least recently used go first. Default 10,000. */
+  /** Maximum of conversations in memory; the least recently used are evicted first. Default 10,000. */
   maxConversations?: number
 }
 
 const REPLACEMENT_MESSAGE = 'This reply was blocked by a safety check.'
 
 /**
- * Middleware for `wrapLanguageModel`. A verdict also stands in the result's `providerMetadata.gabion`.
+ * Middleware for `wrapLanguageModel`. Results also carry the verdict in `providerMetadata.gabion`.
  *
  * @throws GabionError `INVALID_ARGUMENT`
  */
@@ -54,17 +54,17 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
   ])
   if (typeof monitor !== 'object') throw invalidArgument('monitor', 'a Monitor', monitor)
   const policy = checkOneOf('onAlert', onAlert ?? 'observe', ['observe', 'block'])
-  const words = checkString('replacementMessage', replacementMessage ?? REPLACEMENT_MESSAGE)
+  const replacement = checkString('replacementMessage', replacementMessage ?? REPLACEMENT_MESSAGE)
   for (const [name, callback] of Object.entries({ conversation, onVerdict, onError }))
     if (callback !== undefined) checkFunction(name, callback)
-  const keeper = new MonitorKeeper(monitor, checkInteger('maxConversations', maxConversations ?? 10_000, 1))
+  const exchanges = new MonitorExchanges(monitor, checkInteger('maxConversations', maxConversations ?? 10_000, 1))
 
   const judge = async (call: LanguageModelV3CallOptions, reply: string): Promise<ExchangeVerdict<Verdict> | null> => {
     try {
       const history = messagesOf(call.prompt)
-      const judged = await judgeReply(keeper, identityFor(call, history, conversation), history, reply)
-      if (judged !== null) onVerdict?.(judged.verdict)
-      return judged?.verdict ?? null
+      const result = await judgeReply(exchanges, identityFor(call, history, conversation), history, reply)
+      if (result !== null) onVerdict?.(result.verdict)
+      return result?.verdict ?? null
     } catch (error) {
       onError?.(error)
       return null
@@ -80,12 +80,12 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
       if (verdict === null) return result
       const reported = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
       if (policy !== 'block' || !verdict.alert) return reported
-      return { ...reported, content: [{ type: 'text', text: words }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
+      return { ...reported, content: [{ type: 'text', text: replacement }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
     },
     async wrapStream({ doStream, params }) {
       const { stream, ...rest } = await doStream()
-      const watched = policy === 'block' ? blocking : passing
-      return { ...rest, stream: stream.pipeThrough(watched((reply) => judge(params, reply), words)) }
+      const transform = policy === 'block' ? blocking : passing
+      return { ...rest, stream: stream.pipeThrough(transform((reply) => judge(params, reply), replacement)) }
     },
   }
 }
@@ -93,7 +93,7 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
 type Judge = (reply: string) => Promise<ExchangeVerdict | null>
 type Parts = TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>
 
-/** Parts go on as they come; the verdict comes with the last one. */
+/** Passes parts through at once; the last one carries the verdict. */
 function passing(judge: Judge): Parts {
   let reply = ''
   return new TransformStream({
@@ -108,10 +108,10 @@ function passing(judge: Judge): Parts {
   })
 }
 
-/** Parts are kept until the verdict is there. */
-function blocking(judge: Judge, words: string): Parts {
+/** Buffers parts until the verdict. */
+function blocking(judge: Judge, replacement: string): Parts {
   let reply = ''
-  const kept: LanguageModelV3StreamPart[] = []
+  const buffered: LanguageModelV3StreamPart[] = []
   return new TransformStream({
     async transform(part, controller) {
       if (part.type === 'text-delta') reply += part.delta
@@ -119,22 +119,22 @@ function blocking(judge: Judge, words: string): Parts {
         controller.enqueue(part)
         return
       }
-      if (part.type !== 'finish') return void kept.push(part)
+      if (part.type !== 'finish') return void buffered.push(part)
       const verdict = await judge(reply)
       if (verdict?.alert !== true) {
-        for (const one of kept) controller.enqueue(one)
+        for (const earlier of buffered) controller.enqueue(earlier)
         controller.enqueue(withVerdict(part, verdict))
         return
       }
       const id = randomUUID()
       controller.enqueue({ type: 'text-start', id })
-      controller.enqueue({ type: 'text-delta', id, delta: words })
+      controller.enqueue({ type: 'text-delta', id, delta: replacement })
       controller.enqueue({ type: 'text-end', id })
       controller.enqueue(withVerdict({ ...part, finishReason: { unified: 'content-filter', raw: 'gabion' } }, verdict))
     },
     flush(controller) {
-      // A stream that broke off before its end has no finish; what came is not lost.
-      if (reply !== '' && kept.some(({ type }) => type === 'error')) for (const one of kept) controller.enqueue(one)
+      // An aborted stream has no finish part; its buffered parts are not lost.
+      if (reply !== '' && buffered.some(({ type }) => type === 'error')) for (const part of buffered) controller.enqueue(part)
     },
   })
 }
@@ -174,34 +174,34 @@ function messagesOf(prompt: LanguageModelV3Prompt): ChatMessage[] {
 }
 
 /** Conversations of this process with the ids of their exchanges. */
-class MonitorKeeper<Verdict extends DetectorVerdict> implements ChatKeeper<ExchangeVerdict<Verdict>> {
+class MonitorExchanges<Verdict extends DetectorVerdict> implements ChatExchanges<ExchangeVerdict<Verdict>> {
   readonly #monitor: Monitor<unknown, Verdict>
-  readonly #kept: LRUCache<
+  readonly #conversations: LRUCache<
     string,
     { conversation: Conversation<unknown, Verdict>; exchanges: string[]; verdicts: Map<string, ExchangeVerdict<Verdict>> }
   >
 
-  constructor(monitor: Monitor<unknown, Verdict>, most: number) {
+  constructor(monitor: Monitor<unknown, Verdict>, maxConversations: number) {
     this.#monitor = monitor
-    this.#kept = new LRUCache({ max: most })
+    this.#conversations = new LRUCache({ max: maxConversations })
   }
 
   exchangeIdsOf(id: string): Promise<readonly string[]> {
-    return Promise.resolve(this.#kept.get(id)?.exchanges ?? [])
+    return Promise.resolve(this.#conversations.get(id)?.exchanges ?? [])
   }
 
   async judge(id: string, { user, assistant, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
-    const kept = this.#kept.get(id) ?? {
+    const entry = this.#conversations.get(id) ?? {
       conversation: this.#monitor.begin(id),
       exchanges: [],
       verdicts: new Map<string, ExchangeVerdict<Verdict>>(),
     }
-    this.#kept.set(id, kept)
-    const known = kept.verdicts.get(exchangeId)
+    this.#conversations.set(id, entry)
+    const known = entry.verdicts.get(exchangeId)
     if (known !== undefined) return known
-    const verdict = await kept.conversation.addExchange({ user, assistant })
-    kept.exchanges.push(exchangeId)
-    kept.verdicts.set(exchangeId, verdict)
+    const verdict = await entry.conversation.addExchange({ user, assistant })
+    entry.exchanges.push(exchangeId)
+    entry.verdicts.set(exchangeId, verdict)
     return verdict
   }
 }

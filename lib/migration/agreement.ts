@@ -1,5 +1,5 @@
-// Owns how far two sets of vectors of the same texts agree: cosines of pairs, nearest neighbors, geometry as a whole, projected
-// points. Knows no embedder.
+// Owns measures of agreement of two sets of vectors of the same texts: cosines of pairs, nearest neighbors, overall geometry,
+// projected vectors. Knows no embedder.
 
 import { GabionError } from '../errors.js'
 import { checkInteger } from '../options.js'
@@ -8,56 +8,56 @@ import type { VectorRows } from '../projection/projection.js'
 import { checkFinite, checkShape } from '../projection/vectors.js'
 import { centeredKernelAlignment, pearson, spearman } from '../statistics/correlation.js'
 
-/** How far two spaces agree. */
+/** Agreement of two vector spaces. */
 export interface SpaceAgreement {
   /** Texts compared. */
   readonly texts: number
-  /** Pairs of texts: every one of these. */
+  /** Pairs of texts compared: all. */
   readonly pairs: number
   /** Correlation of the cosines of pairs. */
   readonly pearson: number
-  /** Rank correlation of the cosines of pairs: do both order pairs by likeness alike? */
+  /** Rank correlation of the cosines of pairs: agreement of both orders by similarity. */
   readonly spearman: number
-  /** Nearest texts that were looked at a text. */
+  /** Nearest neighbors considered per text. */
   readonly neighbors: number
-  /** Mean share of a text's nearest texts that are the same in both. */
+  /** Mean fraction of a text's nearest neighbors that are the same in both. */
   readonly neighborOverlap: number
-  /** Linear centered kernel alignment: 1 for the same geometry up to rotation and size. */
+  /** Linear centered kernel alignment: 1 for the same geometry up to rotation and scale. */
   readonly kernelAlignment: number
-  /** Some pairs to look at: cosines in the old and the new space. */
+  /** Sample of pairs: cosines in the old and the new space. */
   readonly examples: readonly (readonly [number, number])[]
 }
 
-/** Pairs kept for a drawing. */
-const EXAMPLES = 1500
-/** Text pairs are n²: more texts than this are not compared at once. */
+/** Sampled pairs for a drawing. */
+const MAX_EXAMPLES = 1500
+/** Limit of texts, since there are n² pairs. */
 export const MAX_TEXTS = 4000
 
 /**
  * Compares two sets of vectors; row i of both is the same text.
  *
- * @throws GabionError `INVALID_ARGUMENT` for other numbers of rows, fewer than 3 or more than {@link MAX_TEXTS}
+ * @throws GabionError `INVALID_ARGUMENT` for different numbers of rows, fewer than 3 or more than {@link MAX_TEXTS}
  */
 export function compareSpaces(old: VectorRows, fresh: VectorRows, neighbors = 10): SpaceAgreement {
   checkPaired(old, fresh)
   const n = old.rows
-  const kept = Math.min(checkInteger('neighbors', neighbors, 1), n - 1)
+  const count = Math.min(checkInteger('neighbors', neighbors, 1), n - 1)
   const [kernelA, kernelB] = [kernelOf(old), kernelOf(fresh)]
   const [cosinesA, cosinesB] = [cosinesOf(kernelA, n), cosinesOf(kernelB, n)]
   const [upperA, upperB] = [upperTriangle(cosinesA, n), upperTriangle(cosinesB, n)]
   let shared = 0
   for (let row = 0; row < n; row++) {
-    const theirs = new Set(nearest(cosinesB, n, row, kept))
-    for (const index of nearest(cosinesA, n, row, kept)) if (theirs.has(index)) shared++
+    const nearestB = new Set(nearest(cosinesB, n, row, count))
+    for (const index of nearest(cosinesA, n, row, count)) if (nearestB.has(index)) shared++
   }
-  const step = Math.max(1, Math.floor(upperA.length / EXAMPLES))
+  const step = Math.max(1, Math.floor(upperA.length / MAX_EXAMPLES))
   return {
     texts: n,
     pairs: upperA.length,
     pearson: pearson(upperA, upperB),
     spearman: spearman(upperA, upperB),
-    neighbors: kept,
-    neighborOverlap: shared / (n * kept),
+    neighbors: count,
+    neighborOverlap: shared / (n * count),
     kernelAlignment: centeredKernelAlignment(kernelA, kernelB, n),
     examples: Array.from({ length: Math.floor(upperA.length / step) }, (_, at): [number, number] => [
       upperA[at * step]!,
@@ -77,7 +77,7 @@ function checkPaired(old: VectorRows, fresh: VectorRows): void {
     throw new GabionError('INVALID_ARGUMENT', `at most ${String(MAX_TEXTS)} texts are compared at once, got ${String(old.rows)}`)
 }
 
-/** Products of all vectors with each other. */
+/** Gram matrix: dot products of all pairs of vectors. */
 function kernelOf({ rows, dimensions, data }: VectorRows): Float64Array {
   const columns = transposed({ rows, columns: dimensions, data: Float64Array.from(data) })
   return transposeTimes(columns, columns).data
@@ -101,24 +101,24 @@ function nearest(cosines: Float64Array, n: number, row: number, count: number): 
   return order.sort((i, j) => own[j]! - own[i]!).slice(0, count)
 }
 
-/** How far projected points agree, in the old projection's terms. */
+/** Agreement of projected vectors, in the old projection's coordinates. */
 export interface PointAgreement {
   readonly components: number
   /** Correlation of the values of each component. */
   readonly correlations: readonly number[]
-  /** Median distance of a text's two points over the spread of the old points (root of their mean square distance to the mean). */
+  /** Median distance of a text's two points over the spread of the old points (RMS distance to their mean). */
   readonly relativeDistance: number
-  /** Some texts to look at: old point and new point, first two components. */
+  /** Sample of texts: old and new point, first two components. */
   readonly examples: readonly (readonly [number, number, number, number])[]
 }
 
-/** Points that are drawn. */
-const DRAWN_POINTS = 300
+/** Sampled points for a drawing. */
+const MAX_POINTS = 300
 
 /**
- * Compares the points that two projections give for the same texts.
+ * Compares two projections of the same texts.
  *
- * @throws GabionError `INVALID_ARGUMENT` for other shapes
+ * @throws GabionError `INVALID_ARGUMENT` for different shapes
  */
 export function comparePoints(old: VectorRows, fresh: VectorRows): PointAgreement {
   checkPaired(old, fresh)
@@ -126,7 +126,7 @@ export function comparePoints(old: VectorRows, fresh: VectorRows): PointAgreemen
   if (fresh.dimensions !== components)
     throw new GabionError(
       'INVALID_ARGUMENT',
-      `both projections must give as many values, got ${String(components)} and ${String(fresh.dimensions)}`,
+      `both projections must have the same number of components, got ${String(components)} and ${String(fresh.dimensions)}`,
     )
   const column = ({ data }: VectorRows, component: number): Float64Array =>
     Float64Array.from({ length: rows }, (_, row) => data[row * components + component]!)
@@ -141,7 +141,7 @@ export function comparePoints(old: VectorRows, fresh: VectorRows): PointAgreemen
     }
   }
   const sorted = distances.map(Math.sqrt).sort()
-  const step = Math.max(1, Math.floor(rows / DRAWN_POINTS))
+  const step = Math.max(1, Math.floor(rows / MAX_POINTS))
   const second = components > 1 ? 1 : 0
   const pointAt = ({ data }: VectorRows, row: number): [number, number] => [data[row * components]!, data[row * components + second]!]
   return {

@@ -1,10 +1,10 @@
-// Owns the comparison of two monitors exchange by exchange: where both raise an alert, where only one does. Knows no particular detector.
+// Owns the comparison of two monitors' alerts, exchange by exchange. Knows no particular detector.
 
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { Exchange } from '../monitor/judge.js'
 import type { Monitor } from '../monitor/monitor.js'
 
-/** A conversation to run through both. */
+/** A conversation for both monitors. */
 export interface ComparedConversation {
   readonly id: string
   readonly exchanges: readonly Exchange[]
@@ -18,13 +18,13 @@ export interface Disagreement {
   readonly new: { readonly alert: boolean; readonly likelihood: number }
 }
 
-/** How far two monitors agree. */
+/** Agreement of two monitors. */
 export interface AlertAgreement {
   readonly conversations: number
   readonly exchanges: number
   /** Exchanges with the same decision. */
   readonly agreeing: number
-  /** Alerts of both, of the old one only (missed by the new one), of the new one only. */
+  /** Alerts of both, only of the old one (missed by the new one), only of the new one. */
   readonly both: number
   readonly onlyOld: number
   readonly onlyNew: number
@@ -35,7 +35,7 @@ export interface AlertAgreement {
 /** Options of {@link compareAlerts}. */
 export interface CompareAlertsOptions {
   signal?: AbortSignal
-  /** Called as exchanges are done. */
+  /** Called after each exchange. */
   onExchange?: (exchanges: number) => void
 }
 

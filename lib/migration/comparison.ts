@@ -1,9 +1,9 @@
-// Owns the result of a comparison as a whole, which reports are made of and JSON is written from. Knows no embedder.
+// Owns the complete result of a comparison, the source of reports and JSON. Knows no embedder.
 
 import { quantile } from '../statistics/quantile.js'
 import type { Measures, SafetyVerdict } from './verdict.js'
 
-/** Milliseconds a text took. */
+/** Milliseconds per text. */
 export interface Latency {
   readonly texts: number
   readonly p50: number
@@ -11,18 +11,18 @@ export interface Latency {
   readonly p99: number
 }
 
-/** One of the two that are compared. */
+/** One of the compared embedders. */
 export interface ComparedSide {
   /** A model's name, or a file. */
   readonly name: string
   readonly dimensions: number
-  /** How long texts took, one at a time; null where vectors came from a file that does not say. */
+  /** Latency of texts, one at a time; null for vectors from a file without latencies. */
   readonly latency: Latency | null
-  /** What the calls cost in all, in the currency of the price given; null where nothing was charged. */
+  /** Total cost of the calls, in the currency of the price; null without charges. */
   readonly cost: number | null
 }
 
-/** Everything that a comparison found. */
+/** The result of a comparison. */
 export interface Comparison extends Measures {
   readonly format: 'gabion-comparison'
   readonly version: 1
@@ -33,7 +33,7 @@ export interface Comparison extends Measures {
   readonly verdict: SafetyVerdict
 }
 
-/** Order statistics of times in milliseconds; null for none. */
+/** Quantiles of times in milliseconds; null for no times. */
 export function latencyOf(times: readonly number[]): Latency | null {
   if (times.length === 0) return null
   return { texts: times.length, p50: quantile(times, 0.5), p90: quantile(times, 0.9), p99: quantile(times, 0.99) }

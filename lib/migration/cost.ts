@@ -1,34 +1,34 @@
-// Owns what a month of embeddings costs in a cloud and here. Knows no currency: prices go in and come out in the same one.
+// Owns the estimate of monthly embedding costs in a cloud and on own machines. Knows no currency: results are in the prices' one.
 
 import { checkInteger, checkNumber, invalidArgument } from '../options.js'
 
-/** What is assumed. */
+/** Inputs of the estimate. */
 export interface CostAssumptions {
   textsPerDay: number
   tokensPerText: number
-  /** Cloud: price of a million tokens. */
+  /** Cloud: price per million tokens. */
   pricePerMillionTokens: number
-  /** Here: price of one machine a month. */
+  /** Price of one own machine per month. */
   machinePerMonth: number
-  /** Texts that one machine embeds a second. */
+  /** Texts per second of one machine. */
   textsPerSecond: number
-  /** Highest share of the day's mean load that comes in its busiest second: machines are counted for that. */
+  /** Peak load over mean load; machines are counted for the peak. */
   peakFactor: number
   daysPerMonth: number
 }
 
-/** What comes of it. */
+/** The estimate. */
 export interface CostEstimate {
   readonly assumptions: Readonly<CostAssumptions>
   readonly textsPerMonth: number
   readonly tokensPerMonth: number
   readonly cloudPerMonth: number
-  /** Machines that the busiest second needs. */
+  /** Machines needed at peak load. */
   readonly machines: number
   readonly localPerMonth: number
-  /** Cloud less local: what staying costs. */
+  /** Cloud minus local. */
   readonly savingPerMonth: number
-  /** Texts a day from which on one machine is cheaper than the cloud; null where that is never so. */
+  /** Texts per day from which one machine is cheaper than the cloud; null if never. */
   readonly breakEvenTextsPerDay: number | null
 }
 
@@ -62,7 +62,7 @@ export function estimateCost(assumptions: CostAssumptions): CostEstimate {
     machines,
     localPerMonth,
     savingPerMonth: cloudPerMonth - localPerMonth,
-    // Where one machine cannot do as much, each further one does no better than the first.
+    // If one machine cannot serve that load, each further machine has the same ratio of cost to load.
     breakEvenTextsPerDay: Number.isFinite(breakEven) && machinesFor(breakEven) === 1 ? breakEven : null,
   }
 }

@@ -1,5 +1,5 @@
-// Owns where a comparison's vectors come from: an embedder of this machine, a cloud's model, a recording of one. Each gives a
-// vector and the time it took, one text at a time, and can stand in for an embedder where a monitor needs one.
+// Owns the sources of a comparison's vectors: a local embedder, a cloud's model, a recording of one. Each returns a vector and its
+// latency, one text at a time, and can act as a monitor's embedder.
 
 import { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import type { Embedder } from '../embedding/embedder.js'
@@ -9,24 +9,24 @@ import type { Projection } from '../projection/projection.js'
 import type { CloudProvider, CloudVector } from './cloud/provider.js'
 import type { Recording } from './cloud/recording.js'
 
-/** A vector and the time it took; no time where nobody measured it. */
+/** A vector and its latency; null if it was not measured. */
 export interface TimedVector {
   readonly vector: Float32Array
   readonly milliseconds: number | null
 }
 
-/** Where vectors come from. */
+/** A source of vectors. */
 export interface VectorSource {
   readonly name: string
-  /** @throws what the embedder or the cloud throws */
+  /** @throws the errors of the embedder or the cloud */
   embed(text: string, signal?: AbortSignal): Promise<TimedVector>
   /** For monitors. */
   readonly embedder: MonitorEmbedder
-  /** Tokens charged so far; null for a source that charges nothing. */
+  /** Tokens charged so far; null for a source without charges. */
   chargedTokens(): number | null
 }
 
-/** An embedder of this machine. */
+/** A local embedder. */
 export function localSource(embedder: Embedder): VectorSource {
   return {
     name: embedder.info.model,
@@ -41,9 +41,9 @@ export function localSource(embedder: Embedder): VectorSource {
 }
 
 /**
- * A cloud's model, a recording, or both: a text that is recorded is not asked for again, and what is asked for is recorded.
+ * A cloud's model, a recording, or both: recorded texts are not requested again, and requested ones are recorded.
  *
- * @param provider null: a text that is not recorded is an error
+ * @param provider null: a text without a recorded vector is an error
  */
 export function cloudSource(provider: CloudProvider | null, recording: Recording | null): VectorSource {
   const name = provider?.model ?? recording?.model ?? 'nothing'
@@ -73,7 +73,7 @@ export function cloudSource(provider: CloudProvider | null, recording: Recording
   }
 }
 
-/** What a monitor needs of an embedder, over vectors that come one at a time. */
+/** A monitor's embedder over a source of single vectors. */
 class RemoteEmbedder implements MonitorEmbedder {
   readonly info: MonitorEmbedder['info']
   readonly #find: (text: string, signal?: AbortSignal) => Promise<CloudVector>
@@ -126,11 +126,11 @@ class RemoteEmbedder implements MonitorEmbedder {
   }
 
   embedWindows(): never {
-    throw new GabionError('INVALID_ARGUMENT', `${this.info.model} cannot cut texts into windows: compare with the detector 'classic'`)
+    throw new GabionError('INVALID_ARGUMENT', `${this.info.model} cannot split texts into windows: compare with the detector 'classic'`)
   }
 }
 
-/** Embeds texts one after another. */
+/** Embeds texts sequentially. */
 export async function embedTimed(
   source: VectorSource,
   texts: readonly string[],
@@ -148,6 +148,6 @@ export async function embedTimed(
   })
   return {
     vectors: { rows: found.length, dimensions, data },
-    milliseconds: found.flatMap((one) => (one.milliseconds === null ? [] : [one.milliseconds])),
+    milliseconds: found.flatMap(({ milliseconds }) => (milliseconds === null ? [] : [milliseconds])),
   }
 }

@@ -1,29 +1,29 @@
-// Owns the decision whether the new embedder may take the old one's place, and its reasons. Knows measures, not how they were taken.
+// Owns the decision whether the new embedder may replace the old one, and its reasons. Knows measures, not how they are computed.
 
 import { GabionError } from '../errors.js'
 import type { PointAgreement, SpaceAgreement } from './agreement.js'
 import type { AlertAgreement } from './alerts.js'
 
-/** What is demanded; shares and correlations from 0 to 1. */
+/** Limits to meet; fractions and correlations from 0 to 1. */
 export interface SafetyLimits {
-  /** Least rank correlation of cosines. */
+  /** Minimum rank correlation of cosines. */
   spearman: number
-  /** Least shared nearest neighbors. */
+  /** Minimum fraction of shared nearest neighbors. */
   neighborOverlap: number
-  /** Least centered kernel alignment. */
+  /** Minimum centered kernel alignment. */
   kernelAlignment: number
-  /** Least correlation of each projected component. */
+  /** Minimum correlation of each projected component. */
   pointCorrelation: number
-  /** Least share of exchanges with the same decision. */
+  /** Minimum fraction of exchanges with the same decision. */
   alertAgreement: number
-  /** Least share of the old alerts that the new one raises too. */
+  /** Minimum fraction of the old alerts that the new one raises too. */
   alertsKept: number
-  /** Fewest texts and exchanges to judge by. */
+  /** Minimum of texts and exchanges for a verdict. */
   texts: number
   exchanges: number
 }
 
-/** The limits used unless others are given. */
+/** The default limits. */
 export const DEFAULT_LIMITS: Readonly<SafetyLimits> = {
   spearman: 0.9,
   neighborOverlap: 0.6,
@@ -35,30 +35,29 @@ export const DEFAULT_LIMITS: Readonly<SafetyLimits> = {
   exchanges: 50,
 }
 
-/** One thing that was looked at. */
+/** One measure with its limit. */
 export interface Criterion {
-  /** Name for programs: a key of {@link SafetyLimits}. */
   readonly name: keyof SafetyLimits
-  /** For people, such as `rank correlation of cosines`. */
+  /** Description, such as `rank correlation of cosines`. */
   readonly what: string
   readonly value: number
   readonly limit: number
   readonly met: boolean
-  /** Whether the verdict rests on it: where decisions were compared, the shape of the space only explains. */
+  /** Whether it decides: if alerts were compared, the geometry of the space only explains. */
   readonly decides: boolean
 }
 
 /** The decision. */
 export interface SafetyVerdict {
   readonly safe: boolean
-  /** In a sentence. */
+  /** One sentence. */
   readonly summary: string
-  /** Why, the unmet ones first. */
+  /** The criteria as text, unmet ones first. */
   readonly reasons: readonly string[]
   readonly criteria: readonly Criterion[]
 }
 
-/** What was compared: what is missing was not looked at. */
+/** The comparisons; null if not made. */
 export interface Measures {
   readonly space: SpaceAgreement | null
   readonly points: PointAgreement | null
@@ -66,8 +65,8 @@ export interface Measures {
 }
 
 /**
- * Judges. Alerts decide where they were compared, with the projected points if there are any; without alerts the points and the
- * geometry of the vectors decide.
+ * Decides by alerts and projected vectors if alerts were compared; without alerts, by projected vectors and the geometry of the
+ * vectors.
  *
  * @throws GabionError `INVALID_ARGUMENT` when nothing was compared
  */
@@ -90,8 +89,8 @@ export function judge({ space, points, alerts }: Measures, limits: Readonly<Safe
     if (old > 0) add('alertsKept', 'share of the old alerts that the new one raises', alerts.both / old, true)
   }
   if (points !== null) {
-    const least = points.correlations.reduce((lowest, value) => (value < lowest || Number.isNaN(value) ? value : lowest), 1)
-    add('pointCorrelation', 'lowest correlation of a projected component', least, true)
+    const lowest = points.correlations.reduce((lowest, value) => (value < lowest || Number.isNaN(value) ? value : lowest), 1)
+    add('pointCorrelation', 'lowest correlation of a projected component', lowest, true)
   }
   if (space !== null) {
     const decides = alerts === null
@@ -106,12 +105,12 @@ export function judge({ space, points, alerts }: Measures, limits: Readonly<Safe
   return {
     safe,
     summary: safe ? SAFE : `Not safe to switch: ${unmet.map(({ what }) => what).join(', ')} ${unmet.length === 1 ? 'is' : 'are'} too low.`,
-    reasons: [...unmet, ...criteria.filter((one) => !unmet.includes(one))].map(reasonOf),
+    reasons: [...unmet, ...criteria.filter((criterion) => !unmet.includes(criterion))].map(reasonOf),
     criteria,
   }
 }
 
-const SAFE = 'Safe to switch: the new one decides as the old one does, within the limits below.'
+const SAFE = 'Safe to switch: the new one agrees with the old one within the limits below.'
 
 function reasonOf({ what, value, limit, met, decides }: Criterion): string {
   const number = (x: number): string => (Number.isInteger(x) ? String(x) : x.toFixed(3))

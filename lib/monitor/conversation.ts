@@ -1,5 +1,4 @@
-// Owns one conversation: its exchanges one after the other, its detector state, saving and forking.
-// Knows that exchanges become verdicts, not how.
+// Owns one conversation: order of exchanges, detector state, saving and forking. Knows that exchanges become verdicts, not how.
 
 import type { Detector } from '../detection/detector.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
@@ -13,13 +12,13 @@ export type { SavedConversation } from './saved-conversation.js'
 /** Options of {@link Conversation.addExchange}. */
 export interface AddExchangeOptions {
   signal?: AbortSignal
-  /** Your own name of the exchange; it stands in the verdict. */
+  /** Id of the exchange, copied to the verdict. */
   exchangeId?: string
 }
 
 /**
- * The exchanges of one conversation. Texts are embedded as soon as they come, also of several exchanges at once; the detector
- * sees the exchanges strictly in the order of the calls. An exchange that fails leaves the conversation as it was.
+ * The exchanges of one conversation. Texts of several exchanges may be embedded concurrently; the detector sees the exchanges
+ * strictly in the order of the calls. An exchange that fails leaves the conversation unchanged.
  */
 export class Conversation<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
   readonly id: string
@@ -27,7 +26,7 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
   readonly #detector: Detector<State, Verdict>
   #state: State
   #exchanges: number
-  /** Settles when every earlier exchange has. */
+  /** Settles after all earlier exchanges. */
   #last: Promise<unknown> = Promise.resolve()
   #pending = 0
 
@@ -53,7 +52,7 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
   /**
    * Judges the next exchange.
    *
-   * @throws GabionError `INVALID_ARGUMENT`, `ABORTED`, and what `embedBatch` and the detector throw; always as a rejection
+   * @throws GabionError `INVALID_ARGUMENT`, `ABORTED`, and the errors of `embedBatch` and the detector; always as a rejection
    */
   async addExchange(exchange: Exchange, options?: AddExchangeOptions): Promise<ExchangeVerdict<Verdict>> {
     const started = performance.now()
@@ -62,7 +61,7 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
     const signal = given.signal === undefined ? undefined : checkSignal('signal', given.signal)
     const exchangeId = given.exchangeId === undefined ? null : checkString('exchangeId', given.exchangeId)
     const embedding = embedExchange(this.#embedder, this.#detector, texts, signal)
-    // Its failure is met below, maybe only after earlier exchanges: until then it must not count as unhandled.
+    // A rejection is handled below, possibly after earlier exchanges; until then it must not count as unhandled.
     embedding.catch(() => undefined)
     return this.#inOrder(async () => {
       const identity = { conversation: this.id, exchange: this.#exchanges + 1, exchangeId, started }
@@ -73,28 +72,28 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
     })
   }
 
-  /** Forgets every exchange; those still pending count to what is forgotten. Takes effect at once when none is. */
+  /** Resets to the initial state, pending exchanges included. Takes effect at once if none is pending. */
   async reset(): Promise<void> {
-    const forget = (): void => {
+    const restart = (): void => {
       this.#state = this.#detector.start()
       this.#exchanges = 0
     }
-    if (this.#pending === 0) forget()
-    else await this.#inOrder(() => Promise.resolve().then(forget))
+    if (this.#pending === 0) restart()
+    else await this.#inOrder(() => Promise.resolve().then(restart))
   }
 
-  /** A copy that goes its own way from here; pending exchanges are not in it, and no monitor keeps it. */
+  /** An independent copy without the pending exchanges; no monitor stores it. */
   fork(id: string = this.id): Conversation<State, Verdict> {
     const from = { state: this.#state, exchanges: this.#exchanges }
     return new Conversation(this.#embedder, this.#detector, checkString('id', id), from)
   }
 
-  /** Everything needed to go on later, after the exchanges judged so far; see `Monitor.restore`. */
+  /** Saves the conversation after the exchanges judged so far; see `Monitor.restore`. */
   toJSON(): SavedConversation {
     return saveConversation(this.#detector, this.id, this.#exchanges, structuredClone(this.#state))
   }
 
-  /** Runs a step after all earlier ones, whether they went well or not. */
+  /** Runs a step after all earlier ones have settled. */
   async #inOrder<T>(step: () => Promise<T>): Promise<T> {
     const run = this.#last.then(step)
     this.#last = run.catch(() => undefined)

@@ -1,19 +1,19 @@
-// Owns the rules by which messages become exchanges. Knows roles and texts, not files and not vectors.
+// Owns the grouping of messages into exchanges. Knows roles and texts, neither files nor vectors.
 
-/** Who wrote a message, as far as scoring is concerned: `context` is kept and not scored (system, tool). */
+/** Role of a message; `context` (system, tool) is stored and not scored. */
 export type Role = 'user' | 'assistant' | 'context'
 
 /** One message of a transcript. */
 export interface Message {
   readonly role: Role
   readonly text: string
-  /** The number that the transcript gives it, when it gives one. */
+  /** Its turn number in the transcript; null without one. */
   readonly turn: number | null
 }
 
-/** One exchange of a transcript: what the user wrote since the last reply, and the reply. */
+/** One exchange of a transcript: the user's messages since the last reply, and the reply. */
 export interface TranscriptExchange {
-  /** User messages since the last reply, joined by newlines; empty when there were none. */
+  /** User messages since the last reply, joined by newlines; empty without any. */
   readonly user: string
   readonly assistant: string
   /** System and tool messages since the last reply. */
@@ -21,11 +21,11 @@ export interface TranscriptExchange {
 }
 
 /**
- * Puts messages together to exchanges, one conversation at a time: an exchange ends with each assistant message, so that
- * the n-th exchange is the n-th reply.
+ * Groups the messages of one conversation into exchanges: each assistant message ends one, so that the n-th exchange has the
+ * n-th reply.
  *
- * A message that repeats another one of the same turn number, role and text is dropped: logs that deliver at least once
- * contain such repetitions.
+ * A message with the same turn number, role and text as another is dropped: logs with at-least-once delivery contain such
+ * duplicates.
  */
 export class ExchangeAssembler {
   #user: string[] = []
@@ -34,17 +34,17 @@ export class ExchangeAssembler {
   readonly #seen = new Set<string>()
   #repeated = 0
 
-  /** User messages that no reply has followed yet. */
+  /** User messages without a reply yet. */
   get pending(): readonly string[] {
     return this.#user
   }
 
-  /** Messages dropped as repetitions. */
+  /** Messages dropped as duplicates. */
   get repeated(): number {
     return this.#repeated
   }
 
-  /** Takes the next message; gives the exchange that it completes, or null. */
+  /** Takes the next message; returns the exchange that it completes, or null. */
   push(message: Message): TranscriptExchange | null {
     if (this.#isRepetition(message)) {
       this.#repeated++
@@ -73,8 +73,8 @@ export class ExchangeAssembler {
 }
 
 /**
- * Messages in the order of their turn numbers; those of one turn keep theirs. A transcript in which some message has no
- * number is left as it is, since its numbers cannot be trusted to order it.
+ * Sorts messages by turn number, stably. A transcript with unnumbered messages is left unchanged, since its numbers do not
+ * define an order.
  */
 export function inTurnOrder(messages: readonly Message[]): { messages: readonly Message[]; moved: boolean } {
   const turnOf = (message: Message): number => message.turn ?? NaN

@@ -1,4 +1,4 @@
-// Owns conversations that arrive as lines: each line is given on as soon as it completes an exchange.
+// Owns conversations that arrive as lines: yields each exchange as soon as a line completes it.
 // Knows no embedder and no detector.
 
 import { parse as parseCsv } from 'csv-parse/sync'
@@ -6,21 +6,21 @@ import { ExchangeAssembler, type Message, type TranscriptExchange } from './exch
 import { columnNames, isEntry, parseJson, readEntry, transcriptInvalid, type Entry } from './transcript-entry.js'
 import { numberedLines, type NumberedLine } from './transcript-lines.js'
 
-/** What a followed stream gives: an exchange that has just been completed, or what was left open at the end. */
+/** Event of a followed stream: a completed exchange, or the user messages without a reply at the end. */
 export type FollowedEvent =
   | { readonly kind: 'exchange'; readonly conversation: string; readonly exchange: TranscriptExchange }
   | { readonly kind: 'pending'; readonly conversation: string; readonly pending: readonly string[] }
 
-/** Conversation of lines that name none. */
+/** Conversation of lines without one. */
 const UNNAMED = 'stream'
 
 /**
- * Follows a stream of lines: JSON objects (a message, an exchange, or `turns` of either; `conversation` or `id` says which
- * conversation they belong to), or CSV under a header. Messages are taken in the order of arrival. At the end, conversations
- * with user messages still open are reported.
+ * Follows a stream of lines: JSON objects (a message, an exchange, or `turns` of either; `conversation` or `id` is their
+ * conversation), or CSV with a header. Messages are taken in the order of arrival. At the end, conversations with unanswered user
+ * messages are reported.
  *
- * @param name stands in errors
- * @throws GabionError `TRANSCRIPT_INVALID` naming line and field
+ * @param name for errors
+ * @throws GabionError `TRANSCRIPT_INVALID` with line and field
  */
 export async function* followTranscript(chunks: AsyncIterable<Uint8Array | string>, name: string): AsyncGenerator<FollowedEvent> {
   const assemblers = new Map<string, ExchangeAssembler>()
@@ -69,7 +69,7 @@ async function* csvArrivals(lines: AsyncGenerator<NumberedLine>, name: string): 
   let columns: string[] | null = null
   let open: NumberedLine | null = null
   for await (const next of lines) {
-    // A quoted field may span lines; the blank ones among them were left out and are put back.
+    // A quoted field may span lines; blank ones were skipped and are restored here.
     const text: string = open === null ? next.text : open.text + '\n'.repeat(next.line - open.line) + next.text
     const fields = readRow(text, `${name}: line ${String(next.line)}`)
     open = fields === null ? { line: next.line, text } : null

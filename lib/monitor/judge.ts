@@ -1,5 +1,5 @@
-// Owns how one exchange is judged: both texts become vectors in one call, the vectors and a state become a verdict and the next state.
-// Keeps no conversation and no order: that is its callers' (a Conversation, a service that stores states elsewhere).
+// Owns judging of one exchange: both texts are embedded in one call; vectors and state give a verdict and the next state.
+// Stateless and unordered: callers (a Conversation, a service with stored states) own state and order.
 
 import type { Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow } from '../detection/detector.js'
 import type { DetectorVerdict, ExchangeTimings, ExchangeVerdict } from '../detection/verdict.js'
@@ -7,16 +7,16 @@ import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
 
-/** What judging needs of an embedder. */
+/** The part of an embedder that judging uses. */
 export type ConversationEmbedder = Pick<Embedder, 'embedBatch' | 'embedWindows'>
 
-/** One exchange: what the user wrote, and the assistant's reply to it. Either may be empty. */
+/** One exchange: the user's message, and the assistant's reply to it. Either may be empty. */
 export interface Exchange {
   readonly user: string
   readonly assistant: string
 }
 
-/** Both texts in one call; empty ones are left out and have no windows. */
+/** Embeds both texts in one call; empty ones are skipped and have no windows. */
 export async function embedExchange(
   embedder: ConversationEmbedder,
   detector: Detector<never> | Detector,
@@ -24,29 +24,29 @@ export async function embedExchange(
   signal: AbortSignal | undefined,
 ): Promise<EmbeddedExchange & { truncated: boolean; timings: Omit<ExchangeTimings, 'detectMs'> }> {
   const { projection, windows: rule } = detector
-  const texts = [user, assistant].filter(hasWords)
-  const read = texts.map((text) => detector.normalize?.(text) ?? text)
+  const texts = [user, assistant].filter(isNotBlank)
+  const normalized = texts.map((text) => detector.normalize?.(text) ?? text)
   const options = { ...(projection !== null && { projection }), ...(signal !== undefined && { signal }) }
   const embedded = (text: string, windowsAt: (index: number) => readonly EmbeddedWindow[]): EmbeddedText => ({
     text,
-    windows: hasWords(text) ? windowsAt(texts.indexOf(text)) : [],
+    windows: isNotBlank(text) ? windowsAt(texts.indexOf(text)) : [],
   })
   if (rule !== undefined) {
-    const batch = await embedder.embedWindows(read, rule, options)
+    const batch = await embedder.embedWindows(normalized, rule, options)
     const windowsAt = (index: number): readonly EmbeddedWindow[] => batch.windows(index)
     return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated: false, timings: batch.timings }
   }
-  const batch = await embedder.embedBatch(read, options)
+  const batch = await embedder.embedBatch(normalized, options)
   const windowsAt = (index: number): readonly EmbeddedWindow[] => [onlyWindow(batch, index, texts[index] as string)]
   const truncated = texts.some((_, index) => batch.truncated(index))
   return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated, timings: batch.timings }
 }
 
 /**
- * The verdict on an embedded exchange, and the state that the next one starts from.
+ * The verdict on an embedded exchange, and the next state.
  *
- * @param identity - which exchange it is, and since when it is awaited, by `performance.now()`
- * @throws GabionError `ABORTED`, and what the detector throws; the state is then as it was
+ * @param identity - the exchange's ids and number, and the start of the call by `performance.now()`
+ * @throws GabionError `ABORTED`, and the detector's errors; the state is then unchanged
  */
 export async function judgeExchange<State, Verdict extends DetectorVerdict>(
   detector: Detector<State, Verdict>,
@@ -65,7 +65,7 @@ export async function judgeExchange<State, Verdict extends DetectorVerdict>(
   return { verdict: { ...verdict, ...named, truncated, timings: spent, at: new Date().toISOString() }, state }
 }
 
-function hasWords(text: string): boolean {
+function isNotBlank(text: string): boolean {
   return text.trim() !== ''
 }
 

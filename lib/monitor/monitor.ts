@@ -1,5 +1,5 @@
-// Owns the pairing of an embedder with a detector, and the conversations that are watched with it.
-// Knows detectors by name and by interface; formulas, vectors and files are below.
+// Owns the pairing of an embedder with a detector, and the conversations monitored with it.
+// Knows detectors by name and interface, no formulas, vectors or files.
 
 import { LRUCache } from 'lru-cache'
 import { loadClassicDetector, type ClassicOptions } from '../detection/classic-artifact.js'
@@ -12,48 +12,48 @@ import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } 
 import { Conversation } from './conversation.js'
 import { readSavedConversation } from './saved-conversation.js'
 
-/** The detectors that can be had by name. */
+/** Names of the bundled detectors. */
 export const DETECTORS = ['erosion', 'classic'] as const
 
-/** Name of a detector that comes with gabion. */
+/** Name of a bundled detector. */
 export type DetectorName = (typeof DETECTORS)[number]
 
-/** The detector of a monitor that asks for none. */
+/** The default detector. */
 export const DEFAULT_DETECTOR: DetectorName = 'erosion'
 
-/** Conversations that a monitor keeps: some kB each with the bundled detectors. */
+/** Conversations in memory: some kB each with the bundled detectors. */
 const DEFAULT_MAX_CONVERSATIONS = 10_000
 
-/** What a monitor needs of an embedder. */
+/** The part of an embedder that a monitor uses. */
 export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'embedWindows' | 'info'>
 
 /** Options of {@link Monitor.load}. */
 export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
   /**
-   * Makes the vectors, and stays the caller's to dispose of. Default: the bundled model, loaded for this monitor and released by its
+   * Computes the vectors; the caller disposes of it. Default: the bundled model, loaded for this monitor and released by
    * {@link Monitor.dispose}.
    */
   embedder?: MonitorEmbedder
-  /** A name, or a detector of your own. Default `erosion`, or `classic` if there are settings for it. */
+  /** A bundled detector's name, or a custom detector. Default `erosion`, or `classic` if it has settings. */
   detector?: DetectorName | Detector<State, Verdict>
-  /** Settings of the detector named `classic`. */
+  /** Settings of the `classic` detector. */
   classic?: ClassicOptions
-  /** Settings of the detector named `erosion`. */
+  /** Settings of the `erosion` detector. */
   erosion?: ErosionOptions
-  /** Conversations that {@link Monitor.conversation} keeps; the least recently asked for go first. Default 10,000. */
+  /** Maximum of conversations that {@link Monitor.conversation} stores; the least recently used are evicted first. Default 10,000. */
   maxConversations?: number
 }
 
-/** What is used of a cache here. */
-type ConversationCache<Kept> = Pick<Map<string, Kept>, 'get' | 'delete' | 'clear' | 'size'> & { set(id: string, kept: Kept): unknown }
+/** The part of a cache that is used here. */
+type ConversationCache<Value> = Pick<Map<string, Value>, 'get' | 'delete' | 'clear' | 'size'> & { set(id: string, value: Value): unknown }
 
-/** Watches conversations with one embedder and one detector. */
+/** Monitors conversations with one embedder and one detector. */
 export class Monitor<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
   readonly embedder: MonitorEmbedder
   readonly detector: Detector<State, Verdict>
   readonly #conversations: ConversationCache<Conversation<State, Verdict>>
 
-  /** The embedder that was loaded for this monitor; null for a caller's. */
+  /** The embedder if it was loaded for this monitor; null for a caller's. */
   readonly #own: Embedder | null
 
   private constructor(embedder: MonitorEmbedder, detector: Detector<State, Verdict>, own: Embedder | null, maxConversations: number) {
@@ -64,7 +64,7 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   }
 
   /**
-   * Loads the files of a detector, and checks that the detector's projection fits the embedder's vectors.
+   * Loads a detector, and checks that its projection fits the embedder's vectors.
    *
    * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, `PROJECTION_MISMATCH`
    */
@@ -82,7 +82,7 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     if (given.embedder !== undefined) checkEmbedder(given.embedder)
     for (const name of DETECTORS) {
       if (requested !== name && given[name] !== undefined)
-        throw invalidArgument(name, `left out, since detector is not '${name}'`, given[name])
+        throw invalidArgument(name, `omitted, since detector is not '${name}'`, given[name])
     }
     const maxConversations = checkInteger('maxConversations', given.maxConversations ?? DEFAULT_MAX_CONVERSATIONS, 1)
     if (typeof requested === 'object') checkDetector(requested)
@@ -91,7 +91,7 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     const embedder = given.embedder ?? own!
     try {
       const detector = typeof requested === 'object' ? requested : await loadByName(embedder, requested, given)
-      // An empty batch computes nothing, and refuses a projection that was made for other vectors.
+      // An empty batch computes nothing, but checks that the projection fits the model.
       if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
       return new Monitor(embedder, detector, own, maxConversations)
     } catch (error) {
@@ -100,32 +100,32 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     }
   }
 
-  /** Conversations kept. */
+  /** Stored conversations. */
   get size(): number {
     return this.#conversations.size
   }
 
   /**
-   * The conversation of that id; begun if there is none. It is kept until {@link forget}, or until `maxConversations` others have been
-   * asked for since: save what must survive that with `toJSON`, or hold the conversation itself.
+   * Returns the conversation of an id, and begins it if there is none. It is stored until {@link forget}, or until `maxConversations`
+   * others have been used since. To keep it longer, save it with `toJSON`, or hold the object.
    */
   conversation(id: string): Conversation<State, Verdict> {
-    const kept = this.#conversations.get(checkString('id', id))
-    if (kept !== undefined) return kept
+    const stored = this.#conversations.get(checkString('id', id))
+    if (stored !== undefined) return stored
     const begun = this.begin(id)
     this.#conversations.set(id, begun)
     return begun
   }
 
-  /** Begins a conversation that is not kept here: it lives as long as the caller holds it. */
+  /** Begins a conversation that is not stored here: it lives as long as the caller holds it. */
   begin(id: string): Conversation<State, Verdict> {
     return new Conversation(this.embedder, this.detector, checkString('id', id))
   }
 
   /**
-   * Takes up a conversation saved with `toJSON`, in place of one of the same id.
+   * Restores a conversation saved with `toJSON`, and replaces one of the same id.
    *
-   * @throws GabionError `ARTIFACT_INVALID` naming the field, also when it was saved with another detector
+   * @throws GabionError `ARTIFACT_INVALID` with the field, also when it was saved with another detector
    */
   restore(saved: unknown): Conversation<State, Verdict> {
     const { id, ...from } = readSavedConversation(saved, this.detector)
@@ -134,12 +134,12 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     return restored
   }
 
-  /** Stops keeping a conversation; false if there was none of that id. */
+  /** Removes a stored conversation; false if there was none of that id. */
   forget(id: string): boolean {
     return this.#conversations.delete(checkString('id', id))
   }
 
-  /** Forgets every conversation, and releases the embedder if it was loaded for this monitor. Safe to call again. */
+  /** Removes all conversations, and releases the embedder if it was loaded for this monitor. Idempotent. */
   dispose(): void {
     this.#conversations.clear()
     this.#own?.dispose()

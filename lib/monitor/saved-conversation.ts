@@ -1,4 +1,4 @@
-// Owns the form in which a conversation is saved, and reads it back for the detector that it was saved with.
+// Owns the saved format of a conversation, and its validation against the detector.
 
 import { nodeUtil } from '../lazy.js'
 import type { Detector } from '../detection/detector.js'
@@ -19,7 +19,7 @@ export interface SavedConversation {
   readonly state: unknown
 }
 
-/** The saved form of a conversation; `state` is not copied. */
+/** The saved format of a conversation; `state` is not copied. */
 export function saveConversation(detector: Detector<never> | Detector, id: string, exchanges: number, state: unknown): SavedConversation {
   const { name, fingerprint } = detector
   return { format: FORMAT, version: VERSION, id, detector: { name, fingerprint }, exchanges, state }
@@ -28,14 +28,14 @@ export function saveConversation(detector: Detector<never> | Detector, id: strin
 /**
  * Reads a saved conversation for a detector.
  *
- * @throws GabionError `ARTIFACT_INVALID` naming the field, also when it was saved with another detector or by another release
+ * @throws GabionError `ARTIFACT_INVALID` with the field, also when it was saved with another detector or by another release
  */
 export function readSavedConversation<State>(saved: unknown, detector: Detector<State>): { id: string; exchanges: number; state: State } {
   const json = JsonObject.of(saved, { source: '', code: 'ARTIFACT_INVALID', what: 'a saved conversation' })
   if (json.fields.format !== FORMAT) throw json.wrong('format', `'${FORMAT}'`)
   if (json.fields.version !== VERSION) {
-    const { message } = json.wrong('version', `${String(VERSION)}, which this release reads`)
-    throw new GabionError('ARTIFACT_INVALID', `${message}: it was saved by another one; begin it anew, or judge its transcript again`)
+    const { message } = json.wrong('version', String(VERSION))
+    throw new GabionError('ARTIFACT_INVALID', `${message}: it was saved by another release; begin a new one, or judge its transcript again`)
   }
   const { name, fingerprint } = detector
   if (!nodeUtil().isDeepStrictEqual(json.fields.detector, { name, fingerprint })) {

@@ -1,5 +1,5 @@
-// Owns how one entry of a transcript is read: which names its fields have, and what an error about them says.
-// Knows parsed values, not files: the caller says where an entry stands.
+// Owns reading of a transcript entry: field names and error messages.
+// Knows parsed values, not files: the caller passes an entry's location.
 
 import { GabionError } from '../errors.js'
 import type { Message, Role } from './exchanges.js'
@@ -23,12 +23,12 @@ const REPLY_FIELDS = ['assistant', 'model'] as const
 /** An object of parsed JSON or a record of a CSV file. */
 export type Entry = Readonly<Record<string, unknown>>
 
-/** The error for a transcript: `where` is file, line and entry. */
+/** The error for a transcript; `where` is file, line and entry. */
 export function transcriptInvalid(where: string, problem: string, cause?: unknown): GabionError {
   return new GabionError('TRANSCRIPT_INVALID', `${where}: ${problem}`, cause === undefined ? {} : { cause })
 }
 
-/** The value of a text of JSON; `where` is file and line. */
+/** Parses JSON; `where` is file and line. */
 export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
@@ -37,21 +37,21 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** True for an object that is no array. */
+/** True for an object that is not an array. */
 export function isEntry(value: unknown): value is Entry {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Column names as a spreadsheet may write them. */
+/** Normalizes column names, since spreadsheets vary case and spaces. */
 export function columnNames(header: readonly string[]): string[] {
   return header.map((column) => column.trim().toLowerCase())
 }
 
 /**
  * Reads one entry: a message (`speaker` or `role`, and `message`, `content` or `text`), or a whole exchange (`user`, and
- * `assistant` or `model`), which gives up to two messages. Other fields are ignored.
+ * `assistant` or `model`), which is up to two messages. Other fields are ignored.
  *
- * @throws GabionError `TRANSCRIPT_INVALID` naming `where` and the field
+ * @throws GabionError `TRANSCRIPT_INVALID` with `where` and the field
  */
 export function readEntry(value: unknown, where: string): Message[] {
   if (!isEntry(value)) throw transcriptInvalid(where, `an entry must be an object, got ${shown(value)}`)
@@ -70,7 +70,7 @@ function readMessage(entry: Entry, roleField: (typeof ROLE_FIELDS)[number] | und
   }
   const textField = TEXT_FIELDS.find((field) => present(entry[field]))
   if (textField !== undefined) return { role, text: readText(entry[textField], textField, where) }
-  // A chat message that only calls tools has no words for the user, so it is no reply.
+  // A chat message with only tool calls has no text for the user, so it is not a reply.
   if (role === 'assistant' && present(entry.tool_calls)) return { role: 'context', text: JSON.stringify(entry.tool_calls) }
   throw transcriptInvalid(where, `field 'message' (or 'content', 'text') is missing`)
 }
@@ -83,7 +83,7 @@ function readExchange(entry: Entry, turn: number | null, where: string): Message
   return messages
 }
 
-/** A string, or the text parts of a chat message whose content is a list of parts. */
+/** Reads a string, or joins the text parts of a chat message's content. */
 function readText(value: unknown, field: string, where: string): string {
   if (typeof value === 'string') return value
   if (!Array.isArray(value)) throw transcriptInvalid(where, `field '${field}' must be a string or a list of parts, got ${shown(value)}`)
@@ -98,7 +98,7 @@ function readText(value: unknown, field: string, where: string): string {
     .join('\n')
 }
 
-/** Numbers may come as text, from CSV files. */
+/** Numbers may be strings, from CSV files. */
 function readTurn(entry: Entry, where: string): number | null {
   const { turn } = entry
   if (!present(turn) || turn === '') return null
@@ -112,9 +112,9 @@ function present(value: unknown): boolean {
   return value !== undefined && value !== null
 }
 
-/** A value in an error: its kind or a short piece of it, since a transcript may hold private words. */
+/** A value in an error: only its kind, or a short string, since transcripts may be private. */
 function shown(value: unknown): string {
-  if (typeof value === 'string') return value.length > 30 ? `a text of ${String(value.length)} characters` : JSON.stringify(value)
+  if (typeof value === 'string') return value.length > 30 ? `a string of ${String(value.length)} characters` : JSON.stringify(value)
   if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -1,11 +1,11 @@
-// Owns what a transcript's lines are: those of a stream that have words in them.
+// Owns a transcript's lines: the non-blank lines of a stream.
 
 import { linesOf } from '../files/lines.js'
 import { transcriptInvalid } from './transcript-entry.js'
 
-/** A line that has words in it. */
+/** A non-blank line. */
 export interface NumberedLine {
-  /** Counts every line of the stream from 1. */
+  /** Line number in the stream, from 1; blank lines count. */
   readonly line: number
   readonly text: string
 }
@@ -13,7 +13,7 @@ export interface NumberedLine {
 /**
  * The non-blank lines of a stream.
  *
- * @param name stands in errors
+ * @param name for errors
  * @throws GabionError `TRANSCRIPT_INVALID` if the stream is not UTF-8
  */
 export async function* numberedLines(chunks: AsyncIterable<Uint8Array | string>, name: string): AsyncGenerator<NumberedLine> {

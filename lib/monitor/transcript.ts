@@ -1,4 +1,4 @@
-// Owns transcript files: which form a file has, where its conversations are, and reading them one by one.
+// Owns transcript files: format detection, and reading of their conversations one by one.
 // Knows no embedder and no detector.
 
 import type * as Csv from 'csv-parse/sync'
@@ -17,19 +17,19 @@ export type { TranscriptExchange } from './exchanges.js'
 
 /** A conversation of a transcript. */
 export interface TranscriptConversation {
-  /** Its `id`, or else the name of its file (with the line in a file of many). */
+  /** Its `id`, or else its file's name (with the line in a file with several). */
   readonly id: string
   readonly exchanges: readonly TranscriptExchange[]
   /** User messages after the last reply. */
   readonly pending: readonly string[]
-  /** What was put right while reading, in words; mostly empty. */
+  /** Corrections made while reading; mostly empty. */
   readonly notes: readonly string[]
 }
 
-/** `json`: one document; `jsonl`: a conversation a line; `csv`: a message a line under a header. */
+/** `json`: one document; `jsonl`: one conversation per line; `csv`: a header and one message per line. */
 export type TranscriptForm = 'json' | 'jsonl' | 'csv'
 
-/** Standard input, where a file name is expected. */
+/** Stands for standard input in place of a file name. */
 export const STANDARD_INPUT = '-'
 
 const LIST_FIELDS = ['turns', 'conversation', 'messages'] as const
@@ -38,7 +38,7 @@ const LIST_FIELDS = ['turns', 'conversation', 'messages'] as const
  * Reads the conversations of a file, or of standard input for `-`. A `.jsonl` or `.ndjson` file is read line by line, so
  * it may be larger than memory.
  *
- * @throws GabionError `TRANSCRIPT_INVALID` naming file, line or entry, and field
+ * @throws GabionError `TRANSCRIPT_INVALID` with file, line or entry, and field
  */
 export async function* readTranscript(file: string): AsyncGenerator<TranscriptConversation> {
   const name = file === STANDARD_INPUT ? 'standard input' : file
@@ -60,9 +60,9 @@ export async function* readTranscript(file: string): AsyncGenerator<TranscriptCo
 }
 
 /**
- * Reads the conversations in a text. The form is told from the name's ending and the text itself when it is not given.
+ * Reads the conversations in a text. The default format is detected from the name's extension and the text.
  *
- * @param name stands in errors, and gives conversations without `id` theirs
+ * @param name for errors, and for conversations without `id`
  * @throws GabionError `TRANSCRIPT_INVALID`
  */
 export function parseTranscript(text: string, name: string, form?: TranscriptForm): TranscriptConversation[] {
@@ -90,7 +90,7 @@ function formOfName(name: string): TranscriptForm | undefined {
   }
 }
 
-/** Text that starts like JSON is JSON, and a conversation a line if its first line is a whole object and not its only one. */
+/** Text that starts like JSON is JSON; with more than one line, the first of them a complete object, it is JSON Lines. */
 function formOfText(text: string, name: string): TranscriptForm {
   const [first = '', ...rest] = text.trim().split(/\r?\n/)
   if (!/^[[{]/.test(first)) return extname(name).toLowerCase() === '.json' ? 'json' : 'csv'
@@ -104,7 +104,7 @@ function formOfText(text: string, name: string): TranscriptForm {
 }
 
 function nothingIn(name: string): GabionError {
-  return transcriptInvalid(name, 'there is no conversation in it: it is empty')
+  return transcriptInvalid(name, 'it contains no conversation')
 }
 
 async function readWhole(file: string, name: string): Promise<string> {
@@ -147,7 +147,7 @@ function readLine(text: string, line: number, name: string): TranscriptConversat
   return readConversation(parseJson(text, where), where, `${nameless(name)}:${String(line)}`)
 }
 
-/** A list of messages, or an object that has one. */
+/** Reads a list of messages, or an object that contains one. */
 function readConversation(value: unknown, where: string, fallbackId: string): TranscriptConversation {
   if (Array.isArray(value)) return assemble(fallbackId, readEntries(value, where))
   if (!isEntry(value)) throw transcriptInvalid(where, 'a conversation must be an object or a list of messages')
@@ -168,7 +168,7 @@ function readEntries(list: readonly unknown[], where: string): Message[] {
   return list.flatMap((entry, index) => readEntry(entry, `${where}: entry ${String(index + 1)}`))
 }
 
-/** Rows with a `conversation` column are told apart by it; a file without one is a single conversation. */
+/** Rows are grouped by their `conversation` column; a file without one is a single conversation. */
 function readCsv(text: string, name: string): TranscriptConversation[] {
   let rows: { record: Entry; info: { lines: number } }[]
   try {
@@ -189,7 +189,7 @@ function readCsv(text: string, name: string): TranscriptConversation[] {
     conversations.set(id, messages)
   }
   if (conversations.size === 0)
-    throw transcriptInvalid(name, `there is no message in it: expected a header 'turn,speaker,message' and a line a message`)
+    throw transcriptInvalid(name, `it contains no message: expected a header 'turn,speaker,message' and one message per line`)
   return Array.from(conversations, ([id, messages]) => assemble(id, messages))
 }
 

@@ -1,5 +1,5 @@
-// Owns the run of many conversations at once: exchanges are embedded ahead so that no encoder thread waits, and verdicts
-// come out in the order of the input. Knows neither files nor printing.
+// Owns concurrent judging of many conversations: exchanges are embedded ahead so that no encoder thread idles, and verdicts are
+// yielded in the order of the input. Knows neither files nor printing.
 
 import type * as PMap from 'p-map'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
@@ -12,44 +12,44 @@ import { lazily } from '../lazy.js'
 
 const mapping = lazily<typeof PMap>('p-map')
 
-/** A conversation in brief. */
+/** Summary of a conversation. */
 export interface ConversationSummary {
   readonly conversation: string
   readonly exchanges: number
   /** Exchanges with an alert. */
   readonly alerts: number
-  /** The first exchange with an alert; null if there was none. */
+  /** The first exchange with an alert; null without alerts. */
   readonly firstAlert: number | null
   /** Highest likelihood of an exchange, and that exchange; null without exchanges. */
   readonly highest: { readonly likelihood: number; readonly exchange: number } | null
-  /** Exchanges of which a text was cut. */
+  /** Exchanges with a truncated text. */
   readonly truncated: number
   /** User messages after the last reply. */
   readonly pending: number
-  /** What was put right while reading. */
+  /** Corrections made while reading. */
   readonly notes: readonly string[]
 }
 
-/** What {@link watchConversations} and {@link watchEvents} yield. */
+/** Results of {@link watchConversations} and {@link watchEvents}. */
 export type WatchItem<Verdict extends DetectorVerdict = DetectorVerdict> =
   | { readonly kind: 'verdict'; readonly verdict: ExchangeVerdict<Verdict> }
   | { readonly kind: 'summary'; readonly summary: ConversationSummary }
 
 /** Options of {@link watchConversations} and {@link watchEvents}. */
 export interface WatchOptions {
-  /** Exchanges embedded at once, over all conversations; default four for each encoder thread. */
+  /** Exchanges in flight, over all conversations; default four per encoder thread. */
   exchangesInFlight?: number
   signal?: AbortSignal
 }
 
-/** Enough that a thread finds the next text while verdicts wait for a long one before them. */
+/** Enough that threads have work while verdicts wait for an earlier, long text. */
 const EXCHANGES_PER_THREAD = 4
 
 /**
  * Judges whole conversations: verdicts in the order of the input, each conversation followed by its summary. Exchanges of
  * several conversations are in flight at once; memory is bounded by `exchangesInFlight`.
  *
- * @throws GabionError what reading the input, embedding and the detector throw; verdicts before it have been yielded
+ * @throws GabionError the errors of the input, of embedding and of the detector, after the verdicts before them
  */
 export function watchConversations<State, Verdict extends DetectorVerdict>(
   monitor: Monitor<State, Verdict>,
@@ -60,7 +60,7 @@ export function watchConversations<State, Verdict extends DetectorVerdict>(
 }
 
 /**
- * Judges exchanges as they arrive, each as soon as it can be; at the end of the stream every conversation is summed up.
+ * Judges exchanges as they arrive; at the end of the stream, yields a summary of every conversation.
  *
  * @throws GabionError as {@link watchConversations}
  */
@@ -94,10 +94,10 @@ async function* followedSteps<State, Verdict extends DetectorVerdict>(
 ): AsyncGenerator<Step<State, Verdict>> {
   const begun = new Map<string, { conversation: Conversation<State, Verdict>; pending: number }>()
   for await (const event of events) {
-    const one = begun.get(event.conversation) ?? { conversation: monitor.begin(event.conversation), pending: 0 }
-    begun.set(event.conversation, one)
-    if (event.kind === 'exchange') yield { conversation: one.conversation, exchange: event.exchange }
-    else one.pending = event.pending.length
+    const entry = begun.get(event.conversation) ?? { conversation: monitor.begin(event.conversation), pending: 0 }
+    begun.set(event.conversation, entry)
+    if (event.kind === 'exchange') yield { conversation: entry.conversation, exchange: event.exchange }
+    else entry.pending = event.pending.length
   }
   for (const { conversation, pending } of begun.values()) yield { conversation, pending, notes: [] }
 }
@@ -115,11 +115,11 @@ async function* watch<State, Verdict extends DetectorVerdict>(
   )
   const exchangeOptions = given.signal === undefined ? {} : { signal: checkSignal('signal', given.signal) }
 
-  // Exchanges are begun here, where the input is read, so that those of one conversation are begun in their order.
+  // Exchanges begin where the input is read, so that those of one conversation begin in order.
   async function* begun(): AsyncGenerator<{ step: Step<State, Verdict>; verdict: Promise<ExchangeVerdict<Verdict>> | null }> {
     for await (const step of input) {
       const verdict = 'exchange' in step ? step.conversation.addExchange(step.exchange, exchangeOptions) : null
-      // Its failure is met by the reader of the results, unless that one has stopped reading.
+      // The consumer of the results gets the rejection, unless it has stopped; then it must not count as unhandled.
       verdict?.catch(() => undefined)
       yield { step, verdict }
     }

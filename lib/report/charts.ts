@@ -1,5 +1,5 @@
-// Owns how charts are drawn and how they stand in a page: Apache ECharts, as SVG, without a browser. Each is drawn twice, for a desk
-// and for a phone, since a drawing that is only shrunk cannot be read there. Knows no detector.
+// Owns drawing of charts and their figures in a page: Apache ECharts, as SVG, without a browser. Each is drawn twice, for desktop
+// and phone, since a scaled-down drawing is illegible. Knows no detector.
 
 import { drawSvg, type ChartOption } from './echarts.js'
 import { html, trusted, type Html } from './html.js'
@@ -8,23 +8,23 @@ import { color, type ColorName } from './palette.js'
 /** The two widths, in pixels. */
 const WIDTHS = { wide: 920, narrow: 360 } as const
 
-/** For which width a chart is drawn. */
+/** Width variant of a chart. */
 export type ChartWidth = keyof typeof WIDTHS
 
-/** A chart with its words. */
+/** A chart with its texts. */
 export interface Chart {
   readonly title: string
-  /** What it says, in a sentence; also read out in place of the drawing. */
+  /** Description; also the drawing's ARIA label. */
   readonly caption: string
   /** Pixels; default 200. */
   readonly height?: number
-  /** The drawing for a width, colors as `color(…)` gives them. */
+  /** ECharts options for a width, with colors from `color(…)`. */
   readonly option: (width: ChartWidth) => ChartOption
 }
 
 /** A chart drawn for one width, as SVG whose colors are CSS variables. */
 export function chartSvg({ option, height = 200 }: Chart, width: ChartWidth): string {
-  // What ECharts adds for pointers is of no use in a still drawing, and is a third of its bytes.
+  // ECharts' attributes for pointer events are useless in a static drawing, and a third of its bytes.
   return drawSvg(option(width), WIDTHS[width], height)
     .replace(/<style ?>.*?<\/style>/s, '')
     .replaceAll(/ (?:pointer-events="visible"|class="[^"]*"|ecmeta_\w+="[^"]*")/g, '')
@@ -43,10 +43,10 @@ export function chartFigure(chart: Chart): Html {
   </figure>`
 }
 
-/** Fonts in charts. No name with quotes: ECharts puts them into an attribute as they are. */
+/** Fonts in charts. No quoted names: ECharts does not escape them in attributes. */
 const FONT = 'system-ui, sans-serif'
 
-/** What all charts share: no motion, small margins, words in the page's font. */
+/** Common options: no animation, small margins, the page's font. */
 export function baseOption(): ChartOption {
   return {
     animation: false,
@@ -55,7 +55,7 @@ export function baseOption(): ChartOption {
   }
 }
 
-/** A numeric or named axis in the page's colors; `more` goes to ECharts as it is. */
+/** An axis in the page's colors; `more` is passed to ECharts. */
 export function axis(name: string, more: ChartOption = {}): ChartOption {
   return {
     name,
@@ -70,7 +70,7 @@ export function axis(name: string, more: ChartOption = {}): ChartOption {
   }
 }
 
-/** A line across a chart at a value, with its name. */
+/** A labeled horizontal line at a value. */
 export function levelLine(value: number, label: string, tone: ColorName): ChartOption {
   return {
     yAxis: value,

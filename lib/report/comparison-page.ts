@@ -1,5 +1,5 @@
-// Owns the page of a comparison of two embedders: the verdict and its reasons, speed, likeness of the spaces, points, alerts. All
-// numbers come from the comparison; nothing is computed here but places to draw at.
+// Owns the page of a comparison of two embedders: verdict and reasons, latency, agreement of spaces, projected vectors and alerts.
+// All numbers come from the comparison; only drawing coordinates are computed here.
 
 import type { ComparedSide, Comparison } from '../migration/comparison.js'
 import { axis, baseOption, chartFigure, levelLine, type Chart } from './charts.js'
@@ -8,8 +8,8 @@ import { html, type Html } from './html.js'
 import { dataTable, renderPage } from './page.js'
 import { color } from './palette.js'
 
-/** Disagreements listed one by one; the JSON has all. */
-const LISTED = 200
+/** Disagreements in the table; the JSON contains all. */
+const MAX_LISTED = 200
 
 /** A comparison as one self-contained page. */
 export function comparisonPage(comparison: Comparison, madeBy: string): string {
@@ -23,24 +23,24 @@ export function comparisonPage(comparison: Comparison, madeBy: string): string {
           ${verdict.reasons.map((reason) => html`<li>${reason}</li>`)}
         </ul>
       </section>
-      <h2>The two</h2>
+      <h2>The embedders</h2>
       ${sidesTable(comparison)} ${latencyChart(comparison)}
       ${
         space === null
           ? null
-          : html`<h2>The spaces</h2>
+          : html`<h2>Vector spaces</h2>
               ${criteriaNote(comparison)}${chartFigure(cosineChart(space.examples))}`
       }
       ${
         points === null
           ? null
-          : html`<h2>The projected points</h2>
+          : html`<h2>Projected vectors</h2>
               ${chartFigure(pointChart(points))}`
       }
       ${
         alerts === null
           ? null
-          : html`<h2>The alerts</h2>
+          : html`<h2>Alerts</h2>
               ${alertSection(alerts)}`
       }`,
     foot: html`${madeBy}`,
@@ -68,8 +68,8 @@ function latencyChart({ old, new: fresh }: Comparison): Html | null {
   if (sides.length === 0) return null
   const quantiles = ['p50', 'p90', 'p99'] as const
   return chartFigure({
-    title: 'Time a text takes',
-    caption: 'Median, and the times that one text in ten and one in a hundred takes longer than; milliseconds, on a logarithmic scale.',
+    title: 'Latency of one text',
+    caption: 'Median, p90 and p99 in milliseconds, on a logarithmic scale.',
     height: 60 + 70 * sides.length,
     option: () => ({
       ...baseOption(),
@@ -94,14 +94,13 @@ function criteriaNote({ verdict }: Comparison): Html {
     limit.toFixed(3),
     html`<span class="badge ${met ? 'calm' : decides ? 'alert' : 'elevated'}">${met ? 'met' : 'below'}</span>`,
   ])
-  return dataTable(['', 'found', 'wanted', ''], rows)
+  return dataTable(['', 'measured', 'required', ''], rows)
 }
 
 function cosineChart(examples: readonly (readonly [number, number])[]): Chart {
   return scatterChart({
-    title: 'Likeness of pairs of texts',
-    caption:
-      'Each dot is a pair of texts: its cosine in the old space and in the new one. Along a rising line, both see the same likeness.',
+    title: 'Similarity of pairs of texts',
+    caption: 'Each dot is a pair of texts: its cosine in the old space and in the new one. On a rising line, both orders agree.',
     height: 360,
     axes: ['cosine, old', 'cosine, new'],
     range: { scale: true },
@@ -112,8 +111,8 @@ function cosineChart(examples: readonly (readonly [number, number])[]): Chart {
 function pointChart({ examples, relativeDistance }: NonNullable<Comparison['points']>): Chart {
   const [before, after] = [examples.map(([x, y]) => [x, y] as const), examples.map(([, , x, y]) => [x, y] as const)]
   return scatterChart({
-    title: 'Points of the projection',
-    caption: `Where texts lie by the old embedder and by the new one. Half of the texts moved by less than ${(100 * relativeDistance).toFixed(1)}% of the spread.`,
+    title: 'Projected vectors',
+    caption: `Projected texts by the old embedder and by the new one. Half of the texts moved by less than ${(100 * relativeDistance).toFixed(1)}% of the spread.`,
     height: 360,
     axes: ['first component', 'second component'],
     range: { scale: true },
@@ -126,14 +125,14 @@ function pointChart({ examples, relativeDistance }: NonNullable<Comparison['poin
 
 interface ScatterParts extends Pick<Chart, 'title' | 'caption' | 'height'> {
   readonly axes: readonly [x: string, y: string]
-  /** What both axes cover. */
+  /** ECharts options of both axes. */
   readonly range: ChartOption
   readonly dots: readonly ChartOption[]
 }
 
-function scatterChart({ axes: [x, y], range, dots, ...words }: ScatterParts): Chart {
+function scatterChart({ axes: [x, y], range, dots, ...texts }: ScatterParts): Chart {
   return {
-    ...words,
+    ...texts,
     option: () => ({
       ...baseOption(),
       xAxis: axis(x, { type: 'value', ...range }),
@@ -143,7 +142,7 @@ function scatterChart({ axes: [x, y], range, dots, ...words }: ScatterParts): Ch
   }
 }
 
-/** Four digits are more than a drawing shows, and keep it small. */
+/** Four digits are enough for a drawing, and keep the file small. */
 function pairs(points: readonly (readonly [number, number])[]): number[][] {
   return points.map((point) => point.map((value) => Number(value.toPrecision(4))))
 }
@@ -151,8 +150,8 @@ function pairs(points: readonly (readonly [number, number])[]): number[][] {
 function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
   const { conversations, exchanges, agreeing, both, onlyOld, onlyNew, disagreements } = alerts
   return html`<p>
-      ${exchanges} exchanges of ${conversations} conversations: the same decision on ${agreeing}; ${both} alerts by both, ${onlyOld} by the
-      old one only, ${onlyNew} by the new one only.
+      ${exchanges} exchanges of ${conversations} conversations: the same decision on ${agreeing}; ${both} alerts by both, ${onlyOld} only by
+      the old one, ${onlyNew} only by the new one.
     </p>
     ${disagreements.length === 0 ? html`<p>They agree on every exchange.</p>` : chartFigure(likelihoodChart(disagreements))}
     ${
@@ -160,10 +159,10 @@ function alertSection(alerts: NonNullable<Comparison['alerts']>): Html {
         ? null
         : dataTable(
             ['conversation', 'exchange', 'old', 'new'],
-            disagreements.slice(0, LISTED).map((one) => [one.conversation, one.exchange, decision(one.old), decision(one.new)]),
+            disagreements.slice(0, MAX_LISTED).map((item) => [item.conversation, item.exchange, decision(item.old), decision(item.new)]),
           )
     }
-    ${disagreements.length > LISTED ? html`<p class="soft">${disagreements.length - LISTED} more are in the JSON.</p>` : null}`
+    ${disagreements.length > MAX_LISTED ? html`<p class="soft">${disagreements.length - MAX_LISTED} more are in the JSON.</p>` : null}`
 }
 
 function decision({ alert, likelihood }: { alert: boolean; likelihood: number }): Html {

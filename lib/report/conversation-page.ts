@@ -1,5 +1,5 @@
-// Owns the page on one conversation: what happened, where, why; then every exchange, the panels, where the time went.
-// Knows verdicts and how a page is put together; files are written elsewhere.
+// Owns the page of one conversation: the key exchange and its reasons; then every exchange, the panels, timings.
+// Knows verdicts and page parts; files are written elsewhere.
 
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
@@ -11,14 +11,14 @@ import { color, type ColorName } from './palette.js'
 import { exchangeArticle, withoutFigures } from './exchange-article.js'
 import { median } from '../statistics/quantile.js'
 
-/** Where the page stands among others. */
-export interface PagePlace {
-  /** Address of the overview, when there is one. */
+/** Links to other pages. */
+export interface PageLinks {
+  /** URL of the overview, if there is one. */
   readonly overview?: string
 }
 
-/** The whole page. */
-export function conversationPage(record: ConversationRecord, facts: ReportFacts, place: PagePlace = {}): string {
+/** Renders the page. */
+export function conversationPage(record: ConversationRecord, facts: ReportFacts, links: PageLinks = {}): string {
   const { summary, exchanges, texts } = record
   const panels = conversationPanels(exchanges, facts)
   const [main, ...others] = panels.map(chartFigure)
@@ -28,10 +28,10 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
     title: summary.conversation,
     kicker: 'gabion monitor: one conversation',
     body: html`
-      ${place.overview === undefined ? null : html`<p><a href="${place.overview}">All conversations of this run</a></p>`}
+      ${links.overview === undefined ? null : html`<p><a href="${links.overview}">All conversations of this run</a></p>`}
       ${verdictBox(record, key)} ${exchangeStrip(exchanges, key)} ${main ?? null}
       <h2>Exchange by exchange</h2>
-      ${texts === null ? html`<p class="soft">The words are left out; <code>--with-text</code> shows them.</p>` : null}
+      ${texts === null ? html`<p class="soft">Texts are omitted; <code>--with-text</code> includes them.</p>` : null}
       ${exchanges.map((exchange, index) => exchangeArticle(exchange, texts?.[index] ?? null, exchange === key && key.level !== 'calm'))}
       ${
         guards.length === 0
@@ -39,9 +39,9 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
           : html`<h2>Your policies</h2>
               ${guards.map(chartFigure)}`
       }
-      <h2>How it moved</h2>
+      <h2>Over time</h2>
       ${others}
-      <h2>Where the time went</h2>
+      <h2>Timings</h2>
       ${timeSection(exchanges)}
       <h2>How to read this</h2>
       ${reading(facts)}
@@ -51,15 +51,15 @@ export function conversationPage(record: ConversationRecord, facts: ReportFacts,
   })
 }
 
-/** What happened, in the largest letters: the exchange and why. */
+/** The result at the top: the key exchange and its reasons. */
 function verdictBox({ summary, exchanges, texts }: ConversationRecord, key: ExchangeVerdict | null): Html {
   if (key === null) return html`<div class="verdict"><p class="lead">Nothing to judge: there is no reply in this conversation.</p></div>`
   const level = worstLevel(exchanges)
-  const place = html`exchange ${key.exchange} of ${summary.exchanges}`
+  const position = html`exchange ${key.exchange} of ${summary.exchanges}`
   const lead = {
     calm: html`Nothing unusual in ${summary.exchanges} exchanges.`,
-    elevated: html`Look at ${place}: it is unusual, but below the alert line.`,
-    alert: html`Look at ${place}: here it seems to go wrong.`,
+    elevated: html`Look at ${position}: it is unusual, but below the alert threshold.`,
+    alert: html`Look at ${position}: here it seems to go wrong.`,
   }[level]
   const text = texts?.[exchanges.indexOf(key)]
   const more = exchanges.filter(({ alert }) => alert).length - 1
@@ -82,11 +82,11 @@ function verdictBox({ summary, exchanges, texts }: ConversationRecord, key: Exch
         : null
     }
     ${more > 0 ? html`<p>${more} more ${more === 1 ? 'alert' : 'alerts'} later on.</p>` : null}
-    ${level === 'calm' ? null : html`<p><a href="#exchange-${key.exchange}">All about exchange ${key.exchange}</a></p>`}
+    ${level === 'calm' ? null : html`<p><a href="#exchange-${key.exchange}">Details of exchange ${key.exchange}</a></p>`}
   </div>`
 }
 
-/** What makes an erosion visible at a glance: that the assistant held its ground before. */
+/** The latest refusals before the key exchange, which make an erosion visible. */
 function declinedBefore(exchanges: readonly ExchangeVerdict[], key: ExchangeVerdict): Html | null {
   if (asErosion(key)?.refused.anywhere !== false) return null
   const declined = exchanges.filter((verdict) => verdict.exchange < key.exchange && asErosion(verdict)?.refused.anywhere === true)
@@ -98,7 +98,7 @@ function declinedBefore(exchanges: readonly ExchangeVerdict[], key: ExchangeVerd
   </li>`
 }
 
-/** All exchanges in a row, coloured by level, each a link. */
+/** All exchanges in a row, colored by level, each a link. */
 function exchangeStrip(exchanges: readonly ExchangeVerdict[], key: ExchangeVerdict | null): Html {
   return html`<nav class="strip" aria-label="Exchanges">
       ${exchanges.map(
@@ -129,8 +129,8 @@ function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
     value: exchanges.length === 0 ? 0 : median(exchanges.map(({ timings }) => timings[key])),
   }))
   const chart: Chart = {
-    title: 'Milliseconds an exchange',
-    caption: 'Time of each exchange, summed over its two texts: encoding is blue, detecting violet, tokenizing teal, projecting brown.',
+    title: 'Milliseconds per exchange',
+    caption: 'Time of each exchange, summed over its two texts: encoding is blue, detection violet, tokenization teal, projection brown.',
     height: 150,
     option: (width) => ({
       ...baseOption(),
@@ -151,7 +151,7 @@ function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
       <table>
         <thead>
           <tr>
-            <th>half of the exchanges take less than</th>
+            <th>median per exchange</th>
             ${medians.map(({ name }) => html`<th class="number">${name}</th>`)}
           </tr>
         </thead>
@@ -168,20 +168,20 @@ function timeSection(exchanges: readonly ExchangeVerdict[]): Html {
 
 function reading({ detector }: ReportFacts): Html {
   const common = html`<p>
-    The likelihood is a score from 0 to 1 that orders exchanges; it is not a probability of harm. A person decides what it means. A
-    conversation that is not marked may still have gone wrong.
+    The likelihood is a score from 0 to 1 that ranks exchanges; it is not a probability of harm. Its meaning is for a person to decide. A
+    conversation without an alert may still have gone wrong.
   </p>`
   if (detector === 'classic') {
     return html`${common}
       <p>
-        The classic detector measures where each reply lies in a plane that was fitted on safe sentences. It knows directions in that plane,
-        not meaning: it sees sudden moves, misses a steady level, and alarms on harmless rebounds.
+        The classic detector measures the position of each reply in a plane fitted on safe sentences. It sees directions in that plane, not
+        meaning: it detects sudden moves, misses a steady level, and raises alerts on harmless rebounds.
       </p>`
   }
   return html`${common}
     <p>
-      The alert line was set on ordinary conversations, so that few of them cross it. Once crossed, the level stays until two exchanges in a
-      row are calm. The subject of a conversation is not harm, and the detector cannot tell the two apart in every case.
+      The alert threshold was calibrated on ordinary conversations, so that few of them exceed it. The level stays until two consecutive
+      exchanges are calm. The subject of a conversation is not harm, and the detector cannot always tell the two apart.
     </p>`
 }
 

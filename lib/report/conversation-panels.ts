@@ -1,4 +1,4 @@
-// Owns the five panels of a conversation: likelihood and level, drift, acceleration, cumulative, and what the reply's share is.
+// Owns the five panels of a conversation: likelihood and level, drift, acceleration, cumulative, and ratio or composition.
 // Knows verdicts and charts, no page.
 
 import type { Level } from '../detection/detector.js'
@@ -9,7 +9,7 @@ import { asErosion, type ReportFacts } from './conversation-record.js'
 import type { ChartOption } from './echarts.js'
 import { color, type ColorName } from './palette.js'
 
-/** The five panels, in their order. */
+/** The five panels, in order. */
 export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts: ReportFacts): Chart[] {
   const unit = facts.detector === 'erosion' ? ', in units of the usual spread of ordinary conversations' : ''
   const ratios = exchanges.map(({ ratio }) => ratio)
@@ -17,13 +17,13 @@ export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts:
     likelihoodPanel(exchanges, facts),
     seriesPanel(exchanges, {
       title: 'Drift',
-      caption: `How far each reply moved from the one before${unit}. Above the middle line: towards trouble.`,
+      caption: `Change of each reply from the previous one${unit}. Positive: towards erosion.`,
       values: exchanges.map(({ drift }) => drift),
       kind: 'bar',
     }),
     seriesPanel(exchanges, {
       title: 'Acceleration',
-      caption: `How much faster the drift became${unit}.`,
+      caption: `Change of the drift${unit}.`,
       values: exchanges.map(({ acceleration }) => acceleration),
       kind: 'bar',
     }),
@@ -31,15 +31,16 @@ export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts:
       title: 'Cumulative',
       caption:
         facts.detector === 'erosion'
-          ? 'What exceeded the usual level, added up over exchanges and fading with time.'
-          : 'Risk of the replies, added up over exchanges.',
+          ? 'Excess over the usual level, summed over exchanges with exponential decay.'
+          : 'Risk of the replies, summed over exchanges.',
       values: exchanges.map(({ cumulative }) => cumulative),
       kind: 'area',
     }),
     ratios.some((ratio) => ratio !== null)
       ? seriesPanel(exchanges, {
           title: 'Ratio',
-          caption: "Gathered risk of the replies over that of the user's messages. Above 1, the replies stray further than the user does.",
+          caption:
+            "Cumulative risk of the replies over that of the user's messages. Above 1, the replies stray further than the user does.",
           values: ratios,
           kind: 'line',
           line: { value: 1, label: 'fragile above 1', tone: 'elevated' },
@@ -48,7 +49,7 @@ export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts:
   ]
 }
 
-/** Panels on a deployment's own policies, where there are any: those that were broken, and role drift. */
+/** Panels of a deployment's own policies, if there are any: violated policies and role drift. */
 export function guardPanels(exchanges: readonly ExchangeVerdict[]): Chart[] {
   const guarded = exchanges.map((exchange) => (hasFindings(exchange) ? exchange : null))
   const names = guarded.flatMap((exchange) => exchange?.policies ?? [])
@@ -58,17 +59,17 @@ export function guardPanels(exchanges: readonly ExchangeVerdict[]): Chart[] {
     const threshold = found.find((finding) => finding !== null)?.threshold ?? 0
     return seriesPanel(exchanges, {
       title: `Policy ${name}`,
-      caption: `${statement} Broken above the line.`,
+      caption: `${statement} Violated above the line.`,
       values: found.map((finding) => finding?.score ?? null),
       kind: 'line',
-      line: { value: threshold, label: 'broken', tone: 'alert' },
+      line: { value: threshold, label: 'violated', tone: 'alert' },
     })
   })
   const role = guarded.find((exchange) => exchange !== null && exchange.role !== null)?.role ?? null
   if (role === null) return panels
   const drift = seriesPanel(exchanges, {
     title: 'Role drift',
-    caption: 'How far the conversation is from what the assistant is there for and from how it began, smoothed over exchanges.',
+    caption: "Distance of the conversation from the assistant's role and from its beginning, smoothed over exchanges.",
     values: guarded.map((exchange) => exchange?.role?.distance ?? null),
     kind: 'line',
     line: { value: role.threshold, label: 'drifted', tone: 'elevated' },
@@ -90,7 +91,7 @@ function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: Repor
     height: 260,
     option: (width) => ({
       ...baseOption(),
-      // Room for the first alert's name above a point at the top.
+      // Room for the first alert's label above a point at the top.
       grid: { left: 44, right: 14, top: 32, bottom: 36 },
       xAxis: exchangeAxis(exchanges, width),
       yAxis: axis('', { type: 'value', min: 0, max: 1, interval: 0.25 }),
@@ -121,7 +122,9 @@ function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: Repor
             silent: true,
             symbol: 'none',
             data:
-              lines === null ? [] : [levelLine(lines.alert, 'alert line', 'alert'), levelLine(lines.elevated, 'elevated line', 'elevated')],
+              lines === null
+                ? []
+                : [levelLine(lines.alert, 'alert threshold', 'alert'), levelLine(lines.elevated, 'elevated threshold', 'elevated')],
           },
           markArea: { silent: true, data: levelBands(exchanges) },
         },
@@ -130,10 +133,10 @@ function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: Repor
   }
 }
 
-/** Shapes as well as colours tell levels apart. */
+/** Levels differ in shape as well as in color. */
 const SYMBOLS: Readonly<Record<Level, string>> = { calm: 'circle', elevated: 'triangle', alert: 'rect' }
 
-/** Runs of exchanges of one level, as areas. */
+/** Runs of exchanges of the same level, as areas. */
 function levelBands(exchanges: readonly ExchangeVerdict[]): ChartOption[][] {
   const bands: { level: Level; from: number; to: number }[] = []
   for (const { level, exchange } of exchanges) {
@@ -158,7 +161,7 @@ interface SeriesParts {
   height?: number
 }
 
-/** One number an exchange, in a small panel. */
+/** A small panel with one number per exchange. */
 export function seriesPanel(
   exchanges: readonly ExchangeVerdict[],
   { title, caption, values, kind, line = null, height = 150 }: SeriesParts,
@@ -170,7 +173,7 @@ export function seriesPanel(
     option: (width) => ({
       ...baseOption(),
       xAxis: exchangeNames(exchanges, width),
-      // Lines count as values, or one that is never reached would lie outside.
+      // The axis includes the line, also if no value reaches it.
       yAxis: axis('', {
         type: 'value',
         splitNumber: 3,
@@ -197,13 +200,13 @@ export function seriesPanel(
   }
 }
 
-/** The next value with one figure, so that an axis ends at a number that can be read. */
+/** The next larger number with one significant digit, as a readable end of an axis. */
 function roundUp(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(Math.max(Math.abs(value), 1e-9)))
   return (Math.floor(value / unit) + 1) * unit
 }
 
-/** For detectors without a ratio: what the score of each exchange is made of. */
+/** For detectors without a ratio: the contributions to each exchange's score. */
 function compositionPanel(exchanges: readonly ExchangeVerdict[]): Chart {
   const parts = [
     { name: 'reply', tone: 'series1', of: (reply: number, product: number): number => reply + product },
@@ -213,7 +216,7 @@ function compositionPanel(exchanges: readonly ExchangeVerdict[]): Chart {
   const contributions = exchanges.map((exchange) => asErosion(exchange)?.contributions ?? null)
   return {
     title: 'Reply and request',
-    caption: 'What each exchange’s score is made of: the reply (blue), the request (violet), words of refusal (teal, which pull it down).',
+    caption: "Contributions to each exchange's score: the reply (blue), the request (violet), phrases of refusal (teal, which lower it).",
     height: 170,
     option: (width) => ({
       ...baseOption(),
@@ -234,12 +237,12 @@ function compositionPanel(exchanges: readonly ExchangeVerdict[]): Chart {
   }
 }
 
-/** How many exchanges apart labels stand, so that they do not touch. */
+/** Exchanges between labels, so that they do not overlap. */
 function labelStep(exchanges: number, width: ChartWidth): number {
   return Math.max(1, Math.ceil(exchanges / (width === 'wide' ? 24 : 10)))
 }
 
-/** Exchanges as numbers, so that areas can end between them; its places are those of {@link exchangeNames}. */
+/** Exchanges as numbers, so that areas can end between them; positions match {@link exchangeNames}. */
 function exchangeAxis(exchanges: readonly ExchangeVerdict[], width: ChartWidth): ChartOption {
   const [first, last] = [exchanges[0]?.exchange ?? 1, exchanges.at(-1)?.exchange ?? 1]
   const step = labelStep(exchanges.length, width)
@@ -257,7 +260,7 @@ function exchangeAxis(exchanges: readonly ExchangeVerdict[], width: ChartWidth):
   })
 }
 
-/** Exchanges as names, which bars need. */
+/** Exchanges as categories, which bars need. */
 export function exchangeNames(exchanges: readonly ExchangeVerdict[], width: ChartWidth): ChartOption {
   const step = labelStep(exchanges.length, width)
   return axis('exchange', {

@@ -1,5 +1,4 @@
-// Owns what a report on a conversation is made from: verdicts, the lines of the detector, texts only if they were asked for.
-// Knows verdicts, no drawing.
+// Owns the input of a conversation's report: verdicts, the detector's thresholds, texts only on request. Knows verdicts, no drawing.
 
 import { ClassicDetector } from '../detection/classic.js'
 import type { Level, Detector } from '../detection/detector.js'
@@ -8,38 +7,38 @@ import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosi
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { ConversationSummary } from '../monitor/watch.js'
 
-/** Words of one exchange. */
+/** Texts of one exchange. */
 export interface ExchangeTexts {
   readonly user: string
   readonly assistant: string
 }
 
-/** A conversation that was judged. */
+/** A judged conversation. */
 export interface ConversationRecord {
   readonly summary: ConversationSummary
   readonly exchanges: readonly ExchangeVerdict[]
-  /** Of each exchange; null leaves words out of the report. */
+  /** Texts of each exchange; null omits them from the report. */
   readonly texts: readonly ExchangeTexts[] | null
 }
 
-/** What a report says about the run besides conversations. */
+/** Facts about the run in a report. */
 export interface ReportFacts {
   readonly detector: string
-  /** Likelihoods at which the levels are entered; null where the detector does not compare likelihoods. */
+  /** Null if the detector does not compare likelihoods. */
   readonly lines: LevelLines | null
-  /** Where the lines come from; empty when there is nothing to say. */
+  /** Source of the thresholds; may be empty. */
   readonly source: string
-  /** Model, precision and machine, in words. */
+  /** Model, precision and machine, as text. */
   readonly engine: string
 }
 
-/** Likelihoods at which levels are entered. */
+/** Likelihood thresholds of the levels. */
 export interface LevelLines {
   readonly elevated: number
   readonly alert: number
 }
 
-/** The facts of a detector; one of the caller's own has no lines. */
+/** The facts of a detector; a custom detector has no thresholds. */
 export function factsOf(detector: Detector<never> | Detector, engine: string): ReportFacts {
   if (detector instanceof GuardedDetector) {
     const facts = factsOf(detector.base, engine)
@@ -54,13 +53,13 @@ export function factsOf(detector: Detector<never> | Detector, engine: string): R
     return {
       detector: detector.name,
       lines,
-      source: `Lines set on ${detector.thresholds.source}: ${share(alert.budget)} of those conversations may raise an alert, ${share(elevated.budget)} may become elevated.`,
+      source: `Thresholds calibrated on ${detector.thresholds.source}: ${share(alert.budget)} of those conversations may raise an alert, ${share(elevated.budget)} may become elevated.`,
       engine,
     }
   }
   if (detector instanceof ClassicDetector) {
     const { elevated, alert } = detector.thresholds
-    return { detector: detector.name, lines: { elevated, alert }, source: 'Lines as published for the classic detector.', engine }
+    return { detector: detector.name, lines: { elevated, alert }, source: 'Thresholds as published for the classic detector.', engine }
   }
   return { detector: detector.name, lines: null, source: '', engine }
 }
@@ -69,14 +68,14 @@ function share(budget: number): string {
   return `${String(Number((100 * budget).toPrecision(3)))} %`
 }
 
-/** A verdict with the erosion detector's explanation; null for verdicts of other detectors. */
+/** The verdict with the erosion detector's explanation; null for other detectors. */
 export function asErosion(verdict: ExchangeVerdict): ExchangeVerdict<ErosionVerdict> | null {
   return 'contributions' in verdict && 'anchors' in verdict ? (verdict as ExchangeVerdict<ErosionVerdict>) : null
 }
 
 /**
- * The exchange that a reader should look at first: the first alert, else the first that is elevated, else the one that scores
- * highest; null for a conversation without exchanges.
+ * The exchange to look at first: the first alert, else the first elevated one, else the one with the highest likelihood; null for a
+ * conversation without exchanges.
  */
 export function keyExchange(exchanges: readonly ExchangeVerdict[]): ExchangeVerdict | null {
   return (
@@ -89,12 +88,12 @@ export function keyExchange(exchanges: readonly ExchangeVerdict[]): ExchangeVerd
   )
 }
 
-/** Orders conversations by what should be looked at first: alerts, then the highest likelihood. */
+/** Orders conversations by alerts, then by highest likelihood. */
 export function bySeverity(a: ConversationSummary, b: ConversationSummary): number {
   return Math.sign(b.alerts) - Math.sign(a.alerts) || (b.highest?.likelihood ?? -1) - (a.highest?.likelihood ?? -1)
 }
 
-/** The worst level that a conversation reached; an alert counts even where the level is left at once. */
+/** The highest level of a conversation; an alert counts even if the level is left at once. */
 export function worstLevel(exchanges: readonly ExchangeVerdict[]): Level {
   if (exchanges.some(({ alert, level }) => alert || level === 'alert')) return 'alert'
   return exchanges.some(({ level }) => level === 'elevated') ? 'elevated' : 'calm'

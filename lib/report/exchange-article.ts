@@ -1,11 +1,11 @@
-// Owns how one exchange stands in a page: level, score, reasons, words if they are wanted, and all figures behind a click.
+// Owns one exchange in a page: level, score, reasons, texts on request, and collapsible figures.
 
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { asErosion, type ExchangeTexts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { valueTable } from './page.js'
 
-/** One exchange; `key` marks the one to look at first. */
+/** Renders an exchange; `key` marks the one to look at first. */
 export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts | null, key: boolean): Html {
   const { exchange, level, likelihood, reasons, alert, truncated } = verdict
   const percent = Math.round(100 * Math.min(1, Math.max(0, likelihood)))
@@ -23,8 +23,8 @@ export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts |
             ${reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)}
           </ul>`
     }
-    ${truncated ? html`<p class="soft">A text was longer than the model reads and was cut.</p>` : null}
-    ${texts === null ? null : wordsOf(verdict, texts)}
+    ${truncated ? html`<p class="soft">A text was truncated to the model's maximum length.</p>` : null}
+    ${texts === null ? null : textsOf(verdict, texts)}
     <details>
       <summary>Figures</summary>
       ${figures(verdict)}
@@ -32,12 +32,12 @@ export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts |
   </article>`
 }
 
-/** A reason without the figures that stand in brackets in it: they are in the table below it. */
+/** A reason without its figures in parentheses, which are in the table below. */
 export function withoutFigures(reason: string): string {
   return reason.replaceAll(/ \((?=[^()]*\d)[^()]*\)/g, '')
 }
 
-function wordsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): Html {
+function textsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): Html {
   const window = asErosion(verdict)?.window
   const marked =
     window === undefined || window.count < 2
@@ -61,7 +61,7 @@ function figures(verdict: ExchangeVerdict): Html {
   if (ratio !== null) rows.push(['ratio', ratio.toFixed(3)])
   const erosion = asErosion(verdict)
   if (erosion !== null) rows.push(...erosionRows(erosion))
-  rows.push(['time from call to verdict', `${timings.totalMs.toFixed(1)} ms`])
+  rows.push(['total time', `${timings.totalMs.toFixed(1)} ms`])
   return valueTable(rows)
 }
 
@@ -86,13 +86,13 @@ function erosionRows({
       refusal,
       constant: intercept,
     })
-    rows.push(['made of', `${parts.map(([name, value]) => `${name} ${value.toFixed(3)}`).join(', ')}; together ${logit.toFixed(3)}`])
+    rows.push(['contributions', `${parts.map(([name, value]) => `${name} ${value.toFixed(3)}`).join(', ')}; together ${logit.toFixed(3)}`])
     rows.push([
       'most similar training replies',
       `unsafe: ${anchors.unsafe.tag} (${anchors.unsafe.cosine.toFixed(2)}); safe: ${anchors.safe.tag} (${anchors.safe.cosine.toFixed(2)})`,
     ])
   }
   if (window.count > 1)
-    rows.push(['part that scores highest', `${window.index + 1} of ${window.count}, characters ${window.start} to ${window.end}`])
+    rows.push(['highest-scoring window', `${window.index + 1} of ${window.count}, characters ${window.start} to ${window.end}`])
   return rows
 }

@@ -1,6 +1,6 @@
-// Owns the making of HTML from values: what is not markup already is escaped. Knows no page and no content.
+// Owns HTML templates: values that are not markup are escaped. Knows no page and no content.
 
-/** Markup that may stand in a page as it is; made by {@link html} or, for markup from elsewhere, by {@link trusted}. */
+/** Safe markup, from {@link html} or, for markup from other sources, {@link trusted}. */
 export class Html {
   readonly text: string
 
@@ -10,7 +10,7 @@ export class Html {
   }
 }
 
-/** What may stand in a template: texts and numbers are escaped, lists are joined, null and false vanish. */
+/** Template values: strings and numbers are escaped, arrays are joined, null and false are omitted. */
 export type HtmlValue = Html | string | number | null | false | readonly HtmlValue[]
 
 /** A template whose values are escaped. */
@@ -18,16 +18,16 @@ export function html(markup: TemplateStringsArray, ...values: readonly HtmlValue
   return new Html(markup.reduce((text, part, index) => `${text}${render(values[index - 1] ?? null)}${part}`))
 }
 
-/** Markup from a source that escapes for itself. */
+/** Markup from a source that does its own escaping. */
 export function trusted(markup: string): Html {
   return new Html(markup)
 }
 
-/** A text as it stands in markup and in quoted attributes. Control characters, which HTML forbids, become U+FFFD. */
+/** Escapes a text for markup and quoted attributes. Control characters, which HTML forbids, become U+FFFD. */
 export function escapeHtml(text: string): string {
   return (
     text
-      // eslint-disable-next-line no-control-regex -- these are what is looked for
+      // eslint-disable-next-line no-control-regex -- control characters are the search pattern
       .replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '\ufffd')
       .replaceAll('&', '&amp;')
       .replaceAll('<', '&lt;')

@@ -1,4 +1,4 @@
-// Owns the page over all conversations of a run: the worst first, each with a link to its own page where there is one.
+// Owns the overview page of a run: all conversations, the most severe first, with links to their pages.
 
 import type { Level } from '../detection/detector.js'
 import type { ConversationSummary } from '../monitor/watch.js'
@@ -10,15 +10,15 @@ import { withoutFigures } from './exchange-article.js'
 /** One conversation in the list. */
 export interface OverviewRow {
   readonly summary: ConversationSummary
-  /** The worst level it reached. */
+  /** Its highest level. */
   readonly level: Level
-  /** Reasons of the exchange to look at; empty for a calm conversation. */
+  /** Reasons of its key exchange; empty for a calm conversation. */
   readonly reasons: readonly string[]
-  /** Address of its page; null where it has none. */
+  /** URL of its page; null if it has none. */
   readonly page: string | null
 }
 
-/** The whole page; `rows` are the worst of `conversations`, in order. */
+/** Renders the page; `rows` are the most severe of all conversations, in order. */
 export function overviewPage(
   rows: readonly OverviewRow[],
   counts: { readonly conversations: number; readonly exchanges: number; readonly alerting: number },
@@ -38,7 +38,7 @@ export function overviewPage(
               : `${String(alerting)} of ${String(conversations)} conversations raised an alert.`
           }
         </p>
-        <p>${exchanges} exchanges were judged. The list begins with what should be looked at first.</p>
+        <p>${exchanges} exchanges were judged. The most severe conversations come first.</p>
       </div>
       <div class="scroll">
         <table class="list">
@@ -65,14 +65,14 @@ export function overviewPage(
           </tbody>
         </table>
       </div>
-      ${without === 0 ? null : html`<p class="soft">The ${without} calmest conversations have no page of their own.</p>`}
+      ${without === 0 ? null : html`<p class="soft">The ${without} calmest conversations have no page.</p>`}
     `,
     style: STYLE,
     foot: html`Judged by the ${facts.detector} detector. ${facts.source} ${facts.engine}.`,
   })
 }
 
-/** On a phone each row becomes a card. */
+/** On narrow screens each row becomes a card. */
 const STYLE = `
 @media (max-width:40rem){
 .list thead{display:none}

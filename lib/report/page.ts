@@ -1,28 +1,28 @@
-// Owns the shell of every page that gabion writes: one self-contained file that loads nothing, light or dark as the reader's system
-// is, readable on a phone and on paper. Knows no content.
+// Owns the shell of every page: one self-contained file that loads nothing, with the system's light or dark theme, readable on a
+// phone and in print. Knows no content.
 
 import { createHash } from 'node:crypto'
 import { html, trusted, type Html, type HtmlValue } from './html.js'
 import { declarations } from './palette.js'
 
-/** What stands in a page. */
+/** Parts of a page. */
 export interface PageParts {
-  /** Of the browser's tab, and of the heading unless {@link heading} is given. */
+  /** Title of the browser tab, and the heading unless {@link heading} is given. */
   readonly title: string
-  /** Above the heading: where this page belongs. */
+  /** Line above the heading. */
   readonly kicker?: string
-  /** In place of the title. */
+  /** Replaces the title as heading. */
   readonly heading?: Html
   readonly body: Html
-  /** Rules of this page, after those of all pages. */
+  /** Page-specific CSS, after the common CSS. */
   readonly style?: string
-  /** At the foot: by what and from what the page was made. */
+  /** Footer: tool and source of the page. */
   readonly foot?: Html
-  /** A script for comfort; the page must be complete without it. */
+  /** Optional script; the page must be complete without it. */
   readonly script?: string
 }
 
-/** The page as a whole. Its policy lets a browser load nothing from anywhere and run this script only. */
+/** Renders a page. Its content security policy forbids all loading and all scripts but `script`. */
 export function renderPage({ title, kicker, heading, body, style = '', foot, script }: PageParts): string {
   const scripts = script === undefined ? `'none'` : `'sha256-${createHash('sha256').update(script).digest('base64')}'`
   const policy = `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${scripts}; base-uri 'none'; form-action 'none'`
@@ -53,7 +53,7 @@ export function renderPage({ title, kicker, heading, body, style = '', foot, scr
   }\n`
 }
 
-/** A table of names and their values. */
+/** A table of names and values. */
 export function valueTable(rows: readonly (readonly [name: string, value: string])[]): Html {
   return html`<div class="scroll">
     <table>

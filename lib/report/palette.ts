@@ -1,22 +1,22 @@
-// Owns the colors of pages and charts, in light and in dark. Charts name colors as CSS variables, so that one drawing serves both.
+// Owns the colors of pages and charts for light and dark themes. Charts use CSS variables, so that one drawing serves both.
 
-/** Names of colors, and what they are for. */
+/** Colors by purpose. */
 interface Palette {
-  /** Page, raised surfaces, lines between things. */
+  /** Page, raised surfaces, separators. */
   paper: string
   surface: string
   rule: string
-  /** Text, and text that steps back. */
+  /** Text, secondary text. */
   ink: string
   soft: string
-  /** The three levels of worry; `…Tint` lies behind text. */
+  /** The three levels; `…Tint` is a background. */
   calm: string
   calmTint: string
   elevated: string
   elevatedTint: string
   alert: string
   alertTint: string
-  /** Series that stand for no level. */
+  /** Series without a level. */
   series1: string
   series2: string
   series3: string
@@ -27,7 +27,7 @@ interface Palette {
 /** Name of a color. */
 export type ColorName = keyof Palette
 
-/** The two sets; text reaches a contrast of 4.5 to 1 on paper and on tints in both. */
+/** The themes; text has a contrast of at least 4.5:1 on paper and tints in both. */
 export const PALETTES: Readonly<Record<'light' | 'dark', Palette>> = {
   light: {
     paper: '#ffffff',
@@ -65,19 +65,19 @@ export const PALETTES: Readonly<Record<'light' | 'dark', Palette>> = {
   },
 }
 
-/** A color as a page and its charts name it. */
+/** A color as a CSS variable. */
 export function color(name: ColorName): string {
   return `var(--${name})`
 }
 
-/** The variables of one set as CSS declarations. */
+/** The variables of a theme as CSS declarations. */
 export function declarations(theme: keyof typeof PALETTES): string {
   return Object.entries(PALETTES[theme])
     .map(([name, value]: [string, string]) => `--${name}:${value};`)
     .join('')
 }
 
-/** Puts real colors in the place of the variables, for programs that know no CSS variables. */
+/** Replaces the variables by their values, for renderers without CSS variables. */
 export function withColors(markup: string, theme: keyof typeof PALETTES): string {
   return markup.replaceAll(/var\(--(\w+)\)/g, (whole, name: string) => {
     const palette: Readonly<Record<string, string>> = { ...PALETTES[theme] }

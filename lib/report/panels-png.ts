@@ -1,20 +1,20 @@
-// Owns the picture of a conversation's panels: drawn as SVG like in the page, made a PNG by an optional library.
+// Owns the PNG of a conversation's panels: drawn as SVG as in the page, rasterized by an optional library.
 
 import { chartSvg, type Chart } from './charts.js'
 import { escapeHtml } from './html.js'
 import { color, withColors } from './palette.js'
 
-/** Exchanges SVG into PNG; see {@link loadRasterizer}. */
+/** Converts SVG to PNG; see {@link loadRasterizer}. */
 export type Rasterizer = (svg: string) => Uint8Array
 
-/** Without a family, the library would take the system's serif face. */
+/** Without a family, the library would use the system's serif font. */
 const FONTS = { loadSystemFonts: true, defaultFontFamily: 'DejaVu Sans', sansSerifFamily: 'DejaVu Sans' }
 
 const WIDTH = 920
 const MARGIN = 28
 const TITLE_HEIGHT = 44
 
-/** The optional `@resvg/resvg-js`, or null where it is not installed. */
+/** Loads the optional `@resvg/resvg-js`; null if it is not installed. */
 export async function loadRasterizer(): Promise<Rasterizer | null> {
   try {
     const { Resvg } = await import('@resvg/resvg-js')
@@ -25,7 +25,7 @@ export async function loadRasterizer(): Promise<Rasterizer | null> {
   }
 }
 
-/** Panels one below the other, as one SVG in light colours that needs no page around it. */
+/** Panels stacked in one standalone SVG with light colors. */
 export function stackedSvg(title: string, panels: readonly Chart[]): string {
   let y = MARGIN + 26
   const parts = panels.map((panel) => {

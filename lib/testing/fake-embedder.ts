@@ -1,4 +1,4 @@
-// An embedder without a model, for tests of code that is given one. Knows the shape of an embedder, and no language.
+// An embedder without a model, for tests of code that uses an embedder. Knows the interface of an embedder, and no language.
 
 import { EmbeddingBatch, type EmbedTimings } from '../embedding/embedding-batch.js'
 import { checkEmbedBatchOptions, checkEmbedOptions, type EmbedBatchOptions, type EmbedOptions } from '../embedding/embedder-options.js'
@@ -12,15 +12,15 @@ import { checkInteger, checkOptions, checkString, invalidArgument } from '../opt
 export interface FakeEmbedderOptions {
   /** Values per vector; default 384. */
   dimensions?: number
-  /** Vectors that texts get, in place of made-up ones; each is scaled to unit length. */
+  /** Vectors by text, instead of generated ones; each is normalized to unit length. */
   vectors?: Readonly<Record<string, ArrayLike<number>>>
 }
 
 const NO_TIME: EmbedTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0, totalMs: 0 }
 
 /**
- * Stands in for an `Embedder` in tests: no model, no native code, no files. A text always gets the same unit vector, made from its
- * characters; equal texts agree and all others are unrelated. Words count as tokens, and nothing is ever cut.
+ * A fake `Embedder` for tests: no model, no native code, no files. A text's unit vector is a hash of its characters: equal texts have
+ * equal vectors, all others are unrelated. Words count as tokens, and nothing is ever truncated.
  */
 export class FakeEmbedder implements MonitorEmbedder {
   readonly info: Readonly<EmbedderInfo>
@@ -92,7 +92,7 @@ export class FakeEmbedder implements MonitorEmbedder {
     })
   }
 
-  /** One window per text that has words, whatever the rule. */
+  /** One window per non-blank text, for any rule. */
   async embedWindows(texts: readonly string[], _rule: WindowRule, options?: EmbedBatchOptions): Promise<WindowBatch> {
     const batch = await this.embedBatch(texts, options)
     const windows = texts.map((text, index) =>
@@ -111,12 +111,12 @@ export class FakeEmbedder implements MonitorEmbedder {
   }
 
   #vectorOf(text: string): Float32Array {
-    return this.#vectors.get(text)?.slice() ?? madeUp(text, this.dimensions)
+    return this.#vectors.get(text)?.slice() ?? generated(text, this.dimensions)
   }
 }
 
 /** FNV-1a over the text seeds xorshift32; the sum of four uniform values is close enough to normal. */
-function madeUp(text: string, dimensions: number): Float32Array {
+function generated(text: string, dimensions: number): Float32Array {
   let state = 0x811c9dc5
   for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193)
   state ||= 1

@@ -1,4 +1,4 @@
-// The public names of gabion/testing: stand-ins for tests of code that uses gabion, without a model.
+// The public names of gabion/testing: test doubles for code that uses gabion, without a model.
 
 export { FakeEmbedder, type FakeEmbedderOptions } from './fake-embedder.js'
 export { ScriptedDetector, type ScriptedState } from './scripted-detector.js'

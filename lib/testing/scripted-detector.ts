@@ -1,4 +1,4 @@
-// A detector that says what a test wants, for tests of code that reacts to verdicts. Knows no vectors.
+// A detector with scripted verdicts, for tests of code that reacts to verdicts. Knows no vectors.
 
 import type { Detector, EmbeddedExchange } from '../detection/detector.js'
 import type { DetectorVerdict, Level } from '../detection/verdict.js'
@@ -9,15 +9,15 @@ const LEVELS = ['calm', 'elevated', 'alert'] as const
 
 const LIKELIHOODS: Readonly<Record<Level, number>> = { calm: 0.1, elevated: 0.5, alert: 0.9 }
 
-/** What a {@link ScriptedDetector} remembers. */
+/** State of a {@link ScriptedDetector}. */
 export interface ScriptedState {
   readonly exchanges: number
   readonly level: Level
 }
 
 /**
- * A detector for tests: the level of each exchange is given, as a list (calm after its end) or by a function of the exchange's texts
- * and its number, from 1. `alert` is true where the level becomes `alert`.
+ * A detector for tests: the levels of exchanges are given as a list (calm after its end) or as a function of an exchange's texts and
+ * number, from 1. `alert` is true where the level becomes `alert`.
  *
  * ```ts
  * const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector: new ScriptedDetector(['calm', 'alert']) })
@@ -50,7 +50,7 @@ export class ScriptedDetector implements Detector<ScriptedState> {
       acceleration: 0,
       cumulative: 0,
       ratio: null,
-      reasons: level === 'calm' ? [] : [`the script says ${level}`],
+      reasons: level === 'calm' ? [] : [`scripted level ${level}`],
     }
     return { verdict, state: { exchanges, level } }
   }

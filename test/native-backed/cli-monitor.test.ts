@@ -219,7 +219,7 @@ describe('gabion monitor refuses', () => {
     ['list.json', '{"turns": 3}', /list\.json: field 'turns' .*must be a list/],
     ['lines.jsonl', '{"turns": []}\n{"turns": [{"speaker": "user"}]}\n', /lines\.jsonl: line 2: entry 1: field 'message'/],
     ['table.csv', 'turn,speaker\n1,user\n', /table\.csv: line 2: field 'message'/],
-    ['empty.json', '', /empty\.json: there is no conversation in it/],
+    ['empty.json', '', /empty\.json: it contains no conversation/],
   ]
   for (const [name, content, message] of wrong) {
     test(`${name}, with file, place and field`, async () => {

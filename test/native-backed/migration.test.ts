@@ -130,7 +130,10 @@ describe('agreement of spaces', () => {
 
   test('refuses what is not paired', () => {
     assert.throws(() => compareSpaces(base, { ...base, rows: 20, data: base.data.slice(0, 120) }), /row i of both must be the same text/)
-    assert.throws(() => comparePoints(base, { rows: 40, dimensions: 3, data: base.data.slice(0, 120) }), /as many values, got 6 and 3/)
+    assert.throws(
+      () => comparePoints(base, { rows: 40, dimensions: 3, data: base.data.slice(0, 120) }),
+      /number of components, got 6 and 3/,
+    )
   })
 })
 

@@ -77,12 +77,12 @@ describe('Titan on Bedrock', () => {
   test('gives up after the tries it was given, and says what the cloud said', async () => {
     server.plans = ['throttle', 'throttle', 'ok']
     const provider = await open({ attempts: 2 })
-    await assert.rejects(provider.embed('x'), coded('CLOUD_REFUSED', /after 2 tries: ThrottlingException: Too many requests/))
+    await assert.rejects(provider.embed('x'), coded('CLOUD_REFUSED', /after 2 attempts: ThrottlingException: Too many requests/))
     server.plans = ['forbidden', 'ok']
     await assert.rejects(provider.embed('x'), coded('CLOUD_REFUSED', /AccessDeniedException: You don't have access/))
     assert.equal(server.requests.length, 3, 'a refusal is not tried again')
     server.plans = ['no vector']
-    await assert.rejects(provider.embed('x'), coded('CLOUD_REFUSED', /without a vector/))
+    await assert.rejects(provider.embed('x'), coded('CLOUD_REFUSED', /has no vector/))
   })
 
   test('says that nobody answers', async () => {
@@ -130,7 +130,7 @@ describe('Titan on Bedrock', () => {
     assert.equal(mended.size, 2)
     await assert.rejects(
       Recording.open(file, 'amazon.titan-embed-text-v2:0'),
-      coded('ARTIFACT_INVALID', /holds vectors of amazon.titan-embed-text-v1/),
+      coded('ARTIFACT_INVALID', /contains vectors of amazon.titan-embed-text-v1/),
     )
     const whole = (await readFile(file, 'utf8')).split('\n').slice(0, 3)
     for (const [damage, reason] of [

@@ -244,7 +244,7 @@ describe('exchanges', () => {
 describe('errors', () => {
   const json = (value: unknown): string => JSON.stringify(value)
   const cases: [string, string, string, RegExp][] = [
-    ['an empty file', 'a.json', ' \n', /^a\.json: there is no conversation in it: it is empty$/],
+    ['an empty file', 'a.json', ' \n', /^a\.json: it contains no conversation$/],
     ['broken JSON', 'a.json', '{\n "turns": [\n {"a" 1}\n]}', /^a\.json: line 3: it is not JSON/],
     ['words in a JSON file', 'a.json', 'hello there', /^a\.json: (line 1: )?it is not JSON/],
     ['a number', 'a.json', '[1, 2]', /^a\.json: entry 1: an entry must be an object, got 1$/],
@@ -295,7 +295,7 @@ describe('errors', () => {
       /^a\.json: conversation 2: entry 1: field 'role'/,
     ],
     ['CSV without the header', 'a.csv', 'one,two\n1,2\n', /^a\.csv: line 2: field 'speaker'/],
-    ['CSV with a header only', 'a.csv', 'turn,speaker,message\n', /^a\.csv: there is no message in it: expected a header/],
+    ['CSV with a header only', 'a.csv', 'turn,speaker,message\n', /^a\.csv: it contains no message: expected a header/],
     [
       'CSV with an unknown speaker',
       'a.csv',
@@ -315,7 +315,7 @@ describe('errors', () => {
     const secret = 'the secret is out '.repeat(9)
     assert.throws(
       () => parseTranscript(json([{ role: secret, content: secret }]), 'a.json'),
-      ({ message }: Error) => !message.includes('secret') && message.includes('a text of 162 characters'),
+      ({ message }: Error) => !message.includes('secret') && message.includes('a string of 162 characters'),
     )
   })
 })
@@ -368,7 +368,7 @@ describe('files', () => {
     await writeFile(empty, '\n')
     await assert.rejects(read(bytes), { code: 'TRANSCRIPT_INVALID', message: /bytes\.json: it is not UTF-8/ })
     await assert.rejects(read(lines), { code: 'TRANSCRIPT_INVALID', message: /bytes\.jsonl: line 1: it is not UTF-8/ })
-    await assert.rejects(read(empty), { code: 'TRANSCRIPT_INVALID', message: /empty\.jsonl: there is no conversation/ })
+    await assert.rejects(read(empty), { code: 'TRANSCRIPT_INVALID', message: /empty\.jsonl: it contains no conversation/ })
     for (const absent of ['absent.json', 'absent.jsonl', 'absent.csv', '.']) {
       await assert.rejects(read(join(folder, absent)), { code: 'TRANSCRIPT_INVALID', message: /cannot be read: E/ })
     }

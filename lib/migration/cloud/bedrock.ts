@@ -1,5 +1,5 @@
-// Owns embeddings by Amazon Bedrock's Titan models, through the cloud's own client. The client is loaded only when this is used; it
-// signs, retries with growing pauses and slows down when told to. Here are the models' form, the rate limit and what errors mean.
+// Owns embeddings by Amazon Bedrock's Titan models, through AWS's client, which is loaded on first use. The client signs requests,
+// retries with backoff and adapts to throttling; request format, rate limit and error mapping are here.
 
 import pThrottle from 'p-throttle'
 import type * as BedrockSdk from '@aws-sdk/client-bedrock-runtime'
@@ -11,29 +11,29 @@ import type { CloudProvider, CloudVector } from './provider.js'
 export interface BedrockOptions {
   /** Default `amazon.titan-embed-text-v1` (1,536 dimensions). */
   model?: string
-  /** Default: as the cloud's client finds it (`AWS_REGION`, profile). */
+  /** Default: as AWS's client finds it (`AWS_REGION`, profile). */
   region?: string
-  /** Another address, for a gateway or a test. */
+  /** Another endpoint, for a gateway or a test. */
   endpoint?: string
-  /** Default: as the cloud's client finds them. */
+  /** Default: as AWS's client finds them. */
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
-  /** Values a vector, for models that give a choice (Titan V2: 256, 512, 1024). */
+  /** Values per vector, for models with a choice (Titan V2: 256, 512, 1024). */
   dimensions?: number
-  /** Tries a text, the first included (default 6). */
+  /** Maximum of attempts per text, the first included (default 6). */
   attempts?: number
-  /** Most texts a second (default 10). */
+  /** Maximum of texts per second (default 10). */
   textsPerSecond?: number
-  /** Longest wait for one answer in milliseconds (default 30,000). */
+  /** Timeout of one response in milliseconds (default 30,000). */
   timeoutMs?: number
 }
 
-/** The model used unless another is named. */
+/** The default model. */
 export const DEFAULT_BEDROCK_MODEL = 'amazon.titan-embed-text-v1'
 
 type Sdk = typeof BedrockSdk
 
 /**
- * Opens a Titan text embedding model. Sends nothing yet.
+ * Opens a Titan text embedding model, without sending a request.
  *
  * @throws GabionError `INVALID_ARGUMENT`, or `RUNTIME_MISSING` when the client is not installed
  */
@@ -78,7 +78,7 @@ async function loadSdk(): Promise<Sdk> {
   }
 }
 
-interface Requested {
+interface EmbedRequest {
   model: string
   dimensions: number | undefined
   text: string
@@ -87,35 +87,35 @@ interface Requested {
 async function call(
   sdk: Sdk,
   client: BedrockSdk.BedrockRuntimeClient,
-  { model, dimensions, text }: Requested,
+  { model, dimensions, text }: EmbedRequest,
   signal?: AbortSignal,
 ): Promise<CloudVector> {
   const body = JSON.stringify({ inputText: text, ...(dimensions !== undefined && { dimensions, normalize: true }) })
   const command = new sdk.InvokeModelCommand({ modelId: model, contentType: 'application/json', accept: 'application/json', body })
   const started = performance.now()
   try {
-    const { body: answer } = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
-    return { ...parseAnswer(Buffer.from(answer).toString('utf8'), model), milliseconds: performance.now() - started }
+    const response = await client.send(command, signal === undefined ? {} : { abortSignal: signal })
+    return { ...parseResponse(Buffer.from(response.body).toString('utf8'), model), milliseconds: performance.now() - started }
   } catch (error) {
     throw explain(error, model, signal)
   }
 }
 
-function parseAnswer(text: string, model: string): Omit<CloudVector, 'milliseconds'> {
-  let answer: { embedding?: unknown; inputTextTokenCount?: unknown }
+function parseResponse(text: string, model: string): Omit<CloudVector, 'milliseconds'> {
+  let response: { embedding?: unknown; inputTextTokenCount?: unknown }
   try {
-    answer = JSON.parse(text) as typeof answer
+    response = JSON.parse(text) as typeof response
   } catch (cause) {
-    throw new GabionError('CLOUD_REFUSED', `${model} answered with what is not JSON`, { cause })
+    throw new GabionError('CLOUD_REFUSED', `the response of ${model} is not JSON`, { cause })
   }
-  const { embedding, inputTextTokenCount } = answer
+  const { embedding, inputTextTokenCount } = response
   if (
     !Array.isArray(embedding) ||
     embedding.length === 0 ||
     !embedding.every((value) => typeof value === 'number' && Number.isFinite(value))
   )
-    throw new GabionError('CLOUD_REFUSED', `${model} answered without a vector`)
-  if (typeof inputTextTokenCount !== 'number') throw new GabionError('CLOUD_REFUSED', `${model} answered without a number of tokens`)
+    throw new GabionError('CLOUD_REFUSED', `the response of ${model} has no vector`)
+  if (typeof inputTextTokenCount !== 'number') throw new GabionError('CLOUD_REFUSED', `the response of ${model} has no token count`)
   return { vector: Float32Array.from(embedding as number[]), tokens: inputTextTokenCount }
 }
 
@@ -126,6 +126,6 @@ function explain(error: unknown, model: string, signal: AbortSignal | undefined)
   const status = $metadata?.httpStatusCode
   if (status === undefined && !/Credentials|Exception$/.test(name))
     return new GabionError('CLOUD_UNREACHABLE', `${model} could not be reached: ${message}`, { cause: error })
-  const tries = $metadata?.attempts === undefined ? '' : ` after ${String($metadata.attempts)} tries`
-  return new GabionError('CLOUD_REFUSED', `${model} refused${tries}: ${name}: ${message}`, { cause: error })
+  const attempts = $metadata?.attempts === undefined ? '' : ` after ${String($metadata.attempts)} attempts`
+  return new GabionError('CLOUD_REFUSED', `${model} refused the request${attempts}: ${name}: ${message}`, { cause: error })
 }

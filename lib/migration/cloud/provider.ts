@@ -1,11 +1,11 @@
-// Owns what every cloud embedding looks like here: a text in, a vector with its tokens and time out. Knows no particular cloud.
+// Owns the interface of cloud embeddings: a text in, a vector with token count and latency out. Knows no particular cloud.
 
-/** A vector that a cloud has computed. */
+/** A vector computed by a cloud. */
 export interface CloudVector {
   readonly vector: Float32Array
-  /** Tokens that are charged. */
+  /** Tokens charged. */
   readonly tokens: number
-  /** From the call to the answer, retries included. */
+  /** From the call to the response, retries included. */
   readonly milliseconds: number
 }
 

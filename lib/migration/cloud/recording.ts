@@ -1,5 +1,5 @@
-// Owns recordings of a cloud's vectors: one JSON line a text, appended as answers come, so that nothing is paid for twice and a
-// comparison can be made again without the cloud. Knows no particular cloud.
+// Owns recordings of a cloud's vectors: one JSON line per text, appended after each response, so that nothing is paid for twice and
+// a comparison can be repeated without the cloud. Knows no particular cloud.
 
 import { appendFile, readFile } from 'node:fs/promises'
 import { nodeCrypto } from '../../lazy.js'
@@ -9,15 +9,15 @@ import type { CloudVector } from './provider.js'
 const FORMAT = 'gabion-recording'
 const VERSION = 1
 
-/** What is known of a text's vector. */
+/** A recorded text's vector. */
 interface Entry extends CloudVector {
   readonly text: string
 }
 
-/** A recording: looked up by text, added to at the end of its file. */
+/** A recording: looked up by text, appended to. */
 export class Recording {
   readonly file: string
-  /** The model whose vectors it holds. */
+  /** The model of its vectors. */
   readonly model: string
   readonly #entries: Map<string, CloudVector>
   #isNew: boolean
@@ -32,8 +32,8 @@ export class Recording {
   /**
    * Opens a recording that may not exist yet.
    *
-   * @param model refused if the file holds another model's vectors
-   * @throws GabionError `ARTIFACT_INVALID` naming file and line
+   * @param model must be the model of the file's vectors
+   * @throws GabionError `ARTIFACT_INVALID` with file and line
    */
   static async open(file: string, model: string): Promise<Recording> {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -43,14 +43,14 @@ export class Recording {
     if (text === null || text === '') return new Recording(file, model, new Map(), true)
     const { model: recorded, entries } = parse(text, file)
     if (recorded !== model)
-      throw new GabionError('ARTIFACT_INVALID', `${file} holds vectors of ${recorded}, not of ${model}: give another file`)
+      throw new GabionError('ARTIFACT_INVALID', `${file} contains vectors of ${recorded}, not of ${model}: choose another file`)
     return new Recording(file, model, entries, false)
   }
 
   /**
-   * Opens a recording that exists.
+   * Loads an existing recording.
    *
-   * @throws GabionError `ARTIFACT_INVALID` naming file and line
+   * @throws GabionError `ARTIFACT_INVALID` with file and line
    */
   static async load(file: string): Promise<Recording> {
     let text: string
@@ -63,49 +63,49 @@ export class Recording {
     return new Recording(file, model, entries, false)
   }
 
-  /** Texts recorded. */
+  /** Recorded texts. */
   get size(): number {
     return this.#entries.size
   }
 
-  /** Values a vector; 0 for an empty recording. */
+  /** Values per vector; 0 for an empty recording. */
   get dimensions(): number {
     return this.#entries.values().next().value?.vector.length ?? 0
   }
 
-  /** Tokens charged for all of it. */
+  /** Tokens charged for all texts. */
   get tokens(): number {
     let sum = 0
     for (const { tokens } of this.#entries.values()) sum += tokens
     return sum
   }
 
-  /** What is known of a text. */
+  /** The recorded vector of a text. */
   find(text: string): CloudVector | undefined {
     return this.#entries.get(keyOf(text))
   }
 
-  /** Adds a text; its line is whole in the file when this resolves. */
+  /** Appends a text; resolves when its line is written. */
   async add(text: string, found: CloudVector): Promise<void> {
     const head = this.#isNew ? `${JSON.stringify({ format: FORMAT, version: VERSION, model: this.model })}\n` : ''
     this.#isNew = false
     const { vector, tokens, milliseconds } = found
     const bytes = Buffer.alloc(vector.length * 4)
-    vector.forEach((value, at) => bytes.writeFloatLE(value, at * 4))
+    vector.forEach((value, index) => bytes.writeFloatLE(value, index * 4))
     const line = { text: keyOf(text), tokens, milliseconds: Math.round(milliseconds * 1000) / 1000, vector: bytes.toString('base64') }
     this.#entries.set(keyOf(text), found)
     await appendFile(this.file, `${head}${JSON.stringify(line)}\n`)
   }
 }
 
-/** Texts are told apart by their hash: a recording holds no words of anybody. */
+/** Texts are stored as hashes: a recording contains no private text. */
 function keyOf(text: string): string {
   return nodeCrypto().createHash('sha256').update(text).digest('hex')
 }
 
 function parse(text: string, file: string): { model: string; entries: Map<string, CloudVector> } {
   const lines = text.split('\n')
-  // A last line without its end was cut off while it was written; the text is simply asked for again.
+  // An incomplete last line is from an interrupted write; its text is requested again.
   lines.pop()
   const [head, ...rest] = lines
   const wrong = (line: number, what: string): GabionError => new GabionError('ARTIFACT_INVALID', `${file}: line ${String(line)} ${what}`)
@@ -128,7 +128,7 @@ function parse(text: string, file: string): { model: string; entries: Map<string
     if (bytes.length === 0 || bytes.length % 4 !== 0 || (width !== 0 && bytes.length !== width))
       throw wrong(number, 'has a vector of another length')
     width = bytes.length
-    const vector = Float32Array.from({ length: width / 4 }, (_, at) => bytes.readFloatLE(at * 4))
+    const vector = Float32Array.from({ length: width / 4 }, (_, index) => bytes.readFloatLE(index * 4))
     entries.set(entry.text, { vector, tokens: entry.tokens, milliseconds: entry.milliseconds })
   }
   return { model, entries }
@@ -139,7 +139,7 @@ function object(line: string, failure: () => GabionError): object {
     const value: unknown = JSON.parse(line)
     if (typeof value === 'object' && value !== null) return value
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw failure()
 }
