@@ -1,7 +1,7 @@
-// Many waits on one AbortSignal: the signal has one listener of ours, whatever waits on it. Knows no room.
+// Many waits on one AbortSignal share one listener. Depends on no other module.
 //
-// Node warns of a leak at the eleventh listener of a signal, and a caller's hundred calls under one signal are none. How
-// many listeners a signal may have is for its owner to say, so nothing is set on it.
+// Node warns of a leak at the eleventh listener of a signal, but a hundred calls with one signal are no leak. The listener
+// limit of a signal belongs to its owner, so it is not changed here.
 
 const waitsOf = new WeakMap<AbortSignal, Set<() => void>>()
 
@@ -9,7 +9,7 @@ const waitsOf = new WeakMap<AbortSignal, Set<() => void>>()
  * Calls `listener` when the signal fires, once, in the order of the calls of this function; at once when it has fired.
  *
  * @param listener - must not throw
- * @returns ends the wait; without effect after the signal fired
+ * @returns a function that ends the wait; a no-op after the signal fired
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) {
@@ -22,7 +22,7 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
     waitsOf.set(signal, waits)
     signal.addEventListener('abort', fire, { once: true })
   }
-  // The same function may wait twice.
+  // A wrapper, since the same function may be registered twice.
   const wait = (): void => listener()
   waits.add(wait)
   return () => {

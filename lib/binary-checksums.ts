@@ -1,13 +1,13 @@
-// Owns the comparison of native binaries with the checksums that were written when they were released. Loads nothing.
+// Owns the comparison of native binaries with the checksums of their release. Loads no binary.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeCrypto } from './lazy.js'
 
-/** Beside released binaries, in the form of sha256sum. */
+/** File next to released binaries, in sha256sum's format. */
 export const BINARY_CHECKSUMS = 'SHA256SUMS'
 
-/** What became of one binary; the form of a model's verified files. */
+/** Result of one binary's check; the same shape as a model's verified files. */
 export interface VerifiedBinary {
   /** Absolute path. */
   file: string
@@ -17,9 +17,9 @@ export interface VerifiedBinary {
 }
 
 /**
- * Compares every binary of a folder with its checksum.
+ * Compares every binary in a folder with its checksum.
  *
- * @returns null for a folder without checksums: binaries that were built in this checkout have none
+ * @returns null for a folder without checksums: binaries built from a checkout have none
  */
 export function verifyBinaries(folder: string): VerifiedBinary[] | null {
   const list = contentOf(join(folder, BINARY_CHECKSUMS))?.toString('utf8')

@@ -1,4 +1,4 @@
-// Public names, nothing else. What belongs to one task only is in a subpath: gabion/projection, gabion/convert, gabion/server,
+// Public names only. Names of a single task are in subpaths: gabion/projection, gabion/convert, gabion/server,
 // gabion/ai-sdk, gabion/testing. docs/api.md describes every name, and a test compares the two.
 
 export { Embedder, type EmbedderInfo, type Tokens } from './embedding/embedder.js'

@@ -1,5 +1,5 @@
-// What this repository's benches, scripts and child processes of tests use beside the public names, in the same instances.
-// No part of the package's interface: it may change with any commit.
+// Internals for this repository's benchmarks, scripts and test child processes, from the same module instances as the public names.
+// Not part of the package's interface: it may change with any commit.
 
 export { OnnxGraph, ONNX_TYPE, CONTRIB_DOMAIN } from './convert/onnx-graph.js'
 export { SafetensorsReader } from './convert/safetensors-reader.js'

@@ -1,5 +1,5 @@
-// Owns packages that are loaded when something of them is first used: starting costs only what every user needs.
-// For places that may not wait; others use a dynamic import.
+// Owns packages that are loaded at their first use, so that startup costs only what every user needs.
+// For synchronous code; asynchronous code uses a dynamic import.
 
 import { createRequire } from 'node:module'
 import type NodeCrypto from 'node:crypto'
@@ -8,15 +8,15 @@ import type NodeZlib from 'node:zlib'
 
 const requireFrom = createRequire(import.meta.url)
 
-/** Gives a function that loads a package at its first call. */
+/** Returns a function that loads a package at its first call. */
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the name stands for the type
 export function lazily<Package>(name: string): () => Package {
   let loaded: Package | undefined
   return () => (loaded ??= requireFrom(name) as Package)
 }
 
-// Node's own: importing them runs all of their getters, and with crypto's that is web cryptography. A start without them is
-// some milliseconds shorter.
+// Node's built-in modules: an import runs all of their getters, and crypto's include Web Crypto. Startup without them takes
+// some milliseconds less.
 
 /** Node's `crypto`. */
 export const nodeCrypto = lazily<typeof NodeCrypto>('node:crypto')

@@ -1,4 +1,4 @@
-// Owns where the native binaries lie and whether they can be loaded at all: a file that is cut short would end the process, not throw.
+// Owns the location of the native binaries and the check before loading: a truncated file would crash the process, not throw.
 
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -9,23 +9,22 @@ import { packagePath } from './package-folder.js'
 /** The platform this process runs on. */
 export const HOST_TARGET = `${process.platform}-${process.arch}`
 
-/** Name of the package that carries this platform's binaries, for an installation whose main package came without. */
+/** Name of the package with this platform's binaries, for installations whose main package has none. */
 export const PLATFORM_PACKAGE = `gabion-${HOST_TARGET}`
 
-/** The addon and the library it opens, as they lie beside each other. */
+/** The addon and the library it loads, in one folder. */
 export const BINARIES = ['gabion.node', 'libgabion_onnx.so.1'] as const
 
-/** Where the binaries lie. */
+/** Location of the binaries. */
 export interface BinariesLocation {
-  /** Built in this checkout, a part of this package, or in the platform's package. */
+  /** Built from this checkout, part of this package, or in the platform's package. */
   kind: 'local' | 'own' | 'platform'
-  /** Folder of the package that has them. */
+  /** Folder of the package that contains them. */
   packageFolder: string
-  /** Folder of the binaries. */
   folder: string
 }
 
-/** Finds the binaries: this package's own if it has any, else those of the platform's package; null if neither is there. */
+/** Finds the binaries: this package's own if it has any, else those of the platform's package; null without either. */
 export function binariesLocation(): BinariesLocation | null {
   const local = packagePath('build', 'Release')
   if (!process.env.PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: packagePath(), folder: local }
@@ -42,11 +41,11 @@ export function binariesLocation(): BinariesLocation | null {
 /** Why a binary cannot be loaded. */
 export interface BinaryProblem {
   what: string
-  /** True if the file may not be read, and may well be in order. */
+  /** True if the file cannot be read for lack of permission; its content may be valid. */
   unreadable: boolean
 }
 
-/** Looks at the heads of the binaries in a folder; null if they are whole and for this processor. Takes some microseconds. */
+/** Checks the headers of the binaries in a folder; null if they are complete and for this architecture. Takes some microseconds. */
 export function problemOfBinaries(folder: string): BinaryProblem | null {
   for (const name of BINARIES) {
     const problem = problemOf(join(folder, name))
@@ -59,8 +58,8 @@ function problemOf(file: string): BinaryProblem | null {
   try {
     const { arch, bytes, expectedBytes } = readElfFile(file)
     const broken = (what: string): BinaryProblem => ({ what, unreadable: false })
-    if (arch === null) return broken(`${file} is no binary (${String(bytes)} bytes)`)
-    if (bytes < expectedBytes) return broken(`${file} is cut short: ${String(bytes)} of ${String(expectedBytes)} bytes`)
+    if (arch === null) return broken(`${file} is not a binary (${String(bytes)} bytes)`)
+    if (bytes < expectedBytes) return broken(`${file} is truncated: ${String(bytes)} of ${String(expectedBytes)} bytes`)
     if (arch !== process.arch) return broken(`${file} is for ${arch}, this Node is for ${process.arch}`)
     return null
   } catch (error) {

@@ -1,4 +1,4 @@
-// Checks of what callers pass in. Every message names the option, what was expected and what came.
+// Checks of arguments and options. Every message names the option, the expected and the actual value.
 
 import { GabionError } from './errors.js'
 
@@ -12,7 +12,7 @@ function describe(value: unknown): string {
   return `a ${typeof value}`
 }
 
-/** The error for a wrong argument: names it, what was expected and what came. */
+/** The error for a wrong argument, with its name, the expected and the actual value. */
 export function invalidArgument(name: string, expected: string, actual: unknown): GabionError {
   return new GabionError('INVALID_ARGUMENT', `${name} must be ${expected}, got ${describe(actual)}`)
 }
@@ -58,7 +58,7 @@ export function checkSignal(name: string, value: unknown): AbortSignal {
 }
 
 /**
- * Checks an options object: it must be a plain object (or undefined) and have only the named keys, so that a misspelt
+ * Checks an options object: it must be a plain object (or undefined) with known keys only, so that a misspelled
  * option is an error and not a silent default.
  */
 export function checkOptions<T extends object>(name: string, value: T | undefined, keys: readonly (keyof T & string)[]): Partial<T> {

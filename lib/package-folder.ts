@@ -1,10 +1,10 @@
-// Owns the place of the package on disk: what lies beside the code (models, protocol, notices) is found from here.
+// Owns the package's root folder: models, protocol and notices next to the code are found from here.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Sources, bundles and their parts lie at different depths: the package begins where its package.json is. */
+/** Sources, bundles and their chunks are at different depths, so the root is where package.json is. */
 function findPackage(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder)
@@ -13,7 +13,7 @@ function findPackage(): string {
 
 const PACKAGE_FOLDER = findPackage()
 
-/** Absolute path of something in the package. */
+/** Absolute path of a file or folder in the package. */
 export function packagePath(...parts: string[]): string {
   return join(PACKAGE_FOLDER, ...parts)
 }

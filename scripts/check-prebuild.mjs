@@ -94,7 +94,7 @@ async function inspect(file) {
   const content = readFileSync(file)
   const end = endOfSections(content)
   if (end === null) return { broken: 'is not a 64-bit ELF file' }
-  if (end > bytes) return { broken: `is cut short: has ${bytes} bytes of ${end}` }
+  if (end > bytes) return { broken: `is truncated: has ${bytes} bytes of ${end}` }
   const header = await run('readelf', ['--file-header', '--wide', file])
   const dynamic = await run('readelf', ['--dynamic', '--wide', file])
   const symbols = await run('readelf', ['--dyn-syms', '--wide', file])

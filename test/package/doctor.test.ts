@@ -48,7 +48,7 @@ const faults: {
       truncateSync(addon, 100_000)
     },
     check: 'binaries',
-    says: /gabion\.node is cut short: 100000 of \d+ bytes/,
+    says: /gabion\.node is truncated: 100000 of \d+ bytes/,
     advises: /npm install --force/,
   },
   {
@@ -57,7 +57,7 @@ const faults: {
       truncateSync(runtime, 1_000_000)
     },
     check: 'binaries',
-    says: /libgabion_onnx\.so\.1 is cut short/,
+    says: /libgabion_onnx\.so\.1 is truncated/,
     advises: /npm install --force/,
   },
   {
@@ -78,7 +78,7 @@ const faults: {
       writeFileSync(addon, '<html><body>403 Forbidden: the proxy says no</body></html>'.padEnd(200))
     },
     check: 'binaries',
-    says: /gabion\.node is no binary \(200 bytes\)/,
+    says: /gabion\.node is not a binary \(200 bytes\)/,
     advises: /npm install --force/,
   },
   {

@@ -60,7 +60,7 @@ describe('the check of prebuilt binaries', () => {
       (folder) => {
         truncateSync(join(folder, 'gabion.node'), 1 << 20)
       },
-      /gabion\.node: is cut short: has 1048576 bytes/,
+      /gabion\.node: is truncated: has 1048576 bytes/,
     ],
     [
       'a checksum of another file',
