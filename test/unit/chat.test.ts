@@ -1,13 +1,13 @@
-// To which conversation the exchanges of a chat belong, where the keeper remembers only the latest of them.
+// To which conversation the exchanges of a chat belong, where the store has only the latest of them.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { identityOf, judgeReply, type ChatKeeper, type ChatMessage } from '../../lib/monitor/chat.js'
+import { identityOf, judgeReply, type ChatExchanges, type ChatMessage } from '../../lib/monitor/chat.js'
 
 const MAX_KNOWN = 4
 
 /** Keeps the last ids of each conversation and counts what it judges. */
-class Keeper implements ChatKeeper<number> {
+class MemoryExchanges implements ChatExchanges<number> {
   readonly judged = new Map<string, string[]>()
 
   exchangeIdsOf(conversation: string): Promise<readonly string[]> {
@@ -34,37 +34,37 @@ function history(index: number, replyOf = (at: number): string => `answer ${at}`
   return [...messages, { role: 'user', text: `question ${index}` }]
 }
 
-async function play(keeper: Keeper, from: number, to: number, replyOf = (at: number): string => `answer ${at}`): Promise<void> {
+async function play(store: MemoryExchanges, from: number, to: number, replyOf = (at: number): string => `answer ${at}`): Promise<void> {
   for (let at = from; at < to; at++) {
     const messages = history(at, replyOf)
-    await judgeReply(keeper, identityOf(messages, 'caller'), messages, replyOf(at))
+    await judgeReply(store, identityOf(messages, 'caller'), messages, replyOf(at))
   }
 }
 
-describe('a chat that is longer than what its keeper remembers', () => {
+describe('a chat that is longer than its store', () => {
   test('stays one conversation, and no exchange is judged twice', async () => {
-    const keeper = new Keeper()
-    await play(keeper, 0, 3 * MAX_KNOWN)
-    assert.deepEqual(keeper.counts, [3 * MAX_KNOWN])
+    const store = new MemoryExchanges()
+    await play(store, 0, 3 * MAX_KNOWN)
+    assert.deepEqual(store.counts, [3 * MAX_KNOWN])
   })
 
   test('branches where a reply is asked for again', async () => {
-    const keeper = new Keeper()
-    await play(keeper, 0, 10)
+    const store = new MemoryExchanges()
+    await play(store, 0, 10)
     const other = (at: number): string => (at === 9 ? 'another answer' : `answer ${at}`)
-    await play(keeper, 9, 20, other)
-    assert.deepEqual(keeper.counts, [10, 20])
+    await play(store, 9, 20, other)
+    assert.deepEqual(store.counts, [10, 20])
   })
 
   test('comes to an end where all of its exchanges are forgotten', async () => {
-    const keeper = new Keeper()
-    await play(keeper, 0, 10)
+    const store = new MemoryExchanges()
+    await play(store, 0, 10)
     for (const changed of [0, 2, 5])
       for (let round = 0; round < 3; round++) {
         const other = (at: number): string => (at >= changed ? `${changed}/${round}/${at}` : `answer ${at}`)
-        await play(keeper, 3, 12, other)
-        await play(keeper, 9, 10)
+        await play(store, 3, 12, other)
+        await play(store, 9, 10)
       }
-    assert.ok(keeper.judged.size < 40)
+    assert.ok(store.judged.size < 40)
   })
 })
