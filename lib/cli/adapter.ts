@@ -1,4 +1,4 @@
-// Owns `gabion adapter`: fit a linear map from one model's vectors to another's, fold it with a projection.
+// Owns `gabion adapter`: fits a linear map from one model's vectors to another's, folds it with a projection.
 
 import { Command, Option } from 'commander'
 import { ADAPTER_METHODS, LinearAdapter, type AdapterMethod } from '../projection/adapter.js'
@@ -28,7 +28,7 @@ export function adapterCommand(): Command {
   return new Command('adapter')
     .summary("fit a map from one model's vectors to another's")
     .description(
-      'Linear adapters: a map from the vectors of a new model to those of an old one, so that a projection and thresholds fitted on the old one stay in use.',
+      'Linear adapters: a map from the vectors of a new model to those of an old one, so that a projection and thresholds fitted on the old one remain valid.',
     )
     .addCommand(fitCommand())
     .addCommand(foldCommand())
@@ -36,14 +36,14 @@ export function adapterCommand(): Command {
 
 function fitCommand(): Command {
   const command = new Command('fit')
-    .summary('fit an adapter on texts that both models have embedded')
+    .summary('fit an adapter on texts embedded by both models')
     .description(
-      'Fits the map on paired vectors: row i of --from and of --to is the same text. One pair in five is held back to measure the map. ' +
-        '--from may be the texts themselves, which are then embedded here.',
+      'Fits the map on paired vectors: row i of --from and of --to is the same text. One pair in five is held out to measure the map. ' +
+        '--from may be a text file, which is then embedded here.',
     )
     .requiredOption('--from <file>', 'vectors of the new model in a .npy file, or the texts')
     .requiredOption('--to <file.npy>', 'vectors of the old model for the same texts')
-    .option('--target <name>', 'name of the old model: kept, so that a mix-up is refused')
+    .option('--target <name>', 'name of the old model: stored, so that mismatches are refused')
     .requiredOption('-o, --out <file>', 'where to save the adapter (JSON)')
     .addOption(
       new Option('--method <name>', 'ridge: least squares, penalty by cross-validation; procrustes: a rotation')
@@ -62,9 +62,9 @@ function fitCommand(): Command {
 
 function foldCommand(): Command {
   const command = new Command('fold')
-    .summary('make one projection of an adapter and a projection')
+    .summary('combine an adapter and a projection into one projection')
     .description(
-      "Folds an adapter and the old model's projection into one projection of the new model's vectors: it is applied inside the embedding call.",
+      "Folds an adapter and the old model's projection into one projection of the new model's vectors, which is applied inside the embedding call.",
     )
     .argument('<adapter>', 'an adapter saved by "gabion adapter fit"')
     .requiredOption('-p, --projection <file>', 'the old model\'s projection: of gabion, or anything "gabion pca import" reads')
@@ -93,7 +93,7 @@ async function fit(context: Context, flags: FitFlags): Promise<undefined> {
     `${flags.out}: ${String(dimensions)} → ${String(targetDimensions)}, ${quality.method}${penalty}, fitted on ${count(quality.pairs, 'pair')}`,
   )
   await output.line(
-    `on ${count(quality.heldBack, 'pair')} held back: R² ${quality.r2.toFixed(3)} (${share(quality.r2)} of the variance), ` +
+    `on ${count(quality.heldBack, 'pair')} held out: R² ${quality.r2.toFixed(3)} (${share(quality.r2)} of the variance), ` +
       `cosine ${quality.meanCosine.toFixed(3)} on average, ${quality.lowCosine.toFixed(3)} for the lowest 5%`,
   )
   return undefined

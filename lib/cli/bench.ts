@@ -1,4 +1,4 @@
-// Owns `gabion bench`: what one text and a batch cost on this machine. Only gabion itself; rivals are measured in bench/.
+// Owns `gabion bench`: latency of one text and throughput of a batch on this machine. Baselines are measured in bench/.
 
 import { cpus } from 'node:os'
 import Table from 'cli-table3'
@@ -20,7 +20,7 @@ interface BenchFlags extends EmbedderFlags {
 
 type Mode = 'sync' | 'async'
 
-/** One cell of the result: a token count in one mode. */
+/** One result: a token count in one mode. */
 interface Latency {
   tokens: number
   mode: Mode
@@ -30,7 +30,7 @@ interface Latency {
   p99Ms: number
 }
 
-/** Different texts a token count, so that no run profits from the one before it. */
+/** Different texts per token count, so that no run benefits from the previous one. */
 const VARIANTS = 16
 const WARM_UP_RUNS = 5
 
@@ -121,7 +121,7 @@ async function measureLatency(
   const times = new Map(modes.map((mode) => [mode, new Float64Array(runs)]))
   for (let run = -WARM_UP_RUNS; run < runs; run++) {
     signal.throwIfAborted()
-    // The modes take turns, so that a disturbance from outside hits them alike.
+    // The modes are interleaved, so that outside disturbance affects them alike.
     for (const mode of modes) {
       const milliseconds = await once(mode, run + WARM_UP_RUNS)
       if (run >= 0) (times.get(mode) as Float64Array)[run] = milliseconds

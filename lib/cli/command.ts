@@ -1,4 +1,4 @@
-// Owns what all commands share: the common options, the way an action runs, and how an embedder is opened from flags.
+// Owns the common part of all commands: common options, running of actions, loading of an embedder from flags.
 
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { EmbedderOptions, Precision } from '../embedding/embedder-options.js'
@@ -6,13 +6,13 @@ import type { Embedder } from '../embedding/embedder.js'
 import { interruption } from './exit.js'
 import { Output } from './output.js'
 
-/** Options that every command takes. */
+/** Options of every command. */
 export interface CommonOptions {
   json?: boolean
   quiet?: boolean
 }
 
-/** Options of the commands that compute vectors. */
+/** Options of commands that compute vectors. */
 export interface EmbedderFlags extends CommonOptions {
   model?: string
   provider?: 'cpu' | 'cuda'
@@ -20,17 +20,17 @@ export interface EmbedderFlags extends CommonOptions {
   threads?: number
 }
 
-/** What an action gets besides its options. */
+/** Context of an action. */
 export interface Context {
   output: Output
   /** Fires at Ctrl-C, SIGTERM or SIGHUP. */
   signal: AbortSignal
 }
 
-/** A command's work: resolves with the exit code, or with nothing for 0. */
+/** A command's implementation: resolves with the exit code; undefined is 0. */
 export type Action<O> = (context: Context, options: O, operands: string[]) => Promise<number | undefined>
 
-/** Adds the common options and the action, last, so that they stand together in the help. */
+/** Adds the common options, last, so that they are together in the help, and the action. */
 export function finishCommand<O extends CommonOptions>(command: Command, examples: readonly string[], action: Action<O>): Command {
   return command
     .option('--json', 'one JSON object per line on stdout, and nothing else there')
@@ -61,13 +61,13 @@ export function addEmbedderOptions(command: Command): Command {
     .option('-m, --model <name|folder>', 'a known model or a model folder', 'all-MiniLM-L6-v2')
     .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
     .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
-    .option('-t, --threads <n>', 'encoder threads (default: what the machine or its quota gives)', parseCount)
+    .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)
 }
 
-/** Loads the embedder that the flags ask for; `extra` adds what a command needs besides. */
+/** Loads the embedder by the flags and a command's `extra` options. */
 export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions = {}): Promise<Embedder> {
   const { Embedder: Loader } = await import('../embedding/embedder.js')
-  // Cut texts are told of in a command's own output, so the library's warning would be a second one.
+  // Commands report truncated texts in their own output, so the library's warning would be a second one.
   const options: EmbedderOptions = { onTruncated: () => undefined, ...extra }
   if (flags.model !== undefined) options.model = flags.model
   if (flags.provider !== undefined) options.providers = [flags.provider]
@@ -76,7 +76,7 @@ export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions 
   return await Loader.load(options)
 }
 
-/** For commander: a whole number of 1 or more. */
+/** commander parser: a whole number of 1 or more. */
 export function parseCount(value: string): number {
   const number = Number(value)
   if (!/^\d+$/.test(value) || number < 1 || !Number.isSafeInteger(number))
@@ -84,7 +84,7 @@ export function parseCount(value: string): number {
   return number
 }
 
-/** For commander: a comma-separated list of whole numbers of 1 or more. */
+/** commander parser: a comma-separated list of whole numbers of 1 or more. */
 export function parseCounts(value: string): number[] {
   return value.split(',').map((part) => parseCount(part.trim()))
 }

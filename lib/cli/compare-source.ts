@@ -1,4 +1,4 @@
-// Owns how `gabion compare` names its two sides: a model, a matrix of vectors, a recording, a cloud's model.
+// Owns the sides of `gabion compare`: a model, a matrix of vectors, a recording, a cloud's model.
 
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
@@ -9,12 +9,12 @@ import type { ProjectionModel } from '../projection/projection.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
 import { readNpy, type Matrix } from '../files/npy-file.js'
 
-/** One side: vectors that are there, or something that makes them. */
+/** One side: vectors, or a source of vectors. */
 export type CompareSide =
   | { readonly kind: 'vectors'; readonly name: string; readonly vectors: Matrix }
   | { readonly kind: 'source'; readonly source: VectorSource; readonly model: ProjectionModel | null; close(): void }
 
-/** Flags that a cloud needs. */
+/** Flags of a cloud's model. */
 export interface CloudFlags extends EmbedderFlags {
   record?: string
   region?: string
@@ -22,7 +22,7 @@ export interface CloudFlags extends EmbedderFlags {
   textsPerSecond?: number
 }
 
-/** How sides are written, for help and messages. */
+/** Syntax of sides, for help and messages. */
 export const SIDE_FORMS = 'a model or model folder, vectors.npy, a recording.jsonl, or bedrock[:model]'
 
 /** Opens a side. */
@@ -58,8 +58,8 @@ function sourceSide(source: VectorSource): Extract<CompareSide, { kind: 'source'
   return { kind: 'source', source, model: null, close: () => undefined }
 }
 
-/** A side that can embed texts. */
+/** The source of a side; `why` is a text for the error if it has only vectors. */
 export function sourceOf(side: CompareSide, why: string): VectorSource {
   if (side.kind === 'source') return side.source
-  throw new GabionError('INVALID_ARGUMENT', `${side.name} holds vectors only, ${why}: give ${SIDE_FORMS.replace('vectors.npy, ', '')}`)
+  throw new GabionError('INVALID_ARGUMENT', `${side.name} contains vectors only, ${why}: use ${SIDE_FORMS.replace('vectors.npy, ', '')}`)
 }

@@ -1,14 +1,14 @@
-// Owns what `gabion compare` prints: the verdict with its reasons, a table of both sides, disagreements. Computes nothing.
+// Owns the output of `gabion compare`: verdict with reasons, table of both sides, disagreements. Computes nothing.
 
 import Table from 'cli-table3'
 import type { ComparedSide, Comparison } from '../migration/comparison.js'
 import type { Output } from './output.js'
 import { count, formatMs, printable } from './wording.js'
 
-/** Disagreements listed; the JSON has all. */
-const LISTED = 20
+/** Disagreements in the list; the JSON contains all. */
+const MAX_LISTED = 20
 
-/** Prints a comparison for people, or as one JSON object. */
+/** Prints a comparison as text, or as one JSON object. */
 export async function showComparison(output: Output, comparison: Comparison): Promise<void> {
   if (output.json) {
     await output.jsonLine(comparison)
@@ -37,11 +37,11 @@ export async function showComparison(output: Output, comparison: Comparison): Pr
   if (alerts === null || alerts.disagreements.length === 0) return
   await output.line()
   await output.line(`${count(alerts.disagreements.length, 'exchange')} judged differently:`)
-  for (const one of alerts.disagreements.slice(0, LISTED)) {
+  for (const item of alerts.disagreements.slice(0, MAX_LISTED)) {
     const side = ({ alert, likelihood }: { alert: boolean; likelihood: number }): string =>
       `${alert ? 'alert   ' : 'no alert'} ${likelihood.toFixed(3)}`
-    await output.line(`  ${printable(one.conversation)} exchange ${String(one.exchange)}: old ${side(one.old)}, new ${side(one.new)}`)
+    await output.line(`  ${printable(item.conversation)} exchange ${String(item.exchange)}: old ${side(item.old)}, new ${side(item.new)}`)
   }
-  if (alerts.disagreements.length > LISTED)
-    await output.line(dim(`  … ${String(alerts.disagreements.length - LISTED)} more (--json or --out has all)`))
+  if (alerts.disagreements.length > MAX_LISTED)
+    await output.line(dim(`  … ${String(alerts.disagreements.length - MAX_LISTED)} more (--json or --out has all)`))
 }

@@ -1,4 +1,4 @@
-// Owns `gabion compare`: two embedders or vector files on the same texts, and whether it is safe to switch.
+// Owns `gabion compare`: compares two embedders or vector files on the same texts, and decides whether it is safe to switch.
 
 import { Command, Option } from 'commander'
 import { GabionError } from '../errors.js'
@@ -44,29 +44,29 @@ interface CompareFlags extends CloudFlags {
 /** The command `compare`. */
 export function compareCommand(): Command {
   const command = new Command('compare')
-    .summary('two embedders on the same texts: is it safe to switch?')
+    .summary('compare two embedders on the same texts: is it safe to switch?')
     .description(
-      'Compares an old and a new embedder on the same texts: time per text, likeness of pairs, nearest neighbors, geometry, projected points, and alerts exchange by exchange. ' +
-        `Says "safe" or "not safe" with reasons. A side is ${SIDE_FORMS}.`,
+      'Compares an old and a new embedder on the same texts: latency, similarity of pairs, nearest neighbors, geometry, projected vectors, and alerts exchange by exchange. ' +
+        `Prints "safe" or "not safe" with reasons. A side is ${SIDE_FORMS}.`,
     )
-    .requiredOption('--old <side>', 'what is in use')
-    .requiredOption('--new <side>', 'what would take its place')
-    .option('-i, --input <file>', 'texts to embed by both (not for two .npy files, whose rows are paired already)')
-    .option('--sample <n>', `texts to compare, taken evenly from the input (at most ${String(MAX_TEXTS)})`, parseCount, 1000)
-    .option('--neighbors <k>', 'nearest texts to look at', parseCount, 10)
+    .requiredOption('--old <side>', 'the embedder in use')
+    .requiredOption('--new <side>', 'its replacement')
+    .option('-i, --input <file>', 'texts to embed with both (not for two .npy files, whose rows are paired already)')
+    .option('--sample <n>', `texts to compare, sampled evenly from the input (at most ${String(MAX_TEXTS)})`, parseCount, 1000)
+    .option('--neighbors <k>', 'nearest neighbors to compare', parseCount, 10)
     .option('--adapter <file>', 'maps new vectors into the old space first ("gabion adapter fit")')
-    .option('--old-projection <file>', "the old side's projection: compares its points, and is the plane of its alerts")
+    .option('--old-projection <file>', "the old side's projection: for comparing projected vectors, and for its alerts")
     .option('--new-projection <file>', "the new side's projection (default: the old one after the adapter)")
     .option('--transcripts <file...>', 'conversations to judge with both, exchange by exchange (detector "classic")')
     .addOption(new Option('--preset <name>', 'weights of the detector (default: "demo")').choices(['demo', 'deployment']))
-    .option('--safe-text <text>', 'a reply that is safe ground for the detector')
-    .option('--record <file.jsonl>', "keep the cloud's vectors: what is recorded is not asked for again")
+    .option('--safe-text <text>', 'a safe reference reply for the detector')
+    .option('--record <file.jsonl>', "record the cloud's vectors: recorded texts are not requested again")
     .option('--region <name>', "the cloud's region (default: as its client finds it)")
-    .option('--endpoint <url>', "another address of the cloud's service")
-    .option('--texts-per-second <n>', 'most calls of the cloud per second', Number, 10)
-    .option('--price-per-million <price>', "the cloud's price of a million tokens, to count the cost", Number)
+    .option('--endpoint <url>', "another endpoint of the cloud's service")
+    .option('--texts-per-second <n>', "maximum of the cloud's calls per second", Number, 10)
+    .option('--price-per-million <price>', "the cloud's price per million tokens, to compute the cost", Number)
     .option('--report <file.html>', 'also write a page with plots')
-    .option('-o, --out <file.json>', 'also write everything found as JSON')
+    .option('-o, --out <file.json>', 'also write the full result as JSON')
     .option('--fail-unless-safe', 'exit code 1 if it is not safe')
   return finishCommand<CompareFlags>(
     addTextFormat(command),
@@ -143,7 +143,7 @@ interface SideVectors {
   milliseconds: readonly number[]
 }
 
-/** Vectors of the same texts by both sides; nothing where only transcripts are compared. */
+/** Vectors of the same texts by both sides; null if only transcripts are compared. */
 async function pairedVectors(
   context: Context,
   flags: CompareFlags,
@@ -166,13 +166,13 @@ async function pairedVectors(
       ]
     }
     if (flags.transcripts === undefined)
-      throw new GabionError('INVALID_ARGUMENT', 'give texts with --input FILE, or conversations with --transcripts FILE')
+      throw new GabionError('INVALID_ARGUMENT', 'pass texts with --input FILE, or conversations with --transcripts FILE')
     return [null, null]
   }
   const texts: string[] = []
   for await (const { text } of readTexts(flags.input, flags.format, context.signal)) texts.push(text)
   const chosen = evenly(texts.length, flags.sample)
-  const own = async (side: CompareSide): Promise<SideVectors> => {
+  const vectorsOf = async (side: CompareSide): Promise<SideVectors> => {
     if (side.kind === 'vectors') {
       if (side.vectors.rows !== texts.length)
         throw new GabionError(
@@ -181,7 +181,7 @@ async function pairedVectors(
         )
       return { vectors: pick(side.vectors, chosen), milliseconds: [] }
     }
-    const progress = new Progress(context.output, `embedding by ${side.source.name}`, 'texts', chosen.length)
+    const progress = new Progress(context.output, `embedding with ${side.source.name}`, 'texts', chosen.length)
     try {
       const onText = (done: number): void => {
         progress.update(done, done)
@@ -195,7 +195,7 @@ async function pairedVectors(
       progress.stop()
     }
   }
-  return [await own(old), await own(fresh)]
+  return [await vectorsOf(old), await vectorsOf(fresh)]
 }
 
 /** `count` of `total` indices, evenly spread. */
@@ -206,8 +206,8 @@ function evenly(total: number, count: number): number[] {
 
 function pick({ dimensions, data }: SideVectors['vectors'], chosen: readonly number[]): SideVectors['vectors'] {
   const picked = new Float32Array(chosen.length * dimensions)
-  chosen.forEach((row, at) => {
-    picked.set(data.subarray(row * dimensions, (row + 1) * dimensions), at * dimensions)
+  chosen.forEach((row, index) => {
+    picked.set(data.subarray(row * dimensions, (row + 1) * dimensions), index * dimensions)
   })
   return { rows: chosen.length, dimensions, data: picked }
 }

@@ -1,4 +1,4 @@
-// Owns `gabion cost`: what a month of embeddings costs in a cloud and here, with every assumption in sight.
+// Owns `gabion cost`: monthly cost of embeddings in a cloud and on own machines, with all assumptions printed.
 
 import Table from 'cli-table3'
 import { Command, InvalidArgumentError } from 'commander'
@@ -19,16 +19,16 @@ interface CostFlags extends CommonOptions {
 /** The command `cost`. */
 export function costCommand(): Command {
   const command = new Command('cost')
-    .summary('what a month costs here and in the cloud')
+    .summary('monthly cost, local and in the cloud')
     .description(
-      'Compares the monthly cost of embeddings by a cloud with that of machines of your own, and says from how many texts per day on the machine is cheaper. Prices are what you give.',
+      'Compares the monthly cost of embeddings from a cloud with that of your own machines, and computes the break-even in texts per day. You supply the prices.',
     )
     .requiredOption('--texts-per-day <n>', 'texts embedded per day', parsePrice)
-    .requiredOption('--price-per-million <price>', "the cloud's price of a million tokens", parsePrice)
+    .requiredOption('--price-per-million <price>', "the cloud's price per million tokens", parsePrice)
     .requiredOption('--machine-price <price>', 'price of a machine per month', parsePrice)
-    .option('--tokens-per-text <n>', 'tokens per text on average', parsePrice, 60)
-    .option('--texts-per-second <n>', 'texts that a machine embeds per second ("gabion bench" measures it)', parsePrice, 100)
-    .option('--peak <factor>', 'the busiest second, as a multiple of the mean', parsePrice, 10)
+    .option('--tokens-per-text <n>', 'average tokens per text', parsePrice, 60)
+    .option('--texts-per-second <n>', 'texts per second of a machine ("gabion bench" measures it)', parsePrice, 100)
+    .option('--peak <factor>', 'peak load as a multiple of the mean', parsePrice, 10)
     .option('--days <n>', 'days per month', parseCount, 30)
     .option('--currency <name>', 'shown next to amounts', 'USD')
   return finishCommand<CostFlags>(
@@ -66,36 +66,38 @@ async function run({ output }: Context, flags: CostFlags): Promise<undefined> {
     `${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })} ${flags.currency}`
   const whole = (value: number): string => value.toLocaleString('en', { maximumFractionDigits: 0 })
   const table = new Table({
-    head: ['a month', 'cloud', 'here'],
+    head: ['per month', 'cloud', 'local'],
     colAligns: ['left', 'right', 'right'],
     style: { head: [], border: [], compact: true },
   })
   const machines = estimate.machines === 1 ? '1 machine' : `${whole(estimate.machines)} machines`
   table.push(
     ['texts', whole(estimate.textsPerMonth), whole(estimate.textsPerMonth)],
-    ['paid by', `${whole(estimate.tokensPerMonth)} tokens`, machines],
+    ['billed by', `${whole(estimate.tokensPerMonth)} tokens`, machines],
     ['cost', amount(estimate.cloudPerMonth), amount(estimate.localPerMonth)],
   )
   await output.line(table.toString())
   const saving = estimate.savingPerMonth
-  await output.line(saving >= 0 ? `Here is cheaper by ${amount(saving)} a month.` : `The cloud is cheaper by ${amount(-saving)} a month.`)
+  await output.line(
+    saving >= 0 ? `Local is cheaper by ${amount(saving)} per month.` : `The cloud is cheaper by ${amount(-saving)} per month.`,
+  )
   await output.line(
     estimate.breakEvenTextsPerDay === null
-      ? 'Break-even: none; at these prices the cloud is cheaper at any volume that one machine can do.'
+      ? 'Break-even: none; at these prices the cloud is cheaper at any volume that one machine can serve.'
       : `Break-even: from ${whole(estimate.breakEvenTextsPerDay)} texts per day on, one machine is cheaper.`,
   )
   await output.line()
-  await output.line('Assumed:')
+  await output.line('Assumptions:')
   for (const [what, value] of [
     ['texts per day', whole(flags.textsPerDay)],
     ['tokens per text', String(flags.tokensPerText)],
-    ['price of a million tokens', amount(flags.pricePerMillion)],
+    ['price per million tokens', amount(flags.pricePerMillion)],
     ['price of a machine per month', amount(flags.machinePrice)],
-    ['texts that a machine embeds per second', String(flags.textsPerSecond)],
-    ['busiest second, as a multiple of the mean', String(flags.peak)],
+    ['texts per second of a machine', String(flags.textsPerSecond)],
+    ['peak load as a multiple of the mean', String(flags.peak)],
     ['days per month', String(flags.days)],
   ] as const)
     await output.line(`  ${what}: ${value}`)
-  await output.line('Not counted: work to run the machines, traffic, discounts, storage of vectors.')
+  await output.line('Not included: operation of the machines, traffic, discounts, storage of vectors.')
   return undefined
 }

@@ -1,4 +1,4 @@
-// Owns `gabion detector calibrate`: thresholds from a deployment's own benign conversations, once or following its traffic.
+// Owns `gabion detector calibrate`: thresholds from a deployment's own benign conversations, once or continuously.
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -31,18 +31,18 @@ export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .summary("set thresholds on a deployment's own benign conversations")
     .description(
-      'Sets the thresholds of a detector so that no more than a given share of benign conversations reaches them, and says how sure that is. With --live: moves them with the traffic of a deployment, within bounds, call after call.',
+      'Sets the thresholds of a detector so that at most a given fraction of benign conversations reaches them, with a confidence bound. With --live: adapts them to the traffic of a deployment, within bounds, at each call.',
     )
     .argument('[file...]', 'benign conversations, as for "train"; labels are not needed')
-    .requiredOption('-o, --out <file>', 'where the calibrated artifact goes')
+    .requiredOption('-o, --out <file>', 'output file of the calibrated artifact')
     .option('--artifact <file>', 'the detector to calibrate', EROSION_ARTIFACTS.default)
     .option('--alert <share>', 'benign conversations that may raise an alert', parseShare, BUDGETS.alert)
     .option('--elevated <share>', 'benign conversations that may become elevated', parseShare, BUDGETS.elevated)
     .option(
       '--live <file>',
-      "follow traffic: add the files' conversations to the most recent 2,000 kept here, and move the thresholds at most half a benign deviation up and one down from where they started",
+      "follow traffic: add the files' conversations to the latest 2,000 stored here, and move the thresholds by at most half a benign standard deviation up and one down from their start",
     )
-    .option('--revert', 'with --live: forget all traffic and go back to the thresholds of the start')
+    .option('--revert', 'with --live: discard all traffic and return to the initial thresholds')
   return finishCommand<CalibrateFlags>(
     addEmbedderOptions(addCache(command)),
     [
@@ -56,16 +56,16 @@ export function calibrateCommand(): Command {
 
 async function calibrate(context: Context, flags: CalibrateFlags, files: string[]): Promise<undefined> {
   const { live, revert = false } = flags
-  if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert goes with --live')
+  if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert requires --live')
   if (revert && files.length > 0) throw new GabionError('INVALID_ARGUMENT', '--revert takes no conversations')
-  if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'give one or more files of benign conversations')
+  if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'pass one or more files of benign conversations')
   const { byConversation, logitsAtRunTime, thresholdsFrom } = await import('../detection/training/index.js')
   const artifact = await readArtifact(flags.artifact)
   using embedder = await openEmbedder(flags, { cache: false })
   const sets = await readSets(context, embedder, flags, artifact, files, 'safe')
   const all = sets.flatMap(({ exchanges }) => exchanges)
   const unsafe = new Set(all.filter(({ label }) => label === 'unsafe').map(({ conversation }) => conversation))
-  if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labeled unsafe, left out`)
+  if (unsafe.size > 0) context.output.warn(`${count(unsafe.size, 'conversation')} labeled unsafe, skipped`)
   const benign = all.filter(({ conversation }) => !unsafe.has(conversation))
   const conversations = byConversation(benign, logitsAtRunTime(artifact.head, benign, artifact.thresholds.scale.median))
   if (live !== undefined) {
@@ -87,7 +87,7 @@ async function calibrate(context: Context, flags: CalibrateFlags, files: string[
   }
 }
 
-/** Moves the thresholds with the traffic kept in a file, and writes both. */
+/** Adapts the thresholds to the traffic stored in a file, and writes both. */
 async function follow(
   { output }: Context,
   artifact: ErosionArtifact,
@@ -100,7 +100,7 @@ async function follow(
     : new LiveCalibration(artifact.thresholds, 'max')
   const { hash, precision } = artifact.thresholds.embedder
   if (live.base.embedder.hash !== hash || live.base.embedder.precision !== precision) {
-    throw new GabionError('ARTIFACT_INVALID', `${state} follows thresholds of another embedder than the detector's: begin with a new file`)
+    throw new GabionError('ARTIFACT_INVALID', `${state} has thresholds of another embedder than the detector's: start with a new file`)
   }
   if (revert) live.revert()
   for (const conversation of conversations) live.add(highestStatistic(conversation, live.base.scale, 'max'))
@@ -116,17 +116,17 @@ async function follow(
   const start = live.base.levels.max
   if (thresholds === live.base) {
     await output.line(
-      `the thresholds of the start are in force: alert ${start.alert.value.toFixed(3)}, elevated ${start.elevated.value.toFixed(3)}`,
+      `the initial thresholds are in force: alert ${start.alert.value.toFixed(3)}, elevated ${start.elevated.value.toFixed(3)}`,
     )
   } else {
-    await output.line(`${levelLine('alert', alert)}; began at ${start.alert.value.toFixed(3)}`)
-    await output.line(`${levelLine('elevated', elevated)}; began at ${start.elevated.value.toFixed(3)}`)
+    await output.line(`${levelLine('alert', alert)}; initially ${start.alert.value.toFixed(3)}`)
+    await output.line(`${levelLine('elevated', elevated)}; initially ${start.elevated.value.toFixed(3)}`)
   }
   if (watch.held.length > 0)
-    output.warn(`the traffic asks for a larger move of ${watch.held.join(' and ')} than is allowed: calibrate anew`)
+    output.warn(`the traffic requires a larger change of ${watch.held.join(' and ')} than is allowed: calibrate again`)
   if (watch.suspicious) {
     output.warn(
-      `${String(watch.reached)} of ${count(watch.conversations, 'conversation')} reach the alert line of the start, more than its budget explains: look at them, or go back with --revert`,
+      `${String(watch.reached)} of ${count(watch.conversations, 'conversation')} reach the initial alert threshold, more than its budget explains: look at them, or return with --revert`,
     )
   }
   await output.line(out)

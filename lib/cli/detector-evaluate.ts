@@ -1,4 +1,4 @@
-// Owns `gabion detector evaluate`: a detector measured on labeled conversations.
+// Owns `gabion detector evaluate`: measures a detector on labeled conversations.
 
 import { Command } from 'commander'
 import { readArtifact } from '../detection/erosion/artifact-file.js'
@@ -19,7 +19,7 @@ interface EvaluateFlags extends EmbedderFlags {
 export function evaluateCommand(): Command {
   const command = new Command('evaluate')
     .summary('measure a detector on labeled conversations')
-    .description('Areas, recall at false-alarm budgets, alerts a 1,000 benign exchanges, lead time and calibration, a table a file.')
+    .description('Areas, recall at false-alarm budgets, alerts per 1,000 benign exchanges, lead time and calibration, one table per file.')
     .argument('<file...>', 'labeled conversations, as for "train"')
     .option('--artifact <file>', 'the detector to measure', EROSION_ARTIFACTS.default)
     .option('--report <file>', 'also write a page with tables and plots (HTML, loads nothing)')

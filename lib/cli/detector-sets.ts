@@ -1,4 +1,4 @@
-// Owns what the subcommands of `gabion detector` share: reading labeled conversations into vectors.
+// Owns the common part of the subcommands of `gabion detector`: reading and embedding of labeled conversations.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
@@ -11,9 +11,9 @@ import { GabionError } from '../errors.js'
 import type { Context } from './command.js'
 import { ProgressSteps } from './progress-steps.js'
 
-/** Adds the option that keeps vectors from run to run. */
+/** Adds the option for a vector cache on disk. */
 export function addCache(command: Command): Command {
-  return command.option('--cache <folder>', 'keep vectors here, so that a second run embeds nothing')
+  return command.option('--cache <folder>', 'cache vectors here, so that a second run embeds nothing')
 }
 
 /** The exchanges of a file. */
@@ -23,10 +23,10 @@ export interface EmbeddedSet {
 }
 
 /**
- * Reads files and embeds what they hold as a detector wants it.
+ * Reads files and embeds their exchanges for a detector.
  *
- * @param label - label for conversations that have none
- * @throws GabionError `ARTIFACT_INVALID` when the detector belongs to another model, `TRANSCRIPT_INVALID` naming file, line and field
+ * @param label - label of conversations without one
+ * @throws GabionError `ARTIFACT_INVALID` when the detector belongs to another model, `TRANSCRIPT_INVALID` with file, line and field
  */
 export async function readSets(
   context: Context,
@@ -39,7 +39,7 @@ export async function readSets(
   if (embedder.info.model !== artifact.embedder.model) {
     throw new GabionError(
       'ARTIFACT_INVALID',
-      `the detector was trained on vectors of ${artifact.embedder.model}, this is ${embedder.info.model}`,
+      `the detector was trained on vectors of ${artifact.embedder.model}, the model is ${embedder.info.model}`,
     )
   }
   const { embedExchanges, exchangesOf, readCorpus, VectorStore } = await import('../detection/training/index.js')
@@ -60,7 +60,7 @@ export async function readSets(
   return sets
 }
 
-/** What a file's conversations are called. */
+/** Name of a file's conversations. */
 export function nameOf(file: string): string {
   return basename(file).replace(/\.jsonl?(\.gz)?$/, '')
 }

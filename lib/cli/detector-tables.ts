@@ -1,9 +1,9 @@
-// Owns how measurements of detectors look as text. Knows their numbers, not how they came about.
+// Owns the text tables of detector evaluations. Knows their numbers, not how they are computed.
 
 import type { Evaluation, AtThreshold } from '../detection/training/evaluate.js'
 import { plainTable } from './plain-table.js'
 
-/** All about one set. */
+/** Table of one set. */
 export function evaluationTable(evaluation: Evaluation): string {
   const { exchanges, conversations, shipped, own, leadTime } = evaluation
   const table = plainTable([evaluation.set, 'exchanges', 'conversations'])
@@ -19,15 +19,15 @@ export function evaluationTable(evaluation: Evaluation): string {
     ['AUROC within one group', three(evaluation.withinGroup), ''],
     ['AUROC without refusals', three(evaluation.withoutRefusal), ''],
     ['expected calibration error', three(evaluation.calibration.error), ''],
-    ['alert line: false alarms, recall', '', outcome(shipped.alert)],
-    ['elevated line: false alarms, recall', '', outcome(shipped.elevated)],
+    ['alert threshold: false alarms, recall', '', outcome(shipped.alert)],
+    ['elevated threshold: false alarms, recall', '', outcome(shipped.elevated)],
     [`at this set's own ${percent(shipped.alert.budget)}`, '', own.alert === null ? 'too few benign conversations' : outcome(own.alert)],
     [
       `at this set's own ${percent(shipped.elevated.budget)}`,
       '',
       own.elevated === null ? 'too few benign conversations' : outcome(own.elevated),
     ],
-    ['alerts a 1,000 benign exchanges', Number.isNaN(evaluation.alertsPer1000) ? '–' : evaluation.alertsPer1000.toFixed(1), ''],
+    ['alerts per 1,000 benign exchanges', Number.isNaN(evaluation.alertsPer1000) ? '–' : evaluation.alertsPer1000.toFixed(1), ''],
     [
       'lead: before, at, after the first unsafe exchange',
       '',

@@ -1,4 +1,4 @@
-// Owns `gabion detector train`: heads from labeled conversations, or a finished head adapted to a few of them.
+// Owns `gabion detector train`: trains heads on labeled conversations, or adapts a trained head to a few of them.
 
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -25,17 +25,17 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .summary('train a detector, or adapt one to a few conversations')
     .description(
-      'Trains heads on labeled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. With --adapt: pulls a finished head towards 10 to 500 conversations and says what that is worth.',
+      'Trains heads on labeled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. With --adapt: adapts a trained head to 10 to 500 conversations and measures the gain.',
     )
     .argument('<file...>', 'labeled conversations')
-    .requiredOption('-o, --out <file|folder>', 'where the artifact goes: a .json file, or a folder for all variants')
+    .requiredOption('-o, --out <file|folder>', 'output of the artifact: a .json file, or a folder for all variants')
     .addOption(
       new Option(
         '--variant <name>',
-        'which recipe: with a block for the user\'s text or without, as shipped or as first published (default: all, or "default" for one file)',
+        'recipe: with or without a block for the user\'s text, as shipped or as first published (default: all, or "default" for one file)',
       ).choices(Object.keys(EROSION_ARTIFACTS)),
     )
-    .option('--adapt', 'adapt a finished head to the files instead of training a new one')
+    .option('--adapt', 'adapt a trained head to the files instead of training a new one')
     .option('--artifact <file>', 'with --adapt: the head to start from (default: the bundled one)')
   return finishCommand<TrainFlags>(
     addEmbedderOptions(addCache(command)),
@@ -81,19 +81,19 @@ async function adapt(context: Context, embedder: Embedder, flags: TrainFlags, fi
     artifact.head,
     sets.flatMap(({ exchanges }) => exchanges),
   )
-  const worth = gain[0] > 0 ? 'gain' : 'no gain that the conversations can show'
+  const worth = gain[0] > 0 ? 'gain' : 'no significant gain'
   await writeArtifact(flags.out, {
     ...artifact,
     name: `${artifact.name}, adapted`,
     head,
     recipe: { ...artifact.recipe, adapted: true, adaptedC: c },
-    thresholds: { ...artifact.thresholds, source: `${artifact.thresholds.source}; not set anew for the adapted head: calibrate it` },
+    thresholds: { ...artifact.thresholds, source: `${artifact.thresholds.source}; not calibrated for the adapted head` },
   })
   const { output } = context
   if (output.json) await output.jsonLine({ file: flags.out, c, shipped, adapted, gain, worth })
   else {
     await output.line(
-      `${flags.out}: AUROC on held-back conversations ${shipped.toFixed(3)} before, ${adapted.toFixed(3)} adapted (95 % interval of the gain ${gain.map((value) => value.toFixed(3)).join(' to ')}): ${worth}`,
+      `${flags.out}: AUROC on held-out conversations ${shipped.toFixed(3)} before, ${adapted.toFixed(3)} adapted (95 % interval of the gain ${gain.map((value) => value.toFixed(3)).join(' to ')}): ${worth}`,
     )
   }
 }

@@ -1,4 +1,4 @@
-// Owns the command `gabion detector`: which subcommands there are.
+// Owns the command `gabion detector`: its list of subcommands.
 
 import { Command } from 'commander'
 import { calibrateCommand } from './detector-calibrate.js'
@@ -9,7 +9,7 @@ import { trainCommand } from './detector-train.js'
 export function detectorCommand(): Command {
   return new Command('detector')
     .summary('train, calibrate and measure erosion detectors')
-    .description('The detector that `gabion monitor` judges with: make it from labeled conversations, set its thresholds, measure it.')
+    .description('The detector of `gabion monitor`: train it on labeled conversations, calibrate its thresholds, measure it.')
     .addCommand(trainCommand())
     .addCommand(calibrateCommand())
     .addCommand(evaluateCommand())

@@ -1,4 +1,4 @@
-// Owns `gabion doctor`: every check on one line, with what to do where something is wrong.
+// Owns `gabion doctor`: every check on one line, with advice for problems.
 
 import { Command } from 'commander'
 import { addEmbedderOptions, finishCommand, type Context, type EmbedderFlags } from './command.js'
@@ -10,7 +10,7 @@ import { wrap } from './wording.js'
 /** The command `doctor`. */
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .summary('what runs here, and what to do where something is wrong')
+    .summary('check the installation, with advice for problems')
     .description(
       'Checks platform, C library, processor, threads, addon, runtime, provider and model, and embeds one text. Exit code 1 if a check fails.',
     )
@@ -23,13 +23,13 @@ export function doctorCommand(): Command {
 
 async function run({ output }: Context, flags: EmbedderFlags): Promise<number> {
   const failures = { count: 0 }
-  const tell = async (found: Check): Promise<void> => {
+  const report = async (found: Check): Promise<void> => {
     if (found.status === 'fail') failures.count++
     if (output.json) await output.jsonLine(found)
     else await output.line(linesOf(found, output))
   }
-  for (const found of checkHost()) await tell(found)
-  for (const found of await checkEngine(flags)) await tell(found)
+  for (const found of checkHost()) await report(found)
+  for (const found of await checkEngine(flags)) await report(found)
   return failures.count > 0 ? 1 : 0
 }
 

@@ -25,12 +25,12 @@ export function embedCommand(): Command {
   const command = new Command('embed')
     .summary('texts to vectors, as JSON lines or .npy')
     .description(
-      'Embeds texts and writes one JSON line per text: {index, tokens, truncated, embedding, projected}. "tokens" counts before cutting; "projected" is null without --project.',
+      'Embeds texts and writes one JSON line per text: {index, tokens, truncated, embedding, projected}. "tokens" counts before truncation; "projected" is null without --project.',
     )
     .argument('[text...]', 'texts to embed')
     .option('-i, --input <file>', 'read the texts from a file, - for standard input')
     .option('-o, --out <file.npy>', 'write a matrix of 32-bit floats instead of JSON lines')
-    .option('--project <file>', 'add the values of a projection saved by "gabion pca fit" (with --out: in FILE.projected.npy)')
+    .option('--project <file>', 'add vectors projected by a projection of "gabion pca fit" (with --out: in FILE.projected.npy)')
   return finishCommand<EmbedFlags>(
     addEmbedderOptions(addTextFormat(command)),
     [
@@ -44,7 +44,7 @@ export function embedCommand(): Command {
 
 async function run(context: Context, flags: EmbedFlags, operands: string[]): Promise<undefined> {
   const { output, signal } = context
-  if (operands.length > 0 === (flags.input !== undefined)) throw new GabionError('INVALID_ARGUMENT', 'give either texts or --input FILE')
+  if (operands.length > 0 === (flags.input !== undefined)) throw new GabionError('INVALID_ARGUMENT', 'pass either texts or --input FILE')
   if (flags.out !== undefined && !flags.out.endsWith('.npy'))
     throw new GabionError('INVALID_ARGUMENT', `--out must name a .npy file, got '${flags.out}'`)
   const total = flags.input === undefined ? null : await sourceSize(flags.input)
@@ -69,7 +69,9 @@ async function run(context: Context, flags: EmbedFlags, operands: string[]): Pro
     await sink.discard()
   }
   if (cut > 0)
-    output.note(`${count(cut, 'text')} longer than ${String(embedder.info.maxSequenceLength)} tokens: cut ("truncated" in the output)`)
+    output.note(
+      `${count(cut, 'text')} longer than ${String(embedder.info.maxSequenceLength)} tokens: truncated ("truncated" in the output)`,
+    )
   if (flags.out !== undefined)
     await reportWritten(context, flags.out, embedder, { rows, cut, seconds: (performance.now() - startedAt) / 1000 })
   return undefined
@@ -128,7 +130,7 @@ class JsonLines implements Sink {
   }
 }
 
-/** One matrix of vectors and, with a projection, one of projected values beside it. */
+/** One matrix of vectors and, with a projection, one of projected vectors next to it. */
 class NpyFiles implements Sink {
   readonly #vectors: NpyWriter
   readonly #points: NpyWriter | null

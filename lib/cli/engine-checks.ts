@@ -1,4 +1,4 @@
-// Owns what `gabion doctor` finds out about gabion itself: addon, runtime, providers, model, one real embedding.
+// Owns the checks of gabion itself for `gabion doctor`: addon, runtime, providers, model, one real embedding.
 
 import { access, constants } from 'node:fs/promises'
 import type { Embedder } from '../embedding/embedder.js'
@@ -10,7 +10,7 @@ import { check, type Check } from './host-checks.js'
 import { checkInstallation } from './install-checks.js'
 import { formatMs } from './wording.js'
 
-/** Everything about gabion; stops at the first part without which the next ones cannot be. */
+/** Checks everything about gabion; stops at the first failure that the next checks depend on. */
 export async function checkEngine(flags: EmbedderFlags): Promise<Check[]> {
   const binaries = checkInstallation()
   return binaries.status === 'fail' ? [binaries] : [binaries, ...(await checkLoaded(flags))]
@@ -32,11 +32,11 @@ async function checkLoaded(flags: EmbedderFlags): Promise<Check[]> {
   return [addon, runtime, ...(await checkModel(flags))]
 }
 
-const REBUILD = 'from a checkout run "npm run setup"; from a package install it again'
+const REBUILD = 'from a checkout run "npm run setup"; from a package reinstall it'
 
-function attempt(name: string, advice: string, look: () => string): Check {
+function attempt(name: string, advice: string, detailOf: () => string): Check {
   try {
-    return check(name, 'ok', look())
+    return check(name, 'ok', detailOf())
   } catch (error) {
     return failed(name, fromNative(error), advice)
   }
@@ -72,7 +72,7 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
   ]
 }
 
-/** Of a model that does not open: why, and which of its files are not as they should be, if that can be found at all. */
+/** Checks for a model that fails to load: the reason, and its files' checksums if it can be located. */
 async function checkUnopened(model: string | undefined, reason: unknown): Promise<Check[]> {
   const folder = await resolveModelFolder(model).catch(() => null)
   const advice = (folder === null ? null : await permissionAdvice(folder)) ?? 'see "gabion model list"'
@@ -84,13 +84,13 @@ async function checkChecksums(folder: string): Promise<Check> {
   try {
     const verification = await verifyModel(folder)
     requireVerified(verification)
-    return check('checksums', 'ok', `${String(verification.files.length)} files as their manifest says`)
+    return check('checksums', 'ok', `${String(verification.files.length)} files match their manifest`)
   } catch (error) {
-    return failed('checksums', error, await mendingOf(folder))
+    return failed('checksums', error, await repairOf(folder))
   }
 }
 
-/** What to do where this user may not read a model folder; null where that is not what is wrong. */
+/** Advice if this user may not read a model folder; null for other problems. */
 async function permissionAdvice(folder: string): Promise<string | null> {
   const code = await access(folder, constants.R_OK | constants.X_OK).then(
     () => null,
@@ -99,8 +99,8 @@ async function permissionAdvice(folder: string): Promise<string | null> {
   return code === 'EACCES' ? `this user may not read it: chmod -R a+rX '${folder}'` : null
 }
 
-/** The command that brings a model folder back. */
-async function mendingOf(folder: string): Promise<string> {
+/** The command that repairs a model folder. */
+async function repairOf(folder: string): Promise<string> {
   const denied = await permissionAdvice(folder)
   if (denied !== null) return denied
   const bundled = KNOWN_MODELS.some((known) => known.bundled && bundledFolder(known) === folder)
@@ -108,7 +108,7 @@ async function mendingOf(folder: string): Promise<string> {
   return `the model folder was changed or damaged: pull it again ("gabion model pull NAME"), or convert it again: gabion model convert '${folder}' --overwrite`
 }
 
-/** What mends a CUDA provider that cannot be used, by what the engine says of it. */
+/** Advice for a CUDA provider that cannot be used, by the engine's message. */
 function providerAdvice(reason: string): string {
   const release = nativeAddon().runtime().version
   const provider = `"onnxruntime-gpu==${release}"`
@@ -123,23 +123,23 @@ function providerAdvice(reason: string): string {
     ],
     [
       /CreateEpFactories|ELF header|too short/,
-      `that file is no provider library of this release: pip install --force-reinstall ${provider}`,
+      `that file is not a provider library of this release: pip install --force-reinstall ${provider}`,
     ],
     [/no NVIDIA driver|libcuda\.so/, "install NVIDIA's driver (nvidia-smi must work); give a container the device: --gpus all"],
     [
       /finds no device|shows no device|offers no device/,
       'look at nvidia-smi and CUDA_VISIBLE_DEVICES; give a container the device: --gpus all',
     ],
-    [/free memory/, 'nvidia-smi shows what else holds memory of the device'],
+    [/free memory/, "nvidia-smi shows which processes use the device's memory"],
     [/version/i, `install the provider of the same release: pip install ${provider}`],
   ]
-  return `${steps.find(([pattern]) => pattern.test(reason))?.[1] ?? 'install what the message names'}; or run with --provider cpu`
+  return `${steps.find(([pattern]) => pattern.test(reason))?.[1] ?? 'install the part that the message names'}; or run with --provider cpu`
 }
 
 function checkProviders({ info }: Embedder): Check {
   const skipped = info.skippedProviders.map(({ provider, reason }) => `${provider}: ${reason}`)
   if (skipped.length === 0) return check('provider', 'ok', info.provider)
-  return check('provider', 'warn', `${info.provider}; skipped ${skipped.join('; ')}`, 'the text after the name says what was missing')
+  return check('provider', 'warn', `${info.provider}; skipped ${skipped.join('; ')}`, 'the text after the name is the reason')
 }
 
 async function checkEmbedding(embedder: Embedder): Promise<Check> {

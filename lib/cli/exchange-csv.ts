@@ -1,11 +1,11 @@
-// Owns a verdict as a row of CSV (RFC 4180). Which columns there are is the schema's.
+// Owns a verdict as a row of CSV (RFC 4180). The schema defines the columns.
 
 import { VERDICT_COLUMNS, verdictRow, type ExchangeVerdict, type VerdictValue } from '../detection/verdict.js'
 
-/** First line of the CSV form. */
+/** Header line. */
 export const CSV_HEADER = VERDICT_COLUMNS.join(',')
 
-/** A verdict as one line: lists joined by "; ", what it does not have left empty. */
+/** A verdict as one line: lists joined by "; ", absent values empty. */
 export function toCsv(verdict: ExchangeVerdict): string {
   return verdictRow(verdict).map(csvCell).join(',')
 }

@@ -1,4 +1,4 @@
-// Owns where `gabion monitor` reads from: transcripts, one after another, or lines that are still being written.
+// Owns the input of `gabion monitor`: transcripts in sequence, or lines of a growing file.
 // Knows no embedder and no detector.
 
 import { open, stat } from 'node:fs/promises'
@@ -8,9 +8,9 @@ import { readTranscript, type TranscriptConversation } from '../monitor/transcri
 import { sourceName } from '../files/lines.js'
 
 /**
- * The conversations of files, one after another. Names that occur again get a number.
+ * The conversations of files, in sequence. Repeated names get a number.
  *
- * @param onRead called with each conversation as it is read, which may be well before its exchanges are judged
+ * @param onRead called with each conversation when it is read, which may be long before its exchanges are judged
  */
 export async function* readConversations(
   files: readonly string[],
@@ -28,36 +28,36 @@ export async function* readConversations(
   }
 }
 
-/** The exchanges of a growing file or of standard input, as they arrive; ends when the signal fires or standard input ends. */
+/** The exchanges of a growing file or of standard input, as they arrive; ends at the signal or the end of standard input. */
 export async function* followFile(file: string, signal: AbortSignal): AsyncGenerator<FollowedEvent> {
   try {
     yield* followTranscript(file === '-' ? arriving(signal) : growing(file, signal), sourceName(file))
   } catch (error) {
-    // An interruption may cut the last line in two.
+    // An interruption may truncate the last line.
     if (!signal.aborted) throw error
   }
 }
 
 async function* arriving(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const leave = (): void => {
+  const close = (): void => {
     process.stdin.destroy()
   }
-  signal.addEventListener('abort', leave, { once: true })
-  if (signal.aborted) leave()
+  signal.addEventListener('abort', close, { once: true })
+  if (signal.aborted) close()
   try {
     for await (const chunk of process.stdin) yield chunk as Uint8Array
   } catch (error) {
     if (!signal.aborted) throw error
   } finally {
-    signal.removeEventListener('abort', leave)
+    signal.removeEventListener('abort', close)
   }
 }
 
-/** How long after its last growth a file is looked at again. */
+/** Interval between checks of a file for growth. */
 const POLL_MS = 200
 const CHUNK_BYTES = 1 << 16
 
-/** A file's bytes from its start, and what is appended later. A file that is replaced or cut short is read anew. */
+/** A file's bytes from its start, and those appended later. A replaced or truncated file is read from the start. */
 async function* growing(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   while (!signal.aborted) {
     const handle = await open(file, 'r')
@@ -65,17 +65,17 @@ async function* growing(file: string, signal: AbortSignal): AsyncGenerator<Uint8
       const { ino, isFile } = await handle.stat().then((found) => ({ ino: found.ino, isFile: found.isFile() }))
       if (!isFile) throw new GabionError('INVALID_ARGUMENT', `${file}: only a regular file or standard input can be followed`)
       const buffer = new Uint8Array(CHUNK_BYTES)
-      let at = 0
+      let offset = 0
       for (;;) {
-        const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, at)
+        const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, offset)
         if (bytesRead > 0) {
-          at += bytesRead
+          offset += bytesRead
           yield buffer.slice(0, bytesRead)
           continue
         }
         if (await firesWithin(signal, POLL_MS)) return
         const now = await stat(file).catch(() => null)
-        if (now !== null && (now.ino !== ino || now.size < at)) break
+        if (now !== null && (now.ino !== ino || now.size < offset)) break
       }
     } finally {
       await handle.close()

@@ -1,4 +1,4 @@
-// Owns the files of `monitor --out`: exchanges.csv and exchanges.json, written as exchanges come and named when all is done.
+// Owns the files of `monitor --out`: exchanges.csv and exchanges.json, written exchange by exchange and renamed at the end.
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { PendingFile } from '../files/pending-file.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { CSV_HEADER, toCsv } from './exchange-csv.js'
 
-/** Both files at once; memory does not grow with the number of exchanges. */
+/** Writes both files in constant memory. */
 export class ExchangeFiles {
   readonly #csv: PendingFile
   readonly #json: PendingFile
@@ -19,10 +19,10 @@ export class ExchangeFiles {
     this.#json = json
   }
 
-  /** Makes the folder if it is missing, and begins both files in it. */
+  /** Creates the folder if needed, and both files in it. */
   static async create(folder: string): Promise<ExchangeFiles> {
     await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-      throw new GabionError('INVALID_ARGUMENT', `cannot make the folder ${folder}: ${(cause as Error).message}`, { cause })
+      throw new GabionError('INVALID_ARGUMENT', `cannot create the folder ${folder}: ${(cause as Error).message}`, { cause })
     })
     const csv = await PendingFile.create(join(folder, 'exchanges.csv'))
     const json = await PendingFile.create(join(folder, 'exchanges.json'))
@@ -31,20 +31,19 @@ export class ExchangeFiles {
     return new ExchangeFiles(csv, json)
   }
 
-  /** Adds an exchange. */
   async append(line: ExchangeVerdict): Promise<void> {
     await this.#csv.append(`${toCsv(line)}\r\n`)
     await this.#json.append(`${this.#exchanges++ === 0 ? '' : ','}\n${JSON.stringify(line)}`)
   }
 
-  /** Adds the summaries and gives both files their names. */
+  /** Writes the summaries and renames both files to their final names. */
   async complete(summaries: readonly ConversationSummary[]): Promise<void> {
     await this.#json.append(`\n],"summaries":${JSON.stringify(summaries, null, 1)}}\n`)
     await this.#csv.complete()
     await this.#json.complete()
   }
 
-  /** Leaves nothing behind; harmless after {@link complete}. */
+  /** Removes incomplete files; a no-op after {@link complete}. */
   async discard(): Promise<void> {
     await this.#csv.discard()
     await this.#json.discard()

@@ -1,4 +1,4 @@
-// Owns the look of a conversation on the screen: a row an exchange, as it comes. Computes nothing, prints nothing.
+// Owns the layout of a conversation on a terminal: a row per exchange. Computes nothing, prints nothing.
 
 import Table from 'cli-table3'
 import type { Level } from '../detection/detector.js'
@@ -9,8 +9,8 @@ import { printable } from './wording.js'
 type Colors = Output['colors']
 type Paint = (text: string) => string
 
-/** Below this many columns everything is set tighter. */
-const ROOMY = 100
+/** Terminals with fewer columns get a compact layout. */
+const MIN_WIDE_COLUMNS = 100
 
 interface Layout {
   widths: number[]
@@ -19,8 +19,8 @@ interface Layout {
 }
 
 function layoutFor(columns: number): Layout {
-  const gap = columns >= ROOMY ? '  ' : ' '
-  const bar = columns >= ROOMY ? 12 : 8
+  const gap = columns >= MIN_WIDE_COLUMNS ? '  ' : ' '
+  const bar = columns >= MIN_WIDE_COLUMNS ? 12 : 8
   const fixed = [4, 10, bar + 5, 6, 6, 6]
   const taken = fixed.reduce((sum, width) => sum + width + gap.length, 1)
   return { widths: [...fixed, Math.max(16, columns - taken)], bar, gap }
@@ -39,16 +39,16 @@ export class ExchangeTable {
     this.#colors = colors
   }
 
-  /** The lines above a conversation's first exchange. */
+  /** Header lines of a conversation. */
   header(conversation: string, remark: string): string {
     const { bold, dim } = this.#colors
     return `\n${bold(conversation)}${remark === '' ? '' : dim(`  ${remark}`)}\n${dim(this.#row(HEAD))}`
   }
 
-  /** One exchange; more than one line where the reasons are long. */
+  /** One exchange; several lines if its reasons are long. */
   exchange(line: ExchangeVerdict): string {
     const paint = this.#paint(line)
-    const reasons = [...line.reasons.map(inShort), ...(line.truncated ? ['a text was cut'] : [])].map(printable).join('; ')
+    const reasons = [...line.reasons.map(inShort), ...(line.truncated ? ['a text was truncated'] : [])].map(printable).join('; ')
     return this.#row([
       paint(String(line.exchange)),
       paint(`${MARKS[line.level]} ${line.level}`),
@@ -60,7 +60,7 @@ export class ExchangeTable {
     ])
   }
 
-  /** The line that follows the exchange with which a conversation enters the alert level. */
+  /** The line after an exchange that raises an alert. */
   alert(line: ExchangeVerdict): string {
     const { bold, red, inverse } = this.#colors
     return `     ${inverse(bold(red(' ALERT ')))} ${bold(red(`${printable(line.conversation)}, exchange ${String(line.exchange)}: likelihood ${fixed(line.likelihood)}`))}`
@@ -124,7 +124,7 @@ function signed(value: number): string {
   return Number.isFinite(value) ? `${value < -0.005 ? '−' : '+'}${Math.abs(value).toFixed(2)}` : '–'
 }
 
-/** A reason without its figures in brackets: they stand in the columns beside it. */
+/** A reason without its figures in parentheses, which are in other columns. */
 function inShort(reason: string): string {
   return reason.replaceAll(/ \([^()]*\)/g, '')
 }

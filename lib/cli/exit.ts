@@ -1,34 +1,34 @@
-// Owns the end of the process, whichever way it comes: done, failed, a signal, a reader that left, an error that nothing caught. What was written
-// reaches its readers first. Nothing else in lib ends the process. Knows no command.
+// Owns the exit of the process in every case: success, failure, signal, closed stdout, uncaught error. Written output is flushed
+// before. Nothing else in lib ends the process. Knows no command.
 
 import { setImmediate as nextTick } from 'node:timers/promises'
 import { EXIT_INTERRUPTED, EXIT_READER_LEFT, reportFailure } from './failure.js'
 
-/** Signals that ask for the end, and their exit codes as shells count them: 128 and the signal's number. */
+/** Termination signals and their exit codes, by the shells' convention: 128 plus the signal's number. */
 const SIGNALS = { SIGHUP: 129, SIGINT: EXIT_INTERRUPTED, SIGTERM: 143 } as const
 
 /**
- * How long readers have, after a signal, for what is already written; without a signal they have all the time they need. A pipe and the queue in
- * front of it hold some 100 KiB, which a reader of 100 KiB/s takes in half of this. With the 20 s in which a service finishes its requests it
- * stays well below the 30 s that Kubernetes and our Compose file wait before SIGKILL.
+ * Time limit for flushing output after a signal; without a signal there is none. A pipe and the queue in front of it hold some 100 KiB, which a
+ * reader of 100 KiB/s takes in half of this. With the 20 s that a service has for requests in flight it stays well below the 30 s that
+ * Kubernetes and our Compose file wait before SIGKILL.
  */
 const DRAIN_AFTER_SIGNAL_MS = 2000
 
-/** What asked a running command to stop. */
+/** Request to a running command to stop. */
 export interface Interruption {
-  /** Fires at the first signal, and where the process ends although a command still runs. */
+  /** Fires at the first signal, and when the process exits while a command still runs. */
   readonly signal: AbortSignal
-  /** The exit code that a signal asks for; null while there was none. */
+  /** The signal's exit code; null before any signal. */
   readonly exitCode: number | null
 }
 
 const controller = new AbortController()
-/** Streams with nobody at the other end. */
+/** Streams without a reader. */
 const broken = new Set<NodeJS.WriteStream>()
 let signaled: number | null = null
-/** Not null once the end has begun. */
+/** Not null once the exit has begun. */
 let exitCode: number | null = null
-/** The end did not wait for the work: a failure was reported, or the reader left. */
+/** The exit does not wait for the command: a failure was reported, or stdout was closed. */
 let abandoned = false
 
 export const interruption: Interruption = {
@@ -38,7 +38,7 @@ export const interruption: Interruption = {
   },
 }
 
-/** Runs the program and ends the process with the exit code it resolves with, or with that of its failure, which is reported. */
+/** Runs the program and exits with its exit code, or reports its failure and exits with that code. */
 export async function runToEnd(program: () => Promise<number>): Promise<void> {
   for (const [name, code] of Object.entries(SIGNALS)) {
     process.on(name, () => {
@@ -48,7 +48,7 @@ export async function runToEnd(program: () => Promise<number>): Promise<void> {
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   process.stdout.on('error', onStdoutError)
-  // Nobody is left to whom it could be reported, and results and a service's requests do not depend on it.
+  // It cannot be reported anywhere, and results and a service's requests do not depend on it.
   process.stderr.on('error', () => broken.add(process.stderr))
   try {
     end(await program())
@@ -58,7 +58,7 @@ export async function runToEnd(program: () => Promise<number>): Promise<void> {
 }
 
 function onSignal(code: number): void {
-  // A second one ends the process at once, whatever is still written or computed.
+  // A second signal exits at once.
   if (signaled !== null) process.exit(code)
   signaled = code
   controller.abort()
@@ -70,22 +70,22 @@ function onSignal(code: number): void {
 function onStdoutError(error: NodeJS.ErrnoException): void {
   if (broken.has(process.stdout)) return
   broken.add(process.stdout)
-  // A terminal that was closed answers with EIO.
+  // A closed terminal fails with EIO.
   const readerLeft = error.code === 'EPIPE' || error.code === 'ECONNRESET' || (error.code === 'EIO' && process.stdout.isTTY)
   if (!readerLeft) fail(error)
   else abandon(EXIT_READER_LEFT)
 }
 
 function fail(error: unknown): void {
-  // What still runs after a failure, or after its reader left, may fail in its turn; that says nothing new.
+  // After a first failure or a closed stdout, later failures of the running command are consequences.
   if (!abandoned) abandon(reportFailure(error))
 }
 
-/** Ends without waiting for the work. */
+/** Exits without waiting for the command. */
 function abandon(code: number): void {
   abandoned = true
   controller.abort()
-  // Work that was done before keeps an exit code that says more than 0.
+  // A completed command keeps a non-zero exit code.
   if (exitCode === null) end(code)
   else if (exitCode === 0) exitCode = code
 }
@@ -105,11 +105,11 @@ function exit(): never {
   process.exit(exitCode ?? 0)
 }
 
-/** Resolves when both streams have handed over everything, or have nobody to hand it to. */
+/** Resolves when both streams are flushed or have no reader. */
 async function drained(): Promise<void> {
   const streams = [process.stdout, process.stderr]
   do {
-    // The failure of a write that has just been made is reported in a tick of its own.
+    // The failure of a write is reported in a later tick.
     await nextTick()
     await Promise.all(streams.filter(isPending).map(flushed))
   } while (streams.some(isPending))
@@ -119,7 +119,7 @@ function isPending(stream: NodeJS.WriteStream): boolean {
   return stream.writableLength > 0 && !broken.has(stream)
 }
 
-/** An empty write is called back after all before it; its failure is reported as an event. */
+/** The callback of an empty write runs after all writes before it; a failure is reported as an event. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
     stream.write('', () => {

@@ -1,4 +1,4 @@
-// Owns how a failed command ends: one coded line on stderr and the exit code. Never a stack trace, unless GABION_DEBUG asks.
+// Owns reporting of failures: one coded line on stderr and the exit code; a stack trace only with GABION_DEBUG.
 
 import { CommanderError } from 'commander'
 import { ERROR_CODES, exitCodeOf, isGabionError, type GabionErrorCode } from '../errors.js'
@@ -7,12 +7,12 @@ import { ERROR_CODES, exitCodeOf, isGabionError, type GabionErrorCode } from '..
 export const EXIT_USAGE = 2
 /** An alert was raised and `--fail-on-alert` was given. */
 export const EXIT_ALERT = 3
-/** Ended by SIGINT (Ctrl-C), as shells count it. */
+/** Terminated by SIGINT (Ctrl-C), by the shells' convention. */
 export const EXIT_INTERRUPTED = 130
-/** The reader of stdout left before it had everything, as shells count SIGPIPE. Not 0: nobody learned the whole result. */
+/** stdout was closed before the end of output, by the shells' convention for SIGPIPE. Not 0: the result was not read completely. */
 export const EXIT_READER_LEFT = 141
 
-/** File system errors that the user can mend, told in plain words. */
+/** Messages for file system errors that the user can fix. */
 const FILE_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
   EACCES: 'permission denied',
@@ -24,7 +24,7 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
   ELOOP: 'too many symbolic links',
 }
 
-/** The exit code and the line of stderr for an error of any kind. */
+/** The exit code and the stderr line for any error. */
 export function explainFailure(error: unknown): { exitCode: number; message: string } {
   if (error instanceof CommanderError) return { exitCode: error.exitCode === 0 ? 0 : EXIT_USAGE, message: '' }
   if (isGabionError(error)) return coded(error.code, error.message, exitCodeOf(error))
@@ -43,7 +43,7 @@ function coded(code: GabionErrorCode, message: string, exitCode: number): { exit
   return { exitCode, message: `error: ${code}: ${message}` }
 }
 
-/** Tells the user about a failure on stderr; returns the exit code. */
+/** Reports a failure on stderr; returns the exit code. */
 export function reportFailure(error: unknown): number {
   const { exitCode, message } = explainFailure(error)
   if (message !== '') process.stderr.write(`${message}\n`)

@@ -1,20 +1,20 @@
-// Owns what `gabion doctor` finds out about the machine: platform, C library, processor, threads. Loads no native code.
+// Owns the checks of the machine for `gabion doctor`: platform, C library, processor, threads. Loads no native code.
 
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 
-/** One finding. */
+/** Result of a check. */
 export interface Check {
   name: string
   status: 'ok' | 'warn' | 'fail'
-  /** What is there. */
+  /** The finding. */
   detail: string
-  /** What to do; null where all is well. */
+  /** How to fix it; null if it is fine. */
   advice: string | null
 }
 
-/** The lowest C library that ONNX Runtime's builds load with. */
+/** Minimum glibc of ONNX Runtime's builds. */
 const MIN_GLIBC = [2, 28] as const
 const MIN_NODE = [20, 19] as const
 
@@ -23,7 +23,7 @@ export function check(name: string, status: Check['status'], detail: string, adv
   return { name, status, detail, advice }
 }
 
-/** Everything about the machine. */
+/** Checks the machine. */
 export function checkHost(): Check[] {
   return [checkPlatform(), checkNode(), checkGlibc(), checkProcessor(), checkThreads()]
 }
@@ -57,7 +57,7 @@ function atLeast(version: string, [major, minor]: readonly [number, number]): bo
   return first > major || (first === major && second >= minor)
 }
 
-/** Instruction sets that make a difference, as Linux names them. */
+/** Relevant instruction sets, by Linux's names. */
 const NOTED_FLAGS: Readonly<Record<string, readonly string[]>> = {
   x64: ['avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'],
   arm64: ['asimd', 'asimddp', 'i8mm', 'bf16', 'sve'],
@@ -102,17 +102,17 @@ function physicalCores(): number | null {
 }
 
 /**
- * Processors that the control groups of this process allow, the tightest of its groups and their parents: `cpu.max` of
- * version 2, `cpu.cfs_quota_us` over `cpu.cfs_period_us` of version 1. Null where there is no limit.
+ * Processors that the control groups of this process allow, the minimum over its groups and their parents: `cpu.max` of
+ * version 2, `cpu.cfs_quota_us` over `cpu.cfs_period_us` of version 1. Null without a limit.
  *
- * @param root  where the control groups are mounted
+ * @param root  mount point of the control groups
  * @param own   content of `/proc/self/cgroup`
  * @param read  content of a file, null if it cannot be read
  */
 export function cgroupQuota(root: string, own: string, read: (file: string) => string | null): number | null {
-  let least: number | null = null
+  let lowest: number | null = null
   const consider = (quota: number, period: number): void => {
-    if (quota > 0 && period > 0) least = Math.min(least ?? Number.POSITIVE_INFINITY, quota / period)
+    if (quota > 0 && period > 0) lowest = Math.min(lowest ?? Number.POSITIVE_INFINITY, quota / period)
   }
   for (const line of own.split('\n')) {
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
@@ -127,7 +127,7 @@ export function cgroupQuota(root: string, own: string, read: (file: string) => s
       }
     }
   }
-  return least
+  return lowest
 }
 
 /** `/a/b` → `/a/b`, `/a`, `/`. In a container the path may be the host's; then only the last one exists. */

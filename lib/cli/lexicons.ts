@@ -1,9 +1,9 @@
-// Owns how `--lexicon` is read: languages or files, any number of them.
+// Owns the option `--lexicon`: any number of languages or files.
 
 import { loadLexicon } from '../detection/erosion/lexicon-file.js'
 import { RefusalReader } from '../detection/erosion/lexicon.js'
 
-/** The lexicons asked for; null when none is. */
+/** Loads the requested lexicons; null without any. */
 export async function loadLexicons(given: readonly string[] | undefined): Promise<RefusalReader | null> {
   return given === undefined ? null : new RefusalReader(await Promise.all(given.map(loadLexicon)))
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `gabion` executable: nothing but the start of the process. How it ends is exit.ts's.
+// The `gabion` executable: starts the program. exit.ts owns the exit.
 
 import { runToEnd } from './exit.js'
 import { run } from './program.js'

@@ -1,4 +1,4 @@
-// Owns `gabion model list`: the known models and those kept here, with what each is good for and needs.
+// Owns `gabion model list`: known and locally stored models, with their uses and requirements.
 
 import { cpus, totalmem } from 'node:os'
 import { Command } from 'commander'
@@ -21,29 +21,29 @@ interface ListFlags extends CommonOptions {
 /** The subcommand `list`. */
 export function listCommand(): Command {
   const command = new Command('list')
-    .summary('the models that have a name, and those that are here')
+    .summary('known and locally stored models')
     .description(
-      'Lists the models that gabion knows by name, with what each is best for and needs, and every other model kept here. ' +
+      'Lists the models that gabion knows by name, with their uses and requirements, and all other models stored here. ' +
         'Any repository of the hub or folder in the sentence-transformers layout works as well.',
     )
-    .option('--no-speed', 'leave out the estimated time of a sentence on this machine (the bundled model runs for a moment for it)')
+    .option('--no-speed', 'omit the estimated time of a sentence on this machine (which needs a short run of the bundled model)')
   return finishCommand<ListFlags>(command, ['gabion model list', 'gabion model list --json'], list)
 }
 
-/** Where a model is on this machine. */
-interface Whereabouts {
+/** Local state of a model. */
+interface LocalState {
   state: 'bundled' | 'ready' | 'pulled' | 'not here'
   folder: string | null
   precisions: string[]
-  /** Of graphs with their weights. */
+  /** Size of the graphs with their weights. */
   bytes: number
 }
 
-interface Row extends Whereabouts {
+interface Row extends LocalState {
   known: KnownModel
-  /** Of the weights in the default precision, once loaded. */
+  /** Memory of the weights in the default precision. */
   memoryMegabytes: number
-  /** Of a sentence of 25 tokens on one thread; null where it was not asked for, or the engine does not run. */
+  /** Time of a sentence of 25 tokens on one thread; null if not requested, or if the engine cannot run. */
   estimatedMs: number | null
   fits: boolean
 }
@@ -53,12 +53,12 @@ async function graphsOf(model: ModelDescription): Promise<{ precisions: string[]
   return { precisions: graphs.map(({ precision }) => precision), bytes: graphs.reduce((sum, graph) => sum + graph.weights.bytes, 0) }
 }
 
-async function whereabouts(known: KnownModel, kept: readonly ModelDescription[]): Promise<Whereabouts> {
+async function localStateOf(known: KnownModel, stored: readonly ModelDescription[]): Promise<LocalState> {
   if (known.bundled) {
     const folder = bundledFolder(known)
     return { state: 'bundled', folder, ...(await graphsOf(await readModelFolder(folder))) }
   }
-  const ready = kept.filter(({ name }) => name === known.name)
+  const ready = stored.filter(({ name }) => name === known.name)
   if (ready[0] !== undefined) {
     const graphs = await Promise.all(ready.map(graphsOf))
     return {
@@ -76,7 +76,7 @@ async function whereabouts(known: KnownModel, kept: readonly ModelDescription[])
 const SAMPLE = 'The assistant answered the question about the invoice, named the rule that it followed, and would not change the total.'
 const RUNS = 5
 
-/** Milliseconds of one sentence in the bundled model, the best of a few runs. */
+/** Milliseconds of one sentence in the bundled model, the minimum of a few runs. */
 async function timeBundled(): Promise<number> {
   using embedder = await openEmbedder({ threads: 1 }, { cache: false })
   let best = Infinity
@@ -88,22 +88,22 @@ async function timeBundled(): Promise<number> {
   return best
 }
 
-/** Multiplications a token, but for the attention itself, which sentences are too short for. */
+/** Multiplications per token, without attention scores, which are negligible for sentences. */
 function workOf({ layers, dimensions }: KnownModel): number {
   return layers * 12 * dimensions ** 2
 }
 
 async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
   const { listKeptModels } = await import('../convert/kept-models.js')
-  const kept = await listKeptModels()
-  // A list is of use even where the engine cannot run.
+  const stored = await listKeptModels()
+  // The list is useful even if the engine cannot run.
   const bundledMs = flags.speed === false ? null : await timeBundled().catch(() => null)
   const reference = KNOWN_MODELS.find((model) => model.bundled)
   const [memory, cores] = [totalmem() / 1e9, cpus().length]
   for (const known of KNOWN_MODELS) {
     const row: Row = {
       known,
-      ...(await whereabouts(known, kept)),
+      ...(await localStateOf(known, stored)),
       memoryMegabytes: Math.round(known.parametersInMillions * 2),
       estimatedMs: bundledMs === null || reference === undefined ? null : (bundledMs * workOf(known)) / workOf(reference),
       fits: memory >= known.hardware.memoryGigabytes && cores >= known.hardware.cores,
@@ -113,7 +113,7 @@ async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
       await output.jsonLine({ ...model, ...rest })
     } else await printRow(output, row)
   }
-  for (const model of kept.filter(({ name }) => KNOWN_MODELS.every((known) => known.name !== name))) {
+  for (const model of stored.filter(({ name }) => KNOWN_MODELS.every((known) => known.name !== name))) {
     const { precisions, bytes } = await graphsOf(model)
     const { name, folder, dimensions, maxSequenceLength, license, revision } = model
     if (output.json)
@@ -123,7 +123,7 @@ async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
       await output.line(output.colors.dim(`  ${String(dimensions)} dimensions, ${String(maxSequenceLength)} tokens, ${license}, ${folder}`))
     }
   }
-  if (!output.json) output.note('"gabion model pull NAME" brings a model here; it is also done when a model is first used.')
+  if (!output.json) output.note('"gabion model pull NAME" downloads a model; so does its first use.')
   return undefined
 }
 
@@ -140,7 +140,7 @@ async function printRow(output: Context['output'], row: Row): Promise<void> {
   )
   await output.line(`  best for ${known.bestFor}`)
   const speed =
-    row.estimatedMs === null ? '' : `; about ${row.estimatedMs.toFixed(row.estimatedMs < 10 ? 1 : 0)} ms a sentence on one thread here`
+    row.estimatedMs === null ? '' : `; about ${row.estimatedMs.toFixed(row.estimatedMs < 10 ? 1 : 0)} ms per sentence on one thread here`
   const cores = hardware.cores === 1 ? '1 core' : `${String(hardware.cores)} cores`
   const memory = `${String(hardware.memoryGigabytes)} GB of memory`
   const needs = `  needs ${cores} and ${memory}, ${String(row.memoryMegabytes)} MB of it for weights${speed}`

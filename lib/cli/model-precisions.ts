@@ -1,9 +1,9 @@
-// How the commands about models read a list of precisions.
+// Owns the list of precisions as an option of model commands.
 
 import { InvalidArgumentError } from 'commander'
 import { GRAPH_PRECISIONS, type GraphPrecision } from '../models/index.js'
 
-/** For a flag's help. */
+/** For the option's help. */
 export const PRECISION_LIST = `comma-separated, of ${GRAPH_PRECISIONS.join(', ')}`
 
 /** For commander: a comma-separated list of precisions. */

@@ -1,4 +1,4 @@
-// Owns `gabion model pull`: a model from the hub onto this machine, with its graphs made, so that it then loads without a network.
+// Owns `gabion model pull`: downloads a model from the hub and converts it, so that it then loads without a network.
 
 import { Command } from 'commander'
 import type { PreparationProgress } from '../convert/prepared-model.js'
@@ -15,10 +15,10 @@ interface PullFlags extends CommonOptions {
 /** The subcommand `pull`. */
 export function pullCommand(): Command {
   const command = new Command('pull')
-    .summary('download a model from the hub and make its graphs')
+    .summary('download a model from the hub and convert it')
     .description(
-      "Downloads a model into Hugging Face's own cache (HF_HOME, HF_HUB_CACHE), where its other tools find it too, and converts it. " +
-        'HF_ENDPOINT names another hub, HF_TOKEN gives permission; HTTPS_PROXY and NO_PROXY are followed. A download that was cut goes on.',
+      "Downloads a model into Hugging Face's own cache (HF_HOME, HF_HUB_CACHE), which other tools share, and converts it. " +
+        'HF_ENDPOINT sets another hub, HF_TOKEN the access token; HTTPS_PROXY and NO_PROXY apply. Interrupted downloads resume.',
     )
     .argument('<name[@revision]>', 'a known model, or owner/name; @revision is a branch, tag or commit')
     .option('--precision <list>', `graphs to make, ${PRECISION_LIST}`, parsePrecisions, ['bf16'])
@@ -30,7 +30,7 @@ export function pullCommand(): Command {
   return finishCommand<PullFlags>(command, examples, pull)
 }
 
-/** Shows each stage with a bar of its own. */
+/** Shows a progress bar per stage. */
 class Stages {
   readonly #output: Context['output']
   #stage = ''

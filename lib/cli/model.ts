@@ -1,4 +1,4 @@
-// Owns `gabion model`: converting one, checking files, licenses; listing and pulling lie in files of their own.
+// Owns `gabion model`: conversion, verification, licenses; list and pull are in their own files.
 
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
@@ -38,7 +38,7 @@ interface LicenseFlags extends CommonOptions {
 export function modelCommand(): Command {
   return new Command('model')
     .summary('list, pull, convert and verify models, and their licenses')
-    .description('Known and local models: what there is, download from the hub, conversion to ONNX, checksums, licenses.')
+    .description('Known and local models: list, download from the hub, conversion to ONNX, checksums, licenses.')
     .addCommand(listCommand())
     .addCommand(pullCommand())
     .addCommand(convertCommand())
@@ -51,9 +51,9 @@ function convertCommand(): Command {
     .summary('safetensors checkpoint to ONNX graphs')
     .description('Converts the checkpoint of a folder in the sentence-transformers layout to ONNX graphs, without Python.')
     .argument('<folder>', 'folder with config.json, modules.json, tokenizer.json and model.safetensors')
-    .option('-o, --out <folder>', 'make a new model folder (default: add onnx/ to the given one)')
+    .option('-o, --out <folder>', 'create a new model folder (default: add onnx/ to the given one)')
     .option('--precision <list>', PRECISION_LIST, parsePrecisions, ['bf16'])
-    .option('--overwrite', 'replace what is there already')
+    .option('--overwrite', 'replace existing files')
   return finishCommand<ConvertFlags>(
     command,
     ['gabion model convert ./my-model', 'gabion model convert ./my-model --out ./converted --precision bf16,fp32'],
@@ -63,10 +63,10 @@ function convertCommand(): Command {
 
 function verifyCommand(): Command {
   const command = new Command('verify')
-    .summary('compare the files of a model with their checksums, and its vector of a known text')
+    .summary("compare a model's files with their checksums, and run its self-test")
     .description(
-      'Compares every file of a model folder with the SHA-256 in its manifests, then loads it: the vector of a known text, where the ' +
-        'folder has one, must be the stored one. Exit code 2 if a file is missing or differs.',
+      'Compares every file of a model folder with the SHA-256 in its manifests, then loads it: the vector of the self-test text, if the ' +
+        'folder has one, must match the stored one. Exit code 2 if a file is missing or differs.',
     )
     .argument('[name|folder]', 'a known model or a model folder', 'all-MiniLM-L6-v2')
   return finishCommand<CommonOptions>(command, ['gabion model verify', 'gabion model verify ./my-model --json'], verify)
@@ -75,16 +75,16 @@ function verifyCommand(): Command {
 function licensesCommand(): Command {
   const command = new Command('licenses')
     .summary('licenses and notices')
-    .description('Shows under which terms gabion, its parts and its models may be used, and whom to name.')
-    .argument('[name|folder...]', 'models (default: those that come with gabion)')
-    .option('--full', 'with the whole license texts')
-    .option('-o, --out <file>', 'write them to a file for a delivery: everything, whole')
+    .description('Shows the license terms and required attributions of gabion, its parts and its models.')
+    .argument('[name|folder...]', 'models (default: the bundled ones)')
+    .option('--full', 'with the full license texts')
+    .option('-o, --out <file>', 'write all of them, in full, to a file for redistribution')
   const examples = ['gabion model licenses', 'gabion model licenses all-mpnet-base-v2 --out NOTICE.txt']
   return finishCommand<LicenseFlags>(command, examples, licenses)
 }
 
 async function convert({ output, signal }: Context, flags: ConvertFlags, [source = '']: string[]): Promise<undefined> {
-  // Only here: the converter is the largest room, and no other command needs it.
+  // Imported here: the converter is the largest module, and no other command needs it.
   const { convertModel } = await import('../convert/index.js')
   const out = flags.out ?? source
   const progress = new Progress(output, 'converting', 'MB', null)
@@ -113,7 +113,7 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
   return undefined
 }
 
-/** A model that is here, also one that was pulled or converted earlier. */
+/** The folder of a local model, also of one pulled or converted earlier. */
 async function locate(model: string | undefined): Promise<string> {
   const { locateModel } = await import('../convert/kept-models.js')
   return locateModel(model)
@@ -137,17 +137,17 @@ async function verify({ output, signal }: Context, _flags: CommonOptions, [model
     const list = changed
       .map(({ file, state, expected }) => (state === 'missing' ? `${file} is missing` : `${file} differs from SHA-256 ${expected}`))
       .join('; ')
-    throw new GabionError('CHECKSUM_MISMATCH', `the binaries are not as they were released: ${list}; install gabion again`)
+    throw new GabionError('CHECKSUM_MISMATCH', `the binaries differ from their release: ${list}; reinstall gabion`)
   }
   if (loads !== null && !output.json) {
     const sample =
-      loads.selfTestCosine === null ? '' : `; its vector of the known text has cosine ${loads.selfTestCosine.toFixed(7)} to the stored one`
+      loads.selfTestCosine === null ? '' : `; its self-test vector has cosine ${loads.selfTestCosine.toFixed(7)} to the stored one`
     await output.line(`  loads as ${loads.precision}${sample}`)
   }
   return undefined
 }
 
-/** Loads a model, which compares its vector of a known text, and says how near that is. */
+/** Loads a model, which runs its self-test, and returns the cosine of the self-test's vector to the stored one. */
 async function tryToLoad(folder: string): Promise<{ precision: string; selfTestCosine: number | null }> {
   using embedder = await openEmbedder({ model: folder, threads: 1 }, { cache: false })
   const { selfTest } = await readModelFolder(folder)

@@ -1,4 +1,4 @@
-// Owns what `gabion monitor` prints: JSON lines, or a table of exchanges with alerts and a closing summary.
+// Owns the output of `gabion monitor`: JSON lines, or a table of exchanges with alerts and a final summary.
 
 import type { ConversationSummary } from '../monitor/watch.js'
 import type { LatencySplit } from './latency-split.js'
@@ -7,8 +7,8 @@ import type { ExchangeVerdict } from '../detection/verdict.js'
 import { ExchangeTable } from './exchange-table.js'
 import { count, formatMs, printable } from './wording.js'
 
-/** Conversations without an alert are listed at the end only while there are no more than these. */
-const LISTED = 12
+/** With more conversations, the summary lists only those with alerts. */
+const MAX_LISTED = 12
 const PARTS = ['tokenize', 'encode', 'project', 'detect'] as const
 
 /** Prints a run of the monitor. */
@@ -24,12 +24,12 @@ export class MonitorView {
     this.#table = new ExchangeTable(output.columns, output.colors)
   }
 
-  /** Keeps what shall stand beside a conversation's name. */
+  /** Sets the remark next to a conversation's name. */
   announce(conversation: string, remark: string): void {
     if (!this.#output.json) this.#remarks.set(conversation, remark)
   }
 
-  /** An exchange was judged. */
+  /** Prints a judged exchange. */
   async exchange(line: ExchangeVerdict): Promise<void> {
     const { conversation, alert } = line
     if (this.#output.json) {
@@ -47,7 +47,7 @@ export class MonitorView {
     else this.#alerting.delete(conversation)
   }
 
-  /** A conversation has ended. */
+  /** Prints the end of a conversation. */
   async end(summary: ConversationSummary): Promise<void> {
     const { conversation, exchanges, pending, notes } = summary
     this.#alerting.delete(conversation)
@@ -59,7 +59,7 @@ export class MonitorView {
     if (pending > 0) this.#output.note(`${name}: ${count(pending, 'user message')} after the last reply, not judged`)
   }
 
-  /** Everything has been read. */
+  /** Prints the summary. */
   async close(summaries: readonly ConversationSummary[], latency: LatencySplit, seconds: number, engine: string): Promise<void> {
     if (this.#output.json) return
     const { bold, red, green, dim } = this.#output.colors
@@ -67,14 +67,14 @@ export class MonitorView {
     const exchanges = summaries.reduce((sum, summary) => sum + summary.exchanges, 0)
     const verdict = alerting.length === 0 ? green('no alert') : bold(red(`${count(alerting.length, 'conversation')} with alerts`))
     await this.#output.line(`\n${bold('Summary')}  ${count(summaries.length, 'conversation')}, ${count(exchanges, 'exchange')}, ${verdict}`)
-    const listed = summaries.length <= LISTED ? summaries : alerting
+    const listed = summaries.length <= MAX_LISTED ? summaries : alerting
     const width = Math.max(0, ...listed.map(({ conversation }) => printable(conversation).length))
     for (const summary of listed) await this.#output.line(`  ${this.#outcome(summary, width)}`)
     if (latency.exchanges === 0) return
     const half = latency.quantiles(0.5)
     const parts = PARTS.map((part) => `${part} ${formatMs(half[`${part}Ms`])}`)
     await this.#output.line(`${bold('Time')}     ${parts.join(' · ')}`)
-    await this.#output.line(dim(`         p50 an exchange, summed over its two texts; ${(exchanges / seconds).toFixed(1)} exchanges/s`))
+    await this.#output.line(dim(`         p50 per exchange, summed over its two texts; ${(exchanges / seconds).toFixed(1)} exchanges/s`))
     await this.#output.line(dim(`         ${engine}`))
   }
 

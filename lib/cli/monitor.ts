@@ -1,4 +1,4 @@
-// Owns `gabion monitor`: conversations in, one judged exchange after the other out. How exchanges look is in the files beside.
+// Owns `gabion monitor`: judges the exchanges of conversations. Output formats are in other files.
 
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
@@ -43,29 +43,25 @@ interface MonitorFlags extends EmbedderFlags {
 /** The command `monitor`. */
 export function monitorCommand(): Command {
   const command = new Command('monitor')
-    .summary('watch conversations for eroding guardrails, exchange by exchange')
-    .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and why.')
+    .summary('monitor conversations for guardrail erosion, exchange by exchange')
+    .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
     .addOption(
-      new Option('-d, --detector <name>', 'which detector judges')
+      new Option('-d, --detector <name>', 'the detector')
         .choices(DETECTORS)
         .default(undefined, `"${DEFAULT_DETECTOR}", or "classic" with one of its settings`),
     )
-    .option('--artifact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
-    .option(
-      '--lexicon <language|file>',
-      'erosion: how replies decline, "en", "de", "fr" or a file; may be given again (default: "en")',
-      collect,
-    )
-    .addOption(new Option('--preset <name>', 'classic: which published weights (default: "demo")').choices(['demo', 'deployment']))
-    .option('--safe-text <text>', 'classic: a reply that is safe ground, such as a refusal')
-    .option('--projection <file>', 'classic: a projection saved by "gabion pca fit" (default: the bundled one)')
-    .option('--policy <file>', 'also judge by your own policies, a policy file or one built by "gabion policy build"')
-    .option('--benign <file>', 'with --policy: ordinary conversations, in place of those that the policy file names')
-    .option('--report <file>', 'also write a page to look at: which exchange went wrong and why (HTML, loads nothing)')
-    .option('--with-text', 'show the words of the conversations in the report')
-    .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the worst conversations into a folder')
-    .option('-f, --follow', 'lines are still being written: judge each exchange as it arrives')
+    .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option('--lexicon <language|file>', 'erosion: refusal phrases, "en", "de", "fr" or a file; repeatable (default: "en")', collect)
+    .addOption(new Option('--preset <name>', 'classic: published weights (default: "demo")').choices(['demo', 'deployment']))
+    .option('--safe-text <text>', 'classic: a safe reference reply, such as a refusal')
+    .option('--projection <file>', 'classic: a projection of "gabion pca fit" (default: the bundled one)')
+    .option('--policy <file>', 'also apply your own policies: a policy file, or one built by "gabion policy build"')
+    .option('--benign <file>', 'with --policy: ordinary conversations, instead of those of the policy file')
+    .option('--report <file>', 'also write a page: which exchange went wrong and why (self-contained HTML)')
+    .option('--with-text', "include the conversations' texts in the report")
+    .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the most severe conversations into a folder')
+    .option('-f, --follow', 'follow a growing file: judge each exchange as it arrives')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
   return finishCommand<MonitorFlags>(
     addEmbedderOptions(command),
@@ -120,7 +116,7 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
 }
 
 async function reportsOf({ report, out, withText }: MonitorFlags): Promise<ReportFiles | null> {
-  if (withText === true && report === undefined) throw new GabionError('INVALID_ARGUMENT', '--with-text is for --report <file>')
+  if (withText === true && report === undefined) throw new GabionError('INVALID_ARGUMENT', '--with-text requires --report <file>')
   if (report === undefined && out === undefined) return null
   return ReportFiles.create({
     page: report ?? null,
@@ -184,7 +180,7 @@ async function openMonitor({ output, signal }: Context, embedder: Embedder, flag
   }
 }
 
-/** Verdicts and summaries of what is read or followed. Following ends with the interruption, so it is no failure there. */
+/** Verdicts and summaries of the input. An interruption is the normal end of following, not a failure. */
 function judged(
   { signal }: Context,
   flags: MonitorFlags,
@@ -192,7 +188,7 @@ function judged(
   { monitor, view, reports }: { monitor: Monitor; view: MonitorView; reports: ReportFiles | null },
 ): AsyncGenerator<WatchItem> {
   const [first = '-'] = files
-  if (flags.follow === true) return watchEvents(monitor, heard(followFile(first, signal), reports))
+  if (flags.follow === true) return watchEvents(monitor, recorded(followFile(first, signal), reports))
   const conversations = readConversations(files, ({ id, exchanges }, source) => {
     view.announce(id, `${source}, ${count(exchanges.length, 'exchange')}`)
     for (const exchange of exchanges) reports?.read(id, exchange)
@@ -200,8 +196,8 @@ function judged(
   return watchConversations(monitor, conversations, { signal })
 }
 
-/** Events as they come; a report hears their words too. */
-async function* heard(events: AsyncIterable<FollowedEvent>, reports: ReportFiles | null): AsyncGenerator<FollowedEvent> {
+/** Passes events through, and records their texts for reports. */
+async function* recorded(events: AsyncIterable<FollowedEvent>, reports: ReportFiles | null): AsyncGenerator<FollowedEvent> {
   for await (const event of events) {
     if (event.kind === 'exchange') reports?.read(event.conversation, event.exchange)
     yield event

@@ -1,25 +1,25 @@
-// Owns what reaches stdout and stderr: results, JSON lines, notes, colors. Knows no command.
+// Owns the writing to stdout and stderr: results, JSON lines, notes, colors. Knows no command.
 
 import pc from 'picocolors'
 
 type Colors = ReturnType<typeof pc.createColors>
 
-/** Whether to color what goes to `stream`: FORCE_COLOR and NO_COLOR decide, else only a terminal gets colors. */
+/** Whether to color output to `stream`: FORCE_COLOR and NO_COLOR decide, else only terminals get colors. */
 export function wantsColor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
   if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false
   const force = env.FORCE_COLOR
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
-  // A pipe has no isTTY at all; undefined would leave the choice to the library, which colors wherever CI is set.
+  // A pipe has no isTTY; undefined would leave the choice to the library, which colors wherever CI is set.
   return stream.isTTY === true && env.TERM !== 'dumb'
 }
 
-/** How a command speaks: `--json` and `--quiet` as given by the user. */
+/** Options of a command's output. */
 export interface OutputOptions {
-  /** stdout carries JSON objects only, one a line. */
+  /** stdout contains only JSON objects, one per line. */
   json: boolean
   /** No notes and no progress on stderr. */
   quiet: boolean
-  /** Once it has fired, nothing waits for a slow reader any more. */
+  /** Once it has fired, writes no longer wait for a slow reader. */
   signal: AbortSignal
 }
 
@@ -27,7 +27,7 @@ export interface OutputOptions {
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  /** Colors for stdout; they do nothing where stdout shall not be colored. */
+  /** Colors for stdout; no-ops if stdout is not colored. */
   readonly colors: Colors
   /** Colors for stderr. */
   readonly noteColors: Colors
@@ -41,7 +41,7 @@ export class Output {
     this.noteColors = pc.createColors(wantsColor(process.stderr, process.env))
   }
 
-  /** True if a person reads stdout as it comes. */
+  /** True if stdout is a terminal with text output. */
   get interactive(): boolean {
     return process.stdout.isTTY && !this.json
   }
@@ -51,13 +51,13 @@ export class Output {
     return process.stderr.isTTY && !this.quiet
   }
 
-  /** Columns to lay out for: the terminal's, between 60 and 140, or 100 where there is none. */
+  /** Columns of the layout: the terminal's, clamped to 60 to 140, or 100 without a terminal. */
   get columns(): number {
     const columns = process.stdout.isTTY ? process.stdout.columns : 100
     return Math.min(140, Math.max(60, columns))
   }
 
-  /** Writes a line of result; resolves when stdout can take more. */
+  /** Writes a result line; resolves when stdout can take more. */
   line(text = ''): Promise<void> {
     return this.write(`${text}\n`)
   }
@@ -68,29 +68,29 @@ export class Output {
   }
 
   /**
-   * Writes text as it is; resolves when stdout can take more. After an interruption it resolves at once, so that a command can end although
-   * nobody reads; what waits is handed over by exit.ts.
+   * Writes text; resolves when stdout can take more. After an interruption it resolves at once, so that a command can end although
+   * nobody reads; exit.ts flushes the rest.
    */
   async write(text: string): Promise<void> {
     const { stdout } = process
     if (stdout.write(text) || this.#signal.aborted) return
     await new Promise<void>((resolve) => {
-      const goOn = (): void => {
-        stdout.off('drain', goOn)
-        this.#signal.removeEventListener('abort', goOn)
+      const proceed = (): void => {
+        stdout.off('drain', proceed)
+        this.#signal.removeEventListener('abort', proceed)
         resolve()
       }
-      stdout.on('drain', goOn)
-      this.#signal.addEventListener('abort', goOn)
+      stdout.on('drain', proceed)
+      this.#signal.addEventListener('abort', proceed)
     })
   }
 
-  /** A remark for a person, on stderr; `--quiet` silences it. */
+  /** Writes a note to stderr, unless `--quiet`. */
   note(text: string): void {
     if (!this.quiet) process.stderr.write(`${text}\n`)
   }
 
-  /** A remark that something is not as it should be. */
+  /** Writes a warning to stderr, unless `--quiet`. */
   warn(text: string): void {
     this.note(`${this.noteColors.yellow('warning:')} ${text}`)
   }

@@ -1,4 +1,4 @@
-// Owns `gabion pca`: fit a projection on texts or vectors, apply it, look at it, bring one in and give one out.
+// Owns `gabion pca`: fits, applies, inspects and imports projections.
 
 import { Command } from 'commander'
 import { GabionError } from '../errors.js'
@@ -14,8 +14,8 @@ import { addVectorSource, allVectors, vectorParts, type VectorSourceFlags } from
 import { embedStream, floatsForJson } from './vector-stream.js'
 import { count } from './wording.js'
 
-/** A matrix of more bytes is not read into memory as a whole; its sums are gathered as it passes by. */
-const WHOLE_BYTES = 256 * 1024 * 1024
+/** Larger matrices are streamed; only their sums are in memory. */
+const MAX_IN_MEMORY_BYTES = 256 * 1024 * 1024
 
 interface FitFlags extends VectorSourceFlags {
   components: number
@@ -39,9 +39,7 @@ interface ApplyFlags extends VectorSourceFlags {
 export function pcaCommand(): Command {
   return new Command('pca')
     .summary('fit, apply, inspect and import projections to a few components')
-    .description(
-      'Principal component analysis of embedding vectors: fit a projection, apply it, look at it, bring one in from scikit-learn.',
-    )
+    .description('Principal component analysis of embedding vectors: fit, apply and inspect a projection, or import one from scikit-learn.')
     .addCommand(fitCommand())
     .addCommand(applyCommand())
     .addCommand(inspectCommand())
@@ -53,9 +51,9 @@ function fitCommand(): Command {
     .summary('fit a projection on texts or vectors')
     .description(
       'Fits a PCA on the vectors of texts (--input FILE) or on vectors (--input FILE.npy), and saves it as one JSON file, or for NumPy as .npz. ' +
-        'Large .npy files stream: memory holds sums only.',
+        'Large .npy files are streamed: only sums are in memory.',
     )
-    .requiredOption('-o, --out <file>', 'where to save the projection: .json, or .npz for NumPy')
+    .requiredOption('-o, --out <file>', 'output file of the projection: .json, or .npz for NumPy')
     .option('-k, --components <k>', 'components to keep', parseCount, 2)
     .option('--standardize', 'divide each dimension by its standard deviation first')
     .option('--whiten', 'divide each component by its standard deviation')
@@ -73,7 +71,7 @@ function applyCommand(): Command {
   const command = addVectorSource(new Command('apply').argument('[text...]', 'texts to embed and project'))
     .summary('project texts or vectors')
     .description('Projects texts or vectors and writes one JSON line each: {index, projected}; for texts also "tokens" and "truncated".')
-    .requiredOption('-p, --projection <file>', 'a projection saved by "gabion pca fit"')
+    .requiredOption('-p, --projection <file>', 'a projection of "gabion pca fit"')
     .option('-o, --out <file.npy>', 'write a matrix of 32-bit floats instead of JSON lines')
   return finishCommand<ApplyFlags>(
     addEmbedderOptions(command),
@@ -87,23 +85,23 @@ function applyCommand(): Command {
 
 function inspectCommand(): Command {
   const command = new Command('inspect')
-    .summary('show what a saved projection is')
+    .summary('show a saved projection')
     .description('Shows the model, the shape and the explained variance of a saved projection.')
-    .argument('<file>', 'a projection saved by "gabion pca fit"')
+    .argument('<file>', 'a projection of "gabion pca fit"')
   return finishCommand<CommonOptions>(command, ['gabion pca inspect safe.pca.json'], inspect)
 }
 
 function importCommand(): Command {
   const command = new Command('import')
-    .summary("bring in scikit-learn's PCA, StandardScaler or Pipeline")
+    .summary("import scikit-learn's PCA, StandardScaler or Pipeline")
     .description(
       "Reads a scikit-learn PCA, StandardScaler or Pipeline of them from pickle, joblib, skops or .npz, or a projection of gabion's own, and saves it. " +
-        'Files are read as data and never run: a pickle that names anything else is refused.',
+        'Files are read as data and never executed: a pickle with any other type is refused.',
     )
-    .argument('<file>', 'what scikit-learn, joblib, skops, NumPy or gabion saved')
-    .requiredOption('-o, --out <file>', 'where to save the projection: .json, or .npz for NumPy')
-    .option('--scaler <file>', 'a StandardScaler that was saved apart and comes before the PCA')
-    .option('-m, --model <name|folder>', 'the model whose vectors it takes: kept, so that a mix-up is refused (default: not recorded)')
+    .argument('<file>', 'a file saved by scikit-learn, joblib, skops, NumPy or gabion')
+    .requiredOption('-o, --out <file>', 'output file of the projection: .json, or .npz for NumPy')
+    .option('--scaler <file>', 'a separately saved StandardScaler to apply before the PCA')
+    .option('-m, --model <name|folder>', 'the model of its input vectors: stored, so that mismatches are refused (default: not recorded)')
   return finishCommand<ImportFlags>(
     command,
     [
@@ -111,11 +109,11 @@ function importCommand(): Command {
       'gabion pca import pca.pkl --scaler scaler.pkl --model all-MiniLM-L6-v2 --out plane.pca.json',
       'gabion pca import plane.pca.json --out plane.npz',
     ],
-    bringIn,
+    importFile,
   )
 }
 
-async function bringIn(context: Context, flags: ImportFlags, [file = '']: string[]): Promise<undefined> {
+async function importFile(context: Context, flags: ImportFlags, [file = '']: string[]): Promise<undefined> {
   const { output } = context
   const scaler = flags.scaler === undefined ? {} : { scaler: flags.scaler }
   let projection = await importProjection(file, scaler)
@@ -123,7 +121,7 @@ async function bringIn(context: Context, flags: ImportFlags, [file = '']: string
     using embedder = await openEmbedder({ model: flags.model })
     const { model: name, modelHash: hash, precision } = embedder.info
     projection = await importProjection(file, { ...scaler, model: { name, hash, precision } })
-    // Embedding nothing computes nothing, and refuses a projection of other vectors.
+    // An empty batch computes nothing, but checks that the projection fits the model.
     await embedder.embedBatch([], { projection })
   }
   await saveProjection(projection, flags.out)
@@ -134,7 +132,7 @@ async function bringIn(context: Context, flags: ImportFlags, [file = '']: string
 
 async function fit(context: Context, flags: FitFlags): Promise<undefined> {
   const { output } = context
-  if (flags.input === undefined) throw new GabionError('INVALID_ARGUMENT', 'give texts or vectors with --input FILE')
+  if (flags.input === undefined) throw new GabionError('INVALID_ARGUMENT', 'pass texts or vectors with --input FILE')
   const options = {
     components: flags.components,
     ...(flags.standardize === true && { standardize: true }),
@@ -155,7 +153,7 @@ async function fitOn(
 ): Promise<{ projection: Projection; rows: number }> {
   if (file.endsWith('.npy')) {
     const { rows, dimensions } = await npyShape(file)
-    if (rows * dimensions * 4 > WHOLE_BYTES) {
+    if (rows * dimensions * 4 > MAX_IN_MEMORY_BYTES) {
       const sums = new PcaAccumulator()
       for await (const part of vectorParts(context, flags, file).parts) sums.add(part)
       return { projection: sums.fit(options), rows }
@@ -166,7 +164,7 @@ async function fitOn(
 }
 
 async function apply(context: Context, flags: ApplyFlags, operands: string[]): Promise<undefined> {
-  if (operands.length > 0 === (flags.input !== undefined)) throw new GabionError('INVALID_ARGUMENT', 'give either texts or --input FILE')
+  if (operands.length > 0 === (flags.input !== undefined)) throw new GabionError('INVALID_ARGUMENT', 'pass either texts or --input FILE')
   if (flags.out !== undefined && !flags.out.endsWith('.npy'))
     throw new GabionError('INVALID_ARGUMENT', `--out must name a .npy file, got '${flags.out}'`)
   const projection = await Projection.load(flags.projection)
@@ -237,16 +235,18 @@ async function inspect({ output }: Context, _flags: CommonOptions, [file = '']: 
   }
   await output.line(`  identity    ${projection.id.slice(0, 12)}…`)
   await output.line(`  variance    ${keptVariance(projection).slice(2) || 'not recorded'}`)
-  let kept = 0
-  for (const [index, ratio] of Array.from(projection.explainedVarianceRatio).slice(0, INSPECTED).entries()) {
-    kept += ratio
+  let cumulative = 0
+  for (const [index, ratio] of Array.from(projection.explainedVarianceRatio).slice(0, MAX_LISTED).entries()) {
+    cumulative += ratio
     const bar = '█'.repeat(Math.round((ratio / (projection.explainedVarianceRatio[0] ?? 1)) * 24))
-    await output.line(`    ${String(index + 1).padStart(4)}  ${share(ratio).padStart(6)}  ${dim(`Σ ${share(kept).padStart(6)}`)}  ${bar}`)
+    await output.line(
+      `    ${String(index + 1).padStart(4)}  ${share(ratio).padStart(6)}  ${dim(`Σ ${share(cumulative).padStart(6)}`)}  ${bar}`,
+    )
   }
-  if (projection.explainedVarianceRatio.length > INSPECTED)
-    await output.line(dim(`    … ${String(projection.components - INSPECTED)} more (--json shows all)`))
+  if (projection.explainedVarianceRatio.length > MAX_LISTED)
+    await output.line(dim(`    … ${String(projection.components - MAX_LISTED)} more (--json shows all)`))
   return undefined
 }
 
-/** Components listed one by one. */
-const INSPECTED = 16
+/** Components in the list. */
+const MAX_LISTED = 16

@@ -1,8 +1,8 @@
-// Owns the look of tables of measurements: columns and nothing around them.
+// Owns tables of measurements: columns without borders.
 
 import Table from 'cli-table3'
 
-/** A table under a head, without lines. */
+/** A table with a header, without lines. */
 export function plainTable(head: string[]): InstanceType<typeof Table> {
   const none = ''
   const chars = {

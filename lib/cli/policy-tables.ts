@@ -1,9 +1,9 @@
-// Owns how examinations of policies look as text. Knows their numbers, not how they came about.
+// Owns the text tables of policy checks. Knows their numbers, not how they are computed.
 
 import type { LogOutcome, PolicyExamination, PolicyOverlap } from '../detection/policy/policy-check.js'
 import { plainTable } from './plain-table.js'
 
-/** A policy a row. */
+/** A table with a row per policy. */
 export function policyTable(policies: readonly PolicyExamination[]): string {
   const table = plainTable([
     'policy',
@@ -32,23 +32,23 @@ function inBrief(missed: readonly number[]): string {
   return `#${missed.slice(0, MISSED_SHOWN).join(' #')}${missed.length > MISSED_SHOWN ? ' …' : ''}`
 }
 
-/** What to do about overlaps and few examples, a line each. */
+/** Advice on overlaps and few examples, one line per finding. */
 export function overlapLines(overlaps: readonly PolicyOverlap[], policies: readonly PolicyExamination[]): string[] {
   return [
     ...policies
       .filter(({ tooFew }) => tooFew)
-      .map(({ name, examples }) => `'${name}' has ${examples} examples, which is few: it rests on its nearest example alone.`),
+      .map(({ name, examples }) => `'${name}' has ${examples} examples, which is few: it uses its nearest example alone.`),
     ...overlaps.map(
       ({ first, second, firstCaughtBySecond, secondCaughtByFirst }) =>
-        `'${first}' and '${second}' overlap: ${percent(firstCaughtBySecond)} of the first one's examples are caught by the second, ${percent(secondCaughtByFirst)} the other way round.`,
+        `'${first}' and '${second}' overlap: ${percent(firstCaughtBySecond)} of the first one's examples are caught by the second, ${percent(secondCaughtByFirst)} vice versa.`,
     ),
     ...(overlaps.length === 0 && policies.length > 1 ? ["No two policies catch a good part of each other's examples."] : []),
   ]
 }
 
-/** What policies did with a log. */
+/** Results of policies on a log. */
 export function logTable(log: string, conversations: number, outcomes: readonly LogOutcome[]): string {
-  const table = plainTable([`${log} (${conversations})`, 'caught', 'wrongly caught', 'caught, nobody says what they break', 'look at'])
+  const table = plainTable([`${log} (${conversations})`, 'caught', 'wrongly caught', 'caught, without labels', 'look at'])
   for (const { name, breaking, caught, others, wrongly, unknown, caughtUnknown, wrongIds } of outcomes) {
     table.push([
       name,

@@ -1,4 +1,4 @@
-// Owns `gabion policy`: examine a deployment's own policies, and build them for use. The work is in lib/detection/policy.
+// Owns `gabion policy`: checks and builds a deployment's own policies. The implementation is in lib/detection/policy.
 
 import { Command } from 'commander'
 import type { Embedder } from '../embedding/embedder.js'
@@ -26,23 +26,23 @@ interface BuildFlags extends PolicyFlags {
 /** The command `policy` with its subcommands. */
 export function policyCommand(): Command {
   return new Command('policy')
-    .summary("examine and build a deployment's own policies")
-    .description('What this assistant must not be led into, in a file of yours: statements with examples, from which each policy learns.')
+    .summary("check and build a deployment's own policies")
+    .description("Your own rules for the assistant's replies, in one file: statements with examples, on which each policy is fitted.")
     .addCommand(checkCommand())
     .addCommand(buildCommand())
 }
 
 const addPolicyOptions = (command: Command): Command =>
   command
-    .option('--benign <file>', 'ordinary conversations that thresholds are set on (default: those that the policy file names)')
-    .option('--lexicon <language|file>', 'how replies decline, "en", "de", "fr" or a file; may be given again (default: "en")', collect)
-    .option('--cache <folder>', 'keep vectors here, so that a second run embeds nothing')
+    .option('--benign <file>', 'ordinary conversations for calibration (default: those of the policy file)')
+    .option('--lexicon <language|file>', 'refusal phrases, "en", "de", "fr" or a file; repeatable (default: "en")', collect)
+    .option('--cache <folder>', 'cache vectors here, so that a second run embeds nothing')
 
 function checkCommand(): Command {
   const command = new Command('check')
-    .summary('say what each policy would catch, miss and wrongly catch')
+    .summary('report what each policy would catch, miss and wrongly catch')
     .description(
-      'Leaves every example out in turn, looks for policies that overlap and for those with too few examples. In a log it counts what each policy catches and wrongly catches: conversations as JSON lines, whose field "breaks" may list the policies that they break.',
+      'Leave-one-out over the examples; also finds policies that overlap or have too few examples. In logs it counts correct and wrong catches per policy: conversations as JSON lines, whose field "breaks" may list the policies that they violate.',
     )
     .argument('<file>', 'a policy file (YAML)')
     .argument('[log...]', 'conversations to try the policies on')
@@ -55,12 +55,12 @@ function checkCommand(): Command {
 
 function buildCommand(): Command {
   const command = new Command('build')
-    .summary('make policies ready, so that "monitor --policy" starts at once')
+    .summary('build policies, so that "monitor --policy" starts at once')
     .description(
-      'Embeds the examples, fits the policies and sets their thresholds; the file holds vectors, and of the texts the first words of examples.',
+      'Embeds the examples, fits the policies and calibrates their thresholds; the file contains vectors, and the first words of examples.',
     )
     .argument('<file>', 'a policy file (YAML)')
-    .requiredOption('-o, --out <file>', 'where the built policies go (JSON)')
+    .requiredOption('-o, --out <file>', 'output file of the built policies (JSON)')
   return finishCommand<BuildFlags>(
     addEmbedderOptions(addPolicyOptions(command)),
     ['gabion policy build policies.yaml --out policies.json', 'gabion monitor --policy policies.json chat.json'],
@@ -85,7 +85,7 @@ async function check(context: Context, flags: PolicyFlags, [file = '', ...logs]:
       for (const line of overlapLines(common, examined)) await output.line(line)
       await output.line(
         set.role === null
-          ? 'Role drift is not watched: too few of the ordinary conversations are long enough for the budget.'
+          ? 'Role drift is off: too few of the ordinary conversations are long enough for the budget.'
           : `Role drift from distance ${set.role.threshold.value.toFixed(2)}, measured from ${set.role.prompt === null ? 'the first exchanges' : 'the system prompt and the first exchanges'}; ${set.role.threshold.reached} of ${count(set.role.threshold.conversations, 'ordinary conversation')} reach it.`,
       )
     }
@@ -113,7 +113,7 @@ async function build(context: Context, flags: BuildFlags, [file = '']: string[])
   })
 }
 
-/** Prepares the policies of a file, does something with them, and ends the display of progress. */
+/** Prepares the policies of a file, runs `work` with them, and ends the progress display. */
 async function withPolicies(
   { output, signal }: Context,
   flags: PolicyFlags,

@@ -1,4 +1,4 @@
-// Owns the `gabion` program: its commands, its help, how it fails. Each command lives in its own file.
+// Owns the `gabion` program: commands, help, usage errors. Each command is in its own file.
 
 import { Command } from 'commander'
 import { adapterCommand } from './adapter.js'
@@ -22,17 +22,17 @@ const EXAMPLES = `
 Examples:
   gabion monitor conversation.json         judge each exchange of a conversation
   gabion embed "How do I reset my password?"
-  gabion doctor                            what runs here, what to do if not
+  gabion doctor                            check the installation
 
 "gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed,
 2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted,
-141 the reader of the output left.
+141 stdout was closed.
 `
 
-/** The whole program. */
+/** Builds the program. */
 export function buildProgram(): Command {
   const program = new Command('gabion')
-    .description('Local sentence embeddings, and a detector that watches conversations for eroding guardrails.')
+    .description('Local sentence embeddings, and a detector that monitors conversations for guardrail erosion.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
   for (const command of [
@@ -70,14 +70,14 @@ function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap((sub) => everyCommand(sub))]
 }
 
-/** Commander's own complaints in the form of ours: one line, with a code. */
+/** commander's usage errors in gabion's format: one line with a code. */
 function asCoded(text: string): string {
   if (!text.startsWith('error: ')) return text
   const [first = '', ...more] = text.trimEnd().split('\n')
   return `${[first.replace('error: ', 'error: INVALID_ARGUMENT: '), ...more].join(' ')}\n`
 }
 
-/** Runs the program on the arguments after the script's name; resolves with the exit code, rejects with what failed. */
+/** Runs the program with the arguments after the script's name; resolves with the exit code, rejects with the failure. */
 export async function run(args: readonly string[]): Promise<number> {
   const program = buildProgram()
   if (args.length === 0) {

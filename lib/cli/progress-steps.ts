@@ -1,4 +1,4 @@
-// Owns the progress bar of work in several steps, one bar after the other.
+// Owns the progress bars of work in several steps.
 
 import type { Output } from './output.js'
 import { Progress } from './progress.js'

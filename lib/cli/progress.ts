@@ -1,4 +1,4 @@
-// Owns the progress bar of long work: on stderr, on a terminal, only after a moment. Knows no command.
+// Owns the progress bar of long work: on stderr, on a terminal, after a delay. Knows no command.
 
 import { Presets, SingleBar } from 'cli-progress'
 import type { Output } from './output.js'
@@ -6,7 +6,7 @@ import type { Output } from './output.js'
 /** Work shorter than this shows no bar. */
 const SHOW_AFTER_MS = 400
 
-/** A bar that appears once the work turns out to be long; every method is harmless where none is shown. */
+/** A bar that appears after a delay; without a bar, all methods are no-ops. */
 export class Progress {
   readonly #bar: SingleBar | null
   readonly #startedAt = performance.now()
@@ -14,10 +14,10 @@ export class Progress {
   #shown = false
 
   /**
-   * @param label  what is being done
-   * @param unit   what `count` counts
-   * @param total  in the unit of `done`; null where it is not known
-   * @param mayShow false where results go to the terminal themselves
+   * @param label  name of the work
+   * @param unit   unit of `count`
+   * @param total  in the unit of `done`; null if unknown
+   * @param mayShow false if results go to the terminal
    */
   constructor(output: Output, label: string, unit: string, total: number | null, mayShow = true) {
     this.#total = total ?? 0
@@ -43,7 +43,7 @@ export class Progress {
     this.#bar.update(Math.min(done, this.#total), payload)
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   stop(): void {
     if (this.#shown) this.#bar?.stop()
     this.#shown = false

@@ -1,16 +1,16 @@
-// Owns where commands put projections: gabion's own file, or a NumPy archive, as the name's ending says.
+// Owns saving of projections: gabion's own format, or a NumPy archive, by the file's extension.
 
 import { encodeNpz } from '../projection/formats/npz.js'
 import type { Projection } from '../projection/projection.js'
 import { writeWhole } from '../files/pending-file.js'
 
-/** Saves a projection: as `.npz` for NumPy and scikit-learn, else as gabion's own JSON. */
+/** Saves a projection: `.npz` for NumPy and scikit-learn, else gabion's own JSON. */
 export async function saveProjection(projection: Projection, file: string): Promise<void> {
   if (file.endsWith('.npz')) await writeWhole(file, await encodeNpz(projection))
   else await projection.save(file)
 }
 
-/** What a projection is, as an object for JSON. */
+/** Description of a projection, for JSON. */
 export function describeProjection(projection: Projection): object {
   const { components, dimensions, model, id, fit } = projection
   return {
@@ -29,13 +29,13 @@ export function projectionShape({ dimensions, components }: Projection): string 
   return `${String(dimensions)} → ${String(components)} components`
 }
 
-/** `, 61.2% of the variance kept`, or nothing where that is not known. */
+/** `, 61.2% of the variance kept`, or empty if unknown. */
 export function keptVariance({ explainedVarianceRatio }: Projection): string {
   if (explainedVarianceRatio.length === 0) return ''
   return `, ${share(explainedVarianceRatio.reduce((total, value) => total + value, 0))} of the variance kept`
 }
 
-/** A share as a percentage. */
+/** A ratio as a percentage. */
 export function share(ratio: number): string {
   return `${(ratio * 100).toFixed(1)}%`
 }

@@ -1,4 +1,4 @@
-// Owns `gabion proxy`: a watcher in front of a chat service that nobody has to change.
+// Owns `gabion proxy`: a monitoring proxy in front of an unmodified chat service.
 
 import { Command, Option } from 'commander'
 import { POLICIES, type Policy } from '../server/proxy/chat-watch.js'
@@ -21,23 +21,23 @@ const REPLACEMENT_MESSAGE = 'This reply was blocked by a safety check.'
 /** The command `proxy`. */
 export function proxyCommand(): Command {
   const command = new Command('proxy')
-    .summary('watch a chat service from in front of it')
+    .summary('monitor a chat service as a proxy')
     .description(
-      "Stands in front of a service with OpenAI's chat form and watches each conversation, streamed or not; the dashboard and events are under " +
+      "Forwards requests to a service with OpenAI's chat API and monitors each conversation, streamed or not; the dashboard and events are under " +
         "/gabion/. A conversation is identified by its beginning and the caller's credentials, or by the header X-Gabion-Conversation.",
     )
-    .requiredOption('-u, --upstream <url>', 'the service behind, such as http://127.0.0.1:8000')
-    .option('--host <address>', 'address to listen on; one that others can reach needs API keys for /gabion/', '127.0.0.1')
+    .requiredOption('-u, --upstream <url>', 'URL of the service, such as http://127.0.0.1:8000')
+    .option('--host <address>', 'address to listen on; a public one requires API keys for /gabion/', '127.0.0.1')
     .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
-    .option('--api-keys <file>', 'API keys of /gabion/, one per line (also: environment GABION_API_KEYS)')
+    .option('--api-keys <file>', 'API keys of /gabion/, one per line (also: environment variable GABION_API_KEYS)')
     .addOption(
-      new Option('--on-alert <policy>', 'observe: only report; block: block the reply; end: and end the conversation')
+      new Option('--on-alert <policy>', 'observe: only report; block: block the reply; end: also end the conversation')
         .choices(POLICIES)
         .default('observe'),
     )
     .option('--fail-closed', 'with block and end: also block replies that could not be read or judged')
-    .option('--replacement-message <text>', 'sent in the place of a reply that is blocked', REPLACEMENT_MESSAGE)
-    .option('--no-comments', 'leave streams as they are, without a comment that reports the verdict')
+    .option('--replacement-message <text>', 'sent instead of a blocked reply', REPLACEMENT_MESSAGE)
+    .option('--no-comments', 'do not add the verdict as a comment to streams')
   return finishCommand<ProxyFlags>(
     addServerOptions(command),
     ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert block'],
@@ -63,7 +63,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
     const { url, port } = running
     const { output } = context
     if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
-    else output.note(`watching ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
+    else output.note(`monitoring ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
     return () => running.stop()
   })
 }

@@ -1,4 +1,4 @@
-// Owns texts of an exact token count, for measuring. Knows the tokenizer only through the embedder.
+// Owns sample texts of an exact token count, for benchmarks. Knows the tokenizer only through the embedder.
 
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
@@ -11,7 +11,7 @@ const WORDS = (
 
 /**
  * Makes `variants` different texts of exactly `tokens` tokens, special tokens included.
- * @throws GabionError INVALID_ARGUMENT if the tokenizer has no such text (fewer tokens than its special tokens, say)
+ * @throws GabionError INVALID_ARGUMENT if there is no such text (for example with fewer tokens than special tokens)
  */
 export function textsOfLength(embedder: Embedder, tokens: number, variants: number): string[] {
   return Array.from({ length: variants }, (_, variant) => textOfLength(embedder, tokens, variant))
@@ -25,7 +25,7 @@ function textOfLength(embedder: Embedder, tokens: number, variant: number): stri
     const missing = tokens - embedder.tokenize(text).totalTokenCount
     if (missing === 0) return text
     if (missing < 0) break
-    // Most words are one token, so this converges at once.
+    // Most words are one token, so this converges quickly.
     for (let added = 0; added < missing; added++) text += (text === '' ? '' : ' ') + word(words++)
   }
   throw new GabionError('INVALID_ARGUMENT', `--tokens ${String(tokens)}: no sample text of exactly that many tokens in this vocabulary`)

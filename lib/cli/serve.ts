@@ -1,4 +1,4 @@
-// Owns `gabion serve`: the service as a process, from its flags to its orderly end.
+// Owns `gabion serve`: the service as a process, from flags to shutdown.
 
 import { Command } from 'commander'
 import { GabionError } from '../errors.js'
@@ -27,22 +27,20 @@ interface ServeFlags extends ServerFlags {
 export function serveCommand(): Command {
   const command = new Command('serve')
     .summary('HTTP and gRPC service with a dashboard')
-    .description(
-      'Embeds texts and watches conversations for any language, over HTTP (OpenAI and TEI forms) and gRPC, with a live dashboard.',
-    )
-    .option('--host <address>', 'address to listen on; one that others can reach needs API keys', '127.0.0.1')
-    .option('-p, --port <n>', 'port of HTTP, 0 for a free one', parsePort, 8080)
-    .option('--grpc-port <n>', 'port of gRPC, 0 for a free one', parsePort, 50_051)
+    .description('Embeds texts and monitors conversations over HTTP (OpenAI and TEI APIs) and gRPC, with a live dashboard.')
+    .option('--host <address>', 'address to listen on; a public one requires API keys', '127.0.0.1')
+    .option('-p, --port <n>', 'HTTP port, 0 for a free one', parsePort, 8080)
+    .option('--grpc-port <n>', 'gRPC port, 0 for a free one', parsePort, 50_051)
     .option('--no-grpc', 'HTTP only')
-    .option('--api-keys <file>', 'API keys, one per line (also: environment GABION_API_KEYS, separated by commas)')
+    .option('--api-keys <file>', 'API keys, one per line (also: environment variable GABION_API_KEYS, separated by commas)')
     .option('--tls-cert <file>', 'certificate chain in PEM form, for both protocols')
     .option('--tls-key <file>', 'its private key')
-    .option('--projection <file>', 'what /v1/project applies, saved by "gabion pca fit"')
-    .option('--max-pending <n>', 'texts admitted and not yet answered; more are refused at once', parseCount, DEFAULT_LIMITS.pendingTexts)
-    .option('--max-texts <n>', 'texts of one request', parseCount, DEFAULT_LIMITS.texts)
-    .option('--max-text-length <n>', 'characters of one text', parseCount, DEFAULT_LIMITS.textLength)
-    .option('--max-body-kib <n>', 'size of one request', parseCount, DEFAULT_LIMITS.bodyBytes / 1024)
-    .option('--timeout-ms <n>', 'most time of one request', parseCount, DEFAULT_LIMITS.requestMs)
+    .option('--projection <file>', 'projection of /v1/project, from "gabion pca fit"')
+    .option('--max-pending <n>', 'maximum of pending texts; requests over it are refused at once', parseCount, DEFAULT_LIMITS.pendingTexts)
+    .option('--max-texts <n>', 'maximum of texts per request', parseCount, DEFAULT_LIMITS.texts)
+    .option('--max-text-length <n>', 'maximum of characters per text', parseCount, DEFAULT_LIMITS.textLength)
+    .option('--max-body-kib <n>', 'maximum size of a request', parseCount, DEFAULT_LIMITS.bodyBytes / 1024)
+    .option('--timeout-ms <n>', 'maximum time of a request', parseCount, DEFAULT_LIMITS.requestMs)
     .option('--drain-seconds <n>', 'time for requests in flight when the service ends', parseCount, 20)
   return finishCommand<ServeFlags>(
     addServerOptions(command),
@@ -57,7 +55,7 @@ export function serveCommand(): Command {
 
 async function run(context: Context, flags: ServeFlags): Promise<undefined> {
   if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined)) {
-    throw new GabionError('INVALID_ARGUMENT', '--tls-cert and --tls-key go together: one of them is missing')
+    throw new GabionError('INVALID_ARGUMENT', '--tls-cert and --tls-key must be used together: one of them is missing')
   }
   const [{ serve }, { Projection }] = await Promise.all([import('../server/serve.js'), import('../projection/projection.js')])
   const keys = await openKeys(flags)
@@ -88,7 +86,7 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
       const { info } = parts.embedder
       const grpc = grpcPort === null ? '' : `, gRPC on port ${grpcPort}`
       output.note(`serving ${info.model} and detector ${parts.monitor.detector.name} at ${url}${grpc}`)
-      output.note(keys.size === 0 ? 'no API keys: open to everybody on this machine' : `${keys.size} API key(s)`)
+      output.note(keys.size === 0 ? 'no API keys: open to all users of this machine' : `${keys.size} API key(s)`)
     }
     return () => running.stop(flags.drainSeconds * 1000)
   })

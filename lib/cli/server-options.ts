@@ -1,4 +1,4 @@
-// Owns what the commands that run long have in common: flags of detector and store, the log, opening them.
+// Owns the common part of long-running commands: flags of detector and store, log, loading.
 
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
@@ -19,23 +19,22 @@ export interface ServerFlags extends EmbedderFlags {
   logLevel: string
 }
 
-/** Adds the flags. */
 export function addServerOptions(command: Command): Command {
   return addEmbedderOptions(command)
-    .addOption(new Option('-d, --detector <name>', 'which detector judges').choices(DETECTORS).default(DEFAULT_DETECTOR))
-    .option('--artifact <file>', 'erosion: a detector made by "gabion detector train" or "calibrate" (default: the bundled one)')
+    .addOption(new Option('-d, --detector <name>', 'the detector').choices(DETECTORS).default(DEFAULT_DETECTOR))
+    .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
-    .option('--redis <url>', 'keep conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
-    .option('--redis-prefix <name>', 'what the names of all keys there begin with', 'gabion')
-    .option('--ttl-hours <n>', 'forget a conversation so long after its last exchange', parseCount, 24)
+    .option('--redis <url>', 'store conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
+    .option('--redis-prefix <name>', 'prefix of all key names', 'gabion')
+    .option('--ttl-hours <n>', 'hours after its last exchange at which a conversation is deleted', parseCount, 24)
     .addOption(
-      new Option('--log-level <level>', 'least level of the log on stderr (JSON lines, never with texts)')
+      new Option('--log-level <level>', 'minimum level of the log on stderr (JSON lines, never with texts)')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     )
 }
 
-/** What `serve`, `proxy` and `worker` open before they do what is their own. */
+/** The common parts of `serve`, `proxy` and `worker`. */
 export interface ServerParts {
   readonly logger: Logger
   readonly embedder: Embedder
@@ -43,9 +42,9 @@ export interface ServerParts {
 }
 
 /**
- * Opens log, model and monitor, starts what `start` starts with them, and at the first signal ends it in order.
+ * Opens log, model and monitor, calls `start` with them, and at the first signal calls the function that it returned.
  *
- * @param start - says that it is ready, and returns how it ends
+ * @param start - resolves when ready, with the function that stops it
  */
 export async function runUntilInterrupted(
   { output, signal }: Context,
@@ -60,7 +59,7 @@ export async function runUntilInterrupted(
   await stop()
 }
 
-/** The log: JSON lines on stderr, in one queue with the notes there, which exit.ts hands over before the process ends. */
+/** The log: JSON lines on stderr, in one queue with the notes there, which exit.ts flushes before the exit. */
 function openLog(flags: ServerFlags): Logger {
   const level = flags.quiet === true && flags.logLevel === 'info' ? 'warn' : flags.logLevel
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, process.stderr)
@@ -79,7 +78,7 @@ async function openServerMonitor(embedder: Embedder, { detector, artifact }: Ser
   })
 }
 
-/** The API keys that may ask, before anything is opened: an address that others can reach is refused without one. */
+/** Reads the API keys before anything is opened: a public address without keys is refused. */
 export async function openKeys({ apiKeys, host }: { apiKeys?: string; host: string }): Promise<ApiKeys> {
   const { ApiKeys, refuseOpenAddress } = await import('../server/api-keys.js')
   const keys = await ApiKeys.read(apiKeys)
@@ -90,7 +89,7 @@ export async function openKeys({ apiKeys, host }: { apiKeys?: string; host: stri
 // A conversation's record is some ten kilobytes; this holds thousands of long ones.
 const STORE_BYTES = 256 * 1024 * 1024
 
-/** Where conversations are kept: Redis if there is a URL, else this process. */
+/** Opens the store of conversations: Redis if there is a URL, else in this process. */
 export async function openStore({ redis, redisPrefix, ttlHours }: ServerFlags, logger: Logger): Promise<ConversationStore> {
   const ttlMs = ttlHours * 3_600_000
   if (redis === undefined) {
@@ -101,14 +100,14 @@ export async function openStore({ redis, redisPrefix, ttlHours }: ServerFlags, l
   return await RedisStore.open({ url: redis, prefix: redisPrefix, ttlMs, logger })
 }
 
-/** For commander: a whole number of 0 or more. */
+/** commander parser: a whole number of 0 or more. */
 export function parseNumber(value: string): number {
   const number = Number(value)
   if (!/^\d+$/.test(value) || !Number.isSafeInteger(number)) throw new InvalidArgumentError('Expected a whole number of 0 or more.')
   return number
 }
 
-/** For commander: a port. */
+/** commander parser: a port. */
 export function parsePort(value: string): number {
   const port = parseNumber(value)
   if (port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')

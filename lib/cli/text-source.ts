@@ -1,23 +1,23 @@
-// Owns where texts come from: arguments, a file with a text a line, JSON lines. Streams, so a file may be larger than memory.
+// Owns the input of texts: arguments, a file with one text per line, JSON lines. Streams, so a file may be larger than memory.
 
 import { GabionError } from '../errors.js'
 import { readLines, sourceName } from '../files/lines.js'
 
-/** How the lines of an input file are read; `auto` looks at the file's name and its first line. */
+/** Formats of an input file; `auto` detects it by the file's name and first line. */
 export const TEXT_FORMATS = ['auto', 'text', 'jsonl'] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
-/** A text and where it ends. */
+/** A text with its end offset. */
 export interface SourceText {
   text: string
-  /** Bytes of its source up to its end; 0 where there is no file. */
+  /** Bytes of its source up to its end; 0 without a file. */
   end: number
 }
 
 /**
  * The texts of a file (`-`: standard input). As `text`, every line is a text, an empty line the empty text, so text n is
  * line n. As `jsonl`, every line is an object with the string field `text`; blank lines are skipped, other fields ignored.
- * @throws GabionError INVALID_ARGUMENT naming file, line and field
+ * @throws GabionError INVALID_ARGUMENT with file, line and field
  */
 export async function* readTexts(file: string, format: TextFormat, signal?: AbortSignal): AsyncGenerator<SourceText> {
   let asJson: boolean | null = format === 'auto' ? (/\.(jsonl|ndjson)$/i.test(file) ? true : null) : format === 'jsonl'
@@ -39,23 +39,23 @@ function looksLikeJsonLine(line: string): boolean {
   }
 }
 
-function textOfJsonLine(line: string, place: string): string {
+function textOfJsonLine(line: string, where: string): string {
   let value: unknown
   try {
     value = JSON.parse(line)
   } catch (cause) {
-    throw new GabionError('INVALID_ARGUMENT', `${place} is not JSON: ${(cause as Error).message}`, { cause })
+    throw new GabionError('INVALID_ARGUMENT', `${where} is not JSON: ${(cause as Error).message}`, { cause })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new GabionError('INVALID_ARGUMENT', `${place} must be an object with the string field 'text'`)
+    throw new GabionError('INVALID_ARGUMENT', `${where} must be an object with the string field 'text'`)
   }
   const { text } = value as { text?: unknown }
   if (typeof text !== 'string') {
-    const came =
+    const problem =
       text === undefined
         ? `has no field 'text' (fields: ${Object.keys(value).join(', ') || 'none'})`
         : `has a field 'text' of type ${typeof text}`
-    throw new GabionError('INVALID_ARGUMENT', `${place} ${came}; expected {"text": "…"}`)
+    throw new GabionError('INVALID_ARGUMENT', `${where} ${problem}; expected {"text": "…"}`)
   }
   return text
 }

@@ -1,4 +1,4 @@
-// Owns where commands take vectors from: a .npy file, or texts that are embedded; whole or in parts.
+// Owns the input of vectors: a .npy file, or texts to embed; complete or in parts.
 
 import { Option, type Command } from 'commander'
 import type { ProjectionModel, VectorRows } from '../projection/projection.js'
@@ -23,20 +23,20 @@ export function addVectorSource(command: Command): Command {
 /** Adds `--format`. */
 export function addTextFormat(command: Command): Command {
   return command.addOption(
-    new Option('-f, --format <name>', 'lines of a text file: a text each, or JSON with the field "text"')
+    new Option('-f, --format <name>', 'lines of a text file: one text per line, or JSON with the field "text"')
       .choices(TEXT_FORMATS)
       .default('auto'),
   )
 }
 
-/** Vectors in parts, and the model they come from where texts were embedded. */
+/** Vectors in parts, and their model if texts were embedded. */
 export interface VectorParts {
   parts: AsyncIterable<VectorRows>
-  /** Known once the first part has come. */
+  /** Known after the first part. */
   model: () => ProjectionModel | null
 }
 
-/** The vectors of a file, in parts that need not stay in memory. */
+/** The vectors of a file, in parts. */
 export function vectorParts(context: Context, flags: EmbedderFlags & { format: TextFormat }, file: string): VectorParts {
   if (file.endsWith('.npy')) return { parts: npyParts(context, file), model: () => null }
   let model: ProjectionModel | null = null
@@ -64,12 +64,12 @@ async function* embeddedParts(
   context: Context,
   flags: EmbedderFlags & { format: TextFormat },
   file: string,
-  tell: (model: ProjectionModel) => void,
+  onModel: (model: ProjectionModel) => void,
 ): AsyncGenerator<VectorRows> {
   const total = await sourceSize(file)
   using embedder = await openEmbedder(flags, { cache: false })
   const { model: name, modelHash: hash, precision } = embedder.info
-  tell({ name, hash, precision })
+  onModel({ name, hash, precision })
   const progress = new Progress(context.output, 'embedding', 'texts', total)
   try {
     const { signal } = context
@@ -80,7 +80,7 @@ async function* embeddedParts(
   }
 }
 
-/** All vectors of a file in one piece. */
+/** All vectors of a file in one matrix. */
 export async function allVectors(
   context: Context,
   flags: EmbedderFlags & { format: TextFormat },
@@ -95,10 +95,10 @@ export async function allVectors(
   }
   const dimensions = parts[0]?.dimensions ?? 1
   const data = new Float32Array(rows * dimensions)
-  let at = 0
+  let offset = 0
   for (const part of parts) {
-    data.set(part.data, at)
-    at += part.data.length
+    data.set(part.data, offset)
+    offset += part.data.length
   }
   return { vectors: { rows, dimensions, data }, model: source.model() }
 }

@@ -1,15 +1,15 @@
-// Owns embedding an endless stream of texts in bounded memory: two batches in flight, results in order.
+// Owns embedding of an endless stream of texts in bounded memory: two batches in flight, results in order.
 
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import type { Projection } from '../projection/projection.js'
 import { inBatches, type SourceText } from './text-source.js'
 
-/** Texts a batch: enough to keep every thread busy, few enough for memory and for a first result soon. */
+/** Texts per batch: enough to keep all threads busy, few enough for memory and an early first result. */
 const BATCH_ROWS = 256
 const BATCH_CHARACTERS = 1 << 20
 
-/** A batch of vectors and where it stands in the stream. */
+/** A batch of vectors with its position in the stream. */
 export interface VectorChunk {
   batch: EmbeddingBatch
   /** Index of the batch's first text in the stream. */
@@ -20,7 +20,7 @@ export interface VectorChunk {
 export interface EmbedStreamOptions {
   signal: AbortSignal
   projection?: Projection | undefined
-  /** Called as texts are done, with the bytes of their source and their number. */
+  /** Called with the source bytes and the number of the texts done so far. */
   onProgress?: (bytes: number, texts: number) => void
 }
 
@@ -42,7 +42,7 @@ export async function* embedStream(
       options.onProgress?.(tally.bytes, tally.texts)
     }
     const next = embedChunk(embedder, items, first, options, report)
-    // A failure is met where the promise is awaited below; until then it must not count as unhandled.
+    // A rejection is handled where the promise is awaited below; until then it must not count as unhandled.
     next.catch(() => undefined)
     first += items.length
     from += bytes
@@ -69,7 +69,7 @@ async function embedChunk(
   return { batch, first }
 }
 
-/** Nine significant digits bring every 32-bit float back exactly and take half the room of seventeen. */
+/** Nine significant digits round-trip every 32-bit float and take half the space of seventeen. */
 export function floatsForJson(values: Float32Array): number[] {
   return Array.from(values, (value) => Number(value.toPrecision(9)))
 }

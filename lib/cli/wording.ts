@@ -1,4 +1,4 @@
-// Owns small pieces of text that several commands print.
+// Owns text formatting shared by commands.
 
 /** `3 texts`, `1 text`. */
 export function count(number: number, noun: string): string {
@@ -6,8 +6,8 @@ export function count(number: number, noun: string): string {
 }
 
 /**
- * A text from outside, safe to print: control characters, which could steer a terminal, are shown as their symbols (block
- * U+2400), and those without one, like marks that reverse the reading direction, as U+FFFD.
+ * Makes untrusted text safe to print: control characters, which could control a terminal, become their symbols (block
+ * U+2400), and those without one, such as bidirectional overrides, U+FFFD.
  */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
@@ -17,7 +17,7 @@ export function printable(text: string): string {
   })
 }
 
-/** Breaks a text between words into lines of at most `width` characters; a longer word stays whole. */
+/** Wraps a text into lines of at most `width` characters; longer words are not broken. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   for (const word of text.split(' ')) {
@@ -28,12 +28,12 @@ export function wrap(text: string, width: number): string[] {
   return lines
 }
 
-/** For commander: an option that may be given again. */
+/** commander parser: a repeatable option. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value]
 }
 
-/** Milliseconds for people: three significant digits or so, with the unit. */
+/** Formats milliseconds with about three significant digits and the unit. */
 export function formatMs(milliseconds: number): string {
   if (Number.isNaN(milliseconds)) return '–'
   if (milliseconds < 0.0995) return `${(milliseconds * 1000).toFixed(milliseconds < 0.00995 ? 1 : 0)} µs`

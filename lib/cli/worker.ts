@@ -15,7 +15,7 @@ interface WorkerFlags extends ServerFlags {
   metricsPort?: number
 }
 
-// Enough that a thread finds the next text while another exchange waits for Redis.
+// Enough that threads have work while another exchange waits for Redis.
 const EXCHANGES_PER_THREAD = 4
 
 /** The command `worker`. */
@@ -24,13 +24,13 @@ export function workerCommand(): Command {
     .summary('judge exchanges of a Redis stream')
     .description(
       'Judges the exchanges of stream {PREFIX}:exchanges (fields conversation, user, assistant, exchangeId) and writes verdicts to {PREFIX}:verdicts. ' +
-        'Start as many as needed: they share the work, and what one leaves behind others take over.',
+        'Start as many as needed: they share the work, and take over entries of dead workers.',
     )
     .option('--group <name>', 'consumer group', 'gabion')
-    .option('--consumer <name>', "this worker's name in it (default: the machine's name and a random part)")
+    .option('--consumer <name>', "this worker's name in the group (default: the host name and a random part)")
     .option('--concurrency <n>', `exchanges pending at once (default: ${EXCHANGES_PER_THREAD} per thread)`, parseCount)
-    .option('--claim-after-ms <n>', 'take over entries of workers that have been silent for so long', parseCount, 30_000)
-    .option('--keep-verdicts <n>', 'verdicts to keep in their stream, about', parseCount, 100_000)
+    .option('--claim-after-ms <n>', 'idle time after which entries of other workers are claimed', parseCount, 30_000)
+    .option('--keep-verdicts <n>', 'approximate length of the stream of verdicts', parseCount, 100_000)
     .option('--host <address>', 'address of the metrics', '127.0.0.1')
     .option('--metrics-port <n>', 'serve /metrics, /health and /ready', parsePort)
   return finishCommand<WorkerFlags>(
@@ -46,7 +46,7 @@ export function workerCommand(): Command {
 
 async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
   const { redis } = flags
-  if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is needed: a worker reads its exchanges there')
+  if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is required: a worker reads its exchanges there')
   const { startWorker } = await import('../server/worker/start.js')
   await runUntilInterrupted(context, flags, async ({ embedder, monitor, logger }) => {
     const running = await startWorker({
@@ -65,7 +65,7 @@ async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
     })
     const { output } = context
     if (output.json) await output.jsonLine({ consumer: running.consumer, metricsPort: running.metricsPort, pid: process.pid })
-    else output.note(`worker ${running.consumer} of group ${flags.group} waits for exchanges`)
+    else output.note(`worker ${running.consumer} of group ${flags.group} is waiting for exchanges`)
     return () => running.stop()
   })
 }

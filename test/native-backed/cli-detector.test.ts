@@ -130,7 +130,7 @@ describe('gabion detector', { concurrency: false }, () => {
     assertRefused(await calibrate(few, []), 2, /at least 100 benign conversations, got 99/)
     assert.equal((await calibrate(few, ['--alert', '0.05'])).code, 0)
     const mixed = await calibrate(labeled, ['--json'])
-    assert.match(mixed.stderr, /warning: \d+ conversations labeled unsafe, left out/)
+    assert.match(mixed.stderr, /warning: \d+ conversations labeled unsafe, skipped/)
   })
 
   test('calibrate --live moves thresholds within bounds and goes back', async () => {
@@ -155,17 +155,17 @@ describe('gabion detector', { concurrency: false }, () => {
     const { deviation } = (JSON.parse(readFileSync(at('one.json'), 'utf8')) as { thresholds: { scale: { deviation: number } } }).thresholds
       .scale
     const few = await live([save('few-benign.jsonl', conversations(50, 0, 6, false))])
-    assert.match(few.stdout, /^the thresholds of the start are in force/, few.stderr)
+    assert.match(few.stdout, /^the initial thresholds are in force/, few.stderr)
     assert.equal(alertOf('live.json'), start)
     // A stream of conversations about the sea only may raise the threshold by half a deviation, and is reported.
     const fed = await live([save('fed.jsonl', conversations(200, 1, 7, false))])
     assert.equal(fed.code, 0, fed.stderr)
     assert.ok(Math.abs(alertOf('live.json') - (start + 0.5 * deviation)) < 1e-9)
-    assert.match(fed.stderr, /larger move of .*alert than is allowed/)
+    assert.match(fed.stderr, /larger change of .*alert than is allowed/)
     assert.match(fed.stderr, /more than its budget explains/)
     const back = await live([], ['--revert'])
     assert.equal(back.code, 0, back.stderr)
     assert.equal(alertOf('live.json'), start)
-    assertRefused(await live([]), 2, /give one or more files/)
+    assertRefused(await live([]), 2, /pass one or more files/)
   })
 })

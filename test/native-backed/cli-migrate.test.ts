@@ -56,10 +56,10 @@ describe('the migration guide', () => {
       outputs.set(line, stdout)
     }
     const output = (part: string): string => [...outputs].find(([line]) => line.includes(part))?.[1] ?? ''
-    assert.match(output('adapter fit'), /on 200 pairs held back: R² 0\.9\d\d .*cosine 0\.9/)
+    assert.match(output('adapter fit'), /on 200 pairs held out: R² 0\.9\d\d .*cosine 0\.9/)
     assert.match(output('adapter fold'), /384 → 2 components/)
     assert.match(output('--report'), /Safe to switch/)
-    assert.match(output('gabion cost'), /Break-even: from 333,334 texts per day on.*Assumed:/s)
+    assert.match(output('gabion cost'), /Break-even: from 333,334 texts per day on.*Assumptions:/s)
     const comparison = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as Comparison
     assert.equal(comparison.verdict.safe, true)
     assert.ok(comparison.new.latency !== null && comparison.new.latency.p50 > 0 && comparison.new.latency.p99 >= comparison.new.latency.p90)
@@ -90,10 +90,10 @@ describe('the migration guide', () => {
       assert.equal(code, 2, line)
     }
     await refused(`gabion compare --old ${folder}/compare.cloud.npy --new ${folder}/fit.cloud.npy`, /has 200 rows, .* 1000/)
-    await refused(`gabion compare --old all-MiniLM-L6-v2 --new ${folder}/fit.cloud.npy`, /give texts with --input FILE/)
+    await refused(`gabion compare --old all-MiniLM-L6-v2 --new ${folder}/fit.cloud.npy`, /pass texts with --input FILE/)
     await refused(
       `gabion compare --old ${folder}/compare.cloud.npy --new all-MiniLM-L6-v2 --transcripts examples/shop-refund-eroding.json`,
-      /holds vectors only, but conversations have to be embedded/,
+      /contains vectors only, but conversations have to be embedded/,
     )
     await refused(
       `gabion adapter fit --from ${folder}/compare.txt --to ${folder}/compare.cloud.npy --out ${folder}/x.json`,

@@ -44,7 +44,7 @@ describe('help and version', () => {
       assert.equal(stderr, '', name)
       assert.match(stdout, new RegExp(`^Usage: gabion ${name} `), name)
       assert.match(stdout, new RegExp(`^Examples:\\n {2}(cat |tail )?.*gabion ${name}`, 'm'), name)
-      assert.match(stdout, /--json .*JSON object a line/, name)
+      assert.match(stdout, /--json .*JSON object per line/, name)
       assert.match(stdout, /-q, --quiet/, name)
     }
   })
@@ -73,8 +73,8 @@ describe('wrong usage', () => {
       /'--?t?,? ?--threads <n>' argument '1.5' is invalid|argument '1.5' is invalid/,
     ],
     ['a choice that is none', ['embed', '--provider', 'tpu', 'x'], /Allowed choices are cpu, cuda/],
-    ['no text and no file', ['embed'], /give either texts or --input FILE/],
-    ['texts and a file', ['embed', 'x', '--input', 'y'], /give either texts or --input FILE/],
+    ['no text and no file', ['embed'], /pass either texts or --input FILE/],
+    ['texts and a file', ['embed', 'x', '--input', 'y'], /pass either texts or --input FILE/],
     ['an output that is no .npy', ['embed', 'x', '--out', 'vectors.csv'], /--out must name a \.npy file, got 'vectors\.csv'/],
     ['a missing option', ['pca', 'fit', '--input', 'x'], /required option '-o, --out <file>'/],
     ['a missing argument', ['pca', 'inspect'], /missing required argument 'file'/],

@@ -355,7 +355,7 @@ describe('opening', () => {
       [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'erosion', 'classic', got "magic"/],
       [{ embedder, detector: { name: 'mine' } }, 'INVALID_ARGUMENT', /detector\.fingerprint/],
       [{ embedder, detector: { name: 'mine', fingerprint: '1' } }, 'INVALID_ARGUMENT', /detector\.start/],
-      [{ embedder, detector: new CountingDetector(), classic: {} }, 'INVALID_ARGUMENT', /classic must be left out/],
+      [{ embedder, detector: new CountingDetector(), classic: {} }, 'INVALID_ARGUMENT', /classic must be omitted/],
       [{ embedder, speed: 1 }, 'INVALID_ARGUMENT', /no option 'speed'/],
       [{ embedder, classic: { safety: 1 } }, 'INVALID_ARGUMENT', /classic has no option 'safety'/],
       [{ embedder, classic: { safe: [0, 1], safeText: 'no' } }, 'INVALID_ARGUMENT', /exclude each other/],

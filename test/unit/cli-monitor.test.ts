@@ -76,7 +76,7 @@ describe('the table of exchanges', () => {
         .split('\n')
         .slice(4, -1)
         .map((line) => line.slice(line.lastIndexOf('   ')).trim())
-      assert.ok(reasons.join(' ').includes('next line of its column; a text was cut'), reasons.join('|'))
+      assert.ok(reasons.join(' ').includes('next line of its column; a text was truncated'), reasons.join('|'))
       assert.match(text, / ALERT {2}support, exchange 2: likelihood 0\.90$/)
       assert.match(words, / – /)
     })
