@@ -59,7 +59,7 @@ export interface NativeResult {
   vectors: Float32Array
   /** Windows × components, row-major; null without a projection. */
   projected: Float32Array | null
-  /** A pair per text: tokens used, tokens of the whole text. */
+  /** A pair per text: token count, total token count. */
   tokenCounts: Int32Array
   /** Windows of each text; null without a rule. */
   windowCounts: Int32Array | null

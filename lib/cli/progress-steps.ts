@@ -3,7 +3,7 @@
 import type { Output } from './output.js'
 import { Progress } from './progress.js'
 
-/** Shows the step under way. */
+/** Shows the current step. */
 export class ProgressSteps {
   readonly #output: Output
   #doing = ''
