@@ -34,7 +34,7 @@ describe('gabion embed', () => {
     assert.deepEqual(lines.map((line) => line.tokens).slice(0, 2), [9, 2])
     assert.equal(lines[4]?.tokens, 402)
     assert.deepEqual(Float32Array.from(lines.flatMap((line) => line.embedding as number[])), await reference(TEXTS))
-    assert.match(stderr, /^1 text longer than 256 tokens: cut/)
+    assert.match(stderr, /^1 text longer than 256 tokens: truncated/)
   })
 
   test('reads a file, and standard input, a text a line', async () => {
