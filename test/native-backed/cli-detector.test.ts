@@ -70,7 +70,7 @@ describe('gabion detector', { concurrency: false }, () => {
     assert.deepEqual(readFileSync(at('three.json')), bytes)
     const { recipe, sets } = JSON.parse(bytes.toString()) as { recipe: Record<string, unknown>; sets: { name: string; sha256: string }[] }
     assert.match(String(recipe.instructionSet), /\w/)
-    assert.match(String(recipe.arithmetic), /^[0-9a-f]{16}$/)
+    assert.match(String(recipe.numericsFingerprint), /^[0-9a-f]{16}$/)
     assert.deepEqual(
       sets.map(({ name, sha256 }) => [name, sha256.length]),
       [['ours', 64]],

@@ -79,7 +79,7 @@ describe('wrong usage', () => {
     ['a missing option', ['pca', 'fit', '--input', 'x'], /required option '-o, --out <file>'/],
     ['a missing argument', ['pca', 'inspect'], /missing required argument 'file'/],
     ['a missing file', ['embed', '--input', join(folder, 'none.txt')], /none\.txt: no such file or folder/],
-    ['a folder for a file', ['embed', '--input', folder], /is a folder, a file was expected/],
+    ['a folder for a file', ['embed', '--input', folder], /expected a file, got a folder/],
     ['an unknown model', ['embed', '--model', join(folder, 'none'), 'x'], /MODEL_NOT_FOUND: .*none/],
     [
       'an output folder that is missing',
