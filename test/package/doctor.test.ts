@@ -108,7 +108,7 @@ const faults: {
     },
     check: 'runtime',
     says: /RUNTIME_INCOMPATIBLE: .*is not an ONNX Runtime library/,
-    advises: /install it again/,
+    advises: /reinstall it/,
   },
   {
     what: 'weights that were changed',
