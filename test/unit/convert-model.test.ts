@@ -216,7 +216,7 @@ describe('what cannot be converted is named', () => {
       await assert.rejects(convertModel({ source, out }), { code, message })
     }
     await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_NOT_FOUND', /model-2\.safetensors/)
-    await refuse({ a: '../model-1.safetensors' }, 'MODEL_INVALID', /beside the index/)
+    await refuse({ a: '../model-1.safetensors' }, 'MODEL_INVALID', /in the folder of the index/)
     await refuse({}, 'MODEL_INVALID', /at least one file/)
     await copyFile(join(source, 'model-1.safetensors'), join(source, 'model-2.safetensors'))
     await refuse({ a: 'model-1.safetensors', b: 'model-2.safetensors' }, 'MODEL_INVALID', /is in two files/)
