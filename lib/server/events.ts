@@ -1,7 +1,7 @@
 // Publishes changes of conversations to all watchers, and buffers the last ones for watchers that reconnect.
 
 import { GabionError } from '../errors.js'
-import type { ConversationChange } from './conversations/store.js'
+import type { ConversationChange } from './conversations/status.js'
 
 /** A change with its sequence number in this instance. */
 export interface NumberedChange {

@@ -23,8 +23,9 @@ class WeightReader;
 
 class EncoderSession final : public Session {
  public:
-  /// `graph` was read from `options.graph_file`; the weights are stored next to it. Throws kModelInvalid when one contradicts
-  /// the other or the processor has none of the kernels' instruction sets, kModelNotFound without the weights.
+  /// `graph` was read from `options.graph_file`; the weights are stored next to it. Throws kModelInvalid when one
+  /// contradicts the other or the processor has none of the kernels' instruction sets, kModelNotFound without the
+  /// weights.
   EncoderSession(const SessionOptions& options, const EncoderGraph& graph, const TokenSamples& samples);
 
   const SessionInfo& info() const noexcept override { return info_; }

@@ -95,14 +95,14 @@ describe('the check of prebuilt binaries', () => {
       (folder) => {
         replace(join(folder, 'libgabion_onnx.so.1'), 'GLIBC_2.28\0', 'GLIBC_2.99\0')
       },
-      /asks for glibc 2\.99, expected 2\.28 at most/,
+      /needs glibc 2\.99, expected 2\.28 at most/,
     ],
     [
       'a path of the machine that built it',
       (folder) => {
         replace(join(folder, 'gabion.node'), '/proc/self/mountinfo', '/home/ada/gabion/x/y')
       },
-      /carries a path of the machine that built it: \/home\/ada\/gabion/,
+      /contains a path of the machine that built it: \/home\/ada\/gabion/,
     ],
   ]
   for (const [what, breakIt, expected] of faults) {

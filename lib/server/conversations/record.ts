@@ -1,19 +1,9 @@
 // Owns the stored record of a conversation: detector state and verdicts, never message text.
 
-import type { ExchangeVerdict, Level } from '../../detection/verdict.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import type { SavedConversation } from '../../monitor/saved-conversation.js'
-
-/** Summary of a conversation. */
-export interface ConversationStatus {
-  readonly conversation: string
-  readonly exchanges: number
-  readonly level: Level
-  readonly likelihood: number
-  readonly alerts: number
-  readonly firstAlert: number | null
-  readonly updatedAt: string
-}
+import type { ConversationStatus } from './status.js'
 
 /** The stored record of a conversation. */
 export interface ConversationRecord {

@@ -1,17 +1,13 @@
 // The interface of conversation stores. Every implementation saves records atomically.
 
-import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { ConversationRecord, ConversationStatus } from './record.js'
+import type { ConversationRecord } from './record.js'
+import type { ConversationChange, ConversationStatus } from './status.js'
 
 /** A record with its revision, which changes at every save. */
 export interface StoredRecord {
   readonly record: ConversationRecord
   readonly revision: string
 }
-
-export type ConversationChange =
-  | { readonly kind: 'exchange'; readonly conversation: string; readonly verdict: ExchangeVerdict; readonly status: ConversationStatus }
-  | { readonly kind: 'deleted'; readonly conversation: string }
 
 /** Stores conversations until their time to live after the last use ends. */
 export interface ConversationStore {

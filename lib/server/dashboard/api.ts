@@ -1,8 +1,7 @@
 // Owns requests to the service: API key if required, and an event stream that reconnects by itself.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { ConversationStatus } from '../conversations/record.js'
-import type { ConversationChange } from '../conversations/store.js'
+import type { ConversationChange, ConversationStatus } from '../conversations/status.js'
 
 /** A conversation with its last exchanges. */
 export type ConversationView = ConversationStatus & { readonly history: readonly ExchangeVerdict[] }

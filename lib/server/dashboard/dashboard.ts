@@ -1,8 +1,7 @@
 // The dashboard page: shows the service's data. Data is inserted as text, never as markup.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { ConversationStatus } from '../conversations/record.js'
-import type { ConversationChange } from '../conversations/store.js'
+import type { ConversationChange, ConversationStatus } from '../conversations/status.js'
 import { Api, type ConversationView, type Stats } from './api.js'
 import { LoadChart, ExchangeChart } from './charts.js'
 
