@@ -1,8 +1,8 @@
 // Owns the hashes of what the encoder computes: SHA-256 over the vectors of 2,000 real texts and over the windows of long ones, per
 // precision and instruction set. Equal hashes are equal bits. test/parity/vector-hash.test.ts compares them with this machine's.
 //
-// The first hashes are of vectors that were normalized twice. Vectors are normalized once now, which differs from that by one unit in the
-// last place at most, so each vector is normalized once more before it is hashed: equal hashes still are equal bits before that step.
+// The hashes were made anew when vectors came to be normalized once instead of twice: normalized once more, the new vectors had the bits of
+// the old ones in every precision and instruction set that was compared.
 //
 // usage: node --import tsx scripts/golden/vector-hash.ts [--library DIST] [--write]
 //   --library  the folder of the build that computes; default: this checkout's sources
@@ -69,14 +69,6 @@ async function fp32Folder(library: Library, folder: string): Promise<string> {
   return out
 }
 
-/** As native/engine/pooling.cpp: the sum in double, the division in float. */
-function normalizedAgain(vector: Float32Array): Float32Array {
-  let sum = 0
-  for (const value of vector) sum += value * value
-  const length = Math.fround(Math.max(Math.sqrt(sum), 1e-12))
-  return vector.map((value) => value / length)
-}
-
 /** Hashes of this process's instruction set. */
 export async function vectorHashes(library: Library, precision: (typeof HASHED_PRECISIONS)[number]): Promise<VectorHashes> {
   const folder = mkdtempSync(join(tmpdir(), 'gabion-hash-'))
@@ -86,13 +78,12 @@ export async function vectorHashes(library: Library, precision: (typeof HASHED_P
     const texts = hashedTexts()
     const batch = await embedder.embedBatch(texts)
     const vectors = createHash('sha256')
-    for (let row = 0; row < batch.rows; row++) vectors.update(normalizedAgain(batch.row(row)))
+    for (let row = 0; row < batch.rows; row++) vectors.update(batch.row(row))
     const windows = createHash('sha256')
     const longest = [...texts].sort((a, b) => b.length - a.length).slice(0, WINDOWED_TEXTS)
     const windowed = await embedder.embedWindows(longest, WINDOWS)
     for (const index of longest.keys()) {
-      for (const { vector, start, end } of windowed.windows(index))
-        windows.update(normalizedAgain(vector)).update(`${String(start)}-${String(end)},`)
+      for (const { vector, start, end } of windowed.windows(index)) windows.update(vector).update(`${String(start)}-${String(end)},`)
     }
     return { vectors: vectors.digest('hex'), windows: windows.digest('hex') }
   } finally {
@@ -104,7 +95,8 @@ const extension = (library: string): string => (library === join(root, 'lib') ? 
 
 async function computeHere(library: string): Promise<void> {
   const modules = [['index'], ['convert', 'index']].map((path) => pathToFileURL(join(library, ...path)).href)
-  const loaded = Object.assign({}, ...(await Promise.all(modules.map((module) => import(`${module}.${extension(library)}`))))) as Library
+  const imported = (await Promise.all(modules.map((module) => import(`${module}.${extension(library)}`)))) as object[]
+  const loaded = Object.assign({}, ...imported) as Library
   const embedder = await loaded.Embedder.load()
   const { instructionSet } = embedder.info
   embedder.dispose()
