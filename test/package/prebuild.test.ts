@@ -100,7 +100,8 @@ describe('the check of prebuilt binaries', () => {
     [
       'a path of the machine that built it',
       (folder) => {
-        replace(join(folder, 'gabion.node'), '/proc/self/mountinfo', '/home/ada/gabion/x/y')
+        // A C++ string: where Rust's strings begin depends on the compiler, which packs them without an end.
+        replace(join(folder, 'gabion.node'), '\0/sys/devices/system/cpu/', '\0/home/ada/gabion/x/y')
       },
       /contains a path of the machine that built it: \/home\/ada\/gabion/,
     ],
