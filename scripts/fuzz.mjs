@@ -23,7 +23,19 @@ const architecture = { x64: 'x86_64-unknown-linux-gnu', arm64: 'aarch64-unknown-
 // rustc flags that let libFuzzer see the branches of an input.
 const coverage = ['level=4', 'inline-8bit-counters', 'pc-table'].map((part) => `-Cllvm-args=-sanitizer-coverage-${part}`)
 
-const readers = ['safetensors', 'onnx', 'model', 'projection', 'import', 'npy', 'transcript', 'artifact', 'policy', 'policy-set']
+const readers = [
+  'safetensors',
+  'onnx',
+  'model',
+  'projection',
+  'import',
+  'npy',
+  'transcript',
+  'artifact',
+  'policy',
+  'policy-set',
+  'proxy-target',
+]
 const targets = {
   tokenizer: (options) => native('tokenizer', options),
   text: (options) => native('text', options),
