@@ -46,17 +46,18 @@ impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
         let max_id = tokenizer.get_model().max_id().max(added);
 
         // A trial run, because a post-processor that names an unknown special token panics only when it is used.
-        let ids_around = |tokens: Vec<Token>| -> Result<usize> {
-            let bare = Encoding::from_tokens(tokens, 0);
-            Ok(tokenizer.post_process(bare, None, true)?.len())
-        };
-        let special_tokens = ids_around(vec![])?;
-        if ids_around(vec![Token::new(0, String::new(), (0, 0))])? != special_tokens + 1 {
+        let post_process = |tokens: Vec<Token>| tokenizer.post_process(Encoding::from_tokens(tokens, 0), None, true);
+        let around = post_process(vec![])?;
+        let special_tokens = around.len();
+        if post_process(vec![Token::new(0, String::new(), (0, 0))])?.len() != special_tokens + 1 {
             return Err("its post-processor does not give the text's tokens once".into());
         }
         Ok(Self {
             special_tokens,
-            max_id: max_id.ok_or("its vocabulary is empty")?,
+            // A post-processor has ids of its own, which need not be in the vocabulary.
+            max_id: max_id
+                .max(around.get_ids().iter().copied().max())
+                .ok_or("its vocabulary is empty")?,
             tokenizer,
         })
     }

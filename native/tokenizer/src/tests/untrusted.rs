@@ -40,6 +40,21 @@ fn refuses_an_empty_vocabulary() {
 }
 
 #[test]
+fn counts_the_ids_of_the_post_processor() {
+    let mut definition = tiny_definition();
+    definition["post_processor"]["special_tokens"]["[SEP]"]["ids"] = json!([u32::MAX]);
+    let own = definition.clone();
+    // Another pre-tokenizer sends the second definition to the library's tokenizer.
+    definition["pre_tokenizer"] = json!({"type": "Whitespace"});
+    for one in [own, definition] {
+        let handle = Handle::load(one.to_string().as_bytes()).unwrap();
+        let mut largest = 0;
+        let status = unsafe { gabion_tokenizer_max_id(handle.0, &mut largest) };
+        assert_eq!((status_of(status), largest), (Status::Ok, u32::MAX));
+    }
+}
+
+#[test]
 fn tries_the_post_processor_when_loading() {
     let mut definition = tiny_definition();
     definition["post_processor"]["single"][2]["SpecialToken"]["id"] = json!("[NOWHERE]");

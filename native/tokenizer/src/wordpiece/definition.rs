@@ -80,7 +80,9 @@ impl<'a> Definition<'a> {
 
         let (before, after) = ids_around(file.post_processor.as_ref())?;
         let ids = vocabulary.iter().map(|(_, id)| *id);
-        let max_id = ids.chain(added.iter().map(|(_, id)| *id)).max()?;
+        // A post-processor has ids of its own, which need not be in the vocabulary.
+        let around = before.iter().chain(&after).copied();
+        let max_id = ids.chain(added.iter().map(|(_, id)| *id)).chain(around).max()?;
         Some(Self {
             normalizer: BertNormalizer::new(true, handle_chinese_chars, strip_accents, lowercase),
             prefix: model.continuing_subword_prefix,
