@@ -1,5 +1,5 @@
 // Writes the exchanges that ideas and the second stage are trained and measured on: one JSON object a line, with the logits of the first
-// stage (by the reference recipe) from heads that have not seen the exchange's set; and in a file beside, their vectors as 32-bit
+// stage (by the reference recipe) from heads that have not seen the exchange's set; and in a file next to it, their vectors as 32-bit
 // floats, for each exchange the user's and those of the reply's windows.
 //
 //   node --import tsx lab/export-rows.ts build/vectors build/lab/rows.jsonl

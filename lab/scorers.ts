@@ -1,55 +1,20 @@
-// Owns the scorers of the comparison: heads, and the simple baselines that a head must beat.
-// Knows exchanges with vectors; sets and tables are elsewhere.
+// Owns the controls of the documentation's tables: those of `gabion detector train`, and ablations of vectors, order and labels.
 
 import type { EmbeddedExchange } from '../lib/detection/training/exchanges.js'
-import { fitLogistic, logitsOf, type FeatureRows, type Weights } from '../lib/detection/fitting/logistic.js'
+import { fitLogistic, logitsOf, type FeatureRows } from '../lib/detection/fitting/logistic.js'
 import { Random } from '../lib/statistics/random.js'
 import type { HeadRecipe } from '../lib/detection/training/recipe.js'
-import { fitTermModel } from './term-model.js'
+import { controlScorers, type Scorer, type ScorerSettings } from '../lib/detection/training/scorers.js'
 import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
 
-/** Scores exchanges; higher is less safe. */
-export type Score = (exchanges: readonly EmbeddedExchange[]) => Float64Array
-
-/** Something that learns to score. */
-export interface Scorer {
-  readonly name: string
-  /** @param weights - one weight an exchange, of mean 1 */
-  fit(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>): Score
-}
-
-/** What scorers that fit need. */
-export interface ScorerSettings {
-  readonly dimensions: number
-  readonly signal?: AbortSignal
-}
-
-/** A head of a recipe, scored as at run time. */
-export function headScorer(name: string, recipe: HeadRecipe, settings: ScorerSettings): Scorer {
-  let start: Weights | undefined
-  return {
-    name,
-    fit: (exchanges, weights) => {
-      const { head, model } = fitHead(exchanges, weights, { recipe, ...settings, ...(start !== undefined && { start }) })
-      start = model
-      return (test) => logitsAtRunTime(head, test)
-    },
-  }
-}
-
-/** The controls: ablations of vectors, replies, words or labels. */
-export function controlScorers(recipe: HeadRecipe, settings: ScorerSettings): Scorer[] {
+/** The controls of `gabion detector train`, and the ablations. */
+export function allControls(recipe: HeadRecipe, settings: ScorerSettings): Scorer[] {
   return [
-    {
-      name: 'refusal flags alone',
-      fit: () => (test) => Float64Array.from(test, ({ flags }) => -2 * Number(flags.opening) - Number(flags.anywhere)),
-    },
+    ...controlScorers(settings),
     userOnly(recipe.c, settings),
-    { name: 'reply length', fit: () => (test) => Float64Array.from(test, ({ reply }) => reply.length) },
     { name: 'exchange count', fit: () => (test) => Float64Array.from(test, ({ exchange }) => exchange) },
     shuffledLabels(recipe, settings),
     shuffledUsers(recipe, settings),
-    { name: 'TF-IDF words', fit: (exchanges, weights) => fitTermModel(exchanges, weights, settings.signal) },
   ]
 }
 

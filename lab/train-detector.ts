@@ -10,14 +10,17 @@ import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { nameOf } from '../lib/cli/detector-sets.js'
+import { leaveOutTable } from '../lib/cli/detector-tables.js'
 import { writeArtifact } from '../lib/detection/erosion/artifact-file.js'
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
+import { leaveOutPlan, measureScorer } from '../lib/detection/training/leave-out.js'
 import { prepareSets } from '../lib/detection/training/prepare.js'
 import { ownSet, VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
+import { headScorer } from '../lib/detection/training/scorers.js'
 import { trainVariant } from '../lib/detection/training/train.js'
 import { Embedder } from '../lib/embedding/embedder.js'
+import { allControls } from './scorers.js'
 import { bundledPlan } from './sets.js'
-import { leaveOneSetOut, leaveOutTable } from './tables.js'
 
 const { values: flags, positionals: files } = parseArgs({
   options: {
@@ -44,4 +47,8 @@ for (const variant of variants) {
   await writeArtifact(file, artifact)
   console.log(`${file}: cross-validated AUROC ${crossValidated.map(({ set, auroc }) => `${set} ${auroc.toFixed(3)}`).join(', ')}`)
 }
-if (flags.tables) console.log(`\n${leaveOutTable([...leaveOneSetOut(sets, variants)])}`)
+if (flags.tables) {
+  const plan = leaveOutPlan(sets)
+  const scorers = [...variants.map((variant) => headScorer(variant, VARIANTS[variant], sets)), ...allControls(VARIANTS.default, sets)]
+  console.log(`\n${leaveOutTable(scorers.map((scorer) => measureScorer(scorer, plan)))}`)
+}

@@ -1,7 +1,20 @@
 // Owns the text tables of detector evaluations. Knows their numbers, not how they are computed.
 
 import type { Evaluation, AtThreshold } from '../detection/training/evaluate.js'
+import type { ScorerMeasure } from '../detection/training/leave-out.js'
 import { plainTable } from './plain-table.js'
+
+/** The leave-one-set-out table: a row per scorer, a column per set. */
+export function leaveOutTable(rows: readonly ScorerMeasure[]): string {
+  const sets = rows[0]?.sets.map(({ set }) => set) ?? []
+  const table = plainTable(['measured on', ...sets, 'mean'])
+  const inside = plainTable(['within one group / without refusals', ...sets])
+  for (const { scorer, sets: measures, mean } of rows) {
+    table.push([scorer, ...measures.map(({ auroc, interval }) => withInterval(auroc, interval)), three(mean)])
+    inside.push([scorer, ...measures.map(({ withinGroup, withoutRefusal }) => `${three(withinGroup)} / ${three(withoutRefusal)}`)])
+  }
+  return `AUROC (95 % bootstrap interval by group) on sets that the scorer was not fitted on\n${table.toString()}\n\nAUROC within one group (one behavior, one prompt) / of replies without a refusal in their opening\n${inside.toString()}`
+}
 
 /** Table of one set. */
 export function evaluationTable(evaluation: Evaluation): string {
@@ -9,12 +22,7 @@ export function evaluationTable(evaluation: Evaluation): string {
   const table = plainTable([evaluation.set, 'exchanges', 'conversations'])
   table.push(
     ['items (unsafe)', ...[exchanges, conversations].map(({ items, unsafe }) => `${items} (${unsafe})`)],
-    [
-      'AUROC',
-      ...[exchanges, conversations].map(({ auroc, interval }) =>
-        Number.isNaN(auroc) ? '–' : `${three(auroc)} (${three(interval[0])}–${three(interval[1])})`,
-      ),
-    ],
+    ['AUROC', ...[exchanges, conversations].map(({ auroc, interval }) => withInterval(auroc, interval))],
     ['AUPRC', three(exchanges.averagePrecision), three(conversations.averagePrecision)],
     ['AUROC within one group', three(evaluation.withinGroup), ''],
     ['AUROC without refusals', three(evaluation.withoutRefusal), ''],
@@ -41,6 +49,10 @@ export function evaluationTable(evaluation: Evaluation): string {
 
 function outcome({ falseAlarms, recall }: AtThreshold): string {
   return `${percent(falseAlarms)}, ${percent(recall)}`
+}
+
+function withInterval(auroc: number, [low, high]: readonly [number, number]): string {
+  return Number.isNaN(auroc) ? '–' : `${three(auroc)} (${three(low)}–${three(high)})`
 }
 
 function three(value: number | null): string {

@@ -5,10 +5,12 @@ import { basename, join } from 'node:path'
 import { Command, Option } from 'commander'
 import { readArtifact, writeArtifact } from '../detection/erosion/artifact-file.js'
 import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
+import type { PreparedSets } from '../detection/training/prepare.js'
 import type { Variant } from '../detection/training/recipe.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, nameOf, readSets } from './detector-sets.js'
+import { leaveOutTable } from './detector-tables.js'
 import { ProgressSteps } from './progress-steps.js'
 import { count } from './wording.js'
 
@@ -18,6 +20,7 @@ interface TrainFlags extends EmbedderFlags {
   adapt?: boolean
   artifact?: string
   cache?: string
+  tables: boolean
 }
 
 /** The subcommand `train`. */
@@ -25,7 +28,7 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .summary('train a detector, or adapt one to a few conversations')
     .description(
-      'Trains heads on labeled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. With --adapt: adapts a trained head to 10 to 500 conversations and measures the gain.',
+      'Trains heads on labeled conversations: JSON lines of {"group", "label": "safe"|"unsafe", "turns": [{"user", "assistant"}]}. Then prints the AUROC on files (on held-out conversations of a single file) that the head was not fitted on, next to controls: refusal phrases, the length of the reply, words. With --adapt: adapts a trained head to 10 to 500 conversations and measures the gain.',
     )
     .argument('<file...>', 'labeled conversations')
     .requiredOption('-o, --out <file|folder>', 'output of the artifact: a .json file, or a folder for all variants')
@@ -36,6 +39,7 @@ export function trainCommand(): Command {
       ).choices(Object.keys(EROSION_ARTIFACTS)),
     )
     .option('--adapt', 'adapt a trained head to the files instead of training a new one')
+    .option('--no-tables', 'do not measure heads and controls on left-out files')
     .option('--artifact <file>', 'with --adapt: the head to start from (default: the bundled one)')
   return finishCommand<TrainFlags>(
     addEmbedderOptions(addCache(command)),
@@ -71,6 +75,27 @@ async function train(context: Context, flags: TrainFlags, files: string[]): Prom
         `${file}: ${count(sets.training.length, 'exchange')}, cross-validated AUROC ${crossValidated.map(({ set, auroc }) => `${set} ${auroc.toFixed(3)}`).join(', ')}`,
       )
   }
+  if (flags.tables) await printTables(context, sets, variants)
+}
+
+/** Measures heads and controls on the sets that they were not fitted on. */
+async function printTables({ output, signal }: Context, sets: PreparedSets, variants: readonly Variant[]): Promise<void> {
+  const { controlScorers, headScorer, leaveOutPlan, measureScorer, VARIANTS } = await import('../detection/training/index.js')
+  const plan = leaveOutPlan(sets)
+  if (plan.leaveOut.length === 0 && Object.keys(plan.measured).length === 0) {
+    output.note('no tables: the held-out conversations need both labels')
+    return
+  }
+  const settings = { dimensions: sets.dimensions, signal }
+  const scorers = [...variants.map((name) => headScorer(name, VARIANTS[name], settings)), ...controlScorers(settings)]
+  const steps = new ProgressSteps(output)
+  const rows = scorers.map((scorer, done) => {
+    steps.report({ doing: 'measuring heads and controls', done, total: scorers.length })
+    return measureScorer(scorer, plan)
+  })
+  steps.stop()
+  if (output.json) for (const row of rows) await output.jsonLine({ leaveOneSetOut: row })
+  else await output.line(`\n${leaveOutTable(rows)}`)
 }
 
 async function adapt(context: Context, embedder: Embedder, flags: TrainFlags, files: readonly string[]): Promise<void> {

@@ -77,6 +77,40 @@ describe('gabion detector', { concurrency: false }, () => {
     )
   })
 
+  test('train measures the head and its controls on conversations that they were not fitted on', async () => {
+    const more = save('more.jsonl', conversations(300, 0.2, 8))
+    const train = (files: string[], options: string[]): ReturnType<typeof gabion> =>
+      gabion(['detector', 'train', ...files, '--out', at('measured.json'), ...cached, ...options])
+    const [single, both] = [await train([labeled], ['--json']), await train([labeled, more], ['--json'])]
+    assert.deepEqual([single.code, both.code], [0, 0], single.stderr + both.stderr)
+    interface Row {
+      scorer: string
+      sets: { set: string; exchanges: number; auroc: number }[]
+    }
+    const rowsOf = (stdout: string): Row[] => (jsonLines(stdout) as { leaveOneSetOut?: Row }[]).flatMap((line) => line.leaveOneSetOut ?? [])
+    const areas = (rows: Row[], name: string): number[] => rows.find(({ scorer }) => scorer === name)!.sets.map(({ auroc }) => auroc)
+    const [held, left] = [rowsOf(single.stdout), rowsOf(both.stdout)]
+    for (const rows of [held, left]) {
+      assert.deepEqual(
+        rows.map(({ scorer }) => scorer),
+        ['default', 'refusal flags alone', 'reply length', 'TF-IDF words'],
+      )
+      assert.ok(areas(rows, 'default').every((area) => area > 0.95))
+      // No reply refuses, and all topics have words of their own: flags rank at chance, words perfectly.
+      assert.ok(areas(rows, 'refusal flags alone').every((area) => area === 0.5))
+      assert.ok(areas(rows, 'TF-IDF words').every((area) => area > 0.95))
+    }
+    assert.deepEqual(
+      [held, left].map((rows) => rows[0]!.sets.map(({ set }) => set)),
+      [['ours'], ['ours', 'more']],
+    )
+    // The held-out part of one file is smaller than the file.
+    assert.ok(held[0]!.sets[0]!.exchanges < left[0]!.sets[0]!.exchanges)
+    const [shown, hidden] = [await train([labeled, more], []), await train([labeled], ['--no-tables'])]
+    assert.match(shown.stdout, /measured on +ours +more +mean *\n[^]*TF-IDF words/)
+    assert.doesNotMatch(hidden.stdout, /TF-IDF/)
+  })
+
   test('--adapt pulls the shipped head towards few conversations and says what that is worth', async () => {
     const few = save('few.jsonl', conversations(60, 0.3, 3))
     const { code, stdout, stderr } = await gabion(['detector', 'train', few, '--adapt', '--out', at('adapted.json'), '--json', ...cached])

@@ -1,10 +1,12 @@
 // Owns the leave-one-set-out table: every set is measured by a scorer that was fitted on the other sets.
 // Knows scorers and exchanges, nothing of files.
 
-import { rowWeights, type ClassMass, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
-import { auroc, averagePrecision, withinGroups } from '../lib/statistics/ranking.js'
+import { bootstrapInterval } from '../../statistics/groups.js'
+import { auroc, averagePrecision, withinGroups } from '../../statistics/ranking.js'
+import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
+import type { PreparedSets } from './prepare.js'
+import { TEMPLATE_SET } from './recipe.js'
 import type { Scorer } from './scorers.js'
-import { bootstrapInterval } from '../lib/statistics/groups.js'
 
 /** How well a scorer does on a set that it has not seen. */
 export interface SetMeasure {
@@ -40,24 +42,43 @@ export interface LeaveOutPlan {
   readonly bootstrapDraws?: number
 }
 
+/**
+ * Which sets are left out in turn, and which are only measured: those with both classes. A single set is measured on its held-out
+ * conversations.
+ */
+export function leaveOutPlan({ training, heldOut, masses, measured }: PreparedSets): LeaveOutPlan {
+  // The written exchanges are material, not a set that anybody wants to be measured on.
+  const leaveOut = Object.keys(setsWithBothClasses(training)).filter((set) => set !== TEMPLATE_SET)
+  const single = leaveOut.length === 1
+  return {
+    training,
+    masses,
+    leaveOut: single ? [] : leaveOut,
+    measured: setsWithBothClasses([...(single ? heldOut : []), ...Object.values(measured).flat()]),
+  }
+}
+
+function setsWithBothClasses(exchanges: readonly EmbeddedExchange[]): Record<string, readonly EmbeddedExchange[]> {
+  const sets: Record<string, EmbeddedExchange[]> = {}
+  for (const exchange of exchanges) (sets[exchange.set] ??= []).push(exchange)
+  return Object.fromEntries(Object.entries(sets).filter(([, rows]) => new Set(rows.map(({ label }) => label)).size === 2))
+}
+
 /** One scorer over all sets. */
-export function measureScorer(scorer: Scorer, plan: LeaveOutPlan, onSet?: (set: string) => void): ScorerMeasure {
+export function measureScorer(scorer: Scorer, plan: LeaveOutPlan): ScorerMeasure {
   const sets = plan.leaveOut.map((set) => {
     const rest = plan.training.filter((exchange) => exchange.set !== set)
-    const measure = measureSet(
+    return measureSet(
       set,
       scorer.fit(rest, rowWeights(rest, plan.masses)),
       plan.training.filter((exchange) => exchange.set === set),
       plan,
     )
-    onSet?.(set)
-    return measure
   })
   const measured = Object.entries(plan.measured)
   if (measured.length > 0) {
     const score = scorer.fit(plan.training, rowWeights(plan.training, plan.masses))
     for (const [set, exchanges] of measured) sets.push(measureSet(set, score, exchanges, plan))
-    onSet?.('all')
   }
   return { scorer: scorer.name, sets, mean: sets.reduce((sum, { auroc: area }) => sum + area, 0) / sets.length }
 }

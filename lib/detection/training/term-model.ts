@@ -1,8 +1,8 @@
 // Owns the content bar: a logistic regression on the words of reply and user (TF-IDF), with no vectors at all.
 // A head that does not beat it has learned words.
 
-import type { EmbeddedExchange } from '../lib/detection/training/exchanges.js'
-import { fitLogistic, logitsOf, type FeatureRows } from '../lib/detection/fitting/logistic.js'
+import type { EmbeddedExchange } from './exchanges.js'
+import { fitLogistic, logitsOf, type FeatureRows } from '../fitting/logistic.js'
 
 /** Most frequent words that count. */
 const TERMS = 1500
