@@ -1,8 +1,9 @@
 // The set-up's steps in order: outputs, inputs and purposes of each. setup.mjs decides which are skipped.
 
-import { existsSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildAddon, buildTests, isNativeCurrent } from '../build-native.mjs'
+import { buildTypeScript } from '../build-ts.mjs'
 import { prebuild } from '../prebuild.mjs'
 import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
 import { installSklearn, isSklearnInstalled } from '../sklearn/install.mjs'
@@ -17,6 +18,7 @@ const scriptSources = [
   'tsconfig.json',
   'tsconfig.build.json',
   'package-lock.json',
+  'scripts/build-ts.mjs',
   'scripts/bundle.mjs',
   'scripts/bundled-packages.mjs',
   'scripts/build-dashboard.mjs',
@@ -103,16 +105,7 @@ export const steps = [
     purposes: ['start', 'test', 'package'],
     hash: () => hashInputs({ files: scriptSources }),
     outputs: ['dist/index.js', 'dist/cli/main.js', 'dist/dashboard/dashboard.js'],
-    work: async (context) => {
-      // Swapped as a whole: outputs of deleted sources disappear, and a failed build leaves the last good one.
-      const fresh = join(root, 'build', 'dist')
-      rmSync(fresh, { recursive: true, force: true })
-      await node(context, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh], 'typescript')
-      await node(context, ['scripts/bundle.mjs', fresh], 'bundle')
-      await node(context, ['scripts/build-dashboard.mjs', fresh], 'dashboard')
-      rmSync(join(root, 'dist'), { recursive: true, force: true })
-      renameSync(fresh, join(root, 'dist'))
-    },
+    work: (context) => buildTypeScript({ echo: context.verbose }),
   },
   {
     id: 'native-test',
