@@ -16,7 +16,7 @@ const results = join(root, 'build', 'test-results')
 
 /**
  * The Node tests by folder, and the optional tool without which a folder is left out; a file that takes longer than its `minutes` hangs,
- * is killed and counts as failed. Lifecycle tests count threads and time out children, so nothing runs beside them.
+ * is killed and counts as failed. Lifecycle tests count threads and time out children, so nothing runs next to them.
  */
 const groups = [
   { name: 'unit', concurrency: 2 },

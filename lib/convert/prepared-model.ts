@@ -20,10 +20,10 @@ import type { ConversionProgress } from './convert-model.js'
 import { CONVERTER_VERSION } from './converter-version.js'
 import { makeFolder } from '../files/new-folder.js'
 
-/** Progress of {@link prepareModel}. */
+/** Progress of the preparation of a model: download, then conversion. */
 export type PreparationProgress = ({ stage: 'download' } & PullProgress) | ({ stage: 'convert' } & ConversionProgress)
 
-/** Options of {@link prepareModel}. */
+/** Options of `prepareModel`. */
 export interface PreparationOptions {
   /** Whether one of a model's graphs is suitable. */
   accepts: (model: ModelDescription) => boolean

@@ -130,7 +130,7 @@ function prepareRuntime({ providers }: CheckedEmbedderOptions): void {
     const addon = nativeAddon()
     if (providers[0] === 'cpu' && addon.machine().encoderInstructionSet === '') addon.prepareRuntime()
   } catch {
-    // Told when the addon is needed: that there is no model comes first.
+    // A missing model is reported first, a missing addon when it is needed.
   }
 }
 

@@ -21,7 +21,7 @@ export type GraphPrecision = (typeof GRAPH_PRECISIONS)[number]
 /** Target devices of graphs; all graphs also run on a CPU, at another speed. */
 export const GRAPH_TARGETS = ['cpu', 'cuda'] as const
 
-/** Target device of a graph; see {@link GRAPH_DEVICES}. */
+/** Target device of a graph. */
 export type GraphTarget = (typeof GRAPH_TARGETS)[number]
 
 /** A file with its expected size and hash. */

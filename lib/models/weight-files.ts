@@ -63,7 +63,7 @@ export async function findExport(folder: string): Promise<string | null> {
   return null
 }
 
-/** The files that an index names, each once, sorted. They lie beside the index and nowhere else. */
+/** The files that an index names, each once, sorted. They lie next to the index and nowhere else. */
 function shardsOf(index: JsonObject): string[] {
   const map = index.object('weight_map')
   const names = new Set<string>()

@@ -78,7 +78,7 @@ const Runtime& Runtime::NextTo(const std::string& provider_library) {
 size_t Runtime::OpenCount() noexcept { return open_count; }
 
 Runtime::Runtime(std::string library_path) : library_path_(std::move(library_path)) {
-  // Read by the library's static initialisers: later calls (DisableTelemetryEvents) come too late to stop its files and
+  // Read by the library's static initializers: later calls (DisableTelemetryEvents) come too late to stop its files and
   // its uploader thread.
   SetProcessVariable("ORT_DISABLE_TELEMETRY", "1");
 

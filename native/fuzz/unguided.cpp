@@ -1,7 +1,7 @@
 // A main for the targets of this folder without clang and its libFuzzer: mutates seeds at random, without coverage
 // feedback, and so finds less in the same time. Built and run by scripts/fuzz.mjs.
 //
-// usage: PROGRAM SECONDS SEED UNDERWAY FILE…      seconds of processor time; UNDERWAY keeps the input that runs
+// usage: PROGRAM SECONDS SEED CURRENT FILE…      seconds of processor time; CURRENT holds the input that runs
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -24,8 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace {
 
-constexpr size_t kLongest = 65'536;
-constexpr unsigned kLongestSeconds = 60;
+constexpr size_t kMaxBytes = 65'536;
+constexpr unsigned kMaxSeconds = 60;
 
 constexpr std::array<std::string_view, 24> kOdd{"0",
                                                 "-1",
@@ -61,7 +61,7 @@ class Changer {
     for (size_t edits = 1 + Below(6); edits > 0; --edits) {
       Change(input);
     }
-    input.resize(std::min(input.size(), kLongest));
+    input.resize(std::min(input.size(), kMaxBytes));
     return input;
   }
 
@@ -131,7 +131,7 @@ double SecondsSpent() { return static_cast<double>(std::clock()) / CLOCKS_PER_SE
 int main(int count, char** arguments) {
   const std::vector<std::string> given(arguments + 1, arguments + count);
   if (given.size() < 4) {
-    std::fprintf(stderr, "usage: PROGRAM SECONDS SEED UNDERWAY FILE...\n");
+    std::fprintf(stderr, "usage: PROGRAM SECONDS SEED CURRENT FILE...\n");
     return 2;
   }
   std::vector<std::string> seeds;
@@ -146,7 +146,7 @@ int main(int count, char** arguments) {
       std::perror("the input that runs cannot be kept");
       std::exit(2);
     }
-    alarm(kLongestSeconds);  // an input that hangs ends the process
+    alarm(kMaxSeconds);  // an input that hangs ends the process
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
     return 1;
   };

@@ -22,7 +22,7 @@ const [name = '', seconds = '60', seed = '1', folder = '', inputFile = ''] = pro
 const target = FUZZ_TARGETS[name]
 if (target === undefined) throw new Error(`there is no target '${name}'`)
 
-/** Of processor time: a process beside others gets its share all the same. */
+/** Of processor time: a process next to others gets its share all the same. */
 function secondsSpent(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6

@@ -29,7 +29,7 @@ export interface RunOptions {
 
 /** Runs `gabion` with these arguments. */
 export function gabion(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  // What colours or debugs in the test's own environment must not reach the child.
+  // What colors or debugs in the test's own environment must not reach the child.
   const { FORCE_COLOR: _force, NO_COLOR: _no, GABION_DEBUG: _debug, NODE_OPTIONS: _options, ...env } = process.env
   const child = spawn(process.execPath, [MAIN, ...args], { env: { ...env, ...options.env }, stdio: 'pipe' })
   const ended = { stdout: '', stderr: '' }

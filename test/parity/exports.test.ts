@@ -1,4 +1,4 @@
-// ONNX exports of PyTorch's two exporters as what is converted, with their weights inside the file or beside it, against what
+// ONNX exports of PyTorch's two exporters as what is converted, with their weights inside the file or next to it, against what
 // sentence-transformers made of 200 texts with the same models (scripts/golden/make_exports.py; random weights).
 
 import assert from 'node:assert/strict'

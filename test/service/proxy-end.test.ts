@@ -1,4 +1,4 @@
-// `--on-alert end`: over is the conversation that contains the alert, however its history is told, and no other.
+// `--on-alert end`: over is the conversation that contains the alert, however its history is sent, and no other.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'

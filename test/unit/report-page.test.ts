@@ -1,4 +1,4 @@
-// The shell of pages and the drawing of charts: escaping, self-containment, colours of both themes.
+// The shell of pages and the drawing of charts: escaping, self-containment, colors of both themes.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

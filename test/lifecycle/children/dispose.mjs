@@ -1,4 +1,4 @@
-// dispose() while runs are under way: they end well, new ones are refused, and the next embedder works.
+// dispose() while runs are in flight: they end well, new ones are refused, and the next embedder works.
 import { Embedder } from '../../../dist/index.js'
 import { fail, mixedTexts } from './texts.mjs'
 

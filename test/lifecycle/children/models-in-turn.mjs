@@ -1,4 +1,4 @@
-// Many models of one folder opened and disposed, several at a time, some with texts under way: memory, threads and open files stay bounded.
+// Many models of one folder opened and disposed, several at a time, some with texts in flight: memory, threads and open files stay bounded.
 //
 // usage: models-in-turn.mjs COUNT FOLDER
 

@@ -36,5 +36,5 @@ const other = new AbortController()
 const both = calls(other, 'other')
 quiet.abort()
 await Promise.all(both)
-await new Promise((resolve) => setImmediate(resolve)) // warnings are told in an exchange of their own
+await new Promise((resolve) => setImmediate(resolve)) // warnings are reported in an exchange of their own
 console.log('done')

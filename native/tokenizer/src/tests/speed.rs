@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const ROUNDS: usize = 31;
 
-/// The processor time of this thread: on a busy machine the clock on the wall measures the neighbours.
+/// The processor time of this thread: on a busy machine the clock on the wall measures the neighbors.
 fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable.
