@@ -190,7 +190,7 @@ class MonitorExchanges<Verdict extends DetectorVerdict> implements ChatExchanges
     return Promise.resolve(this.#conversations.get(id)?.exchanges ?? [])
   }
 
-  async judge(id: string, { user, assistant, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
+  async judge(id: string, { user, assistant, system, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
     const entry = this.#conversations.get(id) ?? {
       conversation: this.#monitor.begin(id),
       exchanges: [],
@@ -199,7 +199,7 @@ class MonitorExchanges<Verdict extends DetectorVerdict> implements ChatExchanges
     this.#conversations.set(id, entry)
     const known = entry.verdicts.get(exchangeId)
     if (known !== undefined) return known
-    const verdict = await entry.conversation.addExchange({ user, assistant })
+    const verdict = await entry.conversation.addExchange({ user, assistant }, { system })
     entry.exchanges.push(exchangeId)
     entry.verdicts.set(exchangeId, verdict)
     return verdict

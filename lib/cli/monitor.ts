@@ -7,6 +7,7 @@ import { loadPolicies } from '../detection/policy/load-policies.js'
 import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
+import { readText } from '../json/json-file.js'
 import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
 import type { FollowedEvent } from '../monitor/follow.js'
 import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
@@ -31,6 +32,7 @@ interface MonitorFlags extends EmbedderFlags {
   projection?: string
   artifact?: string
   lexicon?: string[]
+  system?: string
   policy?: string
   benign?: string
   report?: string
@@ -56,6 +58,7 @@ export function monitorCommand(): Command {
     .addOption(new Option('--preset <name>', 'classic: published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a safe reference reply, such as a refusal')
     .option('--projection <file>', 'classic: a projection of "gabion pca fit" (default: the bundled one)')
+    .option('--system <file>', "system prompt of the conversations that have none of their own: the assistant's rules")
     .option('--policy <file>', 'also apply your own policies: a policy file, or one built by "gabion policy build"')
     .option('--benign <file>', 'with --policy: ordinary conversations, instead of those of the policy file')
     .option('--report <file>', 'also write a page: which exchange went wrong and why (self-contained HTML)')
@@ -77,6 +80,7 @@ export function monitorCommand(): Command {
 
 async function run(context: Context, flags: MonitorFlags, files: string[]): Promise<number> {
   const { output } = context
+  const system = flags.system === undefined ? null : await readText(flags.system, 'the system prompt')
   if (flags.follow === true && files.length > 1) throw new GabionError('INVALID_ARGUMENT', `--follow takes one file, got ${files.length}`)
   const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
@@ -88,7 +92,7 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   const latency = new LatencySplit()
   const startedAt = performance.now()
   try {
-    for await (const item of judged(context, flags, files, { monitor, view, reports })) {
+    for await (const item of judged(context, flags, files, { monitor, system, view, reports })) {
       if (item.kind === 'summary') {
         summaries.push(item.summary)
         reports?.end(item.summary)
@@ -185,15 +189,15 @@ function judged(
   { signal }: Context,
   flags: MonitorFlags,
   files: readonly string[],
-  { monitor, view, reports }: { monitor: Monitor; view: MonitorView; reports: ReportFiles | null },
+  { monitor, system, view, reports }: { monitor: Monitor; system: string | null; view: MonitorView; reports: ReportFiles | null },
 ): AsyncGenerator<WatchItem> {
   const [first = '-'] = files
-  if (flags.follow === true) return watchEvents(monitor, recorded(followFile(first, signal), reports))
+  if (flags.follow === true) return watchEvents(monitor, recorded(followFile(first, signal), reports), { system })
   const conversations = readConversations(files, ({ id, exchanges }, source) => {
     view.announce(id, `${source}, ${count(exchanges.length, 'exchange')}`)
     for (const exchange of exchanges) reports?.read(id, exchange)
   })
-  return watchConversations(monitor, conversations, { signal })
+  return watchConversations(monitor, conversations, { signal, system })
 }
 
 /** Passes events through, and records their texts for reports. */

@@ -23,7 +23,7 @@ export function workerCommand(): Command {
   const command = new Command('worker')
     .summary('judge exchanges of a Redis stream')
     .description(
-      'Judges the exchanges of stream {PREFIX}:exchanges (fields conversation, user, assistant, exchangeId) and writes verdicts to {PREFIX}:verdicts. ' +
+      'Judges the exchanges of stream {PREFIX}:exchanges (fields conversation, user, assistant; optional: system, rules, exchangeId) and writes verdicts to {PREFIX}:verdicts. ' +
         'Start as many as needed: they share the work, and take over entries of dead workers.',
     )
     .option('--group <name>', 'consumer group', 'gabion')

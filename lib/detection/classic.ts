@@ -17,7 +17,7 @@ import {
   type ClassicState,
   type ClassicWeights,
 } from './classic-formulas.js'
-import type { Detector, EmbeddedExchange, EmbeddedText } from './detector.js'
+import type { ConversationExchange, Detector, EmbeddedExchange, EmbeddedText } from './detector.js'
 import type { DetectorVerdict, Level } from './verdict.js'
 
 export type { ClassicState, ClassicWeights } from './classic-formulas.js'
@@ -87,6 +87,7 @@ export interface ClassicDetectorOptions {
 export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
   readonly name = 'classic'
   readonly fingerprint: string
+  readonly embedsAhead = true
   readonly preset: ClassicPreset
   readonly projection: Projection
   /** Unit vector of safe ground. */
@@ -125,7 +126,12 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     return CLASSIC_START
   }
 
-  judge(state: ClassicState, exchange: EmbeddedExchange): { verdict: ClassicVerdict; state: ClassicState } {
+  async judge(state: ClassicState, exchange: ConversationExchange): Promise<{ verdict: ClassicVerdict; state: ClassicState }> {
+    return this.judgeVectors(state, await exchange.embedded())
+  }
+
+  /** {@link judge} for an exchange that is embedded already. */
+  judgeVectors(state: ClassicState, exchange: EmbeddedExchange): { verdict: ClassicVerdict; state: ClassicState } {
     const user = this.#pointOf(exchange.user)
     if (exchange.assistant.windows.length === 0) {
       return { verdict: this.#verdict(heldClassicExchange(this.#formula, state, user), true), state }

@@ -1,5 +1,5 @@
-// Owns the interface of a detector: an exchange with its vectors in, a verdict and the next state out.
-// Knows no particular detector, no embedder and no conversation.
+// Owns the interface of a detector: an exchange in its conversation in, a verdict and the next state out.
+// Knows no particular detector and no embedder.
 
 import type { WindowRule } from '../embedding/window-batch.js'
 import type { Projection } from '../projection/projection.js'
@@ -29,10 +29,43 @@ export interface EmbeddedText {
   readonly windows: readonly EmbeddedWindow[]
 }
 
-/** One exchange as a detector sees it: what the user wrote and what the assistant replied. */
+/** One exchange: the user's message, and the assistant's reply to it. Either may be empty. */
+export interface Exchange {
+  readonly user: string
+  readonly assistant: string
+}
+
+/** An exchange with the vectors of its texts. */
 export interface EmbeddedExchange {
   readonly user: EmbeddedText
   readonly assistant: EmbeddedText
+}
+
+/** What a conversation tells a detector beyond the exchange itself. */
+export interface ConversationContext {
+  /** The system prompt in force at the exchange; null without one. At most {@link MAX_SYSTEM_LENGTH} characters. */
+  readonly system: string | null
+  /** Rules that the caller states in addition to the system prompt. */
+  readonly rules: readonly string[]
+  /** The last {@link HISTORY_EXCHANGES} exchanges before this one, oldest first; of each text, the last {@link MAX_HISTORY_LENGTH} characters. */
+  readonly history: readonly Exchange[]
+}
+
+/** Exchanges that a conversation remembers as texts. */
+export const HISTORY_EXCHANGES = 3
+/** UTF-16 units of a remembered text: its end, since that is what the next message answers. */
+export const MAX_HISTORY_LENGTH = 2000
+/** UTF-16 units of a system prompt that are read. */
+export const MAX_SYSTEM_LENGTH = 64 * 1024
+
+/** One exchange as a detector sees it: texts, the conversation around them, and vectors for those that ask for them. */
+export interface ConversationExchange extends Exchange, ConversationContext {
+  /** The vectors of the two texts, by the detector's projection, windows and normalization; computed at the first call only. */
+  embedded(): Promise<EmbeddedExchange>
+  /** Unit vectors of other texts, such as rules; a text beyond the model's length is cut. In the order of the texts. */
+  embed(texts: readonly string[]): Promise<readonly Float32Array[]>
+  /** Fires when the exchange is aborted. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -51,6 +84,11 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
   readonly projection: Projection | null
   /** How long texts are split into windows; without it, a long text is truncated to the model's length. */
   readonly windows?: WindowRule
+  /**
+   * True if every judgment asks for `embedded()`: the texts are then embedded while earlier exchanges are still judged. Without it,
+   * nothing is embedded before it is asked for.
+   */
+  readonly embedsAhead?: boolean
   /** Maps a text to the text that is embedded in its place, of the same length; without it, texts are embedded unchanged. */
   normalize?(text: string): string
   /** The state before the first exchange. */
@@ -61,7 +99,7 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
    */
   judge(
     state: State,
-    exchange: EmbeddedExchange,
+    exchange: ConversationExchange,
   ): { readonly verdict: Verdict; readonly state: State } | Promise<{ readonly verdict: Verdict; readonly state: State }>
   /**
    * Validates a state from outside (a file, a request) and returns it typed.
@@ -69,4 +107,9 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
    * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
   checkState(value: unknown): State
+  /**
+   * Continues a state saved by another detector, or by this one with other settings, as far as that goes; null where it does not.
+   * Without it, such states are refused.
+   */
+  adopt?(saved: { readonly name: string; readonly fingerprint: string; readonly state: unknown }): State | null
 }

@@ -19,6 +19,8 @@ export interface ChatIdentity {
 
 /** An exchange of a chat with its ids. */
 export interface ChatExchange extends Exchange {
+  /** The system prompt in force: the last system messages before it; null without any. */
+  readonly system: string | null
   /** Hash of the exchange and all before it. */
   readonly id: string
   /** Hash of the user's message and all exchanges before it, without the reply. */
@@ -45,6 +47,8 @@ export interface ReadChat {
   readonly promptIds: readonly string[]
 }
 
+const SYSTEM_ROLES: readonly string[] = ['system', 'developer']
+
 /**
  * Groups the messages of a chat into exchanges; replies without text, such as tool calls, end none. Of several user messages before
  * a reply, each has its own prompt id, for the exchange that would have ended there.
@@ -55,15 +59,19 @@ export function readChat({ conversation }: ChatIdentity, messages: readonly Chat
   let last = ''
   let user: string[] = []
   let prompt = promptHash(conversation, last)
+  let system: string[] = []
+  let previous = ''
   const promptId = (): string => prompt.copy().digest('hex').slice(0, 32)
   for (const { role, text } of messages) {
+    if (SYSTEM_ROLES.includes(role)) system = SYSTEM_ROLES.includes(previous) ? [...system, text] : [text]
+    previous = role
     if (role === 'user') {
       prompt.update(user.length === 0 ? text : `\n${text}`)
       user.push(text)
       promptIds.push(promptId())
     } else if (role === 'assistant' && text.trim() !== '') {
       if (user.length === 0) promptIds.push(promptId())
-      const exchange = { user: user.join('\n'), assistant: text }
+      const exchange = { user: user.join('\n'), assistant: text, system: system.length === 0 ? null : system.join('\n') }
       last = hashOf(JSON.stringify([last, exchange.user, exchange.assistant])).slice(0, 32)
       exchanges.push({ ...exchange, id: last, promptId: promptId() })
       user = []

@@ -1,16 +1,18 @@
-// Owns one conversation: order of exchanges, detector state, saving and forking. Knows that exchanges become verdicts, not how.
+// Owns one conversation: order of exchanges, detector state and context, saving and forking. Knows that exchanges become verdicts, not how.
 
-import type { Detector } from '../detection/detector.js'
+import type { ConversationContext, Detector } from '../detection/detector.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import { checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
-import { embedExchange, judgeExchange, type ConversationEmbedder, type Exchange } from './judge.js'
+import { checkInstructions, instructed, NO_CONTEXT, afterExchange, type Instructions } from './context.js'
+import { ExchangeVectors, judgeExchange, type ConversationEmbedder, type Exchange } from './judge.js'
 import { saveConversation, type SavedConversation } from './saved-conversation.js'
 
+export type { Instructions } from './context.js'
 export type { ConversationEmbedder, Exchange } from './judge.js'
 export type { SavedConversation } from './saved-conversation.js'
 
-/** Options of {@link Conversation.addExchange}. */
-export interface AddExchangeOptions {
+/** Options of {@link Conversation.addExchange}; instructions are in force from this exchange on. */
+export interface AddExchangeOptions extends Instructions {
   signal?: AbortSignal
   /** Id of the exchange, copied to the verdict. */
   exchangeId?: string
@@ -18,7 +20,7 @@ export interface AddExchangeOptions {
 
 /**
  * The exchanges of one conversation. Texts of several exchanges may be embedded concurrently; the detector sees the exchanges
- * strictly in the order of the calls. An exchange that fails leaves the conversation unchanged.
+ * strictly in the order of the calls. An exchange that fails leaves the conversation unchanged, except for its instructions.
  */
 export class Conversation<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {
   readonly id: string
@@ -26,6 +28,10 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
   readonly #detector: Detector<State, Verdict>
   #state: State
   #exchanges: number
+  /** After the exchanges judged so far. */
+  #context: ConversationContext
+  /** As of the last call, in force for the next exchange. */
+  #instructions: Instructions = {}
   /** Settles after all earlier exchanges. */
   #last: Promise<unknown> = Promise.resolve()
   #pending = 0
@@ -35,18 +41,30 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
     embedder: ConversationEmbedder,
     detector: Detector<State, Verdict>,
     id: string,
-    from?: { readonly state: State; readonly exchanges: number },
+    from?: { readonly state: State; readonly exchanges: number; readonly context: ConversationContext },
   ) {
     this.id = id
     this.#embedder = embedder
     this.#detector = detector
     this.#state = from?.state ?? detector.start()
     this.#exchanges = from?.exchanges ?? 0
+    this.#context = from?.context ?? NO_CONTEXT
   }
 
   /** Exchanges judged so far. */
   get exchanges(): number {
     return this.#exchanges
+  }
+
+  /**
+   * Sets system prompt and rules, in force from the next call of {@link addExchange} on; an omitted field stays as it is.
+   *
+   * @throws GabionError `INVALID_ARGUMENT`
+   */
+  instruct(instructions: Instructions): this {
+    const given = checkOptions('instructions', instructions, ['system', 'rules'])
+    this.#instructions = { ...this.#instructions, ...checkInstructions(given) }
+    return this
   }
 
   /**
@@ -57,25 +75,31 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
   async addExchange(exchange: Exchange, options?: AddExchangeOptions): Promise<ExchangeVerdict<Verdict>> {
     const started = performance.now()
     const texts = checkExchange(exchange)
-    const given = checkOptions('options', options, ['signal', 'exchangeId'])
-    const signal = given.signal === undefined ? undefined : checkSignal('signal', given.signal)
-    const exchangeId = given.exchangeId === undefined ? null : checkString('exchangeId', given.exchangeId)
-    const embedding = embedExchange(this.#embedder, this.#detector, texts, signal)
-    // A rejection is handled below, possibly after earlier exchanges; until then it must not count as unhandled.
-    embedding.catch(() => undefined)
+    const {
+      signal: givenSignal,
+      exchangeId: givenId,
+      ...rest
+    } = checkOptions('options', options, ['signal', 'exchangeId', 'system', 'rules'])
+    const signal = givenSignal === undefined ? undefined : checkSignal('signal', givenSignal)
+    const exchangeId = givenId === undefined ? null : checkString('exchangeId', givenId)
+    const instructions = this.instruct(rest).#instructions
+    const vectors = new ExchangeVectors(this.#embedder, this.#detector, texts, signal)
     return this.#inOrder(async () => {
       const identity = { conversation: this.id, exchange: this.#exchanges + 1, exchangeId, started }
-      const { verdict, state } = await judgeExchange(this.#detector, this.#state, await embedding, identity, signal)
+      const context = instructed(this.#context, instructions)
+      const { verdict, state } = await judgeExchange(this.#detector, { state: this.#state, context }, vectors, identity, signal)
       this.#state = state
+      this.#context = afterExchange(context, texts)
       this.#exchanges++
       return verdict
     })
   }
 
-  /** Resets to the initial state, pending exchanges included. Takes effect at once if none is pending. */
+  /** Resets to the initial state, pending exchanges included; system prompt and rules stay. Takes effect at once if none is pending. */
   async reset(): Promise<void> {
     const restart = (): void => {
       this.#state = this.#detector.start()
+      this.#context = { ...this.#context, history: [] }
       this.#exchanges = 0
     }
     if (this.#pending === 0) restart()
@@ -84,13 +108,14 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
 
   /** An independent copy without the pending exchanges; no monitor stores it. */
   fork(id: string = this.id): Conversation<State, Verdict> {
-    const from = { state: this.#state, exchanges: this.#exchanges }
+    const from = { state: this.#state, exchanges: this.#exchanges, context: instructed(this.#context, this.#instructions) }
     return new Conversation(this.#embedder, this.#detector, checkString('id', id), from)
   }
 
   /** Saves the conversation after the exchanges judged so far; see `Monitor.restore`. */
   toJSON(): SavedConversation {
-    return saveConversation(this.#detector, this.id, this.#exchanges, structuredClone(this.#state))
+    const context = instructed(this.#context, this.#instructions)
+    return saveConversation(this.#detector, this.id, { exchanges: this.#exchanges, state: structuredClone(this.#state), context })
   }
 
   /** Runs a step after all earlier ones have settled. */

@@ -1,7 +1,7 @@
 // Owns the grouping of messages into exchanges. Knows roles and texts, neither files nor vectors.
 
-/** Role of a message; `context` (system, tool) is stored and not scored. */
-export type Role = 'user' | 'assistant' | 'context'
+/** Role of a message; `system` states what is in force from there on, `context` (tools) is stored and not scored. */
+export type Role = 'user' | 'assistant' | 'system' | 'context'
 
 /** One message of a transcript. */
 export interface Message {
@@ -18,11 +18,13 @@ export interface TranscriptExchange {
   readonly assistant: string
   /** System and tool messages since the last reply. */
   readonly context: readonly string[]
+  /** The system prompt in force, if the transcript has one. */
+  readonly system?: string
 }
 
 /**
  * Groups the messages of one conversation into exchanges: each assistant message ends one, so that the n-th exchange has the
- * n-th reply.
+ * n-th reply. A system message replaces the system prompt in force; several in a row are one.
  *
  * A message with the same turn number, role and text as another is dropped: logs with at-least-once delivery contain such
  * duplicates.
@@ -30,9 +32,17 @@ export interface TranscriptExchange {
 export class ExchangeAssembler {
   #user: string[] = []
   #context: string[] = []
+  #system: readonly string[]
+  /** The last message was a system one: the next one continues it instead of replacing it. */
+  #inSystem = false
   #turn: number | null = null
   readonly #seen = new Set<string>()
   #repeated = 0
+
+  /** @param system - a system prompt that is in force before the first message */
+  constructor(system: string | null = null) {
+    this.#system = system === null ? [] : [system]
+  }
 
   /** User messages without a reply yet. */
   get pending(): readonly string[] {
@@ -50,15 +60,34 @@ export class ExchangeAssembler {
       this.#repeated++
       return null
     }
-    if (message.role === 'user') this.#user.push(message.text)
-    else if (message.role === 'context') this.#context.push(message.text)
-    else {
-      const exchange = { user: this.#user.join('\n'), assistant: message.text, context: this.#context }
-      this.#user = []
-      this.#context = []
-      return exchange
+    const inSystem = this.#inSystem
+    this.#inSystem = message.role === 'system'
+    switch (message.role) {
+      case 'user':
+        this.#user.push(message.text)
+        return null
+      case 'system':
+        this.#system = inSystem ? [...this.#system, message.text] : [message.text]
+        this.#context.push(message.text)
+        return null
+      case 'context':
+        this.#context.push(message.text)
+        return null
+      case 'assistant':
+        return this.#complete(message.text)
     }
-    return null
+  }
+
+  #complete(assistant: string): TranscriptExchange {
+    const exchange = {
+      user: this.#user.join('\n'),
+      assistant,
+      context: this.#context,
+      ...(this.#system.length > 0 && { system: this.#system.join('\n') }),
+    }
+    this.#user = []
+    this.#context = []
+    return exchange
   }
 
   #isRepetition({ role, text, turn }: Message): boolean {

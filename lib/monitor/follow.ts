@@ -61,7 +61,9 @@ async function* jsonArrivals(lines: AsyncGenerator<NumberedLine>, name: string):
     if (!isEntry(value)) throw transcriptInvalid(where, 'a line must be a JSON object')
     const entries: readonly unknown[] | undefined = Array.isArray(value.turns) ? value.turns : undefined
     const messages = entries?.flatMap((entry, index) => readEntry(entry, `${where}: entry ${String(index + 1)}`)) ?? readEntry(value, where)
-    yield { conversation: conversationOf(value), messages }
+    const system =
+      entries !== undefined && typeof value.system === 'string' ? readEntry({ role: 'system', content: value.system }, where) : []
+    yield { conversation: conversationOf(value), messages: [...system, ...messages] }
   }
 }
 

@@ -1,68 +1,149 @@
-// Owns judging of one exchange: both texts are embedded in one call; vectors and state give a verdict and the next state.
-// Stateless and unordered: callers (a Conversation, a service with stored states) own state and order.
+// Owns judging of one exchange: texts, context and state give a verdict and the next state; vectors are computed where asked for.
+// Stateless and unordered: callers (a Conversation, a service with stored states) own state, context and order.
 
-import type { Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow } from '../detection/detector.js'
+import type { ConversationContext, Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow, Exchange } from '../detection/detector.js'
 import type { DetectorVerdict, ExchangeTimings, ExchangeVerdict } from '../detection/verdict.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
 
+export type { Exchange } from '../detection/detector.js'
+
 /** The part of an embedder that judging uses. */
 export type ConversationEmbedder = Pick<Embedder, 'embedBatch' | 'embedWindows'>
 
-/** One exchange: the user's message, and the assistant's reply to it. Either may be empty. */
-export interface Exchange {
-  readonly user: string
-  readonly assistant: string
-}
+type EmbedTimings = Omit<ExchangeTimings, 'detectMs' | 'totalMs'>
 
-/** Embeds both texts in one call; empty ones are skipped and have no windows. */
-export async function embedExchange(
-  embedder: ConversationEmbedder,
-  detector: Detector<never> | Detector,
-  { user, assistant }: Exchange,
-  signal: AbortSignal | undefined,
-): Promise<EmbeddedExchange & { truncated: boolean; timings: Omit<ExchangeTimings, 'detectMs'> }> {
-  const { projection, windows: rule } = detector
-  const texts = [user, assistant].filter(isNotBlank)
-  const normalized = texts.map((text) => detector.normalize?.(text) ?? text)
-  const options = { ...(projection !== null && { projection }), ...(signal !== undefined && { signal }) }
-  const embedded = (text: string, windowsAt: (index: number) => readonly EmbeddedWindow[]): EmbeddedText => ({
-    text,
-    windows: isNotBlank(text) ? windowsAt(texts.indexOf(text)) : [],
-  })
-  if (rule !== undefined) {
-    const batch = await embedder.embedWindows(normalized, rule, options)
-    const windowsAt = (index: number): readonly EmbeddedWindow[] => batch.windows(index)
-    return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated: false, timings: batch.timings }
+/** An exchange's texts as a detector gets them embedded: at its first request, or ahead of its turn. */
+export class ExchangeVectors {
+  readonly exchange: Exchange
+  readonly #embedder: ConversationEmbedder
+  readonly #detector: Pick<Detector<never>, 'projection' | 'windows' | 'normalize'>
+  readonly #signal: AbortSignal | undefined
+  #embedding: Promise<EmbeddedExchange> | null = null
+  readonly #spent = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0 }
+  #awaitedMs = 0
+  #truncated = false
+
+  constructor(
+    embedder: ConversationEmbedder,
+    detector: Detector<never> | Detector,
+    { user, assistant }: Exchange,
+    signal: AbortSignal | undefined,
+  ) {
+    this.exchange = { user, assistant }
+    this.#embedder = embedder
+    this.#detector = detector
+    this.#signal = signal
+    if (detector.embedsAhead !== true) return
+    this.#embedding = this.#compute()
+    // A rejection is handled at the exchange's turn, possibly after earlier exchanges; until then it must not count as unhandled.
+    this.#embedding.catch(() => undefined)
   }
-  const batch = await embedder.embedBatch(normalized, options)
-  const windowsAt = (index: number): readonly EmbeddedWindow[] => [onlyWindow(batch, index, texts[index] as string)]
-  const truncated = texts.some((_, index) => batch.truncated(index))
-  return { user: embedded(user, windowsAt), assistant: embedded(assistant, windowsAt), truncated, timings: batch.timings }
+
+  /** A text that was embedded was cut. */
+  get truncated(): boolean {
+    return this.#truncated
+  }
+
+  /** Summed over all texts that were embedded. */
+  get timings(): EmbedTimings {
+    return { ...this.#spent }
+  }
+
+  /** Milliseconds that a detector has waited for vectors. */
+  get awaitedMs(): number {
+    return this.#awaitedMs
+  }
+
+  /** See `ConversationExchange.embedded`. */
+  read(): Promise<EmbeddedExchange> {
+    return this.#awaited((this.#embedding ??= this.#compute()))
+  }
+
+  /** See `ConversationExchange.embed`. */
+  async embed(texts: readonly string[]): Promise<readonly Float32Array[]> {
+    const batch = await this.#awaited(this.#embedder.embedBatch(texts, this.#options()))
+    this.#add(batch.timings)
+    return texts.map((_, index) => batch.row(index))
+  }
+
+  /** Embeds both texts in one call; empty ones are skipped and have no windows. */
+  async #compute(): Promise<EmbeddedExchange> {
+    const { user, assistant } = this.exchange
+    const { projection, windows: rule } = this.#detector
+    const texts = [user, assistant].filter(isNotBlank)
+    const normalized = texts.map((text) => this.#detector.normalize?.(text) ?? text)
+    const options = { ...(projection !== null && { projection }), ...this.#options() }
+    const withWindows = (windowsAt: (index: number) => readonly EmbeddedWindow[]): EmbeddedExchange => {
+      const embedded = (text: string): EmbeddedText => ({ text, windows: isNotBlank(text) ? windowsAt(texts.indexOf(text)) : [] })
+      return { user: embedded(user), assistant: embedded(assistant) }
+    }
+    if (rule !== undefined) {
+      const batch = await this.#embedder.embedWindows(normalized, rule, options)
+      this.#add(batch.timings)
+      return withWindows((index) => batch.windows(index))
+    }
+    const batch = await this.#embedder.embedBatch(normalized, options)
+    this.#add(batch.timings)
+    this.#truncated = texts.some((_, index) => batch.truncated(index))
+    return withWindows((index) => [onlyWindow(batch, index, texts[index] as string)])
+  }
+
+  #options(): { signal?: AbortSignal } {
+    return this.#signal === undefined ? {} : { signal: this.#signal }
+  }
+
+  #add(timings: EmbedTimings): void {
+    for (const part of ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs'] as const) this.#spent[part] += timings[part]
+  }
+
+  async #awaited<T>(pending: Promise<T>): Promise<T> {
+    const started = performance.now()
+    try {
+      return await pending
+    } finally {
+      this.#awaitedMs += performance.now() - started
+    }
+  }
 }
 
 /**
- * The verdict on an embedded exchange, and the next state.
+ * The verdict on an exchange, and the next state.
  *
+ * @param before - the conversation's state and context before the exchange
  * @param identity - the exchange's ids and number, and the start of the call by `performance.now()`
- * @throws GabionError `ABORTED`, and the detector's errors; the state is then unchanged
+ * @throws GabionError `ABORTED`, and the errors of embedding and detector; the state is then unchanged
  */
 export async function judgeExchange<State, Verdict extends DetectorVerdict>(
   detector: Detector<State, Verdict>,
-  before: State,
-  { truncated, timings, ...exchange }: Awaited<ReturnType<typeof embedExchange>>,
+  before: { readonly state: State; readonly context: ConversationContext },
+  vectors: ExchangeVectors,
   identity: Pick<ExchangeVerdict, 'conversation' | 'exchange' | 'exchangeId'> & { readonly started: number },
   signal: AbortSignal | undefined,
 ): Promise<{ verdict: ExchangeVerdict<Verdict>; state: State }> {
   const { started, ...named } = identity
+  refuseIfAborted(signal)
+  // Vectors computed ahead are awaited here, so that detectors see the time of their own work only.
+  if (detector.embedsAhead === true) await vectors.read()
   const detecting = performance.now()
-  const { verdict, state } = await detector.judge(before, exchange)
-  if (signal?.aborted === true) throw new GabionError('ABORTED', 'the exchange was aborted by its signal', { cause: signal.reason })
+  const awaitedBefore = vectors.awaitedMs
+  const { verdict, state } = await detector.judge(before.state, {
+    ...vectors.exchange,
+    ...before.context,
+    embedded: () => vectors.read(),
+    embed: (texts) => vectors.embed(texts),
+    signal,
+  })
+  refuseIfAborted(signal)
   const now = performance.now()
-  const { tokenizeMs, queueMs, encodeMs, projectMs } = timings
-  const spent = { tokenizeMs, queueMs, encodeMs, projectMs, detectMs: now - detecting, totalMs: now - started }
-  return { verdict: { ...verdict, ...named, truncated, timings: spent, at: new Date().toISOString() }, state }
+  const detectMs = Math.max(0, now - detecting - (vectors.awaitedMs - awaitedBefore))
+  const timings = { ...vectors.timings, detectMs, totalMs: now - started }
+  return { verdict: { ...verdict, ...named, truncated: vectors.truncated, timings, at: new Date().toISOString() }, state }
+}
+
+function refuseIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new GabionError('ABORTED', 'the exchange was aborted by its signal', { cause: signal.reason })
 }
 
 function isNotBlank(text: string): boolean {

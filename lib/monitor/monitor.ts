@@ -9,7 +9,7 @@ import type { ErosionState, ErosionVerdict } from '../detection/erosion/erosion.
 import { loadErosionDetector, type ErosionOptions } from '../detection/erosion/load-erosion.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
-import { Conversation } from './conversation.js'
+import { Conversation, type Instructions } from './conversation.js'
 import { readSavedConversation } from './saved-conversation.js'
 
 /** Names of the bundled detectors. */
@@ -108,28 +108,36 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   /**
    * Returns the conversation of an id, and begins it if there is none. It is stored until {@link forget}, or until `maxConversations`
    * others have been used since. To keep it longer, save it with `toJSON`, or hold the object.
+   *
+   * @param instructions - system prompt and rules, in force from the next exchange on; those that are omitted stay as they are
+   * @throws GabionError `INVALID_ARGUMENT`
    */
-  conversation(id: string): Conversation<State, Verdict> {
+  conversation(id: string, instructions?: Instructions): Conversation<State, Verdict> {
     const stored = this.#conversations.get(checkString('id', id))
-    if (stored !== undefined) return stored
-    const begun = this.begin(id)
+    if (stored !== undefined) return stored.instruct(instructions ?? {})
+    const begun = this.begin(id, instructions)
     this.#conversations.set(id, begun)
     return begun
   }
 
-  /** Begins a conversation that is not stored here: it lives as long as the caller holds it. */
-  begin(id: string): Conversation<State, Verdict> {
-    return new Conversation(this.embedder, this.detector, checkString('id', id))
+  /**
+   * Begins a conversation that is not stored here: it lives as long as the caller holds it.
+   *
+   * @throws GabionError `INVALID_ARGUMENT`
+   */
+  begin(id: string, instructions?: Instructions): Conversation<State, Verdict> {
+    return new Conversation(this.embedder, this.detector, checkString('id', id)).instruct(instructions ?? {})
   }
 
   /**
    * Restores a conversation saved with `toJSON`, and replaces one of the same id.
    *
-   * @throws GabionError `ARTIFACT_INVALID` with the field, also when it was saved with another detector
+   * @param instructions - in place of those that were saved
+   * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID` with the field, also when it was saved with another detector
    */
-  restore(saved: unknown): Conversation<State, Verdict> {
+  restore(saved: unknown, instructions?: Instructions): Conversation<State, Verdict> {
     const { id, ...from } = readSavedConversation(saved, this.detector)
-    const restored = new Conversation(this.embedder, this.detector, id, from)
+    const restored = new Conversation(this.embedder, this.detector, id, from).instruct(instructions ?? {})
     this.#conversations.set(id, restored)
     return restored
   }

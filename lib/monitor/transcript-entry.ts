@@ -11,8 +11,8 @@ const ROLES: Readonly<Record<string, Role>> = {
   llm: 'assistant',
   ai: 'assistant',
   model: 'assistant',
-  system: 'context',
-  developer: 'context',
+  system: 'system',
+  developer: 'system',
   tool: 'context',
   function: 'context',
 }
@@ -49,7 +49,7 @@ export function columnNames(header: readonly string[]): string[] {
 
 /**
  * Reads one entry: a message (`speaker` or `role`, and `message`, `content` or `text`), or a whole exchange (`user`, and
- * `assistant` or `model`), which is up to two messages. Other fields are ignored.
+ * `assistant` or `model`, possibly after its `system` prompt), which is up to three messages. Other fields are ignored.
  *
  * @throws GabionError `TRANSCRIPT_INVALID` with `where` and the field
  */
@@ -77,6 +77,7 @@ function readMessage(entry: Entry, roleField: (typeof ROLE_FIELDS)[number] | und
 
 function readExchange(entry: Entry, turn: number | null, where: string): Message[] {
   const messages: Message[] = []
+  if (present(entry.system)) messages.push({ role: 'system', text: readText(entry.system, 'system', where), turn })
   if (present(entry.user)) messages.push({ role: 'user', text: readText(entry.user, 'user', where), turn })
   const replyField = REPLY_FIELDS.find((field) => present(entry[field]))
   if (replyField !== undefined) messages.push({ role: 'assistant', text: readText(entry[replyField], replyField, where), turn })

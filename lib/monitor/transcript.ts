@@ -157,7 +157,10 @@ function readConversation(value: unknown, where: string, fallbackId: string): Tr
   if (id !== undefined && id !== null && typeof id !== 'string' && typeof id !== 'number') {
     throw transcriptInvalid(where, `field 'id' must be a string or a number`)
   }
-  return assemble(id === undefined || id === null ? fallbackId : String(id), readEntries(list, where))
+  const { system } = value
+  if (system !== undefined && system !== null && typeof system !== 'string')
+    throw transcriptInvalid(where, `field 'system' must be a string`)
+  return assemble(id === undefined || id === null ? fallbackId : String(id), readEntries(list, where), system ?? null)
 }
 
 function listOf(entry: Entry): readonly unknown[] | undefined {
@@ -193,9 +196,9 @@ function readCsv(text: string, name: string): TranscriptConversation[] {
   return Array.from(conversations, ([id, messages]) => assemble(id, messages))
 }
 
-function assemble(id: string, unordered: readonly Message[]): TranscriptConversation {
+function assemble(id: string, unordered: readonly Message[], system: string | null = null): TranscriptConversation {
   const { messages, moved } = inTurnOrder(unordered)
-  const assembler = new ExchangeAssembler()
+  const assembler = new ExchangeAssembler(system)
   const exchanges = messages.map((message) => assembler.push(message)).filter((exchange) => exchange !== null)
   const notes: string[] = []
   if (moved) notes.push('messages were not in the order of their turn numbers and were sorted')

@@ -4,10 +4,11 @@
 import type * as PMap from 'p-map'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import { checkInteger, checkOptions, checkSignal } from '../options.js'
+import { checkInstructions, type Instructions } from './context.js'
 import type { Conversation } from './conversation.js'
 import type { FollowedEvent } from './follow.js'
 import type { Monitor } from './monitor.js'
-import type { TranscriptConversation } from './transcript.js'
+import type { TranscriptConversation, TranscriptExchange } from './transcript.js'
 import { lazily } from '../lazy.js'
 
 const mapping = lazily<typeof PMap>('p-map')
@@ -36,7 +37,7 @@ export type WatchItem<Verdict extends DetectorVerdict = DetectorVerdict> =
   | { readonly kind: 'summary'; readonly summary: ConversationSummary }
 
 /** Options of {@link watchConversations} and {@link watchEvents}. */
-export interface WatchOptions {
+export interface WatchOptions extends Instructions {
   /** Exchanges in flight, over all conversations; default four per encoder thread. */
   exchangesInFlight?: number
   signal?: AbortSignal
@@ -56,7 +57,7 @@ export function watchConversations<State, Verdict extends DetectorVerdict>(
   conversations: AsyncIterable<TranscriptConversation> | Iterable<TranscriptConversation>,
   options?: WatchOptions,
 ): AsyncGenerator<WatchItem<Verdict>> {
-  return watch(monitor, steps(monitor, conversations), options)
+  return watch(monitor, steps(monitor, conversations, options), options)
 }
 
 /**
@@ -69,20 +70,22 @@ export function watchEvents<State, Verdict extends DetectorVerdict>(
   events: AsyncIterable<FollowedEvent>,
   options?: WatchOptions,
 ): AsyncGenerator<WatchItem<Verdict>> {
-  return watch(monitor, followedSteps(monitor, events), options)
+  return watch(monitor, followedSteps(monitor, events, options), options)
 }
 
 /** One exchange to judge, or the end of a conversation. */
 type Step<State, Verdict extends DetectorVerdict> =
-  | { conversation: Conversation<State, Verdict>; exchange: { user: string; assistant: string } }
+  | { conversation: Conversation<State, Verdict>; exchange: TranscriptExchange }
   | { conversation: Conversation<State, Verdict>; pending: number; notes: readonly string[] }
 
 async function* steps<State, Verdict extends DetectorVerdict>(
   monitor: Monitor<State, Verdict>,
   conversations: AsyncIterable<TranscriptConversation> | Iterable<TranscriptConversation>,
+  options: WatchOptions | undefined,
 ): AsyncGenerator<Step<State, Verdict>> {
+  const instructions = instructionsOf(options)
   for await (const { id, exchanges, pending, notes } of conversations) {
-    const conversation = monitor.begin(id)
+    const conversation = monitor.begin(id, instructions)
     for (const exchange of exchanges) yield { conversation, exchange }
     yield { conversation, pending: pending.length, notes }
   }
@@ -91,10 +94,12 @@ async function* steps<State, Verdict extends DetectorVerdict>(
 async function* followedSteps<State, Verdict extends DetectorVerdict>(
   monitor: Monitor<State, Verdict>,
   events: AsyncIterable<FollowedEvent>,
+  options: WatchOptions | undefined,
 ): AsyncGenerator<Step<State, Verdict>> {
+  const instructions = instructionsOf(options)
   const begun = new Map<string, { conversation: Conversation<State, Verdict>; pending: number }>()
   for await (const event of events) {
-    const entry = begun.get(event.conversation) ?? { conversation: monitor.begin(event.conversation), pending: 0 }
+    const entry = begun.get(event.conversation) ?? { conversation: monitor.begin(event.conversation, instructions), pending: 0 }
     begun.set(event.conversation, entry)
     if (event.kind === 'exchange') yield { conversation: entry.conversation, exchange: event.exchange }
     else entry.pending = event.pending.length
@@ -107,7 +112,7 @@ async function* watch<State, Verdict extends DetectorVerdict>(
   input: AsyncGenerator<Step<State, Verdict>>,
   options: WatchOptions | undefined,
 ): AsyncGenerator<WatchItem<Verdict>> {
-  const given = checkOptions('options', options, ['exchangesInFlight', 'signal'])
+  const given = checkOptions('options', options, ['exchangesInFlight', 'signal', 'system', 'rules'])
   const exchangesInFlight = checkInteger(
     'exchangesInFlight',
     given.exchangesInFlight ?? EXCHANGES_PER_THREAD * Math.max(1, monitor.embedder.info.threads),
@@ -115,10 +120,16 @@ async function* watch<State, Verdict extends DetectorVerdict>(
   )
   const exchangeOptions = given.signal === undefined ? {} : { signal: checkSignal('signal', given.signal) }
 
+  const begin = (
+    conversation: Conversation<State, Verdict>,
+    { system, ...exchange }: TranscriptExchange,
+  ): Promise<ExchangeVerdict<Verdict>> =>
+    conversation.addExchange(exchange, { ...exchangeOptions, ...(system !== undefined && { system }) })
+
   // Exchanges begin where the input is read, so that those of one conversation begin in order.
   async function* begun(): AsyncGenerator<{ step: Step<State, Verdict>; verdict: Promise<ExchangeVerdict<Verdict>> | null }> {
     for await (const step of input) {
-      const verdict = 'exchange' in step ? step.conversation.addExchange(step.exchange, exchangeOptions) : null
+      const verdict = 'exchange' in step ? begin(step.conversation, step.exchange) : null
       // The consumer of the results gets the rejection, unless it has stopped; then it must not count as unhandled.
       verdict?.catch(() => undefined)
       yield { step, verdict }
@@ -139,6 +150,11 @@ async function* watch<State, Verdict extends DetectorVerdict>(
       yield { kind: 'summary', summary: { ...summary, pending: step.pending, notes: step.notes } }
     }
   }
+}
+
+/** In force where a transcript has no system prompt of its own. */
+function instructionsOf(options: WatchOptions | undefined): Instructions {
+  return checkInstructions({ system: options?.system, rules: options?.rules })
 }
 
 function emptySummary(conversation: string): ConversationSummary {

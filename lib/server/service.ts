@@ -93,7 +93,7 @@ export class Service {
   async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
     const id = checkId('the conversation', exchange.conversation)
     if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
-    const length = checkTexts([exchange.user, exchange.assistant], this.limits)
+    const length = checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], this.limits)
     return await this.#admitted(2, length, () =>
       this.telemetry.run('gabion.exchange', request, async (facts) => {
         const outcome = await this.#queue.run(id, request.signal, () => judgeAndStore(this.monitor, this.store, exchange, request.signal))

@@ -1,6 +1,6 @@
 // A detector with scripted verdicts, for tests of code that reacts to verdicts. Knows no vectors.
 
-import type { Detector, EmbeddedExchange } from '../detection/detector.js'
+import type { Detector, Exchange } from '../detection/detector.js'
 import type { DetectorVerdict, Level } from '../detection/verdict.js'
 import { GabionError } from '../errors.js'
 import { checkOneOf } from '../options.js'
@@ -27,9 +27,9 @@ export class ScriptedDetector implements Detector<ScriptedState> {
   readonly name = 'scripted'
   readonly fingerprint = 'scripted'
   readonly projection = null
-  readonly #levelOf: (exchange: { user: string; assistant: string }, number: number) => Level
+  readonly #levelOf: (exchange: Exchange, number: number) => Level
 
-  constructor(levels: readonly Level[] | ((exchange: { user: string; assistant: string }, number: number) => Level)) {
+  constructor(levels: readonly Level[] | ((exchange: Exchange, number: number) => Level)) {
     this.#levelOf = typeof levels === 'function' ? levels : (_, number) => levels[number - 1] ?? 'calm'
   }
 
@@ -37,9 +37,9 @@ export class ScriptedDetector implements Detector<ScriptedState> {
     return { exchanges: 0, level: 'calm' }
   }
 
-  judge(state: ScriptedState, { user, assistant }: EmbeddedExchange): { verdict: DetectorVerdict; state: ScriptedState } {
+  judge(state: ScriptedState, { user, assistant }: Exchange): { verdict: DetectorVerdict; state: ScriptedState } {
     const exchanges = state.exchanges + 1
-    const level = checkOneOf('level', this.#levelOf({ user: user.text, assistant: assistant.text }, exchanges), LEVELS)
+    const level = checkOneOf('level', this.#levelOf({ user, assistant }, exchanges), LEVELS)
     const likelihood = LIKELIHOODS[level]
     const verdict: DetectorVerdict = {
       alert: level === 'alert' && state.level !== 'alert',

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { join } from 'node:path'
 import { CLASSIC_FOLDER } from '../../lib/detection/classic-artifact.js'
 import type { ClassicVerdict } from '../../lib/detection/classic.js'
-import type { Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
+import type { ConversationExchange, Detector, DetectorVerdict, EmbeddedExchange } from '../../lib/detection/detector.js'
 import { isGabionError } from '../../lib/errors.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
@@ -46,11 +46,11 @@ class CountingDetector implements Detector<{ seen: number }> {
     return { seen: 0 }
   }
 
-  async judge(state: { seen: number }, exchange: EmbeddedExchange): Promise<{ verdict: DetectorVerdict; state: { seen: number } }> {
+  async judge(state: { seen: number }, exchange: ConversationExchange): Promise<{ verdict: DetectorVerdict; state: { seen: number } }> {
     // Later exchanges are quicker, so an implementation that does not wait for earlier ones gets the order wrong.
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, 10 - state.seen)))
-    if (exchange.assistant.text === 'fail') throw new Error('this detector failed')
-    this.exchanges.push(exchange)
+    if (exchange.assistant === 'fail') throw new Error('this detector failed')
+    this.exchanges.push(await exchange.embedded())
     const seen = state.seen + 1
     const zeros = { risk: 0, drift: 0, acceleration: 0, ratio: null, reasons: [] }
     return { verdict: { alert: false, level: 'calm', likelihood: 0.5, cumulative: seen, ...zeros }, state: { seen } }
@@ -290,7 +290,7 @@ describe('memory', () => {
     const damages: [object | null, RegExp][] = [
       [null, /not a saved conversation/],
       [{ ...saved, format: 'x' }, /'format'/],
-      [{ ...saved, version: 1 }, /'version' .* must be 2, got 1: it was saved by another release/],
+      [{ ...saved, version: 1 }, /'version' .* must be 2 or 3, got 1: it was saved by another release/],
       [{ ...saved, id: 1 }, /'id'/],
       [{ ...saved, exchanges: -1 }, /'exchanges'/],
       [{ ...saved, detector: { ...saved.detector, fingerprint: '00' } }, /'detector'.*classic/],

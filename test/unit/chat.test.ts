@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { identityOf, judgeReply, type ChatExchanges, type ChatMessage } from '../../lib/monitor/chat.js'
+import { identityOf, judgeReply, readChat, type ChatExchanges, type ChatMessage } from '../../lib/monitor/chat.js'
 
 const MAX_KNOWN = 4
 
@@ -67,4 +67,20 @@ describe('a chat that is longer than its store', () => {
       }
     assert.ok(store.judged.size < 40)
   })
+})
+
+test('an exchange of a chat has the system prompt in force', () => {
+  const messages = [
+    { role: 'system', text: 'be kind' },
+    { role: 'developer', text: 'be brief' },
+    { role: 'user', text: 'a' },
+    { role: 'assistant', text: 'b' },
+    { role: 'system', text: 'be gone' },
+    { role: 'user', text: 'c' },
+    { role: 'assistant', text: 'd' },
+  ]
+  const systems = (from: number): (string | null)[] =>
+    readChat({ conversation: 'x', explicit: true }, messages.slice(from)).exchanges.map(({ system }) => system)
+  assert.deepEqual(systems(0), ['be kind\nbe brief', 'be gone'])
+  assert.deepEqual(systems(2), [null, 'be gone'])
 })

@@ -67,7 +67,7 @@ function run(
 ): { verdicts: ClassicVerdict[]; state: ClassicState } {
   let state = from
   const verdicts = turns.map((turn) => {
-    const next = classic.judge(state, exchange(turn))
+    const next = classic.judgeVectors(state, exchange(turn))
     state = next.state
     return next.verdict
   })
@@ -203,7 +203,7 @@ describe('texts without words', () => {
   test('an empty reply holds the level, gathers nothing and never alerts', () => {
     const classic = detector()
     const far = run(classic, [{ reply: [0, -1], user: [0, 1] }])
-    const held = classic.judge(far.state, exchange({ reply: null, user: [0, 1] }))
+    const held = classic.judgeVectors(far.state, exchange({ reply: null, user: [0, 1] }))
     assert.deepEqual(held.state, far.state)
     assert.equal(far.verdicts[0]?.alert, true)
     assert.equal(held.verdict.risk, 2)
@@ -261,7 +261,7 @@ describe('own settings', () => {
   test('a projection is applied where the exchange brings vectors only', () => {
     const classic = detector()
     const text: EmbeddedText = { text: 'words', windows: [{ vector: Float32Array.of(4, -3), projected: null, start: 0, end: 5 }] }
-    assert.ok(Math.abs(classic.judge(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
+    assert.ok(Math.abs(classic.judgeVectors(classic.start(), { user: text, assistant: text }).verdict.risk - 1.6) < 1e-9)
   })
 
   const refused: [string, () => unknown, string, RegExp][] = [

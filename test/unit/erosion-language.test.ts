@@ -121,11 +121,11 @@ describe('a conversation that is not English', () => {
     const detector = new ErosionDetector({ artifact, ...(lexicons !== undefined && { lexicon: lexicons }) })
     const vector = new Float32Array(384)
     vector[0] = 1
-    const text = (words: string): Parameters<ErosionDetector['judge']>[1]['user'] => ({
+    const text = (words: string): Parameters<ErosionDetector['judgeVectors']>[1]['user'] => ({
       text: words,
       windows: [{ vector, projected: null, start: 0, end: words.length }],
     })
-    return detector.judge(detector.start(), { user: text('hello'), assistant: text(reply) }).verdict
+    return detector.judgeVectors(detector.start(), { user: text('hello'), assistant: text(reply) }).verdict
   }
 
   test('is told of in the reasons, by the name of the language', async () => {

@@ -64,7 +64,7 @@ function judge(
   const verdicts: ErosionVerdict[] = []
   let state = from
   for (const exchange of exchanges) {
-    const judged = detector.judge(state, exchange)
+    const judged = detector.judgeVectors(state, exchange)
     verdicts.push(judged.verdict)
     state = judged.state
   }

@@ -16,6 +16,7 @@ import { readyPolicies, type PolicyMaterial, type PolicySet } from '../../lib/de
 import { nextRole, ROLE_START } from '../../lib/detection/policy/role-drift.js'
 import { Random } from '../../lib/statistics/random.js'
 import { isGabionError } from '../../lib/errors.js'
+import { exchangeIn } from './exchange-in-conversation.js'
 
 const DIMENSIONS = 24
 let random = new Random(11)
@@ -294,7 +295,7 @@ describe('the guarded detector', () => {
     let state = detector.start()
     const results = []
     for (const reply of replies) {
-      const result = await detector.judge(state, { user: text(20), assistant: text(reply) })
+      const result = await detector.judge(state, exchangeIn({ user: text(20), assistant: text(reply) }))
       state = detector.checkState(JSON.parse(JSON.stringify(result.state)))
       results.push(result)
     }

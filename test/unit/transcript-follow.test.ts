@@ -46,6 +46,20 @@ describe('JSON lines', () => {
     ])
   })
 
+  test('a system prompt is in force from its line on', async () => {
+    const lines = [
+      { conversation: 'a', user: 'one', assistant: 'two' },
+      { conversation: 'a', system: 'be kind', user: 'three', assistant: 'four' },
+      { conversation: 'b', system: 'be brief', turns: [{ user: 'five', assistant: 'six' }] },
+      { conversation: 'a', user: 'seven', assistant: 'eight' },
+    ]
+    const events = await all(...lines.map((line) => `${JSON.stringify(line)}\n`))
+    assert.deepEqual(
+      events.map((event) => (event.kind === 'exchange' ? event.exchange.system : event.kind)),
+      [undefined, 'be kind', 'be brief', 'be kind'],
+    )
+  })
+
   test('an exchange is given on while the stream stays open', async () => {
     const stream = new PassThrough()
     const events = followTranscript(stream, 'live')

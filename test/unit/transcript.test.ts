@@ -126,11 +126,36 @@ describe('exchanges', () => {
       ),
     )
     assert.deepEqual(conversation.exchanges, [
-      { user: '', assistant: 'welcome', context: ['be kind'] },
-      { user: 'one\ntwo', assistant: 'three', context: ['looked up'] },
-      { user: '', assistant: 'four', context: [] },
+      { user: '', assistant: 'welcome', context: ['be kind'], system: 'be kind' },
+      { user: 'one\ntwo', assistant: 'three', context: ['looked up'], system: 'be kind' },
+      { user: '', assistant: 'four', context: [], system: 'be kind' },
     ])
     assert.deepEqual(conversation.pending, ['five', 'six'])
+  })
+
+  test('have the system prompt in force: several system messages in a row are one, a later one replaces it', () => {
+    const messages = [
+      message('developer', 'one'),
+      message('system', 'two'),
+      message('assistant', 'a'),
+      message('system', 'three'),
+      message('user', 'b'),
+      message('assistant', 'c'),
+    ]
+    const systems = (document: object): (string | undefined)[] =>
+      only(parseTranscript(JSON.stringify(document), 'chat.json')).exchanges.map(({ system }) => system)
+    assert.deepEqual(systems(messages), ['one\ntwo', 'three'])
+    assert.deepEqual(systems({ system: 'zero', turns: messages.slice(2) }), ['zero', 'three'])
+    assert.deepEqual(
+      systems({
+        turns: [
+          { user: 'a', assistant: 'b' },
+          { system: 'x', user: 'c', model: 'd' },
+        ],
+      }),
+      [undefined, 'x'],
+    )
+    assert.throws(() => parseTranscript(JSON.stringify({ system: 1, turns: [] }), 'chat.json'), { message: /'system' must be a string/ })
   })
 
   test('a reply that only calls tools is context', () => {
@@ -204,7 +229,7 @@ describe('exchanges', () => {
 
   const messages = fc.array(
     fc.record({
-      role: fc.constantFrom('user' as const, 'assistant' as const, 'context' as const),
+      role: fc.constantFrom('user' as const, 'assistant' as const, 'system' as const, 'context' as const),
       text: fc.string(),
       turn: fc.constant(null),
     }),

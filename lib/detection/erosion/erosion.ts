@@ -3,7 +3,7 @@
 
 import { GabionError } from '../../errors.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
-import type { Detector, EmbeddedExchange } from '../detector.js'
+import type { ConversationExchange, Detector, EmbeddedExchange } from '../detector.js'
 import { foldConfusables } from '../confusables.js'
 import { artifactFingerprint, type Anchor, type ErosionArtifact, type ThresholdSet } from './artifact.js'
 import { scoreExchange, textVector, type HeadWeights } from './head.js'
@@ -35,6 +35,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   readonly name = 'erosion'
   readonly fingerprint: string
   readonly projection = null
+  readonly embedsAhead = true
   readonly windows: { readonly size: number; readonly stride: number }
   readonly artifact: ErosionArtifact
   readonly aggregate: Aggregate
@@ -80,7 +81,12 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     return EROSION_START
   }
 
-  judge(state: ErosionState, exchange: EmbeddedExchange): { verdict: ErosionVerdict; state: ErosionState } {
+  async judge(state: ErosionState, exchange: ConversationExchange): Promise<{ verdict: ErosionVerdict; state: ErosionState }> {
+    return this.judgeVectors(state, await exchange.embedded())
+  }
+
+  /** {@link judge} for an exchange that is embedded already. */
+  judgeVectors(state: ErosionState, exchange: EmbeddedExchange): { verdict: ErosionVerdict; state: ErosionState } {
     const { scale } = this.thresholds
     const reply = exchange.assistant
     const empty = reply.windows.length === 0

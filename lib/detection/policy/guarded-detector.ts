@@ -3,7 +3,7 @@
 
 import { nodeCrypto } from '../../lazy.js'
 import { JsonObject } from '../../json/json-object.js'
-import type { Detector, EmbeddedExchange } from '../detector.js'
+import type { ConversationExchange, Detector } from '../detector.js'
 import { textVector } from '../erosion/head.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { formatPolicySet } from './policy-artifact.js'
@@ -59,6 +59,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
   readonly base: Detector<State, Verdict>
   readonly set: PolicySet
   readonly projection: Detector['projection']
+  readonly embedsAhead = true
   readonly windows: { readonly size: number; readonly stride: number }
   readonly #refusals: RefusalReader
 
@@ -82,21 +83,22 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
 
   async judge(
     state: GuardedState<State>,
-    exchange: EmbeddedExchange,
+    exchange: ConversationExchange,
   ): Promise<{ verdict: GuardedVerdict<Verdict>; state: GuardedState<State> }> {
     const { verdict, state: base } = await this.base.judge(state.base, exchange)
-    const windows = exchange.assistant.windows.map(({ vector }) => vector)
+    const embedded = await exchange.embedded()
+    const windows = embedded.assistant.windows.map(({ vector }) => vector)
     const [anyWindow] = windows
     if (anyWindow === undefined) return { verdict: { ...verdict, policies: [], findings: [], role: null }, state: { ...state, base } }
     const dimensions = anyWindow.length
     const user =
-      exchange.user.windows.length === 0
+      embedded.user.windows.length === 0
         ? null
         : textVector(
-            exchange.user.windows.map(({ vector }) => vector),
+            embedded.user.windows.map(({ vector }) => vector),
             dimensions,
           )
-    const flags = this.#refusals.read(exchange.assistant.text)
+    const flags = this.#refusals.read(exchange.assistant)
     const findings = this.set.policies.map(({ name, statement, examples, head, threshold }): PolicyFinding => {
       const { score, nearest, similarity } = scorePolicy(head, { user, windows, flags })
       return {

@@ -2,7 +2,8 @@
 
 import { toExchangeVerdict, type ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
-import { embedExchange, judgeExchange, type Exchange } from '../../monitor/judge.js'
+import { checkInstructions, instructed, NO_CONTEXT, afterExchange } from '../../monitor/context.js'
+import { ExchangeVectors, judgeExchange, type Exchange } from '../../monitor/judge.js'
 import type { Monitor } from '../../monitor/monitor.js'
 import { readSavedConversation, saveConversation } from '../../monitor/saved-conversation.js'
 import { withVerdict } from './record.js'
@@ -17,6 +18,10 @@ export interface ExchangeRequest extends Exchange {
   readonly exchange: number | null
   /** Its texts were cut before; its verdict reports a truncation. */
   readonly cut?: boolean
+  /** The system prompt, in force from this exchange on; null leaves what is in force, an empty one ends it. */
+  readonly system?: string | null
+  /** Rules in addition to it; null leaves those in force. */
+  readonly rules?: readonly string[] | null
 }
 
 // Of the instances that write a conversation concurrently, one succeeds per attempt.
@@ -36,20 +41,23 @@ export async function judgeAndStore(
 ): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
   const started = performance.now()
   const { conversation: id, exchangeId, cut = false } = request
-  let embedding: ReturnType<typeof embedExchange> | undefined
+  const instructions = checkInstructions({ system: request.system ?? undefined, rules: request.rules ?? undefined })
+  const vectors = new ExchangeVectors(embedder, detector, request, signal)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)
     const known = exchangeId === null ? undefined : stored?.record.verdicts.find((earlier) => earlier.exchangeId === exchangeId)
     if (known !== undefined) return { verdict: known, repeated: true }
     checkDue(request, stored)
-    const before = stored === null ? { exchanges: 0, state: detector.start() } : readSavedConversation(stored.record.saved, detector)
+    const before =
+      stored === null
+        ? { exchanges: 0, state: detector.start(), context: NO_CONTEXT }
+        : readSavedConversation(stored.record.saved, detector)
     const identity = { conversation: id, exchange: before.exchanges + 1, exchangeId, started }
-    embedding ??= embedExchange(embedder, detector, request, signal)
-    const embedded = await embedding
-    const exchange = { ...embedded, truncated: embedded.truncated || cut }
-    const judged = await judgeExchange(detector, before.state, exchange, identity, signal)
-    const verdict = toExchangeVerdict(judged.verdict)
-    const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, identity.exchange, judged.state), verdict)
+    const context = instructed(before.context, instructions)
+    const judged = await judgeExchange(detector, { state: before.state, context }, vectors, identity, signal)
+    const verdict = toExchangeVerdict({ ...judged.verdict, truncated: judged.verdict.truncated || cut })
+    const moment = { exchanges: identity.exchange, state: judged.state, context: afterExchange(context, request) }
+    const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, moment), verdict)
     if (await store.save(id, record, stored?.revision ?? null)) return { verdict, repeated: false }
   }
   throw new GabionError('CONFLICT', `conversation ${JSON.stringify(id)} has too many concurrent writers; send the exchange again`)

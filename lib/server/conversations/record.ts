@@ -1,4 +1,4 @@
-// Owns the stored record of a conversation: detector state and verdicts, never message text.
+// Owns the stored record of a conversation: detector state, verdicts, system prompt, and the ends of the last three exchanges' texts.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'

@@ -13,7 +13,12 @@ export interface EmbedRequest {
 }
 
 /** An AddExchangeRequest: optional fields may be absent. */
-export type AddExchangeRequest = Pick<ExchangeRequest, 'conversation' | 'user' | 'assistant'> & { exchangeId?: string; exchange?: number }
+export type AddExchangeRequest = Pick<ExchangeRequest, 'conversation' | 'user' | 'assistant'> & {
+  exchangeId?: string
+  exchange?: number
+  system?: string
+  rules?: string[]
+}
 
 /** A GetConversationRequest and a WatchRequest. */
 export interface ConversationRequest {

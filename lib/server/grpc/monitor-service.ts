@@ -13,9 +13,10 @@ const MAX_UNREAD_MESSAGES = 4096
 /** The implementation. */
 export function monitorService(service: Service, calls: Calls): UntypedServiceImplementation {
   return {
-    addExchange: calls.unary('AddExchange', async ({ exchangeId, exchange, ...rest }: AddExchangeRequest, context) => {
+    addExchange: calls.unary('AddExchange', async ({ exchangeId, exchange, rules = [], ...rest }: AddExchangeRequest, context) => {
       service.admission.refuseIfFull()
-      const { verdict } = await service.addExchange({ ...rest, exchangeId: exchangeId ?? null, exchange: exchange ?? null }, context)
+      const added = { ...rest, rules: rules.length === 0 ? null : rules, exchangeId: exchangeId ?? null, exchange: exchange ?? null }
+      const { verdict } = await service.addExchange(added, context)
       return toVerdict(verdict)
     }),
 

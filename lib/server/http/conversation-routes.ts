@@ -22,8 +22,8 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
       ),
     },
     async (request, reply) => {
-      const { user, assistant, exchangeId = null, exchange = null } = request.body
-      const added = { conversation: request.params.id, user, assistant, exchangeId, exchange }
+      const { exchangeId = null, exchange = null, ...rest } = request.body
+      const added = { ...rest, conversation: request.params.id, exchangeId, exchange }
       const { verdict, repeated } = await service.addExchange(added, contextOf(request))
       reply.header('server-timing', serverTiming(verdict.timings))
       if (repeated) reply.header('x-gabion-repeated', 'true')

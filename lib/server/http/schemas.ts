@@ -3,6 +3,7 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict.js'
 import { ERROR_CODES } from '../../errors.js'
+import { MAX_RULES } from '../../monitor/context.js'
 import { MAX_ID_LENGTH } from '../conversations/record.js'
 
 const closed = { additionalProperties: false }
@@ -86,6 +87,16 @@ export const AddExchangeRequest = Type.Object(
     ),
     exchange: Type.Optional(
       nullable(Type.Integer({ minimum: 1, description: 'Number of the exchange, from 1; a conflict if another one is due' })),
+    ),
+    system: Type.Optional(
+      nullable(
+        Type.String({ description: 'The system prompt, in force from this exchange on; an empty one ends it, without one it stays' }),
+      ),
+    ),
+    rules: Type.Optional(
+      nullable(
+        Type.Array(Type.String(), { maxItems: MAX_RULES, description: 'Rules in addition to the system prompt; without them, they stay' }),
+      ),
     ),
   },
   { $id: 'AddExchangeRequest', ...closed },

@@ -115,7 +115,7 @@ export class ChatWatch {
       exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
       judge: async (conversation, exchange) => {
         const { verdict } = await service.addExchange(
-          { conversation, ...this.#fitted(exchange), exchangeId: exchange.id, exchange: null },
+          { conversation, ...this.#fitted(exchange), system: exchange.system ?? '', exchangeId: exchange.id, exchange: null },
           this.#context,
         )
         // Independent of the current policy: a proxy with policy `end` may be started later.

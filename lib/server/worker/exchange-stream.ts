@@ -138,7 +138,7 @@ export class ExchangeStream {
  * @throws GabionError `INVALID_ARGUMENT` with the field's name
  */
 export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
-  const { conversation, user, assistant, exchangeId = id } = fields
+  const { conversation, user, assistant, system, rules, exchangeId = id } = fields
   if (conversation === undefined || user === undefined || assistant === undefined) {
     throw new GabionError(
       'INVALID_ARGUMENT',
@@ -151,6 +151,9 @@ export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
     assistant,
     exchangeId: checkId('exchangeId', exchangeId),
     exchange: null,
+    system: system ?? null,
+    // One rule per line.
+    rules: rules?.split('\n').filter((rule) => rule.trim() !== '') ?? null,
   }
 }
 

@@ -129,7 +129,7 @@ export class Worker {
     }
     try {
       const exchange = readRequest(entry)
-      checkTexts([exchange.user, exchange.assistant], limits)
+      checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], limits)
       const { verdict, repeated } = await judgeAndStore(monitor, committing, exchange, AbortSignal.timeout(limits.requestMs))
       if (repeated) await stream.settle(entry, { verdict })
       else onJudged(verdict)
