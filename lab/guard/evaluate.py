@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Scores everything that a run did not train on, and writes the scores reply by reply: lab/guard/scores/NAME.jsonl.gz.
+
+    build/golden/bin/python lab/guard/evaluate.py --fold 1
+    build/golden/bin/python lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
+
+A line is one reply: its place, its labels, and the five logits under each condition. Tables are made from these files alone.
+"""
+
+import argparse
+import gzip
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from model import SHOWN_LINES, Guard, logits, no_rules, shown_rules
+from ranking import Ranker, texts_of
+from records import OUTPUTS, prompt_lines
+from segments import Budgets, Encoding
+from sources import FOLDS, MEASURED_RULES, MEASURED_SAFE, MEASURED_UNSAFE, UNSAFE_SETS, batches, is_kept_for_alarms, is_left_out, prepare
+from train import ROOT
+
+BUDGETS = Budgets()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--fold', choices=list(FOLDS), default='1')
+    parser.add_argument('--run', type=Path, help='default: WORK/guard-FOLD.pt')
+    parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2')
+    parser.add_argument('--data', type=Path, default=ROOT / 'data')
+    parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
+    parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js')
+    parser.add_argument('--out', type=Path, default=ROOT / 'lab/guard/scores')
+    parser.add_argument('--sets', nargs='*', default=['deployments', 'flips', 'rules', 'unsafe', 'safe'])
+    return parser.parse_args()
+
+
+class Scores:
+    """Collects one row per reply; adds the logits of each condition."""
+
+    def __init__(self, guard):
+        self.guard = guard
+        self.rows = []
+
+    def add(self, group: str, records, conditions):
+        """`conditions`: name → arguments of `logits`."""
+        rows = [
+            {
+                'set': group,
+                'source': record.source,
+                'group': record.group,
+                'conversation': record.conversation,
+                'exchange': record.exchange,
+                'alternative': record.is_alternative,
+                'kind': record.kind,
+                'cell': record.cell,
+                'pair': '/'.join(map(str, record.pair)) if record.pair else None,
+                'rule': record.rule,
+                'labels': {name: value for name, value in record.labels.items() if value == value},
+                'length': len(record.reply),
+                'flags': record.flags,
+                'logits': {},
+            }
+            for record in records
+        ]
+        for name, given in conditions.items():
+            for row, values in zip(rows, logits(self.guard, records, BUDGETS, **given)):
+                row['logits'][name] = [round(float(value), 4) for value in values]
+            print(f'{group}, {name}: {len(rows)} replies', flush=True)
+        self.rows += rows
+        return rows
+
+    def save(self, target: Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = ''.join(json.dumps(row, separators=(',', ':')) + '\n' for row in self.rows)
+        with open(target, 'wb') as raw, gzip.GzipFile('', 'wb', fileobj=raw, mtime=0) as file:
+            file.write(text.encode())
+        print(f'{target}: {len(self.rows)} replies')
+
+
+def term_scores(trained, tested, output: str) -> list[float]:
+    """The control: logistic regression on TF-IDF of the reply (of the user's message, for pressure)."""
+    text = (lambda record: record.texts[0]) if output == 'pressure' else (lambda record: record.text)
+    known = [record for record in trained if record.label(output) in (0.0, 1.0)]
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=3, max_iter=2000, class_weight='balanced')
+    )
+    model.fit([text(record) for record in known], [record.label(output) for record in known])
+    return [round(float(value), 4) for value in model.decision_function([text(record) for record in tested])]
+
+
+def foreign_rules(encoding, ranker, data, names):
+    """The closest five lines of the next deployment's prompt, in the order of names."""
+    lines = {name: prompt_lines(json.loads((data / 'deployments' / f'{name}.json').read_text('utf-8'))['system']) for name in names}
+    following = dict(zip(names, [*names[1:], names[0]]))
+
+    def rules(record, budgets):
+        other = lines[following[record.group]]
+        order = ranker.order(other, record.texts[0], record.text)[:SHOWN_LINES]
+        return np.concatenate([encoding.ids(other[at]) for at in order])[: budgets.rules]
+
+    return rules
+
+
+def name_rules(scores, rows, records, ranker, data):
+    """Scores each of the five closest lines alone; the guard's choice is right if the line's closest rule is the broken one."""
+    written = {}
+    for row, record in zip(rows, records):
+        if record.group not in written:
+            written[record.group] = json.loads((data / 'deployments' / f'{record.group}.json').read_text('utf-8'))
+    broken = [(row, record) for row, record in zip(rows, records) if record.label('breaks') == 1 and record.rule is not None]
+    alone = []
+    for at in range(SHOWN_LINES):
+
+        def one(record, budgets, at=at):
+            return record.lines[record.line_order[min(at, len(record.lines) - 1)]][: budgets.rules]
+
+        alone.append(logits(scores.guard, [record for _, record in broken], BUDGETS, rules=one)[:, OUTPUTS.index('breaks')])
+    for (row, record), values in zip(broken, np.stack(alone, 1)):
+        lines = prompt_lines(written[record.group]['system'])
+        rules = [rule['text'] for rule in written[record.group]['rules']]
+        shown = record.line_order[:SHOWN_LINES]
+        row['candidates'] = [ranker.closest(lines[at], rules) for at in shown]
+        row['candidateScores'] = [round(float(value), 4) for value in values[: len(shown)]]
+
+
+def main():
+    options = arguments()
+    sources = prepare(options.encoder, options.data, options.gabion.split(), options.work)
+    fold, batch_of = FOLDS[options.fold], batches(options.data)
+    guard = Guard(options.encoder)
+    run = options.run or options.work / f'guard-{options.fold}.pt'
+    guard.load_state_dict(torch.load(run, weights_only=False)['guard'])
+    split = defaultdict(lambda: ([], []))
+    for source, records in sources.items():
+        for record in records:
+            split[source][is_left_out(record, fold, batch_of)].append(record)
+    scores, encoding = Scores(guard), Encoding(options.encoder)
+    if 'deployments' in options.sets and split['deployments'][1]:
+        trained, tested = split['deployments']
+        names = sorted(batch_of)
+        ranker = Ranker(options.gabion.split(), texts_of(options.data / 'deployments', names, prompt_lines), options.work)
+        foreign = foreign_rules(encoding, ranker, options.data, sorted({record.group for record in tested}))
+        conditions = {
+            'shown': {},
+            'foreign': {'rules': foreign},
+            'none': {'rules': no_rules},
+            'no history': {'has_history': False},
+            'no user': {'has_user': False},
+            'no reply': {'reply': False},
+        }
+        rows = scores.add('deployments', tested, conditions)
+        for output in ('breaks', 'wavers', 'complies', 'pressure'):
+            for row, value in zip(rows, term_scores(trained, tested, output)):
+                row.setdefault('terms', {})[output] = value
+        name_rules(scores, rows, tested, ranker, options.data)
+    if 'flips' in options.sets:
+        scores.add('flips', split['flips'][1], {'shown': {}, 'none': {'rules': no_rules}})
+    if 'rules' in options.sets:
+        for name in MEASURED_RULES:
+            scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}})
+    trained_unsafe = [record for source in UNSAFE_SETS for record in split[source][0]]
+    if 'unsafe' in options.sets:
+        for name in MEASURED_UNSAFE:
+            rows = scores.add(name, sources[name], {'shown': {}})
+            for row, value in zip(rows, term_scores(trained_unsafe, sources[name], 'unsafe')):
+                row['terms'] = {'unsafe': value}
+        kept = [record for source in UNSAFE_SETS for record in split[source][1] if not is_kept_for_alarms(record)]
+        scores.add('unsafe sets, kept fifth', kept, {'shown': {}})
+    if 'safe' in options.sets:
+        for name in MEASURED_SAFE:
+            scores.add(name, sources[name], {'shown': {}})
+        for name in UNSAFE_SETS:
+            kept = [record for record in sources[name] if is_kept_for_alarms(record)]
+            if kept:
+                scores.add(f'{name}, kept part', kept, {'shown': {}})
+    scores.save(options.out / f'{run.stem}.jsonl.gz')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,85 @@
+"""The guard: an encoder that reads rules, history, user message and reply, and one linear layer to five logits.
+
+Features of the linear layer: means of the last hidden state over the reply, over all tokens and over the user's tokens, each doubled.
+The two refusal flags are added linearly. The embedding tables stay those of the encoder, so that the package shares them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModel, logging
+
+from records import OUTPUTS, Record
+from segments import Budgets, assemble, collate, windows
+
+FEATURE_SCALE = 2.0
+# Where training begins: a refusal speaks against harm and against compliance.
+FLAG_START = {'unsafe': (-2.0, -1.0), 'breaks': (-1.0, -0.5), 'wavers': (-1.0, -0.5), 'complies': (-3.0, -1.0), 'pressure': (0.0, 0.0)}
+SHOWN_LINES = 5
+
+
+class Guard(nn.Module):
+    def __init__(self, encoder: Path):
+        super().__init__()
+        logging.set_verbosity_error()
+        dropout = {'hidden_dropout_prob': 0.0, 'attention_probs_dropout_prob': 0.0}
+        self.encoder = AutoModel.from_pretrained(str(encoder), attn_implementation='sdpa', add_pooling_layer=False, **dropout)
+        for parameter in self.encoder.embeddings.parameters():
+            parameter.requires_grad = False
+        width = self.encoder.config.hidden_size
+        self.head = nn.Linear(3 * width, len(OUTPUTS))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.flags = nn.Linear(2, len(OUTPUTS), bias=False)
+        with torch.no_grad():
+            self.flags.weight.copy_(torch.tensor([FLAG_START[name] for name in OUTPUTS]))
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, ids, types, mask, of_user, flags):
+        states = self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state.float()
+
+        def mean(weights):
+            weights = weights[..., None].float()
+            return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+        features = torch.cat([mean(mask * types), mean(mask), mean(of_user)], 1) * FEATURE_SCALE
+        return self.head(self.dropout(features)) + self.flags(flags)
+
+    @property
+    def layers(self):
+        return self.encoder.encoder.layer
+
+
+def shown_rules(record: Record, budgets: Budgets) -> np.ndarray:
+    """What the product shows: the closest lines of the system prompt, closest first."""
+    lines = [record.lines[at] for at in record.line_order[:SHOWN_LINES]]
+    return np.concatenate(lines)[: budgets.rules] if lines else record.prompt[: budgets.rules]
+
+
+def no_rules(record: Record, _: Budgets) -> np.ndarray:
+    return record.prompt[:0]
+
+
+@torch.inference_mode()
+def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_history=True, has_user=True, reply=True) -> np.ndarray:
+    """Records × outputs in float32: over the windows of a reply, the greatest of each logit. `reply=False` hides the reply."""
+    guard.eval()
+    inputs = []
+    for row, record in enumerate(records):
+        shown = rules(record, budgets)
+        history = record.history[-budgets.history :] if has_history else record.history[:0]
+        user = record.user[-budgets.user :] if has_user else record.user[:0]
+        parts = windows(record.reply, budgets.reply, budgets.reply_stride)[:12] if reply else [record.reply[:0]]
+        flags = record.flags if reply else (0.0, 0.0)
+        inputs += [(row, flags, assemble(shown, history, user, part)) for part in parts]
+    inputs.sort(key=lambda one: len(one[2][0]))
+    found = np.full((len(records), len(OUTPUTS)), -np.inf, np.float32)
+    for start in range(0, len(inputs), 32):
+        batch = inputs[start : start + 32]
+        with torch.autocast('cpu', torch.bfloat16):
+            scores = guard(*collate([one for _, _, one in batch]), torch.tensor([flags for _, flags, _ in batch]))
+        for (row, _, _), values in zip(batch, scores.float().numpy()):
+            found[row] = np.maximum(found[row], values)
+    return found

@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Trains the guard and saves it as WORK/guard-FOLD.pt; an interrupted run resumes.
+
+    npm run setup -- --for test                      # build/golden has PyTorch, build/cache the encoder's checkpoint
+    npm run build:ts
+    build/golden/bin/python lab/guard/train.py --fold 1
+    build/golden/bin/python lab/guard/train.py --fold 1 --quick
+
+`--fold all` trains on everything that may be trained on: nothing of its own data can measure it.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from model import Guard
+from records import NAN, OUTPUTS
+from segments import Budgets, assemble, collate
+from sources import FOLDS, RULE_SETS, UNSAFE_SETS, batches, is_left_out, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+BUDGETS = Budgets()
+LOSS_WEIGHTS = torch.tensor([{'unsafe': 1.0, 'breaks': 1.0, 'wavers': 0.5, 'complies': 0.3, 'pressure': 0.3}[name] for name in OUTPUTS])
+RANK_WEIGHT, SMOOTHING = 0.5, 0.05
+# Shares of the kinds of data: first rules are learned, then deployments count most.
+SHARES = {
+    'start': {'deployments': 0.38, 'flips': 0.22, 'rules': 0.28, 'unsafe': 0.12},
+    'rest': {'deployments': 0.58, 'flips': 0.21, 'rules': 0.06, 'unsafe': 0.15},
+}
+START = 0.25  # of the steps
+AVERAGED, AVERAGED_EVERY = 0.2, 5  # the last part of the steps whose weights are averaged, every few steps
+POOL = 6  # batches drawn together and sorted by length
+BREAKS = OUTPUTS.index('breaks')
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--fold', choices=list(FOLDS), default='1')
+    parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2', help='config.json, model.safetensors, tokenizer.json')
+    parser.add_argument('--data', type=Path, default=ROOT / 'data')
+    parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
+    parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js', help='the command that ranks rules')
+    parser.add_argument('--steps', type=int, default=1500)
+    parser.add_argument('--batch', type=int, default=32)
+    parser.add_argument('--lr', type=float, default=1.5e-4, help='of the top layer')
+    parser.add_argument('--decay', type=float, default=0.8, help='of the learning rate, per layer downwards')
+    parser.add_argument('--head-lr', type=float, default=2e-3)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--name', help='of the result, instead of the fold')
+    parser.add_argument('--quick', action='store_true', help='a tenth of the steps')
+    return parser.parse_args()
+
+
+def kind_of(source: str) -> str:
+    return source if source in ('deployments', 'flips') else 'rules' if source.startswith('rules/') else 'unsafe'
+
+
+def masses(source: str) -> tuple[float, float]:
+    if source.startswith('rules/'):
+        mass = RULE_SETS[source.removeprefix('rules/')][0]
+        return mass / 2, mass / 2
+    return UNSAFE_SETS.get(source, (1.0, 1.0))
+
+
+class Sampler:
+    """Draws records: a kind by its share, a source and label by mass, a group by the root of its size, then a row."""
+
+    def __init__(self, records, shares):
+        by_class, total = {}, {}
+        for record in records:
+            output = 'unsafe' if kind_of(record.source) == 'unsafe' else 'breaks'
+            key = (record.source, int(record.label(output)))
+            by_class.setdefault(key, {}).setdefault(record.group, []).append(record)
+        for source, label in by_class:
+            total[kind_of(source)] = total.get(kind_of(source), 0) + masses(source)[label]
+        self.rows, weights = [], []
+        for (source, label), groups in by_class.items():
+            roots = sum(len(rows) ** 0.5 for rows in groups.values())
+            mass = masses(source)[label] / total[kind_of(source)] * shares[kind_of(source)]
+            for rows in groups.values():
+                self.rows += rows
+                weights += [mass * len(rows) ** 0.5 / roots / len(rows)] * len(rows)
+        self.cumulative = np.cumsum(weights)
+
+    def draw(self, rng, count):
+        at = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1])
+        return [self.rows[min(index, len(self.rows) - 1)] for index in at]
+
+
+class Views:
+    """Augmented inputs of a record, with the labels that hold for what is shown."""
+
+    def __init__(self, records, rng):
+        self.rng = rng
+        self.foreign = [record for record in records if record.source == 'deployments']
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def rules(self, record, focus, labels):
+        """Token ids of the rules shown; clears `breaks` and `wavers` when the broken rule (or the twin's, `focus`) is certain to be absent."""
+        rng = self.rng
+        if not record.lines:
+            return record.prompt
+        if record.kind == 'rules':
+            return np.concatenate([record.rules[at] for at in rng.permutation(len(record.rules))])
+        draw = rng.random()
+        if draw < 0.12:
+            return record.prompt[:0]
+        if draw < 0.25:  # one rule alone
+            at = focus if focus is not None and self.chance(0.5) else int(rng.integers(len(record.rules)))
+            if record.rule is not None and at != record.rule:
+                labels['breaks'] = labels['wavers'] = 0.0
+            return record.rules[at]
+        if draw < 0.33:  # another deployment's rules
+            other = self.foreign[int(rng.integers(len(self.foreign)))]
+            if other.group != record.group:
+                labels['breaks'] = labels['wavers'] = 0.0
+            return np.concatenate([other.lines[at] for at in rng.permutation(len(other.lines))[:5]])
+        if draw < 0.39 and focus is not None:  # all but the rule in question
+            kept = [at for at in rng.permutation(len(record.rules)) if at != focus][:4]
+            if record.rule is not None:
+                labels['breaks'] = labels['wavers'] = 0.0
+            return np.concatenate([record.rules[at] for at in kept])
+        if draw < 0.48:
+            return record.prompt
+        of_rules = self.chance(0.5)
+        items, order = (record.rules, record.rule_order) if of_rules else (record.lines, record.line_order)
+        shown = list(order[: int(rng.integers(2, 7))])
+        if self.chance(0.3):
+            shown = list(rng.permutation(shown))
+        if of_rules and focus is not None and focus not in shown and self.chance(0.7):
+            shown[-1] = focus
+        return np.concatenate([items[at] for at in shown])
+
+    def history(self, record):
+        if record.kind == 'rules':
+            return record.history
+        draw = self.rng.random()
+        if draw < 0.15:
+            return record.history[:0]
+        return record.history[-int(self.rng.integers(8, BUDGETS.history + 1)) :] if draw < 0.3 else record.history
+
+    def reply(self, record):
+        reply, flags = record.reply, record.flags
+        is_plain = record.kind != 'rules' and len(reply) > 24
+        if is_plain and self.chance(0.15 if record.lines else 0.4):
+            length = int(self.rng.integers(24, min(len(reply), BUDGETS.reply) + 1))
+            start = 0 if self.chance(0.6) or flags[0] else int(self.rng.integers(0, len(reply) - length + 1))
+            reply, flags = reply[start : start + length], flags if start == 0 else (0.0, flags[1])
+        return reply[: BUDGETS.reply], flags
+
+    def view(self, record, focus, without_reply: bool):
+        """Input, labels and flags. Pressure is a property of the user's message: only inputs without the reply train it."""
+        labels = {name: record.label(name) for name in OUTPUTS}
+        rules = self.rules(record, focus, labels)[: BUDGETS.rules]
+        history = self.history(record)[-BUDGETS.history :]
+        user = record.user[-BUDGETS.user :]
+        if not record.lines and self.chance(0.25):
+            user = user[:0]
+        if without_reply:
+            labels = {name: NAN for name in OUTPUTS} | {'pressure': labels['pressure']}
+            return assemble(rules, history, user, record.reply[:0]), labels, (0.0, 0.0)
+        reply, flags = self.reply(record)
+        labels['pressure'] = NAN
+        return assemble(rules, history, user, reply), labels, flags
+
+
+def draw_batches(sampler, views, pairs, rng, size):
+    """Batches of groups of views: the replies of a pair come together, under the same cuts."""
+    pool = []
+    for record in sampler.draw(rng, size * POOL):
+        if record.source == 'deployments' and rng.random() < 0.1:
+            pool.append([views.view(record, None, True)])
+            continue
+        members = pairs.get(record.pair, [record]) if record.pair else [record]
+        focus = next((member.rule for member in members if member.label('breaks') == 1), None)
+        state, group = rng.bit_generator.state, []
+        for member in members:
+            rng.bit_generator.state = state
+            group.append(views.view(member, focus, False))
+        pool.append(group)
+    pool.sort(key=lambda group: max(len(one[0][0]) for one in group) + rng.random() * 16)
+    found, batch = [], []
+    for group in pool:
+        batch.append(group)
+        if sum(map(len, batch)) >= size:
+            found.append(batch)
+            batch = []
+    random.Random(int(rng.integers(2**31))).shuffle(found)
+    return found
+
+
+def loss_of(guard, batch):
+    views = [view for group in batch for view in group]
+    inputs = collate([view[0] for view in views])
+    with torch.autocast('cpu', torch.bfloat16):
+        scores = guard(*inputs, torch.tensor([view[2] for view in views]))
+    labels = torch.tensor([[view[1][name] for name in OUTPUTS] for view in views])
+    known = ~torch.isnan(labels)
+    smoothed = torch.nan_to_num(labels) * (1 - 2 * SMOOTHING) + SMOOTHING
+    loss = (F.binary_cross_entropy_with_logits(scores, smoothed, reduction='none') * known * LOSS_WEIGHTS).sum() / len(views)
+    differences, first = [], 0
+    for group in batch:
+        broken = [first + at for at, view in enumerate(group) if view[1]['breaks'] == 1]
+        kept = [first + at for at, view in enumerate(group) if view[1]['breaks'] == 0]
+        differences += [scores[b, BREAKS] - scores[k, BREAKS] for b in broken for k in kept]
+        first += len(group)
+    return loss + RANK_WEIGHT * F.softplus(-torch.stack(differences)).mean() if differences else loss
+
+
+def parameter_groups(guard, options):
+    top = len(guard.layers) - 1
+    layers = [
+        {'params': list(layer.parameters()), 'lr': options.lr * options.decay ** (top - at), 'weight_decay': 0.01}
+        for at, layer in enumerate(guard.layers)
+    ]
+    head = {'params': list(guard.head.parameters()), 'lr': options.head_lr, 'weight_decay': 0.01}
+    # Refusal flags need a learning rate of their own to move in time.
+    return [*layers, head, {'params': list(guard.flags.parameters()), 'lr': 1e-2, 'weight_decay': 0.0}]
+
+
+def schedule(step: int, steps: int) -> float:
+    """Warm-up over 8 % of the steps, then a cosine down to 5 %."""
+    return min(1, (step + 1) / (0.08 * steps)) * (0.475 * (1 + np.cos(np.pi * step / steps)) + 0.05)
+
+
+def main():
+    options = arguments()
+    steps = options.steps // 10 if options.quick else options.steps
+    options.work.mkdir(parents=True, exist_ok=True)
+    name = options.name or f'guard-{options.fold}{"-quick" if options.quick else ""}'
+    target, progress = options.work / f'{name}.pt', options.work / f'{name}.progress.pt'
+    sources = prepare(options.encoder, options.data, options.gabion.split(), options.work)
+    fold, batch_of = FOLDS[options.fold], batches(options.data)
+    is_trained = lambda source: source in ('deployments', 'flips', *UNSAFE_SETS) or source.startswith('rules/')
+    records = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
+    pairs = {}
+    for record in records:
+        if record.pair:
+            pairs.setdefault(record.pair, []).append(record)
+
+    rng = np.random.default_rng(options.seed)
+    torch.manual_seed(options.seed)
+    torch.use_deterministic_algorithms(True)
+    guard = Guard(options.encoder)
+    optimizer = torch.optim.AdamW(parameter_groups(guard, options), betas=(0.9, 0.98))
+    rates = [group['lr'] for group in optimizer.param_groups]
+    samplers = {part: Sampler(records, shares) for part, shares in SHARES.items()}
+    views = Views(records, rng)
+    step, averaged, count, losses, spent = 0, None, 0, [], 0.0
+    settings = {key: str(value) for key, value in vars(options).items() if key not in ('work', 'gabion', 'data')}
+    if progress.exists():
+        saved = torch.load(progress, weights_only=False)
+        if saved['settings'] == settings:
+            guard.load_state_dict(saved['guard'])
+            optimizer.load_state_dict(saved['optimizer'])
+            rng.bit_generator.state, step, spent = saved['rng'], saved['step'], saved['spent']
+            torch.set_rng_state(saved['torch_rng'])
+            averaged, count = saved['averaged'], saved['count']
+            print(f'resumed at step {step}', flush=True)
+    print(f'{name}: {len(records)} replies, {steps} steps', flush=True)
+    start, last_saved = time.monotonic() - spent, step
+    while step < steps:
+        for batch in draw_batches(samplers['start' if step < START * steps else 'rest'], views, pairs, rng, options.batch):
+            if step >= steps:
+                break
+            for group, rate in zip(optimizer.param_groups, rates):
+                group['lr'] = rate * schedule(step, steps)
+            guard.train()
+            loss = loss_of(guard, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(guard.parameters(), 1.0)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            step += 1
+            if step > (1 - AVERAGED) * steps and step % AVERAGED_EVERY == 0:
+                state = {key: value.double() for key, value in guard.state_dict().items() if value.is_floating_point()}
+                averaged = state if averaged is None else {key: averaged[key] + value for key, value in state.items()}
+                count += 1
+            if step % 50 == 0:
+                print(f'step {step}/{steps}  loss {np.mean(losses[-50:]):.3f}  {(time.monotonic() - start) / 60:.1f} min', flush=True)
+        if step - last_saved >= 150 and step < steps:
+            last_saved = step
+            saved = {'settings': settings, 'guard': guard.state_dict(), 'optimizer': optimizer.state_dict(), 'rng': rng.bit_generator.state}
+            saved |= {'torch_rng': torch.get_rng_state(), 'step': step, 'averaged': averaged, 'count': count, 'spent': time.monotonic() - start}
+            torch.save(saved, progress.with_suffix('.new'))
+            progress.with_suffix('.new').replace(progress)
+    mean = {key: (value / count).float() for key, value in averaged.items()}
+    torch.save({'guard': guard.state_dict() | mean, 'settings': settings, 'steps': steps}, target)
+    progress.unlink(missing_ok=True)
+    (options.work / f'{name}.json').write_text(json.dumps(settings | {'minutes': round((time.monotonic() - start) / 60, 1)}, indent=2))
+    print(f'{target}: {(time.monotonic() - start) / 60:.1f} min', flush=True)
+
+
+if __name__ == '__main__':
+    main()
