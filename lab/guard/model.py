@@ -1,6 +1,6 @@
 """The guard: an encoder that reads rules, history, user message and reply, and one linear layer to five logits.
 
-Features of the linear layer: means of the last hidden state over the reply, over all tokens and over the user's tokens, each doubled.
+Features of the linear layer: means of the last hidden state over the reply, over the whole input and over the user's tokens, each doubled.
 The two refusal flags are added linearly. The embedding tables stay those of the encoder, so that the package shares them.
 """
 

@@ -1,4 +1,4 @@
-"""One labelled reply in its place, and the readers of each source's files. Knows no fold, mass or model."""
+"""One labeled reply in its place, and the readers of each source's files. Knows no fold, mass or model."""
 
 import gzip
 import json
@@ -212,7 +212,7 @@ def exchanges_of(conversation) -> list[tuple[str, str, bool | None]]:
 
 
 def exchanges(encoding: Encoding, path: Path, is_safe: bool) -> list[Record]:
-    """Labelled replies of a public set: one with a label of its own, else the conversation's last; all, if the whole set is safe."""
+    """Labeled replies of a public set: one with a label of its own, else the conversation's last; all, if the whole set is safe."""
     name, found = path.name.split('.')[0], []
     for conversation in lines_of(path):
         past, rows = [], exchanges_of(conversation)
