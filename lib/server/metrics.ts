@@ -5,7 +5,7 @@ import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.
 import type { CacheStats } from '../embedding/vector-cache.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { GabionErrorCode } from '../errors.js'
-import { RecentRequests } from './recent-requests.js'
+import { quantile } from '../statistics/quantile.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -131,5 +131,47 @@ export class Metrics {
     this.#stages.queue.observe(queueMs / 1000)
     this.#stages.encode.observe(encodeMs / 1000)
     if (projectMs > 0) this.#stages.project.observe(projectMs / 1000)
+  }
+}
+
+const SAMPLE_LIMIT = 4096
+const WINDOW_MS = 10_000
+
+/** Activity of the last ten seconds. */
+export interface RecentActivity {
+  /** Responses per second. */
+  readonly perSecond: number
+  /** Milliseconds; null without any response. */
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+}
+
+/** A ring buffer of the last response times, for the dashboard; longer histories are Prometheus'. */
+class RecentRequests {
+  readonly #endedAt = new Float64Array(SAMPLE_LIMIT)
+  readonly #durations = new Float64Array(SAMPLE_LIMIT)
+  #next = 0
+
+  add(milliseconds: number): void {
+    const slot = this.#next++ % SAMPLE_LIMIT
+    this.#endedAt[slot] = performance.now()
+    this.#durations[slot] = milliseconds
+  }
+
+  activity(): RecentActivity {
+    const now = performance.now()
+    const count = Math.min(this.#next, SAMPLE_LIMIT)
+    const durations: number[] = []
+    let oldest = now
+    for (let slot = 0; slot < count; slot++) {
+      const endedAt = this.#endedAt[slot]!
+      if (now - endedAt > WINDOW_MS) continue
+      durations.push(this.#durations[slot]!)
+      oldest = Math.min(oldest, endedAt)
+    }
+    // A full ring covers less than the window.
+    const seconds = durations.length === SAMPLE_LIMIT ? Math.max(1e-3, (now - oldest) / 1000) : WINDOW_MS / 1000
+    const quantileOf = (q: number): number | null => (durations.length === 0 ? null : quantile(durations, q))
+    return { perSecond: durations.length / seconds, p50Ms: quantileOf(0.5), p99Ms: quantileOf(0.99) }
   }
 }

@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { ConversationRecord } from './record.js'
+import { changeOf, type ConversationRecord } from './record.js'
 import type { ConversationChange, ConversationStatus } from './status.js'
-import { changeOf, type ConversationStore, type StoredRecord } from './store.js'
+import type { ConversationStore, StoredRecord } from './store.js'
 
 /** Bounds of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {

@@ -3,7 +3,7 @@
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import type { SavedConversation } from '../../monitor/saved-conversation.js'
-import type { ConversationStatus } from './status.js'
+import type { ConversationChange, ConversationStatus } from './status.js'
 
 /** The stored record of a conversation. */
 export interface ConversationRecord {
@@ -28,6 +28,11 @@ export function withVerdict(before: ConversationRecord | null, saved: SavedConve
     updatedAt: verdict.at,
   }
   return { saved, status, verdicts: [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS) }
+}
+
+/** The change published when a record is saved. */
+export function changeOf({ status, verdicts }: ConversationRecord): ConversationChange {
+  return { kind: 'exchange', conversation: status.conversation, verdict: verdicts.at(-1)!, status }
 }
 
 /** Maximum length of a conversation's or an exchange's id. */

@@ -5,9 +5,9 @@ import type { Logger } from 'pino'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
 import { FORGET, LIST, SAVE_RECORD } from '../redis/scripts.js'
-import type { ConversationRecord } from './record.js'
+import { changeOf, type ConversationRecord } from './record.js'
 import type { ConversationChange, ConversationStatus } from './status.js'
-import { changeOf, type ConversationStore, type StoredRecord } from './store.js'
+import type { ConversationStore, StoredRecord } from './store.js'
 
 export interface RedisStoreOptions {
   readonly url: string

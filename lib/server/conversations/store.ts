@@ -32,8 +32,3 @@ export interface ConversationStore {
   check(): Promise<void>
   close(): Promise<void>
 }
-
-/** The change published when a record is saved. */
-export function changeOf({ status, verdicts }: ConversationRecord): ConversationChange {
-  return { kind: 'exchange', conversation: status.conversation, verdict: verdicts.at(-1)!, status }
-}

@@ -4,9 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import { exchangeVerdictSchema } from '../../detection/verdict.js'
 import type { Service } from '../service.js'
 import { describe } from './documents.js'
-import { contextOf } from './request-life.js'
+import { contextOf, serverTiming } from './request-life.js'
 import * as form from './schemas.js'
-import { serverTiming } from './timing.js'
 
 /** Adds the routes. */
 export function addConversationRoutes(app: FastifyInstance, service: Service): void {
