@@ -113,45 +113,6 @@ export default defineConfig(
     rules: { 'no-restricted-properties': 'off' },
   },
   {
-    // What judges also runs in a browser: no Node built-in, no native module, no file. The loaders next to it read the files.
-    // A hash (lib/lazy.ts) is taken for the fingerprints of detectors alone.
-    files: [
-      'lib/detection/*.ts',
-      'lib/detection/erosion/*.ts',
-      'lib/detection/policy/*.ts',
-      'lib/json/json-object.ts',
-      'lib/statistics/*.ts',
-    ],
-    ignores: [
-      'lib/detection/classic-artifact.ts',
-      'lib/detection/erosion/{artifact-file,lexicon-file,load-erosion}.ts',
-      'lib/detection/policy/{load-policies,policy-check,policy-file,policy-log}.ts',
-    ],
-    rules: {
-      '@typescript-eslint/no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              group: [
-                'node:*',
-                '**/native.js',
-                '**/native-binaries.js',
-                '**/embedding/*',
-                '**/models/*',
-                '**/files/*',
-                '**/json-file.js',
-                '**/package-folder.js',
-              ],
-              allowTypeImports: true,
-              message: 'What judges imports no Node built-in, no native module and no file.',
-            },
-          ],
-        },
-      ],
-    },
-  },
-  {
     files: ['test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': [

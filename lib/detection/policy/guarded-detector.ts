@@ -1,7 +1,7 @@
 // Owns the detector that adds a deployment's own policies and role drift to another detector's verdicts.
 // Knows scores of policies and of role drift, not their computation.
 
-import { nodeCrypto } from '../../lazy.js'
+import { sha256 } from '../../sha256.js'
 import { JsonObject } from '../../json/json-object.js'
 import type { ConversationExchange, Detector } from '../detector.js'
 import { textVector } from '../erosion/head.js'
@@ -70,7 +70,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     this.projection = base.projection
     this.windows = base.windows ?? set.windows
     this.#refusals = refusals
-    this.fingerprint = nodeCrypto().createHash('sha256').update(base.fingerprint).update(formatPolicySet(set)).digest('hex')
+    this.fingerprint = sha256(`${base.fingerprint}${formatPolicySet(set)}`)
   }
 
   normalize(text: string): string {
