@@ -86,7 +86,7 @@ async function fit(context: Context, flags: FitFlags): Promise<undefined> {
   const { quality, dimensions, targetDimensions, target } = adapter
   if (output.json) {
     await output.jsonLine({ file: flags.out, dimensions, targetDimensions, target, model: adapter.map.model, quality })
-    return undefined
+    return
   }
   const penalty = quality.penalty === null ? '' : `, penalty ${quality.penalty.toPrecision(2)}`
   await output.line(
@@ -96,7 +96,6 @@ async function fit(context: Context, flags: FitFlags): Promise<undefined> {
     `on ${count(quality.heldBack, 'pair')} held out: R² ${quality.r2.toFixed(3)} (${share(quality.r2)} of the variance), ` +
       `cosine ${quality.meanCosine.toFixed(3)} on average, ${quality.lowCosine.toFixed(3)} for the lowest 5%`,
   )
-  return undefined
 }
 
 async function fold({ output }: Context, flags: FoldFlags, [file = '']: string[]): Promise<undefined> {
@@ -105,5 +104,4 @@ async function fold({ output }: Context, flags: FoldFlags, [file = '']: string[]
   await saveProjection(folded, flags.out)
   if (output.json) await output.jsonLine({ file: flags.out, ...describeProjection(folded) })
   else await output.line(`${flags.out}: ${projectionShape(folded)}, adapter and projection in one`)
-  return undefined
 }

@@ -69,20 +69,17 @@ async function run({ output, signal }: Context, flags: BenchFlags): Promise<unde
     )
 
   const results: Latency[] = []
-  const progress = new Progress(output, 'measuring', 'runs', flags.tokens.length * flags.runs * modes.length)
-  try {
-    for (const tokens of flags.tokens) {
-      const before = results.length * flags.runs
-      const tick = (done: number): void => {
-        progress.update(before + done, before + done)
-      }
-      const measured = await measureLatency(embedder, { tokens, modes, runs: flags.runs, signal, tick })
-      results.push(...measured)
-      if (output.json) for (const line of measured) await output.jsonLine(line)
+  using progress = new Progress(output, 'measuring', 'runs', flags.tokens.length * flags.runs * modes.length)
+  for (const tokens of flags.tokens) {
+    const before = results.length * flags.runs
+    const tick = (done: number): void => {
+      progress.update(before + done, before + done)
     }
-  } finally {
-    progress.stop()
+    const measured = await measureLatency(embedder, { tokens, modes, runs: flags.runs, signal, tick })
+    results.push(...measured)
+    if (output.json) for (const line of measured) await output.jsonLine(line)
   }
+  progress.stop()
   const throughput = await measureThroughput(embedder, flags, signal)
   if (output.json) await output.jsonLine({ throughput })
   else {
@@ -91,7 +88,6 @@ async function run({ output, signal }: Context, flags: BenchFlags): Promise<unde
       `embedBatch of ${String(throughput.texts)} texts, ${String(throughput.tokens)} tokens: ${throughput.textsPerSecond.toFixed(0)} texts/s (best of ${String(throughput.rounds)})`,
     )
   }
-  return undefined
 }
 
 function describeEnvironment(embedder: Embedder) {

@@ -181,19 +181,15 @@ async function pairedVectors(
         )
       return { vectors: pick(side.vectors, chosen), milliseconds: [] }
     }
-    const progress = new Progress(context.output, `embedding with ${side.source.name}`, 'texts', chosen.length)
-    try {
-      const onText = (done: number): void => {
-        progress.update(done, done)
-      }
-      return await embedTimed(
-        side.source,
-        chosen.map((row) => texts[row]!),
-        { signal: context.signal, onText },
-      )
-    } finally {
-      progress.stop()
+    using progress = new Progress(context.output, `embedding with ${side.source.name}`, 'texts', chosen.length)
+    const onText = (done: number): void => {
+      progress.update(done, done)
     }
+    return await embedTimed(
+      side.source,
+      chosen.map((row) => texts[row]!),
+      { signal: context.signal, onText },
+    )
   }
   return [await vectorsOf(old), await vectorsOf(fresh)]
 }
@@ -243,16 +239,12 @@ async function alertsOf(
     return await Monitor.load({ embedder: sourceOf(side, why).embedder, detector: 'classic', classic })
   }
   const monitors = [await open(old, projections.old), await open(fresh, projections.fresh)] as const
-  const progress = new Progress(context.output, 'judging', 'exchanges', null)
-  try {
-    const onExchange = (exchanges: number): void => {
-      progress.update(0, exchanges)
-    }
-    const conversations = readConversations(flags.transcripts ?? [], () => undefined)
-    return await compareAlerts(...monitors, conversations, { signal: context.signal, onExchange })
-  } finally {
-    progress.stop()
+  using progress = new Progress(context.output, 'judging', 'exchanges', null)
+  const onExchange = (exchanges: number): void => {
+    progress.update(0, exchanges)
   }
+  const conversations = readConversations(flags.transcripts ?? [], () => undefined)
+  return await compareAlerts(...monitors, conversations, { signal: context.signal, onExchange })
 }
 
 function sideOf(side: CompareSide, vectors: SideVectors | null, flags: CompareFlags): ComparedSide {

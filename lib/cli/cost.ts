@@ -60,7 +60,7 @@ async function run({ output }: Context, flags: CostFlags): Promise<undefined> {
   const estimate = estimateCost(assumptions)
   if (output.json) {
     await output.jsonLine({ ...estimate, currency: flags.currency })
-    return undefined
+    return
   }
   const amount = (value: number): string =>
     `${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })} ${flags.currency}`
@@ -99,5 +99,4 @@ async function run({ output }: Context, flags: CostFlags): Promise<undefined> {
   ] as const)
     await output.line(`  ${what}: ${value}`)
   await output.line('Not included: operation of the machines, traffic, discounts, storage of vectors.')
-  return undefined
 }

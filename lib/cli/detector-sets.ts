@@ -9,7 +9,7 @@ import type { EmbeddedExchange } from '../detection/training/exchanges.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import type { Context } from './command.js'
-import { ProgressSteps } from './progress-steps.js'
+import { ProgressSteps } from './progress.js'
 
 /** Adds the option for a vector cache on disk. */
 export function addCache(command: Command): Command {

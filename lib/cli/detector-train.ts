@@ -11,7 +11,7 @@ import type { Embedder } from '../embedding/embedder.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addCache, nameOf, readSets } from './detector-sets.js'
 import { leaveOutTable } from './detector-tables.js'
-import { ProgressSteps } from './progress-steps.js'
+import { ProgressSteps } from './progress.js'
 import { count } from './wording.js'
 
 interface TrainFlags extends EmbedderFlags {

@@ -74,7 +74,6 @@ async function run(context: Context, flags: EmbedFlags, operands: string[]): Pro
     )
   if (flags.out !== undefined)
     await reportWritten(context, flags.out, embedder, { rows, cut, seconds: (performance.now() - startedAt) / 1000 })
-  return undefined
 }
 
 async function reportWritten(

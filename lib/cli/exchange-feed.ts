@@ -60,25 +60,21 @@ const CHUNK_BYTES = 1 << 16
 /** A file's bytes from its start, and those appended later. A replaced or truncated file is read from the start. */
 async function* growing(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   while (!signal.aborted) {
-    const handle = await open(file, 'r')
-    try {
-      const { ino, isFile } = await handle.stat().then((found) => ({ ino: found.ino, isFile: found.isFile() }))
-      if (!isFile) throw new GabionError('INVALID_ARGUMENT', `${file}: only a regular file or standard input can be followed`)
-      const buffer = new Uint8Array(CHUNK_BYTES)
-      let offset = 0
-      for (;;) {
-        const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, offset)
-        if (bytesRead > 0) {
-          offset += bytesRead
-          yield buffer.slice(0, bytesRead)
-          continue
-        }
-        if (await firesWithin(signal, POLL_MS)) return
-        const now = await stat(file).catch(() => null)
-        if (now !== null && (now.ino !== ino || now.size < offset)) break
+    await using handle = await open(file, 'r')
+    const { ino, isFile } = await handle.stat().then((found) => ({ ino: found.ino, isFile: found.isFile() }))
+    if (!isFile) throw new GabionError('INVALID_ARGUMENT', `${file}: only a regular file or standard input can be followed`)
+    const buffer = new Uint8Array(CHUNK_BYTES)
+    let offset = 0
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, offset)
+      if (bytesRead > 0) {
+        offset += bytesRead
+        yield buffer.slice(0, bytesRead)
+        continue
       }
-    } finally {
-      await handle.close()
+      if (await firesWithin(signal, POLL_MS)) return
+      const now = await stat(file).catch(() => null)
+      if (now !== null && (now.ino !== ino || now.size < offset)) break
     }
   }
 }

@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ConversationSummary } from '../monitor/watch.js'
 import { PendingFile } from '../files/pending-file.js'
-import type { ExchangeVerdict } from '../detection/verdict.js'
-import { CSV_HEADER, toCsv } from './exchange-csv.js'
+import { VERDICT_COLUMNS, verdictRow, type ExchangeVerdict, type VerdictValue } from '../detection/verdict.js'
 
 /** Writes both files in constant memory. */
 export class ExchangeFiles {
@@ -48,4 +47,17 @@ export class ExchangeFiles {
     await this.#csv.discard()
     await this.#json.discard()
   }
+}
+
+/** Header line of the CSV file (RFC 4180); the schema defines the columns. */
+export const CSV_HEADER = VERDICT_COLUMNS.join(',')
+
+/** A verdict as one line: lists joined by "; ", absent values empty. */
+export function toCsv(verdict: ExchangeVerdict): string {
+  return verdictRow(verdict).map(csvCell).join(',')
+}
+
+function csvCell(value: VerdictValue): string {
+  const text = value === null || value === undefined ? '' : Array.isArray(value) ? value.join('; ') : String(value)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

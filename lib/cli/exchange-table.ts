@@ -4,6 +4,7 @@ import Table from 'cli-table3'
 import type { Level } from '../detection/detector.js'
 import type { Output } from './output.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
+import { noLines } from './plain-table.js'
 import { printable } from './wording.js'
 
 type Colors = Output['colors']
@@ -84,7 +85,7 @@ export class ExchangeTable {
       colWidths: widths.map((width, index) => (index === 0 ? width : width + gap.length)),
       colAligns: [...ALIGNMENT],
       wordWrap: true,
-      chars: NO_LINES,
+      chars: noLines(''),
       style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
     })
     table.push([...cells.entries()].map(([index, content]) => ({ content, ...(index > 0 && { style: { 'padding-left': gap.length } }) })))
@@ -98,24 +99,6 @@ export class ExchangeTable {
 
 const MARKS: Readonly<Record<Level, string>> = { calm: '●', elevated: '▲', alert: '■' }
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
-const NO_LINES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-}
-
 function fixed(value: number | null): string {
   return value !== null && Number.isFinite(value) ? value.toFixed(2) : '–'
 }

@@ -124,7 +124,6 @@ async function list({ output }: Context, flags: ListFlags): Promise<undefined> {
     }
   }
   if (!output.json) output.note('"gabion model pull NAME" downloads a model; so does its first use.')
-  return undefined
 }
 
 async function printRow(output: Context['output'], row: Row): Promise<void> {

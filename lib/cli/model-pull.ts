@@ -1,15 +1,26 @@
 // Owns `gabion model pull`: downloads a model from the hub and converts it, so that it then loads without a network.
 
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import type { PreparationProgress } from '../convert/prepared-model.js'
-import type { GraphPrecision } from '../models/index.js'
+import { GRAPH_PRECISIONS, type GraphPrecision } from '../models/index.js'
 import { finishCommand, type CommonOptions, type Context } from './command.js'
-import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
-import { Progress } from './progress.js'
+import { ProgressSteps } from './progress.js'
 
 interface PullFlags extends CommonOptions {
   precision: GraphPrecision[]
   convert: boolean
+}
+
+/** For the option's help. */
+export const PRECISION_LIST = `comma-separated, of ${GRAPH_PRECISIONS.join(', ')}`
+
+/** For commander: a comma-separated list of precisions. */
+export function parsePrecisions(value: string): GraphPrecision[] {
+  return value.split(',').map((part) => {
+    const found = GRAPH_PRECISIONS.find((name) => name === part.trim())
+    if (found === undefined) throw new InvalidArgumentError(`Expected a comma-separated list of ${GRAPH_PRECISIONS.join(', ')}.`)
+    return found
+  })
 }
 
 /** The subcommand `pull`. */
@@ -30,62 +41,34 @@ export function pullCommand(): Command {
   return finishCommand<PullFlags>(command, examples, pull)
 }
 
-/** Shows a progress bar per stage. */
-class Stages {
-  readonly #output: Context['output']
-  #stage = ''
-  #bar: Progress | null = null
-
-  constructor(output: Context['output']) {
-    this.#output = output
-  }
-
-  update(progress: PreparationProgress): void {
-    const isDownload = progress.stage === 'download'
-    const [done, total] = isDownload ? [progress.bytes, progress.totalBytes] : [progress.bytesWritten, progress.bytesOfPrecision]
-    if (progress.stage !== this.#stage) {
-      this.stop()
-      this.#stage = progress.stage
-      this.#bar = new Progress(this.#output, isDownload ? 'downloading' : 'converting', 'MB', total)
-    }
-    this.#bar?.update(done, Math.round(done / 1e6))
-  }
-
-  stop(): void {
-    this.#bar?.stop()
-    this.#stage = ''
-  }
-}
-
 async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: string[]): Promise<undefined> {
   const { pullModel } = await import('../models/index.js')
   const { prepareModel } = await import('../convert/prepared-model.js')
-  const stages = new Stages(output)
+  using steps = new ProgressSteps(output)
   const onProgress = (progress: PreparationProgress): void => {
-    stages.update(progress)
+    const [doing, done, total] =
+      progress.stage === 'download'
+        ? (['downloading', progress.bytes, progress.totalBytes] as const)
+        : (['converting', progress.bytesWritten, progress.bytesOfPrecision] as const)
+    steps.report({ doing, done, total, count: Math.round(done / 1e6), unit: 'MB' })
   }
-  try {
-    const pulled = await pullModel(name, { signal, onProgress: (progress) => onProgress({ stage: 'download', ...progress }) })
-    const folders: { precision: GraphPrecision; folder: string }[] = []
-    for (const precision of flags.convert ? flags.precision : []) {
-      const { folder } = await prepareModel(`${pulled.id}@${pulled.commit}`, {
-        accepts: ({ graphs }) => graphs.some((graph) => graph.precision === precision),
-        make: [precision],
-        onProgress,
-        signal,
-      })
-      folders.push({ precision, folder })
-    }
-    stages.stop()
-    const { id, revision, commit, folder } = pulled
-    if (output.json) await output.jsonLine({ id, revision, commit, folder, converted: folders })
-    else {
-      await output.line(`${id}@${revision} is ${commit}`)
-      await output.line(`  downloaded: ${folder}`)
-      for (const made of folders) await output.line(`  ${made.precision.padEnd(10)}: ${made.folder}`)
-    }
-  } finally {
-    stages.stop()
+  const pulled = await pullModel(name, { signal, onProgress: (progress) => onProgress({ stage: 'download', ...progress }) })
+  const folders: { precision: GraphPrecision; folder: string }[] = []
+  for (const precision of flags.convert ? flags.precision : []) {
+    const { folder } = await prepareModel(`${pulled.id}@${pulled.commit}`, {
+      accepts: ({ graphs }) => graphs.some((graph) => graph.precision === precision),
+      make: [precision],
+      onProgress,
+      signal,
+    })
+    folders.push({ precision, folder })
   }
-  return undefined
+  steps.stop()
+  const { id, revision, commit, folder } = pulled
+  if (output.json) await output.jsonLine({ id, revision, commit, folder, converted: folders })
+  else {
+    await output.line(`${id}@${revision} is ${commit}`)
+    await output.line(`  downloaded: ${folder}`)
+    for (const made of folders) await output.line(`  ${made.precision.padEnd(10)}: ${made.folder}`)
+  }
 }

@@ -16,8 +16,7 @@ import { GabionError } from '../errors.js'
 import { binariesLocation } from '../native-binaries.js'
 import { finishCommand, openEmbedder, type CommonOptions, type Context } from './command.js'
 import { listCommand } from './model-list.js'
-import { PRECISION_LIST, parsePrecisions } from './model-precisions.js'
-import { pullCommand } from './model-pull.js'
+import { PRECISION_LIST, parsePrecisions, pullCommand } from './model-pull.js'
 import { PendingFile } from '../files/pending-file.js'
 import { Progress } from './progress.js'
 import { packagePath } from '../package-folder.js'
@@ -87,30 +86,25 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
   // Imported here: the converter is the largest module, and no other command needs it.
   const { convertModel } = await import('../convert/index.js')
   const out = flags.out ?? source
-  const progress = new Progress(output, 'converting', 'MB', null)
-  try {
-    const manifest = await convertModel({
-      source,
-      out,
-      precisions: flags.precision,
-      overwrite: flags.overwrite === true,
-      measure: true,
-      signal,
-      onProgress: ({ bytesWritten }) => {
-        progress.update(0, Math.round(bytesWritten / 1e6))
-      },
-    })
-    progress.stop()
-    if (output.json) await output.jsonLine({ folder: out, ...manifest })
-    else {
-      for (const { precision, file, bytes, weights } of manifest.graphs) {
-        await output.line(`${out}/onnx/${file}: ${precision}, ${((bytes + weights.bytes) / 1e6).toFixed(1)} MB with its weights`)
-      }
+  using progress = new Progress(output, 'converting', 'MB', null)
+  const manifest = await convertModel({
+    source,
+    out,
+    precisions: flags.precision,
+    overwrite: flags.overwrite === true,
+    measure: true,
+    signal,
+    onProgress: ({ bytesWritten }) => {
+      progress.update(0, Math.round(bytesWritten / 1e6))
+    },
+  })
+  progress.stop()
+  if (output.json) await output.jsonLine({ folder: out, ...manifest })
+  else {
+    for (const { precision, file, bytes, weights } of manifest.graphs) {
+      await output.line(`${out}/onnx/${file}: ${precision}, ${((bytes + weights.bytes) / 1e6).toFixed(1)} MB with its weights`)
     }
-  } finally {
-    progress.stop()
   }
-  return undefined
 }
 
 /** The folder of a local model, also of one pulled or converted earlier. */
@@ -144,7 +138,6 @@ async function verify({ output, signal }: Context, _flags: CommonOptions, [model
       loads.selfTestCosine === null ? '' : `; its self-test vector has cosine ${loads.selfTestCosine.toFixed(7)} to the stored one`
     await output.line(`  loads as ${loads.precision}${sample}`)
   }
-  return undefined
 }
 
 /** Loads a model, which runs its self-test, and returns the cosine of the self-test's vector to the stored one. */
@@ -164,7 +157,7 @@ async function licenses({ output }: Context, flags: LicenseFlags, models: string
       : await Promise.all(models.map(async (model) => readModelLicense(await locate(model))))
   if (output.json) {
     for (const { text, ...rest } of found) await output.jsonLine(flags.full === true ? { ...rest, text } : rest)
-    return undefined
+    return
   }
   const ours = (await readFile(packagePath('NOTICE'), 'utf8')).trimEnd()
   if (flags.out !== undefined) {
@@ -173,11 +166,10 @@ async function licenses({ output }: Context, flags: LicenseFlags, models: string
     await file.append(`${parts.join('\n\n')}\n`)
     await file.complete()
     output.note(`${flags.out}: gabion, its parts, ${found.map(({ name }) => name).join(', ')}`)
-    return undefined
+    return
   }
   if (models.length === 0) await output.line(ours)
   for (const license of found) await output.line(`\n${output.colors.bold(license.name)}\n${termsOf(license, flags.full === true)}`)
-  return undefined
 }
 
 function termsOf({ license, notice, text }: ModelLicense, full: boolean): string {

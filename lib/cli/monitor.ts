@@ -17,8 +17,7 @@ import { EXIT_ALERT } from './failure.js'
 import { LatencySplit } from './latency-split.js'
 import { MonitorView } from './monitor-view.js'
 import { loadLexicons } from './lexicons.js'
-import { Progress } from './progress.js'
-import { ProgressSteps } from './progress-steps.js'
+import { Progress, ProgressSteps } from './progress.js'
 import { ReportFiles, type ReportProgress } from './report-files.js'
 import { followFile, readConversations } from './exchange-feed.js'
 import { ExchangeFiles } from './exchange-files.js'
@@ -169,19 +168,15 @@ async function openMonitor({ output, signal }: Context, embedder: Embedder, flag
     }),
   })
   if (flags.policy === undefined) return monitor
-  const steps = new ProgressSteps(output)
-  try {
-    const set = await loadPolicies(embedder, flags.policy, {
-      signal,
-      onProgress: steps.report,
-      ...(flags.benign !== undefined && { benign: flags.benign }),
-      ...(refusals !== null && { refusals }),
-    })
-    const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
-    return await Monitor.load({ embedder, detector })
-  } finally {
-    steps.stop()
-  }
+  using steps = new ProgressSteps(output)
+  const set = await loadPolicies(embedder, flags.policy, {
+    signal,
+    onProgress: steps.report,
+    ...(flags.benign !== undefined && { benign: flags.benign }),
+    ...(refusals !== null && { refusals }),
+  })
+  const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
+  return await Monitor.load({ embedder, detector })
 }
 
 /** Verdicts and summaries of the input. An interruption is the normal end of following, not a failure. */

@@ -127,7 +127,6 @@ async function importFile(context: Context, flags: ImportFlags, [file = '']: str
   await saveProjection(projection, flags.out)
   if (output.json) await output.jsonLine({ file: flags.out, source: file, ...describeProjection(projection) })
   else await output.line(`${flags.out}: ${projectionShape(projection)}${keptVariance(projection)}, from ${file}`)
-  return undefined
 }
 
 async function fit(context: Context, flags: FitFlags): Promise<undefined> {
@@ -142,7 +141,6 @@ async function fit(context: Context, flags: FitFlags): Promise<undefined> {
   await saveProjection(projection, flags.out)
   if (output.json) await output.jsonLine({ file: flags.out, ...describeProjection(projection) })
   else await output.line(`${flags.out}: ${projectionShape(projection)}, fitted on ${count(rows, 'vector')}${keptVariance(projection)}`)
-  return undefined
 }
 
 async function fitOn(
@@ -181,10 +179,9 @@ async function apply(context: Context, flags: ApplyFlags, operands: string[]): P
   } finally {
     await writer?.discard()
   }
-  if (flags.out === undefined) return undefined
+  if (flags.out === undefined) return
   if (context.output.json) await context.output.jsonLine({ file: flags.out, rows, components: projection.components })
   else context.output.note(`${flags.out}: ${String(rows)} × ${String(projection.components)}`)
-  return undefined
 }
 
 interface Point {
@@ -204,15 +201,11 @@ async function* points(context: Context, flags: ApplyFlags, operands: readonly s
   const total = input === undefined ? null : await sourceSize(input)
   using embedder = await openEmbedder(flags, { cache: false })
   const source = input === undefined ? operands.map((text) => ({ text, end: 0 })) : readTexts(input, flags.format, context.signal)
-  const progress = new Progress(context.output, 'projecting', 'texts', total, flags.out !== undefined || !process.stdout.isTTY)
+  using progress = new Progress(context.output, 'projecting', 'texts', total, flags.out !== undefined || !process.stdout.isTTY)
   const onProgress = progress.update.bind(progress)
-  try {
-    for await (const { batch } of embedStream(embedder, source, { signal: context.signal, projection, onProgress })) {
-      for (let row = 0; row < batch.rows; row++)
-        yield { tokens: batch.totalTokenCounts[row], truncated: batch.truncated(row), projected: batch.projectedRow(row) }
-    }
-  } finally {
-    progress.stop()
+  for await (const { batch } of embedStream(embedder, source, { signal: context.signal, projection, onProgress })) {
+    for (let row = 0; row < batch.rows; row++)
+      yield { tokens: batch.totalTokenCounts[row], truncated: batch.truncated(row), projected: batch.projectedRow(row) }
   }
 }
 
@@ -220,7 +213,7 @@ async function inspect({ output }: Context, _flags: CommonOptions, [file = '']: 
   const projection = await Projection.load(file)
   if (output.json) {
     await output.jsonLine({ file, ...describeProjection(projection) })
-    return undefined
+    return
   }
   const { bold, dim } = output.colors
   const { model, fit: fitted } = projection
@@ -245,7 +238,6 @@ async function inspect({ output }: Context, _flags: CommonOptions, [file = '']: 
   }
   if (projection.explainedVarianceRatio.length > MAX_LISTED)
     await output.line(dim(`    … ${String(projection.components - MAX_LISTED)} more (--json shows all)`))
-  return undefined
 }
 
 /** Components in the list. */

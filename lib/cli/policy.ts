@@ -10,7 +10,7 @@ import { loadLexicons } from './lexicons.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { logTable, overlapLines, policyTable } from './policy-tables.js'
 import { writeWhole } from '../files/pending-file.js'
-import { ProgressSteps } from './progress-steps.js'
+import { ProgressSteps } from './progress.js'
 import { collect, count } from './wording.js'
 
 interface PolicyFlags extends EmbedderFlags {
@@ -121,19 +121,15 @@ async function withPolicies(
   work: (prepared: PreparedPolicies, embedder: Embedder, steps: ProgressSteps) => Promise<void>,
 ): Promise<void> {
   const { benign, cache, lexicon } = flags
-  const steps = new ProgressSteps(output)
-  try {
-    using embedder = await openEmbedder(flags, { cache: false })
-    const refusals = await loadLexicons(lexicon)
-    const prepared = await preparePolicies(embedder, file, {
-      signal,
-      onProgress: steps.report,
-      ...(benign !== undefined && { benign }),
-      ...(cache !== undefined && { cache }),
-      ...(refusals !== null && { refusals }),
-    })
-    await work(prepared, embedder, steps)
-  } finally {
-    steps.stop()
-  }
+  using steps = new ProgressSteps(output)
+  using embedder = await openEmbedder(flags, { cache: false })
+  const refusals = await loadLexicons(lexicon)
+  const prepared = await preparePolicies(embedder, file, {
+    signal,
+    onProgress: steps.report,
+    ...(benign !== undefined && { benign }),
+    ...(cache !== undefined && { cache }),
+    ...(refusals !== null && { refusals }),
+  })
+  await work(prepared, embedder, steps)
 }

@@ -1,4 +1,4 @@
-// Owns the progress bar of long work: on stderr, on a terminal, after a delay. Knows no command.
+// Owns the progress bars of long work, in one step or several: on stderr, on a terminal, after a delay. Knows no command.
 
 import { Presets, SingleBar } from 'cli-progress'
 import type { Output } from './output.js'
@@ -47,5 +47,49 @@ export class Progress {
   stop(): void {
     if (this.#shown) this.#bar?.stop()
     this.#shown = false
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+  }
+}
+
+/** The current step of some work. */
+export interface ProgressStep {
+  readonly doing: string
+  readonly done: number
+  readonly total: number
+  readonly count?: number
+  readonly unit?: string
+}
+
+/** Shows the current step. */
+export class ProgressSteps {
+  readonly #output: Output
+  #doing = ''
+  #bar: Progress | null = null
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  /** Shows a step's bar; `count` of `unit` is what people read, `done` of `total` the length of the bar. */
+  readonly report = ({ doing, done, total, count = done, unit = 'done' }: ProgressStep): void => {
+    if (doing !== this.#doing) {
+      this.stop()
+      this.#doing = doing
+      this.#bar = new Progress(this.#output, doing, unit, total)
+    }
+    this.#bar?.update(done, count)
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+    this.#bar = null
+    this.#doing = ''
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
   }
 }

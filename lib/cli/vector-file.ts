@@ -46,17 +46,13 @@ export function vectorParts(context: Context, flags: EmbedderFlags & { format: T
 
 async function* npyParts(context: Context, file: string): AsyncGenerator<VectorRows> {
   const { rows } = await npyShape(file)
-  const progress = new Progress(context.output, 'reading', 'vectors', rows)
+  using progress = new Progress(context.output, 'reading', 'vectors', rows)
   let done = 0
-  try {
-    for await (const part of readNpyRows(file)) {
-      context.signal.throwIfAborted()
-      yield part
-      done += part.rows
-      progress.update(done, done)
-    }
-  } finally {
-    progress.stop()
+  for await (const part of readNpyRows(file)) {
+    context.signal.throwIfAborted()
+    yield part
+    done += part.rows
+    progress.update(done, done)
   }
 }
 
@@ -70,14 +66,10 @@ async function* embeddedParts(
   using embedder = await openEmbedder(flags, { cache: false })
   const { model: name, modelHash: hash, precision } = embedder.info
   onModel({ name, hash, precision })
-  const progress = new Progress(context.output, 'embedding', 'texts', total)
-  try {
-    const { signal } = context
-    const onProgress = progress.update.bind(progress)
-    for await (const { batch } of embedStream(embedder, readTexts(file, flags.format, signal), { signal, onProgress })) yield batch
-  } finally {
-    progress.stop()
-  }
+  using progress = new Progress(context.output, 'embedding', 'texts', total)
+  const { signal } = context
+  const onProgress = progress.update.bind(progress)
+  for await (const { batch } of embedStream(embedder, readTexts(file, flags.format, signal), { signal, onProgress })) yield batch
 }
 
 /** All vectors of a file in one matrix. */

@@ -1,7 +1,6 @@
 // Owns access to the weights of a folder: one safetensors file, several with an index, or an ONNX export. Finds tensors by name;
 // knows no architecture.
 
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../errors.js'
 import { findExport, findWeightFiles, WEIGHTS_INDEX } from '../models/weight-files.js'
@@ -21,7 +20,7 @@ export async function openWeights(folder: string): Promise<WeightSource> {
   return exported === null ? Checkpoint.open(folder) : OnnxCheckpoint.open(exported)
 }
 
-/** An open checkpoint in safetensors form. Close it. */
+/** An open checkpoint in safetensors form. */
 export class Checkpoint implements WeightSource {
   readonly file: string
   readonly files: readonly string[]
@@ -71,12 +70,7 @@ export class Checkpoint implements WeightSource {
     return (this.#owners.get(tensor.name) as SafetensorsReader).read(tensor, rows)
   }
 
-  async size(): Promise<number> {
-    const sizes = await Promise.all(this.files.map(async (file) => (await stat(file)).size))
-    return sizes.reduce((sum, size) => sum + size, 0)
-  }
-
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#readers.map((reader) => reader.close()))
   }
 }

@@ -1,6 +1,6 @@
 // Owns the conversion of a checkpoint or export folder to a folder with ONNX graphs: weights files, graphs, configuration, manifest.
 
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from '../files/file-hash.js'
@@ -154,6 +154,11 @@ async function measureConverted(
   return measureGraphs(folder, graphs, opening, { config, head: model.modules, normalize, layout }, exported)
 }
 
+async function totalBytes(files: readonly string[]): Promise<number> {
+  const found = await Promise.all(files.map((file) => stat(file)))
+  return found.reduce((sum, { size }) => sum + size, 0)
+}
+
 /** Converts the error of a read that the signal ended to `ABORTED`. */
 function abortedOr(throwIfAborted: () => void): (cause: unknown) => never {
   return (cause) => {
@@ -178,58 +183,54 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
   }
   throwIfAborted()
 
-  const checkpoint = await openWeights(encoderFolder)
-  try {
-    const convertible = await readConvertible(source, model, checkpoint)
-    const tokenizer = await tokenizerFor(encoderFolder, model.lowersText)
-    const writeGraphs = async (folder: string): Promise<GraphManifest> => {
-      const graphs: GraphRecord[] = []
-      for (const precision of precisions) {
-        const before = graphs.reduce((sum, graph) => sum + graph.weights.bytes, 0)
-        const record = await writeGraph(folder, convertible, precision, (written, total) => {
-          throwIfAborted()
-          options.onProgress?.({ precision, bytesWritten: before + written, bytesOfPrecision: total })
-        })
-        graphs.push(record)
-      }
-      if (tokenizer !== null) await writeFile(join(folder, 'tokenizer.json'), tokenizer, { flag: 'wx' })
-      throwIfAborted()
-      const tokenizerFile = tokenizer === null ? model.tokenizerFile : join(folder, 'tokenizer.json')
-      const measured = measure ? await measureConverted(folder, graphs, { ...model, tokenizerFile }, convertible, checkpoint) : graphs
-      const manifest: GraphManifest = {
-        format: GRAPH_MANIFEST_FORMAT,
-        converter: { name: 'gabion', version: CONVERTER_VERSION, weightLayout: WEIGHT_LAYOUT_VERSION },
-        source: {
-          file: basename(checkpoint.file),
-          bytes: await checkpoint.size(),
-          sha256: await sha256OfFiles(checkpoint.files, options.signal).catch(abortedOr(throwIfAborted)),
-        },
-        graphs: measured,
-      }
-      await writeGraphManifest(folder, manifest)
-      throwIfAborted()
-      return manifest
-    }
-
-    const written: GraphManifest[] = []
-    if (source === out) {
-      if (checkpoint.files.some((file) => dirname(file) === join(out, GRAPH_FOLDER))) {
-        throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is the source of the conversion: give another output folder`)
-      }
-      await makeFolder(join(out, GRAPH_FOLDER), overwrite, async (folder) => void written.push(await writeGraphs(folder)))
-    } else {
-      await makeFolder(out, overwrite, async (folder) => {
-        await mkdir(join(folder, GRAPH_FOLDER))
-        written.push(await writeGraphs(join(folder, GRAPH_FOLDER)))
-        const papers = (await readdir(source)).filter((name) => DOC_FILES.test(name))
-        for (const name of [...model.configFiles, ...papers]) {
-          await mkdir(dirname(join(folder, name)), { recursive: true })
-          await copyFile(join(source, name), join(folder, name))
-        }
+  await using checkpoint = await openWeights(encoderFolder)
+  const convertible = await readConvertible(source, model, checkpoint)
+  const tokenizer = await tokenizerFor(encoderFolder, model.lowersText)
+  const writeGraphs = async (folder: string): Promise<GraphManifest> => {
+    const graphs: GraphRecord[] = []
+    for (const precision of precisions) {
+      const before = graphs.reduce((sum, graph) => sum + graph.weights.bytes, 0)
+      const record = await writeGraph(folder, convertible, precision, (written, total) => {
+        throwIfAborted()
+        options.onProgress?.({ precision, bytesWritten: before + written, bytesOfPrecision: total })
       })
+      graphs.push(record)
     }
-    return written[0] as GraphManifest
-  } finally {
-    await checkpoint.close()
+    if (tokenizer !== null) await writeFile(join(folder, 'tokenizer.json'), tokenizer, { flag: 'wx' })
+    throwIfAborted()
+    const tokenizerFile = tokenizer === null ? model.tokenizerFile : join(folder, 'tokenizer.json')
+    const measured = measure ? await measureConverted(folder, graphs, { ...model, tokenizerFile }, convertible, checkpoint) : graphs
+    const manifest: GraphManifest = {
+      format: GRAPH_MANIFEST_FORMAT,
+      converter: { name: 'gabion', version: CONVERTER_VERSION, weightLayout: WEIGHT_LAYOUT_VERSION },
+      source: {
+        file: basename(checkpoint.file),
+        bytes: await totalBytes(checkpoint.files),
+        sha256: await sha256OfFiles(checkpoint.files, options.signal).catch(abortedOr(throwIfAborted)),
+      },
+      graphs: measured,
+    }
+    await writeGraphManifest(folder, manifest)
+    throwIfAborted()
+    return manifest
   }
+
+  const written: GraphManifest[] = []
+  if (source === out) {
+    if (checkpoint.files.some((file) => dirname(file) === join(out, GRAPH_FOLDER))) {
+      throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is the source of the conversion: give another output folder`)
+    }
+    await makeFolder(join(out, GRAPH_FOLDER), overwrite, async (folder) => void written.push(await writeGraphs(folder)))
+  } else {
+    await makeFolder(out, overwrite, async (folder) => {
+      await mkdir(join(folder, GRAPH_FOLDER))
+      written.push(await writeGraphs(join(folder, GRAPH_FOLDER)))
+      const papers = (await readdir(source)).filter((name) => DOC_FILES.test(name))
+      for (const name of [...model.configFiles, ...papers]) {
+        await mkdir(dirname(join(folder, name)), { recursive: true })
+        await copyFile(join(source, name), join(folder, name))
+      }
+    })
+  }
+  return written[0] as GraphManifest
 }

@@ -1,9 +1,29 @@
-// Owns reading of byte ranges as float32, converted from any float type. Knows no file format.
+// Owns reading of weight files: opening, byte ranges as float32 converted from any float type, shapes. Knows no file format.
 
-import type { FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 import { float32FromBfloat16, float32FromFloat16 } from './number-formats.js'
 import type { ElementType } from './safetensors-header.js'
+
+/**
+ * Opens a file of weights.
+ *
+ * @throws GabionError `MODEL_NOT_FOUND`
+ */
+export async function openForReading(file: string): Promise<FileHandle> {
+  return open(file, 'r').catch((cause: unknown) => {
+    throw new GabionError('MODEL_NOT_FOUND', `cannot open the weights file ${file}: ${(cause as Error).message}`, { cause })
+  })
+}
+
+/** @throws GabionError `MODEL_INVALID` if a tensor has another shape than expected */
+export function checkTensorShape(file: string, name: string, actual: readonly number[], expected: readonly number[]): void {
+  if (actual.length === expected.length && actual.every((size, axis) => size === expected[axis])) return
+  throw new GabionError(
+    'MODEL_INVALID',
+    `${file}: tensor '${name}' must have the shape [${expected.join(', ')}], has [${actual.join(', ')}]`,
+  )
+}
 
 /** Reads exactly that many bytes into a new buffer, so that typed arrays over it are aligned. */
 export async function readFully(file: string, handle: FileHandle, byteLength: number, offset: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -2,12 +2,13 @@
 // parameters; the matrices of linear layers often lose theirs and are transposed. They are found by the bias that is added to their
 // product, whose name is preserved.
 
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
 import type { WeightSource } from './weight-source.js'
-import { readFloats } from './float-reading.js'
+import { checkTensorShape, readFloats } from './float-reading.js'
 import { readOnnxFile, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnx-file.js'
 import type { StoredTensor } from './safetensors-header.js'
+import { transposeInto } from './weight-layout.js'
 
 /** A parameter of every supported encoder; its name has an arbitrary prefix. */
 const ANCHOR = 'embeddings.word_embeddings.weight'
@@ -22,7 +23,7 @@ interface Parameter {
   transposed: boolean
 }
 
-/** An open export. Close it. */
+/** An open export. */
 export class OnnxCheckpoint implements WeightSource {
   readonly file: string
   readonly files: readonly string[]
@@ -58,12 +59,7 @@ export class OnnxCheckpoint implements WeightSource {
     }
     const { type, shape: stored, offset, byteLength } = found.tensor
     const actual = found.transposed ? [...stored].reverse() : stored
-    if (actual.length !== shape.length || actual.some((size, axis) => size !== shape[axis])) {
-      throw new GabionError(
-        'MODEL_INVALID',
-        `${this.file}: tensor '${name}' must have the shape [${shape.join(', ')}], has [${actual.join(', ')}]`,
-      )
-    }
+    checkTensorShape(this.file, name, actual, shape)
     return { name, type, shape, offset, byteLength }
   }
 
@@ -74,7 +70,8 @@ export class OnnxCheckpoint implements WeightSource {
     if (transposed) {
       const [height, width] = shape as [number, number]
       const stored = await readFloats(tensor.file, handle, { ...tensor, name }, { offset, byteLength })
-      const whole = transpose(stored, width, height)
+      const whole = new Float32Array(stored.length)
+      transposeInto(whole, width, 0, stored, width, height)
       return rows === undefined ? whole : whole.subarray(rows.first * width, (rows.first + rows.count) * width)
     }
     const rowBytes = byteLength / (shape[0] ?? 1)
@@ -82,12 +79,7 @@ export class OnnxCheckpoint implements WeightSource {
     return readFloats(tensor.file, handle, { ...tensor, name }, part)
   }
 
-  async size(): Promise<number> {
-    const sizes = await Promise.all(this.files.map(async (file) => (await stat(file)).size))
-    return sizes.reduce((sum, size) => sum + size, 0)
-  }
-
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#handles.values()].map((handle) => handle.close()))
     this.#handles.clear()
   }
@@ -97,15 +89,6 @@ export class OnnxCheckpoint implements WeightSource {
     this.#handles.set(file, handle)
     return handle
   }
-}
-
-/** Transposes a row-major [rows, columns] matrix. */
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const transposed = new Float32Array(values.length)
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) transposed[column * rows + row] = values[row * columns + column] as number
-  }
-  return transposed
 }
 
 /** The parameters by their names in the checkpoint, without the exporter's prefixes. */

@@ -1,9 +1,10 @@
 // Owns the structure of third-party ONNX files: nodes, and the locations of constant tensors in the file or in external data files.
 // Field numbers are those of onnx.proto3. Reads no tensor; knows no architecture.
 
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { GabionError } from '../errors.js'
+import { openForReading } from './float-reading.js'
 import { ProtobufReader, type ProtobufField, type ByteRange } from './protobuf-reader.js'
 import { ELEMENT_BYTES, type ElementType } from './safetensors-header.js'
 
@@ -63,18 +64,9 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
  * does not fit its byte range, or refers to a file outside the folder
  */
 export async function readOnnxFile(file: string): Promise<OnnxModel> {
-  let handle: FileHandle
-  try {
-    handle = await open(file, 'r')
-  } catch (cause) {
-    throw new GabionError('MODEL_NOT_FOUND', `cannot open the ONNX file ${file}: ${(cause as Error).message}`, { cause })
-  }
-  try {
-    const { size } = await handle.stat()
-    return await new OnnxParser(new ProtobufReader(file, handle, size)).parse()
-  } finally {
-    await handle.close()
-  }
+  await using handle = await openForReading(file)
+  const { size } = await handle.stat()
+  return await new OnnxParser(new ProtobufReader(file, handle, size)).parse()
 }
 
 class OnnxParser {

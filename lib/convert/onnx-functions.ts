@@ -24,21 +24,17 @@ interface Body {
  */
 export async function refuseEndlessFunctions(file: string): Promise<void> {
   if (!mayHaveFunctions(file)) return
-  const handle = await open(file, 'r')
-  try {
-    const { size } = await handle.stat()
-    const reader = new ProtobufReader(file, handle, size)
-    const bodies = new Map<string, Body>()
-    for await (const field of reader.fields({ begin: 0, end: size })) {
-      if (field.field !== FUNCTIONS) continue
-      const { key, body } = await readFunction(reader, field)
-      bodies.set(key, body)
-    }
-    const known = new Map<string, Expanded>()
-    for (const key of bodies.keys()) expand(file, key, bodies, known, 1)
-  } finally {
-    await handle.close()
+  await using handle = await open(file, 'r')
+  const { size } = await handle.stat()
+  const reader = new ProtobufReader(file, handle, size)
+  const bodies = new Map<string, Body>()
+  for await (const field of reader.fields({ begin: 0, end: size })) {
+    if (field.field !== FUNCTIONS) continue
+    const { key, body } = await readFunction(reader, field)
+    bodies.set(key, body)
   }
+  const known = new Map<string, Expanded>()
+  for (const key of bodies.keys()) expand(file, key, bodies, known, 1)
 }
 
 /** Scans the top-level fields synchronously, since every start of a process waits for it. Unusual files count as having functions. */

@@ -26,7 +26,7 @@ export async function headLayout(folder: string, head: PoolingHead): Promise<Lay
   const result: LayoutTensor[] = []
   for (const [index, layer] of head.layers.entries()) {
     if (layer.kind === 'normalize') continue
-    const source = await Checkpoint.open(join(folder, layer.path))
+    await using source = await Checkpoint.open(join(folder, layer.path))
     const add = (part: string, shape: readonly number[], values: Float32Array): void => {
       result.push({
         name: `head.${String(index)}.${part}`,
@@ -37,18 +37,14 @@ export async function headLayout(folder: string, head: PoolingHead): Promise<Lay
         },
       })
     }
-    try {
-      if (layer.kind === 'dense') {
-        const { input, output } = layer
-        const stored = await source.read(source.require('linear.weight', [output, input]))
-        const weight = Float32Array.from(stored, (_, at) => stored[(at % output) * input + Math.floor(at / output)] as number)
-        add('weight', [input, output], weight)
-        if (layer.bias) add('bias', [output], await source.read(source.require('linear.bias', [output])))
-      } else {
-        for (const part of ['weight', 'bias']) add(part, [layer.size], await source.read(source.require(`norm.${part}`, [layer.size])))
-      }
-    } finally {
-      await source.close()
+    if (layer.kind === 'dense') {
+      const { input, output } = layer
+      const stored = await source.read(source.require('linear.weight', [output, input]))
+      const weight = Float32Array.from(stored, (_, at) => stored[(at % output) * input + Math.floor(at / output)] as number)
+      add('weight', [input, output], weight)
+      if (layer.bias) add('bias', [output], await source.read(source.require('linear.bias', [output])))
+    } else {
+      for (const part of ['weight', 'bias']) add(part, [layer.size], await source.read(source.require(`norm.${part}`, [layer.size])))
     }
   }
   return result

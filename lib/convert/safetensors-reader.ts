@@ -1,11 +1,11 @@
 // Owns an open safetensors file: reads tensors one at a time as float32.
 
-import { open, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import { readFloats, readFully } from './float-reading.js'
+import { checkTensorShape, openForReading, readFloats, readFully } from './float-reading.js'
 import { checkHeaderLength, parseHeader, type StoredTensor } from './safetensors-header.js'
 
-/** An open safetensors file. Close it, or hold it with `await using`. */
+/** An open safetensors file. Close it. */
 export class SafetensorsReader {
   readonly file: string
   /** Every tensor by name, already checked against the file. */
@@ -27,12 +27,7 @@ export class SafetensorsReader {
    * @throws GabionError `MODEL_NOT_FOUND` if it cannot be opened, `MODEL_INVALID` or `MODEL_UNSUPPORTED` for its header
    */
   static async open(file: string): Promise<SafetensorsReader> {
-    let handle: FileHandle
-    try {
-      handle = await open(file, 'r')
-    } catch (cause) {
-      throw new GabionError('MODEL_NOT_FOUND', `cannot open the weights file ${file}: ${(cause as Error).message}`, { cause })
-    }
+    const handle = await openForReading(file)
     try {
       const { size } = await handle.stat()
       if (size < 8) throw new GabionError('MODEL_INVALID', `${file} is not a readable safetensors file: it has only ${String(size)} bytes`)
@@ -53,12 +48,7 @@ export class SafetensorsReader {
   require(name: string, shape: readonly number[]): StoredTensor {
     const tensor = this.tensors.get(name)
     if (tensor === undefined) throw new GabionError('MODEL_UNSUPPORTED', `${this.file} has no tensor '${name}'`)
-    if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
-      throw new GabionError(
-        'MODEL_INVALID',
-        `${this.file}: tensor '${name}' must have the shape [${shape.join(', ')}], has [${tensor.shape.join(', ')}]`,
-      )
-    }
+    checkTensorShape(this.file, name, tensor.shape, shape)
     return tensor
   }
 

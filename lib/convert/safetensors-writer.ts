@@ -59,7 +59,7 @@ export async function writeSafetensors(
   const { header, ordered } = layOut(tensors, metadata)
   const total = ordered.reduce((sum, tensor) => sum + byteLengthOf(tensor), header.length)
   const hash = createHash('sha256')
-  const handle = await open(file, 'wx')
+  await using handle = await open(file, 'wx')
   let written = 0
   const append = async (bytes: Uint8Array): Promise<void> => {
     hash.update(bytes)
@@ -67,17 +67,13 @@ export async function writeSafetensors(
     written += bytes.length
     onBytes(written, total)
   }
-  try {
-    await append(header)
-    const stored = new Map<string, StoredTensor>()
-    for (const tensor of ordered) {
-      const { name, type, shape } = tensor
-      stored.set(name, { name, type, shape, offset: written, byteLength: byteLengthOf(tensor) })
-      for await (const chunk of tensor.chunks()) await append(chunk)
-    }
-    await handle.sync()
-    return { tensors: stored, sha256: hash.digest('hex'), bytes: written }
-  } finally {
-    await handle.close()
+  await append(header)
+  const stored = new Map<string, StoredTensor>()
+  for (const tensor of ordered) {
+    const { name, type, shape } = tensor
+    stored.set(name, { name, type, shape, offset: written, byteLength: byteLengthOf(tensor) })
+    for await (const chunk of tensor.chunks()) await append(chunk)
   }
+  await handle.sync()
+  return { tensors: stored, sha256: hash.digest('hex'), bytes: written }
 }

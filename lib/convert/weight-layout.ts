@@ -41,7 +41,7 @@ export interface LayoutTensor {
 const ROWS_AT_A_TIME = 4096
 
 /** Transposes a row-major [rows, columns] matrix and writes it into columns `at…at + rows` of a [columns, width] one. */
-function transposeInto(target: Float32Array, width: number, at: number, source: Float32Array, rows: number, columns: number): void {
+export function transposeInto(target: Float32Array, width: number, at: number, source: Float32Array, rows: number, columns: number): void {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       target[column * width + at + row] = source[row * columns + column] as number

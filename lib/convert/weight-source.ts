@@ -21,11 +21,8 @@ export interface TensorSource {
   read(tensor: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array>
 }
 
-/** The open files of weights. Close it. */
-export interface WeightSource extends TensorSource {
+/** The open files of weights; hold them with `await using`. */
+export interface WeightSource extends TensorSource, AsyncDisposable {
   /** The files that hold the weights, absolute, in a fixed order. */
   readonly files: readonly string[]
-  /** The size of all files, in bytes. */
-  size(): Promise<number>
-  close(): Promise<void>
 }

@@ -102,8 +102,8 @@ export class ClassicDetector implements Detector<ClassicState, ClassicVerdict> {
    */
   constructor(options: ClassicDetectorOptions) {
     const given = checkOptions('options', options, ['preset', 'projection', 'safe', 'weights', 'thresholds'])
-    // By its method, since the class comes with files and the native module.
-    if (typeof (given.projection as Projection | undefined)?.apply !== 'function') throw invalidArgument('projection', 'a Projection', given.projection)
+    // Recognized by its method, since the class comes with files and the native module.
+    if (typeof given.projection?.apply !== 'function') throw invalidArgument('projection', 'a Projection', given.projection)
     if (given.safe === undefined) throw invalidArgument('safe', 'a vector', given.safe)
     this.preset = given.preset === undefined ? 'demo' : checkOneOf('preset', given.preset, ['demo', 'deployment'])
     this.projection = given.projection

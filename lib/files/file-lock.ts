@@ -49,12 +49,8 @@ export async function withFileLock<T>(file: string, work: () => Promise<T>, sign
 
 async function tryLock(file: string, key: string): Promise<boolean> {
   try {
-    const handle = await open(file, 'wx')
-    try {
-      await handle.writeFile(JSON.stringify({ host: hostname(), pid: process.pid, key } satisfies Owner))
-    } finally {
-      await handle.close()
-    }
+    await using handle = await open(file, 'wx')
+    await handle.writeFile(JSON.stringify({ host: hostname(), pid: process.pid, key } satisfies Owner))
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false

@@ -75,13 +75,9 @@ export async function readNpy(file: string): Promise<Matrix> {
  * @throws GabionError INVALID_ARGUMENT as {@link readNpy}
  */
 export async function npyShape(file: string): Promise<{ rows: number; dimensions: number }> {
-  const handle = await open(file)
-  try {
-    const { rows, dimensions } = await readHead(file, handle)
-    return { rows, dimensions }
-  } finally {
-    await handle.close()
-  }
+  await using handle = await open(file)
+  const { rows, dimensions } = await readHead(file, handle)
+  return { rows, dimensions }
 }
 
 /**
@@ -89,22 +85,18 @@ export async function npyShape(file: string): Promise<{ rows: number; dimensions
  * @throws GabionError INVALID_ARGUMENT naming the file and what is wrong with it
  */
 export async function* readNpyRows(file: string): AsyncGenerator<Matrix> {
-  const handle = await open(file)
-  try {
-    const { rows, dimensions, size, start } = await readHead(file, handle)
-    const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * size)))
-    const bytes = new Uint8Array(Math.min(rows, chunkRows) * dimensions * size)
-    for (let first = 0; first < rows; first += chunkRows) {
-      const count = Math.min(chunkRows, rows - first)
-      const length = count * dimensions * size
-      const { bytesRead } = await handle.read(bytes, 0, length, start + first * dimensions * size)
-      if (bytesRead < length) throw new GabionError('INVALID_ARGUMENT', `${file}: cut short while it was read`)
-      const data = new Float32Array(count * dimensions)
-      data.set(size === 4 ? new Float32Array(bytes.buffer, 0, data.length) : new Float64Array(bytes.buffer, 0, data.length))
-      yield { rows: count, dimensions, data }
-    }
-  } finally {
-    await handle.close()
+  await using handle = await open(file)
+  const { rows, dimensions, size, start } = await readHead(file, handle)
+  const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * size)))
+  const bytes = new Uint8Array(Math.min(rows, chunkRows) * dimensions * size)
+  for (let first = 0; first < rows; first += chunkRows) {
+    const count = Math.min(chunkRows, rows - first)
+    const length = count * dimensions * size
+    const { bytesRead } = await handle.read(bytes, 0, length, start + first * dimensions * size)
+    if (bytesRead < length) throw new GabionError('INVALID_ARGUMENT', `${file}: cut short while it was read`)
+    const data = new Float32Array(count * dimensions)
+    data.set(size === 4 ? new Float32Array(bytes.buffer, 0, data.length) : new Float64Array(bytes.buffer, 0, data.length))
+    yield { rows: count, dimensions, data }
   }
 }
 

@@ -112,7 +112,7 @@ describe('an export', () => {
       message: /no tensor 'encoder\.layer\.0.*optimizer has fused or quantized/,
     })
     assert.throws(() => checkpoint.require('embeddings.word_embeddings.weight', [TINY.vocabulary, 2]), { code: 'MODEL_INVALID' })
-    await checkpoint.close()
+    await checkpoint[Symbol.asyncDispose]()
   })
 
   test('whose nodes go round in a circle ends', async () => {
@@ -131,7 +131,7 @@ describe('an export', () => {
       code: 'MODEL_INVALID',
       message: /not finite/,
     })
-    await checkpoint.close()
+    await checkpoint[Symbol.asyncDispose]()
   })
 })
 
@@ -186,7 +186,7 @@ describe('a broken file', () => {
         for (const [at, value] of bytes) changed[at] = value
         await writeFile(file, length === null ? changed : changed.subarray(0, length))
         const found = await OnnxCheckpoint.open(file).catch((error: unknown) => error)
-        if (found instanceof OnnxCheckpoint) await found.close()
+        if (found instanceof OnnxCheckpoint) await found[Symbol.asyncDispose]()
         else assert.ok(found instanceof GabionError, String(found))
       }),
       { numRuns: 300 },

@@ -149,10 +149,6 @@ async function readIfPresent(file: string): Promise<Buffer> {
 }
 
 async function append(file: string, bytes: Uint8Array): Promise<void> {
-  const handle = await open(file, 'a')
-  try {
-    await handle.appendFile(bytes)
-  } finally {
-    await handle.close()
-  }
+  await using handle = await open(file, 'a')
+  await handle.appendFile(bytes)
 }

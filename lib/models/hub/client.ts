@@ -98,7 +98,7 @@ export class HubClient {
     })
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy()
   }
 

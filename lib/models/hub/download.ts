@@ -82,36 +82,32 @@ async function fetchInto(
   }
   let hash = await hashOfStart(partial, have, file)
   const path = `/${repository.id}/resolve/${repository.commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
-  const handle = await open(partial, have === 0 ? 'w' : 'r+')
-  try {
-    onBytes(have)
-    if (have < file.bytes) {
-      await client.persist(async (openAddress, resetAttempts) => {
-        const response = await openAddress(path, have === 0 ? {} : { range: `bytes=${String(have)}-` })
-        if (!continues(response, have)) {
-          await handle.truncate(0)
-          have = 0
-          hash = hashFor(file)
-        }
-        for await (const chunk of response.body ?? []) {
-          const bytes = chunk as Uint8Array
-          if (have + bytes.length > file.bytes) throw tooLong(client, repository, file)
-          for (let sent = 0; sent < bytes.length;) sent += (await handle.write(bytes, sent, bytes.length - sent, have + sent)).bytesWritten
-          hash.update(bytes)
-          have += bytes.length
-          resetAttempts()
-          onBytes(have)
-        }
-        // Some servers end a broken response as if it were complete.
-        if (have < file.bytes)
-          throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
-      })
-    }
-    await handle.sync()
-    return hash.digest('hex')
-  } finally {
-    await handle.close()
+  await using handle = await open(partial, have === 0 ? 'w' : 'r+')
+  onBytes(have)
+  if (have < file.bytes) {
+    await client.persist(async (openAddress, resetAttempts) => {
+      const response = await openAddress(path, have === 0 ? {} : { range: `bytes=${String(have)}-` })
+      if (!continues(response, have)) {
+        await handle.truncate(0)
+        have = 0
+        hash = hashFor(file)
+      }
+      for await (const chunk of response.body ?? []) {
+        const bytes = chunk as Uint8Array
+        if (have + bytes.length > file.bytes) throw tooLong(client, repository, file)
+        for (let sent = 0; sent < bytes.length;) sent += (await handle.write(bytes, sent, bytes.length - sent, have + sent)).bytesWritten
+        hash.update(bytes)
+        have += bytes.length
+        resetAttempts()
+        onBytes(have)
+      }
+      // Some servers end a broken response as if it were complete.
+      if (have < file.bytes)
+        throw new TypeError('the answer ended early', { cause: new Error(`${file.path} ended after ${String(have)} bytes`) })
+    })
   }
+  await handle.sync()
+  return hash.digest('hex')
 }
 
 /** Whether a response continues from a position; a response from the beginning is valid too. */

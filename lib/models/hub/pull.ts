@@ -120,12 +120,8 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
   // The first failure aborts the other files.
   const stop = new AbortController()
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
-  const client = new HubClient(settings, either, retry)
-  try {
-    return await pull(client, model, onProgress, either, () => stop.abort())
-  } finally {
-    await client.close()
-  }
+  await using client = new HubClient(settings, either, retry)
+  return await pull(client, model, onProgress, either, () => stop.abort())
 }
 
 async function pull(
