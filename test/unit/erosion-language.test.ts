@@ -8,6 +8,7 @@ import { describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { EmbeddedText } from '../../lib/detection/detector.js'
 import { readArtifact } from '../../lib/detection/erosion/artifact-file.js'
 import { ErosionDetector, type ErosionVerdict } from '../../lib/detection/erosion/erosion.js'
 import { guessLanguage } from '../../lib/detection/erosion/language.js'
@@ -15,6 +16,7 @@ import { loadLexicon } from '../../lib/detection/erosion/lexicon-file.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
 import { isGabionError } from '../../lib/errors.js'
+import { exchangeIn } from './exchange-in-conversation.js'
 
 const DECLINING = {
   de: [
@@ -84,7 +86,7 @@ describe('the lexicons of German and French', () => {
 })
 
 describe('the guess of a language', () => {
-  test('names those that are not English', () => {
+  test('names those that are not English', async () => {
     const texts: Record<string, string> = {
       de: DECLINING.de[0] as string,
       fr: DECLINING.fr[1] as string,
@@ -93,14 +95,14 @@ describe('the guess of a language', () => {
       ru: 'К сожалению, я не могу вам с этим помочь.',
       ja: '申し訳ありませんが、そのお手伝いはできません。',
     }
-    for (const [tag, text] of Object.entries(texts)) assert.equal(guessLanguage(text)?.tag, tag, text)
+    for (const [tag, text] of Object.entries(texts)) assert.equal((await guessLanguage(text))?.tag, tag, text)
   })
 
-  test('says nothing of what is too short to tell', () => {
-    for (const text of ['', '42', 'OK', '👍', 'Madrid, Lisboa']) assert.equal(guessLanguage(text), null, text)
+  test('says nothing of what is too short to tell', async () => {
+    for (const text of ['', '42', 'OK', '👍', 'Madrid, Lisboa']) assert.equal(await guessLanguage(text), null, text)
   })
 
-  test('takes fewer than 1 in 200 English replies for another language', () => {
+  test('takes fewer than 1 in 200 English replies for another language', async () => {
     const lines = gunzipSync(readFileSync(fileURLToPath(new URL('../../data/sgd-test.jsonl.gz', import.meta.url))))
       .toString()
       .trim()
@@ -109,7 +111,8 @@ describe('the guess of a language', () => {
       (JSON.parse(line) as { turns: { model?: string; assistant?: string }[] }).turns.map((turn) => turn.assistant ?? turn.model ?? ''),
     )
     assert.ok(replies.length > 3000)
-    const mistaken = replies.filter((reply) => ![undefined, 'en'].includes(guessLanguage(reply)?.tag))
+    const guesses = await Promise.all(replies.map(guessLanguage))
+    const mistaken = guesses.filter((language) => ![undefined, 'en'].includes(language?.tag))
     assert.ok(mistaken.length < replies.length / 200, `${String(mistaken.length)} of ${String(replies.length)}`)
   })
 })
@@ -121,11 +124,11 @@ describe('a conversation that is not English', () => {
     const detector = new ErosionDetector({ artifact, ...(lexicons !== undefined && { lexicon: lexicons }) })
     const vector = new Float32Array(384)
     vector[0] = 1
-    const text = (words: string): Parameters<ErosionDetector['judgeVectors']>[1]['user'] => ({
+    const text = (words: string): EmbeddedText => ({
       text: words,
       windows: [{ vector, projected: null, start: 0, end: words.length }],
     })
-    return detector.judgeVectors(detector.start(), { user: text('hello'), assistant: text(reply) }).verdict
+    return (await detector.judge(detector.start(), exchangeIn({ user: text('hello'), assistant: text(reply) }))).verdict
   }
 
   test('is told of in the reasons, by the name of the language', async () => {

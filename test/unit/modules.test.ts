@@ -8,6 +8,19 @@ const { importsOf, missingPaths, moduleOf } = (await import(script)) as {
   moduleOf: (file: string) => string | undefined
 }
 
+const judging = new URL('../../scripts/lint/judging-imports.mjs', import.meta.url).href
+const { nodeImports } = (await import(judging)) as { nodeImports: (file: string) => Map<string, string> }
+
+describe('imports of what judges', () => {
+  it('are followed to what needs Node', () => {
+    assert.deepEqual([...nodeImports('lib/detection/erosion/erosion.ts').values()], [])
+    assert.equal(
+      nodeImports('lib/detection/erosion/lexicon-file.ts').get('lib/json/json-file.ts node:fs/promises'),
+      'lib/detection/erosion/lexicon-file.ts → lib/json/json-file.ts → node:fs/promises',
+    )
+  })
+})
+
 describe('the list of modules', () => {
   it('reads imports that remain at run time, and which are dynamic', () => {
     const text = [
@@ -21,6 +34,7 @@ describe('the list of modules', () => {
     assert.deepEqual(importsOf(text), [
       { path: './a.js', lazy: false },
       { path: '../e.js', lazy: false },
+      { path: 'node:fs', lazy: false },
       { path: './f.js', lazy: true },
     ])
   })

@@ -82,11 +82,20 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   }
 
   async judge(state: ErosionState, exchange: ConversationExchange): Promise<{ verdict: ErosionVerdict; state: ErosionState }> {
-    return this.judgeVectors(state, await exchange.embedded())
+    const embedded = await exchange.embedded()
+    return this.judgeVectors(state, embedded, await this.#foreign(embedded.assistant.text))
   }
 
-  /** {@link judge} for an exchange that is embedded already. */
-  judgeVectors(state: ErosionState, exchange: EmbeddedExchange): { verdict: ErosionVerdict; state: ErosionState } {
+  /**
+   * {@link judge} for an exchange that is embedded already.
+   *
+   * @param foreign - the reply's language if the lexicons do not have it, for the reasons
+   */
+  judgeVectors(
+    state: ErosionState,
+    exchange: EmbeddedExchange,
+    foreign: Language | null = null,
+  ): { verdict: ErosionVerdict; state: ErosionState } {
     const { scale } = this.thresholds
     const reply = exchange.assistant
     const empty = reply.windows.length === 0
@@ -130,7 +139,7 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
       anchors: window === undefined ? { safe: NO_ANCHOR, unsafe: NO_ANCHOR } : nearestAnchors(this.artifact.anchors, window.vector),
       highest: { logit: next.highest, exchange: next.highestExchange },
       refused,
-      foreign: empty ? null : this.#foreign(reply.text),
+      foreign: empty ? null : foreign,
       empty,
     }
     return { verdict: { ...verdict, reasons: reasonsOf(verdict, next.exchanges) }, state: next }
@@ -140,8 +149,8 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
     return checkErosionState(value)
   }
 
-  #foreign(reply: string): Language | null {
-    const language = guessLanguage(reply)
+  async #foreign(reply: string): Promise<Language | null> {
+    const language = await guessLanguage(reply)
     return language === null || this.#refusals.lexicons.some(({ language: tag }) => tag === language.tag) ? null : language
   }
 

@@ -1,11 +1,6 @@
 // Owns the identification of a reply's language, so that a detector trained on English can report replies in other languages.
 // Knows text only.
 
-import type * as Franc from 'franc-min'
-import { lazily } from '../../lazy.js'
-
-const franc = lazily<typeof Franc>('franc-min')
-
 /** An identified language. */
 export interface Language {
   /** BCP 47 tag, such as `de`. */
@@ -64,14 +59,16 @@ const MARGIN = 0.05
  * Identifies a text's language; null when the text is too short. English is recognized by its commonest words in a few
  * microseconds; only texts that lack them are compared with trigrams of other languages. Ties go to English.
  */
-export function guessLanguage(text: string): Language | null {
+export async function guessLanguage(text: string): Promise<Language | null> {
   const part = text.slice(0, READ_CHARACTERS)
   const words = part.toLowerCase().match(/\p{L}+/gu) ?? []
   const english = words.reduce((count, word) => count + (ENGLISH_WORDS.has(word) ? 1 : 0), 0)
   if (words.length > 0 && english / words.length >= ENGLISH_SHARE) return ENGLISH
   const letters = words.reduce((count, word) => count + word.length, 0)
   if (letters === 0 || (letters < MIN_LETTERS && /^\p{Script=Latin}+$/u.test(words.join('')))) return null
-  const ranked = franc().francAll(part, { only: CODES, minLength: 3 })
+  // Its trigrams take 20 ms to load.
+  const { francAll } = await import('franc-min')
+  const ranked = francAll(part, { only: CODES, minLength: 3 })
   const [best] = ranked
   const found = best === undefined ? undefined : LANGUAGES[best[0]]
   if (best === undefined || found === undefined) return null
