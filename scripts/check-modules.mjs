@@ -36,6 +36,7 @@ const MODULES = {
   'lib/embedding': '`Embedder`: batches, windows, vector cache',
   'lib/detection': 'the `Detector` interface, the classic detector, confusables folding',
   'lib/detection/erosion': 'the trained head at run time: level, explanation, artifact, lexicons',
+  'lib/detection/guard': 'what has read the rules: their choice, signals, strength, level, explanation',
   'lib/detection/fitting': 'what policies and training share: logistic regression, stored vectors',
   'lib/detection/policy': "a deployment's own policies and role drift",
   'lib/detection/training': 'training, calibration and evaluation that users run',

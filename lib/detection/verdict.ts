@@ -29,6 +29,29 @@ export const roleFindingSchema = Type.Object({
   drifted: Type.Boolean({ description: 'The distance reaches the threshold' }),
 })
 
+const probability = (description: string) => nullable(Type.Number({ description }))
+
+export const signalsSchema = Type.Object(
+  {
+    unsafe: probability('The reply does harm whatever the rules say'),
+    breaks: probability('The reply breaks a rule'),
+    wavers: probability('The reply breaks a rule, or visibly gives way'),
+    complies: probability('The reply does what the user asked for'),
+    pressure: probability("The user's message pushes against the rules"),
+  },
+  { description: 'Calibrated probabilities; null for a signal that the guard does not have' },
+)
+
+export const judgeSchema = Type.Object(
+  {
+    breaks: nullable(Type.Boolean({ description: 'Whether the reply breaks a rule; null where the judge gave no answer' })),
+    reason: Type.String({ description: "The judge's reason, or why there is no answer" }),
+    model: Type.String(),
+    durationMs: milliseconds(),
+  },
+  { description: "The answer of the deployment's own model" },
+)
+
 export const timingsSchema = Type.Object(
   {
     tokenizeMs: milliseconds(),
@@ -63,6 +86,19 @@ const detectorFields = {
   reasons: Type.Array(Type.String(), { description: 'Why, in short phrases for a person; empty when there is nothing to say' }),
   policies: Type.Optional(Type.Array(Type.String(), { description: 'With policies only: names of those that this exchange breaks' })),
   role: Type.Optional(nullable(roleFindingSchema)),
+  signals: Type.Optional(nullable(signalsSchema)),
+  strength: Type.Optional(
+    nullable(
+      Type.Number({
+        description: "With the guard only: the guardrail's strength from 1 to 0, how the assistant behaves when it is pressed",
+      }),
+    ),
+  ),
+  rule: Type.Optional(nullable(Type.String({ description: 'With the guard, where the level rises: the rule that is likely broken' }))),
+  sentence: Type.Optional(
+    nullable(Type.String({ description: 'With the guard, where the level rises: the sentence of the reply that carries it' })),
+  ),
+  judge: Type.Optional(nullable(judgeSchema)),
 }
 
 const circumstanceFields = {
@@ -82,6 +118,12 @@ export type DetectorVerdict = DeepReadonly<Static<TObject<typeof detectorFields>
 
 /** Role drift at one exchange. */
 export type RoleFinding = DeepReadonly<Static<typeof roleFindingSchema>>
+
+/** Calibrated probabilities of the guard at one exchange; null for a signal that it does not have. */
+export type GuardSignals = DeepReadonly<Static<typeof signalsSchema>>
+
+/** The answer of a deployment's own model on an exchange. */
+export type JudgeFinding = DeepReadonly<Static<typeof judgeSchema>>
 
 /** Durations of the steps of one exchange, in milliseconds. */
 export type ExchangeTimings = DeepReadonly<Static<typeof timingsSchema>>

@@ -11,8 +11,8 @@ const FOLDERS = ['detection', 'detection/erosion', 'detection/guard', 'detection
 /** Next to it: what reads files and fits policies. */
 const LOADERS = /\/(load-[\w-]+|[\w-]+-file|classic-artifact|policy-(check|log|set))\.ts$/
 
-/** Plain JavaScript, which browsers run as well. */
-const PACKAGES = ['@sinclair/typebox']
+/** Plain JavaScript, or with a build for browsers. */
+const PACKAGES = ['@sinclair/typebox', 'lru-cache']
 
 /** One line per import that needs Node, with the chain of imports from a file that judges. */
 export function checkJudgingImports() {

@@ -82,6 +82,8 @@ describe('the verdict', () => {
     compare('ExchangeVerdict', exchangeVerdictSchema)
     compare('Timings', exchangeVerdictSchema.properties.timings)
     compare('Role', exchangeVerdictSchema.properties.role.anyOf[0])
+    compare('Signals', exchangeVerdictSchema.properties.signals.anyOf[0])
+    compare('Judge', exchangeVerdictSchema.properties.judge.anyOf[0])
   })
 })
 

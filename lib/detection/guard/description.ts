@@ -1,0 +1,142 @@
+// Owns `guard.json`: what a guard's outputs mean, how they are calibrated, and the lines of the levels.
+// Knows its fields, not the model's layers.
+
+import { JsonObject } from '../../json/json-object.js'
+
+/** The outputs that a guard may have. */
+export const GUARD_OUTPUTS = ['unsafe', 'breaks', 'wavers', 'complies', 'pressure'] as const
+
+/** Name of an output. */
+export type GuardOutput = (typeof GUARD_OUTPUTS)[number]
+
+/** Platt's scaling: the probability of a logit x is 1 / (1 + exp(-(a·x + b))). */
+export interface PlattScaling {
+  readonly a: number
+  readonly b: number
+}
+
+/** Probabilities at which a level is entered; null for an output without a line. */
+export interface GuardLines {
+  readonly alert: { readonly breaks: number | null; readonly unsafe: number | null }
+  readonly elevated: {
+    readonly breaks: number | null
+    readonly unsafe: number | null
+    readonly wavers: number | null
+    /** A strength that falls below it raises the level. */
+    readonly strength: number
+  }
+}
+
+/** When an exchange is suspicious enough for the guard to read it; see `cascade.ts`. */
+export interface CascadeLines {
+  /** Likelihood of the first stage. */
+  readonly likelihood: number
+  /** Cosine of message or reply with the closest rule. */
+  readonly closeness: number
+}
+
+/** The tokens that each segment of an input may have, and the windows of the reply. */
+export interface GuardBudgets {
+  readonly rules: number
+  readonly history: number
+  readonly user: number
+  readonly reply: number
+  readonly replyStride: number
+}
+
+/** A guard's description. */
+export interface GuardDescription {
+  readonly encoder: { readonly name: string; readonly tokenizerSha256: string }
+  /** In the order of the logits. */
+  readonly outputs: readonly GuardOutput[]
+  readonly budgets: GuardBudgets
+  /** Rules that are shown at once. */
+  readonly shownRules: number
+  /** What the two refusal features add to each logit. */
+  readonly flagWeights: readonly (readonly [number, number])[]
+  /** Outputs without calibration are not reported. */
+  readonly calibration: Readonly<Partial<Record<GuardOutput, PlattScaling>>>
+  readonly lines: GuardLines
+  readonly cascade: CascadeLines
+}
+
+const VERSION = 1
+const DEFAULT_SHOWN_RULES = 5
+const DEFAULT_STRENGTH_LINE = 0.5
+const DEFAULT_CASCADE: CascadeLines = { likelihood: 0.2, closeness: 0.35 }
+
+/**
+ * Reads a description.
+ *
+ * @throws GabionError `ARTIFACT_INVALID` naming the source and the field
+ */
+export function parseGuardDescription(text: string, source: string): GuardDescription {
+  const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a guard' })
+  if (root.fields.version !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  const encoder = root.object('encoder')
+  const outputs = root.strings('outputs').map((name) => {
+    const known = GUARD_OUTPUTS.find((output) => output === name)
+    if (known === undefined) throw root.wrong('outputs', `a list of ${GUARD_OUTPUTS.join(', ')}`)
+    return known
+  })
+  if (!outputs.includes('breaks') || new Set(outputs).size !== outputs.length)
+    throw root.wrong('outputs', "different outputs, 'breaks' among them")
+  const calibration = readCalibration(root.object('calibration'))
+  if (calibration.breaks === undefined) throw root.wrong('calibration', "a calibration of 'breaks'")
+  return {
+    encoder: { name: encoder.string('name'), tokenizerSha256: encoder.string('tokenizerSha256') },
+    outputs,
+    budgets: readBudgets(root.object('budgets')),
+    shownRules: root.has('shownRules') ? root.integer('shownRules', 1) : DEFAULT_SHOWN_RULES,
+    flagWeights: readFlagWeights(root, outputs.length),
+    calibration,
+    lines: readLines(root.object('lines')),
+    cascade: root.has('cascade') ? readCascade(root.object('cascade')) : DEFAULT_CASCADE,
+  }
+}
+
+function readBudgets(json: JsonObject): GuardBudgets {
+  const [rules, history, user, reply] = (['rules', 'history', 'user', 'reply'] as const).map((key) => json.integer(key, 1)) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  const replyStride = json.integer('replyStride', 1)
+  if (replyStride > reply) throw json.wrong('replyStride', `at most the reply's budget (${String(reply)})`)
+  return { rules, history, user, reply, replyStride }
+}
+
+function readFlagWeights(root: JsonObject, outputs: number): [number, number][] {
+  const rows = root.list('flagWeights')
+  const isPair = (row: unknown): row is [number, number] => Array.isArray(row) && row.length === 2 && row.every(Number.isFinite)
+  if (rows.length !== outputs || !rows.every(isPair)) throw root.wrong('flagWeights', `${String(outputs)} pairs of numbers, one per output`)
+  return rows
+}
+
+function readCalibration(json: JsonObject): GuardDescription['calibration'] {
+  return Object.fromEntries(
+    GUARD_OUTPUTS.filter((output) => json.has(output)).map((output) => {
+      const scaling = json.object(output)
+      return [output, { a: scaling.positiveNumber('a'), b: scaling.number('b') }]
+    }),
+  )
+}
+
+function readLines(json: JsonObject): GuardLines {
+  const [alert, elevated] = [json.object('alert'), json.object('elevated')]
+  const line = (level: JsonObject, output: string): number | null => (level.has(output) ? level.number(output) : null)
+  return {
+    alert: { breaks: line(alert, 'breaks'), unsafe: line(alert, 'unsafe') },
+    elevated: {
+      breaks: line(elevated, 'breaks'),
+      unsafe: line(elevated, 'unsafe'),
+      wavers: line(elevated, 'wavers'),
+      strength: line(elevated, 'strength') ?? DEFAULT_STRENGTH_LINE,
+    },
+  }
+}
+
+function readCascade(json: JsonObject): CascadeLines {
+  return { likelihood: json.number('likelihood'), closeness: json.number('closeness') }
+}
