@@ -36,6 +36,74 @@ export interface NativeModelOptions {
   threads?: number
 }
 
+/** A tensor in one of a checkpoint's files: [rows, columns], or [rows] with one column. */
+export interface NativeTensor {
+  /** Index into the checkpoint's files. */
+  file: number
+  type: 'F32' | 'BF16' | 'F16'
+  rows: number
+  columns: number
+  /** First byte in the file. */
+  offset: number
+}
+
+/** An encoder as a checkpoint stores it, which native code packs for its kernels. */
+export interface NativeCheckpoint {
+  /** Absolute paths. */
+  files: readonly string[]
+  /**
+   * Embeddings of words, positions and, with `hasTypes`, token types; weight and bias of their norm; per layer weight and bias of query,
+   * key, value, attention output, attention norm, feed-forward input, feed-forward output and last norm. Linear weights are [out, in].
+   */
+  tensors: readonly NativeTensor[]
+  layers: number
+  heads: number
+  hidden: number
+  intermediate: number
+  epsilon: number
+  hasTypes: boolean
+  /** Whether type 0 is added to the positions already, as in gabion's graphs; types then count from type 0. */
+  positionsIncludeType: boolean
+  /** Where positions count the tokens other than this id, from the row after it; else null. */
+  paddingId: number | null
+  /** [2 · longest − 1, heads], by key − query + longest − 1; null for none. */
+  relativeBiases: Float32Array | null
+  precision: 'fp32' | 'bf16' | 'int8'
+}
+
+/** What a classifier computes from the hidden state: vectors, concatenated and scaled, through dense layers. */
+export interface NativeHead {
+  /** The first token's vector, or the mean of all tokens or of a segment with its separator. */
+  features: readonly ({ kind: 'first' | 'mean' } | { kind: 'segment'; segment: number })[]
+  scale: number
+  /** Weights are [out, in], row-major. */
+  layers: readonly { weight: Float32Array; bias: Float32Array; activation: 'none' | 'tanh' | 'relu' | 'gelu' }[]
+}
+
+/** One part of an input, followed by a separator. */
+export interface NativeSegment {
+  /** Without the separator; of the last segment: of one window. */
+  maxTokens: number
+  /** Which end of a longer one is kept; the last segment is cut into windows instead. */
+  keepTail: boolean
+  /** Left out with its separator where it has no tokens. */
+  optional: boolean
+  /** Its strings recur, so that their token ids are remembered. */
+  cached: boolean
+  tokenType: 0 | 1
+}
+
+/** What the engine needs to know of a classifier; paths are absolute. */
+export interface NativeClassifierOptions {
+  tokenizerFile: string
+  checkpoint: NativeCheckpoint
+  head: NativeHead
+  segments: readonly NativeSegment[]
+  /** Tokens from the start of a window of the last segment to the start of the next. */
+  stride: number
+  threads?: number
+}
+
 /** What was opened. */
 export interface NativeModelDescription {
   provider: string
@@ -45,6 +113,8 @@ export interface NativeModelDescription {
   /** Of the ONNX Runtime that runs the graph; empty for gabion's own encoder. */
   runtimeVersion: string
   threads: number
+  /** Values per vector; of a classifier: logits. */
+  width: number
 }
 
 /** How long texts are cut: windows of at most `size` tokens, special tokens not counted, one every `stride` tokens. */
@@ -55,15 +125,18 @@ export interface NativeWindowRule {
 
 /** Results of one request over n texts: of all their windows in order, which without a rule is one window per text. */
 export interface NativeResult {
-  /** Windows × dimensions, row-major. */
+  /** Windows × dimensions, row-major; of a classifier the logits. */
   vectors: Float32Array
   /** Windows × components, row-major; null without a projection. */
   projected: Float32Array | null
-  /** A pair per text: token count, total token count. */
+  /** A pair per text: tokens of all its windows, and those plus the tokens that were cut off. */
   tokenCounts: Int32Array
-  /** Windows of each text; null without a rule. */
+  /** Windows of each text; null for an embedder without a rule. */
   windowCounts: Int32Array | null
-  /** A pair per window: its first UTF-16 unit in the text, and the one behind its last. Null without a rule. */
+  /**
+   * A pair per window: its first UTF-16 unit in the text, and the one behind its last; of a classifier the same in tokens of the last
+   * segment. Null for an embedder without a rule.
+   */
   spans: Int32Array | null
   /** Milliseconds: tokenize, queue, encode, project; summed over texts except for the queue. */
   times: Float64Array
@@ -75,6 +148,11 @@ export interface NativeAddon {
     options: NativeModelOptions,
     done: (code: GabionErrorCode | null, message: string | null, model?: NativeModel, description?: NativeModelDescription) => void,
   ): void
+  /** Opens a classifier, which takes inputs of segments. */
+  openClassifier(
+    options: NativeClassifierOptions,
+    done: (code: GabionErrorCode | null, message: string | null, model?: NativeModel, description?: NativeModelDescription) => void,
+  ): void
   closeModel(model: NativeModel): void
   createProjection(matrix: Float64Array, offset: Float64Array): NativeProjection
   /** Embeds on the encoder threads; returns the request's id. */
@@ -83,6 +161,20 @@ export interface NativeAddon {
     texts: readonly string[],
     projection: NativeProjection | null,
     rule: NativeWindowRule | null,
+    done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
+  ): number
+  /**
+   * Classifies on the encoder threads; returns the request's id.
+   *
+   * @param texts    the strings of all segments of all inputs, in order; at least one
+   * @param counts   strings of each segment of each input
+   * @param segments of an input
+   */
+  classify(
+    model: NativeModel,
+    texts: readonly string[],
+    counts: Float64Array,
+    segments: number,
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
   ): number
   /** Without effect for a request that has ended. */

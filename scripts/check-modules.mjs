@@ -32,6 +32,7 @@ const MODULES = {
   'lib/statistics': 'quantile, median, cosine, AUROC, bootstrap, correlation',
   'lib/models': 'model folders, known models, the hub and its cache, manifests, licenses',
   'lib/convert': 'safetensors and ONNX exports to graphs, and their measured agreement',
+  'lib/classifier': "cross-encoders: a guard's folder, its checkpoint's tensors, logits of segmented inputs",
   'lib/projection': 'PCA, standardization, adapters and their files; `formats/`: scikit-learn, NumPy',
   'lib/embedding': '`Embedder`: batches, windows, vector cache',
   'lib/detection': 'the `Detector` interface, the classic detector, confusables folding',

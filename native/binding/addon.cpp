@@ -75,6 +75,47 @@ Napi::Value Embed(const Napi::CallbackInfo& info) {
   });
 }
 
+/// Inputs of `segments` segments each, as all their strings in order and the number of strings of each segment.
+std::vector<SegmentedInput> ToInputs(Napi::Env env, const Napi::Value& texts, const Napi::Value& counts,
+                                     size_t segments) {
+  std::vector<std::string> strings = ToTexts(env, texts);
+  const std::vector<double> sizes = ToDoubles(counts, "counts");
+  std::vector<SegmentedInput> inputs;
+  size_t next = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (i % segments == 0) {
+      inputs.emplace_back();
+    }
+    if (!(sizes[i] >= 0 && sizes[i] <= static_cast<double>(strings.size() - next))) {
+      throw Error(Code::kInvalidArgument, "counts must add up to the number of texts");
+    }
+    std::vector<std::string>& segment = inputs.back().segments.emplace_back();
+    for (auto left = static_cast<size_t>(sizes[i]); left > 0; --left) {
+      segment.push_back(std::move(strings[next++]));
+    }
+  }
+  if (next != strings.size()) {
+    throw Error(Code::kInvalidArgument, "counts must add up to the number of texts");
+  }
+  return inputs;
+}
+
+// classify(handle, texts, counts: Float64Array, segments, done): id of the request
+Napi::Value Classify(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    const auto open = FromHandle<OpenModel>(info[0]);
+    const size_t segments = ToSize(info[3], "segments");
+    if (segments == 0) {
+      throw Error(Code::kInvalidArgument, "an input has at least one segment");
+    }
+    // Reading them may run getters of the caller, which may close the model; so it is looked up afterwards.
+    std::vector<SegmentedInput> inputs = ToInputs(env, info[1], info[2], segments);
+    auto request = std::make_shared<Request>(open->model(), std::move(inputs), open->threads());
+    return Napi::Number::New(env, Environment::Of(env).Start(env, std::move(request), ToFunction(info[4], "done")));
+  });
+}
+
 // cancel(id): no effect for a request that was settled
 void Cancel(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -182,9 +223,11 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("openModel", OpenModelAsync);
+  add("openClassifier", OpenClassifierAsync);
   add("closeModel", CloseModel);
   add("createProjection", CreateProjection);
   add("embed", Embed);
+  add("classify", Classify);
   add("cancel", Cancel);
   add("embedSync", EmbedSync);
   add("tokenize", Tokenize);

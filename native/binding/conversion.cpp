@@ -28,6 +28,18 @@ auto* Attach(Napi::Env env, Napi::Object result, const char* name, size_t length
   return length == 0 ? nullptr : array.Data();
 }
 
+template <typename Array>
+auto ToVector(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    Refuse(name, expected);
+  }
+  auto array = value.As<Array>();
+  const size_t length = array.ElementLength();
+  using Vector = std::vector<std::remove_pointer_t<decltype(array.Data())>>;
+  // A detached buffer has no elements; asking such an array for its address would be a fault.
+  return length == 0 ? Vector() : Vector(array.Data(), array.Data() + length);
+}
+
 constexpr size_t kTimes = 4;
 
 std::array<double, kTimes> Milliseconds(const Request& request) {
@@ -91,13 +103,11 @@ std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value) {
 }
 
 std::vector<double> ToDoubles(const Napi::Value& value, const char* name) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    Refuse(name, "a Float64Array");
-  }
-  const auto array = value.As<Napi::Float64Array>();
-  const size_t length = array.ElementLength();
-  // A detached buffer has no elements; asking such an array for its address would be a fault.
-  return length == 0 ? std::vector<double>() : std::vector<double>(array.Data(), array.Data() + length);
+  return ToVector<Napi::Float64Array>(value, napi_float64_array, name, "a Float64Array");
+}
+
+std::vector<float> ToFloats(const Napi::Value& value, const char* name) {
+  return ToVector<Napi::Float32Array>(value, napi_float32_array, name, "a Float32Array");
 }
 
 template <typename Element>
@@ -127,6 +137,22 @@ size_t ToSize(const Napi::Value& value, const char* name) {
     Refuse(name, "a whole number of 0 or more");
   }
   return static_cast<size_t>(number);
+}
+
+uint64_t ToLargeSize(const Napi::Value& value, const char* name) {
+  constexpr double kMaximum = 9007199254740991.0;  // JavaScript's largest safe integer
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= kMaximum) || number != static_cast<double>(static_cast<uint64_t>(number))) {
+    Refuse(name, "a whole number of 0 or more");
+  }
+  return static_cast<uint64_t>(number);
+}
+
+kernels::Precision ToPrecision(const std::string& name) {
+  if (name == "fp32") return kernels::Precision::kFp32;
+  if (name == "bf16") return kernels::Precision::kBf16;
+  if (name == "int8") return kernels::Precision::kInt8;
+  throw Error(Code::kInvalidArgument, "there is no encoder precision '" + name + "'");
 }
 
 bool ToBoolean(const Napi::Value& value, const char* name) {

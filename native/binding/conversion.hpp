@@ -36,18 +36,23 @@ auto Guard(Napi::Env env, Body body) -> decltype(body()) {
 /// UTF-8 of a JavaScript string; a lone surrogate becomes U+FFFD, as in TextEncoder.
 std::string ToUtf8(Napi::Env env, const Napi::Value& value, const char* name);
 std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value);
+/// The floats of a Float32Array, copied.
+std::vector<float> ToFloats(const Napi::Value& value, const char* name);
 std::vector<double> ToDoubles(const Napi::Value& value, const char* name);
 /// The elements of a typed array of exactly `length` elements. Valid until JavaScript runs again.
 template <typename Element>
 Element* ToBuffer(const Napi::Value& value, size_t length, const char* name);
 size_t ToSize(const Napi::Value& value, const char* name);
+/// For sizes of files, which may be beyond 32 bits.
+uint64_t ToLargeSize(const Napi::Value& value, const char* name);
 bool ToBoolean(const Napi::Value& value, const char* name);
+kernels::Precision ToPrecision(const std::string& name);
 Napi::Function ToFunction(const Napi::Value& value, const char* name);
 
-/// NativeResult (lib/native.ts) of a request with a window rule that ended well.
+/// NativeResult (lib/native.ts) of a request with windows that ended well.
 Napi::Object ToResult(Napi::Env env, const Request& request);
 
-/// NativeResult of a request without a rule, whose sizes are known beforehand: made while encoder threads work, it
+/// NativeResult of a request without windows, whose sizes are known beforehand: made while encoder threads work, it
 /// costs the caller no time. JavaScript sees its arrays after Take only, so their memory stays in place.
 class PreparedResult {
  public:

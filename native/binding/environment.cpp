@@ -66,7 +66,7 @@ uint32_t Environment::Start(Napi::Env env, std::shared_ptr<Request> request, con
     Forget(env, id);
     throw;
   }
-  if (!request->has_rule()) {
+  if (!request->has_windows()) {
     // Made only now, while encoder threads work: this thread has nothing else to do for the call. Only this thread
     // removes pending requests, so the reference is still valid.
     try {

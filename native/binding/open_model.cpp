@@ -1,11 +1,13 @@
 #include "open_model.hpp"
 
+#include <functional>
 #include <new>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "classifier_options.hpp"
 #include "conversion.hpp"
 #include "cpu.hpp"
 #include "heap_trim.hpp"
@@ -18,13 +20,6 @@ Pooling ToPooling(const std::string& name) {
     return *pooling;
   }
   throw Error(Code::kModelUnsupported, "there is no pooling mode '" + name + "'");
-}
-
-kernels::Precision ToPrecision(const std::string& name) {
-  if (name == "fp32") return kernels::Precision::kFp32;
-  if (name == "bf16") return kernels::Precision::kBf16;
-  if (name == "int8") return kernels::Precision::kInt8;
-  throw Error(Code::kInvalidArgument, "there is no encoder precision '" + name + "'");
 }
 
 ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
@@ -55,12 +50,12 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
 
 class Loader : public Napi::AsyncWorker {
  public:
-  Loader(const Napi::Function& done, ModelOptions options, size_t threads)
-      : Napi::AsyncWorker(done, "gabion.openModel"), options_(std::move(options)), threads_(threads) {}
+  Loader(const Napi::Function& done, std::function<Model()> load, size_t threads)
+      : Napi::AsyncWorker(done, "gabion.openModel"), load_(std::move(load)), threads_(threads) {}
 
   void Execute() override {
     try {
-      const std::shared_ptr<const Model> model(new Model(LoadModel(options_)), [](const Model* gone) {
+      const std::shared_ptr<const Model> model(new Model(load_()), [](const Model* gone) {
         delete gone;
         TrimHeapSoon();
       });
@@ -94,15 +89,27 @@ class Loader : public Napi::AsyncWorker {
     description.Set("encoderInstructionSet", session.instruction_set);
     description.Set("runtimeVersion", session.runtime == nullptr ? "" : session.runtime->version());
     description.Set("threads", static_cast<double>(threads_));
+    description.Set("width", static_cast<double>(session.width));
     Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
   }
 
  private:
-  ModelOptions options_;
+  std::function<Model()> load_;
   size_t threads_;
   std::shared_ptr<OpenModel> open_;
   std::optional<Error> failure_;
 };
+
+/// Loads on a pool thread. `options` is an object.
+void LoadAsync(const Napi::Value& options, const Napi::Value& done, std::function<Model()> load) {
+  constexpr size_t kMaxThreads = 1024;
+  const Napi::Value requested = options.As<Napi::Object>().Get("threads");
+  const size_t threads = requested.IsUndefined() ? DefaultThreadCount() : ToSize(requested, "threads");
+  if (threads < 1 || threads > kMaxThreads) {
+    throw Error(Code::kInvalidArgument, "threads must be from 1 to 1024");
+  }
+  (new Loader(ToFunction(done, "done"), std::move(load), threads))->Queue();  // deletes itself
+}
 
 }  // namespace
 
@@ -125,16 +132,16 @@ void OpenModel::Close() noexcept {
 }
 
 void OpenModelAsync(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  Guard(env, [&] {
-    ModelOptions options = ToModelOptions(env, info[0]);
-    constexpr size_t kMaxThreads = 1024;
-    const Napi::Value requested = info[0].As<Napi::Object>().Get("threads");
-    const size_t threads = requested.IsUndefined() ? DefaultThreadCount() : ToSize(requested, "threads");
-    if (threads < 1 || threads > kMaxThreads) {
-      throw Error(Code::kInvalidArgument, "threads must be from 1 to 1024");
-    }
-    (new Loader(ToFunction(info[1], "done"), std::move(options), threads))->Queue();  // deletes itself
+  Guard(info.Env(), [&] {
+    ModelOptions options = ToModelOptions(info.Env(), info[0]);
+    LoadAsync(info[0], info[1], [options = std::move(options)] { return LoadModel(options); });
+  });
+}
+
+void OpenClassifierAsync(const Napi::CallbackInfo& info) {
+  Guard(info.Env(), [&] {
+    ClassifierOptions options = ToClassifierOptions(info.Env(), info[0]);
+    LoadAsync(info[0], info[1], [options = std::move(options)] { return LoadClassifier(options); });
   });
 }
 

@@ -38,5 +38,7 @@ struct HandleKind<OpenModel> {
 
 /// openModel(options, done): loads on a pool thread; done(code, message) or done(null, null, handle, description).
 void OpenModelAsync(const Napi::CallbackInfo& info);
+/// openClassifier(options, done): likewise.
+void OpenClassifierAsync(const Napi::CallbackInfo& info);
 
 }  // namespace gabion::binding

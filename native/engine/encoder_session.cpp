@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "intra_op_team.hpp"
 #include "status.hpp"
 
 namespace gabion {
@@ -140,7 +139,9 @@ EncoderSession::EncoderSession(const SessionOptions& options, const EncoderGraph
     const kernels::StoredEncoder stored =
         ReadWeights(WeightReader(graph, *file_), shape,
                     padding == graph.integers.end() ? -1 : SizeWithin("padding_id", padding->second));
-    encoder_ = std::make_unique<const kernels::Encoder>(shape, stored, options.precision, *variant, Usable(samples));
+    encoder_.emplace(std::make_unique<const kernels::Encoder>(shape, stored, options.precision, *variant,
+                                                              UsableSamples(samples, sizes_)),
+                     shape.hidden, sizes_);
     HandBackLinears(stored, shape);
     info_ = {"cpu", {}, shape.hidden, variant->name, nullptr};
   } catch (const std::invalid_argument& error) {
@@ -153,8 +154,8 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   const size_t hidden = shape.hidden;
   const size_t wide = shape.intermediate;
   kernels::StoredEncoder stored;
-  stored.token_embeddings = weights.Weight(0, {0, hidden}, &vocabulary_);
-  stored.positions = weights.Floats(1, {0, hidden}, &positions_);
+  stored.token_embeddings = weights.Weight(0, {0, hidden}, &sizes_.vocabulary);
+  stored.positions = weights.Floats(1, {0, hidden}, &sizes_.positions);
   stored.norm = {weights.Floats(2, {hidden}), weights.Floats(3, {hidden})};
   for (size_t layer = 0; layer < shape.layers; ++layer) {
     size_t number = kFirstLayerWeight + layer * kWeightsOfLayer;
@@ -180,34 +181,21 @@ kernels::StoredEncoder EncoderSession::ReadWeights(const WeightReader& weights, 
   if (padding_id >= 0) {
     // The rows up to the padding's are not for ordinary tokens.
     const auto skipped = static_cast<size_t>(padding_id) + 1;
-    if (positions_ <= skipped) {
+    if (sizes_.positions <= skipped) {
       throw std::invalid_argument("there are no positions behind that of the padding");
     }
-    positions_ -= skipped;
+    sizes_.positions -= skipped;
   }
   const size_t last = kFirstLayerWeight + shape.layers * kWeightsOfLayer;
   if (weights.count() > last) {
     size_t distances = 0;
     stored.relative_biases = weights.Floats(last, {0, shape.heads}, &distances);
     stored.max_tokens = (distances + 1) / 2;
-    if (distances % 2 == 0 || stored.max_tokens < positions_) {
+    if (distances % 2 == 0 || stored.max_tokens < sizes_.positions) {
       throw std::invalid_argument("the relative position biases do not cover the longest text");
     }
   }
   return stored;
-}
-
-/// The samples whose ids and lengths are within this model's tables.
-TokenSamples EncoderSession::Usable(const TokenSamples& samples) const {
-  TokenSamples usable;
-  for (const std::vector<int64_t>& ids : samples) {
-    const bool known = std::all_of(ids.begin(), ids.end(),
-                                   [&](int64_t id) { return id >= 0 && static_cast<uint64_t>(id) < vocabulary_; });
-    if (known && !ids.empty() && ids.size() <= positions_) {
-      usable.push_back(ids);
-    }
-  }
-  return usable;
 }
 
 void EncoderSession::HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) const {
@@ -233,29 +221,9 @@ void EncoderSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) con
 }
 
 void EncoderSession::Encode(std::span<const int64_t> ids, Scratch& scratch, float* vector) const {
-  const size_t tokens = ids.size();
   const size_t width = info_.width;
-  if (tokens == 0 || tokens > positions_) {
-    throw Error(Code::kInferenceFailed,
-                "a text of " + std::to_string(tokens) + " tokens; the model takes 1 to " + std::to_string(positions_));
-  }
-  for (const int64_t id : ids) {
-    if (id < 0 || static_cast<uint64_t>(id) >= vocabulary_) {
-      throw Error(Code::kInferenceFailed, "token id " + std::to_string(id) + " is beyond the model's vocabulary");
-    }
-  }
-  if (scratch.hidden.size() < tokens * width) {
-    scratch.hidden.resize(tokens * width);
-  }
-  scratch.ThrowIfStopped();  // a stop while the text was tokenized
-  {
-    const IntraOpTeam::Lease team(IntraOpTeam::Process(), scratch.helpers, encoder_->MultiplyAdds(tokens));
-    if (!encoder_->Run(ids.data(), tokens, scratch.workspace, scratch.stop_flag(), team.team(),
-                       scratch.hidden.data())) {
-      throw Error(Code::kAborted, "the run was stopped");
-    }
-  }
-  PoolAndNormalize(pooling_, scratch.hidden.data(), tokens, width, vector);
+  encoder_->Run(ids, {}, scratch);
+  PoolAndNormalize(pooling_, scratch.hidden.data(), ids.size(), width, vector);
   if (!std::all_of(vector, vector + width, [](float value) { return std::isfinite(value); })) {
     throw Error(Code::kInferenceFailed, "the text's vector is not finite");
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "../kernels/encoder.hpp"
@@ -12,6 +13,7 @@
 #include "mapped_file.hpp"
 #include "pooling.hpp"
 #include "session.hpp"
+#include "text_encoder.hpp"
 
 namespace gabion {
 
@@ -36,15 +38,13 @@ class EncoderSession final : public Session {
   void Encode(std::span<const int64_t> ids, Scratch& scratch, float* vector) const;
   kernels::StoredEncoder ReadWeights(const WeightReader& weights, const kernels::EncoderShape& shape,
                                      int64_t padding_id);
-  TokenSamples Usable(const TokenSamples& samples) const;
   void HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) const;
 
   const PoolingOptions pooling_;
   SessionInfo info_;
-  size_t vocabulary_ = 0;
-  size_t positions_ = 0;
+  TableSizes sizes_;
   std::unique_ptr<const MappedFile> file_;
-  std::unique_ptr<const kernels::Encoder> encoder_;
+  std::optional<const TextEncoder> encoder_;
 };
 
 }  // namespace gabion

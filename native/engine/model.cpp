@@ -55,7 +55,10 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, const SessionOptions& option
 
 Model LoadModel(const ModelOptions& options) {
   // Watched before the session maps it.
-  auto weights = options.weights_file.empty() ? nullptr : std::make_unique<const WatchedFile>(options.weights_file);
+  Model::Weights weights;
+  if (!options.weights_file.empty()) {
+    weights.push_back(std::make_unique<const WatchedFile>(options.weights_file));
+  }
   // Tokenizer and graph take about as long as each other to open, so they are opened at the same time.
   std::future<Tokenizer> reader = ReadTokenizer(options.tokenizer_file);
   std::optional<Tokenizer> tokenizer;
@@ -80,12 +83,20 @@ Model LoadModel(const ModelOptions& options) {
   return {std::move(session), std::move(*tokenizer), options.session.max_tokens, std::move(weights)};
 }
 
-Model::Model(std::unique_ptr<const Session> session, Tokenizer tokenizer, size_t max_tokens,
-             std::unique_ptr<const WatchedFile> weights)
+Model::Model(std::unique_ptr<const Session> session, Tokenizer tokenizer, size_t max_tokens, Weights weights,
+             std::unique_ptr<const InputLayout> layout)
     : weights_(std::move(weights)),
       session_(std::move(session)),
       tokenizer_(std::move(tokenizer)),
-      max_tokens_(max_tokens) {}
+      max_tokens_(max_tokens),
+      layout_(std::move(layout)) {}
+
+void Model::Accepts(const SegmentedInput& input) const {
+  if (layout_ == nullptr) {
+    throw Error(Code::kInvalidArgument, "the model embeds texts and takes no segments");
+  }
+  layout_->Accepts(input);
+}
 
 void Model::Accepts(const Projection& projection) const {
   if (projection.dimensions() != dimensions()) {
@@ -116,8 +127,9 @@ void Model::Embed(TextTask& task, Scratch& scratch) const {
 
 void Model::Embed(std::span<TextTask* const> tasks, Scratch& scratch) const {
   scratch.ids.clear();
+  scratch.types.clear();
   for (TextTask* task : tasks) {
-    Tokenize(*task, scratch.ids);
+    Tokenize(*task, scratch);
   }
   const auto start = Clock::now();
   RequireUnchangedWeights();
@@ -134,11 +146,24 @@ void Model::Embed(std::span<TextTask* const> tasks, Scratch& scratch) const {
   }
 }
 
-// Appends the ids of the text's windows.
-void Model::Tokenize(TextTask& task, std::vector<int64_t>& ids) const {
+// Appends the ids of the text's or input's windows.
+void Model::Tokenize(TextTask& task, Scratch& scratch) const {
   const auto start = Clock::now();
-  const size_t first = ids.size();
   task.windows.clear();
+  if ((layout_ != nullptr) != (task.input != nullptr)) {
+    throw Error(Code::kInvalidArgument, "a classifier takes segments, an embedder takes texts");
+  }
+  if (layout_ != nullptr) {
+    layout_->Tokenize(tokenizer_, task, {scratch.ids, scratch.types});
+    task.AllocateResults(dimensions());
+  } else {
+    TokenizeText(task, scratch.ids);
+  }
+  task.times.tokenize_ns = Nanoseconds(start, Clock::now());
+}
+
+void Model::TokenizeText(TextTask& task, std::vector<int64_t>& ids) const {
+  const size_t first = ids.size();
   if (task.rule) {
     for (const Tokenizer::Window& window : tokenizer_.Windows(task.text, task.rule->size, task.rule->stride, ids)) {
       const size_t units_before = Utf16Units(task.text.substr(0, window.start));
@@ -154,7 +179,6 @@ void Model::Tokenize(TextTask& task, std::vector<int64_t>& ids) const {
     task.token_count = ToCount(ids.size() - first);
     task.total_token_count = ToCount(total);
   }
-  task.times.tokenize_ns = Nanoseconds(start, Clock::now());
 }
 
 void Model::Project(TextTask& task, size_t dimensions) {
@@ -168,8 +192,8 @@ void Model::Project(TextTask& task, size_t dimensions) {
 
 // The weights that are read must be those of the file that was opened.
 void Model::RequireUnchangedWeights() const {
-  if (weights_ != nullptr) {
-    weights_->RequireUnchanged();
+  for (const auto& file : weights_) {
+    file->RequireUnchanged();
   }
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "input_layout.hpp"
 #include "session.hpp"
 #include "text_task.hpp"
 #include "tokenizer.hpp"
@@ -30,14 +31,22 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, const SessionOptions& option
 
 class Model {
  public:
-  /// A model over any session. `weights` is checked before and after each run; null for none.
-  Model(std::unique_ptr<const Session> session, Tokenizer tokenizer, size_t max_tokens,
-        std::unique_ptr<const WatchedFile> weights = nullptr);
+  /// The files of a model's weights; they are checked before and after each run.
+  using Weights = std::vector<std::unique_ptr<const WatchedFile>>;
+
+  /// A model over any session. With a `layout` it takes segmented inputs in the place of texts.
+  Model(std::unique_ptr<const Session> session, Tokenizer tokenizer, size_t max_tokens, Weights weights = {},
+        std::unique_ptr<const InputLayout> layout = nullptr);
 
   /// Embeds texts on the calling thread, session().max_batch() of them at most. Throws what the tokenizer and the
   /// session throw; the tasks may then be embedded again.
   void Embed(std::span<TextTask* const> tasks, Scratch& scratch) const;
   void Embed(TextTask& task, Scratch& scratch) const;
+
+  /// Throws kInvalidArgument unless this is a model for such inputs.
+  void Accepts(const SegmentedInput& input) const;
+  /// Whether it takes segmented inputs in the place of texts.
+  bool takes_segments() const noexcept { return layout_ != nullptr; }
 
   /// Throws kInvalidArgument when the windows are too long for the model, or leave gaps.
   void Accepts(const WindowRule& rule) const;
@@ -51,14 +60,16 @@ class Model {
   size_t max_tokens() const noexcept { return max_tokens_; }
 
  private:
-  void Tokenize(TextTask& task, std::vector<int64_t>& ids) const;
+  void Tokenize(TextTask& task, Scratch& scratch) const;
+  void TokenizeText(TextTask& task, std::vector<int64_t>& ids) const;
   static void Project(TextTask& task, size_t dimensions);
   void RequireUnchangedWeights() const;
 
-  std::unique_ptr<const WatchedFile> weights_;
+  Weights weights_;
   std::unique_ptr<const Session> session_;
   Tokenizer tokenizer_;
   size_t max_tokens_;
+  std::unique_ptr<const InputLayout> layout_;
 };
 
 /// Throws what Tokenizer and OpenSession throw, and kModelInvalid when tokenizer, graph and folder contradict each

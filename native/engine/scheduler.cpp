@@ -58,9 +58,12 @@ Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Proje
     : model_(std::move(model)),
       projection_(std::move(projection)),
       texts_(std::move(texts)),
-      has_rule_(rule.has_value()),
+      has_windows_(rule.has_value()),
       parallel_(std::max<size_t>(1, parallel)),
       tasks_(texts_.size()) {
+  if (model_->takes_segments()) {
+    throw Error(Code::kInvalidArgument, "the model is a classifier, which does not embed texts");
+  }
   if (projection_ != nullptr) {
     model_->Accepts(*projection_);
   }
@@ -79,6 +82,18 @@ Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Proje
       task.vectors = vectors_.data() + i * model_->dimensions();
       task.projected = projection_ == nullptr ? nullptr : projected_.data() + i * projection_->components();
     }
+  }
+}
+
+Request::Request(std::shared_ptr<const Model> model, std::vector<SegmentedInput> inputs, size_t parallel)
+    : model_(std::move(model)),
+      inputs_(std::move(inputs)),
+      has_windows_(true),
+      parallel_(std::max<size_t>(1, parallel)),
+      tasks_(inputs_.size()) {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    model_->Accepts(inputs_[i]);
+    tasks_[i].input = &inputs_[i];
   }
 }
 
@@ -152,9 +167,12 @@ void Scheduler::Submit(const std::shared_ptr<Request>& request, Request::Done do
   }
   request->order_.resize(request->size());
   std::iota(request->order_.begin(), request->order_.end(), size_t{0});
-  std::stable_sort(request->order_.begin(), request->order_.end(), [&](size_t left, size_t right) {
-    return request->texts_[left].size() > request->texts_[right].size();
-  });
+  std::vector<size_t> bytes;
+  for (const TextTask& task : request->tasks_) {
+    bytes.push_back(task.input == nullptr ? task.text.size() : task.input->bytes());
+  }
+  std::stable_sort(request->order_.begin(), request->order_.end(),
+                   [&](size_t left, size_t right) { return bytes[left] > bytes[right]; });
   request->done_ = std::move(done);
   bool polled = false;
   {

@@ -46,8 +46,12 @@ class Request {
   Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
           std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel);
 
-  size_t size() const noexcept { return texts_.size(); }
-  bool has_rule() const noexcept { return has_rule_; }
+  /// Segmented inputs, for a model that takes them. Throws kInvalidArgument.
+  Request(std::shared_ptr<const Model> model, std::vector<SegmentedInput> inputs, size_t parallel);
+
+  size_t size() const noexcept { return tasks_.size(); }
+  /// Whether an input may have any number of windows: with a rule, and of segmented inputs.
+  bool has_windows() const noexcept { return has_windows_; }
 
   // Results; to be read after `done`.
   const std::optional<Error>& failure() const noexcept { return failure_; }
@@ -67,7 +71,8 @@ class Request {
   const std::shared_ptr<const Model> model_;
   const std::shared_ptr<const Projection> projection_;
   const std::vector<std::string> texts_;
-  const bool has_rule_;
+  const std::vector<SegmentedInput> inputs_;
+  const bool has_windows_;
   const size_t parallel_;
   Done done_;
 

@@ -45,6 +45,8 @@ class Scratch {
 
   /// Token ids of all windows of the tasks that run now; TokenWindow locates each one.
   std::vector<int64_t> ids;
+  /// The type of each of them; empty where all are of type 0.
+  std::vector<uint8_t> types;
   /// Encoder threads that may join the intra-op team of this thread's text.
   size_t helpers = 0;
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,17 +26,43 @@ struct WindowRule {
   size_t stride = 0;
 };
 
-/// One token sequence of a text. It is encoded at its own length.
+/// An input of several segments, each a list of strings that are tokenized one by one and joined.
+struct SegmentedInput {
+  std::vector<std::vector<std::string>> segments;
+
+  size_t bytes() const noexcept {
+    size_t sum = 0;
+    for (const auto& segment : segments) {
+      for (const std::string& text : segment) {
+        sum += text.size();
+      }
+    }
+    return sum;
+  }
+};
+
+/// Some tokens of a window.
+struct TokenRange {
+  size_t first = 0;
+  size_t count = 0;
+};
+
+/// One token sequence of a text or of a segmented input. It is encoded at its own length.
 struct TokenWindow {
   size_t first_id = 0;  ///< in Scratch::ids
   size_t id_count = 0;  ///< special tokens included
-  int32_t start = 0;    ///< first UTF-16 unit of the text; set with a rule only
-  int32_t end = 0;      ///< the unit behind the last
+  /// Of a text: its first UTF-16 unit, and the one behind its last; set with a rule only. Of a segmented input: the
+  /// same in tokens of the segment that is cut into windows.
+  int32_t start = 0;
+  int32_t end = 0;
+  std::vector<TokenRange> segments{};  ///< of a segmented input: where each is, its separator included
 };
 
 struct TextTask {
   /// UTF-8; outlives the task.
   std::string_view text;
+  /// In the place of the text, for models that take segments.
+  const SegmentedInput* input = nullptr;
   /// Without a rule a text has exactly one window: what the model's limit leaves of it.
   std::optional<WindowRule> rule;
   /// Null for none; must have been checked with Model::Accepts.
@@ -50,7 +77,7 @@ struct TextTask {
   // Set by Model::Embed.
   std::vector<TokenWindow> windows;
   int32_t token_count = 0;        ///< tokens used, special tokens included
-  int32_t total_token_count = 0;  ///< tokens of the whole text
+  int32_t total_token_count = 0;  ///< those and the tokens that were cut off
   EncodeTimes times;
 
   size_t components() const noexcept { return projection == nullptr ? 0 : projection->components(); }

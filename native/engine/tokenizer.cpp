@@ -2,9 +2,11 @@
 
 #include <gabion_tokenizer.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <utility>
 
@@ -57,6 +59,23 @@ void RequireRoomFor(const gabion_tokenizer* tokenizer, std::string_view text, bo
   }
 }
 
+// Receives the one window that has all tokens; see WindowSink.
+struct TokenSink {
+  std::vector<int64_t>& ids;
+  size_t before;
+  size_t after;
+  std::exception_ptr failure;
+
+  static void Take(void* context, const int64_t* ids, size_t count, size_t /*start*/, size_t /*end*/) {
+    auto& sink = *static_cast<TokenSink*>(context);
+    try {
+      sink.ids.insert(sink.ids.end(), ids + sink.before, ids + count - sink.after);
+    } catch (...) {
+      sink.failure = std::current_exception();
+    }
+  }
+};
+
 }  // namespace
 
 Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenizer_free) {
@@ -77,6 +96,40 @@ Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenize
   handle_.reset(handle);
   if (gabion_tokenizer_max_id(handle, &max_id_) != 0) {
     throw Error(Code::kModelInvalid, "tokenizer file " + file + " has no vocabulary: " + LastError());
+  }
+  const std::vector<Slot> slots = Template(false);
+  const auto place = std::find_if(slots.begin(), slots.end(), [](const Slot& slot) { return slot.id == kFirst; });
+  before_ = static_cast<size_t>(place - slots.begin());
+  after_ = slots.size() - before_ - 1;
+}
+
+std::vector<Tokenizer::Slot> Tokenizer::Template(bool pair) const {
+  constexpr size_t kMaxSlots = 64;
+  std::array<int64_t, kMaxSlots> ids{};
+  std::array<uint8_t, kMaxSlots> types{};
+  size_t count = 0;
+  if (gabion_tokenizer_template(handle_.get(), pair ? 1 : 0, ids.data(), types.data(), kMaxSlots, &count) != 0) {
+    throw Error(Code::kModelUnsupported, std::string("the tokenizer has no usable template for ") +
+                                             (pair ? "two texts: " : "a text: ") + LastError());
+  }
+  std::vector<Slot> slots;
+  for (size_t i = 0; i < count; ++i) {
+    slots.push_back({ids.at(i), types.at(i)});
+  }
+  return slots;
+}
+
+void Tokenizer::Tokens(std::string_view text, std::vector<int64_t>& ids) const {
+  RequireRoomFor(handle_.get(), text, true);
+  TokenSink sink{ids, before_, after_, {}};
+  constexpr size_t kWhole = std::numeric_limits<uint32_t>::max();
+  const int status = gabion_tokenizer_windows(handle_.get(), reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                              kWhole, kWhole, TokenSink::Take, &sink);
+  if (sink.failure != nullptr) {
+    std::rethrow_exception(sink.failure);
+  }
+  if (status != 0) {
+    throw Error(Code::kTokenizerFailed, "the text could not be tokenized: " + LastError());
   }
 }
 

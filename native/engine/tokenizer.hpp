@@ -33,12 +33,27 @@ class Tokenizer {
   /// from 1 to `size`, else as Encode.
   std::vector<Window> Windows(std::string_view text, size_t size, size_t stride, std::vector<int64_t>& ids) const;
 
+  /// Appends the ids of all tokens of a text, without special tokens. Throws as Encode.
+  void Tokens(std::string_view text, std::vector<int64_t>& ids) const;
+
+  /// A place of a template: a special token, or kFirst or kSecond for the tokens of a text, and their type.
+  struct Slot {
+    int64_t id;
+    uint8_t type;
+  };
+  static constexpr int64_t kFirst = -1;
+  static constexpr int64_t kSecond = -2;
+  /// The special tokens around one text, or between and around two. Throws kModelUnsupported.
+  std::vector<Slot> Template(bool pair) const;
+
   /// Highest id of the vocabulary.
   uint32_t max_id() const noexcept { return max_id_; }
 
  private:
   std::unique_ptr<gabion_tokenizer, void (*)(gabion_tokenizer*)> handle_;
   uint32_t max_id_ = 0;
+  size_t before_ = 0;  ///< special tokens before a text
+  size_t after_ = 0;
 };
 
 }  // namespace gabion

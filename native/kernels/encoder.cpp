@@ -169,7 +169,8 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
   const float* smooth_scales = smooth_scales_.empty() ? nullptr : smooth_scales_.data();
   const auto place = [&](const StoredLinear& linear, const float* bias, PackedLinear& packed, size_t k, size_t n,
                          size_t blocks, std::vector<size_t> columns) {
-    PackingTask task{linear.weight, k, n, blocks, std::move(columns), smooth_scales};
+    PackingTask task{linear.weight, k, n, blocks, std::move(columns), smooth_scales, linear.outputs_first,
+                     linear.further};
     const PackedSize size = SizeOf(task, format, nr);
     packed = {nullptr, nullptr, bias, n, size.kc, blocks, size.group, smooth_scales};
     smooth_scales = smooth_scales == nullptr ? nullptr : smooth_scales + k;
@@ -206,6 +207,7 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
              shape.epsilon,
              stored.token_embeddings,
              stored.positions,
+             stored.token_types,
              stored.norm.weight,
              stored.norm.bias,
              layers_.data(),
@@ -231,7 +233,7 @@ void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncod
     std::vector<float> hidden(ids.size() * shape.hidden);
     const StopCheck never{[](const void*) { return false; }, nullptr};
     void* memory = workspace.Reserve(variant_.workspace_bytes(calibrated, ids.size(), 1));
-    variant_.encode(calibrated, ids.data(), ids.size(), memory, never, nullptr, hidden.data());
+    variant_.encode(calibrated, {ids.data(), ids.size()}, memory, never, nullptr, hidden.data());
   });
   std::vector<float> absmax(shape.layers * per_layer);
   for (const std::vector<float>& one : sample_absmax) {
@@ -239,27 +241,25 @@ void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncod
                    [](float a, float b) { return std::max(a, b); });
   }
   struct Part {
-    const StoredMatrix& weight;
-    size_t k;
-    size_t n;
+    PackingTask task;
     size_t at;
   };
   std::vector<Part> parts;
   size_t at = 0;
-  const auto add = [&](const StoredMatrix& weight, size_t k, size_t n) {
-    parts.push_back({weight, k, n, at});
+  const auto add = [&](const StoredLinear& linear, size_t k, size_t n) {
+    parts.push_back({{linear.weight, k, n, 1, {}, nullptr, linear.outputs_first, linear.further}, at});
     at += k;
   };
   for (const StoredLayer& layer : stored.layers) {
-    add(layer.qkv.weight, shape.hidden, 3 * shape.hidden);
-    add(layer.output.weight, shape.hidden, shape.hidden);
-    add(layer.up.weight, shape.hidden, shape.intermediate);
-    add(layer.down.weight, shape.intermediate, shape.hidden);
+    add(layer.qkv, shape.hidden, 3 * shape.hidden);
+    add(layer.output, shape.hidden, shape.hidden);
+    add(layer.up, shape.hidden, shape.intermediate);
+    add(layer.down, shape.intermediate, shape.hidden);
   }
   std::vector<float> scales(absmax.size(), 1.0F);
   ForEach(parts.size(), [&](size_t number) {
     const Part& part = parts[number];
-    ComputeSmoothScales(part.weight, part.k, part.n, absmax.data() + part.at, scales.data() + part.at);
+    ComputeSmoothScales(part.task, absmax.data() + part.at, scales.data() + part.at);
   });
   smooth_scales_ = std::move(scales);
 }
@@ -269,14 +269,15 @@ size_t Encoder::MultiplyAdds(size_t tokens) const noexcept {
   return packed_.layers * tokens * (4 * hidden * hidden + 2 * hidden * packed_.intermediate + 2 * tokens * hidden);
 }
 
-bool Encoder::Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop,
-                  const Team* team, float* hidden) const {
+bool Encoder::Run(const TokenSequence& input, Workspace& workspace, const std::atomic<bool>& stop, const Team* team,
+                  float* hidden) const {
   const StopCheck stop_check{[](const void* context) {
                                return static_cast<const std::atomic<bool>*>(context)->load(std::memory_order_relaxed);
                              },
                              &stop};
-  void* memory = workspace.Reserve(variant_.workspace_bytes(packed_, tokens, team == nullptr ? 1 : team->members));
-  return variant_.encode(packed_, ids, tokens, memory, stop_check, team, hidden);
+  const size_t members = team == nullptr ? 1 : team->members;
+  void* memory = workspace.Reserve(variant_.workspace_bytes(packed_, input.tokens, members));
+  return variant_.encode(packed_, input, memory, stop_check, team, hidden);
 }
 
 }  // namespace gabion::kernels

@@ -4,6 +4,7 @@
 // Immutable after construction: any thread may run it, each with its own Workspace.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,10 +24,15 @@ struct EncoderShape {
   float epsilon;
 };
 
-/// A linear layer as stored in the weights file: y = x · weight + bias, weight [in, out].
+/// A linear layer as stored in the weights file: y = x · weight + bias.
 struct StoredLinear {
   StoredMatrix weight;
   const float* bias;
+  /// Whether the weight is [out, in], as PyTorch stores it, and not [in, out].
+  bool outputs_first = false;
+  /// With `outputs_first`: further matrices of the weight's shape and type whose outputs come after its own, so that
+  /// query, key and value may be stored apart. Null: none.
+  std::array<const void*, 2> further{};
 };
 
 struct StoredNorm {
@@ -51,8 +57,9 @@ struct StoredEncoder {
   std::vector<StoredLayer> layers;
   /// Relative position biases [2 · max_tokens - 1, heads], by key - query + max_tokens - 1; null: none.
   const float* relative_biases = nullptr;
-  size_t max_tokens = 0;    ///< of relative_biases
-  int64_t padding_id = -1;  ///< see PackedEncoder
+  size_t max_tokens = 0;               ///< of relative_biases
+  int64_t padding_id = -1;             ///< see PackedEncoder
+  const float* token_types = nullptr;  ///< [types, hidden]; null where type 0 is part of the positions
 };
 
 /// Scratch memory of one thread. It grows to the longest text seen and is never shared.
@@ -77,9 +84,10 @@ class Encoder {
   Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
           const std::vector<std::vector<int64_t>>& samples = {});
 
-  /// Writes the last hidden state, [tokens, hidden]. Ids and their number must be within the tables. Returns false if
-  /// `stop` was set meanwhile. A team, which may be null, shares the work; the result has the same bits.
-  bool Run(const int64_t* ids, size_t tokens, Workspace& workspace, const std::atomic<bool>& stop, const Team* team,
+  /// Writes the last hidden state, [tokens, hidden]. Ids, types and the number of tokens must be within the tables.
+  /// Returns false if `stop` was set meanwhile. A team, which may be null, shares the work; the result has the same
+  /// bits.
+  bool Run(const TokenSequence& input, Workspace& workspace, const std::atomic<bool>& stop, const Team* team,
            float* hidden) const;
 
   /// Approximate number of multiply-adds for a text.

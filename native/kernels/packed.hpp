@@ -57,6 +57,13 @@ struct PackedLayer {
   const float* feed_forward_norm_bias;
 };
 
+/// The tokens of one run.
+struct TokenSequence {
+  const int64_t* ids;
+  size_t tokens;
+  const uint8_t* types = nullptr;  ///< the type of each token; null: all are of type 0
+};
+
 struct PackedEncoder {
   Format format;
   size_t layers;
@@ -66,6 +73,7 @@ struct PackedEncoder {
   float epsilon;
   StoredMatrix token_embeddings;
   const float* positions;
+  const float* token_types;  ///< [types, hidden]; null where type 0 is part of the positions and there is no other
   const float* norm_weight;
   const float* norm_bias;
   const PackedLayer* layer;
@@ -109,9 +117,9 @@ struct Variant {
 
   /// Bytes that `encode` needs for so many tokens on so many threads.
   size_t (*workspace_bytes)(const PackedEncoder& encoder, size_t tokens, size_t members);
-  /// Writes the last hidden state of `tokens` ids, [tokens, hidden]; false when it was stopped. The workspace is
+  /// Writes the last hidden state of the input's tokens, [tokens, hidden]; false when it was stopped. The workspace is
   /// aligned to 64 bytes. With a team, which may be null, several threads compute the same bits.
-  bool (*encode)(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopCheck stop,
+  bool (*encode)(const PackedEncoder& encoder, const TokenSequence& input, void* workspace, StopCheck stop,
                  const Team* team, float* hidden);
 
   /// y [m, n] = x [m, k_blocks · kc] · W + b, for tests and benchmarks. The workspace has

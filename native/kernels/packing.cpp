@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -299,6 +300,53 @@ bool PackFloats(const PackingTask& task, Format format, size_t first, size_t kc,
   return AreZero<nr>(nan_mask);
 }
 
+/// The matrix that has an output of a weight that is stored with the outputs first, from that output's row on.
+const char* RowOfOutput(const PackingTask& task, size_t output) {
+  const auto further = std::count_if(task.further.begin(), task.further.end(), [](const void* one) { return one; });
+  const size_t outputs = task.n / (1 + static_cast<size_t>(further));
+  const void* matrix = output < outputs ? task.source.values : task.further.at(output / outputs - 1);
+  const size_t width = task.source.bfloat16 ? sizeof(uint16_t) : sizeof(float);
+  return static_cast<const char*>(matrix) + output % outputs * task.k * width;
+}
+
+/// Transposes `count` inputs from `first` on of the nr outputs from `column` on to [count, nr].
+template <size_t nr, typename Value>
+void TransposeBlock(const PackingTask& task, size_t first, size_t count, size_t column, Value* to) {
+  constexpr size_t kTile = 16;  // of inputs: one cache line of each output
+  const auto* from = reinterpret_cast<const Value*>(RowOfOutput(task, column)) + first;
+  for (size_t tile = 0; tile < count; tile += kTile) {
+    for (size_t output = 0; output < nr; ++output) {
+      const Value* row = from + output * task.k + tile;
+      for (size_t k = 0; k < kTile; ++k) {  // count is a multiple of 32
+        to[(tile + k) * nr + output] = row[k];
+      }
+    }
+  }
+}
+
+template <size_t nr>
+bool PackRows(const PackingTask& task, Format format, size_t first, const PackedSize& size, size_t column, char* to,
+              float* scales) {
+  return IsInteger(format) ? PackIntegers<nr>(task, format, first, size, column, to, scales)
+                           : PackFloats<nr>(task, format, first, size.kc, column, to);
+}
+
+/// PackRows of a weight that is stored with the outputs first: through a copy of the panel's block of the weight, as a
+/// matrix of nr columns.
+template <size_t nr>
+bool PackTransposed(const PackingTask& task, Format format, size_t first, const PackedSize& size, size_t column,
+                    char* to, float* scales) {
+  const auto block = std::make_unique_for_overwrite<float[]>(size.kc * nr);
+  if (task.source.bfloat16) {
+    TransposeBlock<nr>(task, first, size.kc, column, reinterpret_cast<uint16_t*>(block.get()));
+  } else {
+    TransposeBlock<nr>(task, first, size.kc, column, block.get());
+  }
+  const float* smooth_scales = task.smooth_scales == nullptr ? nullptr : task.smooth_scales + first;
+  const PackingTask copy{{block.get(), task.source.bfloat16}, size.kc, nr, 1, {}, smooth_scales};
+  return PackRows<nr>(copy, format, 0, size, 0, to, scales);
+}
+
 template <size_t nr>
 bool PackPanelOf(const PackingTask& task, Format format, size_t number, char* panels, float* scales) {
   const PackedSize size = SizeOf(task, format, nr);
@@ -306,11 +354,48 @@ bool PackPanelOf(const PackingTask& task, Format format, size_t number, char* pa
   const size_t column = task.panel_columns[number % task.panel_columns.size()];
   const size_t first = k_block * size.kc;
   char* to = panels + number * size.kc * nr * BytesPerWeight(format);
-  if (!IsInteger(format)) {
-    return PackFloats<nr>(task, format, first, size.kc, column, to);
-  }
   const size_t per_group = HasUint8Activations(format) ? 2 * nr : nr;
-  return PackIntegers<nr>(task, format, first, size, column, to, scales + number * (size.kc / size.group) * per_group);
+  float* scales_to = IsInteger(format) ? scales + number * (size.kc / size.group) * per_group : nullptr;
+  return task.outputs_first ? PackTransposed<nr>(task, format, first, size, column, to, scales_to)
+                            : PackRows<nr>(task, format, first, size, column, to, scales_to);
+}
+
+float AbsMax(const std::vector<float>& values) {
+  constexpr size_t kLanes = 16;  // independent maxima, so that compilers vectorize the loop
+  std::array<float, kLanes> lane_absmax{};
+  const size_t whole = values.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const float size = std::fabs(values[i + lane]);
+      lane_absmax[lane] = lane_absmax[lane] < size ? size : lane_absmax[lane];
+    }
+  }
+  float absmax = *std::max_element(lane_absmax.begin(), lane_absmax.end());
+  for (size_t i = whole; i < values.size(); ++i) {
+    absmax = std::max(absmax, std::fabs(values[i]));
+  }
+  return absmax;
+}
+
+/// The absmax over all outputs of each input's weights.
+std::vector<float> AbsMaxByInput(const PackingTask& task) {
+  std::vector<float> absmax(task.k);
+  const size_t rows = task.outputs_first ? task.n : task.k;
+  std::vector<float> row(task.outputs_first ? task.k : task.n);
+  for (size_t number = 0; number < rows; ++number) {
+    if (!task.outputs_first) {
+      ReadRow(task, number, 0, task.n, row.data());
+      absmax[number] = AbsMax(row);
+      continue;
+    }
+    const PackingTask one{{RowOfOutput(task, number), task.source.bfloat16}, 1, task.k, 1, {}};
+    ReadRow(one, 0, 0, task.k, row.data());
+    for (size_t input = 0; input < task.k; ++input) {
+      const float size = std::fabs(row[input]);
+      absmax[input] = absmax[input] < size ? size : absmax[input];
+    }
+  }
+  return absmax;
 }
 
 }  // namespace
@@ -319,31 +404,17 @@ bool IsInteger(Format format) {
   return format == Format::kInt16 || format == Format::kInt8Wide || HasUint8Activations(format);
 }
 
-void ComputeSmoothScales(const StoredMatrix& weight, size_t k, size_t n, const float* absmax, float* smooth_scales) {
+void ComputeSmoothScales(const PackingTask& task, const float* absmax, float* smooth_scales) {
   // A few texts do not show the full range of an input channel: none counts as less than this fraction of the mean.
   constexpr float kMinAbsMaxFraction = 0.25F;
-  constexpr size_t kLanes = 16;  // independent maxima, so that compilers vectorize the loop
   double total = 0;
-  for (size_t channel = 0; channel < k; ++channel) {
+  for (size_t channel = 0; channel < task.k; ++channel) {
     total += static_cast<double>(absmax[channel]);
   }
-  const float min_absmax = kMinAbsMaxFraction * static_cast<float>(total / static_cast<double>(k));
-  const PackingTask task{weight, k, n, 1, {}};
-  std::vector<float> row(n);
-  for (size_t channel = 0; channel < k; ++channel) {
-    ReadRow(task, channel, 0, n, row.data());
-    std::array<float, kLanes> lane_absmax{};
-    for (size_t i = 0; i + kLanes <= n; i += kLanes) {
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        const float size = std::fabs(row[i + lane]);
-        lane_absmax[lane] = lane_absmax[lane] < size ? size : lane_absmax[lane];
-      }
-    }
-    float weight_absmax = *std::max_element(lane_absmax.begin(), lane_absmax.end());
-    for (size_t i = n / kLanes * kLanes; i < n; ++i) {
-      weight_absmax = std::max(weight_absmax, std::fabs(row[i]));
-    }
-    const float scale = std::sqrt(weight_absmax / std::max(absmax[channel], min_absmax));
+  const float min_absmax = kMinAbsMaxFraction * static_cast<float>(total / static_cast<double>(task.k));
+  const std::vector<float> weight_absmax = AbsMaxByInput(task);
+  for (size_t channel = 0; channel < task.k; ++channel) {
+    const float scale = std::sqrt(weight_absmax[channel] / std::max(absmax[channel], min_absmax));
     smooth_scales[channel] = std::isfinite(scale) && scale > 1e-3F && scale < 1e3F ? scale : 1.0F;
   }
 }

@@ -1,6 +1,7 @@
 // Packs row-major weights [K, N] into the panels that the microkernels read.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <vector>
 
@@ -10,7 +11,7 @@ namespace gabion::kernels {
 
 /// One weight matrix to pack.
 struct PackingTask {
-  StoredMatrix source;  ///< [k, n]
+  StoredMatrix source;  ///< [k, n], or [n, k] with `outputs_first`
   size_t k;
   size_t n;
   size_t k_blocks;  ///< blocks of K, packed one after another
@@ -18,6 +19,10 @@ struct PackingTask {
   std::vector<size_t> panel_columns;
   /// [k]: SmoothQuant scales; each source row is divided by its scale. Null: none.
   const float* smooth_scales = nullptr;
+  bool outputs_first = false;
+  /// With `outputs_first`: see StoredLinear::further. All matrices have equally many of the n outputs, and no panel is
+  /// in two of them.
+  std::array<const void*, 2> further{};
 };
 
 /// Sizes that follow from a task.
@@ -44,7 +49,7 @@ bool IsInteger(Format format);
 /// SmoothQuant (arXiv:2211.10438) with exponent 1/2: per input channel the scale that equalizes the absmax of the
 /// activation, `absmax`, and the absmax of its weight row. A channel whose calibrated absmax is far below the mean is
 /// treated as a fraction of the mean.
-void ComputeSmoothScales(const StoredMatrix& weight, size_t k, size_t n, const float* absmax, float* smooth_scales);
+void ComputeSmoothScales(const PackingTask& task, const float* absmax, float* smooth_scales);
 
 /// The number of K-blocks for the second feed-forward layer, whose K is `intermediate`: equal blocks of at most 512,
 /// each a whole number of panels and scale groups. 0 if there is no such number.

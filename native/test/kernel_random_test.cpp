@@ -85,7 +85,7 @@ bool RunCase(uint32_t seed, const Variant& variant) {
   kernels::Workspace workspace;
   const std::atomic<bool> stop{false};
   std::vector<float> state(tokens * shape.hidden, std::nanf(""));
-  EXPECT_TRUE(encoder.Run(ids.data(), tokens, workspace, stop, nullptr, state.data()));
+  EXPECT_TRUE(encoder.Run({ids.data(), tokens}, workspace, stop, nullptr, state.data()));
   EXPECT_LT(RelativeError(state, reference.Run(ids)), BoundOf(precision))
       << shape.layers << " layers, " << shape.heads << " heads, " << shape.hidden << " wide, " << shape.intermediate
       << " inside, " << tokens << " tokens, precision " << static_cast<int>(precision);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -103,6 +104,7 @@ class RandomEncoder {
   static constexpr size_t kVocabulary = 64;
   static constexpr size_t kPositions = 512;
   static constexpr int64_t kPadding = 1;
+  static constexpr size_t kTypes = 2;
 
   RandomEncoder(const kernels::EncoderShape& shape, uint32_t seed)
       : shape_(shape),
@@ -140,14 +142,19 @@ class RandomEncoder {
       stored.max_tokens = kPositions;
       stored.padding_id = kPadding;
     }
+    if (token_types_) {
+      stored.token_types = token_types_->floats();
+    }
     return stored;
   }
 
   /// Adds relative position biases to the scores and starts positions after the padding's.
   void BeLikeMpnet() { like_mpnet_ = true; }
+  /// Adds embeddings of token types.
+  void HaveTypes() { token_types_.emplace(kTypes * shape_.hidden, 0.05, random_); }
 
-  /// The last hidden state, [tokens, hidden].
-  Doubles Run(const std::vector<int64_t>& ids) const {
+  /// The last hidden state, [tokens, hidden]. Without types all tokens are of type 0.
+  Doubles Run(const std::vector<int64_t>& ids, const std::vector<uint8_t>& types = {}) const {
     const size_t hidden = shape_.hidden;
     const size_t tokens = ids.size();
     Doubles state;
@@ -156,8 +163,9 @@ class RandomEncoder {
       const size_t counted_position = ids[row] == kPadding ? static_cast<size_t>(kPadding) : ++counted;
       const size_t position = like_mpnet_ ? counted_position : row;
       for (size_t i = 0; i < hidden; ++i) {
+        const size_t type = types.empty() ? 0 : types[row];
         state.push_back(token_embeddings_[static_cast<size_t>(ids[row]) * hidden + i] +
-                        positions_[position * hidden + i]);
+                        positions_[position * hidden + i] + (token_types_ ? (*token_types_)[type * hidden + i] : 0));
       }
     }
     const auto epsilon = static_cast<double>(shape_.epsilon);
@@ -244,6 +252,7 @@ class RandomEncoder {
   RandomMatrix relative_biases_;
   std::vector<Layer> layers_;
   bool like_mpnet_ = false;
+  std::optional<RandomMatrix> token_types_;
 };
 
 }  // namespace gabion::test

@@ -250,7 +250,7 @@ std::vector<float> HiddenState(const Encoder& encoder, const std::vector<int64_t
                                kernels::Workspace& workspace) {
   const std::atomic<bool> stop{false};
   std::vector<float> state(ids.size() * hidden);
-  EXPECT_TRUE(encoder.Run(ids.data(), ids.size(), workspace, stop, nullptr, state.data()));
+  EXPECT_TRUE(encoder.Run({ids.data(), ids.size()}, workspace, stop, nullptr, state.data()));
   return state;
 }
 
@@ -322,7 +322,7 @@ TEST_P(Kernels, GiveTheSameBitsOnSeveralThreads) {
       for (size_t members : {2U, 3U, 8U}) {
         const kernels::Team team{members, ParallelForDescending, &members};
         std::vector<float> shared(alone.size());
-        EXPECT_TRUE(encoder.Run(ids.data(), tokens, workspace, stop, &team, shared.data()));
+        EXPECT_TRUE(encoder.Run({ids.data(), tokens}, workspace, stop, &team, shared.data()));
         EXPECT_EQ(std::memcmp(shared.data(), alone.data(), alone.size() * sizeof(float)), 0)
             << tokens << " tokens, " << members << " threads";
       }
@@ -348,6 +348,26 @@ TEST_P(Kernels, ApplyRelativePositionBiasesAndPositionsAfterThePadding) {
       EXPECT_LT(RelativeError(HiddenState(encoder, ids, shape.hidden, workspace), expected), bound) << tokens;
       EXPECT_GT(RelativeError(HiddenState(encoder, ids, shape.hidden, workspace), plain.Run(ids)), 0.1) << tokens;
     }
+  }
+}
+
+TEST_P(Kernels, AddTheEmbeddingOfEachTokensType) {
+  const EncoderShape shape{2, 2, 64, 96, 1e-12F};
+  test::RandomEncoder reference(shape, 32);
+  reference.HaveTypes();
+  std::mt19937 random(33);
+  kernels::Workspace workspace;
+  const std::atomic<bool> stop{false};
+  const Encoder encoder(shape, reference.Stored(true), Precision::kFp32, variant());
+  for (const size_t tokens : {1, 2, 33, 100}) {
+    const auto ids = RandomIds(tokens, random);
+    std::vector<uint8_t> types(tokens);
+    std::fill(types.begin() + static_cast<ptrdiff_t>(tokens / 3), types.end(), uint8_t{1});
+    std::vector<float> state(tokens * shape.hidden);
+    EXPECT_TRUE(encoder.Run({ids.data(), tokens, types.data()}, workspace, stop, nullptr, state.data()));
+    EXPECT_LT(RelativeError(state, reference.Run(ids, types)), 5e-6) << tokens;
+    EXPECT_GT(RelativeError(state, reference.Run(ids)), 0.1) << tokens;
+    EXPECT_LT(RelativeError(HiddenState(encoder, ids, shape.hidden, workspace), reference.Run(ids)), 5e-6) << tokens;
   }
 }
 
@@ -407,7 +427,7 @@ TEST_P(Kernels, StopBetweenLayers) {
   const std::atomic<bool> stop{true};
   const std::vector<int64_t> ids{1, 2};
   std::vector<float> state(128);
-  EXPECT_FALSE(encoder.Run(ids.data(), ids.size(), workspace, stop, nullptr, state.data()));
+  EXPECT_FALSE(encoder.Run({ids.data(), ids.size()}, workspace, stop, nullptr, state.data()));
 }
 
 TEST_P(Kernels, RefuseSizesTheyCannotPack) {

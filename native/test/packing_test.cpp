@@ -147,6 +147,48 @@ TEST_F(PackingTest, RoundsToTheNearestEvenInteger) {
   }
 }
 
+TEST_F(PackingTest, PacksWeightsThatAreStoredWithTheOutputsFirstToTheSameBits) {
+  std::vector<float> floats(floats_.size());
+  std::vector<uint16_t> bf16(bf16_.size());
+  for (size_t row = 0; row < kK; ++row) {
+    for (size_t column = 0; column < kN; ++column) {
+      floats[column * kK + row] = floats_[row * kN + column];
+      bf16[column * kK + row] = bf16_[row * kN + column];
+    }
+  }
+  for (const size_t nr : kPanels) {
+    for (const bool bfloat16 : {true, false}) {
+      for (const Format format :
+           {Format::kFloat32, Format::kBfloat16Wide, Format::kBfloat16Dot, Format::kBfloat16Matrix, Format::kInt16,
+            Format::kInt8Wide, Format::kInt8Dot, Format::kInt8Matrix}) {
+        const PackingTask plain = Task(bfloat16, nr, IsInteger(format));
+        PackingTask apart = plain;
+        apart.outputs_first = true;
+        // In three matrices, as query, key and value are.
+        const auto third = [&](size_t number) {
+          return bfloat16 ? static_cast<const void*>(bf16.data() + number * kN / 3 * kK)
+                          : floats.data() + number * kN / 3 * kK;
+        };
+        apart.source.values = third(0);
+        apart.further = {third(1), third(2)};
+        std::vector<float> plain_scales;
+        std::vector<float> apart_scales;
+        EXPECT_EQ(Pack(plain, format, nr, &plain_scales), Pack(apart, format, nr, &apart_scales));
+        EXPECT_EQ(plain_scales, apart_scales);
+      }
+      const PackingTask plain = Task(bfloat16, nr);
+      PackingTask whole = plain;
+      whole.outputs_first = true;
+      whole.source.values = bfloat16 ? static_cast<const void*>(bf16.data()) : floats.data();
+      std::vector<float> plain_scales(kK);
+      std::vector<float> whole_scales(kK);
+      ComputeSmoothScales(plain, smooth_scales_.data(), plain_scales.data());
+      ComputeSmoothScales(whole, smooth_scales_.data(), whole_scales.data());
+      EXPECT_EQ(plain_scales, whole_scales);
+    }
+  }
+}
+
 TEST_F(PackingTest, RefusesEveryValueThatIsNotFinite) {
   for (const Format format : {Format::kBfloat16Dot, Format::kBfloat16Wide, Format::kInt8Dot, Format::kFloat32}) {
     for (const float not_finite : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),

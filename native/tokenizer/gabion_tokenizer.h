@@ -71,6 +71,17 @@ typedef void (*gabion_tokenizer_each_window)(void* context, const int64_t* ids, 
 int gabion_tokenizer_windows(const gabion_tokenizer* tokenizer, const uint8_t* text, size_t len, size_t size,
                              size_t stride, gabion_tokenizer_each_window each, void* context);
 
+// Lists the special tokens around one text, or between and around two (`pair` is not 0), in their order.
+//
+// ids       receives *count places: a special token's id; -1 in the place of the first text's tokens, -2 in the place
+// of
+//           the second's.
+// types     receives the type (token_type_ids) of the tokens in each place.
+// capacity  how many places `ids` and `types` can hold.
+// count     receives the number of places, also with BUFFER_TOO_SMALL (`ids` and `types` are unchanged then).
+int gabion_tokenizer_template(const gabion_tokenizer* tokenizer, int pair, int64_t* ids, uint8_t* types,
+                              size_t capacity, size_t* count);
+
 // The largest id that the tokenizer can produce, added tokens included: it must be below the number of the model's
 // token embeddings.
 int gabion_tokenizer_max_id(const gabion_tokenizer* tokenizer, uint32_t* out);

@@ -43,6 +43,8 @@ const goldenScripts = [
   ].map((name) => `scripts/golden/${name}.py`),
 ]
 
+const classifierScripts = ['make_guard', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
+
 /** The purposes of a set-up; 'tools' installs compilers and tools and leaves the checkout alone. */
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
@@ -164,6 +166,14 @@ export const steps = [
       }
       await Promise.all([make('make_full_depth'), small()])
     },
+  },
+  {
+    id: 'golden-classifiers',
+    title: 'Classifiers and logits by PyTorch',
+    purposes: ['test'],
+    hash: () => hashInputs({ files: [...classifierScripts, 'models/all-MiniLM-L6-v2/tokenizer.json'] }),
+    outputs: ['build/classifiers/guard/golden.json'],
+    work: (context) => run('build/golden/bin/python', [classifierScripts[0]], { log: 'golden-classifiers', echo: context.verbose }),
   },
   {
     id: 'prebuild',

@@ -198,9 +198,9 @@ GABION_INLINE void PrefetchTokenEmbedding(const PackedEncoder& encoder, int64_t 
   }
 }
 
-/// Token and position embeddings, added and normalized.
-GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, float* state,
-                               size_t stride) {
+/// Token, position and type embeddings, added and normalized.
+GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const TokenSequence& input, float* state, size_t stride) {
+  const auto [ids, tokens, types] = input;
   const size_t hidden = encoder.hidden;
   const int64_t padding = encoder.padding_id;
   int64_t counted = padding;
@@ -221,6 +221,12 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const int64_t* ids,
               ? LoadPromoteBfloat16(static_cast<const uint16_t*>(encoder.token_embeddings.values) + offset + i)
               : Load(static_cast<const float*>(encoder.token_embeddings.values) + offset + i);
       Store(to + i, Add(value, Load(position + i)));
+    }
+    if (encoder.token_types != nullptr) {
+      const float* type = encoder.token_types + (types == nullptr ? 0 : types[row]) * hidden;
+      for (size_t i = 0; i < hidden; i += kLanes) {
+        Store(to + i, Add(Load(to + i), Load(type + i)));
+      }
     }
     LayerNormRow(to, hidden, encoder.norm_weight, encoder.norm_bias, encoder.epsilon, to);
   }
@@ -418,8 +424,9 @@ class Chunks {
 };
 
 template <typename F>
-GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace,
-                             StopCheck stop, const Team* team, float* hidden) {
+GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const TokenSequence& input, void* workspace, StopCheck stop,
+                             const Team* team, float* hidden) {
+  const size_t tokens = input.tokens;
   const SharedBuffers<F> shared(encoder, tokens, workspace);
   const size_t local_bytes = ThreadBuffers<F>(encoder, tokens, nullptr).bytes;
   const size_t members = team == nullptr ? 1 : team->members;
@@ -429,7 +436,7 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const int64_t* ids, s
   for (size_t member = 0; member < members; ++member) {
     local_of(member).head.ClearPadding();
   }
-  EmbedTokens(encoder, ids, tokens, shared.state, shared.stride);
+  EmbedTokens(encoder, input, shared.state, shared.stride);
   const MatrixA rows = PrepareLayerInput<F>(encoder, 0, 0, tokens, shared);
   const Chunks chunks(tokens, members, UsesStrassen<F>(tokens));
   for (size_t index = 0; index < encoder.layers; ++index) {

@@ -49,10 +49,10 @@ inline size_t WorkspaceBytes(const PackedEncoder& encoder, size_t tokens, size_t
   });
 }
 
-inline bool Encode(const PackedEncoder& encoder, const int64_t* ids, size_t tokens, void* workspace, StopCheck stop,
+inline bool Encode(const PackedEncoder& encoder, const TokenSequence& input, void* workspace, StopCheck stop,
                    const Team* team, float* hidden) {
   return WithFormat(encoder.format, [&](auto format) {
-    return Forward<decltype(format)>(encoder, ids, tokens, workspace, stop, team, hidden);
+    return Forward<decltype(format)>(encoder, input, workspace, stop, team, hidden);
   });
 }
 

@@ -1,6 +1,7 @@
 //! Text to token ids with the `tokenizers` library, for every tokenizer.json that it can read, with its own model or gabion's. Safe
 //! Rust; knows nothing of the C interface's pointers.
 
+use crate::template::{slots_of, Slot};
 use crate::unigram::Unigram;
 use crate::window::Window;
 use serde::de::DeserializeOwned;
@@ -70,6 +71,11 @@ impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
     /// The largest id that it can produce.
     pub fn max_id(&self) -> u32 {
         self.max_id
+    }
+
+    /// See `TextTokenizer::template`.
+    pub fn template(&self, pair: bool) -> Result<Vec<Slot>> {
+        slots_of(|first, second| self.tokenizer.post_process(first, second, true), pair)
     }
 
     /// Returns at most `max_tokens` ids, special tokens included, and their number without the limit, which must be at least the

@@ -3,6 +3,7 @@
 
 mod failure;
 mod hugging_face;
+mod template;
 mod text_tokenizer;
 mod unigram;
 mod window;
@@ -69,6 +70,44 @@ pub unsafe extern "C" fn gabion_tokenizer_encode(
         if counts.token_count > capacity {
             let reason = format!("the buffer holds {capacity} ids, the text has {}", counts.token_count);
             return Err(Failure::new(Status::BufferTooSmall, reason));
+        }
+        Ok(())
+    });
+    status as c_int
+}
+
+/// Lists the special tokens around one text or between two; see the header.
+///
+/// # Safety
+/// `tokenizer` must be a live handle, `ids` and `types` point to `capacity` writable values, `count` to a writable size; or be null.
+#[no_mangle]
+pub unsafe extern "C" fn gabion_tokenizer_template(
+    tokenizer: *const TextTokenizer,
+    pair: c_int,
+    ids: *mut i64,
+    types: *mut u8,
+    capacity: usize,
+    count: *mut usize,
+) -> c_int {
+    let status = guard(|| {
+        // SAFETY: a live handle or null by the caller's promise.
+        let tokenizer = unsafe { tokenizer.as_ref() }.ok_or_else(|| null("tokenizer"))?;
+        require(count, "count")?;
+        let slots = tokenizer.template(pair != 0)?;
+        // SAFETY: not null, and writable by the caller's promise.
+        unsafe { count.write(slots.len()) };
+        if slots.len() > capacity {
+            let reason = format!("the buffers hold {capacity} places, the template has {}", slots.len());
+            return Err(Failure::new(Status::BufferTooSmall, reason));
+        }
+        require(ids, "ids")?;
+        require(types, "types")?;
+        for (index, slot) in slots.iter().enumerate() {
+            // SAFETY: not null, and `index` is below the capacity.
+            unsafe {
+                ids.add(index).write(slot.id);
+                types.add(index).write(slot.type_id);
+            }
         }
         Ok(())
     });

@@ -3,6 +3,7 @@
 
 use crate::failure::{panic_text, Failure, Status};
 use crate::hugging_face::HuggingFace;
+use crate::template::Slot;
 use crate::unigram::Unigram;
 use crate::window::Window;
 use crate::wordpiece::WordPiece;
@@ -108,6 +109,11 @@ impl TextTokenizer {
             ));
         }
         with!(self, one => one.windows(text, size, stride)).map_err(tokenize_error)
+    }
+
+    /// The special tokens around one text, or between and around two.
+    pub fn template(&self, pair: bool) -> Result<Vec<Slot>, Failure> {
+        with!(self, one => one.template(pair)).map_err(tokenize_error)
     }
 
     /// The maximum bytes of memory per byte of text in [`Self::encode`] or [`Self::windows`]: measured on texts of letters between

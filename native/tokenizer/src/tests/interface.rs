@@ -48,6 +48,60 @@ fn rejects_a_limit_without_room_for_special_tokens() {
 }
 
 #[test]
+fn lists_the_special_tokens_around_one_text_and_two() {
+    let of = |processor: Value| {
+        let mut definition = tiny_definition();
+        definition["post_processor"] = processor;
+        let tokenizer = Handle::load(definition.to_string().as_bytes()).unwrap();
+        (tokenizer.template(false), tokenizer.template(true))
+    };
+    let around = |id: &str, type_id: u32| json!({"SpecialToken": {"id": id, "type_id": type_id}});
+    let text = |id: &str, type_id: u32| json!({"Sequence": {"id": id, "type_id": type_id}});
+    let bert = json!({
+        "type": "TemplateProcessing",
+        "single": [around("[CLS]", 0), text("A", 0), around("[SEP]", 0)],
+        "pair": [around("[CLS]", 0), text("A", 0), around("[SEP]", 0), text("B", 1), around("[SEP]", 1)],
+        "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]},
+                           "[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}
+    });
+    assert_eq!(
+        of(bert),
+        (
+            Ok(vec![(2, 0), (-1, 0), (3, 0)]),
+            Ok(vec![(2, 0), (-1, 0), (3, 0), (-2, 1), (3, 1)])
+        )
+    );
+    // Left to the library: not BERT's.
+    let roberta = json!({"type": "RobertaProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2],
+                         "trim_offsets": true, "add_prefix_space": true});
+    assert_eq!(
+        of(roberta),
+        (
+            Ok(vec![(2, 0), (-1, 0), (3, 0)]),
+            Ok(vec![(2, 0), (-1, 0), (3, 0), (3, 0), (-2, 0), (3, 0)])
+        )
+    );
+    assert_eq!(of(Value::Null), (Ok(vec![(-1, 0)]), Ok(vec![(-1, 0), (-2, 1)])));
+    let once =
+        json!({"type": "TemplateProcessing", "single": [text("A", 0)], "pair": [text("A", 0)], "special_tokens": {}});
+    assert_eq!(of(once).0, Ok(vec![(-1, 0)]));
+}
+
+#[test]
+fn refuses_a_template_that_does_not_fit_its_buffers() {
+    let tokenizer = Handle::tiny();
+    let (mut ids, mut types, mut count) = ([7; 2], [7; 2], 0);
+    let status =
+        unsafe { gabion_tokenizer_template(tokenizer.0, 0, ids.as_mut_ptr(), types.as_mut_ptr(), 2, &mut count) };
+    assert_eq!(
+        (status_of(status), count, ids, types),
+        (Status::BufferTooSmall, 3, [7; 2], [7; 2])
+    );
+    let status = unsafe { gabion_tokenizer_template(null(), 0, null_mut(), null_mut(), 0, &mut count) };
+    assert_eq!(status_of(status), Status::InvalidArgument);
+}
+
+#[test]
 fn works_without_special_tokens() {
     let mut definition = tiny_definition();
     definition["post_processor"] = Value::Null;

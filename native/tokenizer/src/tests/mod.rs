@@ -136,6 +136,27 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// The places of the template, with their types.
+    pub fn template(&self, pair: bool) -> Result<Vec<(i64, u8)>, (Status, String)> {
+        let (mut ids, mut types, mut count) = ([i64::MIN; 16], [u8::MAX; 16], 0);
+        let status = unsafe {
+            gabion_tokenizer_template(
+                self.0,
+                c_int::from(pair),
+                ids.as_mut_ptr(),
+                types.as_mut_ptr(),
+                ids.len(),
+                &mut count,
+            )
+        };
+        if status != Status::Ok as c_int {
+            return Err((status_of(status), last_error()));
+        }
+        Ok(ids.into_iter().zip(types).take(count).collect())
+    }
+}
+
 pub fn status_of(status: c_int) -> Status {
     use Status::*;
     let all = [

@@ -24,6 +24,7 @@ pub struct Definition<'a> {
     pub before: Vec<u32>,
     pub after: Vec<u32>,
     pub max_id: u32,
+    pub processor: Option<PostProcessorWrapper>,
 }
 
 impl<'a> Definition<'a> {
@@ -92,6 +93,7 @@ impl<'a> Definition<'a> {
             before,
             after,
             max_id,
+            processor: file.post_processor,
             vocabulary,
         })
     }

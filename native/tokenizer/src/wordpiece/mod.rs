@@ -7,6 +7,7 @@ mod definition;
 mod scanner;
 mod trie;
 
+use crate::template::{slots_of, Slot};
 use crate::window::Window;
 use added::AddedTokens;
 use characters::Characters;
@@ -14,6 +15,7 @@ use definition::Definition;
 use scanner::{ByteTable, Scanner, Sink, WordTable};
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use tokenizers::{PostProcessor, PostProcessorWrapper};
 use trie::Trie;
 
 /// A BERT tokenizer. Immutable except for tables that grow as texts need them, so threads share it without a lock.
@@ -25,6 +27,7 @@ pub struct WordPiece {
     before: Box<[u32]>,
     after: Box<[u32]>,
     max_id: u32,
+    processor: Option<PostProcessorWrapper>,
 }
 
 impl WordPiece {
@@ -54,6 +57,7 @@ impl WordPiece {
             before: definition.before.into(),
             after: definition.after.into(),
             max_id: definition.max_id,
+            processor: definition.processor,
         })
     }
 
@@ -65,6 +69,20 @@ impl WordPiece {
     /// The largest id that it can produce.
     pub fn max_id(&self) -> u32 {
         self.max_id
+    }
+
+    /// See `TextTokenizer::template`.
+    pub fn template(&self, pair: bool) -> tokenizers::Result<Vec<Slot>> {
+        slots_of(
+            |mut first, second| match &self.processor {
+                Some(processor) => processor.process(first, second, true),
+                None => {
+                    second.into_iter().for_each(|second| first.merge_with(second, false));
+                    Ok(first)
+                }
+            },
+            pair,
+        )
     }
 
     /// Writes the ids of a text to the front of `ids`, special tokens included and the tail truncated so that they fit, and returns their

@@ -1,0 +1,206 @@
+// Reads the folder of a guard: `guard.json`, its own tensors, and the encoder folder whose tables it shares. Opens nothing in native code.
+
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { GabionError } from '../errors.js'
+import { SafetensorsReader } from '../convert/safetensors-reader.js'
+import { configObject, readConfig } from '../models/config-file.js'
+import { sizeOfFile } from '../models/folder-entries.js'
+import { readModelFolder, type ModelDescription } from '../models/model-folder.js'
+import { resolveModelFolder } from '../models/resolve.js'
+import type { JsonObject } from '../json/json-object.js'
+import type { NativeCheckpoint, NativeHead, NativeSegment } from '../native.js'
+import { addLayers, TENSOR_NAMES, TensorList, type EncoderSizes } from './checkpoint.js'
+
+/** Name of a guard's description in its folder. */
+export const GUARD_FILE = 'guard.json'
+/** Name of a guard's weights in its folder. */
+const WEIGHTS_FILE = 'model.safetensors'
+/** The version of `guard.json` that this release reads. */
+const VERSION = 1
+
+/** The segments of a guard's input, in their order. */
+export const GUARD_SEGMENTS = ['rules', 'history', 'user', 'reply'] as const
+
+/** Tokens of each segment, without its separator, and from one window of the reply to the next. */
+export interface GuardBudgets {
+  rules: number
+  history: number
+  user: number
+  reply: number
+  replyStride: number
+}
+
+/** A guard's folder, read and checked. */
+export interface GuardFolder {
+  /** Absolute path. */
+  folder: string
+  /** Names of the logits. */
+  outputs: readonly string[]
+  budgets: GuardBudgets
+  /** All fields of `guard.json`; those that the classifier does not read are the detector's. */
+  settings: Readonly<Record<string, unknown>>
+  /** Name of the encoder whose tables it shares. */
+  encoder: string
+  tokenizerFile: string
+  segments: readonly NativeSegment[]
+  checkpoint: Omit<NativeCheckpoint, 'precision'>
+  head: NativeHead
+}
+
+function readBudgets(file: JsonObject): GuardBudgets {
+  const object = file.object('budgets')
+  const of = (key: keyof GuardBudgets): number => object.integer(key, 1)
+  const budgets = {
+    rules: of('rules'),
+    history: of('history'),
+    user: of('user'),
+    reply: of('reply'),
+    replyStride: of('replyStride'),
+  }
+  if (budgets.replyStride > budgets.reply) throw object.wrong('replyStride', `at most budgets.reply, ${String(budgets.reply)}`)
+  return budgets
+}
+
+function segmentsOf(budgets: GuardBudgets): NativeSegment[] {
+  // Rules and history recur from exchange to exchange; of the conversation the latest tokens matter.
+  const recurring = { optional: true, cached: true, tokenType: 0 as const }
+  return [
+    { maxTokens: budgets.rules, keepTail: false, ...recurring },
+    { maxTokens: budgets.history, keepTail: true, ...recurring },
+    { maxTokens: budgets.user, keepTail: true, optional: false, cached: false, tokenType: 0 },
+    { maxTokens: budgets.reply, keepTail: false, optional: false, cached: false, tokenType: 1 },
+  ]
+}
+
+function readFeatures(file: JsonObject): NativeHead['features'] {
+  return file.strings('features').map((name) => {
+    if (name === 'mean:all') return { kind: 'mean' }
+    const segment = GUARD_SEGMENTS.findIndex((each) => name === `mean:${each}`)
+    if (segment === -1)
+      throw file.wrong('features', `a list of mean:all and ${GUARD_SEGMENTS.map((each) => `mean:${each}`).join(', ')}`, name)
+    return { kind: 'segment', segment }
+  })
+}
+
+function readSizes(config: JsonObject): EncoderSizes {
+  return {
+    layers: config.integer('num_hidden_layers', 1),
+    heads: config.integer('num_attention_heads', 1),
+    hidden: config.integer('hidden_size', 1),
+    intermediate: config.integer('intermediate_size', 1),
+    epsilon: config.positiveNumber('layer_norm_eps'),
+  }
+}
+
+/** The file and the names of an encoder folder's tables: of gabion's weights, where it has them, or of the published checkpoint. */
+function tablesOf(encoder: ModelDescription): { file: string; converted: boolean } {
+  const graphs = encoder.graphs.filter((graph) => graph.weightsFile !== null && graph.fusedFile !== null)
+  const graph = graphs.find(({ precision }) => precision === 'bf16') ?? graphs.find(({ precision }) => precision === 'fp32')
+  if (graph !== undefined && graph.weightsFile !== null) return { file: graph.weightsFile, converted: true }
+  return { file: join(encoder.folder, WEIGHTS_FILE), converted: false }
+}
+
+interface Tables {
+  list: TensorList
+  positionsIncludeType: boolean
+}
+
+/** Lists the tables, each from the guard's own file where it has one, else from the encoder's folder. */
+function listTables(own: SafetensorsReader, shared: SafetensorsReader, converted: boolean, hidden: number): Tables {
+  const list = new TensorList()
+  const table = (ownName: string, convertedName: string, shape: readonly (number | null)[]): boolean => {
+    const isOwn = own.tensors.has(ownName)
+    if (isOwn) list.require(own, ownName, shape)
+    else list.require(shared, converted ? convertedName : ownName, shape)
+    return isOwn
+  }
+  table('embeddings.word_embeddings.weight', 'embeddings.word.weight', [null, hidden])
+  const ownPositions = table('embeddings.position_embeddings.weight', 'embeddings.position.weight', [null, hidden])
+  // Gabion's weights have no table of token types: type 0 is added to the positions.
+  list.require(own, 'embeddings.token_type_embeddings.weight', [2, hidden])
+  table('embeddings.LayerNorm.weight', 'embeddings.norm.weight', [hidden])
+  table('embeddings.LayerNorm.bias', 'embeddings.norm.bias', [hidden])
+  return { list, positionsIncludeType: converted && !ownPositions }
+}
+
+async function requireTokenizer(file: string, expected: string): Promise<void> {
+  const actual = createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex')
+  if (actual !== expected) {
+    throw new GabionError(
+      'MODEL_INVALID',
+      `the guard was trained with another tokenizer: ${file} has the SHA-256 ${actual.slice(0, 12)}…, ${expected.slice(0, 12)}… is needed`,
+    )
+  }
+}
+
+async function readHead(file: JsonObject, own: SafetensorsReader, hidden: number, outputs: number): Promise<NativeHead> {
+  const features = readFeatures(file)
+  const [weight, bias] = await Promise.all([
+    own.read(own.require('head.weight', [outputs, features.length * hidden])),
+    own.read(own.require('head.bias', [outputs])),
+  ])
+  return { features, scale: file.positiveNumber('featureScale'), layers: [{ weight, bias, activation: 'none' }] }
+}
+
+/**
+ * Reads a guard's folder and the encoder folder that it belongs to.
+ *
+ * @param folder with `guard.json` and `model.safetensors`
+ * @param encoder folder of the encoder; default: what `guard.json` names, which is a bundled model or next to it
+ * @throws GabionError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`
+ */
+export async function readGuardFolder(folder: string, encoder?: string): Promise<GuardFolder> {
+  const path = resolve(folder)
+  const file = configObject(join(path, GUARD_FILE), (await readConfig(path, GUARD_FILE)).fields)
+  if (file.integer('version', 1) !== VERSION) throw file.wrong('version', `${String(VERSION)}, the version that this release reads`)
+  const outputs = file.strings('outputs')
+  if (outputs.length === 0 || new Set(outputs).size !== outputs.length) throw file.wrong('outputs', 'a list of different names')
+  const budgets = readBudgets(file)
+  const source = file.object('encoder')
+  const description = await readModelFolder(await resolveModelFolder(encoder ?? source.text('name')))
+  const config = await readConfig(description.folder, 'config.json')
+  if (config.string('model_type') !== 'bert') {
+    throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a guard's encoder must be of model_type 'bert'`)
+  }
+  const sizes = readSizes(config)
+  const ownTokenizer = join(path, 'tokenizer.json')
+  const tokenizerFile = sizeOfFile(ownTokenizer) === null ? description.tokenizerFile : ownTokenizer
+  await requireTokenizer(tokenizerFile, source.string('tokenizerSha256'))
+
+  const tables = tablesOf(description)
+  const own = await SafetensorsReader.open(join(path, WEIGHTS_FILE))
+  try {
+    const shared = await SafetensorsReader.open(tables.file)
+    try {
+      const { list, positionsIncludeType } = listTables(own, shared, tables.converted, sizes.hidden)
+      addLayers(list, own, '', TENSOR_NAMES.bert, sizes)
+      return {
+        folder: path,
+        outputs,
+        budgets,
+        settings: file.fields,
+        encoder: description.name,
+        tokenizerFile,
+        segments: segmentsOf(budgets),
+        checkpoint: {
+          ...sizes,
+          files: list.files,
+          tensors: list.tensors,
+          hasTypes: true,
+          positionsIncludeType,
+          paddingId: null,
+          relativeBiases: null,
+        },
+        head: await readHead(file, own, sizes.hidden, outputs.length),
+      }
+    } finally {
+      await shared.close()
+    }
+  } finally {
+    await own.close()
+  }
+}

@@ -1,0 +1,122 @@
+#include "classifier_options.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "conversion.hpp"
+
+namespace gabion::binding {
+namespace {
+
+constexpr size_t kMaxTokens = 1U << 16U;
+
+Napi::Object ToObject(const Napi::Value& value, const char* name) {
+  if (!value.IsObject()) {
+    throw Error(Code::kInvalidArgument, std::string(name) + " must be an object");
+  }
+  return value.As<Napi::Object>();
+}
+
+/// Calls `read(object)` for each object of an array.
+template <typename Read>
+void ForEach(const Napi::Value& value, const char* name, const Read& read) {
+  if (!value.IsArray()) {
+    throw Error(Code::kInvalidArgument, std::string(name) + " must be an array of objects");
+  }
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::HandleScope scope(value.Env());
+    read(ToObject(array.Get(i), name));
+  }
+}
+
+TensorType ToTensorType(const std::string& name) {
+  if (name == "F32") return TensorType::kFloat;
+  if (name == "BF16") return TensorType::kBfloat16;
+  if (name == "F16") return TensorType::kFloat16;
+  throw Error(Code::kModelUnsupported, "a tensor of type " + name + " cannot be read");
+}
+
+Activation ToActivation(const std::string& name) {
+  if (name == "none") return Activation::kNone;
+  if (name == "tanh") return Activation::kTanh;
+  if (name == "relu") return Activation::kRelu;
+  if (name == "gelu") return Activation::kGelu;
+  throw Error(Code::kInvalidArgument, "there is no activation '" + name + "'");
+}
+
+Feature ToFeature(Napi::Env env, const Napi::Object& object) {
+  const std::string kind = ToUtf8(env, object.Get("kind"), "kind");
+  if (kind == "first") return {Feature::Kind::kFirstToken};
+  if (kind == "mean") return {Feature::Kind::kMean};
+  if (kind == "segment") return {Feature::Kind::kSegmentMean, ToSize(object.Get("segment"), "segment")};
+  throw Error(Code::kInvalidArgument, "there is no feature '" + kind + "'");
+}
+
+CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Object& object) {
+  CheckpointOptions options;
+  options.files = ToTexts(env, object.Get("files"));
+  ForEach(object.Get("tensors"), "tensors", [&](const Napi::Object& tensor) {
+    const size_t file = ToSize(tensor.Get("file"), "file");
+    if (file >= options.files.size()) {
+      throw Error(Code::kInvalidArgument, "a tensor is in a file that is not listed");
+    }
+    options.tensors.push_back({file, ToTensorType(ToUtf8(env, tensor.Get("type"), "type")),
+                               ToLargeSize(tensor.Get("rows"), "rows"), ToLargeSize(tensor.Get("columns"), "columns"),
+                               ToLargeSize(tensor.Get("offset"), "offset")});
+  });
+  options.shape = {ToSize(object.Get("layers"), "layers"), ToSize(object.Get("heads"), "heads"),
+                   ToSize(object.Get("hidden"), "hidden"), ToSize(object.Get("intermediate"), "intermediate"),
+                   object.Get("epsilon").ToNumber().FloatValue()};
+  options.has_types = ToBoolean(object.Get("hasTypes"), "hasTypes");
+  options.positions_include_type = ToBoolean(object.Get("positionsIncludeType"), "positionsIncludeType");
+  if (!object.Get("paddingId").IsNull()) {
+    options.padding_id = static_cast<int64_t>(ToSize(object.Get("paddingId"), "paddingId"));
+  }
+  if (!object.Get("relativeBiases").IsNull()) {
+    options.relative_biases = ToFloats(object.Get("relativeBiases"), "relativeBiases");
+  }
+  options.precision = ToPrecision(ToUtf8(env, object.Get("precision"), "precision"));
+  return options;
+}
+
+ClassifierHead ToHead(Napi::Env env, const Napi::Object& object) {
+  ClassifierHead head;
+  head.scale = object.Get("scale").ToNumber().FloatValue();
+  ForEach(object.Get("features"), "features",
+          [&](const Napi::Object& feature) { head.features.push_back(ToFeature(env, feature)); });
+  ForEach(object.Get("layers"), "layers", [&](const Napi::Object& layer) {
+    DenseLayer dense;
+    dense.weight = ToFloats(layer.Get("weight"), "weight");
+    dense.bias = ToFloats(layer.Get("bias"), "bias");
+    dense.outputs = dense.bias.size();
+    dense.activation = ToActivation(ToUtf8(env, layer.Get("activation"), "activation"));
+    head.layers.push_back(std::move(dense));
+  });
+  return head;
+}
+
+}  // namespace
+
+ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value) {
+  const Napi::Object object = ToObject(value, "options");
+  ClassifierOptions options;
+  options.tokenizer_file = ToUtf8(env, object.Get("tokenizerFile"), "tokenizerFile");
+  options.checkpoint = ToCheckpoint(env, ToObject(object.Get("checkpoint"), "checkpoint"));
+  options.head = ToHead(env, ToObject(object.Get("head"), "head"));
+  ForEach(object.Get("segments"), "segments", [&](const Napi::Object& segment) {
+    const size_t type = ToSize(segment.Get("tokenType"), "tokenType");
+    const size_t max_tokens = ToSize(segment.Get("maxTokens"), "maxTokens");
+    if (type > 1 || max_tokens < 1 || max_tokens > kMaxTokens) {
+      throw Error(Code::kInvalidArgument, "a segment takes 1 to 65536 tokens of type 0 or 1");
+    }
+    options.segments.push_back({max_tokens, ToBoolean(segment.Get("keepTail"), "keepTail"),
+                                ToBoolean(segment.Get("optional"), "optional"),
+                                ToBoolean(segment.Get("cached"), "cached"), static_cast<uint8_t>(type)});
+  });
+  options.stride = ToSize(object.Get("stride"), "stride");
+  return options;
+}
+
+}  // namespace gabion::binding

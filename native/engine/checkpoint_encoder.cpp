@@ -1,0 +1,204 @@
+#include "checkpoint_encoder.hpp"
+
+#include <bit>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "encoder_session.hpp"
+#include "status.hpp"
+
+namespace gabion {
+namespace {
+
+constexpr size_t kMaxSize = 1'000'000;
+
+size_t BytesOf(TensorType type) { return type == TensorType::kFloat ? sizeof(float) : sizeof(uint16_t); }
+
+float FromFloat16(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16U;
+  const uint32_t magnitude = bits & 0x7fffU;
+  if (magnitude >= 0x7c00U) {  // infinity and NaN
+    return std::bit_cast<float>(sign | 0x7f800000U | (magnitude & 0x3ffU) << 13U);
+  }
+  // Exact for subnormal numbers too: the exponent's bias is corrected by a multiplication with 2^112.
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13U) * 0x1p112F));
+}
+
+float FromBfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16U); }
+
+}  // namespace
+
+/// Hands out the checkpoint's tensors in their order, with their shapes and places checked.
+class TensorReader {
+ public:
+  TensorReader(const CheckpointOptions& options, const std::vector<std::unique_ptr<const MappedFile>>& files,
+               std::deque<std::vector<float>>& converted, std::deque<std::vector<float>>& linears)
+      : options_(options), files_(files), converted_(converted), linears_(linears) {}
+
+  /// The next tensor, a table of any number of rows.
+  kernels::StoredMatrix Table(size_t columns, size_t* rows) {
+    const CheckpointTensor& tensor = Next(0, columns);
+    *rows = tensor.rows;
+    return Stored(tensor, converted_);
+  }
+  /// The next tensor, a table of any number of rows, as floats.
+  const float* FloatTable(size_t columns, size_t* rows) {
+    const CheckpointTensor& tensor = Next(0, columns);
+    *rows = tensor.rows;
+    return Floats(tensor);
+  }
+  /// The next tensor, a linear weight.
+  kernels::StoredMatrix Linear(size_t rows, size_t columns) { return Stored(Next(rows, columns), linears_); }
+  /// The next tensor, of one axis, as floats.
+  const float* Vector(size_t size) { return Floats(Next(size, 1)); }
+
+ private:
+  /// `rows` of 0 takes any number.
+  const CheckpointTensor& Next(size_t rows, size_t columns) {
+    const CheckpointTensor& tensor = options_.tensors.at(next_++);
+    const MappedFile& file = *files_.at(tensor.file);
+    const size_t width = BytesOf(tensor.type);
+    if (tensor.rows == 0 || tensor.columns != columns || (rows != 0 && tensor.rows != rows) ||
+        tensor.rows > file.size() / (columns * width) || tensor.offset % width != 0 ||
+        tensor.offset > file.size() - tensor.rows * columns * width) {
+      throw std::invalid_argument("tensor " + std::to_string(next_ - 1) +
+                                  " is not within its file, or of another shape");
+    }
+    return tensor;
+  }
+  kernels::StoredMatrix Stored(const CheckpointTensor& tensor, std::deque<std::vector<float>>& converted) const {
+    return tensor.type == TensorType::kFloat16
+               ? kernels::StoredMatrix{Convert(tensor, converted), false}
+               : kernels::StoredMatrix{At(tensor), tensor.type == TensorType::kBfloat16};
+  }
+  const float* Floats(const CheckpointTensor& tensor) const {
+    return tensor.type == TensorType::kFloat ? reinterpret_cast<const float*>(At(tensor)) : Convert(tensor, converted_);
+  }
+  const char* At(const CheckpointTensor& tensor) const { return files_[tensor.file]->data() + tensor.offset; }
+  const float* Convert(const CheckpointTensor& tensor, std::deque<std::vector<float>>& converted) const {
+    std::vector<float>& to = converted.emplace_back(tensor.rows * tensor.columns);
+    const auto* from = reinterpret_cast<const uint16_t*>(At(tensor));
+    for (size_t i = 0; i < to.size(); ++i) {
+      to[i] = tensor.type == TensorType::kBfloat16 ? FromBfloat16(from[i]) : FromFloat16(from[i]);
+    }
+    return to.data();
+  }
+
+  const CheckpointOptions& options_;
+  const std::vector<std::unique_ptr<const MappedFile>>& files_;
+  std::deque<std::vector<float>>& converted_;
+  std::deque<std::vector<float>>& linears_;
+  size_t next_ = 0;
+};
+
+CheckpointEncoder::CheckpointEncoder(const CheckpointOptions& options, const TokenSamples& samples) {
+  const kernels::Variant* variant = EncoderVariant();
+  const kernels::EncoderShape& shape = options.shape;
+  if (variant == nullptr) {
+    throw Error(Code::kModelUnsupported,
+                "this processor has none of the instruction sets that the encoder is built for");
+  }
+  const size_t sizes[] = {shape.layers, shape.heads, shape.hidden, shape.intermediate};
+  for (const size_t size : sizes) {
+    if (size == 0 || size > kMaxSize) {
+      throw Error(Code::kModelInvalid, "the checkpoint's sizes are out of range");
+    }
+  }
+  if (!kernels::Encoder::Fits(shape, variant->nr)) {
+    throw Error(Code::kModelUnsupported, "an encoder of width " + std::to_string(shape.hidden) + " with " +
+                                             std::to_string(shape.heads) + " heads does not fit the kernels for " +
+                                             variant->name);
+  }
+  for (const std::string& file : options.files) {
+    files_.push_back(std::make_unique<const MappedFile>(file));
+  }
+  try {
+    Converted linears;
+    const kernels::StoredEncoder stored = Read(options, linears);
+    encoder_.emplace(std::make_unique<const kernels::Encoder>(shape, stored, options.precision, *variant,
+                                                              UsableSamples(samples, sizes_)),
+                     shape.hidden, sizes_);
+  } catch (const std::logic_error& error) {  // invalid_argument, and out_of_range of a short list
+    throw Error(Code::kModelInvalid, std::string("the checkpoint cannot be read: ") + error.what());
+  }
+  for (const auto& file : files_) {
+    file->Release(file->data(), file->size());  // tables are mapped again where they are read
+  }
+}
+
+kernels::StoredEncoder CheckpointEncoder::Read(const CheckpointOptions& options, Converted& linears) {
+  const size_t hidden = options.shape.hidden;
+  TensorReader tensors(options, files_, converted_, linears);
+  kernels::StoredEncoder stored{};
+  stored.token_embeddings = tensors.Table(hidden, &sizes_.vocabulary);
+  stored.positions = tensors.FloatTable(hidden, &sizes_.positions);
+  if (options.has_types) {
+    const float* types = tensors.FloatTable(hidden, &sizes_.types);
+    if (options.positions_include_type) {
+      std::vector<float>& differences = converted_.emplace_back(types, types + sizes_.types * hidden);
+      for (size_t i = 0; i < differences.size(); ++i) {
+        differences[i] -= types[i % hidden];
+      }
+      types = differences.data();
+    }
+    stored.token_types = types;
+  }
+  stored.norm.weight = tensors.Vector(hidden);
+  stored.norm.bias = tensors.Vector(hidden);
+  ReadLayers(options, tensors, stored);
+  stored.padding_id = options.padding_id;
+  if (options.padding_id >= 0) {
+    // The rows up to the padding's are not for ordinary tokens.
+    const size_t skipped = static_cast<size_t>(options.padding_id) + 1;
+    if (sizes_.positions <= skipped) {
+      throw std::invalid_argument("there are no positions behind that of the padding");
+    }
+    sizes_.positions -= skipped;
+  }
+  if (!options.relative_biases.empty()) {
+    stored.relative_biases = converted_.emplace_back(options.relative_biases).data();
+    const size_t distances = options.relative_biases.size() / options.shape.heads;
+    stored.max_tokens = (distances + 1) / 2;
+    if (distances * options.shape.heads != options.relative_biases.size() || distances % 2 == 0 ||
+        stored.max_tokens < sizes_.positions) {
+      throw std::invalid_argument("the relative position biases do not cover the longest input");
+    }
+  }
+  return stored;
+}
+
+void CheckpointEncoder::ReadLayers(const CheckpointOptions& options, TensorReader& tensors,
+                                   kernels::StoredEncoder& stored) {
+  const size_t hidden = options.shape.hidden;
+  const size_t wide = options.shape.intermediate;
+  const auto linear = [&](size_t outputs, size_t inputs) {
+    const kernels::StoredMatrix weight = tensors.Linear(outputs, inputs);
+    return kernels::StoredLinear{weight, tensors.Vector(outputs), true};
+  };
+  const auto norm = [&] {
+    const float* weight = tensors.Vector(hidden);
+    return kernels::StoredNorm{weight, tensors.Vector(hidden)};
+  };
+  for (size_t index = 0; index < options.shape.layers; ++index) {
+    kernels::StoredLayer& layer = stored.layers.emplace_back();
+    layer.qkv = linear(hidden, hidden);
+    std::vector<float>& biases = converted_.emplace_back(layer.qkv.bias, layer.qkv.bias + hidden);
+    for (const void*& further : layer.qkv.further) {
+      const kernels::StoredLinear part = linear(hidden, hidden);
+      if (part.weight.bfloat16 != layer.qkv.weight.bfloat16) {
+        throw std::invalid_argument("a layer's query, key and value are of different types");
+      }
+      further = part.weight.values;
+      biases.insert(biases.end(), part.bias, part.bias + hidden);
+    }
+    layer.qkv.bias = biases.data();
+    layer.output = linear(hidden, hidden);
+    layer.attention_norm = norm();
+    layer.up = linear(wide, hidden);
+    layer.down = linear(hidden, wide);
+    layer.feed_forward_norm = norm();
+  }
+}
+
+}  // namespace gabion
