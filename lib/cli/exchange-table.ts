@@ -29,6 +29,8 @@ function layoutFor(columns: number): Layout {
 
 const ALIGNMENT = ['right', 'left', 'left', 'right', 'right', 'right', 'left'] as const
 const HEAD = ['#', 'level', 'likelihood', 'drift', 'accel', 'ratio', 'why']
+/** With the guard: its strength in place of the ratio, which it does not have. */
+const GUARD_HEAD = ['#', 'level', 'likelihood', 'drift', 'press', 'stren', 'why']
 
 /** Lays out the exchanges of conversations for a width and a set of colors. */
 export class ExchangeTable {
@@ -40,10 +42,10 @@ export class ExchangeTable {
     this.#colors = colors
   }
 
-  /** Header lines of a conversation. */
-  header(conversation: string, remark: string): string {
+  /** Header lines of a conversation; `first` is its first exchange. */
+  header(conversation: string, remark: string, first: ExchangeVerdict): string {
     const { bold, dim } = this.#colors
-    return `\n${bold(conversation)}${remark === '' ? '' : dim(`  ${remark}`)}\n${dim(this.#row(HEAD))}`
+    return `\n${bold(conversation)}${remark === '' ? '' : dim(`  ${remark}`)}\n${dim(this.#row(isRead(first) ? GUARD_HEAD : HEAD))}`
   }
 
   /** One exchange; several lines if its reasons are long. */
@@ -55,8 +57,9 @@ export class ExchangeTable {
       paint(`${MARKS[line.level]} ${line.level}`),
       `${this.#bar(line.likelihood, paint)} ${paint(fixed(line.likelihood))}`,
       signed(line.drift),
-      signed(line.acceleration),
-      fixed(line.ratio),
+      ...(isRead(line)
+        ? [fixed(line.signals?.pressure ?? null), fixed(line.strength ?? null)]
+        : [signed(line.acceleration), fixed(line.ratio)]),
       line.alert ? paint(reasons) : reasons,
     ])
   }
@@ -95,6 +98,11 @@ export class ExchangeTable {
       .map((line) => line.trimEnd())
       .join('\n')
   }
+}
+
+/** Whether the guard judged it. */
+function isRead({ strength }: ExchangeVerdict): boolean {
+  return typeof strength === 'number'
 }
 
 const MARKS: Readonly<Record<Level, string>> = { calm: '●', elevated: '▲', alert: '■' }

@@ -38,7 +38,7 @@ export class MonitorView {
     }
     if (this.#shown !== conversation) {
       const remark = [this.#remarks.get(conversation) ?? '', ...(line.exchange === 1 ? [] : ['continued'])].filter((part) => part !== '')
-      await this.#output.line(this.#table.header(printable(conversation), printable(remark.join(', '))))
+      await this.#output.line(this.#table.header(printable(conversation), printable(remark.join(', ')), line))
       this.#shown = conversation
     }
     await this.#output.line(this.#table.exchange(line))

@@ -9,6 +9,7 @@ import type { ExchangeVerdict } from '../detection/verdict.js'
 import {
   bySeverity,
   keyExchange,
+  reasonsWithoutTexts,
   worstLevel,
   type ConversationRecord,
   type ExchangeTexts,
@@ -145,7 +146,7 @@ export class ReportFiles {
         return {
           summary,
           level: worstLevel(exchanges),
-          reasons: key === null || key.level === 'calm' ? [] : key.reasons.slice(0, 2),
+          reasons: key === null || key.level === 'calm' ? [] : reasonsWithoutTexts(key).slice(0, 2),
           page: name === undefined ? null : `${encodeURIComponent(folder)}/${encodeURIComponent(name)}`,
         }
       })

@@ -4,7 +4,14 @@
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
 import { conversationPanels, guardPanels, exchangeNames } from './conversation-panels.js'
-import { asErosion, keyExchange, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
+import {
+  asErosion,
+  keyExchange,
+  reasonsWithoutTexts,
+  worstLevel,
+  type ConversationRecord,
+  type ReportFacts,
+} from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { renderPage } from './page.js'
 import { color, type ColorName } from './palette.js'
@@ -70,7 +77,8 @@ function verdictBox({ summary, exchanges, texts }: ConversationRecord, key: Exch
         ? html`<p>The highest score is ${key.likelihood.toFixed(2)}, at exchange ${key.exchange}.</p>`
         : html`<p class="why">Why:</p>
             <ul>
-              ${key.reasons.map((reason) => html`<li>${withoutFigures(reason)}</li>`)} ${declinedBefore(exchanges, key)}
+              ${(text === undefined ? reasonsWithoutTexts(key) : key.reasons).map((reason) => html`<li>${withoutFigures(reason)}</li>`)}
+              ${declinedBefore(exchanges, key)}
             </ul>`
     }
     ${
@@ -176,6 +184,17 @@ function reading({ detector }: ReportFacts): Html {
       <p>
         The classic detector measures the position of each reply in a plane fitted on safe sentences. It sees directions in that plane, not
         meaning: it detects sudden moves, misses a steady level, and raises alerts on harmless rebounds.
+      </p>`
+  }
+  if (detector === 'guard') {
+    return html`<p>
+        The guard reads each reply with the rules that are closest to it, the last exchanges and the user's message. Its signals are
+        probabilities, calibrated on conversations that it was not trained on; they can be wrong in either direction. A conversation without
+        an alert may still have gone wrong.
+      </p>
+      <p>
+        The strength shows how the assistant behaves when it is pressed: holding raises it, wavering lowers it, a break lowers it at once,
+        ordinary talk leaves it. The level falls when the assistant holds again under pressure, or after several ordinary exchanges.
       </p>`
   }
   return html`${common}

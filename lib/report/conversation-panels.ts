@@ -1,16 +1,18 @@
-// Owns the five panels of a conversation: likelihood and level, drift, acceleration, cumulative, and ratio or composition.
+// Owns the panels of a conversation: strength, signals and drift of the guard; likelihood, drift, acceleration, cumulative, and ratio or
+// composition of the other detectors; the level behind the first of them.
 // Knows verdicts and charts, no page.
 
 import type { Level } from '../detection/detector.js'
 import { hasFindings } from '../detection/policy/guarded-detector.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, levelLine, type Chart, type ChartWidth } from './charts.js'
-import { asErosion, type ReportFacts } from './conversation-record.js'
+import { asErosion, asGuard, type ReportFacts } from './conversation-record.js'
 import type { ChartOption } from './echarts.js'
 import { color, type ColorName } from './palette.js'
 
-/** The five panels, in order. */
+/** The panels, in order. */
 export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts: ReportFacts): Chart[] {
+  if (exchanges.some((exchange) => asGuard(exchange) !== null)) return readPanels(exchanges, facts)
   const unit = facts.detector === 'erosion' ? ', in units of the usual spread of ordinary conversations' : ''
   const ratios = exchanges.map(({ ratio }) => ratio)
   return [
@@ -49,6 +51,45 @@ export function conversationPanels(exchanges: readonly ExchangeVerdict[], facts:
   ]
 }
 
+/** Panels of the guard, with the guardrail's strength as the curve to look at. */
+function readPanels(exchanges: readonly ExchangeVerdict[], facts: ReportFacts): Chart[] {
+  const { lines, strengthLine = null } = facts
+  const signal = (name: 'wavers' | 'pressure'): (number | null)[] => exchanges.map(({ signals }) => signals?.[name] ?? null)
+  return [
+    levelPanel(exchanges, {
+      title: 'Guardrail strength and level',
+      caption: 'How the assistant behaves when it is pressed, from 1 (it holds) to 0 (it has given way).',
+      values: exchanges.map(({ strength }) => strength ?? 1),
+      lines: strengthLine === null ? [] : [levelLine(strengthLine, 'elevated where it falls below', 'elevated')],
+    }),
+    seriesPanel(exchanges, {
+      title: 'Breaks',
+      caption: 'Probability that the reply breaks a rule, or is harmful whatever the rules say.',
+      values: exchanges.map(({ likelihood }) => likelihood),
+      kind: 'bar',
+      line: lines === null ? null : { value: lines.alert, label: 'alert', tone: 'alert' },
+    }),
+    seriesPanel(exchanges, {
+      title: 'Wavers',
+      caption: 'Probability that the guardrail breaks or visibly gives way.',
+      values: signal('wavers'),
+      kind: 'bar',
+    }),
+    seriesPanel(exchanges, {
+      title: 'Pressure',
+      caption: "How much the user's message pushes against the rules, from 0 to 1.",
+      values: signal('pressure'),
+      kind: 'line',
+    }),
+    seriesPanel(exchanges, {
+      title: 'Drift',
+      caption: 'Change of the log-odds of a break since the previous exchange.',
+      values: exchanges.map(({ drift }) => drift),
+      kind: 'bar',
+    }),
+  ]
+}
+
 /** Panels of a deployment's own policies, if there are any: violated policies and role drift. */
 export function guardPanels(exchanges: readonly ExchangeVerdict[]): Chart[] {
   const guarded = exchanges.map((exchange) => (hasFindings(exchange) ? exchange : null))
@@ -80,14 +121,31 @@ export function guardPanels(exchanges: readonly ExchangeVerdict[]): Chart[] {
 const LEVEL_TONES: Readonly<Record<Level, ColorName>> = { calm: 'calm', elevated: 'elevated', alert: 'alert' }
 
 function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: ReportFacts): Chart {
-  const alerts = exchanges.filter(({ alert }) => alert)
-  const first = alerts[0]
-  return {
+  return levelPanel(exchanges, {
     title: 'Likelihood and level',
-    caption:
-      first === undefined
-        ? 'The score of each exchange, from 0 to 1: relative, not a probability of harm. Background: the level of the conversation.'
-        : `The score of each exchange, from 0 to 1: relative, not a probability of harm. The first alert is at exchange ${String(first.exchange)}. Background: the level of the conversation.`,
+    caption: 'The score of each exchange, from 0 to 1: relative, not a probability of harm.',
+    values: exchanges.map(({ likelihood }) => likelihood),
+    lines:
+      lines === null
+        ? []
+        : [levelLine(lines.alert, 'alert threshold', 'alert'), levelLine(lines.elevated, 'elevated threshold', 'elevated')],
+  })
+}
+
+interface LevelParts {
+  title: string
+  caption: string
+  values: readonly number[]
+  lines: readonly ChartOption[]
+}
+
+/** The large panel: values from 0 to 1 with the level of the conversation behind them. */
+function levelPanel(exchanges: readonly ExchangeVerdict[], { title, caption, values, lines }: LevelParts): Chart {
+  const first = exchanges.find(({ alert }) => alert)
+  const firstAlert = first === undefined ? '' : ` The first alert is at exchange ${String(first.exchange)}.`
+  return {
+    title,
+    caption: `${caption}${firstAlert} Background: the level of the conversation.`,
     height: 260,
     option: (width) => ({
       ...baseOption(),
@@ -101,8 +159,8 @@ function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: Repor
           silent: true,
           symbolSize: exchanges.length > 60 ? 4 : 9,
           lineStyle: { color: color('soft'), width: 2 },
-          data: exchanges.map(({ exchange, likelihood, level, alert }) => ({
-            value: [exchange, likelihood],
+          data: exchanges.map(({ exchange, level, alert }, index) => ({
+            value: [exchange, values[index] ?? null],
             symbol: SYMBOLS[level],
             symbolSize: alert ? 16 : exchanges.length > 60 ? 4 : 9,
             itemStyle: { color: color(LEVEL_TONES[level]), borderColor: color('paper'), borderWidth: 1 },
@@ -121,10 +179,7 @@ function likelihoodPanel(exchanges: readonly ExchangeVerdict[], { lines }: Repor
           markLine: {
             silent: true,
             symbol: 'none',
-            data:
-              lines === null
-                ? []
-                : [levelLine(lines.alert, 'alert threshold', 'alert'), levelLine(lines.elevated, 'elevated threshold', 'elevated')],
+            data: [...lines],
           },
           markArea: { silent: true, data: levelBands(exchanges) },
         },

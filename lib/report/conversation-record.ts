@@ -3,6 +3,7 @@
 import { ClassicDetector } from '../detection/classic.js'
 import type { Level, Detector } from '../detection/detector.js'
 import { GuardedDetector } from '../detection/policy/guarded-detector.js'
+import { GuardDetector, type GuardVerdict } from '../detection/guard/guard-detector.js'
 import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosion.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { ConversationSummary } from '../monitor/watch.js'
@@ -26,6 +27,8 @@ export interface ReportFacts {
   readonly detector: string
   /** Null if the detector does not compare likelihoods. */
   readonly lines: LevelLines | null
+  /** Line of the guardrail's strength; null without one. */
+  readonly strengthLine?: number | null
   /** Source of the thresholds; may be empty. */
   readonly source: string
   /** Model, precision and machine, as text. */
@@ -44,6 +47,16 @@ export function factsOf(detector: Detector<never> | Detector, engine: string): R
     const facts = factsOf(detector.base, engine)
     const names = detector.set.policies.map(({ name }) => name).join(', ')
     return { ...facts, source: `${facts.source} Policies: ${names}.` }
+  }
+  if (detector instanceof GuardDetector) {
+    const { alert, elevated } = detector.description.lines
+    return {
+      detector: detector.name,
+      lines: alert.breaks === null || elevated.breaks === null ? null : { alert: alert.breaks, elevated: elevated.breaks },
+      strengthLine: elevated.strength,
+      source: 'Lines set on conversations under pressure in which no rule was broken.',
+      engine,
+    }
   }
   if (detector instanceof ErosionDetector) {
     const { slope, offset } = detector.artifact.relativeScore
@@ -71,6 +84,18 @@ function share(budget: number): string {
 /** The verdict with the erosion detector's explanation; null for other detectors. */
 export function asErosion(verdict: ExchangeVerdict): ExchangeVerdict<ErosionVerdict> | null {
   return 'contributions' in verdict && 'anchors' in verdict ? (verdict as ExchangeVerdict<ErosionVerdict>) : null
+}
+
+/** The verdict with the guard's strength; null for other detectors. */
+export function asGuard(verdict: ExchangeVerdict): ExchangeVerdict<GuardVerdict> | null {
+  return typeof verdict.strength === 'number' ? (verdict as ExchangeVerdict<GuardVerdict>) : null
+}
+
+/** The reasons without those that quote the conversation, for pages without its texts. */
+export function reasonsWithoutTexts({ reasons, strength }: ExchangeVerdict): readonly string[] {
+  return typeof strength !== 'number'
+    ? reasons
+    : reasons.filter((reason) => !/^(?:in the reply|the user (?:asked|pressed for)): “/.test(reason))
 }
 
 /**

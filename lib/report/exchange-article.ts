@@ -1,13 +1,14 @@
 // Owns one exchange in a page: level, score, reasons, texts on request, and collapsible figures.
 
-import type { ExchangeVerdict } from '../detection/verdict.js'
-import { asErosion, type ExchangeTexts } from './conversation-record.js'
+import type { ExchangeVerdict, JudgeFinding } from '../detection/verdict.js'
+import { asErosion, asGuard, reasonsWithoutTexts, type ExchangeTexts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { valueTable } from './page.js'
 
 /** Renders an exchange; `key` marks the one to look at first. */
 export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts | null, key: boolean): Html {
-  const { exchange, level, likelihood, reasons, alert, truncated } = verdict
+  const { exchange, level, likelihood, alert, truncated } = verdict
+  const reasons = texts === null ? reasonsWithoutTexts(verdict) : verdict.reasons
   const percent = Math.round(100 * Math.min(1, Math.max(0, likelihood)))
   return html`<article class="exchange ${level}${key ? ' key' : ''}" id="exchange-${exchange}">
     <header>
@@ -39,10 +40,13 @@ export function withoutFigures(reason: string): string {
 
 function textsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): Html {
   const window = asErosion(verdict)?.window
+  const sentence = verdict.sentence ?? ''
+  const at = sentence === '' ? -1 : assistant.indexOf(sentence)
+  const part = at >= 0 ? { start: at, end: at + sentence.length } : window === undefined || window.count < 2 ? null : window
   const marked =
-    window === undefined || window.count < 2
+    part === null
       ? html`${assistant}`
-      : html`${assistant.slice(0, window.start)}<mark>${assistant.slice(window.start, window.end)}</mark>${assistant.slice(window.end)}`
+      : html`${assistant.slice(0, part.start)}<mark>${assistant.slice(part.start, part.end)}</mark>${assistant.slice(part.end)}`
   return html`<p class="speaker">User</p>
     <blockquote>${user === '' ? '(nothing)' : user}</blockquote>
     <p class="speaker">Assistant</p>
@@ -61,8 +65,23 @@ function figures(verdict: ExchangeVerdict): Html {
   if (ratio !== null) rows.push(['ratio', ratio.toFixed(3)])
   const erosion = asErosion(verdict)
   if (erosion !== null) rows.push(...erosionRows(erosion))
+  if (asGuard(verdict) !== null) rows.push(...guardRows(verdict))
   rows.push(['total time', `${timings.totalMs.toFixed(1)} ms`])
   return valueTable(rows)
+}
+
+function guardRows({ signals, strength, rule, judge }: ExchangeVerdict): [string, string][] {
+  const named = Object.entries(signals ?? {}).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(3)}`]))
+  return [
+    ['signals', signals === null ? 'not read: nothing suspicious' : named.join(', ')],
+    ['guardrail strength', (strength ?? 1).toFixed(3)],
+    ...(typeof rule === 'string' ? [['rule', rule] satisfies [string, string]] : []),
+    ...(judge === undefined || judge === null ? [] : [['judge', judgeText(judge)] satisfies [string, string]]),
+  ]
+}
+
+function judgeText({ breaks, reason, model }: JudgeFinding): string {
+  return `${breaks === null ? 'no answer' : breaks ? 'breaks a rule' : 'keeps the rules'} (${model}): ${reason}`
 }
 
 function erosionRows({

@@ -52,10 +52,22 @@ const ALERT: ExchangeVerdict = {
 }
 
 describe('the table of exchanges', () => {
+  test('shows pressure and strength where the guard judged', () => {
+    const signals = { unsafe: 0.1, breaks: 0.9, wavers: 0.9, complies: null, pressure: 0.81 }
+    const read: ExchangeVerdict = { ...ALERT, signals, strength: 0.12, rule: 'No refunds.', sentence: null }
+    const table = new ExchangeTable(120, pc.createColors(false))
+    const words = [table.header('support', '', read), table.exchange(read), table.exchange({ ...read, signals: null })]
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+    assert.match(words, /# level likelihood drift press stren why/)
+    assert.match(words, /\+0\.70 0\.81 0\.12 a reason/)
+    assert.match(words, /\+0\.70 – 0\.12 a reason/)
+  })
+
   for (const columns of [80, 100, 120]) {
     test(`keeps to ${String(columns)} columns and says everything`, () => {
       const table = new ExchangeTable(columns, pc.createColors(false))
-      const text = [table.header('support', 'file.json'), table.exchange(CALM), table.exchange(ALERT), table.alert(ALERT)].join('\n')
+      const text = [table.header('support', 'file.json', CALM), table.exchange(CALM), table.exchange(ALERT), table.alert(ALERT)].join('\n')
       for (const line of text.split('\n')) assert.ok(line.length <= columns, line)
       const words = text.replaceAll(/\s+/g, ' ')
       for (const part of [

@@ -72,6 +72,39 @@ describe('the page on a conversation', () => {
     assert.match(text, /1 more alert later on/)
   })
 
+  test('has the strength as its curve where the guard judged, and quotes nothing unless it may', () => {
+    const signals = { unsafe: 0.1, breaks: 0.9, wavers: 0.9, complies: null, pressure: 0.81 }
+    const reasons = ['breaks a rule: No refunds (breaks 0.90, line 0.80)', 'in the reply: “answer 3”', 'the user pressed for: “question 3”']
+    const judge = { breaks: true, reason: 'It gives money away.', model: 'judge-1', durationMs: 12 }
+    const read = ERODING.map((one, index) => ({
+      ...one,
+      strength: 1 - index / 4,
+      signals: index === 0 ? null : signals,
+      rule: index === 2 ? 'No refunds.' : null,
+      sentence: index === 2 ? 'answer' : null,
+      ...(index === 2 && { reasons, judge }),
+    }))
+    const facts: ReportFacts = { ...FACTS, detector: 'guard', strengthLine: 0.5 }
+    assert.deepEqual(
+      conversationPanels(read, facts).map(({ title }) => title),
+      ['Guardrail strength and level', 'Breaks', 'Wavers', 'Pressure', 'Drift'],
+    )
+    const without = conversationPage({ summary: summaryOf(read), exchanges: read, texts: null }, facts)
+    assert.doesNotMatch(without, /answer|question/)
+    const words = textOf(without)
+    for (const part of [
+      'breaks a rule: No refunds',
+      'not read: nothing suspicious',
+      'pressure 0.810',
+      'breaks a rule (judge-1): It gives money away.',
+      'The guard reads each reply',
+    ])
+      assert.ok(words.includes(part), part)
+    const withWords = conversationPage({ summary: summaryOf(read), exchanges: read, texts: WORDS }, facts)
+    assert.match(withWords, /in the reply: “answer 3”/)
+    assert.match(withWords, /&lt;b&gt;<mark>answer<\/mark>&lt;\/b&gt; 3/)
+  })
+
   test('shows the words only when they are given, and never as markup', () => {
     const without = conversationPage({ summary: summaryOf(ERODING), exchanges: ERODING, texts: null }, FACTS)
     assert.doesNotMatch(without, /answer|question/)

@@ -29,7 +29,7 @@ export async function findCulprit(
   input: GuardInput,
   by: ReachedLine['by'],
   signal: AbortSignal | undefined,
-): Promise<Culprit> {
+): Promise<{ rule: string | null; sentence: Sentence | null }> {
   const wanted = by === 'strength' ? 'wavers' : by
   const output = description.outputs.includes(wanted) ? wanted : 'breaks'
   const rules = by === 'unsafe' ? [] : input.rules
@@ -45,7 +45,7 @@ export async function findCulprit(
   const rule = rules[indexOfHighest(scores.slice(0, rules.length))] ?? null
   // The sentence without which the score is lowest.
   const sentence = sentences[sentences.length < 2 ? 0 : indexOfHighest(scores.slice(rules.length).map((score) => -score))] ?? null
-  return { rule, sentence: sentence === null ? null : sentence.text }
+  return { rule, sentence }
 }
 
 /** What the reasons tell of. */
@@ -97,7 +97,8 @@ function describeLine({ level, by, value, line }: ReachedLine, rule: string | nu
   }
 }
 
-interface Sentence {
+/** A sentence and its place in a text. */
+export interface Sentence {
   readonly text: string
   readonly start: number
   readonly end: number

@@ -2,6 +2,7 @@
 // Knows a scorer and a first stage by their interfaces; no model, no files.
 
 import { JsonObject } from '../../json/json-object.js'
+import { foldConfusables } from '../confusables.js'
 import type { ConversationExchange, Detector } from '../detector.js'
 import { LEVELS, type DetectorVerdict, type GuardSignals, type Level } from '../verdict.js'
 import { isSuspicious } from './cascade.js'
@@ -81,8 +82,9 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     this.#scorer = scorer
   }
 
+  /** Folds confusables to Latin letters; see `foldConfusables`. */
   normalize(text: string): string {
-    return this.first?.normalize?.(text) ?? text
+    return this.first?.normalize?.(text) ?? foldConfusables(text)
   }
 
   start(): GuardState {
@@ -92,12 +94,13 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
 
   async judge(state: GuardState, exchange: ConversationExchange): Promise<{ verdict: GuardVerdict; state: GuardState }> {
     const first = this.first === null ? null : await this.first.judge(state.first, exchange)
-    const asked = first === null || (await this.#asksFor(state, exchange, first.verdict))
-    const reading = asked && exchange.assistant.trim() !== '' ? await this.#read(exchange) : null
+    const folded = foldedExchange(exchange)
+    const asked = first === null || (await this.#asksFor(state, folded, first.verdict))
+    const reading = asked && exchange.assistant.trim() !== '' ? await this.#read(folded) : null
     const strength = reading === null ? state.strength : rounded(nextStrength(state.strength, evidenceOf(reading)))
     const evidence = { signals: reading?.signals ?? NO_SIGNALS, pressed: reading?.pressed ?? 0, strengthBefore: state.strength, strength }
     const step = nextGuardLevel(state, evidence, this.description.lines)
-    const culprit = await this.#culprit(state, step, reading, exchange.signal)
+    const culprit = await this.#culprit(state, step, reading, exchange)
     const likelihood = reading === null ? (first?.verdict.likelihood ?? 0) : likelihoodOf(reading.signals)
     const risk = rounded(logOdds(likelihood))
     const [last, before] = state.exchanges === 0 ? [risk, risk] : [state.last, state.exchanges === 1 ? state.last : state.previous]
@@ -189,12 +192,20 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     state: GuardState,
     step: GuardLevelStep,
     reading: Reading | null,
-    signal: AbortSignal | undefined,
+    { assistant, signal }: ConversationExchange,
   ): Promise<Culprit | null> {
     const rises = LEVELS.indexOf(step.level) > LEVELS.indexOf(state.level)
     if (!rises || reading === null || step.reached === null) return null
-    return findCulprit(this.#scorer, this.description, reading.input, step.reached.by, signal)
+    const { rule, sentence } = await findCulprit(this.#scorer, this.description, reading.input, step.reached.by, signal)
+    // Quoted as it was written.
+    return { rule, sentence: sentence === null ? null : assistant.slice(sentence.start, sentence.end).trim() }
   }
+}
+
+/** A person reads the same words; the length stays, so that places in one text are those in the other. */
+function foldedExchange(exchange: ConversationExchange): ConversationExchange {
+  const history = exchange.history.map(({ user, assistant }) => ({ user: foldConfusables(user), assistant: foldConfusables(assistant) }))
+  return { ...exchange, user: foldConfusables(exchange.user), assistant: foldConfusables(exchange.assistant), history }
 }
 
 const NO_SIGNALS: GuardSignals = { unsafe: null, breaks: null, wavers: null, complies: null, pressure: null }
