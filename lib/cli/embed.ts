@@ -9,8 +9,7 @@ import { sourceSize } from '../files/lines.js'
 import { NpyWriter } from '../files/npy-file.js'
 import { Progress } from './progress.js'
 import { readTexts, type TextFormat } from './text-source.js'
-import { addTextFormat } from './vector-file.js'
-import { embedStream, floatsForJson, type VectorChunk } from './vector-stream.js'
+import { addTextFormat, embedStream, floatsForJson, type VectorChunk } from './vector-file.js'
 import { count } from './wording.js'
 
 interface EmbedFlags extends EmbedderFlags {

@@ -6,8 +6,7 @@ import { isGabionError } from '../errors.js'
 import { KNOWN_MODELS, bundledFolder, requireVerified, resolveModelFolder, verifyModel } from '../models/index.js'
 import { fromNative, nativeAddon } from '../native.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
-import { check, type Check } from './host-checks.js'
-import { checkInstallation } from './install-checks.js'
+import { check, checkInstallation, type Check } from './host-checks.js'
 import { formatMs } from './wording.js'
 
 /** Checks everything about gabion; stops at the first failure that the next checks depend on. */

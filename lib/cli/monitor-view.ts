@@ -1,15 +1,15 @@
 // Owns the output of `gabion monitor`: JSON lines, or a table of exchanges with alerts and a final summary.
 
 import type { ConversationSummary } from '../monitor/watch.js'
-import type { LatencySplit } from './latency-split.js'
 import type { Output } from './output.js'
-import type { ExchangeVerdict } from '../detection/verdict.js'
+import type { ExchangeTimings, ExchangeVerdict } from '../detection/verdict.js'
+import { quantile } from '../statistics/quantile.js'
 import { ExchangeTable } from './exchange-table.js'
 import { count, formatMs, printable } from './wording.js'
 
 /** With more conversations, the summary lists only those with alerts. */
 const MAX_LISTED = 12
-const PARTS = ['tokenize', 'encode', 'project', 'detect'] as const
+const SHOWN_PARTS = ['tokenize', 'encode', 'project', 'detect'] as const
 
 /** Prints a run of the monitor. */
 export class MonitorView {
@@ -72,7 +72,7 @@ export class MonitorView {
     for (const summary of listed) await this.#output.line(`  ${this.#outcome(summary, width)}`)
     if (latency.exchanges === 0) return
     const half = latency.quantiles(0.5)
-    const parts = PARTS.map((part) => `${part} ${formatMs(half[`${part}Ms`])}`)
+    const parts = SHOWN_PARTS.map((part) => `${part} ${formatMs(half[`${part}Ms`])}`)
     await this.#output.line(`${bold('Time')}     ${parts.join(' · ')}`)
     await this.#output.line(dim(`         p50 per exchange, summed over its two texts; ${(exchanges / seconds).toFixed(1)} exchanges/s`))
     await this.#output.line(dim(`         ${engine}`))
@@ -85,5 +85,39 @@ export class MonitorView {
     const peak = dim(`peak ${highest.likelihood.toFixed(2)} at exchange ${highest.exchange}/${exchanges}`)
     if (firstAlert === null) return `${green('● no alert ')}  ${name}  ${peak}`
     return `${bold(red(`■ ${count(alerts, 'alert')}`.padEnd(11)))}  ${name}  ${red(`first at exchange ${firstAlert}`)}${dim(',')} ${peak}`
+  }
+}
+
+const PARTS = ['tokenizeMs', 'queueMs', 'encodeMs', 'projectMs', 'detectMs', 'totalMs'] as const
+/** Exchanges whose times are stored: enough for a 99 % quantile, and a bound for endless streams. */
+const MAX_EXCHANGES = 10_000
+
+/** Times of the latest exchanges. */
+export class LatencySplit {
+  readonly #times = new Map(PARTS.map((part) => [part, new Float64Array(MAX_EXCHANGES)]))
+  #exchanges = 0
+
+  /** Exchanges measured. */
+  get exchanges(): number {
+    return this.#exchanges
+  }
+
+  add(timings: ExchangeTimings): void {
+    for (const part of PARTS) (this.#times.get(part) as Float64Array)[this.#exchanges % MAX_EXCHANGES] = timings[part]
+    this.#exchanges++
+  }
+
+  /** The q-quantile of each part; they need not add up to the total's. */
+  quantiles(q: number): ExchangeTimings {
+    const of = (part: (typeof PARTS)[number]): number =>
+      quantile((this.#times.get(part) as Float64Array).subarray(0, Math.min(this.#exchanges, MAX_EXCHANGES)), q)
+    return {
+      tokenizeMs: of('tokenizeMs'),
+      queueMs: of('queueMs'),
+      encodeMs: of('encodeMs'),
+      projectMs: of('projectMs'),
+      detectMs: of('detectMs'),
+      totalMs: of('totalMs'),
+    }
   }
 }

@@ -10,8 +10,7 @@ import { NpyWriter, npyShape, readNpyRows } from '../files/npy-file.js'
 import { Progress } from './progress.js'
 import { describeProjection, keptVariance, projectionShape, saveProjection, share } from './projection-file.js'
 import { readTexts } from './text-source.js'
-import { addVectorSource, allVectors, vectorParts, type VectorSourceFlags } from './vector-file.js'
-import { embedStream, floatsForJson } from './vector-stream.js'
+import { addVectorSource, allVectors, embedStream, floatsForJson, vectorParts, type VectorSourceFlags } from './vector-file.js'
 import { count } from './wording.js'
 
 /** Larger matrices are streamed; only their sums are in memory. */

@@ -6,7 +6,7 @@ import { examinePolicies, overlaps, tryOnLog } from '../detection/policy/policy-
 import { preparePolicies, type PreparedPolicies } from '../detection/policy/load-policies.js'
 import { formatPolicySet } from '../detection/policy/policy-artifact.js'
 import { readLog } from '../detection/policy/policy-log.js'
-import { loadLexicons } from './lexicons.js'
+import { loadLexicons } from '../detection/erosion/lexicon-file.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { logTable, overlapLines, policyTable } from './policy-tables.js'
 import { writeWhole } from '../files/pending-file.js'

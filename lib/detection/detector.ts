@@ -43,11 +43,11 @@ export interface EmbeddedExchange {
 
 /** What a conversation tells a detector beyond the exchange itself. */
 export interface ConversationContext {
-  /** The system prompt in force at the exchange; null without one. At most {@link MAX_SYSTEM_LENGTH} characters. */
+  /** The system prompt in force at the exchange; null without one. At most 65,536 characters. */
   readonly system: string | null
   /** Rules that the caller states in addition to the system prompt. */
   readonly rules: readonly string[]
-  /** The last {@link HISTORY_EXCHANGES} exchanges before this one, oldest first; of each text, the last {@link MAX_HISTORY_LENGTH} characters. */
+  /** The last three exchanges before this one, oldest first; of each text, the last 2,000 characters. */
   readonly history: readonly Exchange[]
 }
 

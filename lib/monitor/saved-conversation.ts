@@ -1,6 +1,5 @@
 // Owns the saved format of a conversation, and its validation against the detector.
 
-import { nodeUtil } from '../lazy.js'
 import type { ConversationContext, Detector, Exchange } from '../detection/detector.js'
 import { GabionError } from '../errors.js'
 import { JsonObject } from '../json/json-object.js'
@@ -73,9 +72,10 @@ function otherRelease(json: JsonObject): GabionError {
 function stateFor<State>(detector: Detector<State>, json: JsonObject): State {
   const { name, fingerprint } = detector
   const { state } = json.fields
-  if (nodeUtil().isDeepStrictEqual(json.fields.detector, { name, fingerprint })) return detector.checkState(state)
   const by = json.object('detector')
-  const adopted = detector.adopt?.({ name: by.string('name'), fingerprint: by.string('fingerprint'), state })
+  const saved = { name: by.string('name'), fingerprint: by.string('fingerprint') }
+  if (saved.name === name && saved.fingerprint === fingerprint) return detector.checkState(state)
+  const adopted = detector.adopt?.({ ...saved, state })
   if (adopted !== undefined && adopted !== null) return adopted
   throw json.wrong('detector', `that of this monitor (${name}, ${fingerprint.slice(0, 12)}) with the settings that it was saved with`)
 }

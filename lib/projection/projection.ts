@@ -8,12 +8,18 @@ import { JsonObject } from '../json/json-object.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentOptions, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
-import { parseProjection, projectionFields, readProjectionFile } from './projection-file.js'
-import type { ProjectionFit, ProjectionModel, ProjectionParts } from './projection-parts.js'
+import {
+  parseProjection,
+  projectionFields,
+  readProjectionFile,
+  type ProjectionFit,
+  type ProjectionModel,
+  type ProjectionParts,
+} from './projection-file.js'
 import { StandardScaler } from './scaler.js'
 import type { VectorRows } from './vectors.js'
 
-export type { ProjectionFit, ProjectionModel, ProjectionParts } from './projection-parts.js'
+export type { ProjectionFit, ProjectionModel, ProjectionParts } from './projection-file.js'
 export type { VectorRows } from './vectors.js'
 
 /** Options of {@link Projection.fitPca}. */

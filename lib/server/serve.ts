@@ -1,7 +1,8 @@
 // Owns the running service: assembles its parts, listens on both protocols, and shuts down in order.
 
 import { readFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
@@ -12,7 +13,6 @@ import { isLoopback, refuseOpenAddress, type ApiKeys } from './api-keys.js'
 import type { ConversationStore } from './conversations/store.js'
 import { startGrpc, type GrpcServer } from './grpc/server.js'
 import { buildHttpApp, type ProxyOptions } from './http/app.js'
-import { IdleConnections } from './http/idle-connections.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
 import { packageVersion } from '../package-folder.js'
@@ -92,5 +92,37 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
       done()
       await store.close()
     },
+  }
+}
+
+const POLL_MS = 20
+
+/** A server's connections without a request in flight, so that a shutdown does not wait for keep-alive clients. */
+class IdleConnections {
+  readonly #server: Server
+  // Node counts a connection without any request as busy; browsers and clients preconnect.
+  readonly #sockets = new Set<Socket>()
+
+  constructor(server: Server) {
+    this.#server = server
+    for (const event of ['connection', 'secureConnection']) {
+      server.on(event, (socket: Socket) => {
+        this.#sockets.add(socket)
+        socket.once('close', () => this.#sockets.delete(socket))
+      })
+    }
+  }
+
+  /** Closes connections as they become idle until the returned function is called, and all of them after `drainMs`. */
+  close(drainMs: number): () => void {
+    const poll = setInterval(() => {
+      this.#server.closeIdleConnections()
+      for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
+    }, POLL_MS)
+    const cut = setTimeout(() => this.#server.closeAllConnections(), drainMs)
+    return () => {
+      clearInterval(poll)
+      clearTimeout(cut)
+    }
   }
 }

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { bfloat16FromFloat32, float16FromFloat32, float32FromBfloat16, float32FromFloat16 } from '../../lib/convert/number-formats.js'
 import { ProtobufWriter } from '../../lib/convert/protobuf-writer.js'
-import { relativeBuckets } from '../../lib/convert/relative-buckets.js'
+import { relativeBuckets } from '../../lib/convert/weight-layout.js'
 import { quantizeMatrix } from '../../lib/convert/weight-precision.js'
 
 const bits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0] as number

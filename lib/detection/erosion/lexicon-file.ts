@@ -26,3 +26,8 @@ export async function loadLexicon(languageOrFile: string): Promise<RefusalLexico
   const lexicon = { language: fields.string('language'), opening: fields.integer('opening', 1), patterns: fields.strings('patterns') }
   return new RefusalReader(lexicon).lexicons[0] as RefusalLexicon
 }
+
+/** Reads any number of lexicons; null without any. */
+export async function loadLexicons(given: readonly string[] | undefined): Promise<RefusalReader | null> {
+  return given === undefined ? null : new RefusalReader(await Promise.all(given.map(loadLexicon)))
+}
