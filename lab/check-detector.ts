@@ -11,14 +11,12 @@ import { formatArtifact, parseArtifact } from '../lib/detection/erosion/artifact
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
 import { leaveOutPlan, measureScorer, type LeaveOutPlan } from '../lib/detection/training/leave-out.js'
-import { prepareSets } from '../lib/detection/training/prepare.js'
 import { auroc } from '../lib/statistics/ranking.js'
 import { VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
 import { headScorer } from '../lib/detection/training/scorers.js'
 import { dealLabels } from './scorers.js'
-import { bundledPlan } from './sets.js'
+import { bundledSets, trainBundled } from './sets.js'
 import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
-import { trainVariant } from '../lib/detection/training/train.js'
 import { Embedder } from '../lib/embedding/embedder.js'
 
 /** AUROC on each set that training did not see, as first published, and how far a figure may be off. */
@@ -41,11 +39,11 @@ function check(fine: boolean, line: string): void {
 const began = performance.now()
 const seconds = (): string => `${((performance.now() - began) / 1000).toFixed(0)} s`
 using embedder = await Embedder.load()
-const sets = await prepareSets(embedder, await bundledPlan(process.argv[2] ?? null))
+const sets = await bundledSets(embedder, process.argv[2] ?? null)
 console.log(`vectors ready after ${seconds()}`)
 
 const variants = Object.keys(VARIANTS) as Variant[]
-const first = new Map(variants.map((variant) => [variant, formatArtifact(trainVariant(variant, sets).artifact)]))
+const first = new Map(variants.map((variant) => [variant, formatArtifact(trainBundled(variant, sets).artifact)]))
 console.log(`all variants trained after ${seconds()}`)
 for (const [variant, text] of first) {
   const shipped = await readFile(EROSION_ARTIFACTS[variant], 'utf8')
@@ -54,13 +52,13 @@ for (const [variant, text] of first) {
     check(shipped === text, `${variant}: the bytes of the shipped file`)
     continue
   }
-  check(formatArtifact(trainVariant(variant, sets).artifact) === text, `${variant}: the same bytes in a second training`)
+  check(formatArtifact(trainBundled(variant, sets).artifact) === text, `${variant}: the same bytes in a second training`)
   const logits = [shipped, text].map((each) => logitsAtRunTime(parseArtifact(each, variant).head, sets.heldOut))
   const most = Math.max(...logits[0]!.map((logit, row) => Math.abs(logit - logits[1]![row]!)))
   check(most < OTHER_ARITHMETIC, `${variant}: within ${most.toFixed(3)} of the shipped file's logits, which another arithmetic made`)
 }
 
-const plan: LeaveOutPlan = leaveOutPlan(sets)
+const plan: LeaveOutPlan = leaveOutPlan(sets, sets.measured)
 for (const [variant, targets] of Object.entries(TARGETS) as [Variant, Record<string, number>][]) {
   const { sets: measured } = measureScorer(headScorer(variant, VARIANTS[variant], { dimensions: sets.dimensions }), {
     ...plan,

@@ -9,16 +9,16 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { rowWeights, type EmbeddedExchange } from '../lib/detection/training/exchanges.js'
-import { prepareSets } from '../lib/detection/training/prepare.js'
-import { TEMPLATE_SET, VARIANTS } from '../lib/detection/training/recipe.js'
+import { VARIANTS } from '../lib/detection/training/recipe.js'
 import { fitHead, logitsAtRunTime } from '../lib/detection/training/train-head.js'
 import { Embedder } from '../lib/embedding/embedder.js'
-import { bundledPlan } from './sets.js'
+import { bundledSets } from './sets.js'
+import { TEMPLATE_SET } from './templates.js'
 
 const [cache, target] = process.argv.slice(2)
 if (cache === undefined || target === undefined) throw new Error('expected a folder of vectors and the file to write')
 using embedder = await Embedder.load()
-const sets = await prepareSets(embedder, await bundledPlan(cache))
+const sets = await bundledSets(embedder, cache)
 const { training, masses, dimensions, written } = sets
 const headWithout = (set: string | null): ReturnType<typeof fitHead>['head'] => {
   const rows = training.filter((exchange) => exchange.set !== set)

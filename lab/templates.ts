@@ -5,9 +5,21 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { GabionError } from '../lib/errors.js'
 import type { Label } from '../lib/detection/fitting/corpus.js'
-import type { WrittenExchange, WrittenKind } from '../lib/detection/training/exchanges.js'
-import { TEMPLATE_SET } from '../lib/detection/training/recipe.js'
+import type { Exchange } from '../lib/detection/training/exchanges.js'
 import { Random } from '../lib/statistics/random.js'
+
+/** Name of the written exchanges among the sets. */
+export const TEMPLATE_SET = 'templates'
+
+/** Kind of a written exchange. */
+export type WrittenKind = 'compliance' | 'refusal' | 'everyday' | 'service'
+
+/** An exchange written from a template. */
+export interface WrittenExchange extends Exchange {
+  readonly kind: WrittenKind
+  /** Null for service dialogues. */
+  readonly topic: string | null
+}
 
 /** The lists that exchanges are made from; `{T}` stands for the topic. */
 export interface TemplateLists {
@@ -50,7 +62,14 @@ export function writtenExchanges(lists: TemplateLists): WrittenExchange[] {
   const exchanges: WrittenExchange[] = []
   const push = (fields: Pick<WrittenExchange, 'user' | 'reply' | 'label' | 'kind' | 'topic'>): void => {
     const conversation = `template-${String(exchanges.length + 1)}`
-    exchanges.push({ set: TEMPLATE_SET, group: `${TEMPLATE_SET}/${fields.topic ?? 'service'}`, conversation, exchange: 1, ...fields })
+    exchanges.push({
+      set: TEMPLATE_SET,
+      group: `${TEMPLATE_SET}/${fields.topic ?? 'service'}`,
+      conversation,
+      exchange: 1,
+      material: true,
+      ...fields,
+    })
   }
   const write = (topic: string, template: string, label: Label, kind: WrittenKind): void => {
     push({ user: fill(questions.pick(lists.questions), topic), reply: fill(template, topic), label, kind, topic })

@@ -14,13 +14,11 @@ import { leaveOutTable } from '../lib/cli/detector-tables.js'
 import { writeArtifact } from '../lib/detection/erosion/artifact-file.js'
 import { EROSION_ARTIFACTS } from '../lib/detection/erosion/load-erosion.js'
 import { leaveOutPlan, measureScorer } from '../lib/detection/training/leave-out.js'
-import { prepareSets } from '../lib/detection/training/prepare.js'
 import { ownSet, VARIANTS, type Variant } from '../lib/detection/training/recipe.js'
 import { headScorer } from '../lib/detection/training/scorers.js'
-import { trainVariant } from '../lib/detection/training/train.js'
 import { Embedder } from '../lib/embedding/embedder.js'
 import { allControls } from './scorers.js'
-import { bundledPlan } from './sets.js'
+import { bundledSets, trainBundled } from './sets.js'
 
 const { values: flags, positionals: files } = parseArgs({
   options: {
@@ -39,16 +37,16 @@ if (variants.length === 0) throw new Error(`expected --variant ${Object.keys(VAR
 
 using embedder = await Embedder.load()
 const own = files.map((file) => ownSet(nameOf(file), file, { mass: Number(flags.mass), trained: 1 }))
-const sets = await prepareSets(embedder, await bundledPlan(flags.cache ?? null, own))
+const sets = await bundledSets(embedder, flags.cache ?? null, own)
 await mkdir(flags.out, { recursive: true })
 for (const variant of variants) {
-  const { artifact, crossValidated } = trainVariant(variant, sets)
+  const { artifact, crossValidated } = trainBundled(variant, sets)
   const file = join(flags.out, basename(EROSION_ARTIFACTS[variant]))
   await writeArtifact(file, artifact)
   console.log(`${file}: cross-validated AUROC ${crossValidated.map(({ set, auroc }) => `${set} ${auroc.toFixed(3)}`).join(', ')}`)
 }
 if (flags.tables) {
-  const plan = leaveOutPlan(sets)
+  const plan = leaveOutPlan(sets, sets.measured)
   const scorers = [...variants.map((variant) => headScorer(variant, VARIANTS[variant], sets)), ...allControls(VARIANTS.default, sets)]
   console.log(`\n${leaveOutTable(scorers.map((scorer) => measureScorer(scorer, plan)))}`)
 }

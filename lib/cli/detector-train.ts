@@ -58,7 +58,7 @@ async function train(context: Context, flags: TrainFlags, files: string[]): Prom
   const { output, signal } = context
   const steps = new ProgressSteps(context.output)
   const own = files.map((file) => ownSet(nameOf(file), file, { mass: 1, trained: 0.6 }))
-  const plan = { sets: own, written: null, measured: [], cache: flags.cache ?? null }
+  const plan = { sets: own, cache: flags.cache ?? null }
   const sets = await prepareSets(embedder, plan, { signal, onProgress: steps.report })
   const single = flags.out.endsWith('.json')
   const variants =

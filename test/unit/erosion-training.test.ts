@@ -14,6 +14,8 @@ import { rowWeights, type EmbeddedExchange } from '../../lib/detection/training/
 import { adaptHead } from '../../lib/detection/training/few-shot.js'
 import { featureRows, foldHead, learnScale } from '../../lib/detection/training/features.js'
 import { pairsWithinGroups } from '../../lib/detection/training/group-pairs.js'
+import { leaveOutPlan } from '../../lib/detection/training/leave-out.js'
+import type { PreparedSets } from '../../lib/detection/training/prepare.js'
 import { fitLogistic, logitsOf } from '../../lib/detection/fitting/logistic.js'
 import { auroc, averagePrecision, calibration, rocCurve, withinGroups } from '../../lib/statistics/ranking.js'
 import { Random } from '../../lib/statistics/random.js'
@@ -210,7 +212,7 @@ describe('splits and weights', () => {
   test('comparisons stay within a group, go from unsafe to safe, and weigh their share', () => {
     const random = new Random(6)
     const exchanges = Array.from({ length: 900 }, (_, i) => {
-      const set = ['one', 'two', 'templates', 'benign'][i % 4]!
+      const set = ['one', 'two', 'material', 'benign'][i % 4]!
       const unsafe = set !== 'benign' && random.next() < 0.4
       const [exchange] = madeUp(1, i)
       return {
@@ -218,6 +220,7 @@ describe('splits and weights', () => {
         set,
         group: `${set}/${random.below(set === 'one' ? 3 : 40)}`,
         label: unsafe ? ('unsafe' as const) : ('safe' as const),
+        ...(set === 'material' && { material: true as const }),
       }
     })
     const { higher, lower, weights } = pairsWithinGroups(exchanges, 0.3)
@@ -247,6 +250,22 @@ describe('splits and weights', () => {
       exchanges.reduce((sum, exchange, row) => sum + (exchange.label === label ? weights[row]! : 0), 0)
     assert.ok(Math.abs(mass('unsafe') / 30 - 0.35) < 1e-12)
     assert.ok(Math.abs(mass('safe') / 30 - 0.65) < 1e-12)
+  })
+
+  test('every set with both classes is left out once; a single one is measured on its held-out part', () => {
+    const rows = (set: string, labels: readonly ('safe' | 'unsafe')[], more = {}): EmbeddedExchange[] =>
+      labels.map((label, index) => ({ ...madeUp(1, index)[0]!, set, label, ...more }))
+    const [one, two] = [rows('one', ['safe', 'unsafe']), rows('two', ['unsafe', 'safe'])]
+    const material = rows('made', ['safe', 'unsafe'], { material: true })
+    const plan = (training: EmbeddedExchange[], heldOut: EmbeddedExchange[], others = {}): ReturnType<typeof leaveOutPlan> =>
+      leaveOutPlan({ training, heldOut, masses: {} } as unknown as PreparedSets, others)
+    const several = plan([...material, ...one, ...two, ...rows('benign', ['safe', 'safe'])], one, {
+      other: rows('other', ['safe', 'unsafe']),
+    })
+    assert.deepEqual([several.leaveOut, Object.keys(several.measured)], [['one', 'two'], ['other']])
+    const single = plan([...material, ...one], rows('one', ['safe', 'unsafe', 'safe']))
+    assert.deepEqual([single.leaveOut, single.measured.one?.length], [[], 3])
+    assert.deepEqual(plan(one, rows('one', ['safe'])).measured, {})
   })
 
   test('templates are written out in full, the same every time', () => {

@@ -1,8 +1,7 @@
-// Owns the anchors of explanations: centers of safe and of unsafe replies, each with a short description.
-// Knows vectors and written exchanges. Descriptions come from the written exchanges, never from conversations of a data set.
+// Owns the anchors of explanations: centers of safe and of unsafe replies.
 
 import type { Anchor } from '../erosion/artifact.js'
-import type { EmbeddedExchange, WrittenKind } from './exchanges.js'
+import type { EmbeddedExchange } from './exchanges.js'
 import { dot, norm } from '../../statistics/vectors.js'
 import { Random } from '../../statistics/random.js'
 
@@ -11,30 +10,17 @@ const CENTERS = 16
 const ROUNDS = 30
 const SEED = 11
 
-/** A written reply, whose topic may describe a center. */
-export interface TaggedReply {
-  readonly kind: WrittenKind
-  readonly topic: string | null
-  readonly vector: ArrayLike<number>
-}
-
 /**
- * Weighted spherical k-means of the replies of each side, with the nearest written topic per center.
+ * Weighted spherical k-means of the replies of each side; the centers are untitled.
  *
  * @param weights - one weight per exchange, as in the fit
  */
-export function findAnchors(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>, written: readonly TaggedReply[]): Anchor[] {
-  const topics = topicVectors(written)
+export function findAnchors(exchanges: readonly EmbeddedExchange[], weights: ArrayLike<number>): Anchor[] {
   return (['safe', 'unsafe'] as const).flatMap((side) => {
     const members = exchanges
       .map(({ replyVector, label }, index) => ({ vector: replyVector, label, weight: weights[index] as number }))
       .filter(({ label, weight, vector }) => label === side && weight > 0 && norm(vector) > 0)
-    const used = new Set<string>()
-    return centersOf(members).map((vector) => {
-      const tag = nearestTag(vector, topics[side], used)
-      used.add(tag)
-      return { side, tag, vector }
-    })
+    return centersOf(members).map((vector) => ({ side, tag: 'untitled', vector }))
   })
 }
 
@@ -75,37 +61,8 @@ function nearest(centers: readonly Float64Array[], vector: ArrayLike<number>): n
   return at
 }
 
-const WORDS: Readonly<Record<WrittenKind, (topic: string) => string>> = {
-  compliance: (topic) => `help with ${topic}`,
-  refusal: (topic) => `declining or preventing ${topic}`,
-  everyday: (topic) => `everyday help: ${topic}`,
-  service: () => 'service dialogue',
-}
-
-function topicVectors(written: readonly TaggedReply[]): Record<Anchor['side'], Map<string, Float64Array>> {
-  const topics = { safe: new Map<string, Float64Array>(), unsafe: new Map<string, Float64Array>() }
-  for (const { kind, topic, vector } of written) {
-    const map = topics[kind === 'compliance' ? 'unsafe' : 'safe']
-    const tag = WORDS[kind](topic ?? '')
-    const sum = map.get(tag) ?? new Float64Array(vector.length)
-    for (let i = 0; i < sum.length; i++) sum[i]! += vector[i] as number
-    map.set(tag, sum)
-  }
-  for (const map of Object.values(topics)) for (const [tag, sum] of map) map.set(tag, unit(sum))
-  return topics
-}
-
-/** The nearest topic that no other center has, so that anchors have distinct tags. */
-function nearestTag(vector: ArrayLike<number>, topics: ReadonlyMap<string, Float64Array>, used: ReadonlySet<string>): string {
-  let [best, tag] = [-Infinity, 'untitled']
-  for (const [candidate, center] of topics) {
-    const cosine = dot(center, vector)
-    if (!used.has(candidate) && cosine > best) [best, tag] = [cosine, candidate]
-  }
-  return tag
-}
-
-function unit(vector: ArrayLike<number>): Float64Array {
+/** A vector of length 1. */
+export function unit(vector: ArrayLike<number>): Float64Array {
   const length = norm(vector)
   return Float64Array.from(vector, (value) => value / length)
 }

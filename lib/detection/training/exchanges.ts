@@ -18,16 +18,8 @@ export interface Exchange {
   readonly label: Label
   readonly user: string
   readonly reply: string
-}
-
-/** Kind of a written exchange. */
-export type WrittenKind = 'compliance' | 'refusal' | 'everyday' | 'service'
-
-/** An exchange written from a template. */
-export interface WrittenExchange extends Exchange {
-  readonly kind: WrittenKind
-  /** Null for service dialogues. */
-  readonly topic: string | null
+  /** Written to train on: neither measured on, nor compared with others of its group, which share a topic and phrases. */
+  readonly material?: true
 }
 
 /** An exchange with its vectors. */

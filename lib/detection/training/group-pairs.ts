@@ -4,7 +4,6 @@
 import type { Exchange } from './exchanges.js'
 import type { RowPairs } from '../fitting/logistic.js'
 import { Random } from '../../statistics/random.js'
-import { TEMPLATE_SET } from './recipe.js'
 
 const PAIR_SEED = 19
 /** Limits on comparisons per group and per set: a group of a hundred replies has thousands of pairs, which add little information. */
@@ -12,7 +11,7 @@ const MAX_PER_GROUP = 60
 const MAX_PER_SET = 4000
 
 /**
- * Draws comparisons, set by set. The written exchanges are left out, since their groups are topics with a few fixed phrases.
+ * Draws comparisons, set by set; material is left out.
  *
  * @param share - total weight of a set's comparisons, as a share of the number of exchanges
  */
@@ -40,8 +39,8 @@ interface GroupRows {
 
 function groupsOfSets(exchanges: readonly Exchange[]): Map<string, GroupRows>[] {
   const sets = new Map<string, Map<string, GroupRows>>()
-  for (const [row, { set, group, label }] of exchanges.entries()) {
-    if (set === TEMPLATE_SET) continue
+  for (const [row, { set, group, label, material }] of exchanges.entries()) {
+    if (material === true) continue
     const groups = sets.get(set) ?? new Map<string, GroupRows>()
     const members = groups.get(group) ?? { unsafe: [], safe: [] }
     members[label].push(row)

@@ -5,7 +5,6 @@ import { bootstrapInterval } from '../../statistics/groups.js'
 import { auroc, averagePrecision, withinGroups } from '../../statistics/ranking.js'
 import { rowWeights, type ClassMass, type EmbeddedExchange } from './exchanges.js'
 import type { PreparedSets } from './prepare.js'
-import { TEMPLATE_SET } from './recipe.js'
 import type { Scorer } from './scorers.js'
 
 /** How well a scorer does on a set that it has not seen. */
@@ -45,16 +44,20 @@ export interface LeaveOutPlan {
 /**
  * Which sets are left out in turn, and which are only measured: those with both classes. A single set is measured on its held-out
  * conversations.
+ *
+ * @param others - sets to measure on, by name
  */
-export function leaveOutPlan({ training, heldOut, masses, measured }: PreparedSets): LeaveOutPlan {
-  // The written exchanges are material, not a set that anybody wants to be measured on.
-  const leaveOut = Object.keys(setsWithBothClasses(training)).filter((set) => set !== TEMPLATE_SET)
+export function leaveOutPlan(
+  { training, heldOut, masses }: PreparedSets,
+  others: Readonly<Record<string, readonly EmbeddedExchange[]>> = {},
+): LeaveOutPlan {
+  const leaveOut = Object.keys(setsWithBothClasses(training.filter(({ material }) => material !== true)))
   const single = leaveOut.length === 1
   return {
     training,
     masses,
     leaveOut: single ? [] : leaveOut,
-    measured: setsWithBothClasses([...(single ? heldOut : []), ...Object.values(measured).flat()]),
+    measured: setsWithBothClasses([...(single ? heldOut : []), ...Object.values(others).flat()]),
   }
 }
 

@@ -6,7 +6,7 @@ import type { EmbedderFingerprint, TrainingSet } from '../erosion/artifact.js'
 import { ENGLISH_REFUSALS, RefusalReader } from '../erosion/lexicon.js'
 import { numericsFingerprint } from '../fitting/numerics.js'
 import { readCorpus } from '../fitting/corpus.js'
-import { embedExchanges, exchangesOf, type ClassMass, type EmbeddedExchange, type Exchange, type WrittenExchange } from './exchanges.js'
+import { embedExchanges, exchangesOf, type ClassMass, type EmbeddedExchange, type Exchange } from './exchanges.js'
 import { SPLIT_SEED, type RecipeSet } from './recipe.js'
 import { splitGroups } from '../../statistics/groups.js'
 import { VectorStore, WINDOWS } from '../fitting/vector-store.js'
@@ -16,8 +16,6 @@ export interface PreparedSets {
   readonly training: readonly EmbeddedExchange[]
   /** Benign conversations that thresholds are set on. */
   readonly heldOut: readonly EmbeddedExchange[]
-  readonly measured: Readonly<Record<string, readonly EmbeddedExchange[]>>
-  readonly written: readonly WrittenExchange[]
   readonly sources: readonly Omit<TrainingSet, 'unsafe' | 'safe'>[]
   readonly masses: Readonly<Record<string, ClassMass>>
   readonly embedder: EmbedderFingerprint
@@ -31,20 +29,9 @@ export interface PreparedSets {
 /** Callback for the progress of a training. */
 export type TrainingProgress = (step: { readonly doing: string; readonly done: number; readonly total: number }) => void
 
-/** Exchanges written from templates. */
-export interface WrittenSet {
-  readonly source: Omit<TrainingSet, 'unsafe' | 'safe'>
-  readonly mass: ClassMass
-  readonly exchanges: readonly WrittenExchange[]
-}
-
 /** The sets of a training. */
 export interface TrainingPlan {
   readonly sets: readonly RecipeSet[]
-  /** Written exchanges, which precede all others; null for none. */
-  readonly written: WrittenSet | null
-  /** Sets for evaluation only. */
-  readonly measured: readonly { readonly name: string; readonly file: string }[]
   /** Folder of the vector cache; null for none. */
   readonly cache: string | null
 }
@@ -64,12 +51,6 @@ export async function prepareSets(
   const heldOut: Exchange[] = []
   const sources: PreparedSets['sources'][number][] = []
   const masses: Record<string, ClassMass> = {}
-  if (plan.written !== null) {
-    const { source, mass, exchanges } = plan.written
-    training.push(...exchanges)
-    sources.push(source)
-    masses[source.name] = mass
-  }
   for (const { name, file, taken, trained, mass, license } of plan.sets) {
     const corpus = await readCorpus(file, name)
     sources.push({ name, file: basename(file), sha256: corpus.sha256, license })
@@ -82,12 +63,8 @@ export async function prepareSets(
     )
     for (const exchange of exchanges) (second.has(exchange.group) ? heldOut : training).push(exchange)
   }
-  const measured: Record<string, Exchange[]> = {}
-  for (const { name, file } of plan.measured) measured[name] = exchangesOf(await readCorpus(file, name), 'all')
-
   const { signal, onProgress } = options
-  const all = [...training, ...heldOut, ...Object.values(measured).flat()]
-  const embedded = await embedExchanges(all, store, new RefusalReader(ENGLISH_REFUSALS), {
+  const embedded = await embedExchanges([...training, ...heldOut], store, new RefusalReader(ENGLISH_REFUSALS), {
     ...(signal !== undefined && { signal }),
     ...(onProgress !== undefined && {
       onProgress: (progress) => {
@@ -95,14 +72,10 @@ export async function prepareSets(
       },
     }),
   })
-  let at = 0
-  const take = (count: number): EmbeddedExchange[] => embedded.slice(at, (at += count))
   const { model, modelHash, precision, instructionSet } = embedder.info
   return {
-    training: take(training.length),
-    heldOut: take(heldOut.length),
-    measured: Object.fromEntries(Object.entries(measured).map(([name, exchanges]) => [name, take(exchanges.length)])),
-    written: plan.written?.exchanges ?? [],
+    training: embedded.slice(0, training.length),
+    heldOut: embedded.slice(training.length),
     sources,
     masses,
     embedder: { model, hash: modelHash, precision },

@@ -21,8 +21,6 @@ export function ownSet(name: string, file: string, { mass, trained }: { mass: nu
   return { name, file, license: 'own', taken: 'all', mass: { unsafe: mass, safe: mass }, trained }
 }
 
-/** Name of the written exchanges among the sets. */
-export const TEMPLATE_SET = 'templates'
 /** The relative score is fitted on these sets, which people or judges labeled reply by reply; without them, on all. */
 export const CURVE_SETS: readonly string[] = ['jailbreakbench', 'xstest']
 

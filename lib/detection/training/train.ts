@@ -25,7 +25,7 @@ export function trainVariant(
   sets: PreparedSets,
   options: { signal?: AbortSignal; onProgress?: TrainingProgress } = {},
 ): TrainedVariant {
-  const { training, heldOut, written, sources, masses, embedder, instructionSet, numericsFingerprint, dimensions } = sets
+  const { training, heldOut, sources, masses, embedder, instructionSet, numericsFingerprint, dimensions } = sets
   const recipe = VARIANTS[variant]
   const fit: HeadFit = { recipe, dimensions, ...(options.signal !== undefined && { signal: options.signal }) }
   let fits = 0
@@ -41,9 +41,6 @@ export function trainVariant(
     source: `${[...new Set(benign.map(({ set }) => set))].join(', ')}: benign conversations that training does not see`,
     embedder,
   })
-  const tagged = training.flatMap((exchange, row) =>
-    row < written.length ? [{ kind: written[row]!.kind, topic: written[row]!.topic, vector: exchange.replyVector }] : [],
-  )
   const artifact: ErosionArtifact = {
     name: variant,
     embedder,
@@ -54,7 +51,7 @@ export function trainVariant(
       curve.map((row) => training[row]!),
       curve.map((row) => logits[row]!),
     ),
-    anchors: findAnchors(training, weights, tagged),
+    anchors: findAnchors(training, weights),
     thresholds,
     recipe: { variant, ...recipe, splitSeed: SPLIT_SEED, rows: training.length, instructionSet, numericsFingerprint },
     sets: sources.map((source) => ({ ...source, ...classesOf(source.name, sets) })),
