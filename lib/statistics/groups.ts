@@ -15,6 +15,17 @@ export function dealFolds(groups: readonly string[], folds: number, seed: number
   return new Map(shuffled.map((group, index) => [group, index % folds]))
 }
 
+/** The item indices of each group, in the order of first items. */
+export function membersOf(groups: readonly string[]): number[][] {
+  const members = new Map<string, number[]>()
+  for (const [index, group] of groups.entries()) {
+    const list = members.get(group)
+    if (list === undefined) members.set(group, [index])
+    else list.push(index)
+  }
+  return [...members.values()]
+}
+
 /**
  * A bootstrap interval by group: groups are drawn with replacement, each with all its items.
  *
@@ -26,13 +37,7 @@ export function bootstrapInterval(
   measure: (items: readonly number[]) => number,
   options: { draws?: number; seed?: number } = {},
 ): [low: number, high: number] {
-  const members = new Map<string, number[]>()
-  for (const [index, group] of groups.entries()) {
-    const list = members.get(group)
-    if (list === undefined) members.set(group, [index])
-    else list.push(index)
-  }
-  const lists = [...members.values()]
+  const lists = membersOf(groups)
   const random = new Random(options.seed ?? 17)
   const values: number[] = []
   for (let draw = 0; draw < (options.draws ?? 400); draw++) {

@@ -1,5 +1,7 @@
 // Owns measures of binary classification by score: areas, recall, calibration. Knows scores and labels only.
 
+import { membersOf } from './groups.js'
+
 /** Scores with their labels. */
 export interface Scored {
   readonly scores: ArrayLike<number>
@@ -80,14 +82,8 @@ export function averagePrecision({ scores, labels }: Scored): number {
  * @returns the share of concordant pairs, and how many pairs there are
  */
 export function withinGroups({ scores, labels }: Scored, groups: readonly string[]): { area: number; pairs: number } {
-  const members = new Map<string, number[]>()
-  for (const [index, group] of groups.entries()) {
-    const list = members.get(group)
-    if (list === undefined) members.set(group, [index])
-    else list.push(index)
-  }
   let [pairs, won] = [0, 0]
-  for (const list of members.values()) {
+  for (const list of membersOf(groups)) {
     const unsafe = list.filter((index) => labels[index] === 1)
     const safe = list.filter((index) => labels[index] === 0)
     for (const high of unsafe) {
