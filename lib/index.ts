@@ -12,20 +12,15 @@ export type { PreparationProgress } from './convert/prepared-model.js'
 export { Projection, type FitPcaOptions, type VectorRows } from './projection/projection.js'
 
 export { Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
-export { Conversation, type AddExchangeOptions, type Exchange, type Instructions, type SavedConversation } from './monitor/conversation.js'
+export { Conversation, type Exchange, type Instructions, type SavedConversation } from './monitor/conversation.js'
 export { parseTranscript, type TranscriptConversation, type TranscriptExchange } from './monitor/transcript.js'
 export { watchConversations, watchEvents, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
 export type { FollowedEvent } from './monitor/follow.js'
 
-export type {
-  ConversationContext,
-  ConversationExchange,
-  Detector,
-  EmbeddedExchange,
-  EmbeddedText,
-  EmbeddedWindow,
-} from './detection/detector.js'
+export type { ConversationExchange, Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow } from './detection/detector.js'
 export type { DetectorVerdict, ExchangeTimings, ExchangeVerdict, Level } from './detection/verdict.js'
+export { loadGuardDetector } from './detection/guard/load-guard.js'
+export type { GuardVerdict } from './detection/guard/guard-detector.js'
 export { loadErosionDetector, type ErosionOptions } from './detection/erosion/load-erosion.js'
 export type { ErosionDetector, ErosionVerdict } from './detection/erosion/erosion.js'
 export { loadClassicDetector, type ClassicOptions } from './detection/classic-artifact.js'

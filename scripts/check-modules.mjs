@@ -38,6 +38,7 @@ const MODULES = {
   'lib/detection': 'the `Detector` interface, the classic detector, confusables folding',
   'lib/detection/erosion': 'the trained head at run time: level, explanation, artifact, lexicons',
   'lib/detection/guard': 'what has read the rules: their choice, signals, strength, level, explanation',
+  'lib/detection/escalation': "questions to a model of the user's own about elevated exchanges",
   'lib/detection/fitting': 'what policies and training share: logistic regression, stored vectors',
   'lib/detection/policy': "a deployment's own policies and role drift",
   'lib/detection/training': 'training, calibration and evaluation that users run',

@@ -8,11 +8,12 @@ import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { readText } from '../json/json-file.js'
-import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
+import { defaultDetector, Monitor, type MonitorOptions } from '../monitor/monitor.js'
 import type { FollowedEvent } from '../monitor/follow.js'
 import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
 import { factsOf, type ReportFacts } from '../report/conversation-record.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
+import { addDetectorOptions, detectorSettings, type DetectorFlags } from './detector-options.js'
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit, MonitorView } from './monitor-view.js'
 import { loadLexicons } from '../detection/erosion/lexicon-file.js'
@@ -23,12 +24,10 @@ import { ExchangeFiles } from './exchange-files.js'
 import { toExchangeVerdict } from '../detection/verdict.js'
 import { collect, count } from './wording.js'
 
-interface MonitorFlags extends EmbedderFlags {
-  detector?: DetectorName
+interface MonitorFlags extends EmbedderFlags, DetectorFlags {
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
-  artifact?: string
   lexicon?: string[]
   system?: string
   policy?: string
@@ -42,16 +41,10 @@ interface MonitorFlags extends EmbedderFlags {
 
 /** The command `monitor`. */
 export function monitorCommand(): Command {
-  const command = new Command('monitor')
+  const command = addDetectorOptions(new Command('monitor'), `"${defaultDetector()}", or the one whose settings are given`)
     .summary('monitor conversations for guardrail erosion, exchange by exchange')
     .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
-    .addOption(
-      new Option('-d, --detector <name>', 'the detector')
-        .choices(DETECTORS)
-        .default(undefined, `"${DEFAULT_DETECTOR}", or "classic" with one of its settings`),
-    )
-    .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
     .option('--lexicon <language|file>', 'erosion: refusal phrases, "en", "de", "fr" or a file; repeatable (default: "en")', collect)
     .addOption(new Option('--preset <name>', 'classic: published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a safe reference reply, such as a refusal')
@@ -152,19 +145,20 @@ async function writeReports(
 }
 
 async function openMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
-  const { preset, safeText, projection, artifact } = flags
+  const { preset, safeText, projection } = flags
   const refusals = await loadLexicons(flags.lexicon)
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
   if (projection !== undefined) classic.projection = projection
+  const { judge, ...settings } = detectorSettings(flags, refusals?.lexicons)
+  const judging = judge === undefined ? {} : { judge }
+  const isLast = flags.policy === undefined
   const monitor = await Monitor.load({
     embedder,
-    ...(flags.detector !== undefined && { detector: flags.detector }),
+    ...settings,
     ...(Object.keys(classic).length > 0 && { classic }),
-    ...((artifact !== undefined || refusals !== null) && {
-      erosion: { ...(artifact !== undefined && { artifact }), ...(refusals !== null && { lexicon: refusals.lexicons }) },
-    }),
+    ...(isLast && judging),
   })
   if (flags.policy === undefined) return monitor
   using steps = new ProgressSteps(output)
@@ -175,7 +169,7 @@ async function openMonitor({ output, signal }: Context, embedder: Embedder, flag
     ...(refusals !== null && { refusals }),
   })
   const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
-  return await Monitor.load({ embedder, detector })
+  return await Monitor.load({ embedder, detector, ...judging })
 }
 
 /** Verdicts and summaries of the input. An interruption is the normal end of following, not a failure. */

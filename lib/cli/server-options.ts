@@ -3,15 +3,14 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
-import { DEFAULT_DETECTOR, DETECTORS, Monitor, type DetectorName } from '../monitor/monitor.js'
+import { Monitor } from '../monitor/monitor.js'
 import type { ApiKeys } from '../server/api-keys.js'
 import type { ConversationStore } from '../server/conversations/store.js'
+import { addDetectorOptions, detectorSettings, type DetectorFlags } from './detector-options.js'
 import { addEmbedderOptions, openEmbedder, parseCount, type Context, type EmbedderFlags } from './command.js'
 
 /** Flags of `serve`, `worker` and `proxy`. */
-export interface ServerFlags extends EmbedderFlags {
-  detector?: DetectorName
-  artifact?: string
+export interface ServerFlags extends EmbedderFlags, DetectorFlags {
   cacheMib?: number
   redis?: string
   redisPrefix: string
@@ -20,9 +19,7 @@ export interface ServerFlags extends EmbedderFlags {
 }
 
 export function addServerOptions(command: Command): Command {
-  return addEmbedderOptions(command)
-    .addOption(new Option('-d, --detector <name>', 'the detector').choices(DETECTORS).default(DEFAULT_DETECTOR))
-    .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
+  return addDetectorOptions(addEmbedderOptions(command))
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'store conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
     .option('--redis-prefix <name>', 'prefix of all key names', 'gabion')
@@ -53,7 +50,8 @@ export async function runUntilInterrupted(
 ): Promise<void> {
   const logger = openLog(flags)
   using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  const stop = await start({ logger, embedder, monitor: await openServerMonitor(embedder, flags) })
+  using monitor = await Monitor.load({ embedder, ...detectorSettings(flags) })
+  const stop = await start({ logger, embedder, monitor })
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   output.note('stopping: finishing requests in flight')
   await stop()
@@ -68,14 +66,6 @@ function openLog(flags: ServerFlags): Logger {
 function cacheOf({ cacheMib }: ServerFlags): { cache?: false | { maxBytes: number } } {
   if (cacheMib === undefined) return {}
   return { cache: cacheMib === 0 ? false : { maxBytes: cacheMib * 1024 * 1024 } }
-}
-
-async function openServerMonitor(embedder: Embedder, { detector, artifact }: ServerFlags): Promise<Monitor> {
-  return await Monitor.load({
-    embedder,
-    ...(detector !== undefined && { detector }),
-    ...(artifact !== undefined && { erosion: { artifact } }),
-  })
 }
 
 /** Reads the API keys before anything is opened: a public address without keys is refused. */

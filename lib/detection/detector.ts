@@ -107,6 +107,8 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
    * @throws GabionError `ARTIFACT_INVALID` naming the field
    */
   checkState(value: unknown): State
+  /** Releases what the detector holds, such as a model; `Monitor.dispose` calls it for detectors that it loaded by name. */
+  dispose?(): void
   /**
    * Continues a state saved by another detector, or by this one with other settings, as far as that goes; null where it does not.
    * Without it, such states are refused.

@@ -7,19 +7,25 @@ import type { ClassicState, ClassicVerdict } from '../detection/classic.js'
 import type { Detector, DetectorVerdict } from '../detection/detector.js'
 import type { ErosionState, ErosionVerdict } from '../detection/erosion/erosion.js'
 import { loadErosionDetector, type ErosionOptions } from '../detection/erosion/load-erosion.js'
+import type { GuardState, GuardVerdict } from '../detection/guard/guard-detector.js'
+import { EscalatingDetector } from '../detection/escalation/escalating-detector.js'
+import { JudgeClient, type JudgeOptions } from '../detection/escalation/judge-client.js'
+import { GUARD_MODES, hasBundledGuard, loadGuardDetector, type GuardMode, type GuardOptions } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Conversation, type Instructions } from './conversation.js'
 import { readSavedConversation } from './saved-conversation.js'
 
 /** Names of the bundled detectors. */
-export const DETECTORS = ['erosion', 'classic'] as const
+export const DETECTORS = ['guard', 'erosion', 'classic'] as const
 
 /** Name of a bundled detector. */
 export type DetectorName = (typeof DETECTORS)[number]
 
-/** The default detector. */
-export const DEFAULT_DETECTOR: DetectorName = 'erosion'
+/** The default detector: the guard where one is bundled, else `erosion`. */
+export function defaultDetector(): DetectorName {
+  return hasBundledGuard() ? 'guard' : 'erosion'
+}
 
 /** Conversations in memory: some kB each with the bundled detectors. */
 const DEFAULT_MAX_CONVERSATIONS = 10_000
@@ -34,12 +40,19 @@ export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict
    * {@link Monitor.dispose}.
    */
   embedder?: MonitorEmbedder
-  /** A bundled detector's name, or a custom detector. Default `erosion`, or `classic` if it has settings. */
+  /**
+   * A bundled detector's name, or a custom detector. Default: that of the only settings given, else the guard where one is bundled, else
+   * `erosion`.
+   */
   detector?: DetectorName | Detector<State, Verdict>
   /** Settings of the `classic` detector. */
   classic?: ClassicOptions
-  /** Settings of the `erosion` detector. */
+  /** Settings of the `erosion` detector, or of the guard's first stage. */
   erosion?: ErosionOptions
+  /** Which exchanges the guard reads, or its settings; `off` judges by `erosion` alone. */
+  guard?: GuardMode | GuardOptions
+  /** A model of your own that is asked about elevated exchanges, which are sent to it. Default: none; nothing leaves the process. */
+  judge?: JudgeOptions
   /** Maximum of conversations that {@link Monitor.conversation} stores; the least recently used are evicted first. Default 10,000. */
   maxConversations?: number
 }
@@ -53,10 +66,15 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   readonly detector: Detector<State, Verdict>
   readonly #conversations: ConversationCache<Conversation<State, Verdict>>
 
-  /** The embedder if it was loaded for this monitor; null for a caller's. */
-  readonly #own: Embedder | null
+  /** What was loaded for this monitor, not a caller's. */
+  readonly #own: readonly (() => void)[]
 
-  private constructor(embedder: MonitorEmbedder, detector: Detector<State, Verdict>, own: Embedder | null, maxConversations: number) {
+  private constructor(
+    embedder: MonitorEmbedder,
+    detector: Detector<State, Verdict>,
+    own: readonly (() => void)[],
+    maxConversations: number,
+  ) {
     this.#conversations = new LRUCache({ max: maxConversations })
     this.embedder = embedder
     this.detector = detector
@@ -68,7 +86,12 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
    *
    * @throws GabionError `INVALID_ARGUMENT`, `ARTIFACT_INVALID`, `PROJECTION_MISMATCH`
    */
-  static async load(options?: MonitorOptions & { detector?: 'erosion'; classic?: never }): Promise<Monitor<ErosionState, ErosionVerdict>>
+  static async load(
+    options: MonitorOptions & ({ detector: 'erosion' } | { guard: 'off' } | { erosion: ErosionOptions; detector?: never; guard?: never }),
+  ): Promise<Monitor<ErosionState, ErosionVerdict>>
+  static async load(
+    options: MonitorOptions & ({ detector: 'guard' } | { detector?: 'guard'; guard: 'always' | 'suspicious' | GuardOptions }),
+  ): Promise<Monitor<GuardState, GuardVerdict>>
   static async load(
     options: MonitorOptions & ({ detector: 'classic' } | { detector?: 'classic'; classic: ClassicOptions }),
   ): Promise<Monitor<ClassicState, ClassicVerdict>>
@@ -77,25 +100,26 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   ): Promise<Monitor<State, Verdict>>
   static async load(options?: MonitorOptions): Promise<Monitor>
   static async load(options?: MonitorOptions): Promise<Monitor> {
-    const given = checkOptions('options', options, ['embedder', 'detector', 'classic', 'erosion', 'maxConversations'])
-    const { detector: requested = given.classic === undefined ? DEFAULT_DETECTOR : 'classic' } = given
+    const given = checkOptions('options', options, ['embedder', 'detector', 'classic', 'erosion', 'guard', 'judge', 'maxConversations'])
+    const requested = given.detector ?? detectorOf(given)
     if (given.embedder !== undefined) checkEmbedder(given.embedder)
-    for (const name of DETECTORS) {
-      if (requested !== name && given[name] !== undefined)
-        throw invalidArgument(name, `omitted, since detector is not '${name}'`, given[name])
-    }
+    refuseForeignSettings(requested, given)
     const maxConversations = checkInteger('maxConversations', given.maxConversations ?? DEFAULT_MAX_CONVERSATIONS, 1)
+    const judge = given.judge === undefined ? null : new JudgeClient(given.judge)
     if (typeof requested === 'object') checkDetector(requested)
     else checkOneOf('detector', requested, DETECTORS)
     const own = given.embedder === undefined ? await (await import('../embedding/embedder.js')).Embedder.load() : null
     const embedder = given.embedder ?? own!
+    const owned: (() => void)[] = own === null ? [] : [() => own.dispose()]
     try {
       const detector = typeof requested === 'object' ? requested : await loadByName(embedder, requested, given)
+      if (typeof requested !== 'object') owned.unshift(() => detector.dispose?.())
       // An empty batch computes nothing, but checks that the projection fits the model.
       if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
-      return new Monitor(embedder, detector, own, maxConversations)
+      const judging = judge === null ? detector : new EscalatingDetector(detector, judge)
+      return new Monitor(embedder, judging, owned, maxConversations)
     } catch (error) {
-      own?.dispose()
+      for (const release of owned) release()
       throw error
     }
   }
@@ -147,10 +171,10 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     return this.#conversations.delete(checkString('id', id))
   }
 
-  /** Removes all conversations, and releases the embedder if it was loaded for this monitor. Idempotent. */
+  /** Removes all conversations, and releases embedder and detector if they were loaded for this monitor. Idempotent. */
   dispose(): void {
     this.#conversations.clear()
-    this.#own?.dispose()
+    for (const release of this.#own) release()
   }
 
   [Symbol.dispose](): void {
@@ -158,8 +182,34 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
   }
 }
 
+/** The detector that is meant by the settings given. */
+function detectorOf({ classic, erosion, guard }: Partial<MonitorOptions>): DetectorName {
+  if (classic !== undefined) return 'classic'
+  if (guard === undefined) return erosion === undefined ? defaultDetector() : 'erosion'
+  return guard === 'off' ? 'erosion' : 'guard'
+}
+
+/** Settings without effect are errors. */
+function refuseForeignSettings(requested: unknown, given: Partial<MonitorOptions>): void {
+  for (const name of DETECTORS) {
+    const isFirstStage = name === 'erosion' && requested === 'guard' && guardOptionsOf(given).mode === 'suspicious'
+    const isOff = name === 'guard' && given.guard === 'off' && requested === 'erosion'
+    if (requested !== name && !isFirstStage && !isOff && given[name] !== undefined)
+      throw invalidArgument(name, `omitted, since detector is not '${name}'`, given[name])
+  }
+}
+
+function guardOptionsOf({ guard = {} }: Partial<MonitorOptions>): GuardOptions {
+  if (typeof guard !== 'string') return guard
+  const mode = checkOneOf('guard', guard, GUARD_MODES)
+  if (mode === 'off') throw invalidArgument('guard', "'always' or 'suspicious', since detector is 'guard'", guard)
+  return { mode }
+}
+
 function loadByName(embedder: MonitorEmbedder, name: DetectorName, given: Partial<MonitorOptions>): Promise<Detector> {
   switch (name) {
+    case 'guard':
+      return loadGuardDetector(embedder, guardOptionsOf(given), given.erosion)
     case 'classic':
       return loadClassicDetector(embedder, given.classic)
     case 'erosion':

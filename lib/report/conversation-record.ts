@@ -2,6 +2,7 @@
 
 import { ClassicDetector } from '../detection/classic.js'
 import type { Level, Detector } from '../detection/detector.js'
+import { EscalatingDetector } from '../detection/escalation/escalating-detector.js'
 import { GuardedDetector } from '../detection/policy/guarded-detector.js'
 import { GuardDetector, type GuardVerdict } from '../detection/guard/guard-detector.js'
 import { ErosionDetector, type ErosionVerdict } from '../detection/erosion/erosion.js'
@@ -48,6 +49,7 @@ export function factsOf(detector: Detector<never> | Detector, engine: string): R
     const names = detector.set.policies.map(({ name }) => name).join(', ')
     return { ...facts, source: `${facts.source} Policies: ${names}.` }
   }
+  if (detector instanceof EscalatingDetector) return factsOf(detector.base, engine)
   if (detector instanceof GuardDetector) {
     const { alert, elevated } = detector.description.lines
     return {
@@ -92,11 +94,12 @@ export function asGuard(verdict: ExchangeVerdict): ExchangeVerdict<GuardVerdict>
 }
 
 /** The reasons without those that quote the conversation, for pages without its texts. */
-export function reasonsWithoutTexts({ reasons, strength }: ExchangeVerdict): readonly string[] {
-  return typeof strength !== 'number'
-    ? reasons
-    : reasons.filter((reason) => !/^(?:in the reply|the user (?:asked|pressed for)): “/.test(reason))
+export function reasonsWithoutTexts({ reasons }: ExchangeVerdict): readonly string[] {
+  return reasons.filter((reason) => !QUOTING.test(reason))
 }
+
+/** The guard's quotations, and what a judge says, which may be one. */
+const QUOTING = /^(?:in the reply: “|the user (?:asked|pressed for): “|the judge )/
 
 /**
  * The exchange to look at first: the first alert, else the first elevated one, else the one with the highest likelihood; null for a

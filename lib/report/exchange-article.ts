@@ -28,7 +28,7 @@ export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts |
     ${texts === null ? null : textsOf(verdict, texts)}
     <details>
       <summary>Figures</summary>
-      ${figures(verdict)}
+      ${figures(verdict, texts !== null)}
     </details>
   </article>`
 }
@@ -53,7 +53,7 @@ function textsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): 
     <blockquote>${assistant === '' ? '(nothing)' : marked}</blockquote>`
 }
 
-function figures(verdict: ExchangeVerdict): Html {
+function figures(verdict: ExchangeVerdict, withTexts: boolean): Html {
   const { likelihood, risk, drift, acceleration, cumulative, ratio, timings } = verdict
   const rows: [string, string][] = [
     ['likelihood', likelihood.toFixed(3)],
@@ -65,23 +65,24 @@ function figures(verdict: ExchangeVerdict): Html {
   if (ratio !== null) rows.push(['ratio', ratio.toFixed(3)])
   const erosion = asErosion(verdict)
   if (erosion !== null) rows.push(...erosionRows(erosion))
-  if (asGuard(verdict) !== null) rows.push(...guardRows(verdict))
+  if (asGuard(verdict) !== null) rows.push(...guardRows(verdict, withTexts))
   rows.push(['total time', `${timings.totalMs.toFixed(1)} ms`])
   return valueTable(rows)
 }
 
-function guardRows({ signals, strength, rule, judge }: ExchangeVerdict): [string, string][] {
+function guardRows({ signals, strength, rule, judge }: ExchangeVerdict, withTexts: boolean): [string, string][] {
   const named = Object.entries(signals ?? {}).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(3)}`]))
   return [
     ['signals', signals === null ? 'not read: nothing suspicious' : named.join(', ')],
     ['guardrail strength', (strength ?? 1).toFixed(3)],
     ...(typeof rule === 'string' ? [['rule', rule] satisfies [string, string]] : []),
-    ...(judge === undefined || judge === null ? [] : [['judge', judgeText(judge)] satisfies [string, string]]),
+    ...(judge === undefined || judge === null ? [] : [['judge', judgeText(judge, withTexts)] satisfies [string, string]]),
   ]
 }
 
-function judgeText({ breaks, reason, model }: JudgeFinding): string {
-  return `${breaks === null ? 'no answer' : breaks ? 'breaks a rule' : 'keeps the rules'} (${model}): ${reason}`
+/** A judge's reason may quote the conversation. */
+function judgeText({ breaks, reason, model }: JudgeFinding, withTexts: boolean): string {
+  return `${breaks === null ? 'no answer' : breaks ? 'breaks a rule' : 'keeps the rules'} (${model})${withTexts ? `: ${reason}` : ''}`
 }
 
 function erosionRows({

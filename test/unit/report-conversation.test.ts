@@ -96,12 +96,13 @@ describe('the page on a conversation', () => {
       'breaks a rule: No refunds',
       'not read: nothing suspicious',
       'pressure 0.810',
-      'breaks a rule (judge-1): It gives money away.',
+      'breaks a rule (judge-1)',
       'The guard reads each reply',
     ])
       assert.ok(words.includes(part), part)
     const withWords = conversationPage({ summary: summaryOf(read), exchanges: read, texts: WORDS }, facts)
     assert.match(withWords, /in the reply: “answer 3”/)
+    assert.match(textOf(withWords), /breaks a rule \(judge-1\): It gives money away\./)
     assert.match(withWords, /&lt;b&gt;<mark>answer<\/mark>&lt;\/b&gt; 3/)
   })
 

@@ -1,0 +1,66 @@
+// Owns the options of commands that judge conversations: detector, guard, and the judge that is asked about elevated exchanges.
+
+import { Option, type Command } from 'commander'
+import type { JudgeOptions } from '../detection/escalation/judge-client.js'
+import { GUARD_MODES, type GuardMode } from '../detection/guard/load-guard.js'
+import { GabionError } from '../errors.js'
+import { defaultDetector, DETECTORS, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
+
+/** Flags of {@link addDetectorOptions}. */
+export interface DetectorFlags {
+  detector?: DetectorName
+  artifact?: string
+  guard?: GuardMode
+  guardModel?: string
+  judge?: string
+  judgeModel?: string
+}
+
+/** Environment variable with the judge's API key. */
+const JUDGE_KEY = 'GABION_JUDGE_API_KEY'
+
+/** Adds the options. */
+export function addDetectorOptions(command: Command, fallback = `"${defaultDetector()}"`): Command {
+  return command
+    .addOption(new Option('-d, --detector <name>', 'the detector').choices(DETECTORS).default(undefined, fallback))
+    .addOption(
+      new Option('--guard <mode>', 'exchanges that the guard reads: "always", "suspicious" (as a first stage finds them), "off"').choices(
+        GUARD_MODES,
+      ),
+    )
+    .option('--guard-model <folder>', 'guard: a folder with guard.json and weights (default: the bundled one)')
+    .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
+    .option('--judge <url>', `also ask an OpenAI-compatible API about elevated exchanges, which are sent to it (key: ${JUDGE_KEY})`)
+    .option('--judge-model <name>', "the judge's model")
+}
+
+/** The settings that the flags stand for; refusal phrases belong to the erosion detector. */
+export function detectorSettings(
+  { detector, artifact, guard, guardModel, judge, judgeModel }: DetectorFlags,
+  lexicon?: NonNullable<MonitorOptions['erosion']>['lexicon'],
+): Pick<MonitorOptions, 'detector' | 'guard' | 'erosion' | 'judge'> {
+  if ((judge === undefined) !== (judgeModel === undefined))
+    throw new GabionError('INVALID_ARGUMENT', '--judge and --judge-model must be used together: one of them is missing')
+  return {
+    ...(detector !== undefined && { detector }),
+    ...((artifact !== undefined || lexicon !== undefined) && {
+      erosion: { ...(artifact !== undefined && { artifact }), ...(lexicon !== undefined && { lexicon }) },
+    }),
+    ...guardSettings(guard, guardModel),
+    ...(judge !== undefined && judgeModel !== undefined && { judge: judgeSettings(judge, judgeModel) }),
+  }
+}
+
+function guardSettings(mode: GuardMode | undefined, folder: string | undefined): Pick<MonitorOptions, 'guard'> {
+  if (mode === undefined && folder === undefined) return {}
+  if (mode === 'off') {
+    if (folder !== undefined) throw new GabionError('INVALID_ARGUMENT', '--guard off reads no --guard-model')
+    return { guard: mode }
+  }
+  return { guard: { ...(mode !== undefined && { mode }), ...(folder !== undefined && { folder }) } }
+}
+
+function judgeSettings(url: string, model: string): JudgeOptions {
+  const apiKey = process.env[JUDGE_KEY]
+  return { url, model, ...(apiKey !== undefined && apiKey !== '' && { apiKey }) }
+}
