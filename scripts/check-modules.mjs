@@ -24,7 +24,7 @@ const MODULES = {
   'native/binding': 'the only code that includes Node-API: values, handles, delivery of results',
   'native/test': 'GoogleTest of engine and kernels, without Node',
   'native/fuzz': 'fuzz targets of the tokenizer crate',
-  'lib/*.ts': 'errors, option checks, abort signals, lazy imports, package paths; used by all of lib',
+  'lib/*.ts': 'errors, option checks, abort signals, SHA-256, lazy imports, package paths; used by all of lib',
   'lib/native-binaries.ts': 'location and integrity of the native binaries, before they are loaded',
   'lib/native.ts': 'declaration and loading of the native surface',
   'lib/files': 'atomic writes, locks, lines, `.npy`',
