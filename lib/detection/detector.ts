@@ -89,6 +89,8 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
    * nothing is embedded before it is asked for.
    */
   readonly embedsAhead?: boolean
+  /** True if it judges by the system prompt and the rules of an exchange. */
+  readonly readsRules?: boolean
   /** Maps a text to the text that is embedded in its place, of the same length; without it, texts are embedded unchanged. */
   normalize?(text: string): string
   /** The state before the first exchange. */

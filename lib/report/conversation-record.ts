@@ -46,7 +46,7 @@ export interface LevelLines {
 export function factsOf(detector: Detector<never> | Detector, engine: string): ReportFacts {
   if (detector instanceof GuardedDetector) {
     const facts = factsOf(detector.base, engine)
-    const names = detector.set.policies.map(({ name }) => name).join(', ')
+    const names = [...detector.set.statements, ...detector.set.policies].map(({ name }) => name).join(', ')
     return { ...facts, source: `${facts.source} Policies: ${names}.` }
   }
   if (detector instanceof EscalatingDetector) return factsOf(detector.base, engine)

@@ -121,6 +121,13 @@ describe('a policy file', () => {
     refused(`${head}role: calm\npolicies:\n${policy}`, /'role' must be one of elevated, alert, got "calm"/)
   })
 
+  test('may have policies that are their statement alone', () => {
+    const file = read(`${head}policies:\n  - name: one\n    statement: It does.\n`)
+    assert.deepEqual(file.policies, [{ name: 'one', statement: 'It does.', breaks: [], allowed: [] }])
+    refused(`${head}policies:\n  - name: one\n    statement: It does.\n    breaks: []\n`, /breaks' must be 3 to 200 examples/)
+    refused(`${head}policies:\n  - name: one\n    statement: It does.\n    allowed: [a]\n`, /allowed' must be omitted without examples/)
+  })
+
   test('the six examples are valid, and have nothing of the ordinary conversations in them', () => {
     const folder = fileURLToPath(new URL('../../examples/policies/', import.meta.url))
     const file = parsePolicyFile(readFileSync(`${folder}support.yaml`, 'utf8'), `${folder}support.yaml`)
@@ -261,6 +268,54 @@ describe('role drift', () => {
         )
       }),
     )
+  })
+})
+
+describe('policies that are their statement alone', () => {
+  const statements = [{ name: 'refunds', statement: 'Never promise a refund.' }]
+  const set: PolicySet = { ...readySet(), policies: [], role: null, statements }
+
+  test('are fitted without ordinary conversations, and survive their file', () => {
+    const file = { ...FILE, policies: [{ ...statements[0]!, breaks: [], allowed: [] }] }
+    const fitted = readyPolicies(file, [], [], READING, { embedder: set.embedder, windows: set.windows })
+    assert.deepEqual(fitted, set)
+    assert.deepEqual(parsePolicySet(formatPolicySet(set), 'built.json'), set)
+  })
+
+  test('are rules for a guard, named where it names them, and need no vectors', async () => {
+    const seen: (readonly string[])[] = []
+    const guard: Detector<number> = {
+      name: 'reader',
+      fingerprint: 'reader',
+      projection: null,
+      readsRules: true,
+      start: () => 0,
+      judge: (state, { rules, assistant }) => {
+        seen.push(rules)
+        const rule = assistant === 'breaks' ? rules[0]! : null
+        const numbers = { risk: 0, drift: 0, acceleration: 0, cumulative: 0, ratio: null, likelihood: 0.9 }
+        return { verdict: { ...numbers, alert: rule !== null, level: rule === null ? 'calm' : 'alert', reasons: [], rule }, state }
+      },
+      checkState: Number,
+    }
+    const detector = new GuardedDetector(guard, set)
+    assert.equal(detector.embedsAhead, false)
+    const judge = async (assistant: string): Promise<readonly string[]> => {
+      const text = (words: string): EmbeddedExchange['user'] => ({ text: words, windows: [] })
+      const inConversation = exchangeIn({ user: text('u'), assistant: text(assistant) }, { rules: ['Be brief.'] })
+      const embedded = (): Promise<never> => Promise.reject(new Error('nothing needs vectors'))
+      return (await detector.judge(detector.start(), { ...inConversation, embedded })).verdict.policies
+    }
+    assert.deepEqual([await judge('keeps'), await judge('breaks')], [[], ['refunds']])
+    assert.deepEqual(seen[0], ['Never promise a refund.', 'Be brief.'])
+  })
+
+  test('are refused by a detector that reads no rules', () => {
+    const blind = { name: 'blind', fingerprint: 'blind', projection: null } as unknown as Detector
+    assert.throws(() => new GuardedDetector(blind, set), {
+      code: 'INVALID_ARGUMENT',
+      message: /policy 'refunds' has no examples: .* the detector is 'blind'/,
+    })
   })
 })
 

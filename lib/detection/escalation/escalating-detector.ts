@@ -25,6 +25,7 @@ export class EscalatingDetector<State = unknown, Verdict extends DetectorVerdict
   readonly base: Detector<State, Verdict>
   readonly projection: Detector['projection']
   readonly embedsAhead: boolean
+  readonly readsRules: boolean
   readonly windows?: NonNullable<Detector['windows']>
   readonly #judge: Judge
 
@@ -34,6 +35,7 @@ export class EscalatingDetector<State = unknown, Verdict extends DetectorVerdict
     this.fingerprint = base.fingerprint
     this.projection = base.projection
     this.embedsAhead = base.embedsAhead ?? false
+    this.readsRules = base.readsRules ?? false
     if (base.windows !== undefined) this.windows = base.windows
     this.#judge = judge
   }

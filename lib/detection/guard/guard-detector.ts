@@ -63,6 +63,7 @@ interface Reading {
 /** Reads exchanges with a model that sees rules, history, message and reply. */
 export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   readonly name = 'guard'
+  readonly readsRules = true
   readonly fingerprint: string
   readonly description: GuardDescription
   readonly first: Detector | null

@@ -2,6 +2,7 @@
 // Knows scores of policies and of role drift, not their computation.
 
 import { sha256 } from '../../sha256.js'
+import { GabionError } from '../../errors.js'
 import { JsonObject } from '../../json/json-object.js'
 import type { ConversationExchange, Detector } from '../detector.js'
 import { textVector } from '../erosion/head.js'
@@ -59,12 +60,22 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
   readonly base: Detector<State, Verdict>
   readonly set: PolicySet
   readonly projection: Detector['projection']
-  readonly embedsAhead = true
+  readonly embedsAhead: boolean
+  readonly readsRules: boolean
   readonly windows: { readonly size: number; readonly stride: number }
   readonly #refusals: RefusalReader
 
+  /** @throws GabionError `INVALID_ARGUMENT` for a policy without examples, if the base does not read rules */
   constructor(base: Detector<State, Verdict>, set: PolicySet, refusals = new RefusalReader(ENGLISH_REFUSALS)) {
+    this.readsRules = base.readsRules ?? false
+    const [statement] = set.statements
+    if (statement !== undefined && !this.readsRules)
+      throw new GabionError(
+        'INVALID_ARGUMENT',
+        `policy '${statement.name}' has no examples: its statement alone is for the guard, and the detector is '${base.name}'; add examples to 'breaks'`,
+      )
     this.base = base
+    this.embedsAhead = (base.embedsAhead ?? false) || needsVectors(set)
     this.set = set
     this.name = `${base.name} with policies`
     this.projection = base.projection
@@ -85,11 +96,12 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     state: GuardedState<State>,
     exchange: ConversationExchange,
   ): Promise<{ verdict: GuardedVerdict<Verdict>; state: GuardedState<State> }> {
-    const { verdict, state: base } = await this.base.judge(state.base, exchange)
-    const embedded = await exchange.embedded()
+    const { verdict, state: base } = await this.base.judge(state.base, this.#withStatements(exchange))
+    const named = this.#namedBy(verdict)
+    const embedded = needsVectors(this.set) ? await exchange.embedded() : NOT_EMBEDDED
     const windows = embedded.assistant.windows.map(({ vector }) => vector)
     const [anyWindow] = windows
-    if (anyWindow === undefined) return { verdict: { ...verdict, policies: [], findings: [], role: null }, state: { ...state, base } }
+    if (anyWindow === undefined) return { verdict: { ...verdict, policies: named, findings: [], role: null }, state: { ...state, base } }
     const dimensions = anyWindow.length
     const user =
       embedded.user.windows.length === 0
@@ -129,7 +141,7 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
         alert: verdict.alert || newlyBroken || driftAlert,
         level,
         reasons: [...reasonsOf(findings, role), ...verdict.reasons],
-        policies: findings.filter(({ broken }) => broken).map(({ policy }) => policy),
+        policies: [...new Set([...named, ...findings.filter(({ broken }) => broken).map(({ policy }) => policy)])],
         findings,
         role,
       },
@@ -151,12 +163,32 @@ export class GuardedDetector<State = unknown, Verdict extends DetectorVerdict = 
     }
   }
 
+  /** Statements are rules of the deployment, before those that the caller states. */
+  #withStatements(exchange: ConversationExchange): ConversationExchange {
+    const { policies, statements } = this.set
+    return this.readsRules
+      ? { ...exchange, rules: [...[...statements, ...policies].map(({ statement }) => statement), ...exchange.rules] }
+      : exchange
+  }
+
+  /** The policies whose statement is the rule that the base names. */
+  #namedBy({ rule }: DetectorVerdict): string[] {
+    return [...this.set.statements, ...this.set.policies].filter(({ statement }) => statement === rule).map(({ name }) => name)
+  }
+
   #roleFinding(step: ReturnType<typeof nextRole> | null): RoleFinding | null {
     const threshold = this.set.role?.threshold.value
     if (threshold === undefined || typeof step?.distance !== 'number') return null
     return { distance: step.state.smoothed, threshold, drifted: step.state.smoothed >= threshold }
   }
 }
+
+/** Statements alone are read by the base. */
+function needsVectors({ policies, role }: PolicySet): boolean {
+  return policies.length > 0 || role !== null
+}
+
+const NOT_EMBEDDED = { user: { windows: [] }, assistant: { windows: [] } } as const
 
 /** Whether a verdict has findings of policies. */
 export function hasFindings<Verdict extends DetectorVerdict>(verdict: Verdict): verdict is GuardedVerdict<Verdict> {

@@ -58,8 +58,10 @@ export async function loadPolicies(embedder: Embedder, file: string, options: Po
  */
 export async function preparePolicies(embedder: Embedder, file: string, options: PolicyOptions = {}): Promise<PreparedPolicies> {
   const policies = parsePolicyFile(await readText(file, 'the policies'), file)
+  // Statements alone have no thresholds.
+  const needsOrdinary = policies.policies.some(({ breaks }) => breaks.length > 0)
   const benign = options.benign ?? policies.benign
-  if (benign === null) {
+  if (benign === null && needsOrdinary) {
     throw new GabionError(
       'INVALID_ARGUMENT',
       `${file} names no ordinary conversations to set thresholds on: add a field 'benign', or give --benign FILE`,
@@ -77,7 +79,7 @@ export async function preparePolicies(embedder: Embedder, file: string, options:
     }),
   }
   const materials = await embedPolicies(policies, reading)
-  const ordinary = await readLog(benign, reading)
+  const ordinary = benign === null || !needsOrdinary ? [] : await readLog(benign, reading)
   const { model, modelHash, precision } = embedder.info
   const set = readyPolicies(policies, materials, ordinary, reading, {
     embedder: { model, hash: modelHash, precision },

@@ -10,7 +10,7 @@ const FORMAT = 'gabion-policy-set'
 const VERSION = 1
 
 /** The file's text; equal parts give equal bytes. */
-export function formatPolicySet({ embedder, windows, policies, role }: PolicySet): string {
+export function formatPolicySet({ embedder, windows, policies, statements, role }: PolicySet): string {
   const example = ({ user, reply, flags }: ExampleVectors): object => ({
     ...(user !== null && { user: encodeNumbers(Float32Array.from(user)) }),
     reply: encodeNumbers(Float32Array.from(reply)),
@@ -30,6 +30,7 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
             ...(role.prompt !== null && { prompt: encodeNumbers(Float32Array.from(role.prompt)) }),
           },
     dimensions: policies[0]?.head.dimensions ?? 0,
+    ...(statements.length > 0 && { statements }),
     policies: policies.map(({ name, statement, examples, threshold, head }) => ({
       name,
       statement,
@@ -53,12 +54,14 @@ export function formatPolicySet({ embedder, windows, policies, role }: PolicySet
 export function parsePolicySet(text: string, source: string): PolicySet {
   const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a set of policies' })
   root.checkFormat(FORMAT, VERSION)
-  const dimensions = root.integer('dimensions', 1)
+  const dimensions = root.integer('dimensions', 0)
+  const statements = root.has('statements') ? root.objects('statements') : []
   const windows = root.object('windows')
   return {
     embedder: readFingerprint(root.object('embedder')),
     windows: { size: windows.integer('size', 1), stride: windows.integer('stride', 1) },
     policies: root.objects('policies').map((policy) => readPolicy(policy, dimensions)),
+    statements: statements.map((policy) => ({ name: policy.string('name'), statement: policy.string('statement') })),
     role: readRole(root, dimensions),
   }
 }

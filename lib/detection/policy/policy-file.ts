@@ -20,6 +20,7 @@ export interface PolicyText {
   readonly name: string
   /** The rule, in a sentence. */
   readonly statement: string
+  /** Empty for a policy that is its statement alone, which the guard reads. */
   readonly breaks: readonly PolicyExample[]
   readonly allowed: readonly PolicyExample[]
 }
@@ -94,10 +95,11 @@ function readPolicy(reader: JsonObject): PolicyText {
   if (!/^[\w-]{1,60}$/.test(name)) throw reader.wrong('name', 'letters, digits, _ and -, at most 60')
   const examples = (key: string): PolicyExample[] =>
     reader.list(key).map((value, index) => readExample(reader, value, `${key}[${String(index)}]`))
-  const breaks = examples('breaks')
-  if (breaks.length < EXAMPLES.min || breaks.length > EXAMPLES.max) {
+  const breaks = 'breaks' in reader.fields ? examples('breaks') : []
+  if ('breaks' in reader.fields && (breaks.length < EXAMPLES.min || breaks.length > EXAMPLES.max)) {
     throw reader.wrong('breaks', `${String(EXAMPLES.min)} to ${String(EXAMPLES.max)} examples`)
   }
+  if (breaks.length === 0 && 'allowed' in reader.fields) throw reader.wrong('allowed', "omitted without examples in 'breaks'")
   const allowed = 'allowed' in reader.fields ? examples('allowed') : []
   if (allowed.length > EXAMPLES.max) throw reader.wrong('allowed', `at most ${String(EXAMPLES.max)} examples`)
   return { name, statement: reader.text('statement'), breaks, allowed }

@@ -23,7 +23,10 @@ export interface ReadyPolicy {
 export interface PolicySet {
   readonly embedder: EmbedderFingerprint
   readonly windows: { readonly size: number; readonly stride: number }
+  /** Those with examples. */
   readonly policies: readonly ReadyPolicy[]
+  /** Those that are their statement alone. */
+  readonly statements: readonly { readonly name: string; readonly statement: string }[]
   /** Null where too few ordinary conversations are long enough to set a threshold on. */
   readonly role: RoleWatch | null
 }
@@ -48,11 +51,12 @@ export interface PolicyMaterial {
 const MAX_ORDINARY = 1500
 const FOLDS = 5
 
-/** Embeds the examples of a file. */
+/** Embeds the examples of a file; policies without any are left out. */
 export async function embedPolicies(file: PolicyFile, reading: LogReading): Promise<PolicyMaterial[]> {
-  const texts = file.policies.flatMap(({ breaks, allowed }) => [...breaks, ...allowed].flatMap(({ user, reply }) => [user, reply]))
+  const exemplified = file.policies.filter(({ breaks }) => breaks.length > 0)
+  const texts = exemplified.flatMap(({ breaks, allowed }) => [...breaks, ...allowed].flatMap(({ user, reply }) => [user, reply]))
   await reading.store.add([...texts, file.assistant], reading.signal === undefined ? {} : { signal: reading.signal })
-  return file.policies.map((text) => ({
+  return exemplified.map((text) => ({
     text,
     breaks: text.breaks.map(({ user, reply }) => embedded(user, reply, reading)),
     allowed: text.allowed.map(({ user, reply }) => embedded(user, reply, reading)),
@@ -72,6 +76,8 @@ export function readyPolicies(
   reading: LogReading,
   { onPolicy, ...parts }: Pick<PolicySet, 'embedder' | 'windows'> & { onPolicy?: (done: number) => void },
 ): PolicySet {
+  const statements = statementsOf(file)
+  if (materials.length === 0) return { ...parts, policies: [], statements, role: null }
   const fewest = fewestConversations(file.budget)
   if (ordinary.length < fewest) {
     throw new GabionError(
@@ -100,7 +106,12 @@ export function readyPolicies(
       threshold: thresholdFor(maxima, file.budget),
     }
   })
-  return { ...parts, policies, role: readyRole(file, ordinary, reading) }
+  return { ...parts, policies, statements, role: readyRole(file, ordinary, reading) }
+}
+
+/** The policies that are their statement alone. */
+function statementsOf({ policies }: PolicyFile): PolicySet['statements'] {
+  return policies.flatMap(({ name, statement, breaks }) => (breaks.length === 0 ? [{ name, statement }] : []))
 }
 
 function readyRole(file: PolicyFile, ordinary: readonly LogConversation[], { store }: LogReading): RoleWatch | null {
