@@ -236,7 +236,7 @@ describe('gabion monitor refuses', () => {
     await Projection.fitPca({ rows: 10, dimensions: 3, data }, { components: 2 }).save(narrow)
     assertRefused(await gabion(['monitor']), 2, /missing required argument 'file'/)
     assertRefused(await gabion(['monitor', join(folder, 'none.json')]), 2, /TRANSCRIPT_INVALID: .*none\.json: cannot be read/)
-    assertRefused(await gabion(['monitor', BENIGN, '--detector', 'psychic']), 2, /Allowed choices are erosion, classic/)
+    assertRefused(await gabion(['monitor', BENIGN, '--detector', 'psychic']), 2, /Allowed choices are guard, erosion, classic/)
     assertRefused(await gabion(['monitor', BENIGN, '--projection', narrow]), 2, /PROJECTION_MISMATCH/)
     assertRefused(await gabion(['monitor', BENIGN, '--safe-text', ' ']), 2, /INVALID_ARGUMENT: .*words in it/)
     assertRefused(await gabion(['monitor', '--follow', BENIGN, ERODING]), 2, /--follow takes one file, got 2/)
