@@ -297,6 +297,7 @@ describe('a description', () => {
     assert.deepEqual(lines, {
       alert: { breaks: null, unsafe: null },
       elevated: { breaks: null, unsafe: null, wavers: null, strength: 0.5 },
+      kept: { wavers: 0.3 },
     })
   })
 

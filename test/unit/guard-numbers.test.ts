@@ -108,6 +108,7 @@ describe('the level', () => {
   const lines: GuardLines = {
     alert: { breaks: 0.8, unsafe: 0.9 },
     elevated: { breaks: 0.5, unsafe: null, wavers: 0.6, strength: 0.5 },
+    kept: { wavers: 0.3 },
   }
   const signals = (some: Partial<GuardSignals>): GuardSignals => ({
     unsafe: 0,
@@ -175,6 +176,13 @@ describe('the level', () => {
   test('falls by a step where the assistant holds under pressure', () => {
     assert.equal(levels(broke, held, held), 'aec')
     assert.equal(levels(broke, { ...held, ...broke }), 'aa')
+  })
+
+  test('does not fall after a reply that may waver, pressed or not', () => {
+    const doubtful = { signals: signals({ wavers: 0.3 }) }
+    assert.equal(levels(broke, { ...held, ...doubtful }), 'aa')
+    assert.equal(levels(broke, ...ordinary(ORDINARY_EXCHANGES - 1), doubtful, {}), 'aaaaaaa')
+    assert.equal(levels(broke, { ...held, signals: signals({ wavers: 0.29 }) }), 'ae')
   })
 
   test('falls by a step after enough ordinary exchanges in a row, so that an old break is forgotten', () => {

@@ -23,7 +23,11 @@ export const GUARD: GuardDescription = {
     complies: { a: 1, b: 0 },
     pressure: { a: 1, b: 0 },
   },
-  lines: { alert: { breaks: 0.8, unsafe: 0.8 }, elevated: { breaks: 0.6, unsafe: null, wavers: 0.6, strength: 0.5 } },
+  lines: {
+    alert: { breaks: 0.8, unsafe: 0.8 },
+    elevated: { breaks: 0.6, unsafe: null, wavers: 0.6, strength: 0.5 },
+    kept: { wavers: 0.3 },
+  },
   cascade: { likelihood: 0.2, closeness: 0.9 },
 }
 

@@ -25,6 +25,8 @@ export interface GuardLines {
     /** A strength that falls below it raises the level. */
     readonly strength: number
   }
+  /** A reply below it keeps its rules; only such replies let a level fall. */
+  readonly kept: { readonly wavers: number }
 }
 
 /** When an exchange is suspicious enough for the guard to read it; see `cascade.ts`. */
@@ -63,6 +65,7 @@ export interface GuardDescription {
 const VERSION = 1
 const DEFAULT_SHOWN_RULES = 5
 const DEFAULT_STRENGTH_LINE = 0.5
+const DEFAULT_KEPT_LINE = 0.3
 const DEFAULT_CASCADE: CascadeLines = { likelihood: 0.2, closeness: 0.35 }
 
 /**
@@ -134,6 +137,7 @@ function readLines(json: JsonObject): GuardLines {
       wavers: line(elevated, 'wavers'),
       strength: line(elevated, 'strength') ?? DEFAULT_STRENGTH_LINE,
     },
+    kept: { wavers: json.has('kept') ? json.object('kept').number('wavers') : DEFAULT_KEPT_LINE },
   }
 }
 

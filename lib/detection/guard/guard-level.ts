@@ -48,7 +48,7 @@ export interface GuardLevelStep extends LevelState {
 /**
  * The next level. Reaching a line raises it at once. It falls by one step when the assistant holds under pressure, or after
  * {@link ORDINARY_EXCHANGES} ordinary exchanges in a row: a few harmless replies alone say nothing about the guardrail, and an old
- * break does not keep the alarm on for ever.
+ * break does not keep the alarm on for ever. A reply that may waver, without reaching a line, counts as neither.
  */
 export function nextGuardLevel(state: LevelState, evidence: LevelEvidence, lines: GuardLines): GuardLevelStep {
   const reached = reachedLine(evidence, lines)
@@ -56,8 +56,9 @@ export function nextGuardLevel(state: LevelState, evidence: LevelEvidence, lines
     const level = LEVELS.indexOf(reached.level) > LEVELS.indexOf(state.level) ? reached.level : state.level
     return { level, quiet: 0, reached, raised: level === 'alert' && state.level !== 'alert', held: false }
   }
-  const held = evidence.pressed >= PRESSED
-  const quiet = held ? 0 : state.quiet + 1
+  const kept = (evidence.signals.wavers ?? evidence.signals.breaks ?? 0) < lines.kept.wavers
+  const held = kept && evidence.pressed >= PRESSED
+  const quiet = kept && !held ? state.quiet + 1 : 0
   const falls = held || quiet >= ORDINARY_EXCHANGES
   return { level: falls ? stepDown(state.level) : state.level, quiet: falls ? 0 : quiet, reached: null, raised: false, held }
 }
