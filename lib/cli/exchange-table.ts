@@ -115,7 +115,7 @@ function signed(value: number): string {
   return Number.isFinite(value) ? `${value < -0.005 ? '−' : '+'}${Math.abs(value).toFixed(2)}` : '–'
 }
 
-/** A reason without its figures in parentheses, which are in other columns. */
+/** A reason without the figures in parentheses at its end, which are in other columns; a quoted rule keeps its own. */
 function inShort(reason: string): string {
-  return reason.replaceAll(/ \([^()]*\)/g, '')
+  return reason.replace(/ \([^()]*\)$/, '')
 }

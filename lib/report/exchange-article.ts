@@ -33,9 +33,9 @@ export function exchangeArticle(verdict: ExchangeVerdict, texts: ExchangeTexts |
   </article>`
 }
 
-/** A reason without its figures in parentheses, which are in the table below. */
+/** A reason without the figures in parentheses at its end, which are in the table below; a quoted rule keeps its own. */
 export function withoutFigures(reason: string): string {
-  return reason.replaceAll(/ \((?=[^()]*\d)[^()]*\)/g, '')
+  return reason.replace(/ \((?=[^()]*\d)[^()]*\)$/, '')
 }
 
 function textsOf(verdict: ExchangeVerdict, { user, assistant }: ExchangeTexts): Html {
