@@ -9,6 +9,11 @@ export type { CacheStats } from './embedding/vector-cache.js'
 export { WindowBatch, type TextWindow, type WindowRule } from './embedding/window-batch.js'
 export type { PreparationProgress } from './convert/prepared-model.js'
 
+export { Classifier, type ClassifierInfo } from './classifier/classifier.js'
+export type { ClassifierInput, ClassifierOptions, ClassifierPrecision, ClassifyOptions } from './classifier/classifier-options.js'
+export type { Classification, ClassifyTimings, LabelScore } from './classifier/classification.js'
+export type { ProblemType } from './classifier/classifier-folder.js'
+
 export { Projection, type FitPcaOptions, type VectorRows } from './projection/projection.js'
 
 export { Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'

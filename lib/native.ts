@@ -93,16 +93,36 @@ export interface NativeSegment {
   tokenType: 0 | 1
 }
 
-/** What the engine needs to know of a classifier; paths are absolute. */
-export interface NativeClassifierOptions {
-  tokenizerFile: string
-  checkpoint: NativeCheckpoint
-  head: NativeHead
-  segments: readonly NativeSegment[]
-  /** Tokens from the start of a window of the last segment to the start of the next. */
-  stride: number
-  threads?: number
+/** A classifier that is one graph, with logits as its output. */
+export interface NativeClassifierGraph {
+  file: string
+  /** The file next to the graph that it maps, if any. */
+  weightsFile: string | null
+  /** See {@link NativeModelOptions.providers}. */
+  providers: readonly string[]
+  /** Rows of the embedding table. */
+  vocabulary: number
+  /** Number of logits. */
+  outputs: number
 }
+
+/** An encoder that native code packs, with its head, or a graph. */
+export type NativeNetwork = { checkpoint: NativeCheckpoint; head: NativeHead } | { graph: NativeClassifierGraph }
+
+/** What becomes of inputs that are longer than a model takes. */
+export type NativeTruncation = 'longest_first' | 'only_second' | 'windows'
+
+/** What the engine needs to know of a classifier; paths are absolute. */
+export type NativeClassifierOptions = { tokenizerFile: string; threads?: number } & NativeNetwork &
+  (
+    | {
+        segments: readonly NativeSegment[]
+        /** Tokens from the start of a window of the last segment to the start of the next. */
+        stride: number
+      }
+    /** One text or two, by the tokenizer's own template; `maxTokens` includes special tokens. */
+    | { pair: { maxTokens: number; truncation: NativeTruncation } }
+  )
 
 /** What was opened. */
 export interface NativeModelDescription {
@@ -164,7 +184,8 @@ export interface NativeAddon {
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
   ): number
   /**
-   * Classifies on the encoder threads; returns the request's id.
+   * Classifies on the encoder threads; returns the request's id. Of a model for pairs an input has two segments of one string each, or
+   * none in the second.
    *
    * @param texts    the strings of all segments of all inputs, in order; at least one
    * @param counts   strings of each segment of each input

@@ -2,11 +2,11 @@
 
 import { GabionError } from '../errors.js'
 import type { StoredTensor } from '../convert/safetensors-header.js'
-import type { SafetensorsReader } from '../convert/safetensors-reader.js'
+import { SafetensorsReader } from '../convert/safetensors-reader.js'
 import type { NativeCheckpoint, NativeTensor } from '../native.js'
 
-/** Names of an encoder's tensors below the checkpoint's prefix; those of layers below `layer`. */
-export interface TensorNames {
+/** Names of a layer's tensors. */
+interface LayerNames {
   layer: (index: number) => string
   queryKeyValue: readonly [string, string, string]
   attentionOutput: string
@@ -16,7 +16,7 @@ export interface TensorNames {
   feedForwardNorm: string
 }
 
-const BERT: TensorNames = {
+const BERT: LayerNames = {
   layer: (index) => `encoder.layer.${String(index)}.`,
   queryKeyValue: ['attention.self.query', 'attention.self.key', 'attention.self.value'],
   attentionOutput: 'attention.output.dense',
@@ -27,7 +27,7 @@ const BERT: TensorNames = {
 }
 
 /** Architectures that the kernels compute, by `model_type`. */
-export const TENSOR_NAMES = {
+const LAYER_NAMES = {
   bert: BERT,
   roberta: BERT,
   'xlm-roberta': BERT,
@@ -46,60 +46,103 @@ export const TENSOR_NAMES = {
     feedForwardOutput: 'ffn.lin2',
     feedForwardNorm: 'output_layer_norm',
   },
-} as const satisfies Record<string, TensorNames>
+} as const satisfies Record<string, LayerNames>
 
-/** A `model_type` of {@link TENSOR_NAMES}. */
-export type KernelArchitecture = keyof typeof TENSOR_NAMES
+/** A `model_type` that the kernels compute. */
+export type KernelArchitecture = keyof typeof LAYER_NAMES
+
+/** All of them. */
+export const KERNEL_ARCHITECTURES = Object.keys(LAYER_NAMES) as readonly KernelArchitecture[]
 
 /** Sizes of an encoder. */
 export type EncoderSizes = Pick<NativeCheckpoint, 'layers' | 'heads' | 'hidden' | 'intermediate' | 'epsilon'>
+
+/** The safetensors files of a checkpoint, open for reading. Close it, or hold it with `await using`. */
+export class CheckpointFiles {
+  readonly #readers: readonly SafetensorsReader[]
+
+  private constructor(readers: readonly SafetensorsReader[]) {
+    this.#readers = readers
+  }
+
+  /** @throws GabionError as {@link SafetensorsReader.open} */
+  static async open(files: readonly string[]): Promise<CheckpointFiles> {
+    const opened = await Promise.allSettled(files.map((file) => SafetensorsReader.open(file)))
+    const checkpoint = new CheckpointFiles(opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])))
+    const failed = opened.find((each) => each.status === 'rejected')
+    if (failed === undefined) return checkpoint
+    await checkpoint.close()
+    throw failed.reason
+  }
+
+  has(name: string): boolean {
+    return this.#readers.some((reader) => reader.tensors.has(name))
+  }
+
+  /** The tensor and its file, after a check of its shape; null is an axis of any size. @throws GabionError `MODEL_UNSUPPORTED`, `MODEL_INVALID` */
+  require(name: string, shape: readonly (number | null)[]): { tensor: StoredTensor; reader: SafetensorsReader } {
+    const reader = this.#readers.find((each) => each.tensors.has(name))
+    const found = reader?.tensors.get(name)
+    if (reader === undefined || found === undefined) {
+      throw new GabionError('MODEL_UNSUPPORTED', `${this.#readers.map(({ file }) => file).join(', ')} has no tensor '${name}'`)
+    }
+    const sizes = shape.map((size, axis) => size ?? found.shape[axis] ?? 0)
+    return { tensor: reader.require(name, sizes), reader }
+  }
+
+  /** A tensor's values. @throws GabionError as {@link require}; `MODEL_INVALID` for values that are not finite */
+  async read(name: string, shape: readonly number[]): Promise<Float32Array> {
+    const { tensor, reader } = this.require(name, shape)
+    return reader.read(tensor)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#readers.map((reader) => reader.close()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
 
 /** Collects tensors of several files in the order in which native code takes them. */
 export class TensorList {
   readonly files: string[] = []
   readonly tensors: NativeTensor[] = []
 
-  /** Appends a tensor of a file. @throws GabionError `MODEL_UNSUPPORTED` for a type that is no float of 16 or 32 bits */
-  add(file: string, { name, type, shape, offset }: StoredTensor): void {
+  /** Appends a tensor; null is an axis of any size. @throws GabionError as {@link CheckpointFiles.require} */
+  add(from: CheckpointFiles, name: string, shape: readonly (number | null)[]): void {
+    const { tensor, reader } = from.require(name, shape)
+    const { type, offset } = tensor
     if (type !== 'F32' && type !== 'BF16' && type !== 'F16') {
-      throw new GabionError('MODEL_UNSUPPORTED', `${file}: tensor '${name}' is of type ${type}; F32, BF16 and F16 can be read`)
+      throw new GabionError('MODEL_UNSUPPORTED', `${reader.file}: tensor '${name}' is of type ${type}; F32, BF16 and F16 can be read`)
     }
-    const known = this.files.indexOf(file)
-    const [rows = 1, columns = 1] = shape
-    this.tensors.push({ file: known === -1 ? this.files.push(file) - 1 : known, type, rows, columns, offset })
+    const known = this.files.indexOf(reader.file)
+    const [rows = 1, columns = 1] = tensor.shape
+    this.tensors.push({ file: known === -1 ? this.files.push(reader.file) - 1 : known, type, rows, columns, offset })
   }
 
-  /** Appends a tensor after checking its name and shape; null for an axis of any size. */
-  require(reader: SafetensorsReader, name: string, shape: readonly (number | null)[]): void {
-    const found = reader.tensors.get(name)
-    if (found === undefined) throw new GabionError('MODEL_UNSUPPORTED', `${reader.file} has no tensor '${name}'`)
-    this.add(
-      reader.file,
-      reader.require(
-        name,
-        shape.map((size, axis) => size ?? found.shape[axis] ?? 0),
-      ),
-    )
+  /** Appends weight and bias of a norm. */
+  addNorm(from: CheckpointFiles, name: string, hidden: number): void {
+    for (const part of ['weight', 'bias']) this.add(from, `${name}.${part}`, [hidden])
   }
-}
 
-/** Appends the tensors of all layers. */
-export function addLayers(list: TensorList, reader: SafetensorsReader, prefix: string, names: TensorNames, sizes: EncoderSizes): void {
-  const { hidden, intermediate } = sizes
-  for (let index = 0; index < sizes.layers; index++) {
-    const of = prefix + names.layer(index)
-    const dense = (name: string, output: number, input: number): void => {
-      list.require(reader, `${of}${name}.weight`, [output, input])
-      list.require(reader, `${of}${name}.bias`, [output])
+  /** Appends the tensors of all layers, whose names start with `prefix`. */
+  addLayers(from: CheckpointFiles, prefix: string, architecture: KernelArchitecture, sizes: EncoderSizes): void {
+    const { hidden, intermediate } = sizes
+    const names: LayerNames = LAYER_NAMES[architecture]
+    for (let index = 0; index < sizes.layers; index++) {
+      const of = prefix + names.layer(index)
+      const dense = (name: string, output: number, input: number): void => {
+        this.add(from, `${of}${name}.weight`, [output, input])
+        this.add(from, `${of}${name}.bias`, [output])
+      }
+      for (const name of names.queryKeyValue) dense(name, hidden, hidden)
+      dense(names.attentionOutput, hidden, hidden)
+      this.addNorm(from, of + names.attentionNorm, hidden)
+      dense(names.feedForwardInput, intermediate, hidden)
+      dense(names.feedForwardOutput, hidden, intermediate)
+      this.addNorm(from, of + names.feedForwardNorm, hidden)
     }
-    const norm = (name: string): void => {
-      for (const part of ['weight', 'bias']) list.require(reader, `${of}${name}.${part}`, [hidden])
-    }
-    for (const name of names.queryKeyValue) dense(name, hidden, hidden)
-    dense(names.attentionOutput, hidden, hidden)
-    norm(names.attentionNorm)
-    dense(names.feedForwardInput, intermediate, hidden)
-    dense(names.feedForwardOutput, hidden, intermediate)
-    norm(names.feedForwardNorm)
   }
 }

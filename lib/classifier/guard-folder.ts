@@ -4,14 +4,13 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { SafetensorsReader } from '../convert/safetensors-reader.js'
 import { configObject, readConfig } from '../models/config-file.js'
 import { sizeOfFile } from '../models/folder-entries.js'
 import { readModelFolder, type ModelDescription } from '../models/model-folder.js'
 import { resolveModelFolder } from '../models/resolve.js'
 import type { JsonObject } from '../json/json-object.js'
 import type { NativeCheckpoint, NativeHead, NativeSegment } from '../native.js'
-import { addLayers, TENSOR_NAMES, TensorList, type EncoderSizes } from './checkpoint.js'
+import { CheckpointFiles, TensorList, type EncoderSizes } from './checkpoint.js'
 
 /** Name of a guard's description in its folder. */
 export const GUARD_FILE = 'guard.json'
@@ -108,21 +107,19 @@ interface Tables {
 }
 
 /** Lists the tables, each from the guard's own file where it has one, else from the encoder's folder. */
-function listTables(own: SafetensorsReader, shared: SafetensorsReader, converted: boolean, hidden: number): Tables {
+function listTables(own: CheckpointFiles, shared: CheckpointFiles, converted: boolean, hidden: number): Tables {
   const list = new TensorList()
-  const table = (ownName: string, convertedName: string, shape: readonly (number | null)[]): boolean => {
-    const isOwn = own.tensors.has(ownName)
-    if (isOwn) list.require(own, ownName, shape)
-    else list.require(shared, converted ? convertedName : ownName, shape)
-    return isOwn
+  const table = (name: string, convertedName: string, shape: readonly (number | null)[]): void => {
+    if (own.has(name)) list.add(own, name, shape)
+    else list.add(shared, converted ? convertedName : name, shape)
   }
   table('embeddings.word_embeddings.weight', 'embeddings.word.weight', [null, hidden])
-  const ownPositions = table('embeddings.position_embeddings.weight', 'embeddings.position.weight', [null, hidden])
+  table('embeddings.position_embeddings.weight', 'embeddings.position.weight', [null, hidden])
   // Gabion's weights have no table of token types: type 0 is added to the positions.
-  list.require(own, 'embeddings.token_type_embeddings.weight', [2, hidden])
+  list.add(own, 'embeddings.token_type_embeddings.weight', [2, hidden])
   table('embeddings.LayerNorm.weight', 'embeddings.norm.weight', [hidden])
   table('embeddings.LayerNorm.bias', 'embeddings.norm.bias', [hidden])
-  return { list, positionsIncludeType: converted && !ownPositions }
+  return { list, positionsIncludeType: converted && !own.has('embeddings.position_embeddings.weight') }
 }
 
 async function requireTokenizer(file: string, expected: string): Promise<void> {
@@ -137,12 +134,10 @@ async function requireTokenizer(file: string, expected: string): Promise<void> {
   }
 }
 
-async function readHead(file: JsonObject, own: SafetensorsReader, hidden: number, outputs: number): Promise<NativeHead> {
+async function readHead(file: JsonObject, own: CheckpointFiles, hidden: number, outputs: number): Promise<NativeHead> {
   const features = readFeatures(file)
-  const [weight, bias] = await Promise.all([
-    own.read(own.require('head.weight', [outputs, features.length * hidden])),
-    own.read(own.require('head.bias', [outputs])),
-  ])
+  const weight = await own.read('head.weight', [outputs, features.length * hidden])
+  const bias = await own.read('head.bias', [outputs])
   return { features, scale: file.positiveNumber('featureScale'), layers: [{ weight, bias, activation: 'none' }] }
 }
 
@@ -172,35 +167,20 @@ export async function readGuardFolder(folder: string, encoder?: string): Promise
   await requireTokenizer(tokenizerFile, source.string('tokenizerSha256'))
 
   const tables = tablesOf(description)
-  const own = await SafetensorsReader.open(join(path, WEIGHTS_FILE))
-  try {
-    const shared = await SafetensorsReader.open(tables.file)
-    try {
-      const { list, positionsIncludeType } = listTables(own, shared, tables.converted, sizes.hidden)
-      addLayers(list, own, '', TENSOR_NAMES.bert, sizes)
-      return {
-        folder: path,
-        outputs,
-        budgets,
-        settings: file.fields,
-        encoder: description.name,
-        tokenizerFile,
-        segments: segmentsOf(budgets),
-        checkpoint: {
-          ...sizes,
-          files: list.files,
-          tensors: list.tensors,
-          hasTypes: true,
-          positionsIncludeType,
-          paddingId: null,
-          relativeBiases: null,
-        },
-        head: await readHead(file, own, sizes.hidden, outputs.length),
-      }
-    } finally {
-      await shared.close()
-    }
-  } finally {
-    await own.close()
+  await using own = await CheckpointFiles.open([join(path, WEIGHTS_FILE)])
+  await using shared = await CheckpointFiles.open([tables.file])
+  const { list, positionsIncludeType } = listTables(own, shared, tables.converted, sizes.hidden)
+  list.addLayers(own, '', 'bert', sizes)
+  const { files, tensors } = list
+  return {
+    folder: path,
+    outputs,
+    budgets,
+    settings: file.fields,
+    encoder: description.name,
+    tokenizerFile,
+    segments: segmentsOf(budgets),
+    checkpoint: { ...sizes, files, tensors, hasTypes: true, positionsIncludeType, paddingId: null, relativeBiases: null },
+    head: await readHead(file, own, sizes.hidden, outputs.length),
   }
 }

@@ -97,25 +97,64 @@ ClassifierHead ToHead(Napi::Env env, const Napi::Object& object) {
   return head;
 }
 
-}  // namespace
+GraphClassifier ToGraph(Napi::Env env, const Napi::Object& object) {
+  GraphClassifier graph;
+  graph.session.graph_file = ToUtf8(env, object.Get("file"), "file");
+  graph.session.providers = ToTexts(env, object.Get("providers"));
+  graph.session.pooling = {Pooling::kCls, false};  // the graph's output is taken as it is
+  if (!object.Get("weightsFile").IsNull()) {
+    graph.weights_file = ToUtf8(env, object.Get("weightsFile"), "weightsFile");
+  }
+  graph.vocabulary = ToSize(object.Get("vocabulary"), "vocabulary");
+  graph.outputs = ToSize(object.Get("outputs"), "outputs");
+  return graph;
+}
 
-ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value) {
-  const Napi::Object object = ToObject(value, "options");
-  ClassifierOptions options;
-  options.tokenizer_file = ToUtf8(env, object.Get("tokenizerFile"), "tokenizerFile");
-  options.checkpoint = ToCheckpoint(env, ToObject(object.Get("checkpoint"), "checkpoint"));
-  options.head = ToHead(env, ToObject(object.Get("head"), "head"));
+SegmentLayout::Options ToSegmentLayout(const Napi::Object& object) {
+  SegmentLayout::Options layout;
   ForEach(object.Get("segments"), "segments", [&](const Napi::Object& segment) {
     const size_t type = ToSize(segment.Get("tokenType"), "tokenType");
     const size_t max_tokens = ToSize(segment.Get("maxTokens"), "maxTokens");
     if (type > 1 || max_tokens < 1 || max_tokens > kMaxTokens) {
       throw Error(Code::kInvalidArgument, "a segment takes 1 to 65536 tokens of type 0 or 1");
     }
-    options.segments.push_back({max_tokens, ToBoolean(segment.Get("keepTail"), "keepTail"),
-                                ToBoolean(segment.Get("optional"), "optional"),
-                                ToBoolean(segment.Get("cached"), "cached"), static_cast<uint8_t>(type)});
+    layout.segments.push_back({max_tokens, ToBoolean(segment.Get("keepTail"), "keepTail"),
+                               ToBoolean(segment.Get("optional"), "optional"),
+                               ToBoolean(segment.Get("cached"), "cached"), static_cast<uint8_t>(type)});
   });
-  options.stride = ToSize(object.Get("stride"), "stride");
+  layout.stride = ToSize(object.Get("stride"), "stride");
+  return layout;
+}
+
+PairLayout::Options ToPairLayout(Napi::Env env, const Napi::Object& object) {
+  const size_t max_tokens = ToSize(object.Get("maxTokens"), "maxTokens");
+  if (max_tokens < 1 || max_tokens > kMaxTokens) {
+    throw Error(Code::kInvalidArgument, "maxTokens must be from 1 to 65536");
+  }
+  const std::string name = ToUtf8(env, object.Get("truncation"), "truncation");
+  if (name == "longest_first") return {max_tokens, PairLayout::Truncation::kLongestFirst};
+  if (name == "only_second") return {max_tokens, PairLayout::Truncation::kOnlySecond};
+  if (name == "windows") return {max_tokens, PairLayout::Truncation::kWindows};
+  throw Error(Code::kInvalidArgument, "there is no truncation '" + name + "'");
+}
+
+}  // namespace
+
+ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value) {
+  const Napi::Object object = ToObject(value, "options");
+  ClassifierOptions options;
+  options.tokenizer_file = ToUtf8(env, object.Get("tokenizerFile"), "tokenizerFile");
+  if (object.Get("checkpoint").IsUndefined()) {
+    options.network = ToGraph(env, ToObject(object.Get("graph"), "graph"));
+  } else {
+    options.network = PackedClassifier{ToCheckpoint(env, ToObject(object.Get("checkpoint"), "checkpoint")),
+                                       ToHead(env, ToObject(object.Get("head"), "head"))};
+  }
+  if (object.Get("segments").IsUndefined()) {
+    options.layout = ToPairLayout(env, ToObject(object.Get("pair"), "pair"));
+  } else {
+    options.layout = ToSegmentLayout(object);
+  }
   return options;
 }
 

@@ -48,9 +48,9 @@ class WindowWriter {
 
 }  // namespace
 
-SegmentLayout::SegmentLayout(std::vector<Segment> segments, size_t stride, const Tokenizer& tokenizer)
-    : segments_(std::move(segments)), stride_(stride), cache_(kCacheBytes) {
-  if (segments_.empty() || stride < 1 || stride > segments_.back().max_tokens) {
+SegmentLayout::SegmentLayout(Options options, const Tokenizer& tokenizer)
+    : segments_(std::move(options.segments)), stride_(options.stride), cache_(kCacheBytes) {
+  if (segments_.empty() || stride_ < 1 || stride_ > segments_.back().max_tokens) {
     throw Error(Code::kInvalidArgument, "a layout needs segments, and a stride from 1 to the last one's budget");
   }
   const std::vector<Tokenizer::Slot> slots = tokenizer.Template(false);
@@ -131,6 +131,85 @@ void SegmentLayout::Tokenize(const Tokenizer& tokenizer, TextTask& task, const T
   }
   task.token_count = ToCount(to.ids.size() - first);
   task.total_token_count = ToCount(to.ids.size() - first + dropped);
+}
+
+PairLayout::PairLayout(const Options& options, const Tokenizer& tokenizer)
+    : options_(options), single_(tokenizer.Template(false)), pair_(tokenizer.Template(true)) {
+  // Room for a token of each text.
+  if (options_.max_tokens < std::max(single_.size(), pair_.size())) {
+    throw Error(Code::kInvalidArgument, "an input must have room for the special tokens and a token of each text");
+  }
+}
+
+void PairLayout::Accepts(const SegmentedInput& input) const {
+  if (input.segments.size() != 2 || input.segments[0].size() != 1 || input.segments[1].size() > 1) {
+    throw Error(Code::kInvalidArgument, "an input must be one text or two");
+  }
+}
+
+namespace {
+
+/// The numbers of tokens of two texts that remain of them in `room` when the longer one is cut first: the algorithm of
+/// the library `tokenizers`, so that the odd token goes to the same text.
+std::pair<size_t, size_t> CutLongestFirst(size_t first, size_t second, size_t room) {
+  size_t shorter = std::min(first, second);
+  size_t longer = shorter > room ? shorter : std::min(std::max(first, second), std::max(shorter, room - shorter));
+  if (shorter + longer > room) {
+    shorter = room / 2;
+    longer = shorter + room % 2;
+  }
+  return first > second ? std::pair(longer, shorter) : std::pair(shorter, longer);
+}
+
+}  // namespace
+
+void PairLayout::Tokenize(const Tokenizer& tokenizer, TextTask& task, const TokenBuffers& to) const {
+  const auto& segments = task.input->segments;
+  const bool pair = !segments[1].empty();
+  const std::vector<Tokenizer::Slot>& slots = pair ? pair_ : single_;
+  const size_t room = options_.max_tokens - (slots.size() - (pair ? 2 : 1));
+  std::vector<int64_t> first;
+  std::vector<int64_t> second;
+  tokenizer.Tokens(segments[0].front(), first);
+  if (pair) {
+    tokenizer.Tokens(segments[1].front(), second);
+  }
+  const size_t total = first.size() + second.size();
+  // Windows of a second text, and cuts of it alone, need a first text that leaves it room.
+  const bool cuts_both = pair && (options_.truncation == Truncation::kLongestFirst || first.size() > room / 2) &&
+                         (options_.truncation != Truncation::kOnlySecond || first.size() >= room);
+  if (cuts_both && total > room) {
+    const auto [of_first, of_second] = CutLongestFirst(first.size(), second.size(), room);
+    first.resize(of_first);
+    second.resize(of_second);
+  }
+  std::vector<int64_t>& last = pair ? second : first;
+  const size_t size = room - (pair ? first.size() : 0);
+  if (options_.truncation != Truncation::kWindows) {
+    last.resize(std::min(last.size(), size));
+  }
+  const size_t kept = pair ? first.size() + second.size() : first.size();
+  const size_t stride = std::max<size_t>(1, size - size / 4);  // a quarter of a window is read twice
+  const size_t begin = to.ids.size();
+  for (size_t start = 0;; start += stride) {
+    const size_t end = std::min(last.size(), start + size);
+    WindowWriter window(to);
+    for (const Tokenizer::Slot& slot : slots) {
+      if (slot.id >= 0) {
+        window.Append({&slot.id, 1}, slot.type);
+      } else if (pair && slot.id == Tokenizer::kFirst) {
+        window.Append(first, slot.type);
+      } else {
+        window.Append(std::span(last).subspan(start, end - start), slot.type);
+      }
+    }
+    task.windows.push_back(window.Finish(start, end));
+    if (end == last.size()) {
+      break;
+    }
+  }
+  task.token_count = ToCount(to.ids.size() - begin);
+  task.total_token_count = ToCount(to.ids.size() - begin + total - kept);
 }
 
 }  // namespace gabion

@@ -46,9 +46,13 @@ class SegmentLayout final : public InputLayout {
     uint8_t type = 0;
   };
 
-  /// `stride` is the number of tokens from one window's start to the next. Throws kInvalidArgument, and
-  /// kModelUnsupported for a tokenizer without one token before and one after a text.
-  SegmentLayout(std::vector<Segment> segments, size_t stride, const Tokenizer& tokenizer);
+  struct Options {
+    std::vector<Segment> segments;
+    size_t stride = 0;  ///< tokens from one window's start to the next
+  };
+
+  /// Throws kInvalidArgument, and kModelUnsupported for a tokenizer without one token before and one after a text.
+  SegmentLayout(Options options, const Tokenizer& tokenizer);
 
   void Accepts(const SegmentedInput& input) const override;
   void Tokenize(const Tokenizer& tokenizer, TextTask& task, const TokenBuffers& to) const override;
@@ -62,6 +66,34 @@ class SegmentLayout final : public InputLayout {
   int64_t begin_ = 0;
   int64_t separator_ = 0;
   mutable TokenCache cache_;
+};
+
+/// One text or two, between the special tokens of the tokenizer's own template. An input has two segments of a string
+/// each; the second segment of a single text has none.
+class PairLayout final : public InputLayout {
+ public:
+  /// What becomes of inputs that are too long.
+  enum class Truncation : uint8_t {
+    kLongestFirst,  ///< the ends of both texts are cut off, of the longer one first, as transformers does
+    kOnlySecond,    ///< the end of the second text, or of the only one
+    kWindows,       ///< the second text, or the only one, is cut into windows; nothing is lost
+  };
+  struct Options {
+    size_t max_tokens = 0;  ///< special tokens included
+    Truncation truncation = Truncation::kWindows;
+  };
+
+  /// Throws kInvalidArgument for a limit below the special tokens, kModelUnsupported for a tokenizer without templates.
+  PairLayout(const Options& options, const Tokenizer& tokenizer);
+
+  void Accepts(const SegmentedInput& input) const override;
+  void Tokenize(const Tokenizer& tokenizer, TextTask& task, const TokenBuffers& to) const override;
+  size_t max_tokens() const noexcept override { return options_.max_tokens; }
+
+ private:
+  Options options_;
+  std::vector<Tokenizer::Slot> single_;
+  std::vector<Tokenizer::Slot> pair_;
 };
 
 }  // namespace gabion

@@ -47,7 +47,7 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, const SessionOptions& option
   TokenSamples samples;
   if (options.precision == kernels::Precision::kInt8) {
     for (const std::string_view text : kSampleTexts) {
-      tokenizer.Encode(text, options.max_tokens, samples.emplace_back());
+      tokenizer.Encode(text, options.max_tokens, samples.emplace_back().ids);
     }
   }
   return samples;

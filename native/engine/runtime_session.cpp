@@ -38,6 +38,10 @@ void RuntimeSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) con
   for (TextTask* task : tasks) {
     float* vector = task->vectors;
     for (const TokenWindow& window : task->windows) {
+      if (!scratch.types.empty()) {
+        const auto first = scratch.types.begin() + static_cast<ptrdiff_t>(window.first_id);
+        scratch.type_ids.assign(first, first + static_cast<ptrdiff_t>(window.id_count));
+      }
       Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), scratch, vector);
       vector += info_.width;
     }
@@ -69,7 +73,8 @@ void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vec
   for (size_t i = 0; i < inputs_.size(); ++i) {
     int64_t* source = inputs_[i] == InputKind::kIds    ? ids.data()
                       : inputs_[i] == InputKind::kMask ? scratch.ones.data()
-                                                       : scratch.zeros.data();
+                      : scratch.types.empty()          ? scratch.zeros.data()
+                                                       : scratch.type_ids.data();
     OrtValue* value = nullptr;
     runtime.Check(
         api.CreateTensorWithDataAsOrtValue(memory_.get(), source, tokens * sizeof(int64_t), input_shape.data(),

@@ -24,8 +24,7 @@
 
 namespace gabion {
 
-/// The token ids of some texts.
-using TokenSamples = std::vector<std::vector<int64_t>>;
+using TokenSamples = std::vector<kernels::TokenSample>;
 
 /// Buffers of one running thread, which keep their size between runs, and the handle by which a run in flight can be
 /// stopped. Not shared between threads, except for Stop().
@@ -54,6 +53,7 @@ class Scratch {
   std::vector<float> hidden;
   std::vector<int64_t> ones;
   std::vector<int64_t> zeros;
+  std::vector<int64_t> type_ids;
   kernels::Workspace workspace;
 
  private:

@@ -11,11 +11,14 @@ namespace gabion {
 
 TokenSamples UsableSamples(const TokenSamples& samples, const TableSizes& sizes) {
   TokenSamples usable;
-  for (const std::vector<int64_t>& ids : samples) {
+  for (const kernels::TokenSample& sample : samples) {
+    const auto& ids = sample.ids;
     const bool known = std::all_of(ids.begin(), ids.end(),
                                    [&](int64_t id) { return id >= 0 && static_cast<uint64_t>(id) < sizes.vocabulary; });
-    if (known && !ids.empty() && ids.size() <= sizes.positions) {
-      usable.push_back(ids);
+    const bool typed =
+        std::all_of(sample.types.begin(), sample.types.end(), [&](uint8_t type) { return type < sizes.types; });
+    if (known && typed && !ids.empty() && ids.size() <= sizes.positions) {
+      usable.push_back(sample);
     }
   }
   return usable;

@@ -131,7 +131,7 @@ bool Encoder::Fits(const EncoderShape& shape, size_t nr) {
 }
 
 Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
-                 const std::vector<std::vector<int64_t>>& samples)
+                 const std::vector<TokenSample>& samples)
     : variant_(variant), layers_(shape.layers) {
   if (!Fits(shape, variant.nr) || stored.layers.size() != shape.layers) {
     throw std::invalid_argument("an encoder of " + std::to_string(shape.layers) + " layers, " +
@@ -221,19 +221,19 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
 // An input channel with outliers is quantized coarsely, and so are the channels that share its scale; likewise a weight
 // row. SmoothQuant multiplies activations by the scale that equalizes both ranges and divides the weights by it.
 void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncoder& stored,
-                                    const std::vector<std::vector<int64_t>>& samples) {
+                                    const std::vector<TokenSample>& samples) {
   const size_t per_layer = InputsPerLayer(shape.hidden, shape.intermediate);
   std::vector<std::vector<float>> sample_absmax(samples.size());
   ForEach(samples.size(), [&](size_t number) {
-    const std::vector<int64_t>& ids = samples[number];
+    const TokenSequence input = samples[number].sequence();
     sample_absmax[number].resize(shape.layers * per_layer);
     PackedEncoder calibrated = packed_;
     calibrated.absmax = sample_absmax[number].data();
     Workspace workspace;
-    std::vector<float> hidden(ids.size() * shape.hidden);
+    std::vector<float> hidden(input.tokens * shape.hidden);
     const StopCheck never{[](const void*) { return false; }, nullptr};
-    void* memory = workspace.Reserve(variant_.workspace_bytes(calibrated, ids.size(), 1));
-    variant_.encode(calibrated, {ids.data(), ids.size()}, memory, never, nullptr, hidden.data());
+    void* memory = workspace.Reserve(variant_.workspace_bytes(calibrated, input.tokens, 1));
+    variant_.encode(calibrated, input, memory, never, nullptr, hidden.data());
   });
   std::vector<float> absmax(shape.layers * per_layer);
   for (const std::vector<float>& one : sample_absmax) {

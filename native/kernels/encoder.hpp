@@ -62,6 +62,14 @@ struct StoredEncoder {
   const float* token_types = nullptr;  ///< [types, hidden]; null where type 0 is part of the positions
 };
 
+/// The tokens of a text that shows what the linear layers receive; without types all are of type 0.
+struct TokenSample {
+  std::vector<int64_t> ids;
+  std::vector<uint8_t> types;
+
+  TokenSequence sequence() const noexcept { return {ids.data(), ids.size(), types.empty() ? nullptr : types.data()}; }
+};
+
 /// Scratch memory of one thread. It grows to the longest text seen and is never shared.
 class Workspace {
  public:
@@ -82,7 +90,7 @@ class Encoder {
   /// range from activations to weights. Without samples nothing is smoothed, and the vectors are further from those of
   /// exact arithmetic.
   Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
-          const std::vector<std::vector<int64_t>>& samples = {});
+          const std::vector<TokenSample>& samples = {});
 
   /// Writes the last hidden state, [tokens, hidden]. Ids, types and the number of tokens must be within the tables.
   /// Returns false if `stop` was set meanwhile. A team, which may be null, shares the work; the result has the same
@@ -104,7 +112,7 @@ class Encoder {
  private:
   void Pack(const EncoderShape& shape, const StoredEncoder& stored, Format format);
   void CalibrateSmoothScales(const EncoderShape& shape, const StoredEncoder& stored,
-                             const std::vector<std::vector<int64_t>>& samples);
+                             const std::vector<TokenSample>& samples);
 
   const Variant& variant_;
   std::vector<float> smooth_scales_;  ///< [layers][InputsPerLayer]; empty where nothing is smoothed

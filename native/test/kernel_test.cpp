@@ -376,7 +376,8 @@ TEST_P(Kernels, SmoothQuantReducesTheErrorOfIntegers) {
   test::RandomEncoder reference(shape, 21);
   reference.AmplifyChannels(12);
   std::mt19937 random(22);
-  const std::vector<std::vector<int64_t>> samples{RandomIds(30, random), RandomIds(1, random), RandomIds(12, random)};
+  const std::vector<kernels::TokenSample> samples{
+      {RandomIds(30, random), {}}, {RandomIds(1, random), {}}, {RandomIds(12, random), {}}};
   const Encoder plain(shape, reference.Stored(true), Precision::kInt8, variant());
   const Encoder smoothed(shape, reference.Stored(true), Precision::kInt8, variant(), samples);
   kernels::Workspace workspace;

@@ -43,7 +43,7 @@ const goldenScripts = [
   ].map((name) => `scripts/golden/${name}.py`),
 ]
 
-const classifierScripts = ['make_guard', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
+const classifierScripts = ['make_guard', 'make_classifiers', 'make_family', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
 
 /** The purposes of a set-up; 'tools' installs compilers and tools and leaves the checkout alone. */
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
@@ -172,8 +172,11 @@ export const steps = [
     title: 'Classifiers and logits by PyTorch',
     purposes: ['test'],
     hash: () => hashInputs({ files: [...classifierScripts, 'models/all-MiniLM-L6-v2/tokenizer.json'] }),
-    outputs: ['build/classifiers/guard/golden.json'],
-    work: (context) => run('build/golden/bin/python', [classifierScripts[0]], { log: 'golden-classifiers', echo: context.verbose }),
+    outputs: ['build/classifiers/guard/golden.json', 'build/classifiers/modernbert/golden.json'],
+    work: async (context) => {
+      const options = { log: 'golden-classifiers', echo: context.verbose }
+      for (const script of classifierScripts.slice(0, 2)) await run('build/golden/bin/python', [script], options)
+    },
   },
   {
     id: 'prebuild',
