@@ -23,6 +23,7 @@ const BENCHES = [
   'event-loop',
   'throughput',
   'detector',
+  'guard',
   'models',
   'pca',
   'size',

@@ -4,6 +4,7 @@
 export { OnnxGraph, ONNX_TYPE, CONTRIB_DOMAIN } from './convert/onnx-graph.js'
 export { SafetensorsReader } from './convert/safetensors-reader.js'
 export { writeSafetensors } from './convert/safetensors-writer.js'
+export { SegmentClassifier } from './classifier/segment-classifier.js'
 export { CLASSIC_FOLDER, DEPLOYMENT_SAFE_TEXT } from './detection/classic-artifact.js'
 export { EROSION_ARTIFACTS } from './detection/erosion/load-erosion.js'
 export { spearman } from './statistics/correlation.js'

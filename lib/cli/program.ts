@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { adapterCommand } from './adapter.js'
 import { benchCommand } from './bench.js'
+import { classifyCommand } from './classify.js'
 import { compareCommand } from './compare.js'
 import { costCommand } from './cost.js'
 import { detectorCommand } from './detector.js'
@@ -38,6 +39,7 @@ export function buildProgram(): Command {
   for (const command of [
     monitorCommand(),
     embedCommand(),
+    classifyCommand(),
     pcaCommand(),
     adapterCommand(),
     compareCommand(),

@@ -15,6 +15,7 @@ interface ServeFlags extends ServerFlags {
   tlsCert?: string
   tlsKey?: string
   projection?: string
+  classifier?: string
   maxPending: number
   maxTexts: number
   maxTextLength: number
@@ -36,6 +37,7 @@ export function serveCommand(): Command {
     .option('--tls-cert <file>', 'certificate chain in PEM form, for both protocols')
     .option('--tls-key <file>', 'its private key')
     .option('--projection <file>', 'projection of /v1/project, from "gabion pca fit"')
+    .option('--classifier <folder>', 'Hugging Face classifier or reranker of /predict and /rerank')
     .option('--max-pending <n>', 'maximum of pending texts; requests over it are refused at once', parseCount, DEFAULT_LIMITS.pendingTexts)
     .option('--max-texts <n>', 'maximum of texts per request', parseCount, DEFAULT_LIMITS.texts)
     .option('--max-text-length <n>', 'maximum of characters per text', parseCount, DEFAULT_LIMITS.textLength)
@@ -60,6 +62,8 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
   const [{ serve }, { Projection }] = await Promise.all([import('../server/serve.js'), import('../projection/projection.js')])
   const keys = await openKeys(flags)
   const projection = flags.projection === undefined ? null : await Projection.load(flags.projection)
+  using classifier =
+    flags.classifier === undefined ? null : await (await import('../classifier/classifier.js')).Classifier.load(flags.classifier)
   await runUntilInterrupted(context, flags, async (parts) => {
     const store = await openStore(flags, parts.logger)
     const running = await serve({
@@ -67,6 +71,7 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
       store,
       keys,
       projection,
+      classifier,
       host: flags.host,
       port: flags.port,
       grpcPort: flags.grpc ? flags.grpcPort : null,

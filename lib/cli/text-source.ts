@@ -10,13 +10,15 @@ export type TextFormat = (typeof TEXT_FORMATS)[number]
 /** A text with its end offset. */
 export interface SourceText {
   text: string
+  /** The second text of a pair, of a JSON line that has one. */
+  pair?: string
   /** Bytes of its source up to its end; 0 without a file. */
   end: number
 }
 
 /**
  * The texts of a file (`-`: standard input). As `text`, every line is a text, an empty line the empty text, so text n is
- * line n. As `jsonl`, every line is an object with the string field `text`; blank lines are skipped, other fields ignored.
+ * line n. As `jsonl`, every line is an object with the string field `text`, and `pair` where it is one of a pair; blank lines are skipped, other fields ignored.
  * @throws GabionError INVALID_ARGUMENT with file, line and field
  */
 export async function* readTexts(file: string, format: TextFormat, signal?: AbortSignal): AsyncGenerator<SourceText> {
@@ -25,7 +27,7 @@ export async function* readTexts(file: string, format: TextFormat, signal?: Abor
     asJson ??= looksLikeJsonLine(line.text)
     if (!asJson) yield { text: line.text, end: line.end }
     else if (line.text.trim() !== '') {
-      yield { text: textOfJsonLine(line.text, `${sourceName(file)}: line ${String(line.number)}`), end: line.end }
+      yield { ...fieldsOfJsonLine(line.text, `${sourceName(file)}: line ${String(line.number)}`), end: line.end }
     }
   }
 }
@@ -39,7 +41,7 @@ function looksLikeJsonLine(line: string): boolean {
   }
 }
 
-function textOfJsonLine(line: string, where: string): string {
+function fieldsOfJsonLine(line: string, where: string): Pick<SourceText, 'text' | 'pair'> {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -49,7 +51,7 @@ function textOfJsonLine(line: string, where: string): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new GabionError('INVALID_ARGUMENT', `${where} must be an object with the string field 'text'`)
   }
-  const { text } = value as { text?: unknown }
+  const { text, pair } = value as { text?: unknown; pair?: unknown }
   if (typeof text !== 'string') {
     const problem =
       text === undefined
@@ -57,7 +59,7 @@ function textOfJsonLine(line: string, where: string): string {
         : `has a field 'text' of type ${typeof text}`
     throw new GabionError('INVALID_ARGUMENT', `${where} ${problem}; expected {"text": "…"}`)
   }
-  return text
+  return typeof pair === 'string' ? { text, pair } : { text }
 }
 
 /** Groups texts into batches of at most `rows` texts and about `characters` characters. */

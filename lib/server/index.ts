@@ -1,6 +1,7 @@
 // The public names of gabion/server: the service of `gabion serve`, started from code. Assembles the parts, without logic of its own.
 
 import { pino, type Logger } from 'pino'
+import { Classifier } from '../classifier/classifier.js'
 import { Embedder } from '../embedding/embedder.js'
 import { Monitor } from '../monitor/monitor.js'
 import { checkOptions, invalidArgument } from '../options.js'
@@ -22,6 +23,8 @@ export interface ServeOptions {
   monitor?: Monitor
   /** Applied in requests for projected vectors. */
   projection?: Projection
+  /** Answers requests for labels and rankings; the caller disposes of it. */
+  classifier?: Classifier
   /** Default `127.0.0.1`. An address that other machines can reach requires `apiKeys`. */
   host?: string
   /** HTTP port; 0 takes a free one. Default 8080. */
@@ -57,6 +60,7 @@ const OPTIONS = [
   'embedder',
   'monitor',
   'projection',
+  'classifier',
   'host',
   'port',
   'grpcPort',
@@ -89,6 +93,8 @@ export async function serve(options?: ServeOptions): Promise<RunningService> {
   } = checkOptions('options', options, OPTIONS)
   if (given !== undefined && !(given instanceof Embedder)) throw invalidArgument('embedder', 'an Embedder', given)
   if (givenMonitor !== undefined && !(givenMonitor instanceof Monitor)) throw invalidArgument('monitor', 'a Monitor', givenMonitor)
+  if (rest.classifier !== undefined && !(rest.classifier instanceof Classifier))
+    throw invalidArgument('classifier', 'a Classifier', rest.classifier)
   const keys = new ApiKeys(apiKeys)
   const log = logger ?? pino({ enabled: false })
   const own = given === undefined && !(givenMonitor?.embedder instanceof Embedder) ? await Embedder.load() : null

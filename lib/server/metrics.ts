@@ -10,7 +10,18 @@ import { quantile } from '../statistics/quantile.js'
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Routes that use the encoder. */
-const ENCODING_ROUTES = new Set(['/v1/embeddings', '/embed', '/v1/project', '/v1/conversations/:id/exchanges', 'Embed', 'AddExchange'])
+const ENCODING_ROUTES = new Set([
+  '/v1/embeddings',
+  '/embed',
+  '/v1/project',
+  '/v1/conversations/:id/exchanges',
+  '/predict',
+  '/rerank',
+  'Embed',
+  'AddExchange',
+  'Predict',
+  'Rerank',
+])
 
 /** Gauges that are read at every scrape. */
 export interface MetricSources {

@@ -5,6 +5,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { Classifier } from '../classifier/classifier.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
@@ -25,6 +26,8 @@ export interface ServeOptions {
   readonly keys: ApiKeys
   readonly logger: Logger
   readonly projection?: Projection | null
+  /** Answers /predict and /rerank; the caller keeps ownership. */
+  readonly classifier?: Classifier | null
   readonly limits?: Partial<Limits>
   /** Default `127.0.0.1`. */
   readonly host?: string
@@ -61,7 +64,15 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const tls = options.tls === undefined ? null : { cert: await readFile(options.tls.cert), key: await readFile(options.tls.key) }
   if (tls === null && !isLoopback(host)) logger.warn({ host }, 'without TLS, keys and texts cross the network unencrypted')
   await store.check()
-  const service = new Service({ embedder, monitor, store, limits, projection, version: packageVersion() })
+  const service = new Service({
+    embedder,
+    monitor,
+    store,
+    limits,
+    projection,
+    classifier: options.classifier ?? null,
+    version: packageVersion(),
+  })
   const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })
   const idle = new IdleConnections(http.server)
   try {

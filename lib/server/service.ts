@@ -1,11 +1,15 @@
 // Owns the use cases, shared by all protocols: embed, project, judge an exchange, read and watch conversations.
 
+import type { Classification } from '../classifier/classification.js'
+import type { Classifier } from '../classifier/classifier.js'
+import type { ClassifierInput } from '../classifier/classifier-options.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
+import { requireClassifier } from './classify.js'
 import { checkId, type ConversationRecord } from './conversations/record.js'
 import type { ConversationStatus } from './conversations/status.js'
 import type { ConversationStore } from './conversations/store.js'
@@ -24,6 +28,8 @@ export interface ServiceParts {
   readonly limits: Limits
   /** Applied by `project`; null if there is none. */
   readonly projection: Projection | null
+  /** Runs `classify`; null if there is none. */
+  readonly classifier?: Classifier | null
   readonly version: string
 }
 
@@ -41,6 +47,7 @@ export class Service {
   readonly store: ConversationStore
   readonly limits: Limits
   readonly projection: Projection | null
+  readonly classifier: Classifier | null
   readonly version: string
   readonly admission: Admission
   readonly events: Events
@@ -50,12 +57,13 @@ export class Service {
   #stopping = false
 
   constructor(parts: ServiceParts) {
-    const { embedder, monitor, store, limits, projection, version } = parts
+    const { embedder, monitor, store, limits, projection, classifier = null, version } = parts
     this.embedder = embedder
     this.monitor = monitor
     this.store = store
     this.limits = limits
     this.projection = projection
+    this.classifier = classifier
     this.version = version
     this.admission = new Admission(limits)
     this.events = new Events(limits.eventStreams)
@@ -87,6 +95,26 @@ export class Service {
     const { projection } = this
     if (projection === null) throw new GabionError('NOT_FOUND', 'this service has no projection; start it with --projection FILE')
     return await this.#embed(texts, request, { projection })
+  }
+
+  /**
+   * What the service's classifier says of texts and pairs.
+   *
+   * @throws GabionError `NOT_FOUND` when the service has none
+   */
+  async classify(inputs: readonly ClassifierInput[], request: RequestContext): Promise<Classification[]> {
+    const classifier = requireClassifier(this)
+    const length = checkTexts(
+      inputs.map((input) => (typeof input === 'string' ? input : input.text + input.pair)),
+      this.limits,
+    )
+    return await this.#admitted(inputs.length, length, () =>
+      this.telemetry.run('gabion.classify', request, async (facts) => {
+        const results = await classifier.classifyBatch(inputs, { signal: request.signal })
+        facts({ 'gen_ai.usage.input_tokens': results.reduce((sum, { tokenCount }) => sum + tokenCount, 0) })
+        return results
+      }),
+    )
   }
 
   /** Judges the next exchange of a conversation; its first one creates the conversation. */

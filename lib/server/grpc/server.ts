@@ -9,13 +9,14 @@ import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
 import type { Service } from '../service.js'
 import { Calls } from './calls.js'
+import { classifierService } from './classifier-service.js'
 import { embeddingService } from './embedding-service.js'
 import { monitorService } from './monitor-service.js'
 import { packagePath } from '../../package-folder.js'
 
 export const PROTO_FILE = packagePath('protocol', 'gabion', 'v1', 'gabion.proto')
 
-const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService'] as const
+const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService', 'gabion.v1.ClassifierService'] as const
 
 /** Options of the gRPC server. */
 export interface GrpcOptions {
@@ -44,6 +45,7 @@ export async function startGrpc(service: Service, host: string, port: number, { 
   }
   add(SERVICES[0], embeddingService(service, calls))
   add(SERVICES[1], monitorService(service, calls))
+  add(SERVICES[2], classifierService(service, calls))
   const health = new HealthImplementation(Object.fromEntries(['', ...SERVICES].map((name) => [name, 'SERVING'])))
   health.addToServer(server)
   new ReflectionService(definition, { services: [...SERVICES] }).addToServer(server)

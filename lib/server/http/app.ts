@@ -13,6 +13,7 @@ import { addProxyRoutes, OWN_PREFIX } from '../proxy/proxy-routes.js'
 import type { Upstream } from '../proxy/upstream.js'
 import { requestIdOf } from '../request-context.js'
 import type { Service } from '../service.js'
+import { addClassifierRoutes } from './classifier-routes.js'
 import { addConversationRoutes } from './conversation-routes.js'
 import { addDashboard } from './dashboard-routes.js'
 import { addEmbeddingRoutes } from './embedding-routes.js'
@@ -76,7 +77,10 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   // A proxy's own routes have a prefix, since the upstream has a /v1 too.
   const own = { prefix: proxy === null ? '' : OWN_PREFIX }
   await app.register((routes, _, done) => {
-    if (proxy === null) addEmbeddingRoutes(routes, service)
+    if (proxy === null) {
+      addEmbeddingRoutes(routes, service)
+      addClassifierRoutes(routes, service)
+    }
     addConversationRoutes(routes, service)
     addEventRoutes(routes, service)
     addOperationRoutes(routes, service)

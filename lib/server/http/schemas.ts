@@ -59,6 +59,45 @@ export type EmbedRequest = Static<typeof EmbedRequest>
 
 export const EmbedResponse = Type.Array(Type.Array(Type.Number()), { $id: 'EmbedResponse' })
 
+const OneOrTwo = Type.Array(Type.String(), { minItems: 1, maxItems: 2 })
+
+/** text-embeddings-inference's request. */
+export const PredictRequest = Type.Object(
+  {
+    inputs: Type.Union([Type.String(), OneOrTwo, Type.Array(OneOrTwo, { minItems: 1 })], {
+      description: 'A text, a pair [text, text], or a batch [[text], [text, text], …]',
+    }),
+    truncate: Type.Optional(nullable(Type.Boolean({ description: 'Truncates inputs that are too long instead of refusing them' }))),
+    raw_scores: Type.Optional(nullable(Type.Boolean({ description: 'Logits in the place of probabilities' }))),
+  },
+  { $id: 'PredictRequest', additionalProperties: true },
+)
+export type PredictRequest = Static<typeof PredictRequest>
+
+const Predictions = Type.Array(Type.Object({ label: Type.String(), score: Type.Number() }))
+export const PredictResponse = Type.Union([Predictions, Type.Array(Predictions)], {
+  $id: 'PredictResponse',
+  description: 'Labels, best first; of a batch a list per input',
+})
+
+/** text-embeddings-inference's request. */
+export const RerankRequest = Type.Object(
+  {
+    query: Type.String(),
+    texts: Type.Array(Type.String(), { minItems: 1 }),
+    truncate: Type.Optional(nullable(Type.Boolean({ description: 'Truncates inputs that are too long instead of refusing them' }))),
+    raw_scores: Type.Optional(nullable(Type.Boolean({ description: 'Logits in the place of probabilities' }))),
+    return_text: Type.Optional(nullable(Type.Boolean())),
+  },
+  { $id: 'RerankRequest', additionalProperties: true },
+)
+export type RerankRequest = Static<typeof RerankRequest>
+
+export const RerankResponse = Type.Array(Type.Object({ index: Type.Integer(), score: Type.Number(), text: Type.Optional(Type.String()) }), {
+  $id: 'RerankResponse',
+  description: 'The most relevant text first',
+})
+
 export const ProjectRequest = Type.Object({ input: Texts }, { $id: 'ProjectRequest', ...closed })
 export type ProjectRequest = Static<typeof ProjectRequest>
 
@@ -204,6 +243,10 @@ export const NAMED_SCHEMAS = [
   EmbedResponse,
   ProjectRequest,
   ProjectResponse,
+  PredictRequest,
+  PredictResponse,
+  RerankRequest,
+  RerankResponse,
   AddExchangeRequest,
   exchangeVerdictSchema,
   ConversationStatus,
