@@ -2,7 +2,7 @@
 """Writes a guard without training, and what PyTorch makes of some inputs with it:
 
     build/classifiers/guard/guard.json, model.safetensors   the folder that a guard is: its layers, token types and head
-    build/classifiers/guard/golden.json                     inputs as segments of strings, the ids of each window, logits
+    build/classifiers/guard/golden.json                     inputs as segments of strings, tokens and logits of each window
 
     build/golden/bin/python scripts/golden/make_guard.py
 

@@ -8,7 +8,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { Classifier } from '../../lib/index.js'
 import { PROTO_FILE } from '../../lib/server/grpc/server.js'
 import type { RunningService } from '../../lib/server/serve.js'
-import { get, post, startService, type FailureBody } from './service-under-test.js'
+import { get, post, startService } from './service-under-test.js'
 
 interface Label {
   label: string
@@ -135,7 +135,7 @@ describe('a classifier of several labels', () => {
 describe('a service without a classifier', () => {
   it('says how it gets one', async () => {
     const running = await startService()
-    const { status: code, body } = await post<FailureBody>(`${running.url}/predict`, { inputs: 'a' })
+    const { status: code, body } = await post(`${running.url}/predict`, { inputs: 'a' })
     assert.deepEqual([code, body.error.code], [404, 'NOT_FOUND'])
     assert.match(body.error.message, /--classifier/)
     await assert.rejects(grpc(running, 'rerank', { query: 'a', texts: ['b'] }), (error: ServiceError) => error.code === status.NOT_FOUND)
