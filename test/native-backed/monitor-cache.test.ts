@@ -14,7 +14,7 @@ const EXCHANGES = [
 describe('a monitored conversation', () => {
   test('a repeated message and a replayed conversation are cache hits, and the verdicts are the same', async () => {
     using embedder = await Embedder.load()
-    const monitor = await Monitor.load({ embedder })
+    const monitor = await Monitor.load({ embedder, detector: 'erosion' })
     const judge = async (id: string): Promise<unknown[]> => {
       const verdicts = []
       for (const exchange of EXCHANGES) {

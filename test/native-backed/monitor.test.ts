@@ -352,7 +352,7 @@ describe('opening', () => {
     const refused: [object, string, RegExp][] = [
       [{ embedder: null }, 'INVALID_ARGUMENT', /embedder must be an Embedder, got null/],
       [{ embedder: {} }, 'INVALID_ARGUMENT', /embedder must be an Embedder/],
-      [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'erosion', 'classic', got "magic"/],
+      [{ embedder, detector: 'magic' }, 'INVALID_ARGUMENT', /detector must be one of 'guard', 'erosion', 'classic', got "magic"/],
       [{ embedder, detector: { name: 'mine' } }, 'INVALID_ARGUMENT', /detector\.fingerprint/],
       [{ embedder, detector: { name: 'mine', fingerprint: '1' } }, 'INVALID_ARGUMENT', /detector\.start/],
       [{ embedder, detector: new CountingDetector(), classic: {} }, 'INVALID_ARGUMENT', /classic must be omitted/],

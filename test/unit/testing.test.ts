@@ -31,8 +31,8 @@ describe('the fake embedder', () => {
     await assert.rejects(embedder.embed('north', { signal: AbortSignal.abort() }), { name: 'AbortError', code: 'ABORTED' })
   })
 
-  test('serves a monitor with the real detector, whose model it is not', async () => {
-    await assert.rejects(Monitor.load({ embedder: new FakeEmbedder() }), { code: 'ARTIFACT_INVALID', message: /trained on vectors of/ })
+  test('serves a monitor with a bundled detector, whose model it is not', async () => {
+    await assert.rejects(Monitor.load({ embedder: new FakeEmbedder(), detector: 'erosion' }), { code: 'ARTIFACT_INVALID', message: /trained on vectors of/ })
   })
 })
 
