@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Sets up and shows the main use: `gabion monitor` on an example conversation that stays calm and on one whose guardrails erode.
+// Sets up and shows the main use: `gabion monitor` on example conversations that stay calm and on one whose guardrails erode, with the
+// default detector and with the guard.
 //
 // usage: node scripts/start.mjs [OPTION…]      options are passed on to `gabion monitor`
 
@@ -8,15 +9,22 @@ import { join } from 'node:path'
 import { setUp } from './setup.mjs'
 import { StepFailed, reportFailure, root } from './setup/run.mjs'
 
-const examples = ['examples/bank-card-benign.json', 'examples/shop-refund-eroding.json']
+const shop = 'examples/shop-refund-eroding.json'
+const runs = [
+  ['examples/bank-card-benign.json', 'examples/parcel-false-alarm-chat.json', shop],
+  // The same assistant, with its system prompt: the guard reads the rules.
+  ['--guard', 'always', '--system', 'examples/shop-system-prompt.md', shop],
+]
 
 try {
   await setUp({ purpose: 'start' })
-  const args = ['monitor', ...examples, ...process.argv.slice(2)]
-  console.log(`\n$ gabion ${args.join(' ')}\n`)
-  const { status, signal } = spawnSync(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args], { cwd: root, stdio: 'inherit' })
-  if (signal !== null) throw new StepFailed(`gabion monitor was ended by ${signal}`)
-  process.exitCode = status
+  for (const run of runs) {
+    const args = ['monitor', ...run, ...process.argv.slice(2)]
+    console.log(`\n$ gabion ${args.join(' ')}\n`)
+    const { status, signal } = spawnSync(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args], { cwd: root, stdio: 'inherit' })
+    if (signal !== null) throw new StepFailed(`gabion monitor was ended by ${signal}`)
+    process.exitCode ||= status
+  }
 } catch (error) {
   reportFailure(error)
 }

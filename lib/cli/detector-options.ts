@@ -4,7 +4,7 @@ import { Option, type Command } from 'commander'
 import type { JudgeOptions } from '../detection/escalation/judge-client.js'
 import { GUARD_MODES, type GuardMode } from '../detection/guard/load-guard.js'
 import { GabionError } from '../errors.js'
-import { defaultDetector, DETECTORS, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
+import { DEFAULT_DETECTOR, DETECTORS, type DetectorName, type MonitorOptions } from '../monitor/monitor.js'
 
 /** Flags of {@link addDetectorOptions}. */
 export interface DetectorFlags {
@@ -20,7 +20,7 @@ export interface DetectorFlags {
 const JUDGE_KEY = 'GABION_JUDGE_API_KEY'
 
 /** Adds the options. */
-export function addDetectorOptions(command: Command, fallback = `"${defaultDetector()}"`): Command {
+export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETECTOR}"`): Command {
   return command
     .addOption(new Option('-d, --detector <name>', 'the detector').choices(DETECTORS).default(undefined, fallback))
     .addOption(

@@ -8,7 +8,7 @@ import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { readText } from '../json/json-file.js'
-import { defaultDetector, Monitor, type MonitorOptions } from '../monitor/monitor.js'
+import { DEFAULT_DETECTOR, Monitor, type MonitorOptions } from '../monitor/monitor.js'
 import type { FollowedEvent } from '../monitor/follow.js'
 import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
 import { factsOf, type ReportFacts } from '../report/conversation-record.js'
@@ -41,7 +41,7 @@ interface MonitorFlags extends EmbedderFlags, DetectorFlags {
 
 /** The command `monitor`. */
 export function monitorCommand(): Command {
-  const command = addDetectorOptions(new Command('monitor'), `"${defaultDetector()}", or the one whose settings are given`)
+  const command = addDetectorOptions(new Command('monitor'), `"${DEFAULT_DETECTOR}", or the one whose settings are given`)
     .summary('monitor conversations for guardrail erosion, exchange by exchange')
     .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')

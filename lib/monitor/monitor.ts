@@ -10,7 +10,7 @@ import { loadErosionDetector, type ErosionOptions } from '../detection/erosion/l
 import type { GuardState, GuardVerdict } from '../detection/guard/guard-detector.js'
 import { EscalatingDetector } from '../detection/escalation/escalating-detector.js'
 import { JudgeClient, type JudgeOptions } from '../detection/escalation/judge-client.js'
-import { GUARD_MODES, hasBundledGuard, loadGuardDetector, type GuardMode, type GuardOptions } from '../detection/guard/load-guard.js'
+import { GUARD_MODES, loadGuardDetector, type GuardMode, type GuardOptions } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Conversation, type Instructions } from './conversation.js'
@@ -22,10 +22,8 @@ export const DETECTORS = ['guard', 'erosion', 'classic'] as const
 /** Name of a bundled detector. */
 export type DetectorName = (typeof DETECTORS)[number]
 
-/** The default detector: the guard where one is bundled, else `erosion`. */
-export function defaultDetector(): DetectorName {
-  return hasBundledGuard() ? 'guard' : 'erosion'
-}
+/** The default detector: the first guard costs more time and raises more false alarms than `erosion`, see docs/guard.md. */
+export const DEFAULT_DETECTOR: DetectorName = 'erosion'
 
 /** Conversations in memory: some kB each with the bundled detectors. */
 const DEFAULT_MAX_CONVERSATIONS = 10_000
@@ -41,7 +39,7 @@ export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict
    */
   embedder?: MonitorEmbedder
   /**
-   * A bundled detector's name, or a custom detector. Default: that of the only settings given, else the guard where one is bundled, else
+   * A bundled detector's name, or a custom detector. Default: that of the only settings given, else
    * `erosion`.
    */
   detector?: DetectorName | Detector<State, Verdict>
@@ -183,10 +181,10 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
 }
 
 /** The detector that is meant by the settings given. */
-function detectorOf({ classic, erosion, guard }: Partial<MonitorOptions>): DetectorName {
+function detectorOf({ classic, guard }: Partial<MonitorOptions>): DetectorName {
   if (classic !== undefined) return 'classic'
-  if (guard === undefined) return erosion === undefined ? defaultDetector() : 'erosion'
-  return guard === 'off' ? 'erosion' : 'guard'
+  if (guard !== undefined && guard !== 'off') return 'guard'
+  return DEFAULT_DETECTOR
 }
 
 /** Settings without effect are errors. */

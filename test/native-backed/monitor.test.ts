@@ -10,7 +10,7 @@ import { isGabionError } from '../../lib/errors.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
 import type { Exchange } from '../../lib/monitor/conversation.js'
-import { defaultDetector, Monitor } from '../../lib/monitor/monitor.js'
+import { DEFAULT_DETECTOR, Monitor } from '../../lib/monitor/monitor.js'
 import { Projection } from '../../lib/projection/projection.js'
 
 const EXCHANGES: readonly Exchange[] = [
@@ -74,7 +74,7 @@ async function judgeAll(
 describe('an exchange', () => {
   test('gives a verdict with its conversation, its number and its timings', async () => {
     const monitor = await Monitor.load({ embedder })
-    assert.equal(monitor.detector.name, defaultDetector())
+    assert.equal(monitor.detector.name, DEFAULT_DETECTOR)
     const conversation = monitor.conversation('c-1')
     for (const [index, exchange] of EXCHANGES.entries()) {
       const verdict = await conversation.addExchange(exchange)

@@ -1,6 +1,5 @@
 // Owns loading of the guard: its folder, the model in native code, and the first stage of the cascade.
 
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeCrypto } from '../../lazy.js'
 import { readText } from '../../json/json-file.js'
@@ -33,11 +32,6 @@ export interface GuardOptions {
   precision?: (typeof GUARD_PRECISIONS)[number]
   /** Readings that may run at once; default: what the machine allows. */
   threads?: number
-}
-
-/** Whether a guard is bundled with this installation. */
-export function hasBundledGuard(): boolean {
-  return existsSync(join(GUARD_FOLDER, 'guard.json'))
 }
 
 /**
