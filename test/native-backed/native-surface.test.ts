@@ -3,9 +3,19 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
+import { readGuardFolder } from '../../lib/classifier/guard-folder.js'
+import { openClassifier } from '../../lib/classifier/native-classifier.js'
+import { GUARD_FOLDER } from '../../lib/detection/guard/load-guard.js'
 import { ERROR_CODES } from '../../lib/errors.js'
 import { resolveModel } from '../../lib/models/resolve.js'
-import { nativeAddon, type NativeAddon, type NativeModel, type NativeModelOptions, type NativeProjection } from '../../lib/native.js'
+import {
+  nativeAddon,
+  type NativeAddon,
+  type NativeClassifierOptions,
+  type NativeModel,
+  type NativeModelOptions,
+  type NativeProjection,
+} from '../../lib/native.js'
 
 type Loose = Record<keyof NativeAddon, (...args: unknown[]) => unknown>
 
@@ -14,6 +24,8 @@ const loose = addon as unknown as Loose
 let options: NativeModelOptions
 let model: NativeModel
 let projection: NativeProjection
+let classifierOptions: NativeClassifierOptions
+let classifier: NativeModel
 const vector = new Float32Array(384)
 const stats = new Float64Array(5)
 
@@ -42,9 +54,13 @@ before(async () => {
   }
   model = await open(options)
   projection = addon.createProjection(new Float64Array(768), new Float64Array(2))
+  const { tokenizerFile, checkpoint, head, segments, budgets } = await readGuardFolder(GUARD_FOLDER)
+  classifierOptions = { tokenizerFile, checkpoint: { ...checkpoint, precision: 'bf16' }, head, segments, stride: budgets.replyStride }
+  classifier = (await openClassifier(classifierOptions)).model
 })
 after(() => {
   addon.closeModel(model)
+  addon.closeModel(classifier)
 })
 
 function assertCoded(error: unknown): void {
@@ -103,11 +119,13 @@ describe('native functions', () => {
     assert.deepEqual(Object.keys(addon).sort(), [
       'addOuterProducts',
       'cancel',
+      'classify',
       'closeModel',
       'createProjection',
       'embed',
       'embedSync',
       'machine',
+      'openClassifier',
       'openModel',
       'prepareRuntime',
       'runtime',
@@ -120,9 +138,11 @@ describe('native functions', () => {
     test(`${name} refuses every oddity at every place with a code`, () => {
       const valid: Record<string, unknown[]> = {
         openModel: [options, () => undefined],
+        openClassifier: [classifierOptions, () => undefined],
         closeModel: [model],
         createProjection: [new Float64Array(2), new Float64Array(1)],
         embed: [model, ['text'], null, { size: 64, stride: 32 }, () => undefined],
+        classify: [classifier, ['rule', 'message', 'reply'], new Float64Array([1, 0, 1, 1]), 4, () => undefined],
         cancel: [4294967295],
         embedSync: [model, 'text', projection, vector, new Float32Array(2), stats],
         tokenize: [model, 'text'],

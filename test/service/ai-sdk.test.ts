@@ -55,7 +55,7 @@ async function wrapped(
   const verdicts: ExchangeVerdict[] = []
   const monitor = await Monitor.load({ embedder: await testEmbedder() })
   const options = {
-    monitor: monitor as unknown as Monitor,
+    monitor,
     replacementMessage: REPLACEMENT,
     onVerdict: (verdict: ExchangeVerdict) => void verdicts.push(verdict),
   }

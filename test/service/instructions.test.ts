@@ -21,7 +21,7 @@ describe('a conversation of the service', () => {
   const detector = new Witness()
   let running: RunningService
   before(async () => {
-    running = await startService({ monitor: (await Monitor.load({ embedder: await testEmbedder(), detector })) })
+    running = await startService({ monitor: await Monitor.load({ embedder: await testEmbedder(), detector }) })
   })
   after(() => running.stop())
   beforeEach(() => {

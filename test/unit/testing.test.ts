@@ -32,7 +32,10 @@ describe('the fake embedder', () => {
   })
 
   test('serves a monitor with a bundled detector, whose model it is not', async () => {
-    await assert.rejects(Monitor.load({ embedder: new FakeEmbedder(), detector: 'erosion' }), { code: 'ARTIFACT_INVALID', message: /trained on vectors of/ })
+    await assert.rejects(Monitor.load({ embedder: new FakeEmbedder(), detector: 'erosion' }), {
+      code: 'ARTIFACT_INVALID',
+      message: /trained on vectors of/,
+    })
   })
 })
 
