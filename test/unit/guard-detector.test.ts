@@ -309,7 +309,6 @@ describe('a description', () => {
       [{ calibration: { unsafe: { a: 1, b: 0 } } }, /'calibration'/],
       [{ calibration: { breaks: { a: -1, b: 0 } } }, /'calibration.breaks.a'/],
       [{ flagWeights: [[0, 0]] }, /'flagWeights'/],
-      [{ budgets: { ...GUARD.budgets, replyStride: 200 } }, /'budgets.replyStride'/],
       [{ lines: { alert: { breaks: 'x' }, elevated: {} } }, /'lines.alert.breaks'/],
     ]
     for (const [change, message] of damages) assert.throws(() => parse(change), { code: 'ARTIFACT_INVALID', message })

@@ -7,7 +7,6 @@ import type { GuardInput, GuardScorer } from '../../lib/detection/guard/scorer.j
 export const GUARD: GuardDescription = {
   encoder: { name: 'scripted', tokenizerSha256: '0'.repeat(64) },
   outputs: ['unsafe', 'breaks', 'wavers', 'complies', 'pressure'],
-  budgets: { rules: 150, history: 96, user: 64, reply: 190, replyStride: 150 },
   shownRules: 5,
   flagWeights: [
     [0, 0],

@@ -1,5 +1,5 @@
 // Owns `guard.json`: what a guard's outputs mean, how they are calibrated, and the lines of the levels.
-// Knows its fields, not the model's layers.
+// Knows its fields, not the model's layers nor the budgets of its segments, which lib/classifier reads.
 
 import { JsonObject } from '../../json/json-object.js'
 
@@ -37,21 +37,11 @@ export interface CascadeLines {
   readonly closeness: number
 }
 
-/** The tokens that each segment of an input may have, and the windows of the reply. */
-export interface GuardBudgets {
-  readonly rules: number
-  readonly history: number
-  readonly user: number
-  readonly reply: number
-  readonly replyStride: number
-}
-
 /** A guard's description. */
 export interface GuardDescription {
   readonly encoder: { readonly name: string; readonly tokenizerSha256: string }
   /** In the order of the logits. */
   readonly outputs: readonly GuardOutput[]
-  readonly budgets: GuardBudgets
   /** Rules that are shown at once. */
   readonly shownRules: number
   /** What the two refusal features add to each logit. */
@@ -89,25 +79,12 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
   return {
     encoder: { name: encoder.string('name'), tokenizerSha256: encoder.string('tokenizerSha256') },
     outputs,
-    budgets: readBudgets(root.object('budgets')),
     shownRules: root.has('shownRules') ? root.integer('shownRules', 1) : DEFAULT_SHOWN_RULES,
     flagWeights: readFlagWeights(root, outputs.length),
     calibration,
     lines: readLines(root.object('lines')),
     cascade: root.has('cascade') ? readCascade(root.object('cascade')) : DEFAULT_CASCADE,
   }
-}
-
-function readBudgets(json: JsonObject): GuardBudgets {
-  const [rules, history, user, reply] = (['rules', 'history', 'user', 'reply'] as const).map((key) => json.integer(key, 1)) as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  const replyStride = json.integer('replyStride', 1)
-  if (replyStride > reply) throw json.wrong('replyStride', `at most the reply's budget (${String(reply)})`)
-  return { rules, history, user, reply, replyStride }
 }
 
 function readFlagWeights(root: JsonObject, outputs: number): [number, number][] {
