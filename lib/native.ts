@@ -2,6 +2,7 @@
 // The addon's errors carry the codes of lib/errors.ts; from here on they are GabionErrors.
 
 import { createRequire } from 'node:module'
+import { onAbort } from './abort.js'
 import { ERROR_CODES, GabionError, type GabionErrorCode } from './errors.js'
 import { HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
 
@@ -286,4 +287,49 @@ export function fromNative(error: unknown): GabionError {
   const message = error instanceof Error ? error.message : String(error)
   const known = typeof code === 'string' && code in ERROR_CODES
   return new GabionError(known ? (code as GabionErrorCode) : 'INTERNAL', message, { cause: error })
+}
+
+/** The error of an aborted call; its cause is the signal's reason. */
+export function abortedError(signal: AbortSignal): GabionError {
+  return new GabionError('ABORTED', 'the call was aborted', { cause: signal.reason })
+}
+
+/** Takes the outcome of a request. */
+type NativeDone = (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void
+
+/**
+ * One request to the encoder threads. Settles exactly once. An abort rejects at once; queued inputs are dropped and running ones are
+ * stopped between two layers.
+ *
+ * @param start - calls the addon's function, and returns the request's id
+ * @throws GabionError what the addon reports, or `ABORTED`; always as a rejection
+ */
+export function runRequest(
+  start: (addon: NativeAddon, done: NativeDone) => number,
+  signal: AbortSignal | undefined,
+): Promise<NativeResult> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(abortedError(signal))
+      return
+    }
+    const addon = nativeAddon()
+    let id: number
+    try {
+      id = start(addon, (code, message, result) => {
+        endWait?.()
+        if (result !== undefined) resolve(result)
+        else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native request ended without a result'))
+      })
+    } catch (error) {
+      reject(fromNative(error))
+      return
+    }
+    const endWait =
+      signal &&
+      onAbort(signal, () => {
+        addon.cancel(id)
+        reject(abortedError(signal))
+      })
+  })
 }

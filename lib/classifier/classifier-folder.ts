@@ -11,7 +11,14 @@ import { sizeOfFile } from '../models/folder-entries.js'
 import { longestInputOf, paddingIdOf } from '../models/token-positions.js'
 import { EXPORTS, findWeightFiles, WEIGHTS, WEIGHTS_INDEX } from '../models/weight-files.js'
 import type { NativeCheckpoint, NativeHead } from '../native.js'
-import { CheckpointFiles, KERNEL_ARCHITECTURES, TensorList, type EncoderSizes, type KernelArchitecture } from './checkpoint.js'
+import {
+  CheckpointFiles,
+  KERNEL_ARCHITECTURES,
+  readEncoderSizes,
+  TensorList,
+  type EncoderSizes,
+  type KernelArchitecture,
+} from './checkpoint.js'
 
 /** How logits become scores, as transformers' text-classification pipeline does. */
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression'
@@ -87,7 +94,7 @@ export async function readClassifierFolder(folder: string): Promise<ClassifierDe
   }
 }
 
-/** Names of sizes in config.json. */
+/** DistilBERT has names of its own. */
 function readSizes(config: JsonObject, architecture: KernelArchitecture): EncoderSizes {
   if (architecture === 'distilbert') {
     return {
@@ -98,13 +105,7 @@ function readSizes(config: JsonObject, architecture: KernelArchitecture): Encode
       epsilon: 1e-12,
     }
   }
-  return {
-    layers: config.integer('num_hidden_layers', 1),
-    heads: config.integer('num_attention_heads', 1),
-    hidden: config.integer('hidden_size', 1),
-    intermediate: config.integer('intermediate_size', 1),
-    epsilon: config.positiveNumber('layer_norm_eps'),
-  }
+  return readEncoderSizes(config)
 }
 
 /** Why the kernels cannot compute a model; null if they can. Their variants decide whether its sizes fit. */

@@ -25,9 +25,6 @@ import {
 } from './classifier-options.js'
 import { openClassifier, runClassifier, type SegmentTexts } from './native-classifier.js'
 
-/** Inputs per native call. */
-const PART_SIZE = 128
-
 /** What a classifier runs, and where. */
 export interface ClassifierInfo {
   model: string
@@ -177,9 +174,8 @@ export class Classifier {
     const start = performance.now()
     const timings: ClassifyTimings = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, totalMs: 0 }
     const classifications: Classification[] = []
-    for (let at = 0; at < inputs.length; at += PART_SIZE) {
-      const part = inputs.slice(at, at + PART_SIZE).map(([text = '', ...pair]): SegmentTexts => [[text], pair])
-      const result = await runClassifier(this.#model, part, signal)
+    const segmented = inputs.map(([text = '', ...pair]): SegmentTexts => [[text], pair])
+    for (const result of await runClassifier(this.#model, segmented, signal)) {
       classifications.push(...this.#classificationsOf(result, topK, timings))
       const [tokenize = 0, queue = 0, encode = 0] = result.times
       timings.tokenizeMs += tokenize

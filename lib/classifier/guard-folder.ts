@@ -10,7 +10,7 @@ import { readModelFolder, type ModelDescription } from '../models/model-folder.j
 import { resolveModelFolder } from '../models/resolve.js'
 import type { JsonObject } from '../json/json-object.js'
 import type { NativeCheckpoint, NativeHead, NativeSegment } from '../native.js'
-import { CheckpointFiles, TensorList, type EncoderSizes } from './checkpoint.js'
+import { CheckpointFiles, readEncoderSizes, TensorList } from './checkpoint.js'
 
 /** Name of a guard's description in its folder. */
 export const GUARD_FILE = 'guard.json'
@@ -83,16 +83,6 @@ function readFeatures(file: JsonObject): NativeHead['features'] {
   })
 }
 
-function readSizes(config: JsonObject): EncoderSizes {
-  return {
-    layers: config.integer('num_hidden_layers', 1),
-    heads: config.integer('num_attention_heads', 1),
-    hidden: config.integer('hidden_size', 1),
-    intermediate: config.integer('intermediate_size', 1),
-    epsilon: config.positiveNumber('layer_norm_eps'),
-  }
-}
-
 /** The file and the names of an encoder folder's tables: of gabion's weights, where it has them, or of the published checkpoint. */
 function tablesOf(encoder: ModelDescription): { file: string; converted: boolean } {
   const graphs = encoder.graphs.filter((graph) => graph.weightsFile !== null && graph.fusedFile !== null)
@@ -161,7 +151,7 @@ export async function readGuardFolder(folder: string, encoder?: string): Promise
   if (config.string('model_type') !== 'bert') {
     throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a guard's encoder must be of model_type 'bert'`)
   }
-  const sizes = readSizes(config)
+  const sizes = readEncoderSizes(config)
   const ownTokenizer = join(path, 'tokenizer.json')
   const tokenizerFile = sizeOfFile(ownTokenizer) === null ? description.tokenizerFile : ownTokenizer
   await requireTokenizer(tokenizerFile, source.string('tokenizerSha256'))

@@ -1,10 +1,10 @@
 // Opens classifiers in native code and runs requests on them. Knows neither folders nor what logits mean.
 
-import { onAbort } from '../abort.js'
 import { GabionError } from '../errors.js'
 import {
   fromNative,
   nativeAddon,
+  runRequest,
   type NativeClassifierOptions,
   type NativeModel,
   type NativeModelDescription,
@@ -34,37 +34,25 @@ export function openClassifier(options: NativeClassifierOptions): Promise<Opened
 /** One input: the strings of each of its segments. */
 export type SegmentTexts = readonly (readonly string[])[]
 
+/** Inputs per native call. */
+const PART_SIZE = 128
+
 /**
- * One request to the encoder threads. An abort rejects at once; queued inputs are dropped and running ones are stopped between two layers.
+ * Classifies inputs, as many as {@link PART_SIZE} per request; see {@link runRequest}.
  *
- * @param inputs at least one, each with as many segments as the others
- * @throws GabionError what the addon reports, or `ABORTED`; always as a rejection
+ * @param inputs each with as many segments as the others
  */
-export function runClassifier(model: NativeModel, inputs: readonly SegmentTexts[], signal: AbortSignal | undefined): Promise<NativeResult> {
-  return new Promise((resolve, reject) => {
-    const aborted = (from: AbortSignal): GabionError => new GabionError('ABORTED', 'the call was aborted', { cause: from.reason })
-    if (signal?.aborted === true) {
-      reject(aborted(signal))
-      return
-    }
-    const addon = nativeAddon()
-    const counts = Float64Array.from(inputs.flatMap((segments) => segments.map((texts) => texts.length)))
-    let id: number
-    try {
-      id = addon.classify(model, inputs.flat(2), counts, inputs[0]?.length ?? 1, (code, message, result) => {
-        endWait?.()
-        if (result !== undefined) resolve(result)
-        else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native request ended without a result'))
-      })
-    } catch (error) {
-      reject(fromNative(error))
-      return
-    }
-    const endWait =
-      signal &&
-      onAbort(signal, () => {
-        addon.cancel(id)
-        reject(aborted(signal))
-      })
-  })
+export async function runClassifier(
+  model: NativeModel,
+  inputs: readonly SegmentTexts[],
+  signal: AbortSignal | undefined,
+): Promise<NativeResult[]> {
+  const results: NativeResult[] = []
+  for (let at = 0; at < inputs.length; at += PART_SIZE) {
+    const part = inputs.slice(at, at + PART_SIZE)
+    const counts = Float64Array.from(part.flatMap((segments) => segments.map((texts) => texts.length)))
+    const start: Parameters<typeof runRequest>[0] = (addon, done) => addon.classify(model, part.flat(2), counts, part[0]?.length ?? 1, done)
+    results.push(await runRequest(start, signal))
+  }
+  return results
 }

@@ -8,8 +8,6 @@ import { openClassifier, runClassifier, type OpenedClassifier, type SegmentTexts
 
 const PRECISIONS = ['fp32', 'bf16', 'int8'] as const
 const MAX_THREADS = 1024
-/** Inputs per native call. */
-const PART_SIZE = 128
 
 /** Precision of the weights and of the arithmetic, as of an embedder. */
 export type ClassifierPrecision = (typeof PRECISIONS)[number]
@@ -107,11 +105,7 @@ export class SegmentClassifier {
     if (signal !== undefined) checkSignal('signal', signal)
     const checked = checkInputs(inputs)
     if (this.#disposed) throw new GabionError('DISPOSED', 'the classifier was disposed')
-    const results: NativeResult[] = []
-    for (let at = 0; at < checked.length; at += PART_SIZE) {
-      results.push(await runClassifier(this.#model, checked.slice(at, at + PART_SIZE), signal))
-    }
-    return joinResults(results, checked.length, this.info.outputs.length)
+    return joinResults(await runClassifier(this.#model, checked, signal), checked.length, this.info.outputs.length)
   }
 
   /** Refuses new calls from now on; calls in flight end well, and the last one frees the model. Safe to call again. */

@@ -2,8 +2,7 @@
 // in parts, joins those that other calls run, and hands out a record per text. Keeps no state between calls.
 
 import { onAbort } from '../abort.js'
-import { GabionError } from '../errors.js'
-import { fromNative, nativeAddon, type NativeModel, type NativeProjection, type NativeResult, type NativeWindowRule } from '../native.js'
+import { abortedError, runRequest, type NativeModel, type NativeProjection, type NativeResult, type NativeWindowRule } from '../native.js'
 import type { EmbedTimings } from './embedding-batch.js'
 import type { TextRecord, VectorCache } from './vector-cache.js'
 
@@ -31,11 +30,6 @@ export interface EmbedCall {
  * copied if they leave the library, and never changed.
  */
 export type TakeRecord = (indexes: readonly number[], record: TextRecord) => void
-
-/** The error of an aborted call; its cause is the signal's reason. */
-export function abortedError(signal: AbortSignal): GabionError {
-  return new GabionError('ABORTED', 'the call was aborted', { cause: signal.reason })
-}
 
 /**
  * Embeds texts. Equal texts run once; texts that another call runs at the moment are awaited.
@@ -218,12 +212,7 @@ async function unlessAborted(other: Promise<unknown>, signal: AbortSignal): Prom
   }
 }
 
-/**
- * One request to the encoder threads. Settles exactly once. An abort rejects at once; queued texts are dropped and running ones are
- * stopped between two layers.
- *
- * @throws GabionError what the addon reports, or `ABORTED`; always as a rejection
- */
+/** Embeds texts as one request; see {@link runRequest}. */
 export function runNative(
   model: NativeModel,
   texts: readonly string[],
@@ -231,28 +220,5 @@ export function runNative(
   rule: NativeWindowRule | null,
   signal: AbortSignal | undefined,
 ): Promise<NativeResult> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) {
-      reject(abortedError(signal))
-      return
-    }
-    const addon = nativeAddon()
-    let id: number
-    try {
-      id = addon.embed(model, texts, projection, rule, (code, message, result) => {
-        endWait?.()
-        if (result !== undefined) resolve(result)
-        else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native request ended without a result'))
-      })
-    } catch (error) {
-      reject(fromNative(error))
-      return
-    }
-    const endWait =
-      signal &&
-      onAbort(signal, () => {
-        addon.cancel(id)
-        reject(abortedError(signal))
-      })
-  })
+  return runRequest((addon, done) => addon.embed(model, texts, projection, rule, done), signal)
 }

@@ -1,10 +1,10 @@
 // Text to vectors: the public face of the native engine, with the cache in front of it.
 
 import { GabionError } from '../errors.js'
-import { fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
+import { abortedError, fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
 import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import type { Projection } from '../projection/projection.js'
-import { abortedError, embedTexts, type EmbedCall } from './embed-texts.js'
+import { embedTexts, type EmbedCall } from './embed-texts.js'
 import {
   checkEmbedBatchOptions,
   checkEmbedderOptions,
