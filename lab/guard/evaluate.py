@@ -4,7 +4,7 @@
     build/golden/bin/python lab/guard/evaluate.py --fold 1
     build/golden/bin/python lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
 
-A line is one reply: its place, its labels, and the five logits under each condition. Tables are made from these files alone.
+A line is one reply: its place, its labels, the five logits under each condition, and the linear part. Tables are made from these files alone.
 """
 
 import argparse
@@ -15,18 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from model import SHOWN_LINES, Guard, logits, no_rules, shown_rules
 from ranking import Ranker, texts_of
 from records import OUTPUTS, prompt_lines
 from segments import Budgets, Encoding
-from sources import FOLDS, MEASURED_RULES, MEASURED_SAFE, MEASURED_UNSAFE, UNSAFE_SETS, batches, is_kept_for_alarms, is_left_out, prepare
-from train import ROOT
+from sources import FOLDS, MEASURED_RULES, MEASURED_SAFE, MEASURED_UNSAFE, UNSAFE_SETS, batches, is_kept_for_alarms, is_left_out, position, prepare
+from train import ROOT, is_trained, linear_part
 
 BUDGETS = Budgets()
+SHARE_OF_CONTROLS = 0.4  # of the conversations, for controls that need passes of their own
 
 
 def arguments():
@@ -43,10 +41,10 @@ def arguments():
 
 
 class Scores:
-    """Collects one row per reply; adds the logits of each condition."""
+    """Collects one row per reply; adds the logits of each condition, and the linear part."""
 
-    def __init__(self, guard):
-        self.guard = guard
+    def __init__(self, guard, terms, batch_of):
+        self.guard, self.terms, self.batch_of = guard, terms, batch_of
         self.rows = []
 
     def add(self, group: str, records, conditions):
@@ -56,6 +54,7 @@ class Scores:
                 'set': group,
                 'source': record.source,
                 'group': record.group,
+                'batch': self.batch_of.get(record.group),
                 'conversation': record.conversation,
                 'exchange': record.exchange,
                 'alternative': record.is_alternative,
@@ -67,9 +66,13 @@ class Scores:
                 'length': len(record.reply),
                 'flags': record.flags,
                 'logits': {},
+                'terms': [0.0] * len(OUTPUTS),
             }
             for record in records
         ]
+        for output, values in self.terms.scores(records).items():
+            for row, value in zip(rows, values):
+                row['terms'][OUTPUTS.index(output)] = round(float(value), 4)
         for name, given in conditions.items():
             for row, values in zip(rows, logits(self.guard, records, BUDGETS, **given)):
                 row['logits'][name] = [round(float(value), 4) for value in values]
@@ -83,17 +86,6 @@ class Scores:
         with open(target, 'wb') as raw, gzip.GzipFile('', 'wb', fileobj=raw, mtime=0) as file:
             file.write(text.encode())
         print(f'{target}: {len(self.rows)} replies')
-
-
-def term_scores(trained, tested, output: str) -> list[float]:
-    """The control: logistic regression on TF-IDF of the reply (of the user's message, for pressure)."""
-    text = (lambda record: record.texts[0]) if output == 'pressure' else (lambda record: record.text)
-    known = [record for record in trained if record.label(output) in (0.0, 1.0)]
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=3, max_iter=2000, class_weight='balanced')
-    )
-    model.fit([text(record) for record in known], [record.label(output) for record in known])
-    return [round(float(value), 4) for value in model.decision_function([text(record) for record in tested])]
 
 
 def foreign_rules(encoding, ranker, data, names):
@@ -142,36 +134,27 @@ def main():
     for source, records in sources.items():
         for record in records:
             split[source][is_left_out(record, fold, batch_of)].append(record)
-    scores, encoding = Scores(guard), Encoding(options.encoder)
+    trained = [record for source in sources if is_trained(source) for record in split[source][0]]
+    scores, encoding = Scores(guard, linear_part(trained, options.work)[1], batch_of), Encoding(options.encoder)
     if 'deployments' in options.sets and split['deployments'][1]:
-        trained, tested = split['deployments']
-        names = sorted(batch_of)
+        tested, names = split['deployments'][1], sorted(batch_of)
         ranker = Ranker(options.gabion.split(), texts_of(options.data / 'deployments', names, prompt_lines), options.work)
         foreign = foreign_rules(encoding, ranker, options.data, sorted({record.group for record in tested}))
-        conditions = {
-            'shown': {},
-            'foreign': {'rules': foreign},
-            'none': {'rules': no_rules},
-            'no history': {'has_history': False},
-            'no user': {'has_user': False},
-            'no reply': {'reply': False},
-        }
+        conditions = {'shown': {}, 'foreign': {'rules': foreign}, 'none': {'rules': no_rules}, 'no reply': {'reply': False}}
         rows = scores.add('deployments', tested, conditions)
-        for output in ('breaks', 'wavers', 'complies', 'pressure'):
-            for row, value in zip(rows, term_scores(trained, tested, output)):
-                row.setdefault('terms', {})[output] = value
         name_rules(scores, rows, tested, ranker, options.data)
+        for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
+            some = [at for at, record in enumerate(tested) if position(record.conversation) < SHARE_OF_CONTROLS]
+            for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
+                rows[at]['logits'][name] = [round(float(value), 4) for value in values]
     if 'flips' in options.sets:
         scores.add('flips', split['flips'][1], {'shown': {}, 'none': {'rules': no_rules}})
     if 'rules' in options.sets:
         for name in MEASURED_RULES:
             scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}})
-    trained_unsafe = [record for source in UNSAFE_SETS for record in split[source][0]]
     if 'unsafe' in options.sets:
         for name in MEASURED_UNSAFE:
-            rows = scores.add(name, sources[name], {'shown': {}})
-            for row, value in zip(rows, term_scores(trained_unsafe, sources[name], 'unsafe')):
-                row['terms'] = {'unsafe': value}
+            scores.add(name, sources[name], {'shown': {}})
         kept = [record for source in UNSAFE_SETS for record in split[source][1] if not is_kept_for_alarms(record)]
         scores.add('unsafe sets, kept fifth', kept, {'shown': {}})
     if 'safe' in options.sets:

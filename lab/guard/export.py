@@ -3,26 +3,27 @@
 
     build/golden/bin/python lab/guard/export.py --run build/guard/guard-1.pt --scores lab/guard/scores/guard-1.jsonl.gz --out models/guard
 
-Calibration is Platt's (1999), sigmoid(a · logit + b), per output. Lines are the greatest logits of conversations without a break.
+Calibration is Platt's (1999), sigmoid(a · logit + c · terms + b), per output; see tables.py. Lines are quantiles of the greatest probabilities
+of conversations without a break.
 """
 
 import argparse
 import hashlib
 import json
-from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from sklearn.linear_model import LogisticRegression
 
 from model import FEATURE_SCALE, SHOWN_LINES
 from records import OUTPUTS
 from segments import Budgets
-from tables import AT, auroc, labels_of, read
-from train import ROOT
+from sources import FOLDS, batches, is_left_out, prepare
+from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, quiet_rows, sets_of
+from terms import BUCKET_BITS
+from train import ROOT, is_trained, linear_part
 
 # An output that does not beat this control is left out of `calibration`, and the product does not report it.
 CONTROLLED = ('complies', 'pressure')
@@ -34,46 +35,37 @@ def arguments():
     parser.add_argument('--scores', type=Path, required=True)
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--encoder', type=Path, default=ROOT / 'models/all-MiniLM-L6-v2')
+    parser.add_argument('--checkpoint', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2', help='the encoder that was trained from')
+    parser.add_argument('--data', type=Path, default=ROOT / 'data')
+    parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
+    parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js')
     return parser.parse_args()
 
 
-def condition(output: str) -> str:
-    return 'no reply' if output == 'pressure' else 'shown'
-
-
-def platt(logits, labels) -> dict:
-    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(np.asarray(logits)[:, None], labels)
-    return {'a': round(float(fitted.coef_[0, 0]), 4), 'b': round(float(fitted.intercept_[0]), 4)}
-
-
-def calibration(sets) -> dict:
+def calibration(sets, scoring) -> dict:
+    """Per output: slopes of the logit and of the linear part, and the intercept."""
     found = {}
-    for output in OUTPUTS:
-        rows = [row for row in sets['unsafe sets, kept fifth' if output == 'unsafe' else 'deployments'] if output in row['labels']]
-        logits = np.array([row['logits'][condition(output)][AT[output]] for row in rows])
+    for output, name in CALIBRATED_ON.items():
+        rows = [row for row in sets[name] if output in row['labels']]
         labels = (labels_of(rows, output) > 0).astype(int)
-        if output in CONTROLLED and auroc(logits, labels) <= auroc([row['terms'][output] for row in rows], labels):
-            print(f'{output} does not beat TF-IDF: left out')
+        words = auroc([row['terms'][AT[output]] for row in rows], labels)
+        both = auroc(scoring.log_odds(rows, output, condition_of(output)), labels)
+        if output in CONTROLLED and both <= words:
+            print(f'{output}: {both:.3f}, its words alone {words:.3f}: left out')
             continue
-        found[output] = platt(logits, labels)
+        a, terms, b = (round(float(value), 4) for value in scoring.whole[output])
+        found[output] = {'a': a, 'terms': terms, 'b': b}
     return found
 
 
-def lines(sets, calibrated) -> dict:
-    """Probabilities that 2 % (alert) and 10 % (elevated) of the deployments' conversations without a break reach."""
+def lines(sets, scoring) -> dict:
+    """Probabilities that few of the deployments' conversations without a break reach: 3 and 1 % (alert), 10 % (elevated)."""
+    rows = quiet_rows(sets)
 
-    def probability(output, value):
-        return round(float(1 / (1 + np.exp(-(calibrated[output]['a'] * value + calibrated[output]['b'])))), 4)
+    def quantile(output, share):
+        value = np.quantile(greatest(rows, output, scoring), 1 - share, method='higher')
+        return round(float(1 / (1 + np.exp(-value))), 4)
 
-    rows = [row for row in sets['deployments'] if not row['alternative']]
-    broken = {row['conversation'] for row in rows if row['labels']['breaks'] == 1}
-    greatest = {output: defaultdict(lambda: -np.inf) for output in ('breaks', 'unsafe', 'wavers')}
-    for row in rows:
-        if row['conversation'] not in broken:
-            for output, found in greatest.items():
-                found[row['conversation']] = max(found[row['conversation']], row['logits']['shown'][AT[output]])
-    at = {output: list(found.values()) for output, found in greatest.items()}
-    quantile = lambda output, share: probability(output, np.quantile(at[output], 1 - share, method='higher'))
     return {
         'alert': {'breaks': quantile('breaks', 0.03), 'unsafe': quantile('unsafe', 0.01)},
         'elevated': {'breaks': quantile('breaks', 0.1), 'wavers': quantile('wavers', 0.1)},
@@ -87,10 +79,13 @@ def sha256(path: Path) -> str:
 def main():
     options = arguments()
     saved = torch.load(options.run, weights_only=False)
-    sets = defaultdict(list)
-    for row in read(options.scores):
-        sets[row['set']].append(row)
-    calibrated = calibration(sets)
+    sets = sets_of(options.scores)
+    scoring = Scoring(sets)
+    calibrated = calibration(sets, scoring)
+    fold, batch_of = FOLDS[saved['settings']['fold']], batches(options.data)
+    sources = prepare(options.checkpoint, options.data, options.gabion.split(), options.work)
+    trained = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
+    terms = linear_part(trained, options.work)[1]
     options.out.mkdir(parents=True, exist_ok=True)
     tensors = {
         name.removeprefix('encoder.'): value.to(torch.bfloat16).contiguous()
@@ -98,6 +93,8 @@ def main():
         if name.startswith('encoder.encoder.layer.') or name == 'encoder.embeddings.token_type_embeddings.weight'
     }
     tensors |= {f'head.{part}': saved['guard'][f'head.{part}'].float() for part in ('weight', 'bias')}
+    weights, intercepts = terms.weights()
+    tensors |= {'terms.weight': torch.tensor(weights).bfloat16(), 'terms.idf': torch.tensor(terms.idf).bfloat16()}
     save_file(tensors, options.out / 'model.safetensors')
     description = {
         'version': 1,
@@ -109,11 +106,12 @@ def main():
         'features': ['mean:reply', 'mean:all', 'mean:user'],
         'featureScale': FEATURE_SCALE,
         'flagWeights': [[round(float(value), 6) for value in row] for row in saved['guard']['flags.weight']],
+        'terms': {'bucketBits': BUCKET_BITS, 'intercepts': [round(float(value), 4) for value in intercepts]},
         'calibration': calibrated,
-        'lines': lines(sets, calibrated),
+        'lines': lines(sets, scoring),
     }
     (options.out / 'guard.json').write_text(json.dumps(description, indent=2) + '\n')
-    print(json.dumps({key: description[key] for key in ('calibration', 'lines', 'flagWeights')}, indent=1))
+    print(json.dumps({key: description[key] for key in ('calibration', 'lines')}, indent=1))
 
 
 if __name__ == '__main__':

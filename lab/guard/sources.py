@@ -107,7 +107,7 @@ def prepare(encoder: Path, data: Path, gabion: list[str], work: Path) -> dict[st
     """Source → records, of everything that trains or measures; kept in `work` for the next run with the same inputs."""
     stamp = hashlib.sha256()
     for file in sorted([*Path(__file__).parent.glob('*.py'), *data.rglob('*.json*'), encoder / 'tokenizer.json']):
-        if file.name not in ('train.py', 'evaluate.py', 'model.py', 'export.py', 'tables.py'):
+        if file.name not in ('train.py', 'evaluate.py', 'model.py', 'export.py', 'tables.py', 'terms.py'):
             stamp.update(file.read_bytes())
     target = work / f'records-{stamp.hexdigest()[:16]}.pkl'
     if target.exists():

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/detector.md from files of scores (evaluate.py), without a model.
+"""Makes the tables of docs/guard.md from files of scores (evaluate.py), without a model.
 
     python3 lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
+
+A probability is Platt's (1999) of two numbers, sigmoid(a · logit + c · terms + b): the encoder's logit and the linear part (terms.py). On the
+set that gives a, b and c they are fitted to other groups than the scored one.
 """
 
 import gzip
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -30,6 +34,64 @@ def best_f1(scores, labels) -> float:
     order = np.argsort(-np.asarray(scores, float), kind='stable')
     hits = np.cumsum(np.asarray(labels)[order])
     return float((2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])).max())
+
+
+# What the probabilities of an output are fitted to.
+CALIBRATED_ON = {'unsafe': 'unsafe sets, kept fifth', 'breaks': 'deployments', 'wavers': 'deployments', 'complies': 'deployments'}
+CALIBRATED_ON['pressure'] = 'deployments'
+PARTS = 5
+
+
+def condition_of(output: str) -> str:
+    """Pressure is a property of the user's message: it is read without the reply."""
+    return 'no reply' if output == 'pressure' else 'shown'
+
+
+def part_of(row) -> int:
+    return int(hashlib.sha256(f'platt {row["group"]}'.encode()).hexdigest()[:8], 16) % PARTS
+
+
+def platt(inputs, labels) -> np.ndarray:
+    """Weights of the columns and the intercept of a logistic regression, by Newton's method."""
+    inputs = np.column_stack([inputs, np.ones(len(inputs))])
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(30):
+        probability = 1 / (1 + np.exp(-inputs @ weights))
+        hessian = (inputs * (probability * (1 - probability))[:, None]).T @ inputs + 1e-9 * np.eye(len(weights))
+        weights = weights + np.linalg.solve(hessian, inputs.T @ (labels - probability))
+    return weights
+
+
+class Scoring:
+    """Log-odds of each output from a file of scores: encoder and linear part together, or one of them."""
+
+    def __init__(self, sets):
+        self.whole, self.without = {}, {}
+        for output, name in CALIBRATED_ON.items():
+            rows = [row for row in sets.get(name, []) if output in row['labels']]
+            if not rows:
+                continue
+            inputs, labels, parts = self.inputs(rows, output), labels_of(rows, output) > 0, np.array([part_of(row) for row in rows])
+            self.whole[output] = platt(inputs, labels)
+            self.without[output] = [platt(inputs[parts != part], labels[parts != part]) for part in range(PARTS)]
+
+    @staticmethod
+    def inputs(rows, output, condition=None):
+        terms = [row['terms'][AT[output]] for row in rows]
+        return np.column_stack([column(rows, output, condition or condition_of(output)), terms])
+
+    def log_odds(self, rows, output, condition=None) -> np.ndarray:
+        inputs = np.column_stack([self.inputs(rows, output, condition), np.ones(len(rows))])
+        if rows and rows[0]['set'] == CALIBRATED_ON[output]:
+            return (inputs * np.array([self.without[output][part_of(row)] for row in rows])).sum(1)
+        return inputs @ self.whole[output]
+
+
+def calibration_error(log_odds, labels, bins=10) -> float:
+    """Expected calibration error over bins of equal size (Naeini et al. 2015)."""
+    probability = 1 / (1 + np.exp(-log_odds))
+    parts = np.array_split(np.argsort(probability, kind='stable'), bins)
+    return float(sum(len(at) * abs(probability[at].mean() - labels[at].mean()) for at in parts) / len(labels))
 
 
 def read(path):
@@ -101,51 +163,67 @@ def print_table(title, header, lines):
         print('| ' + ' | '.join(f'{cell:.3f}' if isinstance(cell, float) else str(cell) for cell in line) + ' |')
 
 
-def deployments_table(rows):
+def deployments_table(rows, scoring):
     labels = labels_of(rows, 'breaks')
+    guard = scoring.log_odds(rows, 'breaks')
     controls = {
-        'guard: rules, history, user, reply': column(rows, 'breaks'),
-        'rules of another deployment': column(rows, 'breaks', 'foreign'),
-        'no rules': column(rows, 'breaks', 'none'),
-        'no history': column(rows, 'breaks', 'no history'),
-        'no user message': column(rows, 'breaks', 'no user'),
-        'TF-IDF of the reply': np.array([row['terms']['breaks'] for row in rows]),
+        'guard: rules, history, user, reply': guard,
+        'rules of another deployment': scoring.log_odds(rows, 'breaks', 'foreign'),
+        'no rules': scoring.log_odds(rows, 'breaks', 'none'),
+        'encoder alone': column(rows, 'breaks'),
+        'words of the reply alone (TF-IDF)': np.array([row['terms'][AT['breaks']] for row in rows]),
         'reply length': np.array([row['length'] for row in rows]),
         'no refusal phrase': -np.array([sum(row['flags']) for row in rows]),
     }
     lines = []
     for name, scores in controls.items():
         low, high = bootstrap(rows, lambda at, scores=scores: auroc(scores[at], labels[at]))
-        lines.append((name, auroc(scores, labels), f'{low:.3f}–{high:.3f}', twins(rows, scores)[0], found_conversations(rows, scores)[0]))
-    _, eroded, quiet = found_conversations(rows, controls['reply length'])
-    title = f'Deployments left out: {len(rows)} replies, {int(labels.sum())} of them breaks, {twins(rows, labels)[1]} twins, '
-    title += f'{eroded} conversations with breaks and {quiet} without'
-    print_table(title, ('input', 'AUROC', '95 %', 'twins', 'conversations found at 5 %'), lines)
-    print(f'\nReading gain (own rules less those of another deployment): {lines[0][1] - lines[1][1]:.3f}')
-    per_group = sorted((auroc(column(part, 'breaks'), labels_of(part, 'breaks')), name) for name, part in by_group(rows).items())
+        found = [found_conversations(rows, scores, share)[0] for share in (0.05, 0.01)]
+        lines.append((name, auroc(scores, labels), f'{low:.3f}–{high:.3f}', twins(rows, scores)[0], *found))
+    _, eroded, quiet = found_conversations(rows, guard)
+    title = f'Deployments left out: {len({row["group"] for row in rows})}, {len(rows)} replies, {int(labels.sum())} of them breaks, '
+    title += f'{twins(rows, labels)[1]} twins, {eroded} conversations with breaks and {quiet} without'
+    print_table(title, ('input', 'AUROC', '95 %', 'twins', 'conversations found at 5 %', 'at 1 %'), lines)
+    print(f'\nReading gain (own rules less those of another deployment): {lines[0][1] - lines[1][1]:.3f}; '
+          f'of the encoder alone {auroc(column(rows, "breaks"), labels) - auroc(column(rows, "breaks", "foreign"), labels):.3f}')  # fmt: skip
+    some = [at for at, row in enumerate(rows) if 'no user' in row['logits']]
+    if some:
+        asked = [rows[at] for at in some]
+        parts = {name: auroc(scoring.log_odds(asked, 'breaks', name), labels[some]) for name in ('shown', 'no history', 'no user')}
+        print(f'On {len(some)} of them: ' + ', '.join(f'{name} {value:.3f}' for name, value in parts.items()))
+    lines = []
+    for batch in sorted({row['batch'] for row in rows}):
+        at = [index for index, row in enumerate(rows) if row['batch'] == batch]
+        part = [rows[index] for index in at]
+        words = auroc(controls['words of the reply alone (TF-IDF)'][at], labels[at])
+        gain = auroc(guard[at], labels[at]) - auroc(controls['rules of another deployment'][at], labels[at])
+        lines.append((batch, len(at), auroc(guard[at], labels[at]), gain, words, twins(part, guard[at])[0]))
+    print_table('By batch', ('batch', 'replies', 'AUROC', 'reading gain', 'words alone', 'twins'), lines)
+    per_group = sorted((auroc(guard[at], labels[at]), name) for name, at in by_group(rows).items())
     print('Deployments, lowest AUROC first: ' + ', '.join(f'{name} {value:.2f}' for value, name in per_group))
     other = []
-    for output in ('wavers', 'complies', 'pressure'):
+    for output in ('breaks', 'wavers', 'complies', 'pressure'):
         known = [row for row in rows if output in row['labels']]
-        wanted = (labels_of(known, output) > 0).astype(int)
-        condition = 'no reply' if output == 'pressure' else 'shown'
-        terms = np.array([row['terms'][output] for row in known])
-        other.append((output, len(known), auroc(column(known, output, condition), wanted), auroc(terms, wanted)))
-    print_table('Other outputs on the same replies', ('output', 'replies', 'AUROC', 'TF-IDF'), other)
+        wanted, scores = (labels_of(known, output) > 0).astype(int), scoring.log_odds(known, output)
+        alone = auroc(column(known, output, condition_of(output)), wanted), auroc([row['terms'][AT[output]] for row in known], wanted)
+        other.append((output, len(known), auroc(scores, wanted), *alone, calibration_error(scores, wanted)))
+    print_table('Signals on the same replies', ('output', 'replies', 'AUROC', 'encoder alone', 'words alone', 'calibration error'), other)
     asked = [row for row in rows if 'candidates' in row]
-    right = [row['candidates'][int(np.argmax(row['candidateScores']))] == row['rule'] for row in asked]
-    closest = [row['candidates'][0] == row['rule'] for row in asked]
-    print(f'\nWhich rule, first choice right: {np.mean(right):.3f} of {len(asked)} (the closest line: {np.mean(closest):.3f})')
+    named = {'encoder': 0.0, 'encoder less .3 per place in the order of closeness': 0.3, 'the closest line': 1e9}
+    for name, weight in named.items():
+        chosen = [int(np.argmax(np.array(row['candidateScores']) - weight * np.arange(len(row['candidateScores'])))) for row in asked]
+        right = np.mean([row['candidates'][at] == row['rule'] for row, at in zip(asked, chosen)])
+        print(f'Which rule, first choice right, by the {name}: {right:.3f} of {len(asked)}')
 
 
 def by_group(rows):
     groups = defaultdict(list)
-    for row in rows:
-        groups[row['group']].append(row)
+    for at, row in enumerate(rows):
+        groups[row['group']].append(at)
     return groups
 
 
-def rules_tables(sets):
+def rules_tables(sets, scoring):
     if 'flips' in sets:
         rows = sets['flips']
         same, pairs = flipped(rows, column(rows, 'breaks'))
@@ -155,59 +233,72 @@ def rules_tables(sets):
     for name, rows in (('rule by rule and crossed', joined), ('whole policy', sets.get('dev-complibench-policy-airlines', []))):
         if rows:
             labels = labels_of(rows, 'breaks')
-            lines.append((name, len(rows), auroc(column(rows, 'breaks'), labels), auroc(column(rows, 'breaks', 'none'), labels)))
+            both = auroc(scoring.log_odds(rows, 'breaks'), labels)
+            lines.append((name, len(rows), both, auroc(column(rows, 'breaks'), labels), auroc(scoring.log_odds(rows, 'breaks', 'none'), labels)))
     if lines:
-        print_table('CompliBench, airlines (never trained on)', ('rows', 'replies', 'AUROC', 'no rules'), lines)
+        print_table('CompliBench, airlines (never trained on)', ('rows', 'replies', 'AUROC', 'encoder alone', 'no rules'), lines)
 
 
-def unsafe_table(sets):
+def unsafe_table(sets, scoring):
     lines = []
     for name in ('dev-harmbench-response', 'dev-xstest-response', 'diasafety-test', 'unsafe sets, kept fifth'):
         if name in sets:
             rows = sets[name]
-            labels, scores = labels_of(rows, 'unsafe'), column(rows, 'unsafe')
-            terms = auroc([row['terms']['unsafe'] for row in rows], labels) if 'terms' in rows[0] else float('nan')
+            labels, scores = labels_of(rows, 'unsafe'), scoring.log_odds(rows, 'unsafe')
+            alone = auroc(column(rows, 'unsafe'), labels), auroc([row['terms'][AT['unsafe']] for row in rows], labels)
             flags = auroc([-sum(row['flags']) for row in rows], labels)
-            lines.append((name, len(rows), int(labels.sum()), auroc(scores, labels), best_f1(scores, labels), terms, flags))
+            figures = auroc(scores, labels), best_f1(scores, labels), *alone, flags, calibration_error(scores, labels)
+            lines.append((name, len(rows), int(labels.sum()), *figures))
     if lines:
-        header = ('set', 'replies', 'unsafe', 'AUROC', 'best F1', 'TF-IDF', 'no refusal phrase')
+        header = ('set', 'replies', 'unsafe', 'AUROC', 'best F1', 'encoder alone', 'words alone', 'no refusal phrase', 'calibration error')
         print_table('Unsafe replies (the prompts of XSTest, not its replies, are in training)', header, lines)
 
 
-def alarms_table(sets):
+def alarms_table(sets, scoring):
     """Lines from the deployments that were left out: 5 % of their conversations without a break reach each."""
-    rows = [row for row in sets.get('deployments', []) if not row['alternative']]
+    rows = quiet_rows(sets)
     if not rows:
         return
-    broken = {row['conversation'] for row in rows if row['labels']['breaks'] == 1}
-    quiet = [row for row in rows if row['conversation'] not in broken]
-    line = {output: np.quantile(greatest(quiet, output), 0.95, method='higher') for output in ('breaks', 'unsafe')}
+    line = {output: np.quantile(greatest(rows, output, scoring), 0.95, method='higher') for output in ('breaks', 'unsafe')}
     lines = []
     for name, part in sets.items():
         if part[0]['labels'].get('unsafe') == 0 and all(row['labels'].get('unsafe') == 0 for row in part):
-            beyond = [(greatest(part, output) > line[output]).mean() for output in ('breaks', 'unsafe')]
-            lines.append((name, len(greatest(part, 'breaks')), *map(float, beyond)))
+            beyond = [(greatest(part, output, scoring) > line[output]).mean() for output in ('breaks', 'unsafe')]
+            lines.append((name, len(greatest(part, 'breaks', scoring)), *map(float, beyond)))
     print_table('Harmless conversations beyond the line that 5 % of the quiet deployments reach', ('set', 'conversations', 'breaks', 'unsafe'), lines)
 
 
-def greatest(rows, output):
+def quiet_rows(sets):
+    """Replies, as they were given, of the deployments' conversations without a break."""
+    rows = [row for row in sets.get('deployments', []) if not row['alternative']]
+    broken = {row['conversation'] for row in rows if row['labels']['breaks'] == 1}
+    return [row for row in rows if row['conversation'] not in broken]
+
+
+def greatest(rows, output, scoring):
     found = defaultdict(lambda: -np.inf)
-    for row in rows:
-        found[row['conversation']] = max(found[row['conversation']], row['logits']['shown'][AT[output]])
+    for row, value in zip(rows, scoring.log_odds(rows, output)):
+        found[row['conversation']] = max(found[row['conversation']], value)
     return np.array(list(found.values()))
+
+
+def sets_of(path):
+    sets = defaultdict(list)
+    for row in read(path):
+        sets[row['set']].append(row)
+    return sets
 
 
 def main():
     for path in sys.argv[1:]:
-        sets = defaultdict(list)
-        for row in read(path):
-            sets[row['set']].append(row)
+        sets = sets_of(path)
+        scoring = Scoring(sets)
         print(f'\n## {path}')
         if 'deployments' in sets:
-            deployments_table(sets['deployments'])
-        rules_tables(sets)
-        unsafe_table(sets)
-        alarms_table(sets)
+            deployments_table(sets['deployments'], scoring)
+        rules_tables(sets, scoring)
+        unsafe_table(sets, scoring)
+        alarms_table(sets, scoring)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,9 @@
 """
 
 import argparse
+import hashlib
 import json
+import pickle
 import random
 import time
 from pathlib import Path
@@ -20,10 +22,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model import Guard
+from model import Guard, logits, no_rules
 from records import NAN, OUTPUTS
 from segments import Budgets, assemble, collate
-from sources import FOLDS, RULE_SETS, UNSAFE_SETS, batches, is_left_out, prepare
+from sources import FOLDS, RULE_SETS, UNSAFE_SETS, batches, is_left_out, position, prepare
+from tables import auroc, flipped, twins
+from terms import offsets
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = Budgets()
@@ -32,9 +36,10 @@ RANK_WEIGHT, SMOOTHING = 0.5, 0.05
 # Shares of the kinds of data: first rules are learned, then deployments count most.
 SHARES = {
     'start': {'deployments': 0.38, 'flips': 0.22, 'rules': 0.28, 'unsafe': 0.12},
-    'rest': {'deployments': 0.58, 'flips': 0.21, 'rules': 0.06, 'unsafe': 0.15},
+    'rest': {'deployments': 0.44, 'flips': 0.22, 'rules': 0.2, 'unsafe': 0.14},
 }
-START = 0.25  # of the steps
+START = 0.25  # of the steps, unless the run begins with a trained guard
+CONTRASTED = 0.3  # of the breaking replies drawn are shown again beside rules that they do not break
 AVERAGED, AVERAGED_EVERY = 0.2, 5  # the last part of the steps whose weights are averaged, every few steps
 POOL = 6  # batches drawn together and sorted by length
 BREAKS = OUTPUTS.index('breaks')
@@ -53,6 +58,8 @@ def arguments():
     parser.add_argument('--decay', type=float, default=0.8, help='of the learning rate, per layer downwards')
     parser.add_argument('--head-lr', type=float, default=2e-3)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--init', type=Path, help='a trained guard to begin with (NAME.pt)')
+    parser.add_argument('--measure', type=int, default=0, help='scores what the fold leaves out every so many steps, into NAME.curve.jsonl')
     parser.add_argument('--name', help='of the result, instead of the fold')
     parser.add_argument('--quick', action='store_true', help='a tenth of the steps')
     return parser.parse_args()
@@ -60,6 +67,10 @@ def arguments():
 
 def kind_of(source: str) -> str:
     return source if source in ('deployments', 'flips') else 'rules' if source.startswith('rules/') else 'unsafe'
+
+
+def is_trained(source: str) -> bool:
+    return source in ('deployments', 'flips', *UNSAFE_SETS) or source.startswith('rules/')
 
 
 def masses(source: str) -> tuple[float, float]:
@@ -97,12 +108,23 @@ class Sampler:
 class Views:
     """Augmented inputs of a record, with the labels that hold for what is shown."""
 
-    def __init__(self, records, rng):
+    def __init__(self, records, of_terms, rng):
         self.rng = rng
+        self.offsets = {id(record): offset for record, offset in zip(records, of_terms)}
         self.foreign = [record for record in records if record.source == 'deployments']
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
+
+    def other_rules(self, record, focus):
+        """Rules that the reply does not break: its own without the one in question, or another deployment's."""
+        if focus is not None and self.chance(0.5):
+            kept = [at for at in self.rng.permutation(len(record.rules)) if at != focus][: int(self.rng.integers(1, 6))]
+            return np.concatenate([record.rules[at] for at in kept])
+        other = record
+        while other.group == record.group:
+            other = self.foreign[int(self.rng.integers(len(self.foreign)))]
+        return np.concatenate([other.lines[at] for at in self.rng.permutation(len(other.lines))[:5]])
 
     def rules(self, record, focus, labels):
         """Token ids of the rules shown; clears `breaks` and `wavers` when the broken rule (or the twin's, `focus`) is certain to be absent."""
@@ -112,24 +134,17 @@ class Views:
         if record.kind == 'rules':
             return np.concatenate([record.rules[at] for at in rng.permutation(len(record.rules))])
         draw = rng.random()
-        if draw < 0.12:
+        if draw < 0.1:
             return record.prompt[:0]
-        if draw < 0.25:  # one rule alone
+        if draw < 0.23:  # one rule alone
             at = focus if focus is not None and self.chance(0.5) else int(rng.integers(len(record.rules)))
             if record.rule is not None and at != record.rule:
                 labels['breaks'] = labels['wavers'] = 0.0
             return record.rules[at]
-        if draw < 0.33:  # another deployment's rules
-            other = self.foreign[int(rng.integers(len(self.foreign)))]
-            if other.group != record.group:
-                labels['breaks'] = labels['wavers'] = 0.0
-            return np.concatenate([other.lines[at] for at in rng.permutation(len(other.lines))[:5]])
-        if draw < 0.39 and focus is not None:  # all but the rule in question
-            kept = [at for at in rng.permutation(len(record.rules)) if at != focus][:4]
-            if record.rule is not None:
-                labels['breaks'] = labels['wavers'] = 0.0
-            return np.concatenate([record.rules[at] for at in kept])
-        if draw < 0.48:
+        if draw < 0.33:
+            labels['breaks'] = labels['wavers'] = 0.0
+            return self.other_rules(record, focus if focus is not None else record.rule)
+        if draw < 0.42:
             return record.prompt
         of_rules = self.chance(0.5)
         items, order = (record.rules, record.rule_order) if of_rules else (record.lines, record.line_order)
@@ -157,20 +172,23 @@ class Views:
             reply, flags = reply[start : start + length], flags if start == 0 else (0.0, flags[1])
         return reply[: BUDGETS.reply], flags
 
-    def view(self, record, focus, without_reply: bool):
-        """Input, labels and flags. Pressure is a property of the user's message: only inputs without the reply train it."""
+    def view(self, record, focus, without_reply: bool, is_contrast: bool = False):
+        """Input, labels, flags and the linear part. Pressure is a property of the user's message: only inputs without the reply train it."""
         labels = {name: record.label(name) for name in OUTPUTS}
-        rules = self.rules(record, focus, labels)[: BUDGETS.rules]
+        offset = self.offsets[id(record)]
+        if is_contrast:
+            labels['breaks'] = labels['wavers'] = 0.0
+        rules = (self.other_rules(record, record.rule) if is_contrast else self.rules(record, focus, labels))[: BUDGETS.rules]
         history = self.history(record)[-BUDGETS.history :]
         user = record.user[-BUDGETS.user :]
         if not record.lines and self.chance(0.25):
             user = user[:0]
         if without_reply:
             labels = {name: NAN for name in OUTPUTS} | {'pressure': labels['pressure']}
-            return assemble(rules, history, user, record.reply[:0]), labels, (0.0, 0.0)
+            return assemble(rules, history, user, record.reply[:0]), labels, (0.0, 0.0), offset
         reply, flags = self.reply(record)
         labels['pressure'] = NAN
-        return assemble(rules, history, user, reply), labels, flags
+        return assemble(rules, history, user, reply), labels, flags, offset
 
 
 def draw_batches(sampler, views, pairs, rng, size):
@@ -186,6 +204,9 @@ def draw_batches(sampler, views, pairs, rng, size):
         for member in members:
             rng.bit_generator.state = state
             group.append(views.view(member, focus, False))
+        broken = [member for member in members if member.source == 'deployments' and member.label('breaks') == 1]
+        if broken and rng.random() < CONTRASTED:
+            group.append(views.view(broken[0], None, False, is_contrast=True))
         pool.append(group)
     pool.sort(key=lambda group: max(len(one[0][0]) for one in group) + rng.random() * 16)
     found, batch = [], []
@@ -203,6 +224,8 @@ def loss_of(guard, batch):
     inputs = collate([view[0] for view in views])
     with torch.autocast('cpu', torch.bfloat16):
         scores = guard(*inputs, torch.tensor([view[2] for view in views]))
+    # The encoder learns what the words alone do not tell.
+    scores = scores + torch.from_numpy(np.stack([view[3] for view in views]))
     labels = torch.tensor([[view[1][name] for name in OUTPUTS] for view in views])
     known = ~torch.isnan(labels)
     smoothed = torch.nan_to_num(labels) * (1 - 2 * SMOOTHING) + SMOOTHING
@@ -214,6 +237,36 @@ def loss_of(guard, batch):
         differences += [scores[b, BREAKS] - scores[k, BREAKS] for b in broken for k in kept]
         first += len(group)
     return loss + RANK_WEIGHT * F.softplus(-torch.stack(differences)).mean() if differences else loss
+
+
+def linear_part(records, work: Path):
+    """See `terms.offsets`; kept in `work` for a run that resumes."""
+    stamp = hashlib.sha256(Path(__file__).with_name('terms.py').read_bytes())
+    for record in records:
+        stamp.update(f'{record.source} {record.conversation} {record.exchange} {record.labels}'.encode())
+    target = work / f'terms-{stamp.hexdigest()[:16]}.pkl'
+    if not target.exists():
+        target.write_bytes(pickle.dumps(offsets(records)))
+    return pickle.loads(target.read_bytes())
+
+
+def measure(guard, tested, terms, slopes) -> dict:
+    """AUROC of `breaks` (`unsafe` for unsafe sets) on what the fold leaves out, twins and flips ranked right."""
+    found = {}
+    for name, records in tested.items():
+        output = 'unsafe' if kind_of(name) == 'unsafe' and not name.startswith('dev-complibench') else 'breaks'
+        of_terms = terms.scores(records)[output] * slopes[OUTPUTS.index(output)]
+        alone = logits(guard, records, BUDGETS)[:, OUTPUTS.index(output)]
+        scores = alone + of_terms
+        labels = [record.label(output) for record in records]
+        found |= {name: auroc(scores, labels), f'{name}, encoder alone': auroc(alone, labels)}
+        pairs = [{'pair': one.pair, 'conversation': one.conversation, 'cell': one.cell, 'labels': one.labels} for one in records]
+        if name == 'deployments':
+            found['twins'] = twins(pairs, scores)[0]
+            found['no rules'] = auroc(logits(guard, records, BUDGETS, rules=no_rules)[:, BREAKS] + of_terms, labels)
+        if name == 'flips':
+            found['flipped'] = flipped(pairs, scores)[0]
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def parameter_groups(guard, options):
@@ -240,21 +293,33 @@ def main():
     target, progress = options.work / f'{name}.pt', options.work / f'{name}.progress.pt'
     sources = prepare(options.encoder, options.data, options.gabion.split(), options.work)
     fold, batch_of = FOLDS[options.fold], batches(options.data)
-    is_trained = lambda source: source in ('deployments', 'flips', *UNSAFE_SETS) or source.startswith('rules/')
     records = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
     pairs = {}
     for record in records:
         if record.pair:
             pairs.setdefault(record.pair, []).append(record)
 
+    of_terms, terms, slopes = linear_part(records, options.work)
     rng = np.random.default_rng(options.seed)
     torch.manual_seed(options.seed)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a step, and no operation here reads such memory
     guard = Guard(options.encoder)
+    guard.encoder.set_attn_implementation('eager')  # on CPUs its backward pass is three times as fast as the fused one's
+    if options.init:
+        guard.load_state_dict(torch.load(options.init, weights_only=False)['guard'])
+    tested = {}
+    if options.measure:
+        for source in ('deployments', 'flips'):
+            share = 1 / 3 if source == 'deployments' else 1
+            left_out = (one for one in sources[source] if is_left_out(one, fold, batch_of))
+            tested[source] = [one for one in left_out if position(one.conversation) < share]
+        for source in ('dev-complibench-rule-airlines', 'dev-harmbench-response'):
+            tested[source] = sorted(sources[source], key=lambda record: position(record.conversation))[:300]
     optimizer = torch.optim.AdamW(parameter_groups(guard, options), betas=(0.9, 0.98))
     rates = [group['lr'] for group in optimizer.param_groups]
     samplers = {part: Sampler(records, shares) for part, shares in SHARES.items()}
-    views = Views(records, rng)
+    views = Views(records, of_terms, rng)
     step, averaged, count, losses, spent = 0, None, 0, [], 0.0
     settings = {key: str(value) for key, value in vars(options).items() if key not in ('work', 'gabion', 'data')}
     if progress.exists():
@@ -269,7 +334,7 @@ def main():
     print(f'{name}: {len(records)} replies, {steps} steps', flush=True)
     start, last_saved = time.monotonic() - spent, step
     while step < steps:
-        for batch in draw_batches(samplers['start' if step < START * steps else 'rest'], views, pairs, rng, options.batch):
+        for batch in draw_batches(samplers['start' if step < START * steps and not options.init else 'rest'], views, pairs, rng, options.batch):
             if step >= steps:
                 break
             for group, rate in zip(optimizer.param_groups, rates):
@@ -288,6 +353,11 @@ def main():
                 count += 1
             if step % 50 == 0:
                 print(f'step {step}/{steps}  loss {np.mean(losses[-50:]):.3f}  {(time.monotonic() - start) / 60:.1f} min', flush=True)
+            if options.measure and (step % options.measure == 0 or step == steps):
+                figures = {'step': step, 'minutes': round((time.monotonic() - start) / 60, 1)} | measure(guard, tested, terms, slopes)
+                print(json.dumps(figures), flush=True)
+                with open(options.work / f'{name}.curve.jsonl', 'a') as file:
+                    file.write(json.dumps(figures) + '\n')
         if step - last_saved >= 150 and step < steps:
             last_saved = step
             saved = {'settings': settings, 'guard': guard.state_dict(), 'optimizer': optimizer.state_dict(), 'rng': rng.bit_generator.state}

@@ -65,8 +65,11 @@ describe('a guard from a folder', () => {
     const segments = [closest, ['user:', first.user, 'assistant:', first.assistant], [second.user]]
     const { logits } = await model.score([{ segments: [...segments, [second.assistant]] }, { segments: [...segments, ['']] }])
     const description = parseGuardDescription(await readFile(join(folder, 'guard.json'), 'utf8'), 'guard.json')
-    const passes = { reply: logits.subarray(0, 5), user: logits.subarray(5) }
-    assert.deepEqual(verdicts[1]?.signals, signalsOf(description, passes, refusalFeatures(second.assistant)))
+    const passes = {
+      reply: { logits: logits.subarray(0, 5), flags: refusalFeatures(second.assistant), terms: null },
+      user: { logits: logits.subarray(5), flags: [0, 0] as const, terms: null },
+    }
+    assert.deepEqual(verdicts[1]?.signals, signalsOf(description, passes))
     assert.notEqual(verdicts[1].signals.breaks, verdicts[0]?.signals?.breaks)
   })
 

@@ -61,7 +61,7 @@ async function scene({
   cascade = GUARD.cascade,
 }: { first?: Detector | null; cascade?: typeof GUARD.cascade } = {}): Promise<Scene> {
   const scorer = new ScriptedScorer(script)
-  const detector = new GuardDetector({ description: { ...GUARD, cascade }, scorer, first, fingerprint: 'guard-1' })
+  const detector = new GuardDetector({ description: { ...GUARD, cascade }, scorer, terms: null, first, fingerprint: 'guard-1' })
   const monitor = (await Monitor.load({ embedder: new FakeEmbedder(), detector })) as Monitor<unknown, GuardVerdict>
   return {
     scorer,

@@ -7,8 +7,9 @@ import fc from 'fast-check'
 import type { GuardLines } from '../../lib/detection/guard/description.js'
 import { nextGuardLevel, ORDINARY_EXCHANGES, type GuardLevelStep, type LevelState } from '../../lib/detection/guard/guard-level.js'
 import { refusalFeatures } from '../../lib/detection/guard/refusals.js'
-import { logOdds, signalsOf } from '../../lib/detection/guard/signals.js'
+import { logOdds, signalsOf, type GuardPass } from '../../lib/detection/guard/signals.js'
 import { FULL_STRENGTH, nextStrength } from '../../lib/detection/guard/strength.js'
+import { bucketsOf, TermModel } from '../../lib/detection/guard/terms.js'
 import type { GuardSignals } from '../../lib/detection/verdict.js'
 import { GUARD } from './scripted-guard.js'
 
@@ -18,6 +19,32 @@ const close = (actual: number, expected: number): void =>
 test('refusal features are those of the training', () => {
   const cases = JSON.parse(readFileSync(new URL('../fixtures/guard-refusals.json', import.meta.url), 'utf8')) as [string, number, number][]
   for (const [reply, opening, anywhere] of cases) assert.deepEqual([reply, ...refusalFeatures(reply)], [reply, opening, anywhere])
+})
+
+describe('the linear part', () => {
+  test('counts the terms of the training', () => {
+    const cases = JSON.parse(readFileSync(new URL('../fixtures/guard-terms.json', import.meta.url), 'utf8')) as [string, number[]][]
+    for (const [text, buckets] of cases) assert.deepEqual([text, bucketsOf(text, 17)], [text, buckets])
+  })
+
+  test('of a text computed by hand', () => {
+    const bucketBits = 17
+    const [no, sure, both, again] = bucketsOf('no no sure', bucketBits).slice(1) as [number, number, number, number]
+    const idf = new Float32Array(2 ** bucketBits).fill(1)
+    const weights = new Float32Array(2 * idf.length)
+    idf[sure] = 2
+    weights[no] = 3
+    weights[idf.length + sure] = -5
+    const model = new TermModel({ bucketBits, idf, weights, intercepts: [0.5, 1] })
+    // "no" twice: 1 + ln 2; "sure": 2; the pairs "no no" and "no sure": 1 each.
+    assert.equal(new Set([no, sure, both, again]).size, 4)
+    const [twice, length] = [1 + Math.log(2), Math.sqrt((1 + Math.log(2)) ** 2 + 4 + 1 + 1)]
+    const [first, second] = model.scores('No, NO: sure!') as [number, number]
+    close(first, 0.5 + (3 * twice) / length)
+    close(second, 1 - (5 * 2) / length)
+    // A text without words of Latin letters says nothing.
+    assert.deepEqual(model.scores('да…'), [0.5, 1])
+  })
 })
 
 describe('signals', () => {
@@ -31,23 +58,30 @@ describe('signals', () => {
       [0, 0],
       [0, 0],
     ] as const,
-    calibration: { unsafe: { a: 1, b: 0 }, breaks: { a: 0.5, b: 1 }, pressure: { a: 2, b: -1 } },
+    calibration: { unsafe: { a: 1, terms: 0, b: 0 }, breaks: { a: 0.5, terms: 2, b: 1 }, pressure: { a: 2, terms: 0, b: -1 } },
   }
 
+  const pass = (logits: number[], flags: readonly [number, number] = [0, 0]): GuardPass => ({ logits, flags, terms: null })
+
   test('are calibrated logits, with the refusal features in them', () => {
-    const none = signalsOf(description, { reply: [0, 4, 9, 9, 9], user: [9, 9, 9, 9, 0.5] }, [0, 0])
+    const none = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: pass([9, 9, 9, 9, 0.5]) })
     close(none.unsafe!, 0.5)
     close(none.breaks!, 1 / (1 + Math.exp(-3)))
     close(none.pressure!, 0.5)
-    close(signalsOf(description, { reply: [0, 4, 9, 9, 9], user: null }, [1, 1]).breaks!, 1 / (1 + Math.exp(-1.5)))
-    close(signalsOf(description, { reply: [0, 4, 9, 9, 9], user: null }, [0, 1]).breaks!, 1 / (1 + Math.exp(-2.5)))
+    close(signalsOf(description, { reply: pass([0, 4, 9, 9, 9], [1, 1]), user: null }).breaks!, 1 / (1 + Math.exp(-1.5)))
+    close(signalsOf(description, { reply: pass([0, 4, 9, 9, 9], [0, 1]), user: null }).breaks!, 1 / (1 + Math.exp(-2.5)))
+  })
+
+  test('add the linear part with a slope of its own', () => {
+    const reply = { ...pass([0, 4, 9, 9, 9]), terms: [7, -0.75, 7, 7, 7] }
+    close(signalsOf(description, { reply, user: null }).breaks!, 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 + 1))))
   })
 
   test('without calibration, or without their pass, are null', () => {
-    const { wavers, complies, pressure } = signalsOf(description, { reply: [0, 4, 9, 9, 9], user: null }, [0, 0])
+    const { wavers, complies, pressure } = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: null })
     assert.deepEqual([wavers, complies, pressure], [null, null, null])
     const small = { ...description, outputs: ['breaks' as const], flagWeights: [[0, 0] as const] }
-    assert.deepEqual(signalsOf(small, { reply: [-2], user: null }, [0, 0]), {
+    assert.deepEqual(signalsOf(small, { reply: pass([-2]), user: null }), {
       unsafe: null,
       breaks: 0.5,
       wavers: null,

@@ -15,12 +15,13 @@ export const GUARD: GuardDescription = {
     [0, 0],
     [0, 0],
   ],
+  terms: null,
   calibration: {
-    unsafe: { a: 1, b: 0 },
-    breaks: { a: 1, b: 0 },
-    wavers: { a: 1, b: 0 },
-    complies: { a: 1, b: 0 },
-    pressure: { a: 1, b: 0 },
+    unsafe: { a: 1, terms: 0, b: 0 },
+    breaks: { a: 1, terms: 0, b: 0 },
+    wavers: { a: 1, terms: 0, b: 0 },
+    complies: { a: 1, terms: 0, b: 0 },
+    pressure: { a: 1, terms: 0, b: 0 },
   },
   lines: {
     alert: { breaks: 0.8, unsafe: 0.8 },

@@ -9,9 +9,10 @@ export const GUARD_OUTPUTS = ['unsafe', 'breaks', 'wavers', 'complies', 'pressur
 /** Name of an output. */
 export type GuardOutput = (typeof GUARD_OUTPUTS)[number]
 
-/** Platt's scaling: the probability of a logit x is 1 / (1 + exp(-(a·x + b))). */
+/** Platt's scaling: the probability of a logit x with a linear part t is 1 / (1 + exp(-(a·x + terms·t + b))). */
 export interface PlattScaling {
   readonly a: number
+  readonly terms: number
   readonly b: number
 }
 
@@ -46,6 +47,8 @@ export interface GuardDescription {
   readonly shownRules: number
   /** What the two refusal features add to each logit. */
   readonly flagWeights: readonly (readonly [number, number])[]
+  /** The linear part, whose tables are in the file of the weights; null for a guard without one. See `terms.ts`. */
+  readonly terms: { readonly bucketBits: number; readonly intercepts: readonly number[] } | null
   /** Outputs without calibration are not reported. */
   readonly calibration: Readonly<Partial<Record<GuardOutput, PlattScaling>>>
   readonly lines: GuardLines
@@ -53,6 +56,7 @@ export interface GuardDescription {
 }
 
 const VERSION = 1
+const MAX_BUCKET_BITS = 24
 const DEFAULT_SHOWN_RULES = 5
 const DEFAULT_STRENGTH_LINE = 0.5
 const DEFAULT_KEPT_LINE = 0.3
@@ -81,6 +85,7 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
     outputs,
     shownRules: root.has('shownRules') ? root.integer('shownRules', 1) : DEFAULT_SHOWN_RULES,
     flagWeights: readFlagWeights(root, outputs.length),
+    terms: root.has('terms') ? readTerms(root.object('terms'), outputs.length) : null,
     calibration,
     lines: readLines(root.object('lines')),
     cascade: root.has('cascade') ? readCascade(root.object('cascade')) : DEFAULT_CASCADE,
@@ -94,11 +99,21 @@ function readFlagWeights(root: JsonObject, outputs: number): [number, number][] 
   return rows
 }
 
+function readTerms(json: JsonObject, outputs: number): NonNullable<GuardDescription['terms']> {
+  const bucketBits = json.integer('bucketBits', 1)
+  if (bucketBits > MAX_BUCKET_BITS) throw json.wrong('bucketBits', `at most ${String(MAX_BUCKET_BITS)}`)
+  const intercepts = json.list('intercepts')
+  const areNumbers = (values: readonly unknown[]): values is number[] => values.every(Number.isFinite)
+  if (intercepts.length !== outputs || !areNumbers(intercepts)) throw json.wrong('intercepts', `${String(outputs)} numbers, one per output`)
+  return { bucketBits, intercepts }
+}
+
 function readCalibration(json: JsonObject): GuardDescription['calibration'] {
   return Object.fromEntries(
     GUARD_OUTPUTS.filter((output) => json.has(output)).map((output) => {
       const scaling = json.object(output)
-      return [output, { a: scaling.positiveNumber('a'), b: scaling.number('b') }]
+      const terms = scaling.has('terms') ? scaling.number('terms') : 0
+      return [output, { a: scaling.positiveNumber('a'), terms, b: scaling.number('b') }]
     }),
   )
 }

@@ -6,7 +6,8 @@ import type { GuardDescription } from './description.js'
 import { ORDINARY_EXCHANGES, type GuardLevelStep, type ReachedLine } from './guard-level.js'
 import { refusalFeatures } from './refusals.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
-import { logitOf } from './signals.js'
+import { logOddsOf } from './signals.js'
+import type { TermModel } from './terms.js'
 
 /** Sentences of a reply that are tried; of a longer reply, the first. */
 const MAX_SENTENCES = 24
@@ -25,13 +26,14 @@ export interface Culprit {
  */
 export async function findCulprit(
   scorer: GuardScorer,
+  terms: TermModel | null,
   description: GuardDescription,
   input: GuardInput,
   by: ReachedLine['by'],
   signal: AbortSignal | undefined,
 ): Promise<{ rule: string | null; sentence: Sentence | null }> {
   const wanted = by === 'strength' ? 'wavers' : by
-  const output = description.outputs.includes(wanted) ? wanted : 'breaks'
+  const output = description.calibration[wanted] === undefined ? 'breaks' : wanted
   const rules = by === 'unsafe' ? [] : input.rules
   const sentences = sentencesOf(input.reply).slice(0, MAX_SENTENCES)
   const passes = [
@@ -41,7 +43,10 @@ export async function findCulprit(
       : sentences.map(({ start, end }) => ({ ...input, reply: input.reply.slice(0, start) + input.reply.slice(end) }))),
   ]
   const logits = await scorer.score(passes, { signal })
-  const scores = logits.map((found, index) => logitOf(description, output, found, refusalFeatures(passes[index]!.reply)) ?? 0)
+  const scores = logits.map((found, index) => {
+    const { reply } = passes[index]!
+    return logOddsOf(description, output, { logits: found, flags: refusalFeatures(reply), terms: terms?.scores(reply) ?? null }) ?? 0
+  })
   const rule = rules[indexOfHighest(scores.slice(0, rules.length))] ?? null
   // The sentence without which the score is lowest.
   const sentence = sentences[sentences.length < 2 ? 0 : indexOfHighest(scores.slice(rules.length).map((score) => -score))] ?? null

@@ -14,6 +14,7 @@ import { RuleBook } from './rule-book.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
 import { logOdds, signalsOf } from './signals.js'
 import { FULL_STRENGTH, nextStrength } from './strength.js'
+import type { TermModel } from './terms.js'
 
 /** A conversation's state: plain JSON, numbers rounded to six decimals, so that a saved one continues exactly like another. */
 export interface GuardState {
@@ -48,6 +49,8 @@ export interface GuardVerdict extends DetectorVerdict {
 export interface GuardParts {
   readonly description: GuardDescription
   readonly scorer: GuardScorer
+  /** The linear part; null for a guard without one. */
+  readonly terms: TermModel | null
   /** Decides with level and pressure which exchanges are read; null reads every exchange. */
   readonly first: Detector | null
   /** Hash of all that a state depends on. */
@@ -71,9 +74,10 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   readonly embedsAhead: boolean
   readonly windows?: NonNullable<Detector['windows']>
   readonly #scorer: GuardScorer
+  readonly #terms: TermModel | null
   readonly #rules = new RuleBook()
 
-  constructor({ description, scorer, first, fingerprint }: GuardParts) {
+  constructor({ description, scorer, terms, first, fingerprint }: GuardParts) {
     this.description = description
     this.fingerprint = fingerprint
     this.first = first
@@ -81,6 +85,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     this.embedsAhead = first?.embedsAhead ?? false
     if (first?.windows !== undefined) this.windows = first.windows
     this.#scorer = scorer
+    this.#terms = terms
   }
 
   /** Folds confusables to Latin letters; see `foldConfusables`. */
@@ -184,7 +189,10 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     const readsPressure = description.calibration.pressure !== undefined && user.trim() !== ''
     const [ofReply, ofUser = null] = await this.#scorer.score([input, ...(readsPressure ? [{ ...input, reply: '' }] : [])], { signal })
     const flags = refusalFeatures(reply)
-    const signals = signalsOf(description, { reply: ofReply!, user: ofUser }, flags)
+    const signals = signalsOf(description, {
+      reply: { logits: ofReply!, flags, terms: this.#terms?.scores(reply) ?? null },
+      user: ofUser === null ? null : { logits: ofUser, flags: [0, 0], terms: this.#terms?.scores(user) ?? null },
+    })
     // A guard that cannot tell pressure takes a refusal as its sign: what is declined was asked for against the rules.
     return { input, signals, pressed: signals.pressure ?? (readsPressure ? 0 : flags[0]) }
   }
@@ -197,7 +205,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   ): Promise<Culprit | null> {
     const rises = LEVELS.indexOf(step.level) > LEVELS.indexOf(state.level)
     if (!rises || reading === null || step.reached === null) return null
-    const { rule, sentence } = await findCulprit(this.#scorer, this.description, reading.input, step.reached.by, signal)
+    const { rule, sentence } = await findCulprit(this.#scorer, this.#terms, this.description, reading.input, step.reached.by, signal)
     // Quoted as it was written.
     return { rule, sentence: sentence === null ? null : assistant.slice(sentence.start, sentence.end).trim() }
   }

@@ -6,9 +6,10 @@ import { readText } from '../../json/json-file.js'
 import { checkInteger, checkOneOf, checkOptions, checkString } from '../../options.js'
 import { packagePath } from '../../package-folder.js'
 import { loadErosionDetector, type ErosionOptions } from '../erosion/load-erosion.js'
-import { parseGuardDescription } from './description.js'
+import { parseGuardDescription, type GuardDescription } from './description.js'
 import { GuardDetector } from './guard-detector.js'
 import type { GuardInput, GuardLogits, GuardScorer } from './scorer.js'
+import { TermModel } from './terms.js'
 
 /** Folder of the bundled guard. */
 export const GUARD_FOLDER = packagePath('models', 'guard')
@@ -54,6 +55,7 @@ export async function loadGuardDetector(
   const text = await readText(file, 'the guard')
   const description = parseGuardDescription(text, file)
   const first = mode === 'suspicious' ? await loadErosionDetector(embedder, erosion) : null
+  const terms = description.terms === null ? null : await readTerms(folder, description.terms)
   const { SegmentClassifier } = await import('../../classifier/segment-classifier.js')
   const model = await SegmentClassifier.load({ folder, precision, ...(given.threads !== undefined && { threads: given.threads }) })
   // Precisions differ by less than the lines' own uncertainty, so they continue each other's states.
@@ -62,7 +64,15 @@ export async function loadGuardDetector(
     .update(text)
     .update(`${mode} ${first?.fingerprint ?? ''}`)
     .digest('hex')
-  return new GuardDetector({ description, scorer: new NativeScorer(model, description.outputs.length), first, fingerprint })
+  return new GuardDetector({ description, scorer: new NativeScorer(model, description.outputs.length), terms, first, fingerprint })
+}
+
+/** The tables of the linear part, which are in the file of the weights. */
+async function readTerms(folder: string, { bucketBits, intercepts }: NonNullable<GuardDescription['terms']>): Promise<TermModel> {
+  const { CheckpointFiles } = await import('../../classifier/checkpoint.js')
+  await using files = await CheckpointFiles.open([join(folder, 'model.safetensors')])
+  const idf = await files.read('terms.idf', [2 ** bucketBits])
+  return new TermModel({ bucketBits, intercepts, idf, weights: await files.read('terms.weight', [intercepts.length, 2 ** bucketBits]) })
 }
 
 function precisionOf(embedder: string): (typeof GUARD_PRECISIONS)[number] {

@@ -1,43 +1,37 @@
-// Owns the step from a guard's logits to calibrated probabilities. Knows numbers only.
+// Owns the step from a guard's logits and linear part to calibrated probabilities. Knows numbers only.
 
 import type { GuardSignals } from '../verdict.js'
 import { GUARD_OUTPUTS, type GuardDescription, type GuardOutput } from './description.js'
 import type { GuardLogits } from './scorer.js'
 
-/** An output's logit with the refusal features added; null for an output that the guard does not have. */
-export function logitOf(
-  description: GuardDescription,
-  output: GuardOutput,
-  logits: GuardLogits,
-  flags: readonly [number, number],
-): number | null {
-  const at = description.outputs.indexOf(output)
-  if (at < 0) return null
-  const [opening, anywhere] = description.flagWeights[at]!
-  return (logits[at] as number) + opening * flags[0] + anywhere * flags[1]
+/** What is known of one text in its place, before calibration. */
+export interface GuardPass {
+  readonly logits: GuardLogits
+  /** The refusal features of the reply; zeros without one. */
+  readonly flags: readonly [number, number]
+  /** The linear part of the text, one number per output; null for a guard without one. */
+  readonly terms: readonly number[] | null
 }
 
-/** The probability of an output; null for one that the guard does not have or that is not calibrated. */
-export function signalOf(
-  description: GuardDescription,
-  output: GuardOutput,
-  logits: GuardLogits,
-  flags: readonly [number, number],
-): number | null {
-  const logit = logitOf(description, output, logits, flags)
+/** The calibrated log-odds of an output; null for one that the guard does not have or that is not calibrated. */
+export function logOddsOf(description: GuardDescription, output: GuardOutput, { logits, flags, terms }: GuardPass): number | null {
+  const at = description.outputs.indexOf(output)
   const scaling = description.calibration[output]
-  return logit === null || scaling === undefined ? null : sigmoid(scaling.a * logit + scaling.b)
+  if (at < 0 || scaling === undefined) return null
+  const [opening, anywhere] = description.flagWeights[at]!
+  const logit = (logits[at] as number) + opening * flags[0] + anywhere * flags[1]
+  return scaling.a * logit + scaling.terms * (terms?.[at] ?? 0) + scaling.b
 }
 
 /** All signals of an exchange. Pressure is a property of the user's message and is read off a pass without the reply. */
 export function signalsOf(
   description: GuardDescription,
-  passes: { readonly reply: GuardLogits; readonly user: GuardLogits | null },
-  flags: readonly [number, number],
+  passes: { readonly reply: GuardPass; readonly user: GuardPass | null },
 ): GuardSignals {
   const found = GUARD_OUTPUTS.map((output): [GuardOutput, number | null] => {
-    if (output !== 'pressure') return [output, signalOf(description, output, passes.reply, flags)]
-    return [output, passes.user === null ? null : signalOf(description, output, passes.user, [0, 0])]
+    const pass = output === 'pressure' ? passes.user : passes.reply
+    const odds = pass === null ? null : logOddsOf(description, output, pass)
+    return [output, odds === null ? null : sigmoid(odds)]
   })
   return Object.fromEntries(found) as unknown as GuardSignals
 }
