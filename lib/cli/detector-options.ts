@@ -12,6 +12,8 @@ export interface DetectorFlags {
   artifact?: string
   guard?: GuardMode
   guardModel?: string
+  guardClassifier?: string
+  unsafeLabel?: string[]
   judge?: string
   judgeModel?: string
 }
@@ -29,6 +31,8 @@ export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETE
       ),
     )
     .option('--guard-model <folder>', 'guard: a folder with guard.json and weights (default: the bundled one)')
+    .option('--guard-classifier <folder>', 'instead of the guard: a Hugging Face classifier, whose labels of harm --unsafe-label names')
+    .option('--unsafe-label <label...>', 'labels of --guard-classifier that mean harm')
     .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
     .option('--judge <url>', `also ask an OpenAI-compatible API about elevated exchanges, which are sent to it (key: ${JUDGE_KEY})`)
     .option('--judge-model <name>', "the judge's model")
@@ -36,13 +40,18 @@ export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETE
 
 /** The settings that the flags stand for; refusal phrases belong to the erosion detector. */
 export function detectorSettings(
-  { detector, artifact, guard, guardModel, judge, judgeModel }: DetectorFlags,
+  { detector, artifact, guard, guardModel, guardClassifier, unsafeLabel, judge, judgeModel }: DetectorFlags,
   lexicon?: NonNullable<MonitorOptions['erosion']>['lexicon'],
 ): Pick<MonitorOptions, 'detector' | 'guard' | 'erosion' | 'judge'> {
   if ((judge === undefined) !== (judgeModel === undefined))
     throw new GabionError('INVALID_ARGUMENT', '--judge and --judge-model must be used together: one of them is missing')
+  if ((guardClassifier === undefined) !== (unsafeLabel === undefined))
+    throw new GabionError('INVALID_ARGUMENT', '--guard-classifier and --unsafe-label must be used together: one of them is missing')
+  if (guardClassifier !== undefined && detector !== undefined)
+    throw new GabionError('INVALID_ARGUMENT', `--guard-classifier is the detector: omit --detector ${detector}`)
   return {
     ...(detector !== undefined && { detector }),
+    ...(guardClassifier !== undefined && unsafeLabel !== undefined && { detector: { classifier: guardClassifier, unsafe: unsafeLabel } }),
     ...((artifact !== undefined || lexicon !== undefined) && {
       erosion: { ...(artifact !== undefined && { artifact }), ...(lexicon !== undefined && { lexicon }) },
     }),

@@ -10,6 +10,7 @@ import { loadErosionDetector, type ErosionOptions } from '../detection/erosion/l
 import type { GuardState, GuardVerdict } from '../detection/guard/guard-detector.js'
 import { EscalatingDetector } from '../detection/escalation/escalating-detector.js'
 import { JudgeClient, type JudgeOptions } from '../detection/escalation/judge-client.js'
+import { loadClassifierDetector, type ClassifierDetectorOptions } from '../detection/guard/load-classifier.js'
 import { GUARD_MODES, loadGuardDetector, type GuardMode, type GuardOptions } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
@@ -39,10 +40,10 @@ export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict
    */
   embedder?: MonitorEmbedder
   /**
-   * A bundled detector's name, or a custom detector. Default: that of the only settings given, else
-   * `erosion`.
+   * A bundled detector's name, a classifier's folder with its labels of harm, or a custom detector. Default: that of the only settings
+   * given, else `erosion`.
    */
-  detector?: DetectorName | Detector<State, Verdict>
+  detector?: DetectorName | ClassifierDetectorOptions | Detector<State, Verdict>
   /** Settings of the `classic` detector. */
   classic?: ClassicOptions
   /** Settings of the `erosion` detector, or of the guard's first stage. */
@@ -88,7 +89,12 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     options: MonitorOptions & ({ detector: 'erosion' } | { guard: 'off' } | { erosion: ErosionOptions; detector?: never; guard?: never }),
   ): Promise<Monitor<ErosionState, ErosionVerdict>>
   static async load(
-    options: MonitorOptions & ({ detector: 'guard' } | { detector?: 'guard'; guard: 'always' | 'suspicious' | GuardOptions }),
+    options: MonitorOptions &
+      (
+        | { detector: 'guard' }
+        | { detector: ClassifierDetectorOptions }
+        | { detector?: 'guard'; guard: 'always' | 'suspicious' | GuardOptions }
+      ),
   ): Promise<Monitor<GuardState, GuardVerdict>>
   static async load(
     options: MonitorOptions & ({ detector: 'classic' } | { detector?: 'classic'; classic: ClassicOptions }),
@@ -104,14 +110,18 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
     refuseForeignSettings(requested, given)
     const maxConversations = checkInteger('maxConversations', given.maxConversations ?? DEFAULT_MAX_CONVERSATIONS, 1)
     const judge = given.judge === undefined ? null : new JudgeClient(given.judge)
-    if (typeof requested === 'object') checkDetector(requested)
-    else checkOneOf('detector', requested, DETECTORS)
+    if (isDetector(requested)) checkDetector(requested)
+    else if (typeof requested !== 'object') checkOneOf('detector', requested, DETECTORS)
     const own = given.embedder === undefined ? await (await import('../embedding/embedder.js')).Embedder.load() : null
     const embedder = given.embedder ?? own!
     const owned: (() => void)[] = own === null ? [] : [() => own.dispose()]
     try {
-      const detector = typeof requested === 'object' ? requested : await loadByName(embedder, requested, given)
-      if (typeof requested !== 'object') owned.unshift(() => detector.dispose?.())
+      const detector = isDetector(requested)
+        ? requested
+        : typeof requested === 'object'
+          ? await loadClassifierDetector(requested)
+          : await loadByName(embedder, requested, given)
+      if (!isDetector(requested)) owned.unshift(() => detector.dispose?.())
       // An empty batch computes nothing, but checks that the projection fits the model.
       if (detector.projection !== null) await embedder.embedBatch([], { projection: detector.projection })
       const judging = judge === null ? detector : new EscalatingDetector(detector, judge)
@@ -220,8 +230,13 @@ function checkEmbedder(embedder: unknown): void {
     throw invalidArgument('embedder', 'an Embedder', embedder)
 }
 
+/** What else is an object is a classifier with its labels. */
+function isDetector(requested: DetectorName | ClassifierDetectorOptions | Detector): requested is Detector {
+  if ((requested as unknown) === null) throw invalidArgument('detector', 'a name, { classifier, unsafe } or a Detector', requested)
+  return typeof requested === 'object' && !('classifier' in requested)
+}
+
 function checkDetector(detector: Detector): void {
-  if ((detector as unknown) === null) throw invalidArgument('detector', 'a name or a Detector', detector)
   checkString('detector.name', detector.name)
   checkString('detector.fingerprint', detector.fingerprint)
   for (const method of ['start', 'judge', 'checkState'] as const) {

@@ -255,9 +255,13 @@ describe('the rules that are shown', () => {
     assert.deepEqual(calls, [])
   })
 
-  test('are stated ones before those of the prompt', async () => {
+  test('are stated ones before those of the prompt, which keep places of their own', async () => {
     assert.deepEqual(await new RuleBook().shown(exchange('about brown', 'b', ['Stated red.']), 2), ['Stated red.', 'Rule of brown here.'])
     assert.deepEqual(await new RuleBook().shown(exchange('about brown', 'b', ['Stated red.', 'Stated blue.', 'Stated brown.']), 2), [
+      'Stated brown.',
+      'Rule of brown here.',
+    ])
+    assert.deepEqual(await new RuleBook().shown(exchange('about brown', 'b', ['Stated red.', 'Stated brown.', 'Stated blue.'], null), 2), [
       'Stated brown.',
       'Stated red.',
     ])

@@ -33,7 +33,8 @@ export async function findCulprit(
   signal: AbortSignal | undefined,
 ): Promise<{ rule: string | null; sentence: Sentence | null }> {
   const wanted = by === 'strength' ? 'wavers' : by
-  const output = description.calibration[wanted] === undefined ? 'breaks' : wanted
+  const output =
+    description.calibration[wanted] === undefined ? (description.calibration.breaks === undefined ? 'unsafe' : 'breaks') : wanted
   const rules = by === 'unsafe' ? [] : input.rules
   const sentences = sentencesOf(input.reply).slice(0, MAX_SENTENCES)
   const passes = [

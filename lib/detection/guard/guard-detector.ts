@@ -66,7 +66,7 @@ interface Reading {
 /** Reads exchanges with a model that sees rules, history, message and reply. */
 export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   readonly name = 'guard'
-  readonly readsRules = true
+  readonly readsRules: boolean
   readonly fingerprint: string
   readonly description: GuardDescription
   readonly first: Detector | null
@@ -81,6 +81,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     this.description = description
     this.fingerprint = fingerprint
     this.first = first
+    this.readsRules = description.shownRules > 0
     this.projection = first?.projection ?? null
     this.embedsAhead = first?.embedsAhead ?? false
     if (first?.windows !== undefined) this.windows = first.windows
@@ -185,7 +186,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   async #read(exchange: ConversationExchange): Promise<Reading> {
     const { user, assistant: reply, history, signal } = exchange
     const { description } = this
-    const input = { rules: await this.#rules.shown(exchange, description.shownRules), history, user, reply }
+    const input = { rules: this.readsRules ? await this.#rules.shown(exchange, description.shownRules) : [], history, user, reply }
     const readsPressure = description.calibration.pressure !== undefined && user.trim() !== ''
     const [ofReply, ofUser = null] = await this.#scorer.score([input, ...(readsPressure ? [{ ...input, reply: '' }] : [])], { signal })
     const flags = refusalFeatures(reply)

@@ -56,7 +56,7 @@ export function nextGuardLevel(state: LevelState, evidence: LevelEvidence, lines
     const level = LEVELS.indexOf(reached.level) > LEVELS.indexOf(state.level) ? reached.level : state.level
     return { level, quiet: 0, reached, raised: level === 'alert' && state.level !== 'alert', held: false }
   }
-  const kept = (evidence.signals.wavers ?? evidence.signals.breaks ?? 0) < lines.kept.wavers
+  const kept = (evidence.signals.wavers ?? evidence.signals.breaks ?? evidence.signals.unsafe ?? 0) < lines.kept.wavers
   const held = kept && evidence.pressed >= PRESSED
   const quiet = kept && !held ? state.quiet + 1 : 0
   const falls = held || quiet >= ORDINARY_EXCHANGES

@@ -11,6 +11,9 @@ const MAX_BYTES = 16 * 1024 * 1024
 /** A vector of 384 values, and the objects around it. */
 const BYTES_PER_RULE = 2048
 
+/** Places among the shown rules that many stated ones leave to the system prompt. */
+const PROMPT_SHARE = 2
+
 /** The part of an exchange that choosing rules takes. */
 export type RuledExchange = Pick<ConversationExchange, 'user' | 'assistant' | 'system' | 'rules' | 'embed'>
 
@@ -28,8 +31,9 @@ export class RuleBook {
   })
 
   /**
-   * At most `count` rules for an exchange: stated ones first, then sentences of the system prompt; of more than fit, the closest by the
-   * cosine of their vectors with those of the message, the reply, or both in one text. Closest first. Nothing is embedded where all fit.
+   * At most `count` rules for an exchange: stated ones first, then sentences of the system prompt, for which {@link PROMPT_SHARE} places
+   * are kept; of more than fit, the closest by the cosine of their vectors with those of the message, the reply, or both in one text.
+   * Closest first. Nothing is embedded where all fit.
    */
   async shown(exchange: RuledExchange, count: number): Promise<string[]> {
     const [stated, prompt] = this.#listsOf(exchange)
@@ -37,7 +41,7 @@ export class RuleBook {
     const { user, assistant } = exchange
     const texts = [user, assistant, `${user}\n${assistant}`].filter((text) => text.trim() !== '')
     const queries = await exchange.embed(texts)
-    const first = await this.#closest(stated, queries, count, exchange)
+    const first = await this.#closest(stated, queries, Math.max(1, count - Math.min(PROMPT_SHARE, prompt.rules.length)), exchange)
     return [...first, ...(await this.#closest(prompt, queries, count - first.length, exchange))]
   }
 
