@@ -44,6 +44,7 @@ const MODULES = {
   'lib/detection/training': 'training, calibration and evaluation that users run',
   'lib/monitor': '`Monitor`, `Conversation`, transcripts, many conversations at once',
   'lib/migration': 'comparison of two embedders, verdict, cost; `cloud/`: providers, recordings',
+  'lib/alerts': 'alerts: what they say, webhooks and commands, retries, the queue on disk',
   'lib/report': 'charts and pages from results',
   'lib/server': 'HTTP, gRPC, stores, limits, metrics, worker, proxy, dashboard',
   'lib/ai-sdk': 'middleware for the Vercel AI SDK',

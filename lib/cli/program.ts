@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import { adapterCommand } from './adapter.js'
+import { alertCommand } from './alert.js'
 import { benchCommand } from './bench.js'
 import { classifyCommand } from './classify.js'
 import { compareCommand } from './compare.js'
@@ -50,6 +51,7 @@ export function buildProgram(): Command {
     serveCommand(),
     workerCommand(),
     proxyCommand(),
+    alertCommand(),
     doctorCommand(),
     benchCommand(),
   ])

@@ -3,7 +3,7 @@
 import { Command, Option } from 'commander'
 import { POLICIES, type Policy } from '../server/proxy/chat-watch.js'
 import { finishCommand, type Context } from './command.js'
-import { addServerOptions, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
+import { addServerOptions, openAlerting, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface ProxyFlags extends ServerFlags {
   upstream: string
@@ -51,8 +51,10 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
   const { replacementMessage, comments } = flags
   const keys = await openKeys(flags)
   await runUntilInterrupted(context, flags, async (parts) => {
+    let dashboard: string | null = null
     const running = await serve({
       ...parts,
+      alerting: await openAlerting(flags, parts.logger, () => dashboard),
       store: await openStore(flags, parts.logger),
       keys,
       host: flags.host,
@@ -61,6 +63,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
       proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, replacementMessage, comments } },
     })
     const { url, port } = running
+    dashboard = `${url}/gabion/`
     const { output } = context
     if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
     else output.note(`monitoring ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)

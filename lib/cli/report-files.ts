@@ -1,6 +1,7 @@
 // Owns the files of `monitor --report` and the pictures of `--out`: selection of conversations and file names. lib/report owns
 // their content.
 
+import { reasonsWithoutTexts } from '../detection/wordless.js'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -9,7 +10,6 @@ import type { ExchangeVerdict } from '../detection/verdict.js'
 import {
   bySeverity,
   keyExchange,
-  reasonsWithoutTexts,
   worstLevel,
   type ConversationRecord,
   type ExchangeTexts,

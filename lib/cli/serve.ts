@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { GabionError } from '../errors.js'
 import { DEFAULT_LIMITS } from '../server/limits.js'
 import { finishCommand, parseCount, type Context } from './command.js'
-import { addServerOptions, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
+import { addServerOptions, openAlerting, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface ServeFlags extends ServerFlags {
   host: string
@@ -65,9 +65,12 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
   using classifier =
     flags.classifier === undefined ? null : await (await import('../classifier/classifier.js')).Classifier.load(flags.classifier)
   await runUntilInterrupted(context, flags, async (parts) => {
+    let dashboard: string | null = null
+    const alerting = await openAlerting(flags, parts.logger, () => dashboard)
     const store = await openStore(flags, parts.logger)
     const running = await serve({
       ...parts,
+      alerting,
       store,
       keys,
       projection,
@@ -85,6 +88,7 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
       },
     })
     const { url, port, grpcPort } = running
+    dashboard = url
     const { output } = context
     if (output.json) await output.jsonLine({ url, port, grpcPort, store: store.kind, pid: process.pid })
     else {

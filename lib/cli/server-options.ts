@@ -4,13 +4,15 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
 import { Monitor } from '../monitor/monitor.js'
+import type { AlertingOptions } from '../server/alerting.js'
 import type { ApiKeys } from '../server/api-keys.js'
 import type { ConversationStore } from '../server/conversations/store.js'
+import { addAlertQueueOptions, alertingOf, type AlertQueueFlags } from './alert-options.js'
 import { addDetectorOptions, detectorSettings, type DetectorFlags } from './detector-options.js'
 import { addEmbedderOptions, openEmbedder, parseCount, type Context, type EmbedderFlags } from './command.js'
 
 /** Flags of `serve`, `worker` and `proxy`. */
-export interface ServerFlags extends EmbedderFlags, DetectorFlags {
+export interface ServerFlags extends EmbedderFlags, DetectorFlags, AlertQueueFlags {
   cacheMib?: number
   redis?: string
   redisPrefix: string
@@ -19,7 +21,7 @@ export interface ServerFlags extends EmbedderFlags, DetectorFlags {
 }
 
 export function addServerOptions(command: Command): Command {
-  return addDetectorOptions(addEmbedderOptions(command))
+  return addAlertQueueOptions(addDetectorOptions(addEmbedderOptions(command)))
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'store conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
     .option('--redis-prefix <name>', 'prefix of all key names', 'gabion')
@@ -74,6 +76,20 @@ export async function openKeys({ apiKeys, host }: { apiKeys?: string; host: stri
   const keys = await ApiKeys.read(apiKeys)
   refuseOpenAddress(host, keys)
   return keys
+}
+
+/** Who is told of alerts by the flags. `dashboard` is the URL of the server's own dashboard, null until it is known or without one. */
+export async function openAlerting(flags: ServerFlags, logger: Logger, dashboard: () => string | null): Promise<AlertingOptions> {
+  const { redis, redisPrefix } = flags
+  const open = async (url: string): Promise<AlertingOptions['queue']> => {
+    const [{ RedisAlertQueue }, { RedisConnection }, { Keys }] = await Promise.all([
+      import('../server/redis/alert-queue.js'),
+      import('../server/redis/connection.js'),
+      import('../server/redis/keys.js'),
+    ])
+    return new RedisAlertQueue(await RedisConnection.open(url, logger), new Keys(redisPrefix))
+  }
+  return await alertingOf(flags, dashboard, redis === undefined ? null : () => open(redis))
 }
 
 // A conversation's record is some ten kilobytes; this holds thousands of long ones.

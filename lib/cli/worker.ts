@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { GabionError } from '../errors.js'
 import { finishCommand, parseCount, type Context } from './command.js'
-import { addServerOptions, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
+import { addServerOptions, openAlerting, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface WorkerFlags extends ServerFlags {
   group: string
@@ -52,6 +52,7 @@ async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
     const running = await startWorker({
       monitor,
       logger,
+      alerting: await openAlerting(flags, logger, () => null),
       url: redis,
       prefix: flags.redisPrefix,
       ttlMs: flags.ttlHours * 3_600_000,

@@ -1,13 +1,13 @@
 // Owns the page of one conversation: the key exchange and its reasons; then every exchange, the panels, timings.
 // Knows verdicts and page parts; files are written elsewhere.
 
+import { reasonsWithoutTexts } from '../detection/wordless.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
 import { conversationPanels, guardPanels, exchangeNames } from './conversation-panels.js'
 import {
   asErosion,
   keyExchange,
-  reasonsWithoutTexts,
   worstLevel,
   type ConversationRecord,
   type ReportFacts,

@@ -93,14 +93,6 @@ export function asGuard(verdict: ExchangeVerdict): ExchangeVerdict<GuardVerdict>
   return typeof verdict.strength === 'number' ? (verdict as ExchangeVerdict<GuardVerdict>) : null
 }
 
-/** The reasons without those that quote the conversation, for pages without its texts. */
-export function reasonsWithoutTexts({ reasons }: ExchangeVerdict): readonly string[] {
-  return reasons.filter((reason) => !QUOTING.test(reason))
-}
-
-/** The guard's quotations, and what a judge says, which may be one. */
-const QUOTING = /^(?:in the reply: “|the user (?:asked|pressed for): “|the judge )/
-
 /**
  * The exchange to look at first: the first alert, else the first elevated one, else the one with the highest likelihood; null for a
  * conversation without exchanges.

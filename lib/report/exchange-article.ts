@@ -1,7 +1,8 @@
 // Owns one exchange in a page: level, score, reasons, texts on request, and collapsible figures.
 
+import { reasonsWithoutTexts } from '../detection/wordless.js'
 import type { ExchangeVerdict, JudgeFinding } from '../detection/verdict.js'
-import { asErosion, asGuard, reasonsWithoutTexts, type ExchangeTexts } from './conversation-record.js'
+import { asErosion, asGuard, type ExchangeTexts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { valueTable } from './page.js'
 

@@ -10,7 +10,9 @@ import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
+import type { AlertingOptions } from './alerting.js'
 import { isLoopback, refuseOpenAddress, type ApiKeys } from './api-keys.js'
+import type { LocalContexts } from './conversations/local-contexts.js'
 import type { ConversationStore } from './conversations/store.js'
 import { startGrpc, type GrpcServer } from './grpc/server.js'
 import { buildHttpApp, type ProxyOptions } from './http/app.js'
@@ -39,6 +41,10 @@ export interface ServeOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** Runs as a proxy in front of this upstream. */
   readonly proxy?: ProxyOptions
+  /** Who is told of alerts; nobody but the log by default. */
+  readonly alerting?: AlertingOptions
+  /** Keeps the words of conversations out of store, events and alerts; null stores them. */
+  readonly contexts?: LocalContexts | null
 }
 
 /** A running service. */
@@ -55,6 +61,8 @@ export interface RunningService {
 
 /** Default milliseconds for requests in flight to finish. */
 const DRAIN_MS = 20_000
+/** Maximum for deliveries of alerts in flight; what is not delivered stays queued. */
+const ALERTS_MS = 2000
 
 /** @throws GabionError `INVALID_ARGUMENT` for a public address without keys, `UNAVAILABLE` for an address in use */
 export async function serve(options: ServeOptions): Promise<RunningService> {
@@ -72,13 +80,18 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     projection,
     classifier: options.classifier ?? null,
     version: packageVersion(),
+    logger,
+    ...(options.alerting !== undefined && { alerting: options.alerting }),
+    contexts: options.contexts ?? null,
   })
+  await service.alerting.start()
   const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })
   const idle = new IdleConnections(http.server)
   try {
     await http.listen({ host, port })
   } catch (cause) {
     await http.close()
+    await service.alerting.stop(0)
     throw new GabionError('UNAVAILABLE', `cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause })
   }
   let grpc: GrpcServer | null = null
@@ -86,6 +99,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     if (grpcPort !== null) grpc = await startGrpc(service, host, grpcPort, { keys, logger, tls })
   } catch (error) {
     await http.close()
+    await service.alerting.stop(0)
     throw error
   }
   const bound = (http.server.address() as AddressInfo).port
@@ -101,6 +115,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
       const done = idle.close(drainMs)
       await Promise.all([http.close(), grpc?.stop(drainMs)])
       done()
+      await service.alerting.stop(Math.min(drainMs, ALERTS_MS))
       await store.close()
     },
   }

@@ -1,19 +1,21 @@
 // Owns the use cases, shared by all protocols: embed, project, judge an exchange, read and watch conversations.
 
+import type { Logger } from 'pino'
 import type { Classification } from '../classifier/classification.js'
 import type { Classifier } from '../classifier/classifier.js'
 import type { ClassifierInput } from '../classifier/classifier-options.js'
-import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
+import { Alerting, type AlertingOptions } from './alerting.js'
 import { requireClassifier } from './classify.js'
-import { checkId, type ConversationRecord } from './conversations/record.js'
-import type { ConversationStatus } from './conversations/status.js'
+import { checkId, type ConversationRecord, type Owner } from './conversations/record.js'
+import type { LocalContexts } from './conversations/local-contexts.js'
+import type { Acknowledgement, AlertPage, ConversationStatus } from './conversations/status.js'
 import type { ConversationStore } from './conversations/store.js'
-import { judgeAndStore, KeyedQueue, type ExchangeRequest } from './conversations/judge-exchange.js'
+import { judgeAndStore, KeyedQueue, type ExchangeRequest, type StoredOutcome } from './conversations/judge-exchange.js'
 import { Events, type Watcher } from './events.js'
 import { Admission, checkTexts, type Limits } from './limits.js'
 import { Metrics } from './metrics.js'
@@ -31,6 +33,11 @@ export interface ServiceParts {
   /** Runs `classify`; null if there is none. */
   readonly classifier?: Classifier | null
   readonly version: string
+  readonly logger: Logger
+  /** Who is told of alerts; nobody but the log by default. */
+  readonly alerting?: AlertingOptions
+  /** Keeps the words of conversations in this process; null stores them with their conversation. */
+  readonly contexts?: LocalContexts | null
 }
 
 /** A request for vectors. */
@@ -53,11 +60,13 @@ export class Service {
   readonly events: Events
   readonly metrics: Metrics
   readonly telemetry: Telemetry
+  readonly alerting: Alerting
+  readonly #contexts: LocalContexts | null
   readonly #queue = new KeyedQueue()
   #stopping = false
 
   constructor(parts: ServiceParts) {
-    const { embedder, monitor, store, limits, projection, classifier = null, version } = parts
+    const { embedder, monitor, store, limits, projection, classifier = null, version, contexts = null } = parts
     this.embedder = embedder
     this.monitor = monitor
     this.store = store
@@ -79,6 +88,8 @@ export class Service {
       },
     )
     this.telemetry = new Telemetry(model)
+    this.alerting = new Alerting(parts.logger, this.metrics.registry, parts.alerting)
+    this.#contexts = contexts
     store.onChange((change) => this.events.publish(change))
   }
 
@@ -118,15 +129,19 @@ export class Service {
   }
 
   /** Judges the next exchange of a conversation; its first one creates the conversation. */
-  async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
+  async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<StoredOutcome> {
     const id = checkId('the conversation', exchange.conversation)
     if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
     const length = checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], this.limits)
     return await this.#admitted(2, length, () =>
       this.telemetry.run('gabion.exchange', request, async (facts) => {
-        const outcome = await this.#queue.run(id, request.signal, () => judgeAndStore(this.monitor, this.store, exchange, request.signal))
-        const { verdict, repeated } = outcome
+        const keeping = { alertDetails: this.alerting.details, contexts: this.#contexts }
+        const outcome = await this.#queue.run(id, request.signal, () =>
+          judgeAndStore(this.monitor, this.store, exchange, request.signal, keeping),
+        )
+        const { verdict, repeated, alert } = outcome
         if (!repeated) this.metrics.judged(verdict)
+        if (alert !== null) await this.alerting.raised(alert)
         facts({ 'gabion.exchange': verdict.exchange, 'gabion.level': verdict.level, 'gabion.likelihood': verdict.likelihood })
         return outcome
       }),
@@ -145,10 +160,45 @@ export class Service {
     return await this.store.list(limit)
   }
 
-  /** @throws GabionError `NOT_FOUND` */
+  /** Alerts of all conversations, newest first. */
+  async alerts(query: { readonly limit: number; readonly offset: number; readonly openOnly: boolean }): Promise<AlertPage> {
+    return await this.store.alerts(query)
+  }
+
+  /**
+   * Marks an alert as taken care of; the first to do so stays.
+   *
+   * @throws GabionError `NOT_FOUND` if that exchange raised no alert
+   */
+  async acknowledge(id: string, exchange: number, by: string | null): Promise<Acknowledgement> {
+    const made = { at: new Date().toISOString(), by }
+    const inForce = await this.store.acknowledge(checkId('the conversation', id), exchange, made)
+    if (inForce === null) throw new GabionError('NOT_FOUND', `exchange ${exchange} of conversation ${JSON.stringify(id)} raised no alert`)
+    return inForce
+  }
+
+  /**
+   * Removes what is stored of a conversation, its alerts too, also those that wait for their delivery.
+   *
+   * @throws GabionError `NOT_FOUND`
+   */
   async forget(id: string, request: RequestContext): Promise<void> {
-    const existed = await this.#queue.run(checkId('the conversation', id), request.signal, () => this.store.delete(id))
-    if (!existed) throw notFound(id)
+    if (!(await this.#forget(checkId('the conversation', id), request))) throw notFound(id)
+  }
+
+  /** Removes all conversations of a caller or a tenant, and returns how many there were. */
+  async forgetOwned(owner: Owner, name: string, request: RequestContext): Promise<number> {
+    let count = 0
+    for (const id of await this.store.owned(owner, checkId(`the ${owner}`, name))) count += Number(await this.#forget(id, request))
+    return count
+  }
+
+  async #forget(id: string, request: RequestContext): Promise<boolean> {
+    return await this.#queue.run(id, request.signal, async () => {
+      this.#contexts?.delete(id)
+      await this.alerting.forget(id)
+      return await this.store.delete(id)
+    })
   }
 
   /** See {@link Events.watch}. */

@@ -96,7 +96,7 @@ describe('a stored record', () => {
     await judgeAndStore(monitor, store, { ...request, user: 'a', assistant: 'b', system: 'be kind' }, signal)
     const { record, revision } = (await store.load('c'))!
     const changed = { ...record, saved: { ...record.saved, ...change } } as ConversationRecord
-    await store.save('c', changed, revision)
+    await store.save('c', changed, revision, null)
     detector.seen.length = 0
     return { detector, outcome: judgeAndStore(monitor, store, request, signal) }
   }

@@ -1,16 +1,19 @@
 // Owns judging and saving an exchange: once per exchange id, atomically, on any instance.
 
+import { alertOf, type Alert, type AlertOrigin } from '../../alerts/alert.js'
+import { wordless } from '../../detection/wordless.js'
 import { toExchangeVerdict, type ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import { checkInstructions, instructed, NO_CONTEXT, afterExchange } from '../../monitor/context.js'
 import { ExchangeVectors, judgeExchange, type Exchange } from '../../monitor/judge.js'
 import type { Monitor } from '../../monitor/monitor.js'
 import { readSavedConversation, saveConversation } from '../../monitor/saved-conversation.js'
+import type { LocalContexts } from './local-contexts.js'
 import { withVerdict } from './record.js'
 import type { ConversationStore, StoredRecord } from './store.js'
 
 /** A request to judge an exchange. */
-export interface ExchangeRequest extends Exchange {
+export interface ExchangeRequest extends Exchange, AlertOrigin {
   readonly conversation: string
   /** Idempotency key: an exchange sent again with the same id gets the same verdict. */
   readonly exchangeId: string | null
@@ -27,8 +30,25 @@ export interface ExchangeRequest extends Exchange {
 // Of the instances that write a conversation concurrently, one succeeds per attempt.
 const MAX_ATTEMPTS = 16
 
+/** What of an exchange is kept. */
+export interface KeepingOptions {
+  /** Alerts carry the words behind them. */
+  readonly alertDetails?: boolean
+  /** Where the words of conversations stay, if they may not reach the store; without it, the record has them. */
+  readonly contexts?: LocalContexts | null
+}
+
+/** A judged exchange. */
+export interface StoredOutcome {
+  readonly verdict: ExchangeVerdict
+  /** It had been judged before. */
+  readonly repeated: boolean
+  /** Null without an alert, and for a repeated exchange. */
+  readonly alert: Alert | null
+}
+
 /**
- * Judges an exchange and saves its verdict; `repeated` if it had been judged before.
+ * Judges an exchange and saves its verdict.
  *
  * @param store - loads and saves the conversation's record
  * @throws GabionError `CONFLICT` when another exchange is due, or concurrent writers win; errors of embedding, detector and store
@@ -38,7 +58,8 @@ export async function judgeAndStore(
   store: Pick<ConversationStore, 'load' | 'save'>,
   request: ExchangeRequest,
   signal: AbortSignal,
-): Promise<{ verdict: ExchangeVerdict; repeated: boolean }> {
+  { alertDetails = false, contexts = null }: KeepingOptions = {},
+): Promise<StoredOutcome> {
   const started = performance.now()
   const { conversation: id, exchangeId, cut = false } = request
   const instructions = checkInstructions({ system: request.system ?? undefined, rules: request.rules ?? undefined })
@@ -46,19 +67,26 @@ export async function judgeAndStore(
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)
     const known = exchangeId === null ? undefined : stored?.record.verdicts.find((earlier) => earlier.exchangeId === exchangeId)
-    if (known !== undefined) return { verdict: known, repeated: true }
+    if (known !== undefined) return { verdict: known, repeated: true, alert: null }
     checkDue(request, stored)
     const before =
       stored === null
         ? { exchanges: 0, state: detector.start(), context: NO_CONTEXT }
         : readSavedConversation(stored.record.saved, detector)
     const identity = { conversation: id, exchange: before.exchanges + 1, exchangeId, started }
-    const context = instructed(before.context, instructions)
+    const context = instructed(contexts?.read(id, before.exchanges) ?? before.context, instructions)
     const judged = await judgeExchange(detector, { state: before.state, context }, vectors, identity, signal)
-    const verdict = toExchangeVerdict({ ...judged.verdict, truncated: judged.verdict.truncated || cut })
-    const moment = { exchanges: identity.exchange, state: judged.state, context: afterExchange(context, request) }
-    const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, moment), verdict)
-    if (await store.save(id, record, stored?.revision ?? null)) return { verdict, repeated: false }
+    const whole = toExchangeVerdict({ ...judged.verdict, truncated: judged.verdict.truncated || cut })
+    const verdict = contexts === null ? whole : wordless(whole)
+    const next = afterExchange(context, request)
+    const moment = { exchanges: identity.exchange, state: judged.state, context: contexts === null ? next : NO_CONTEXT }
+    const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, moment), verdict, request)
+    const { caller, tenant } = record.status
+    const alert = alertOf(verdict, { ...request, caller, tenant }, alertDetails && contexts === null)
+    if (await store.save(id, record, stored?.revision ?? null, alert)) {
+      contexts?.write(id, identity.exchange, next)
+      return { verdict, repeated: false, alert }
+    }
   }
   throw new GabionError('CONFLICT', `conversation ${JSON.stringify(id)} has too many concurrent writers; send the exchange again`)
 }

@@ -2,8 +2,10 @@
 
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { changeOf, type ConversationRecord } from './record.js'
-import type { ConversationChange, ConversationStatus } from './status.js'
+import type { Alert } from '../../alerts/alert.js'
+import { MemoryAlerts } from './memory-alerts.js'
+import { changeOf, type ConversationRecord, type Owner } from './record.js'
+import type { Acknowledgement, AlertPage, ConversationChange, ConversationStatus } from './status.js'
 import type { ConversationStore, StoredRecord } from './store.js'
 
 /** Bounds of a {@link MemoryStore}. */
@@ -27,6 +29,7 @@ export class MemoryStore implements ConversationStore {
   // Most parts of a record are shared with its predecessor, so each is measured once.
   readonly #sizes = new WeakMap<object, number>()
   readonly #alerts: LRUCache<string, string>
+  readonly #raised = new MemoryAlerts()
   readonly #listeners: ((change: ConversationChange) => void)[] = []
 
   constructor({ maxBytes, ttlMs }: MemoryStoreOptions) {
@@ -34,6 +37,9 @@ export class MemoryStore implements ConversationStore {
       maxSize: maxBytes,
       ttl: ttlMs,
       sizeCalculation: ({ record }, id) => RECORD_BYTES + 2 * id.length + this.#sizeOf(record),
+      dispose: (_, id, reason) => {
+        if (reason !== 'set') this.#raised.forget(id)
+      },
     })
     this.#alerts = new LRUCache({ max: MAX_ALERTS, ttl: ttlMs })
   }
@@ -51,11 +57,28 @@ export class MemoryStore implements ConversationStore {
     return Promise.resolve(this.#records.get(id) ?? null)
   }
 
-  save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
+  save(id: string, record: ConversationRecord, revision: string | null, alert: Alert | null): Promise<boolean> {
     if ((this.#records.peek(id)?.revision ?? null) !== revision) return Promise.resolve(false)
     this.#records.set(id, { record, revision: randomUUID() })
-    this.#notify(changeOf(record))
+    if (alert !== null) this.#raised.add(alert)
+    this.#notify(changeOf(record, alert))
     return Promise.resolve(true)
+  }
+
+  alerts(query: { limit: number; offset: number; openOnly: boolean }): Promise<AlertPage> {
+    this.#records.purgeStale()
+    return Promise.resolve(this.#raised.page(query))
+  }
+
+  acknowledge(conversation: string, exchange: number, acknowledgement: Acknowledgement): Promise<Acknowledgement | null> {
+    const outcome = this.#raised.acknowledge(conversation, exchange, acknowledgement)
+    if (outcome?.first === true) this.#notify({ kind: 'acknowledged', conversation, exchange, acknowledged: acknowledgement })
+    return Promise.resolve(outcome?.inForce ?? null)
+  }
+
+  owned(owner: Owner, name: string): Promise<string[]> {
+    const found = [...this.#records.entries()].filter(([, { record }]) => record.status[owner] === name)
+    return Promise.resolve(found.map(([id]) => id))
   }
 
   delete(id: string): Promise<boolean> {
@@ -83,6 +106,7 @@ export class MemoryStore implements ConversationStore {
   close(): Promise<void> {
     this.#records.clear()
     this.#alerts.clear()
+    this.#raised.clear()
     return Promise.resolve()
   }
 

@@ -1,5 +1,6 @@
 // Owns the stored record of a conversation: detector state, verdicts, system prompt, and the ends of the last three exchanges' texts.
 
+import type { Alert, AlertOrigin } from '../../alerts/alert.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import type { SavedConversation } from '../../monitor/saved-conversation.js'
@@ -17,7 +18,12 @@ export interface ConversationRecord {
 export const MAX_VERDICTS = 256
 
 /** The record after one more exchange. */
-export function withVerdict(before: ConversationRecord | null, saved: SavedConversation, verdict: ExchangeVerdict): ConversationRecord {
+export function withVerdict(
+  before: ConversationRecord | null,
+  saved: SavedConversation,
+  verdict: ExchangeVerdict,
+  { caller = null, tenant = null }: AlertOrigin = {},
+): ConversationRecord {
   const status: ConversationStatus = {
     conversation: verdict.conversation,
     exchanges: verdict.exchange,
@@ -26,14 +32,30 @@ export function withVerdict(before: ConversationRecord | null, saved: SavedConve
     alerts: (before?.status.alerts ?? 0) + Number(verdict.alert),
     firstAlert: before?.status.firstAlert ?? (verdict.alert ? verdict.exchange : null),
     updatedAt: verdict.at,
+    // A record of an earlier release has neither.
+    caller: (before?.status as Partial<ConversationStatus> | undefined)?.caller ?? caller,
+    tenant: (before?.status as Partial<ConversationStatus> | undefined)?.tenant ?? tenant,
   }
   return { saved, status, verdicts: [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS) }
 }
 
 /** The change published when a record is saved. */
-export function changeOf({ status, verdicts }: ConversationRecord): ConversationChange {
-  return { kind: 'exchange', conversation: status.conversation, verdict: verdicts.at(-1)!, status }
+export function changeOf({ status, verdicts }: ConversationRecord, alert: Alert | null): ConversationChange {
+  return { kind: 'exchange', conversation: status.conversation, verdict: verdicts.at(-1)!, status, alert }
 }
+
+/** Ways in which conversations belong together: all of a caller, all of a tenant. */
+export const OWNERS = ['caller', 'tenant'] as const
+/** See {@link OWNERS}. */
+export type Owner = (typeof OWNERS)[number]
+
+/** Names an alert among those of all conversations. */
+export function alertMember(conversation: string, exchange: number): string {
+  return `${exchange} ${conversation}`
+}
+
+/** Alerts that a store keeps; beyond, the oldest are no longer listed. */
+export const MAX_LISTED_ALERTS = 10_000
 
 /** Maximum length of a conversation's or an exchange's id. */
 export const MAX_ID_LENGTH = 256

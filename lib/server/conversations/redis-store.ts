@@ -2,11 +2,13 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { Alert } from '../../alerts/alert.js'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
-import { FORGET, LIST, SAVE_RECORD } from '../redis/scripts.js'
-import { changeOf, type ConversationRecord } from './record.js'
-import type { ConversationChange, ConversationStatus } from './status.js'
+import { ACKNOWLEDGE, FORGET, LIST, LIST_ALERTS, SAVE_RECORD } from '../redis/scripts.js'
+import { removeEntriesOf } from '../redis/streams.js'
+import { alertMember, changeOf, type ConversationRecord, type Owner } from './record.js'
+import type { Acknowledgement, AlertPage, ConversationChange, ConversationStatus, StoredAlert } from './status.js'
 import type { ConversationStore, StoredRecord } from './store.js'
 
 export interface RedisStoreOptions {
@@ -53,10 +55,33 @@ export class RedisStore implements ConversationStore {
     return { record: JSON.parse(json) as ConversationRecord, revision }
   }
 
-  async save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean> {
-    return (
-      (await this.#redis.run(SAVE_RECORD, [this.#keys.conversation(id), this.#keys.recent], this.saveArguments(id, record, revision))) === 1
-    )
+  async save(id: string, record: ConversationRecord, revision: string | null, alert: Alert | null): Promise<boolean> {
+    const keys = [this.#keys.conversation(id), this.#keys.recent]
+    return (await this.#redis.run(SAVE_RECORD, keys, this.saveArguments(id, record, revision, alert))) === 1
+  }
+
+  async alerts({ limit, offset, openOnly }: { limit: number; offset: number; openOnly: boolean }): Promise<AlertPage> {
+    const { alerts, openAlerts, conversationPrefix } = this.#keys
+    const keys = [alerts, openAlerts, openOnly ? openAlerts : alerts]
+    const [total, open, found] = (await this.#redis.run(LIST_ALERTS, keys, [limit, offset, conversationPrefix])) as [number, number, string[]]
+    const stored: StoredAlert[] = []
+    for (let at = 0; at < found.length; at += 2) {
+      const [alert = '', acknowledged = ''] = found.slice(at, at + 2)
+      stored.push({ ...(JSON.parse(alert) as Alert), acknowledged: acknowledged === '' ? null : (JSON.parse(acknowledged) as Acknowledgement) })
+    }
+    return { alerts: stored, total, open }
+  }
+
+  async acknowledge(conversation: string, exchange: number, acknowledged: Acknowledgement): Promise<Acknowledgement | null> {
+    const change: ConversationChange = { kind: 'acknowledged', conversation, exchange, acknowledged }
+    const keys = [this.#keys.conversation(conversation), this.#keys.openAlerts]
+    const args = [exchange, JSON.stringify(acknowledged), alertMember(conversation, exchange), this.#keys.changes, JSON.stringify(change)]
+    const inForce = (await this.#redis.run(ACKNOWLEDGE, keys, args)) as string | null
+    return inForce === null ? null : (JSON.parse(inForce) as Acknowledgement)
+  }
+
+  async owned(owner: Owner, name: string): Promise<string[]> {
+    return (await this.#redis.command('ZRANGE', this.#keys.owner(owner, name), '0', '-1')) as string[]
   }
 
   async saveAlert(promptId: string, conversation: string): Promise<void> {
@@ -73,15 +98,22 @@ export class RedisStore implements ConversationStore {
   }
 
   /** The arguments of {@link SAVE_RECORD}. */
-  saveArguments(id: string, record: ConversationRecord, revision: string | null): (string | number)[] {
-    const [json, status, change] = [record, record.status, changeOf(record)].map((part) => JSON.stringify(part)) as [string, string, string]
-    return [id, revision ?? '', randomUUID(), json, status, change, this.#ttlMs, Date.now(), this.#keys.changes]
+  saveArguments(id: string, record: ConversationRecord, revision: string | null, alert: Alert | null): (string | number)[] {
+    const { status } = record
+    const [json, summary, change] = [record, status, changeOf(record, alert)].map((part) => JSON.stringify(part)) as [string, string, string]
+    const { changes, root } = this.#keys
+    const saved = [id, revision ?? '', randomUUID(), json, summary, change, this.#ttlMs, Date.now(), changes, root]
+    const raised = alert === null ? ['', ''] : [JSON.stringify(alert), alert.exchange]
+    return [...saved, ...raised, status.caller ?? '', status.tenant ?? '']
   }
 
   async delete(id: string): Promise<boolean> {
     const change: ConversationChange = { kind: 'deleted', conversation: id }
-    const args = [id, JSON.stringify(change), this.#keys.changes]
-    return (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
+    const { outbox, verdicts, changes, root } = this.#keys
+    const args = [id, JSON.stringify(change), changes, root]
+    const existed = (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
+    for (const stream of [outbox, verdicts]) await removeEntriesOf(this.#redis, stream, id)
+    return existed
   }
 
   async list(limit: number): Promise<ConversationStatus[]> {

@@ -1,7 +1,8 @@
 // The interface of conversation stores. Every implementation saves records atomically.
 
-import type { ConversationRecord } from './record.js'
-import type { ConversationChange, ConversationStatus } from './status.js'
+import type { Alert } from '../../alerts/alert.js'
+import type { ConversationRecord, Owner } from './record.js'
+import type { Acknowledgement, AlertPage, ConversationChange, ConversationStatus } from './status.js'
 
 /** A record with its revision, which changes at every save. */
 export interface StoredRecord {
@@ -16,14 +17,20 @@ export interface ConversationStore {
   load(id: string): Promise<StoredRecord | null>
   /**
    * Saves a record and notifies the listeners of all instances, if the conversation is still at `revision` (null: does not exist).
-   * Returns false and writes nothing if it is not.
+   * Returns false and writes nothing if it is not. An alert is stored with it, in one step: there is no verdict without its alert.
    */
-  save(id: string, record: ConversationRecord, revision: string | null): Promise<boolean>
+  save(id: string, record: ConversationRecord, revision: string | null, alert: Alert | null): Promise<boolean>
+  /** Alerts of all conversations, newest first, from the one at `offset` on. */
+  alerts(query: { readonly limit: number; readonly offset: number; readonly openOnly: boolean }): Promise<AlertPage>
+  /** Marks an alert as taken care of; a second time changes nothing. Returns what is in force, null if there is no such alert. */
+  acknowledge(conversation: string, exchange: number, acknowledgement: Acknowledgement): Promise<Acknowledgement | null>
+  /** Ids of the conversations of a caller or a tenant. */
+  owned(owner: Owner, name: string): Promise<string[]>
   /** Records, for a conversation's time to live, that an alert was raised in it after the user's message of this id. */
   saveAlert(promptId: string, conversation: string): Promise<void>
   /** The conversations in which an alert was raised after one of these messages. */
   findAlerts(promptIds: readonly string[]): Promise<string[]>
-  /** False if it did not exist. */
+  /** Removes everything that is stored of it, its alerts too. False if it did not exist. */
   delete(id: string): Promise<boolean>
   /** The most recently used first. */
   list(limit: number): Promise<ConversationStatus[]>

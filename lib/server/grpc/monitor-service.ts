@@ -39,6 +39,7 @@ export function monitorService(service: Service, calls: Calls): UntypedServiceIm
       }
       const send = ({ change }: NumberedChange): void => {
         const { conversation } = change
+        if (change.kind === 'acknowledged') return
         call.write(change.kind === 'exchange' ? { conversation, verdict: toVerdict(change.verdict) } : { conversation, deleted: true })
         if (call.writableLength > MAX_UNREAD_MESSAGES) end('OVERLOADED', new GabionError('OVERLOADED', 'the events were not read'))
       }

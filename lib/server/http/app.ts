@@ -13,6 +13,7 @@ import { addProxyRoutes, OWN_PREFIX } from '../proxy/proxy-routes.js'
 import type { Upstream } from '../proxy/upstream.js'
 import { requestIdOf } from '../request-context.js'
 import type { Service } from '../service.js'
+import { addAlertRoutes } from './alert-routes.js'
 import { addClassifierRoutes } from './classifier-routes.js'
 import { addConversationRoutes } from './conversation-routes.js'
 import { addDashboard } from './dashboard-routes.js'
@@ -82,6 +83,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
       addClassifierRoutes(routes, service)
     }
     addConversationRoutes(routes, service)
+    addAlertRoutes(routes, service)
     addEventRoutes(routes, service)
     addOperationRoutes(routes, service)
     addDashboard(routes)

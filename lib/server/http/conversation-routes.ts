@@ -7,6 +7,8 @@ import { describe } from './documents.js'
 import { contextOf, serverTiming } from './request-life.js'
 import * as form from './schemas.js'
 
+const UNOWNED = { caller: null, tenant: null }
+
 /** Adds the routes. */
 export function addConversationRoutes(app: FastifyInstance, service: Service): void {
   app.post<{ Body: form.AddExchangeRequest; Params: form.ConversationParams }>(
@@ -38,7 +40,7 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
     }),
     async ({ params }) => {
       const { status, verdicts } = await service.conversation(params.id)
-      return { ...status, history: verdicts }
+      return { ...UNOWNED, ...status, history: verdicts }
     },
   )
 
@@ -51,9 +53,27 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
     },
   )
 
+  for (const { owner, path, operationId } of [
+    { owner: 'caller', path: '/v1/callers/:id', operationId: 'deleteCaller' },
+    { owner: 'tenant', path: '/v1/tenants/:id', operationId: 'deleteTenant' },
+  ] as const) {
+    app.delete<{ Params: form.ConversationParams }>(
+      path,
+      describe(operationId, `Delete all conversations of a ${owner}`, { params: form.ConversationParams, ok: form.DeletedConversations }),
+      async (request) => ({
+        status: 'deleted',
+        conversations: await service.forgetOwned(owner, request.params.id, contextOf(request)),
+      }),
+    )
+  }
+
   app.get<{ Querystring: form.ListQuery }>(
     '/v1/conversations',
     describe('listConversations', 'Conversations, the most recently used first', { querystring: form.ListQuery, ok: form.Conversations }),
-    async ({ query }) => ({ conversations: await service.conversations(query.limit ?? 100) }),
+    async ({ query }) => {
+      // A conversation stored by an earlier release has no owner.
+      const conversations = await service.conversations(query.limit ?? 100)
+      return { conversations: conversations.map((status) => ({ ...UNOWNED, ...status })) }
+    },
   )
 }

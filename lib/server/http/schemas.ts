@@ -1,7 +1,8 @@
 // Owns the schemas of requests and responses: for validation, the OpenAPI document and TypeScript types.
 
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
-import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict.js'
+import { REPLY_OUTCOMES } from '../../alerts/alert.js'
+import { exchangeVerdictSchema, levelSchema, signalsSchema } from '../../detection/verdict.js'
 import { ERROR_CODES } from '../../errors.js'
 import { MAX_RULES } from '../../monitor/context.js'
 import { MAX_ID_LENGTH } from '../conversations/record.js'
@@ -137,6 +138,16 @@ export const AddExchangeRequest = Type.Object(
         Type.Array(Type.String(), { maxItems: MAX_RULES, description: 'Rules in addition to the system prompt; without them, they stay' }),
       ),
     ),
+    caller: Type.Optional(
+      nullable(
+        Type.String({
+          minLength: 1,
+          maxLength: MAX_ID_LENGTH,
+          pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+          description: 'Whose conversation it is, for alerts and for deleting all of it: better a hash than a name',
+        }),
+      ),
+    ),
   },
   { $id: 'AddExchangeRequest', ...closed },
 )
@@ -150,6 +161,8 @@ const statusFields = {
   alerts: Type.Integer(),
   firstAlert: nullable(Type.Integer()),
   updatedAt: Type.String(),
+  caller: nullable(Type.String({ description: 'Whose conversation it is' })),
+  tenant: nullable(Type.String()),
 }
 
 export const ConversationStatus = Type.Object(statusFields, { $id: 'ConversationStatus' })
@@ -159,6 +172,59 @@ export const ConversationResponse = Type.Object(
   { ...statusFields, history: Type.Array(Type.Ref('ExchangeVerdict'), { description: 'The last exchanges, at most 256' }) },
   { $id: 'Conversation' },
 )
+
+const Acknowledgement = Type.Object({
+  at: Type.String({ description: 'ISO 8601' }),
+  by: nullable(Type.String({ description: 'Who has taken care of it, as they said' })),
+})
+
+export const AcknowledgeRequest = Type.Object(
+  { by: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 100 }))) },
+  { $id: 'AcknowledgeRequest', ...closed },
+)
+export type AcknowledgeRequest = Static<typeof AcknowledgeRequest>
+
+export const StoredAlert = Type.Object(
+  {
+    id: Type.String({ description: 'The same in every delivery of this alert' }),
+    conversation: Type.String(),
+    exchange: Type.Integer(),
+    exchangeId: nullable(Type.String()),
+    at: Type.String(),
+    level: levelSchema,
+    likelihood: Type.Number(),
+    reasons: Type.Array(Type.String(), { description: 'Without words of the conversation or of a rule' }),
+    policies: Type.Array(Type.String()),
+    signals: nullable(signalsSchema),
+    strength: nullable(Type.Number()),
+    caller: nullable(Type.String()),
+    tenant: nullable(Type.String()),
+    reply: nullable(
+      Type.Union(
+        REPLY_OUTCOMES.map((outcome) => Type.Literal(outcome)),
+        { description: 'What happened to the reply; null where gabion does not stand in between' },
+      ),
+    ),
+    details: nullable(
+      Type.Object({ reasons: Type.Array(Type.String()), rule: nullable(Type.String()), sentence: nullable(Type.String()) }),
+    ),
+    acknowledged: nullable(Acknowledgement),
+  },
+  { $id: 'Alert' },
+)
+
+export const Alerts = Type.Object(
+  {
+    alerts: Type.Array(Type.Ref('Alert'), { description: 'Newest first' }),
+    total: Type.Integer({ description: 'Of all stored alerts' }),
+    open: Type.Integer({ description: 'Those that nobody has acknowledged' }),
+  },
+  { $id: 'Alerts' },
+)
+
+export const AcknowledgeResponse = Type.Object({ acknowledged: Acknowledgement }, { $id: 'AcknowledgeResponse' })
+
+export const DeletedConversations = Type.Object({ status: Type.String(), conversations: Type.Integer() }, { $id: 'DeletedConversations' })
 
 export const Failure = Type.Object(
   {
@@ -232,6 +298,17 @@ export const ConversationParams = Type.Object({
 })
 export type ConversationParams = Static<typeof ConversationParams>
 
+/** An exchange in a path. */
+export const ExchangeParams = Type.Object({ ...ConversationParams.properties, exchange: Type.Integer({ minimum: 1 }) })
+export type ExchangeParams = Static<typeof ExchangeParams>
+
+export const AlertsQuery = Type.Object({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, default: 0 })),
+  open: Type.Optional(Type.Boolean({ description: 'Only alerts that nobody has acknowledged' })),
+})
+export type AlertsQuery = Static<typeof AlertsQuery>
+
 export const ListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) })
 export type ListQuery = Static<typeof ListQuery>
 
@@ -252,6 +329,11 @@ export const NAMED_SCHEMAS = [
   ConversationStatus,
   Conversations,
   ConversationResponse,
+  AcknowledgeRequest,
+  AcknowledgeResponse,
+  StoredAlert,
+  Alerts,
+  DeletedConversations,
   Failure,
   Info,
   Stats,

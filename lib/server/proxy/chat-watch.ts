@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { AlertOrigin, ReplyOutcome } from '../../alerts/alert.js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
 import {
   identityOf,
@@ -53,6 +54,7 @@ export class ChatWatch {
   /** Null for a request whose messages could not be read. */
   readonly #history: readonly ChatMessage[] | null
   readonly #context: RequestContext
+  readonly #origin: AlertOrigin
 
   constructor(
     service: Service,
@@ -66,6 +68,7 @@ export class ChatWatch {
     this.#history = history
     this.#context = context
     const caller = JSON.stringify(CREDENTIALS.map((name) => headers[name] ?? null))
+    this.#origin = { caller: callerOf(caller), onAlert: OUTCOMES[options.policy] }
     const id = headers['x-gabion-conversation']
     this.#identity =
       typeof id === 'string' && id !== '' ? { conversation: boundId(id, caller), explicit: true } : identityOf(history ?? [], caller)
@@ -115,7 +118,7 @@ export class ChatWatch {
       exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
       judge: async (conversation, exchange) => {
         const { verdict } = await service.addExchange(
-          { conversation, ...this.#fitted(exchange), system: exchange.system ?? '', exchangeId: exchange.id, exchange: null },
+          { conversation, ...this.#fitted(exchange), system: exchange.system ?? '', exchangeId: exchange.id, exchange: null, ...this.#origin },
           this.#context,
         )
         // Independent of the current policy: a proxy with policy `end` may be started later.
@@ -131,6 +134,14 @@ export class ChatWatch {
     const [fittedUser, fittedAssistant] = [user, assistant].map((text) => endsOf(text, textLength)) as [string, string]
     return { user: fittedUser, assistant: fittedAssistant, cut: fittedUser !== user || fittedAssistant !== assistant }
   }
+}
+
+const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', block: 'held', end: 'ended' }
+
+/** Names a caller without telling its credentials; null for one without any. */
+function callerOf(credentials: string): string | null {
+  if (credentials === JSON.stringify(CREDENTIALS.map(() => null))) return null
+  return createHash('sha256').update(`caller ${credentials}`).digest('hex').slice(0, 16)
 }
 
 /** A caller's conversation id, bound to the caller: no other caller can reach or end the conversation. */

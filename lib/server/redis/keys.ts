@@ -22,6 +22,30 @@ export class Keys {
     return `${this.#prefix}:alert:${promptId}`
   }
 
+  /** Before every name. */
+  get root(): string {
+    return `${this.#prefix}:`
+  }
+
+  /** Sorted set of conversations of a caller or a tenant, by the time of their last exchange. */
+  owner(kind: string, name: string): string {
+    return `${this.#prefix}:${kind}:${name}`
+  }
+
+  /** Sorted set of alerts by time: all of them, and those that nobody has acknowledged. */
+  get alerts(): string {
+    return `${this.#prefix}:alerts`
+  }
+
+  get openAlerts(): string {
+    return `${this.#prefix}:open-alerts`
+  }
+
+  /** Stream of alerts to deliver. */
+  get outbox(): string {
+    return `${this.#prefix}:outbox`
+  }
+
   /** Sorted set of conversations by the time of their last exchange. */
   get recent(): string {
     return `${this.#prefix}:recent`

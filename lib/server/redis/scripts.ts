@@ -2,9 +2,13 @@
 
 import { Script } from './connection.js'
 
+/** Alerts that are listed, and that wait for delivery; beyond, the oldest go. */
+const MAX_ALERTS = 10_000
+
 /**
- * Function `save` for scripts: saves a record if the conversation is at the expected revision, and publishes the change. Expects the
- * keys `conversation` and `recent`, and the list `a` of id, expected revision, new revision, record, status, change, ttl, now, channel.
+ * Function `save` for scripts: saves a record if the conversation is at the expected revision, with the alert that it raised, and publishes
+ * the change. Expects the keys `conversation` and `recent`, and the list `a` of id, expected revision, new revision, record, status, change,
+ * ttl, now, channel, root of all names, alert (empty for none), its exchange, caller, tenant (empty for none).
  */
 export const SAVE = `
 local function save(conversation, recent, a)
@@ -12,9 +16,31 @@ local function save(conversation, recent, a)
   if revision ~= a[2] then return 0 end
   redis.call('HSET', conversation, 'revision', a[3], 'record', a[4], 'status', a[5])
   redis.call('PEXPIRE', conversation, a[7])
-  redis.call('ZADD', recent, a[8], a[1])
-  redis.call('ZREMRANGEBYSCORE', recent, '-inf', a[8] - a[7])
-  redis.call('PEXPIRE', recent, a[7])
+  local function index(key)
+    redis.call('ZADD', key, a[8], a[1])
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', a[8] - a[7])
+    redis.call('PEXPIRE', key, a[7])
+  end
+  index(recent)
+  for i, kind in ipairs({'caller', 'tenant'}) do
+    local name = a[12 + i] or ''
+    if name ~= '' then
+      redis.call('HSET', conversation, kind, name)
+      index(a[10] .. kind .. ':' .. name)
+    end
+  end
+  local outbox = a[10] .. 'outbox'
+  for _, key in ipairs({a[10] .. 'alerts', a[10] .. 'open-alerts'}) do
+    if a[11] ~= '' then
+      redis.call('ZADD', key, a[8], a[12] .. ' ' .. a[1])
+      redis.call('ZREMRANGEBYRANK', key, 0, -${MAX_ALERTS + 1})
+    end
+    redis.call('PEXPIRE', key, a[7])
+  end
+  if a[11] ~= '' then
+    redis.call('HSET', conversation, 'alert:' .. a[12], a[11])
+    redis.call('XADD', outbox, 'MAXLEN', '~', ${MAX_ALERTS}, '*', 'conversation', a[1], 'alert', a[11])
+  end
   redis.call('PUBLISH', a[9], a[6])
   return 1
 end
@@ -23,8 +49,19 @@ end
 /** Keys: conversation, recent. Arguments: see {@link SAVE}. Returns 1 when saved. */
 export const SAVE_RECORD = new Script(`${SAVE}\nreturn save(KEYS[1], KEYS[2], ARGV)`)
 
-/** Keys: conversation, recent. Arguments: id, change, channel. Returns 1 if the conversation existed. */
+/** Keys: conversation, recent. Arguments: id, change, channel, root of all names. Returns 1 if the conversation existed. */
 export const FORGET = new Script(`
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local exchange = string.match(field, '^alert:(%d+)$')
+  if exchange then
+    redis.call('ZREM', ARGV[4] .. 'alerts', exchange .. ' ' .. ARGV[1])
+    redis.call('ZREM', ARGV[4] .. 'open-alerts', exchange .. ' ' .. ARGV[1])
+  end
+end
+for _, kind in ipairs({'caller', 'tenant'}) do
+  local name = redis.call('HGET', KEYS[1], kind)
+  if name then redis.call('ZREM', ARGV[4] .. kind .. ':' .. name, ARGV[1]) end
+end
 local existed = redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 if existed == 1 then redis.call('PUBLISH', ARGV[3], ARGV[2]) end
@@ -39,6 +76,50 @@ for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)) do
   if status then statuses[#statuses + 1] = status end
 end
 return statuses
+`)
+
+/**
+ * Keys: alerts, open alerts, the one of both to list. Arguments: limit, offset, conversation prefix. Returns total, number of open ones, and
+ * the newest alerts as pairs: alert, acknowledgement (empty for none). Those of expired conversations are removed on the way.
+ */
+export const LIST_ALERTS = new Script(`
+local function fields(member)
+  local exchange, id = string.match(member, '^(%d+) (.*)$')
+  return redis.call('HMGET', ARGV[3] .. id, 'alert:' .. exchange, 'ack:' .. exchange)
+end
+local function drop(member)
+  redis.call('ZREM', KEYS[1], member)
+  redis.call('ZREM', KEYS[2], member)
+end
+while true do
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+  if not oldest or fields(oldest)[1] then break end
+  drop(oldest)
+end
+local found = {}
+for _, member in ipairs(redis.call('ZREVRANGE', KEYS[3], ARGV[2], ARGV[2] + ARGV[1] - 1)) do
+  local both = fields(member)
+  if both[1] then
+    found[#found + 1] = both[1]
+    found[#found + 1] = both[2] or ''
+  else
+    drop(member)
+  end
+end
+return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), found}
+`)
+
+/**
+ * Keys: conversation, open alerts. Arguments: exchange, acknowledgement, member of the open alerts, channel, change. Returns the
+ * acknowledgement in force, nil if there is no such alert.
+ */
+export const ACKNOWLEDGE = new Script(`
+if redis.call('HEXISTS', KEYS[1], 'alert:' .. ARGV[1]) == 0 then return false end
+if redis.call('HSETNX', KEYS[1], 'ack:' .. ARGV[1], ARGV[2]) == 1 then
+  redis.call('ZREM', KEYS[2], ARGV[3])
+  redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
+return redis.call('HGET', KEYS[1], 'ack:' .. ARGV[1])
 `)
 
 /**

@@ -1,5 +1,6 @@
 // Owns the stream of exchanges as one consumer of a group: take, await the order, commit, claim from dead consumers.
 
+import type { Alert } from '../../alerts/alert.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
 import { checkId, type ConversationRecord } from '../conversations/record.js'
@@ -29,6 +30,8 @@ export interface ExchangeStreamOptions {
   readonly consumer: string
   /** Approximate length of the stream of verdicts. */
   readonly maxVerdicts: number
+  /** Removes an entry once it is settled, so that its texts are gone. */
+  readonly removesEntries: boolean
 }
 
 // The recorded order outlives restarts; settled entries are skipped in it.
@@ -88,13 +91,20 @@ export class ExchangeStream {
   }
 
   /** Saves the record, publishes the verdict and acknowledges the entry, atomically. */
-  async commit(entry: StreamEntry, record: ConversationRecord, revision: string | null): Promise<'DONE' | 'STALE' | EntryState> {
+  async commit(
+    entry: StreamEntry,
+    record: ConversationRecord,
+    revision: string | null,
+    alert: Alert | null,
+  ): Promise<'DONE' | 'STALE' | EntryState> {
     const { redis, store, keys, group, maxVerdicts } = this.#options
     const { conversation } = record.status
     const names = [keys.conversation(conversation), keys.recent, keys.exchanges, this.#order(entry), keys.verdicts]
     const verdict = JSON.stringify(record.verdicts.at(-1))
-    const args = [group, entry.id, maxVerdicts, verdict, ...store.saveArguments(conversation, record, revision)]
-    return (await redis.run(COMMIT_ENTRY, names, args)) as 'DONE' | 'STALE' | EntryState
+    const args = [group, entry.id, maxVerdicts, verdict, ...store.saveArguments(conversation, record, revision, alert)]
+    const outcome = (await redis.run(COMMIT_ENTRY, names, args)) as 'DONE' | 'STALE' | EntryState
+    if (outcome === 'DONE') await this.#remove(entry)
+    return outcome
   }
 
   /** Publishes the outcome of an entry that changes no conversation, and acknowledges it. */
@@ -106,6 +116,12 @@ export class ExchangeStream {
         : ['error', JSON.stringify({ code: outcome.error.code, message: outcome.error.message })]
     const args = [group, entry.id, maxVerdicts, entry.fields.conversation ?? '', ...result]
     await redis.run(SETTLE_ENTRY, [keys.exchanges, this.#order(entry), keys.verdicts], args)
+    await this.#remove(entry)
+  }
+
+  async #remove({ id }: StreamEntry): Promise<void> {
+    const { redis, keys, removesEntries } = this.#options
+    if (removesEntries) await redis.command('XDEL', keys.exchanges, id)
   }
 
   /** Numbers of entries not yet taken, and taken but not yet settled. */
@@ -138,7 +154,7 @@ export class ExchangeStream {
  * @throws GabionError `INVALID_ARGUMENT` with the field's name
  */
 export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
-  const { conversation, user, assistant, system, rules, exchangeId = id } = fields
+  const { conversation, user, assistant, system, rules, exchangeId = id, caller, tenant } = fields
   if (conversation === undefined || user === undefined || assistant === undefined) {
     throw new GabionError(
       'INVALID_ARGUMENT',
@@ -154,6 +170,8 @@ export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
     system: system ?? null,
     // One rule per line.
     rules: rules?.split('\n').filter((rule) => rule.trim() !== '') ?? null,
+    caller: caller === undefined ? null : checkId('caller', caller),
+    tenant: tenant === undefined ? null : checkId('tenant', tenant),
   }
 }
 

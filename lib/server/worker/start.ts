@@ -8,6 +8,8 @@ import type { Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import type { Monitor } from '../../monitor/monitor.js'
+import { Alerting, type AlertingOptions } from '../alerting.js'
+import type { LocalContexts } from '../conversations/local-contexts.js'
 import { RedisStore } from '../conversations/redis-store.js'
 import { DEFAULT_LIMITS } from '../limits.js'
 import { RedisConnection } from '../redis/connection.js'
@@ -31,6 +33,10 @@ export interface StartWorkerOptions {
   readonly host: string
   /** Port of `/metrics`, `/health` and `/ready`; null for none. */
   readonly metricsPort: number | null
+  /** Who is told of alerts; nobody but the log by default. */
+  readonly alerting?: AlertingOptions
+  /** Keeps the words of conversations out of the store, and removes entries of the stream once they are judged. */
+  readonly contexts?: LocalContexts | null
 }
 
 /** A running worker. */
@@ -41,16 +47,21 @@ export interface RunningWorker {
   stop(): Promise<void>
 }
 
+/** Maximum for deliveries of alerts in flight; what is not delivered stays queued. */
+const ALERTS_MS = 2000
+
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
-  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts } = options
+  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts, contexts = null } = options
   const consumer = options.consumer ?? `${hostname()}-${randomUUID().slice(0, 8)}`
   const keys = new Keys(prefix)
   const store = await RedisStore.open({ url, prefix, ttlMs, logger })
   const redis = await RedisConnection.open(url, logger)
   const waiting = await RedisConnection.open(url, logger)
-  const stream = new ExchangeStream({ redis, waiting, store, keys, group, consumer, maxVerdicts })
+  const stream = new ExchangeStream({ redis, waiting, store, keys, group, consumer, maxVerdicts, removesEntries: contexts !== null })
   await stream.prepare()
   const metrics = new WorkerMetrics()
+  const alerting = new Alerting(logger, metrics.registry, options.alerting)
+  await alerting.start()
   const limits = DEFAULT_LIMITS
   const worker = new Worker({
     monitor,
@@ -61,6 +72,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     concurrency,
     claimAfterMs,
     onJudged: (verdict) => metrics.judged(verdict),
+    alerting,
+    contexts,
   })
   metrics.read(stream, worker)
   const port = options.metricsPort === null ? null : await metrics.listen(options.host, options.metricsPort, logger, store)
@@ -71,6 +84,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     stop: async () => {
       worker.stop()
       await run
+      await alerting.stop(ALERTS_MS)
       await metrics.close()
       await Promise.all([waiting.close(), redis.close(), store.close()])
     },
@@ -79,15 +93,15 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
 
 /** A worker's metrics and their HTTP server. */
 class WorkerMetrics {
-  readonly #registry = new Registry()
+  readonly registry = new Registry()
   readonly #exchanges: Counter<'level'>
   readonly #alerts: Counter
   readonly #seconds: Histogram
   readonly #app = fastify({ logController: new LogController({ disableRequestLogging: true }) })
 
   constructor() {
-    const registers = [this.#registry]
-    collectDefaultMetrics({ register: this.#registry })
+    const registers = [this.registry]
+    collectDefaultMetrics({ register: this.registry })
     this.#exchanges = new Counter({ name: 'gabion_exchanges_total', help: 'Exchanges judged', labelNames: ['level'], registers })
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
     this.#seconds = new Histogram({ name: 'gabion_exchange_seconds', help: 'Time of judging an exchange', registers })
@@ -100,7 +114,7 @@ class WorkerMetrics {
   }
 
   read(stream: ExchangeStream, worker: Worker): void {
-    const registers = [this.#registry]
+    const registers = [this.registry]
     const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
       new Gauge({
         name,
@@ -117,7 +131,7 @@ class WorkerMetrics {
   }
 
   async listen(host: string, port: number, logger: Logger, store: RedisStore): Promise<number> {
-    this.#app.get('/metrics', async (_, reply) => reply.type(this.#registry.contentType).send(await this.#registry.metrics()))
+    this.#app.get('/metrics', async (_, reply) => reply.type(this.registry.contentType).send(await this.registry.metrics()))
     this.#app.get('/health', () => ({ status: 'ok' }))
     this.#app.get('/ready', async (_, reply) => {
       try {

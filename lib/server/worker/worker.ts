@@ -5,6 +5,8 @@ import type { Logger } from 'pino'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError } from '../../errors.js'
 import type { Monitor } from '../../monitor/monitor.js'
+import type { Alerting } from '../alerting.js'
+import type { LocalContexts } from '../conversations/local-contexts.js'
 import type { RedisStore } from '../conversations/redis-store.js'
 import { judgeAndStore } from '../conversations/judge-exchange.js'
 import type { ConversationStore } from '../conversations/store.js'
@@ -23,6 +25,8 @@ export interface WorkerOptions {
   /** Idle milliseconds after which another consumer's entries are claimed. */
   readonly claimAfterMs: number
   readonly onJudged: (verdict: ExchangeVerdict) => void
+  readonly alerting: Alerting
+  readonly contexts: LocalContexts | null
 }
 
 const WAIT_MS = 1000
@@ -111,7 +115,7 @@ export class Worker {
   }
 
   async #finish(entry: StreamEntry): Promise<void> {
-    const { stream, monitor, store, limits, onJudged } = this.#options
+    const { stream, monitor, store, limits, onJudged, alerting, contexts } = this.#options
     for (;;) {
       const state = await stream.state(entry)
       if (state === 'GONE') return
@@ -120,8 +124,8 @@ export class Worker {
     }
     const committing: Pick<ConversationStore, 'load' | 'save'> = {
       load: (id) => store.load(id),
-      save: async (_, record, revision) => {
-        const outcome = await stream.commit(entry, record, revision)
+      save: async (_, record, revision, alert) => {
+        const outcome = await stream.commit(entry, record, revision, alert)
         if (outcome === 'DONE') return true
         if (outcome === 'STALE') return false
         throw new GabionError('CONFLICT', 'another worker claimed the entry')
@@ -130,9 +134,12 @@ export class Worker {
     try {
       const exchange = readRequest(entry)
       checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], limits)
-      const { verdict, repeated } = await judgeAndStore(monitor, committing, exchange, AbortSignal.timeout(limits.requestMs))
+      const keeping = { alertDetails: alerting.details, contexts }
+      const signal = AbortSignal.timeout(limits.requestMs)
+      const { verdict, repeated, alert } = await judgeAndStore(monitor, committing, exchange, signal, keeping)
       if (repeated) await stream.settle(entry, { verdict })
       else onJudged(verdict)
+      if (alert !== null) await alerting.raised(alert)
     } catch (error) {
       if (!isGabionError(error) || !isPermanent(error)) throw error
       await stream.settle(entry, { error })
