@@ -37,10 +37,11 @@ function slackBody(alert: Alert, link: string | null): object {
   const { conversation, exchange, likelihood, reasons, caller, tenant, reply, at, details } = alert
   const name = conversation.length <= MAX_SHOWN_ID_LENGTH ? conversation : `${conversation.slice(0, MAX_SHOWN_ID_LENGTH)}…`
   const title = `Alert in conversation ${name}, exchange ${exchange}`
+  const { sentence = null } = details ?? {}
   const lines = [
     link === null ? `*${escaped(title)}*` : `*<${escaped(link)}|${escaped(title)}>*`,
     ...(details?.reasons ?? reasons).map((reason) => `• ${escaped(reason)}`),
-    ...(details?.sentence == null ? [] : [`> ${escaped(details.sentence.replaceAll('\n', ' '))}`]),
+    ...(sentence === null ? [] : [`> ${escaped(sentence.replaceAll('\n', ' '))}`]),
   ]
   const about = [
     `likelihood ${likelihood.toFixed(2)}`,

@@ -54,7 +54,11 @@ export interface AlertDetails {
 }
 
 /** The alert of a verdict; null for a verdict without one. */
-export function alertOf(verdict: ExchangeVerdict, { caller = null, tenant = null, onAlert = null }: AlertOrigin, details: boolean): Alert | null {
+export function alertOf(
+  verdict: ExchangeVerdict,
+  { caller = null, tenant = null, onAlert = null }: AlertOrigin,
+  details: boolean,
+): Alert | null {
   if (!verdict.alert) return null
   const { conversation, exchange, exchangeId, at, level, likelihood, reasons, rule = null, sentence = null } = verdict
   return {

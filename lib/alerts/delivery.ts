@@ -35,6 +35,7 @@ export class AlertDelivery {
   readonly #abandon = new AbortController()
   readonly #loops: Promise<void>[] = []
   #waiting = 0
+  #draining = false
 
   constructor(options: DeliveryOptions) {
     this.#options = options
@@ -50,6 +51,15 @@ export class AlertDelivery {
     const { queue, destinations } = this.#options
     for (const { key } of destinations) await queue.open(key)
     for (const destination of destinations) this.#loops.push(this.#run(destination))
+  }
+
+  /** Delivers what is queued, each once more, and ends then; after `graceMs` it ends at once. What was not delivered stays queued. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true
+    const timer = setTimeout(() => this.#stop.abort(), graceMs)
+    await Promise.all(this.#loops)
+    clearTimeout(timer)
+    await this.stop(0)
   }
 
   /** Ends after the attempts in flight, at most after `graceMs`; what was not delivered stays queued. */
@@ -75,7 +85,8 @@ export class AlertDelivery {
     while (!signal.aborted) {
       try {
         const room = BATCH - held.length
-        const taken = room === 0 ? [] : await queue.take(destination.key, room, held.length === 0 ? WAIT_MS : 0, signal)
+        const waitMs = held.length > 0 ? 0 : WAIT_MS
+        const taken = room === 0 ? [] : await queue.take(destination.key, room, waitMs, signal)
         held.push(...taken)
         this.#waiting += taken.length
       } catch (error) {
@@ -83,6 +94,7 @@ export class AlertDelivery {
         await this.#pause(FIRST_PAUSE_MS)
       }
       const [next] = held
+      if (next === undefined && this.#draining) break
       if (next === undefined) continue
       const failure = await this.#attempt(destination, next)
       held.shift()
@@ -93,6 +105,7 @@ export class AlertDelivery {
       }
       // The others first: one that a receiver never takes must not keep them waiting.
       held.push(next)
+      if (this.#draining) break
       await this.#pause(failure.waitMs ?? this.#pauseAfter(failures++))
     }
     clearInterval(keep)
@@ -109,7 +122,10 @@ export class AlertDelivery {
       const failure = error instanceof DeliveryFailure ? error : new DeliveryFailure((error as Error).message)
       const isOld = Date.now() - Date.parse(alert.at) > MAX_AGE_MS
       counts?.attempt(label, isOld ? 'lost' : 'failed')
-      logger.warn({ destination: label, alert: alert.id, reason: failure.message }, isOld ? 'an alert is given up' : 'an alert was not delivered')
+      logger.warn(
+        { destination: label, alert: alert.id, reason: failure.message },
+        isOld ? 'an alert is given up' : 'an alert was not delivered',
+      )
       if (!isOld) return failure
     }
     await queue.done(destination.key, key).catch(() => undefined)

@@ -88,7 +88,7 @@ export class DiskQueue implements AlertQueue {
       const found = entry.holds ? await this.#read(entry, limit) : []
       if (found.length > 0 || signal.aborted || performance.now() >= last) return found
       const next = Math.min(last, performance.now() + POLL_MS)
-      while (this.#added === seen && performance.now() < next && !signal.aborted) await sleep(5)
+      while (this.#added === seen && performance.now() < next) await sleep(5)
     }
   }
 

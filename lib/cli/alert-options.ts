@@ -88,7 +88,10 @@ export async function alertingOf(
   const details = flags.alertDetails === true
   if (destinations.length === 0) {
     if (details || flags.alertQueue !== undefined)
-      throw new GabionError('INVALID_ARGUMENT', '--alert-details and --alert-queue require --alert-webhook, --alert-slack or --alert-command')
+      throw new GabionError(
+        'INVALID_ARGUMENT',
+        '--alert-details and --alert-queue require --alert-webhook, --alert-slack or --alert-command',
+      )
     return { destinations, queue: null, details }
   }
   if (redis !== null && flags.alertQueue === undefined) return { destinations, queue: await redis(), details }

@@ -29,7 +29,8 @@ function testCommand(): Command {
 
 async function run({ output, signal }: Context, flags: TestFlags): Promise<number> {
   const destinations = await alertDestinations(flags, () => null)
-  if (destinations.length === 0) throw new GabionError('INVALID_ARGUMENT', 'say whom to tell: --alert-webhook, --alert-slack or --alert-command')
+  if (destinations.length === 0)
+    throw new GabionError('INVALID_ARGUMENT', 'say whom to tell: --alert-webhook, --alert-slack or --alert-command')
   const alert = testAlert(new Date())
   let failed = 0
   for (const destination of destinations) {

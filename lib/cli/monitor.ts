@@ -2,36 +2,31 @@
 
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
-import { GuardedDetector } from '../detection/policy/guarded-detector.js'
-import { loadPolicies } from '../detection/policy/load-policies.js'
-import type { Detector } from '../detection/detector.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
-import { readText } from '../json/json-file.js'
-import { DEFAULT_DETECTOR, Monitor, type MonitorOptions } from '../monitor/monitor.js'
+import { DEFAULT_DETECTOR, type Monitor, type MonitorOptions } from '../monitor/monitor.js'
 import type { FollowedEvent } from '../monitor/follow.js'
 import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
 import { factsOf, type ReportFacts } from '../report/conversation-record.js'
+import { addAlertQueueOptions, type AlertQueueFlags } from './alert-options.js'
+import { FollowAlerts } from './follow-alerts.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
-import { addDetectorOptions, detectorSettings, type DetectorFlags } from './detector-options.js'
+import { addDetectorOptions } from './detector-options.js'
+import { addJudgingOptions, openMonitor, systemOf, type JudgingFlags } from './judging-options.js'
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit, MonitorView } from './monitor-view.js'
-import { loadLexicons } from '../detection/erosion/lexicon-file.js'
+import type { Output } from './output.js'
 import { Progress, ProgressSteps } from './progress.js'
 import { ReportFiles, type ReportProgress } from './report-files.js'
 import { followFile, readConversations } from './exchange-feed.js'
 import { ExchangeFiles } from './exchange-files.js'
 import { toExchangeVerdict } from '../detection/verdict.js'
-import { collect, count } from './wording.js'
+import { count } from './wording.js'
 
-interface MonitorFlags extends EmbedderFlags, DetectorFlags {
+interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
-  lexicon?: string[]
-  system?: string
-  policy?: string
-  benign?: string
   report?: string
   withText?: boolean
   out?: string
@@ -41,24 +36,22 @@ interface MonitorFlags extends EmbedderFlags, DetectorFlags {
 
 /** The command `monitor`. */
 export function monitorCommand(): Command {
-  const command = addDetectorOptions(new Command('monitor'), `"${DEFAULT_DETECTOR}", or the one whose settings are given`)
+  const command = addJudgingOptions(
+    addDetectorOptions(new Command('monitor'), `"${DEFAULT_DETECTOR}", or the one whose settings are given`),
+  )
     .summary('monitor conversations for guardrail erosion, exchange by exchange')
     .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')
     .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
-    .option('--lexicon <language|file>', 'erosion: refusal phrases, "en", "de", "fr" or a file; repeatable (default: "en")', collect)
     .addOption(new Option('--preset <name>', 'classic: published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a safe reference reply, such as a refusal')
     .option('--projection <file>', 'classic: a projection of "gabion pca fit" (default: the bundled one)')
-    .option('--system <file>', "system prompt of the conversations that have none of their own: the assistant's rules")
-    .option('--policy <file>', 'also apply your own policies: a policy file, or one built by "gabion policy build"')
-    .option('--benign <file>', 'with --policy: ordinary conversations, instead of those of the policy file')
     .option('--report <file>', 'also write a page: which exchange went wrong and why (self-contained HTML)')
     .option('--with-text', "include the conversations' texts in the report")
     .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the most severe conversations into a folder')
     .option('-f, --follow', 'follow a growing file: judge each exchange as it arrives')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
   return finishCommand<MonitorFlags>(
-    addEmbedderOptions(command),
+    addAlertQueueOptions(addEmbedderOptions(command)),
     [
       'gabion monitor conversation.json',
       'gabion monitor conversation.json --report report.html --with-text',
@@ -71,11 +64,12 @@ export function monitorCommand(): Command {
 
 async function run(context: Context, flags: MonitorFlags, files: string[]): Promise<number> {
   const { output } = context
-  const system = flags.system === undefined ? null : await readText(flags.system, 'the system prompt')
+  const system = await systemOf(flags)
   if (flags.follow === true && files.length > 1) throw new GabionError('INVALID_ARGUMENT', `--follow takes one file, got ${files.length}`)
+  const alerts = await alertsOf(output, flags)
   const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
-  const monitor = await openMonitor(context, embedder, flags)
+  const monitor = await loadMonitor(context, embedder, flags)
   const written = flags.out === undefined ? null : await ExchangeFiles.create(flags.out)
   const view = new MonitorView(output)
   const progress = process.stdout.isTTY ? null : new Progress(output, 'judging', 'exchanges', null)
@@ -91,6 +85,7 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
         continue
       }
       reports?.add(item.verdict)
+      await alerts?.add(item.verdict)
       const line = toExchangeVerdict(item.verdict)
       latency.add(line.timings)
       await written?.append(line)
@@ -106,8 +101,17 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
     progress?.stop()
     await written?.discard()
     await reports?.discard()
+    await alerts?.close()
   }
   return flags.failOnAlert === true && summaries.some(({ alerts }) => alerts > 0) ? EXIT_ALERT : 0
+}
+
+/** Files that are judged once have an exit code and a report; who follows one may be asleep. */
+async function alertsOf(output: Output, flags: MonitorFlags): Promise<FollowAlerts | null> {
+  const told = [flags.alertWebhook, flags.alertSlack, flags.alertCommand].some((list) => list !== undefined)
+  if (told && flags.follow !== true)
+    throw new GabionError('INVALID_ARGUMENT', '--alert-webhook, --alert-slack and --alert-command require --follow')
+  return await FollowAlerts.open(output, flags)
 }
 
 async function reportsOf({ report, out, withText }: MonitorFlags): Promise<ReportFiles | null> {
@@ -144,32 +148,14 @@ async function writeReports(
   )
 }
 
-async function openMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
+async function loadMonitor({ output, signal }: Context, embedder: Embedder, flags: MonitorFlags): Promise<Monitor> {
   const { preset, safeText, projection } = flags
-  const refusals = await loadLexicons(flags.lexicon)
   const classic: NonNullable<MonitorOptions['classic']> = {}
   if (preset !== undefined) classic.preset = preset
   if (safeText !== undefined) classic.safeText = safeText
   if (projection !== undefined) classic.projection = projection
-  const { judge, ...settings } = detectorSettings(flags, refusals?.lexicons)
-  const judging = judge === undefined ? {} : { judge }
-  const isLast = flags.policy === undefined
-  const monitor = await Monitor.load({
-    embedder,
-    ...settings,
-    ...(Object.keys(classic).length > 0 && { classic }),
-    ...(isLast && judging),
-  })
-  if (flags.policy === undefined) return monitor
   using steps = new ProgressSteps(output)
-  const set = await loadPolicies(embedder, flags.policy, {
-    signal,
-    onProgress: steps.report,
-    ...(flags.benign !== undefined && { benign: flags.benign }),
-    ...(refusals !== null && { refusals }),
-  })
-  const detector: Detector = new GuardedDetector(monitor.detector, set, refusals ?? undefined)
-  return await Monitor.load({ embedder, detector, ...judging })
+  return await openMonitor(embedder, flags, { signal, onProgress: steps.report, classic })
 }
 
 /** Verdicts and summaries of the input. An interruption is the normal end of following, not a failure. */

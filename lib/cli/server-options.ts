@@ -3,16 +3,21 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
-import { Monitor } from '../monitor/monitor.js'
+import type { Monitor } from '../monitor/monitor.js'
 import type { AlertingOptions } from '../server/alerting.js'
 import type { ApiKeys } from '../server/api-keys.js'
+import type { LocalContexts } from '../server/conversations/local-contexts.js'
 import type { ConversationStore } from '../server/conversations/store.js'
+import type { Tenants } from '../server/tenants.js'
 import { addAlertQueueOptions, alertingOf, type AlertQueueFlags } from './alert-options.js'
-import { addDetectorOptions, detectorSettings, type DetectorFlags } from './detector-options.js'
+import { addDetectorOptions } from './detector-options.js'
+import { addJudgingOptions, openMonitor, systemOf, type JudgingFlags } from './judging-options.js'
 import { addEmbedderOptions, openEmbedder, parseCount, type Context, type EmbedderFlags } from './command.js'
 
 /** Flags of `serve`, `worker` and `proxy`. */
-export interface ServerFlags extends EmbedderFlags, DetectorFlags, AlertQueueFlags {
+export interface ServerFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
+  tenants?: string
+  texts: boolean
   cacheMib?: number
   redis?: string
   redisPrefix: string
@@ -21,7 +26,9 @@ export interface ServerFlags extends EmbedderFlags, DetectorFlags, AlertQueueFla
 }
 
 export function addServerOptions(command: Command): Command {
-  return addAlertQueueOptions(addDetectorOptions(addEmbedderOptions(command)))
+  return addAlertQueueOptions(addJudgingOptions(addDetectorOptions(addEmbedderOptions(command))))
+    .option('--tenants <folder>', 'a file NAME.yaml for each tenant: system, policy, benign, artifact, lexicon; chosen by X-Gabion-Tenant or /tenants/NAME/')
+    .option('--no-texts', 'keep texts, rules and sentences out of store, events, log and alerts; what follows soon is judged from memory')
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'store conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
     .option('--redis-prefix <name>', 'prefix of all key names', 'gabion')
@@ -38,6 +45,9 @@ export interface ServerParts {
   readonly logger: Logger
   readonly embedder: Embedder
   readonly monitor: Monitor
+  readonly tenants: Tenants
+  /** Not null where texts stay in this process. */
+  readonly contexts: LocalContexts | null
 }
 
 /**
@@ -52,8 +62,15 @@ export async function runUntilInterrupted(
 ): Promise<void> {
   const logger = openLog(flags)
   using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  using monitor = await Monitor.load({ embedder, ...detectorSettings(flags) })
-  const stop = await start({ logger, embedder, monitor })
+  using monitor = await openMonitor(embedder, flags, { signal })
+  const [{ Tenants }, { LocalContexts }] = await Promise.all([
+    import('../server/tenants.js'),
+    import('../server/conversations/local-contexts.js'),
+  ])
+  const named = flags.tenants === undefined ? undefined : await (await import('./tenant-files.js')).openTenants(embedder, flags.tenants, flags)
+  const tenants = new Tenants({ monitor, system: await systemOf(flags) }, named)
+  const contexts = flags.texts ? null : new LocalContexts(flags.ttlHours * 3_600_000)
+  const stop = await start({ logger, embedder, monitor, tenants, contexts })
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   output.note('stopping: finishing requests in flight')
   await stop()

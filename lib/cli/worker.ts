@@ -48,9 +48,10 @@ async function run(context: Context, flags: WorkerFlags): Promise<undefined> {
   const { redis } = flags
   if (redis === undefined) throw new GabionError('INVALID_ARGUMENT', '--redis URL is required: a worker reads its exchanges there')
   const { startWorker } = await import('../server/worker/start.js')
-  await runUntilInterrupted(context, flags, async ({ embedder, monitor, logger }) => {
+  await runUntilInterrupted(context, flags, async ({ embedder, tenants, contexts, logger }) => {
     const running = await startWorker({
-      monitor,
+      tenants,
+      contexts,
       logger,
       alerting: await openAlerting(flags, logger, () => null),
       url: redis,

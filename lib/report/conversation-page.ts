@@ -5,13 +5,7 @@ import { reasonsWithoutTexts } from '../detection/wordless.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { axis, baseOption, chartFigure, type Chart } from './charts.js'
 import { conversationPanels, guardPanels, exchangeNames } from './conversation-panels.js'
-import {
-  asErosion,
-  keyExchange,
-  worstLevel,
-  type ConversationRecord,
-  type ReportFacts,
-} from './conversation-record.js'
+import { asErosion, keyExchange, worstLevel, type ConversationRecord, type ReportFacts } from './conversation-record.js'
 import { html, type Html } from './html.js'
 import { renderPage } from './page.js'
 import { color, type ColorName } from './palette.js'

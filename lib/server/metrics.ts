@@ -42,11 +42,15 @@ export class Metrics {
   readonly #tokens: Counter
   readonly #exchanges: Counter<'level'>
   readonly #alerts: Counter
+  readonly #seconds: Histogram
   readonly #unjudged: Counter<'code'>
   readonly #blocked: Counter
   /** Exchanges judged and alerts raised since the start. */
   exchanges = 0
   alerts = 0
+  /** Replies of the proxy that could not be judged, and those that were blocked. */
+  unjudged = 0
+  blocked = 0
 
   constructor(info: Readonly<Record<string, string>>, sources: MetricSources) {
     const registers = [this.registry]
@@ -78,6 +82,12 @@ export class Metrics {
     this.#tokens = new Counter({ name: 'gabion_tokens_total', help: 'Tokens of embedded texts', registers })
     this.#exchanges = new Counter({ name: 'gabion_exchanges_total', help: 'Exchanges judged', labelNames: ['level'], registers })
     this.#alerts = new Counter({ name: 'gabion_alerts_total', help: 'Alerts raised', registers })
+    this.#seconds = new Histogram({
+      name: 'gabion_exchange_seconds',
+      help: 'Time of judging an exchange, waiting for earlier ones included',
+      buckets: SECONDS,
+      registers,
+    })
     this.#unjudged = new Counter({
       name: 'gabion_proxy_unjudged_total',
       help: 'Chat responses that could not be judged completely, by error code',
@@ -129,12 +139,19 @@ export class Metrics {
     }
     this.#stagesOf(timings)
     this.#stages.detect.observe(timings.detectMs / 1000)
+    this.#seconds.observe(timings.totalMs / 1000)
   }
 
   /** Counts a chat response of the proxy. */
   proxied(failure: GabionErrorCode | null, blocked: boolean): void {
-    if (failure !== null) this.#unjudged.labels(failure).inc()
-    if (blocked) this.#blocked.inc()
+    if (failure !== null) {
+      this.#unjudged.labels(failure).inc()
+      this.unjudged++
+    }
+    if (blocked) {
+      this.#blocked.inc()
+      this.blocked++
+    }
   }
 
   #stagesOf({ tokenizeMs, queueMs, encodeMs, projectMs }: Omit<EmbedTimings, 'totalMs'>): void {

@@ -18,6 +18,7 @@ import { startGrpc, type GrpcServer } from './grpc/server.js'
 import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
+import type { Tenants } from './tenants.js'
 import { packageVersion } from '../package-folder.js'
 
 /** Parts and options of a service. The caller keeps ownership of embedder and monitor; the store is closed with the service. */
@@ -43,6 +44,8 @@ export interface ServeOptions {
   readonly proxy?: ProxyOptions
   /** Who is told of alerts; nobody but the log by default. */
   readonly alerting?: AlertingOptions
+  /** By what each tenant's conversations are judged; all by `monitor` by default. */
+  readonly tenants?: Tenants
   /** Keeps the words of conversations out of store, events and alerts; null stores them. */
   readonly contexts?: LocalContexts | null
 }
@@ -83,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     logger,
     ...(options.alerting !== undefined && { alerting: options.alerting }),
     contexts: options.contexts ?? null,
+    ...(options.tenants !== undefined && { tenants: options.tenants }),
   })
   await service.alerting.start()
   const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })

@@ -21,6 +21,7 @@ import { Admission, checkTexts, type Limits } from './limits.js'
 import { Metrics } from './metrics.js'
 import type { RequestContext } from './request-context.js'
 import { Telemetry } from './telemetry.js'
+import { TENANT_HEADER, Tenants } from './tenants.js'
 
 /** The parts of a service; their owner closes them. */
 export interface ServiceParts {
@@ -36,6 +37,8 @@ export interface ServiceParts {
   readonly logger: Logger
   /** Who is told of alerts; nobody but the log by default. */
   readonly alerting?: AlertingOptions
+  /** By what each tenant's conversations are judged; all by `monitor` by default. */
+  readonly tenants?: Tenants
   /** Keeps the words of conversations in this process; null stores them with their conversation. */
   readonly contexts?: LocalContexts | null
 }
@@ -61,6 +64,7 @@ export class Service {
   readonly metrics: Metrics
   readonly telemetry: Telemetry
   readonly alerting: Alerting
+  readonly tenants: Tenants
   readonly #contexts: LocalContexts | null
   readonly #queue = new KeyedQueue()
   #stopping = false
@@ -89,6 +93,7 @@ export class Service {
     )
     this.telemetry = new Telemetry(model)
     this.alerting = new Alerting(parts.logger, this.metrics.registry, parts.alerting)
+    this.tenants = parts.tenants ?? new Tenants({ monitor, system: null })
     this.#contexts = contexts
     store.onChange((change) => this.events.publish(change))
   }
@@ -132,12 +137,15 @@ export class Service {
   async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<StoredOutcome> {
     const id = checkId('the conversation', exchange.conversation)
     if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
+    if ((exchange.tenant ?? null) === null && this.tenants.reserves(id))
+      throw new GabionError('INVALID_ARGUMENT', `conversation ${JSON.stringify(id)} is a tenant's: name the tenant in ${TENANT_HEADER}`)
     const length = checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], this.limits)
     return await this.#admitted(2, length, () =>
       this.telemetry.run('gabion.exchange', request, async (facts) => {
-        const keeping = { alertDetails: this.alerting.details, contexts: this.#contexts }
+        const { monitor, system } = this.tenants.of(exchange.tenant ?? null)
+        const keeping = { alertDetails: this.alerting.details, contexts: this.#contexts, system }
         const outcome = await this.#queue.run(id, request.signal, () =>
-          judgeAndStore(this.monitor, this.store, exchange, request.signal, keeping),
+          judgeAndStore(monitor, this.store, exchange, request.signal, keeping),
         )
         const { verdict, repeated, alert } = outcome
         if (!repeated) this.metrics.judged(verdict)

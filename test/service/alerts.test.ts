@@ -17,10 +17,12 @@ import type { ConversationStore } from '../../lib/server/conversations/store.js'
 import type { AlertPage } from '../../lib/server/conversations/status.js'
 import { until } from './ending.js'
 import { startGabion } from './gabion-process.js'
-import { BAD, GOOD } from './proxy-under-test.js'
+import { BAD as BAD_EXCHANGE, GOOD } from './proxy-under-test.js'
 import { RedisServer } from './redis-server.js'
 import { get, memoryLog, post, startService } from './service-under-test.js'
 import { startReceiver, type Receiver } from './webhook-receiver.js'
+
+const BAD = { user: BAD_EXCHANGE.user, assistant: BAD_EXCHANGE.assistant }
 
 const send = async (method: string, url: string, body?: unknown): Promise<{ status: number; body: unknown }> => {
   const response = await fetch(url, {
@@ -62,7 +64,7 @@ describe('Alerts', () => {
     const { body: verdict } = await post<Alert>(`${service.url}/v1/conversations/shop/exchanges`, said)
     const got = await until('the alert arrives', () => receiver.got[0])
     const alert = JSON.parse(got.body) as Alert & { link: string }
-    assert.deepEqual([alert.conversation, alert.exchange, alert.likelihood, alert.caller], ['shop', 2, verdict.likelihood, null])
+    assert.deepEqual([alert.conversation, alert.exchange, alert.likelihood, alert.caller], ['shop', 2, verdict.likelihood, 'k1'])
     assert.equal(alert.link, 'http://desk/#conversation=shop&exchange=2')
     assert.equal(got.headers['webhook-id'], alert.id)
     const logged = lines.map((line) => JSON.parse(line) as { msg: string; alert?: Alert }).filter(({ msg }) => msg === 'alert')
@@ -129,7 +131,10 @@ describe('Alerts', () => {
       if (kind === 'redis') {
         // Of a deleted conversation nothing is left but the streams' own keys.
         assert.deepEqual(await redis.command('XLEN', '{listed}:outbox'), 0)
-        assert.deepEqual(((await redis.command('KEYS', '{listed}:*')) as string[]).filter((key) => !key.endsWith(':outbox')), [])
+        assert.deepEqual(
+          ((await redis.command('KEYS', '{listed}:*')) as string[]).filter((key) => !key.endsWith(':outbox')),
+          [],
+        )
       }
       service.service.stop()
       const text = await events.text()
@@ -177,7 +182,19 @@ describe('Alerts', () => {
     const receiver = await startReceiver()
     const command = ['worker', '--redis', redis.url, '--redis-prefix', 'worker', '--alert-webhook', receiver.url, '--alert-webhook-private']
     const worker = await startGabion<Ready>([...command, '--alert-details', '--dashboard-url', 'https://desk.example/gabion'])
-    await redis.command('XADD', '{worker}:exchanges', '*', 'conversation', 'w', 'user', BAD.user, 'assistant', BAD.assistant, 'caller', 'k9')
+    await redis.command(
+      'XADD',
+      '{worker}:exchanges',
+      '*',
+      'conversation',
+      'w',
+      'user',
+      BAD.user,
+      'assistant',
+      BAD.assistant,
+      'caller',
+      'k9',
+    )
     const got = await until('the alert arrives', () => receiver.got[0])
     const { caller, details, link } = JSON.parse(got.body) as Alert & { link: string }
     assert.equal(caller, 'k9')

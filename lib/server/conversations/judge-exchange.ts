@@ -36,6 +36,8 @@ export interface KeepingOptions {
   readonly alertDetails?: boolean
   /** Where the words of conversations stay, if they may not reach the store; without it, the record has them. */
   readonly contexts?: LocalContexts | null
+  /** System prompt of the conversations that have none of their own. */
+  readonly system?: string | null
 }
 
 /** A judged exchange. */
@@ -58,11 +60,11 @@ export async function judgeAndStore(
   store: Pick<ConversationStore, 'load' | 'save'>,
   request: ExchangeRequest,
   signal: AbortSignal,
-  { alertDetails = false, contexts = null }: KeepingOptions = {},
+  { alertDetails = false, contexts = null, system = null }: KeepingOptions = {},
 ): Promise<StoredOutcome> {
   const started = performance.now()
   const { conversation: id, exchangeId, cut = false } = request
-  const instructions = checkInstructions({ system: request.system ?? undefined, rules: request.rules ?? undefined })
+  const instructions = checkInstructions({ system: request.system === '' ? (system ?? '') : (request.system ?? undefined), rules: request.rules ?? undefined })
   const vectors = new ExchangeVectors(embedder, detector, request, signal)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)
@@ -71,7 +73,7 @@ export async function judgeAndStore(
     checkDue(request, stored)
     const before =
       stored === null
-        ? { exchanges: 0, state: detector.start(), context: NO_CONTEXT }
+        ? { exchanges: 0, state: detector.start(), context: instructed(NO_CONTEXT, { system }) }
         : readSavedConversation(stored.record.saved, detector)
     const identity = { conversation: id, exchange: before.exchanges + 1, exchangeId, started }
     const context = instructed(contexts?.read(id, before.exchanges) ?? before.context, instructions)

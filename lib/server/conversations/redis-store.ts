@@ -63,11 +63,18 @@ export class RedisStore implements ConversationStore {
   async alerts({ limit, offset, openOnly }: { limit: number; offset: number; openOnly: boolean }): Promise<AlertPage> {
     const { alerts, openAlerts, conversationPrefix } = this.#keys
     const keys = [alerts, openAlerts, openOnly ? openAlerts : alerts]
-    const [total, open, found] = (await this.#redis.run(LIST_ALERTS, keys, [limit, offset, conversationPrefix])) as [number, number, string[]]
+    const [total, open, found] = (await this.#redis.run(LIST_ALERTS, keys, [limit, offset, conversationPrefix])) as [
+      number,
+      number,
+      string[],
+    ]
     const stored: StoredAlert[] = []
     for (let at = 0; at < found.length; at += 2) {
       const [alert = '', acknowledged = ''] = found.slice(at, at + 2)
-      stored.push({ ...(JSON.parse(alert) as Alert), acknowledged: acknowledged === '' ? null : (JSON.parse(acknowledged) as Acknowledgement) })
+      stored.push({
+        ...(JSON.parse(alert) as Alert),
+        acknowledged: acknowledged === '' ? null : (JSON.parse(acknowledged) as Acknowledgement),
+      })
     }
     return { alerts: stored, total, open }
   }
@@ -100,7 +107,11 @@ export class RedisStore implements ConversationStore {
   /** The arguments of {@link SAVE_RECORD}. */
   saveArguments(id: string, record: ConversationRecord, revision: string | null, alert: Alert | null): (string | number)[] {
     const { status } = record
-    const [json, summary, change] = [record, status, changeOf(record, alert)].map((part) => JSON.stringify(part)) as [string, string, string]
+    const [json, summary, change] = [record, status, changeOf(record, alert)].map((part) => JSON.stringify(part)) as [
+      string,
+      string,
+      string,
+    ]
     const { changes, root } = this.#keys
     const saved = [id, revision ?? '', randomUUID(), json, summary, change, this.#ttlMs, Date.now(), changes, root]
     const raised = alert === null ? ['', ''] : [JSON.stringify(alert), alert.exchange]

@@ -13,6 +13,8 @@ export interface Stats {
   readonly p99Ms: number | null
   readonly pendingTexts: number
   readonly refused: number
+  readonly unjudged: number
+  readonly blocked: number
   readonly exchanges: number
   readonly alerts: number
   readonly cacheHits: number
@@ -33,6 +35,11 @@ export class Api {
 
   async get<T>(path: string): Promise<T> {
     return (await (await this.#fetch(path)).json()) as T
+  }
+
+  async put<T>(path: string, body: unknown): Promise<T> {
+    const headers = { 'content-type': 'application/json' }
+    return (await (await this.#fetch(path, headers, { method: 'PUT', body: JSON.stringify(body) })).json()) as T
   }
 
   /** Calls `onChange` for every event, and `onState` when the connection opens or closes; never returns. */
@@ -57,10 +64,10 @@ export class Api {
     }
   }
 
-  async #fetch(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  async #fetch(path: string, headers: Record<string, string> = {}, more: RequestInit = {}): Promise<Response> {
     for (;;) {
       const key = sessionStorage.getItem(KEY_ITEM)
-      const response = await fetch(path, { headers: { ...headers, ...(key !== null && { authorization: `Bearer ${key}` }) } })
+      const response = await fetch(path, { ...more, headers: { ...headers, ...(key !== null && { authorization: `Bearer ${key}` }) } })
       if (response.ok) return response
       if (response.status !== 401) throw new Error(`${path}: ${String(response.status)}`)
       // Of several concurrent requests that fail, one asks for the key.

@@ -96,7 +96,8 @@ export class LoadChart {
     const axis = (name: string): object => ({ type: 'value', min: 0, name, nameTextStyle: text, axisLabel: text, splitLine })
     this.#chart.setOption({
       animation: false,
-      grid,
+      // The names of the axes stand above the grid, below the legend.
+      grid: { ...grid, top: 52 },
       legend: { textStyle: text, top: 0, selectedMode: false },
       xAxis: { type: 'category', data: this.#perSecond.map((_, i) => `${(i + 1 - SAMPLES) * 2} s`), axisLabel: text, axisLine },
       yAxis: [axis('1/s'), { ...axis('ms'), splitLine: { show: false } }],

@@ -1,32 +1,27 @@
-// The dashboard page: shows the service's data. Data is inserted as text, never as markup.
+// The dashboard page: shows the service's data, alerts first. Data is inserted as text, never as markup.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import type { ConversationChange, ConversationStatus } from '../conversations/status.js'
+import { AlertsPanel } from './alerts-panel.js'
 import { Api, type ConversationView, type Stats } from './api.js'
-import { LoadChart, ExchangeChart } from './charts.js'
+import { LoadChart } from './charts.js'
+import { ConversationPanel } from './conversation-panel.js'
+import { element, make, nameOf } from './dom.js'
 
 const STATS_EVERY_MS = 2000
-const MAX_ALERTS = 50
 const MAX_EXCHANGES = 256
-
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the page's own elements are known
-function element<T extends HTMLElement = HTMLElement>(id: string): T {
-  return document.getElementById(id) as T
-}
-
-function make<K extends keyof HTMLElementTagNameMap>(tag: K, text: string, className = ''): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag)
-  made.textContent = text
-  if (className !== '') made.className = className
-  return made
-}
 
 const api = new Api(askForKey)
 const statuses = new Map<string, ConversationStatus>()
 let chosen: string | null = null
+/** The exchange that a link or an alert leads to. */
+let marked: number | null = null
 let history: ExchangeVerdict[] = []
-const exchangeChart = new ExchangeChart(element('exchange-chart'))
+const panel = new ConversationPanel()
 const loadChart = new LoadChart(element('load-chart'))
+const alerts = new AlertsPanel(api, (conversation, exchange) => {
+  location.hash = `conversation=${encodeURIComponent(conversation)}&exchange=${exchange}`
+})
 
 function askForKey(): Promise<string> {
   const dialog = element<HTMLDialogElement>('key-dialog')
@@ -50,13 +45,16 @@ function showList(): void {
     document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined
   const latest = [...statuses.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt))
   list.replaceChildren(
-    ...latest.map(({ conversation, level, likelihood, exchanges }) => {
-      const button = make('button', '')
+    ...latest.map(({ conversation, level, likelihood, exchanges, alerts }) => {
+      const button = make('button')
       button.dataset.id = conversation
       button.setAttribute('aria-current', String(conversation === chosen))
-      button.append(make('span', conversation, 'name'), make('span', level, `level ${level}`), make('span', likelihood.toFixed(2)))
-      button.title = `${conversation}: ${exchanges} exchanges`
-      button.addEventListener('click', () => void choose(conversation))
+      button.append(nameOf(conversation))
+      // A conversation that has calmed down is not what it was.
+      if (alerts > 0 && level !== 'alert') button.append(make('span', 'alerted', 'mark'))
+      button.append(make('span', level, `level ${level}`), make('span', likelihood.toFixed(2)))
+      button.title = `${conversation}: ${exchanges} exchanges, ${alerts} alerts`
+      button.addEventListener('click', () => (location.hash = `conversation=${encodeURIComponent(conversation)}`))
       const item = document.createElement('li')
       item.append(button)
       return item
@@ -71,68 +69,66 @@ function buttonOf(conversation: string): HTMLButtonElement | undefined {
 }
 
 function showConversation(): void {
-  element('conversation-title').textContent = chosen === null ? 'No conversation chosen' : `Conversation ${chosen}`
-  exchangeChart.show(chosen ?? 'no conversation', history)
-  element('exchange-rows').replaceChildren(
-    ...history.toReversed().map(({ exchange, level, likelihood, risk, at, reasons }) => {
-      const row = document.createElement('tr')
-      const badge = document.createElement('td')
-      badge.append(make('span', level, `level ${level}`))
-      const time = new Date(at).toLocaleTimeString()
-      row.append(make('td', String(exchange)), badge, make('td', likelihood.toFixed(3)), make('td', risk.toFixed(2)), make('td', time))
-      row.append(make('td', reasons.join('; ')))
-      return row
-    }),
-  )
+  panel.show(chosen, chosen === null ? undefined : statuses.get(chosen), history, marked)
 }
 
-async function choose(conversation: string): Promise<void> {
+async function choose(conversation: string, exchange: number | null = null): Promise<void> {
   chosen = conversation
+  marked = exchange
   history = []
   showList()
   showConversation()
-  const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`)
-  if (chosen !== conversation) return
+  const view = await api.get<ConversationView>(`v1/conversations/${encodeURIComponent(conversation)}`).catch(() => null)
+  if (chosen !== conversation || view === null) return
   // Exchanges judged while the response was in flight have arrived as events.
   const last = view.history.at(-1)?.exchange ?? 0
   history = [...view.history, ...history.filter(({ exchange }) => exchange > last)].slice(-MAX_EXCHANGES)
   showConversation()
+  if (exchange !== null) panel.reveal()
 }
 
-function showAlert({ conversation, exchange, reasons, likelihood }: ExchangeVerdict): void {
-  const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
-  addAlert(`${conversation}, exchange ${exchange}, likelihood ${likelihood.toFixed(2)}${why}`)
-}
-
-function addAlert(text: string): void {
-  const list = element('alert-list')
-  list.prepend(make('li', text))
-  while (list.childElementCount > MAX_ALERTS) list.lastElementChild?.remove()
-  element('no-alerts').hidden = true
+/** What the address names: a conversation, and an exchange of it. */
+async function chooseByAddress(): Promise<boolean> {
+  const fields = new URLSearchParams(location.hash.slice(1))
+  const conversation = fields.get('conversation')
+  if (conversation === null) return false
+  const exchange = fields.get('exchange')
+  await choose(conversation, exchange === null ? null : Number(exchange))
+  if (exchange !== null) element('conversation').focus({ preventScroll: true })
+  return true
 }
 
 function onChange(change: ConversationChange): void {
+  const { conversation } = change
+  if (change.kind === 'acknowledged') {
+    alerts.acknowledged(conversation, change.exchange, change.acknowledged)
+    return
+  }
   if (change.kind === 'deleted') {
-    statuses.delete(change.conversation)
-    if (change.conversation === chosen) {
+    statuses.delete(conversation)
+    alerts.forget(conversation)
+    if (conversation === chosen) {
       history = []
       showConversation()
     }
   } else {
-    statuses.set(change.conversation, change.status)
-    if (change.verdict.alert) showAlert(change.verdict)
-    if (change.conversation === chosen && change.verdict.exchange > (history.at(-1)?.exchange ?? 0)) {
+    statuses.set(conversation, change.status)
+    if (change.alert !== null) alerts.add(change.alert)
+    if (conversation === chosen && change.verdict.exchange > (history.at(-1)?.exchange ?? 0)) {
       history = [...history, change.verdict].slice(-MAX_EXCHANGES)
       showConversation()
     }
-    if (chosen === null) void choose(change.conversation)
+    if (chosen === null) void choose(conversation)
   }
   showList()
 }
 
 async function load(): Promise<void> {
   const before = new Map(statuses)
-  const { conversations } = await api.get<{ conversations: ConversationStatus[] }>('v1/conversations?limit=200')
+  const [{ conversations }] = await Promise.all([
+    api.get<{ conversations: ConversationStatus[] }>('v1/conversations?limit=200'),
+    alerts.reload(),
+  ])
   // Events that arrived while the response was in flight are newer than it.
   const changed = [...statuses].filter(([conversation, status]) => before.get(conversation) !== status)
   const deleted = [...before.keys()].filter((conversation) => !statuses.has(conversation))
@@ -141,13 +137,8 @@ async function load(): Promise<void> {
   for (const [conversation, status] of changed) statuses.set(conversation, status)
   for (const conversation of deleted) statuses.delete(conversation)
   showList()
-  if (element('alert-list').childElementCount === 0) {
-    for (const { conversation, firstAlert } of conversations.toReversed()) {
-      if (firstAlert !== null) addAlert(`${conversation}, first alert at exchange ${firstAlert}`)
-    }
-  }
-  if (chosen === null && conversations[0] !== undefined) await choose(conversations[0].conversation)
-  else if (chosen !== null && statuses.has(chosen)) await choose(chosen)
+  if (chosen !== null) await choose(chosen, marked)
+  else if (!(await chooseByAddress()) && conversations[0] !== undefined) await choose(conversations[0].conversation)
 }
 
 async function showNumbers(): Promise<void> {
@@ -160,11 +151,18 @@ async function showNumbers(): Promise<void> {
     p99: milliseconds(stats.p99Ms),
     pending: String(stats.pendingTexts),
     refused: String(stats.refused),
+    unjudged: String(stats.unjudged),
+    blocked: String(stats.blocked),
     exchanges: String(stats.exchanges),
     alerts: String(stats.alerts),
     cache: lookups === 0 ? '–' : `${((100 * stats.cacheHits) / lookups).toFixed(0)} %`,
   }
   for (const [id, value] of Object.entries(shown)) element(id).textContent = value
+  const troubles = [
+    { count: stats.unjudged, text: 'replies not judged' },
+    { count: stats.refused, text: 'requests refused' },
+  ].filter(({ count }) => count > 0)
+  element('troubles').textContent = troubles.map(({ count, text }) => `${count} ${text}`).join(', ')
   loadChart.add(stats.perSecond, stats.p99Ms)
 }
 
@@ -177,6 +175,8 @@ element('list').addEventListener('keydown', (event) => {
   event.preventDefault()
   buttons[Math.min(buttons.length - 1, Math.max(0, to))]?.focus()
 })
+
+addEventListener('hashchange', () => void chooseByAddress())
 
 async function start(): Promise<void> {
   const { model, detector, store } = await api.get<{

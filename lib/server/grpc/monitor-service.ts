@@ -4,6 +4,7 @@ import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/g
 import { GabionError } from '../../errors.js'
 import type { NumberedChange } from '../events.js'
 import type { Service } from '../service.js'
+import { idOfTenant } from '../tenants.js'
 import type { Calls } from './calls.js'
 import { toConversation, toVerdict, type AddExchangeRequest, type ConversationRequest } from './messages.js'
 
@@ -15,13 +16,15 @@ export function monitorService(service: Service, calls: Calls): UntypedServiceIm
   return {
     addExchange: calls.unary('AddExchange', async ({ exchangeId, exchange, rules = [], ...rest }: AddExchangeRequest, context) => {
       service.admission.refuseIfFull()
-      const added = { ...rest, rules: rules.length === 0 ? null : rules, exchangeId: exchangeId ?? null, exchange: exchange ?? null }
+      const tenant = service.tenants.nameIn(context.headers)
+      const conversation = idOfTenant(tenant, rest.conversation)
+      const added = { ...rest, conversation, tenant, rules: rules.length === 0 ? null : rules, exchangeId: exchangeId ?? null, exchange: exchange ?? null }
       const { verdict } = await service.addExchange(added, context)
       return toVerdict(verdict)
     }),
 
-    getConversation: calls.unary('GetConversation', async ({ conversation }: ConversationRequest) =>
-      toConversation(await service.conversation(conversation)),
+    getConversation: calls.unary('GetConversation', async ({ conversation }: ConversationRequest, { headers }) =>
+      toConversation(await service.conversation(idOfTenant(service.tenants.nameIn(headers), conversation))),
     ),
 
     watch(call: ServerWritableStream<ConversationRequest, object>) {
@@ -46,8 +49,9 @@ export function monitorService(service: Service, calls: Calls): UntypedServiceIm
       try {
         calls.check(call)
         const { conversation } = call.request
+        const watched = conversation === '' ? null : idOfTenant(service.tenants.nameIn(context.headers), conversation)
         const stopped = (): void => end('UNAVAILABLE', new GabionError('UNAVAILABLE', 'the service is stopping'))
-        unwatch = service.watch(conversation === '' ? null : conversation, null, send, stopped)
+        unwatch = service.watch(watched, null, send, stopped)
       } catch (error) {
         end('failed', error)
         return

@@ -13,6 +13,7 @@ import { addProxyRoutes, OWN_PREFIX } from '../proxy/proxy-routes.js'
 import type { Upstream } from '../proxy/upstream.js'
 import { requestIdOf } from '../request-context.js'
 import type { Service } from '../service.js'
+import { TENANT_HEADER } from '../tenants.js'
 import { addAlertRoutes } from './alert-routes.js'
 import { addClassifierRoutes } from './classifier-routes.js'
 import { addConversationRoutes } from './conversation-routes.js'
@@ -50,6 +51,12 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
     bodyLimit: service.limits.bodyBytes,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     routerOptions: { maxParamLength: 1024 },
+    rewriteUrl: (request) => {
+      const split = service.tenants.split(request.url ?? '/')
+      if (split === null) return request.url ?? '/'
+      request.headers[TENANT_HEADER] = split.name
+      return split.rest
+    },
     ...(tls !== null && { https: tls }),
     clientErrorHandler: refuseBrokenRequest,
     frameworkErrors: (error, request, reply) => {

@@ -3,14 +3,18 @@
 import type { FastifyInstance } from 'fastify'
 import { exchangeVerdictSchema } from '../../detection/verdict.js'
 import type { Service } from '../service.js'
+import { idOfTenant } from '../tenants.js'
 import { describe } from './documents.js'
 import { contextOf, serverTiming } from './request-life.js'
 import * as form from './schemas.js'
 
 const UNOWNED = { caller: null, tenant: null }
 
-/** Adds the routes. */
+/** Adds the routes. A tenant's conversations are found under its own ids, and by all others under `tenant/id`. */
 export function addConversationRoutes(app: FastifyInstance, service: Service): void {
+  const idOf = ({ headers, params }: { headers: object; params: form.ConversationParams }): string =>
+    idOfTenant(service.tenants.nameIn(headers), params.id)
+
   app.post<{ Body: form.AddExchangeRequest; Params: form.ConversationParams }>(
     '/v1/conversations/:id/exchanges',
     {
@@ -24,7 +28,8 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
     },
     async (request, reply) => {
       const { exchangeId = null, exchange = null, ...rest } = request.body
-      const added = { ...rest, conversation: request.params.id, exchangeId, exchange }
+      const tenant = service.tenants.nameIn(request.headers)
+      const added = { ...rest, conversation: idOf(request), tenant, exchangeId, exchange }
       const { verdict, repeated } = await service.addExchange(added, contextOf(request))
       reply.header('server-timing', serverTiming(verdict.timings))
       if (repeated) reply.header('x-gabion-repeated', 'true')
@@ -38,8 +43,8 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
       params: form.ConversationParams,
       ok: form.ConversationResponse,
     }),
-    async ({ params }) => {
-      const { status, verdicts } = await service.conversation(params.id)
+    async (request) => {
+      const { status, verdicts } = await service.conversation(idOf(request))
       return { ...UNOWNED, ...status, history: verdicts }
     },
   )
@@ -48,7 +53,7 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
     '/v1/conversations/:id',
     describe('deleteConversation', 'Delete a conversation', { params: form.ConversationParams, ok: form.Health }),
     async (request) => {
-      await service.forget(request.params.id, contextOf(request))
+      await service.forget(idOf(request), contextOf(request))
       return { status: 'deleted' }
     },
   )

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { GabionError } from '../../errors.js'
 import type { NumberedChange } from '../events.js'
 import type { Service } from '../service.js'
+import { idOfTenant } from '../tenants.js'
 import { describe } from './documents.js'
 import * as form from './schemas.js'
 
@@ -29,7 +30,7 @@ export function addEventRoutes(app: FastifyInstance, service: Service): void {
     '/v1/conversations/:id/events',
     stream('watchConversation', 'Events of one conversation, which need not exist yet', { params: form.ConversationParams }),
     (request, reply) => {
-      sendEvents(service, request, reply, request.params.id)
+      sendEvents(service, request, reply, idOfTenant(service.tenants.nameIn(request.headers), request.params.id))
     },
   )
 }

@@ -39,6 +39,8 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
       ...metrics.recent.activity(),
       pendingTexts: service.admission.texts,
       refused: service.admission.refused,
+      unjudged: metrics.unjudged,
+      blocked: metrics.blocked,
       exchanges: metrics.exchanges,
       alerts: metrics.alerts,
       cacheHits: hits,

@@ -277,6 +277,8 @@ export const Stats = Type.Object(
     p99Ms: nullable(Type.Number()),
     pendingTexts: Type.Integer(),
     refused: Type.Integer(),
+    unjudged: Type.Integer({ description: 'Replies of the proxy that could not be judged, or not completely' }),
+    blocked: Type.Integer({ description: 'Replies that were held back or cut' }),
     exchanges: Type.Integer(),
     alerts: Type.Integer(),
     cacheHits: Type.Integer(),

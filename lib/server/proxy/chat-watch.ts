@@ -67,8 +67,11 @@ export class ChatWatch {
     this.#options = options
     this.#history = history
     this.#context = context
-    const caller = JSON.stringify(CREDENTIALS.map((name) => headers[name] ?? null))
-    this.#origin = { caller: callerOf(caller), onAlert: OUTCOMES[options.policy] }
+    const tenant = service.tenants.nameIn(headers)
+    const credentials = CREDENTIALS.map((name) => headers[name] ?? null)
+    // Tenants never share a conversation.
+    const caller = JSON.stringify(tenant === null ? credentials : [...credentials, tenant])
+    this.#origin = { caller: callerOf(JSON.stringify(credentials)), tenant, onAlert: OUTCOMES[options.policy] }
     const id = headers['x-gabion-conversation']
     this.#identity =
       typeof id === 'string' && id !== '' ? { conversation: boundId(id, caller), explicit: true } : identityOf(history ?? [], caller)
@@ -118,7 +121,14 @@ export class ChatWatch {
       exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
       judge: async (conversation, exchange) => {
         const { verdict } = await service.addExchange(
-          { conversation, ...this.#fitted(exchange), system: exchange.system ?? '', exchangeId: exchange.id, exchange: null, ...this.#origin },
+          {
+            conversation,
+            ...this.#fitted(exchange),
+            system: exchange.system ?? '',
+            exchangeId: exchange.id,
+            exchange: null,
+            ...this.#origin,
+          },
           this.#context,
         )
         // Independent of the current policy: a proxy with policy `end` may be started later.

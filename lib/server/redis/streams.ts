@@ -10,7 +10,9 @@ export async function removeEntriesOf(redis: RedisConnection, stream: string, co
   let from = '-'
   for (;;) {
     const entries = (await redis.command('XRANGE', stream, from, '+', 'COUNT', String(CHUNK))) as [string, string[]][]
-    const found = entries.filter(([, fields]) => fields.some((name, at) => at % 2 === 0 && name === 'conversation' && fields[at + 1] === conversation))
+    const found = entries.filter(([, fields]) =>
+      fields.some((name, at) => at % 2 === 0 && name === 'conversation' && fields[at + 1] === conversation),
+    )
     if (found.length > 0) await redis.command('XDEL', stream, ...found.map(([id]) => id))
     const last = entries.at(-1)
     if (last === undefined || entries.length < CHUNK) return

@@ -6,6 +6,7 @@ import { GabionError } from '../../errors.js'
 import { checkId, type ConversationRecord } from '../conversations/record.js'
 import type { RedisStore } from '../conversations/redis-store.js'
 import type { ExchangeRequest } from '../conversations/judge-exchange.js'
+import { idOfTenant } from '../tenants.js'
 import type { RedisConnection } from '../redis/connection.js'
 import type { Keys } from '../redis/keys.js'
 import { COMMIT_ENTRY, ENTRY_STATE, SETTLE_ENTRY, TAKE } from '../redis/scripts.js'
@@ -162,7 +163,7 @@ export function readRequest({ id, fields }: StreamEntry): ExchangeRequest {
     )
   }
   return {
-    conversation: checkId('conversation', conversation),
+    conversation: checkId('conversation', idOfTenant(tenant ?? null, conversation)),
     user,
     assistant,
     exchangeId: checkId('exchangeId', exchangeId),

@@ -7,19 +7,19 @@ import fastify, { LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { Monitor } from '../../monitor/monitor.js'
 import { Alerting, type AlertingOptions } from '../alerting.js'
 import type { LocalContexts } from '../conversations/local-contexts.js'
 import { RedisStore } from '../conversations/redis-store.js'
 import { DEFAULT_LIMITS } from '../limits.js'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
+import type { Tenants } from '../tenants.js'
 import { ExchangeStream } from './exchange-stream.js'
 import { Worker } from './worker.js'
 
 /** Options of a worker. */
 export interface StartWorkerOptions {
-  readonly monitor: Monitor
+  readonly tenants: Tenants
   readonly logger: Logger
   readonly url: string
   readonly prefix: string
@@ -51,7 +51,7 @@ export interface RunningWorker {
 const ALERTS_MS = 2000
 
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
-  const { monitor, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts, contexts = null } = options
+  const { tenants, logger, url, prefix, ttlMs, group, concurrency, claimAfterMs, maxVerdicts, contexts = null } = options
   const consumer = options.consumer ?? `${hostname()}-${randomUUID().slice(0, 8)}`
   const keys = new Keys(prefix)
   const store = await RedisStore.open({ url, prefix, ttlMs, logger })
@@ -64,7 +64,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   await alerting.start()
   const limits = DEFAULT_LIMITS
   const worker = new Worker({
-    monitor,
+    tenants,
     store,
     stream,
     logger,

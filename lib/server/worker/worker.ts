@@ -4,18 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError } from '../../errors.js'
-import type { Monitor } from '../../monitor/monitor.js'
 import type { Alerting } from '../alerting.js'
 import type { LocalContexts } from '../conversations/local-contexts.js'
 import type { RedisStore } from '../conversations/redis-store.js'
 import { judgeAndStore } from '../conversations/judge-exchange.js'
 import type { ConversationStore } from '../conversations/store.js'
 import { checkTexts, type Limits } from '../limits.js'
+import type { Tenants } from '../tenants.js'
 import { readRequest, type StreamEntry, type ExchangeStream } from './exchange-stream.js'
 
 /** Parts and options of a worker. */
 export interface WorkerOptions {
-  readonly monitor: Monitor
+  readonly tenants: Tenants
   readonly store: RedisStore
   readonly stream: ExchangeStream
   readonly logger: Logger
@@ -115,7 +115,7 @@ export class Worker {
   }
 
   async #finish(entry: StreamEntry): Promise<void> {
-    const { stream, monitor, store, limits, onJudged, alerting, contexts } = this.#options
+    const { stream, tenants, store, limits, onJudged, alerting, contexts } = this.#options
     for (;;) {
       const state = await stream.state(entry)
       if (state === 'GONE') return
@@ -134,7 +134,8 @@ export class Worker {
     try {
       const exchange = readRequest(entry)
       checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], limits)
-      const keeping = { alertDetails: alerting.details, contexts }
+      const { monitor, system } = tenants.of(exchange.tenant ?? null)
+      const keeping = { alertDetails: alerting.details, contexts, system }
       const signal = AbortSignal.timeout(limits.requestMs)
       const { verdict, repeated, alert } = await judgeAndStore(monitor, committing, exchange, signal, keeping)
       if (repeated) await stream.settle(entry, { verdict })
