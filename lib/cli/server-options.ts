@@ -27,7 +27,10 @@ export interface ServerFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlag
 
 export function addServerOptions(command: Command): Command {
   return addAlertQueueOptions(addJudgingOptions(addDetectorOptions(addEmbedderOptions(command))))
-    .option('--tenants <folder>', 'a file NAME.yaml for each tenant: system, policy, benign, artifact, lexicon; chosen by X-Gabion-Tenant or /tenants/NAME/')
+    .option(
+      '--tenants <folder>',
+      'a file NAME.yaml for each tenant: system, policy, benign, artifact, lexicon; chosen by X-Gabion-Tenant or /tenants/NAME/',
+    )
     .option('--no-texts', 'keep texts, rules and sentences out of store, events, log and alerts; what follows soon is judged from memory')
     .option('--cache-mib <n>', 'vector cache in MiB, 0 for none (default: 32)', parseNumber)
     .option('--redis <url>', 'store conversations in Redis or Valkey (redis://[:password@]host:port/db, rediss:// with TLS)')
@@ -67,7 +70,8 @@ export async function runUntilInterrupted(
     import('../server/tenants.js'),
     import('../server/conversations/local-contexts.js'),
   ])
-  const named = flags.tenants === undefined ? undefined : await (await import('./tenant-files.js')).openTenants(embedder, flags.tenants, flags)
+  const named =
+    flags.tenants === undefined ? undefined : await (await import('./tenant-files.js')).openTenants(embedder, flags.tenants, flags)
   const tenants = new Tenants({ monitor, system: await systemOf(flags) }, named)
   const contexts = flags.texts ? null : new LocalContexts(flags.ttlHours * 3_600_000)
   const stop = await start({ logger, embedder, monitor, tenants, contexts })

@@ -43,7 +43,8 @@ async function readTenant(file: string): Promise<JudgingFlags> {
   const what = 'a tenant'
   if (!isFields(fields)) throw new GabionError('ARTIFACT_INVALID', `${file} must have fields: ${FIELDS.join(', ')}`)
   const unknown = Object.keys(fields).find((name) => !(FIELDS as readonly string[]).includes(name))
-  if (unknown !== undefined) throw new GabionError('ARTIFACT_INVALID', `${file}: there is no field '${unknown}'; known fields: ${FIELDS.join(', ')}`)
+  if (unknown !== undefined)
+    throw new GabionError('ARTIFACT_INVALID', `${file}: there is no field '${unknown}'; known fields: ${FIELDS.join(', ')}`)
   const json = JsonObject.of(fields, { source: file, code: 'ARTIFACT_INVALID', what })
   const flags: JudgingFlags = {}
   // Files are found next to the tenant's own.

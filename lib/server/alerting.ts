@@ -30,10 +30,6 @@ export class Alerting {
     this.details = details
     this.#logger = logger
     this.#queue = queue
-    if (queue === null || destinations.length === 0) {
-      this.#delivery = null
-      return
-    }
     const registers = [registry]
     const attempts = new Counter({
       name: 'gabion_alert_deliveries_total',
@@ -42,24 +38,21 @@ export class Alerting {
       registers,
     })
     const counts = { attempt: (destination: string, outcome: string): void => attempts.labels(destination, outcome).inc() }
-    const delivery = new AlertDelivery({ queue, destinations, logger, counts })
+    const delivery = queue === null || destinations.length === 0 ? null : new AlertDelivery({ queue, destinations, logger, counts })
     this.#delivery = delivery
-    new Gauge({
-      name: 'gabion_alerts_waiting',
-      help: 'Alerts that this instance has taken and not yet delivered, over all destinations',
-      registers,
-      collect() {
-        this.set(delivery.waiting)
-      },
-    })
-    new Gauge({
-      name: 'gabion_alerts_lost',
-      help: 'Alerts that the full queue has lost since the start',
-      registers,
-      collect() {
-        this.set(queue.lost)
-      },
-    })
+    const read = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(value())
+        },
+      })
+    }
+    const waiting = 'Alerts that this instance has taken and not yet delivered, over all destinations'
+    read('gabion_alerts_waiting', waiting, () => delivery?.waiting ?? 0)
+    read('gabion_alerts_lost', 'Alerts that the full queue has lost since the start', () => queue?.lost ?? 0)
   }
 
   /** @throws GabionError where the queue cannot be opened */

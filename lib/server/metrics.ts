@@ -1,6 +1,7 @@
 // The service's Prometheus metrics. Labels are routes, codes and stages: never a text, an id or a key.
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { ReplyOutcome } from '../alerts/alert.js'
 import type { EmbeddingBatch, EmbedTimings } from '../embedding/embedding-batch.js'
 import type { CacheStats } from '../embedding/vector-cache.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
@@ -32,6 +33,9 @@ export interface MetricSources {
   readonly watchers: () => number
 }
 
+/** What happens to a reply that is blocked. */
+export type BlockedOutcome = Exclude<ReplyOutcome, 'passed'>
+
 /** The metrics of one service. */
 export class Metrics {
   readonly registry = new Registry()
@@ -44,7 +48,8 @@ export class Metrics {
   readonly #alerts: Counter
   readonly #seconds: Histogram
   readonly #unjudged: Counter<'code'>
-  readonly #blocked: Counter
+  readonly #blocked: Counter<'outcome'>
+  readonly #unwatched: Counter<'route'>
   /** Exchanges judged and alerts raised since the start. */
   exchanges = 0
   alerts = 0
@@ -94,7 +99,18 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     })
-    this.#blocked = new Counter({ name: 'gabion_proxy_blocked_total', help: 'Chat responses that were blocked', registers })
+    this.#blocked = new Counter({
+      name: 'gabion_proxy_blocked_total',
+      help: 'Chat responses that were blocked: held back, cut, or with the end of their conversation',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.#unwatched = new Counter({
+      name: 'gabion_proxy_unwatched_total',
+      help: 'Requests of the proxy that are not watched, by the known part of their path',
+      labelNames: ['route'],
+      registers,
+    })
     const read = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name,
@@ -143,15 +159,19 @@ export class Metrics {
   }
 
   /** Counts a chat response of the proxy. */
-  proxied(failure: GabionErrorCode | null, blocked: boolean): void {
+  proxied(failure: GabionErrorCode | null, blocked: BlockedOutcome | null): void {
     if (failure !== null) {
       this.#unjudged.labels(failure).inc()
       this.unjudged++
     }
-    if (blocked) {
-      this.#blocked.inc()
-      this.blocked++
-    }
+    if (blocked === null) return
+    this.#blocked.labels(blocked).inc()
+    this.blocked++
+  }
+
+  /** Counts a request of the proxy that is not watched. */
+  unwatched(route: string): void {
+    this.#unwatched.labels(route).inc()
   }
 
   #stagesOf({ tokenizeMs, queueMs, encodeMs, projectMs }: Omit<EmbedTimings, 'totalMs'>): void {

@@ -199,7 +199,10 @@ describe('Dashboard', () => {
         await items.nth(2).waitFor()
         assert.equal(await page.title(), `(${String(count)}) gabion`)
         assert.equal(await items.count(), Math.min(count, 50))
-        assert.match((await items.first().textContent()) ?? '', new RegExp(`${String(count - 1).padStart(6, '0')}.*exchange 1.*likelihood 0\\.93.*caller`))
+        assert.match(
+          (await items.first().textContent()) ?? '',
+          new RegExp(`${String(count - 1).padStart(6, '0')}.*exchange 1.*likelihood 0\\.93.*caller`),
+        )
         if (count === 3) {
           const texts = await items.allTextContents()
           assert.deepEqual(
@@ -215,8 +218,8 @@ describe('Dashboard', () => {
         const box = await items.first().boundingBox()
         assert.ok(box !== null && box.y < 800 && box.x + box.width <= width)
         assert.equal(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), true)
-        assert.equal(await page.locator('#list .mark').count() > 0, true)
-        assert.equal(await page.locator('#alert-list .branch').count() > 0, true)
+        assert.equal((await page.locator('#list .mark').count()) > 0, true)
+        assert.equal((await page.locator('#alert-list .branch').count()) > 0, true)
 
         // An alert leads to its conversation at that exchange, and so does its address after a reload.
         await items.nth(1).locator('.title').click()
@@ -247,14 +250,24 @@ describe('Dashboard', () => {
   it('shows signals, strength, rule and sentence of the guard', async () => {
     const store = new MemoryStore({ maxBytes: 1e9, ttlMs: 3_600_000 })
     const signals = { unsafe: 0.1, breaks: 0.91, wavers: 0.95, complies: null, pressure: 0.8 }
-    const verdict = { ...VERDICT, conversation: 'g', signals, strength: 0.42, rule: 'Never give refunds.', sentence: 'Here is your refund.' }
+    const verdict = {
+      ...VERDICT,
+      conversation: 'g',
+      signals,
+      strength: 0.42,
+      rule: 'Never give refunds.',
+      sentence: 'Here is your refund.',
+    }
     await store.save('g', withVerdict(null, {} as SavedConversation, verdict), null, alertOf(verdict, {}, false))
     const service = await startService({ grpcPort: null, store })
     const page = await browser.newPage()
     await page.goto(`${service.url}/#conversation=g&exchange=1`)
     const row = page.locator('#exchange-rows tr')
     await row.waitFor()
-    assert.match((await row.textContent()) ?? '', /Rule: Never give refunds\..*“Here is your refund\.”.*breaks 0\.91.*pressure 0\.80strength 0\.42/)
+    assert.match(
+      (await row.textContent()) ?? '',
+      /Rule: Never give refunds\..*“Here is your refund\.”.*breaks 0\.91.*pressure 0\.80strength 0\.42/,
+    )
     assert.match((await page.locator('#alert-list > li').textContent()) ?? '', /guardrail strength 0\.42/)
     await page.close()
     await service.stop()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import { until } from './ending.js'
@@ -88,6 +88,22 @@ describe('deploy/', () => {
     assert.match(database!.command.join(' '), /^redis-server --appendonly yes --appendfsync always$/)
   })
 
+  it('has alert rules that Prometheus takes, and that fire when they should', async () => {
+    const rules = resolve('deploy/prometheus-alerts.yaml')
+    assert.match(await promtool(['check', 'rules', rules]), /SUCCESS: 9 rules found/)
+    const tests = join(folder, 'rules-test.yaml')
+    await writeFile(tests, (await readFile('test/fixtures/prometheus-alerts-test.yaml', 'utf8')).replace('RULES', rules))
+    assert.match(await promtool(['test', 'rules', tests]), /SUCCESS/)
+  })
+
+  it('has a dashboard that Grafana reads as it is written', async () => {
+    const different = async (file: string): Promise<unknown> => JSON.parse(await runPython(['test/service/python/grafana.py', file]))
+    assert.deepEqual(await different('deploy/grafana.json'), [])
+    const misspelled = join(folder, 'grafana.json')
+    await writeFile(misspelled, (await readFile('deploy/grafana.json', 'utf8')).replace('"gridPos"', '"gridPosition"'))
+    assert.deepEqual(await different(misspelled), ['dashboard.panels[0].gridPosition'])
+  })
+
   it('starts with Kubernetes what is ready where the probes look', async () => {
     const deployments = manifests.filter(({ kind }) => kind === 'Deployment')
     assert.equal(deployments.length, 2)
@@ -113,6 +129,7 @@ describe('deploy/', () => {
       .replace('gabion:8080', http)
       .replace('worker:9464', metrics)
       .replace('/tmp/key', join(folder, 'key'))
+      .replace('/etc/prometheus/alerts.yaml', resolve('deploy/prometheus-alerts.yaml'))
       .replace(/scrape_interval: \S+/, 'scrape_interval: 1s')
     const { query } = await startPrometheus(config)
 
@@ -129,12 +146,20 @@ describe('deploy/', () => {
     for (const { metadata, spec } of scalers) {
       for (const { pods } of spec.metrics) assert.equal((await query(pods.metric.name)).get(metadata.name), 0, pods.metric.name)
     }
+    const known = new Set<string>()
     for (const at of [http, metrics]) {
       const text = await (await fetch(`http://${at}/metrics`, { headers: authorization })).text()
+      for (const [, name] of text.matchAll(/^# TYPE (\w+)/gm)) known.add(name!)
       // Names of Node's own metrics are prom-client's.
       const ours = text.split('\n').filter((line) => /^(# \w+ )?gabion_/.test(line))
       assert.ok(ours.length > 20)
       await promtool(['check', 'metrics'], `${ours.join('\n')}\n`)
+    }
+    // Rules and dashboard ask for nothing that is not there.
+    for (const file of ['deploy/prometheus-alerts.yaml', 'deploy/grafana.json']) {
+      const asked = (await readFile(file, 'utf8')).match(/gabion_\w+/g) ?? []
+      assert.ok(asked.length > 8)
+      for (const name of asked) assert.ok(known.has(name.replace(/_bucket$/, '')), `${file}: ${name}`)
     }
   })
 })

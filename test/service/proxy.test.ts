@@ -199,7 +199,7 @@ describe('gabion proxy', () => {
       assert.deepEqual([data.choices[0]?.message.content, response.headers.get('x-gabion-error')], [expected, 'UNAVAILABLE'])
       const metrics = await (await fetch(`${running.url}/gabion/metrics`)).text()
       assert.match(metrics, /^gabion_proxy_unjudged_total\{code="UNAVAILABLE"\} 1$/m)
-      assert.match(metrics, new RegExp(`^gabion_proxy_blocked_total ${failClosed ? 1 : 0}$`, 'm'))
+      assert.equal(/^gabion_proxy_blocked_total\{outcome="held"\} 1$/m.test(metrics), failClosed)
     }
   })
 

@@ -64,7 +64,10 @@ export async function judgeAndStore(
 ): Promise<StoredOutcome> {
   const started = performance.now()
   const { conversation: id, exchangeId, cut = false } = request
-  const instructions = checkInstructions({ system: request.system === '' ? (system ?? '') : (request.system ?? undefined), rules: request.rules ?? undefined })
+  const instructions = checkInstructions({
+    system: request.system === '' ? (system ?? '') : (request.system ?? undefined),
+    rules: request.rules ?? undefined,
+  })
   const vectors = new ExchangeVectors(embedder, detector, request, signal)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)

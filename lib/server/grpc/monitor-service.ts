@@ -18,7 +18,14 @@ export function monitorService(service: Service, calls: Calls): UntypedServiceIm
       service.admission.refuseIfFull()
       const tenant = service.tenants.nameIn(context.headers)
       const conversation = idOfTenant(tenant, rest.conversation)
-      const added = { ...rest, conversation, tenant, rules: rules.length === 0 ? null : rules, exchangeId: exchangeId ?? null, exchange: exchange ?? null }
+      const added = {
+        ...rest,
+        conversation,
+        tenant,
+        rules: rules.length === 0 ? null : rules,
+        exchangeId: exchangeId ?? null,
+        exchange: exchange ?? null,
+      }
       const { verdict } = await service.addExchange(added, context)
       return toVerdict(verdict)
     }),

@@ -111,7 +111,7 @@ export class ChatWatch {
     }
     const { policy, failClosed } = this.#options
     const blocked = policy !== 'observe' && (verdict?.alert === true || (failClosed && failure !== null))
-    this.#service.metrics.proxied(failure, blocked)
+    this.#service.metrics.proxied(failure, blocked ? (policy === 'end' ? 'ended' : 'held') : null)
     return { verdict, failure, blocked }
   }
 
