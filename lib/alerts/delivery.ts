@@ -116,8 +116,10 @@ export class AlertDelivery {
     const { queue, logger, counts } = this.#options
     const { label } = destination
     try {
-      await destination.deliver(alert, this.#abandon.signal)
-      counts?.attempt(label, 'delivered')
+      if (await queue.has(destination.key, key)) {
+        await destination.deliver(alert, this.#abandon.signal)
+        counts?.attempt(label, 'delivered')
+      }
     } catch (error) {
       const failure = error instanceof DeliveryFailure ? error : new DeliveryFailure((error as Error).message)
       const isOld = Date.now() - Date.parse(alert.at) > MAX_AGE_MS

@@ -1,6 +1,7 @@
 // A queue of alerts in a folder: a file per alert and destination, whole or not there, removed when it is delivered. Several processes may
 // add; of those that deliver to the same destination, one holds its lock and the others take over when it ends.
 
+import { existsSync } from 'node:fs'
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -90,6 +91,10 @@ export class DiskQueue implements AlertQueue {
       const next = Math.min(last, performance.now() + POLL_MS)
       while (this.#added === seen && performance.now() < next) await sleep(5)
     }
+  }
+
+  has(destination: string, key: string): Promise<boolean> {
+    return Promise.resolve(existsSync(join(this.#destinations.get(destination)!.folder, key)))
   }
 
   async done(destination: string, key: string): Promise<void> {

@@ -18,6 +18,8 @@ export interface AlertQueue {
    * signal fires.
    */
   take(destination: string, limit: number, waitMs: number, signal: AbortSignal): Promise<QueuedAlert[]>
+  /** Whether it still waits: its conversation may have been deleted since. */
+  has(destination: string, key: string): Promise<boolean>
   /** It was delivered, or given up. */
   done(destination: string, key: string): Promise<void>
   /** These are still being tried by this process. */

@@ -21,6 +21,7 @@ import { ReportFiles, type ReportProgress } from './report-files.js'
 import { followFile, readConversations } from './exchange-feed.js'
 import { ExchangeFiles } from './exchange-files.js'
 import { toExchangeVerdict } from '../detection/verdict.js'
+import { wordless } from '../detection/wordless.js'
 import { count } from './wording.js'
 
 interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
@@ -29,6 +30,7 @@ interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
   projection?: string
   report?: string
   withText?: boolean
+  texts: boolean
   out?: string
   follow?: boolean
   failOnAlert?: boolean
@@ -47,6 +49,7 @@ export function monitorCommand(): Command {
     .option('--projection <file>', 'classic: a projection of "gabion pca fit" (default: the bundled one)')
     .option('--report <file>', 'also write a page: which exchange went wrong and why (self-contained HTML)')
     .option('--with-text', "include the conversations' texts in the report")
+    .option('--no-texts', 'keep texts, rules and sentences out of output, alerts and report')
     .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the most severe conversations into a folder')
     .option('-f, --follow', 'follow a growing file: judge each exchange as it arrives')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
@@ -84,9 +87,10 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
         await view.end(item.summary)
         continue
       }
-      reports?.add(item.verdict)
-      await alerts?.add(item.verdict)
-      const line = toExchangeVerdict(item.verdict)
+      const verdict = flags.texts ? item.verdict : wordless(item.verdict)
+      reports?.add(verdict)
+      await alerts?.add(verdict)
+      const line = toExchangeVerdict(verdict)
       latency.add(line.timings)
       await written?.append(line)
       await view.exchange(line)
@@ -114,7 +118,8 @@ async function alertsOf(output: Output, flags: MonitorFlags): Promise<FollowAler
   return await FollowAlerts.open(output, flags)
 }
 
-async function reportsOf({ report, out, withText }: MonitorFlags): Promise<ReportFiles | null> {
+async function reportsOf({ report, out, withText, texts }: MonitorFlags): Promise<ReportFiles | null> {
+  if (withText === true && !texts) throw new GabionError('INVALID_ARGUMENT', '--with-text and --no-texts contradict each other')
   if (withText === true && report === undefined) throw new GabionError('INVALID_ARGUMENT', '--with-text requires --report <file>')
   if (report === undefined && out === undefined) return null
   return ReportFiles.create({

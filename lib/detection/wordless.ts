@@ -25,13 +25,21 @@ export function wordlessReasons(verdict: Pick<DetectorVerdict, 'reasons' | 'rule
   })
 }
 
-/** The verdict without any words: see {@link wordlessReasons}; rule, sentence and a judge's reason are gone, numbers stay. */
+/**
+ * The verdict without any words: see {@link wordlessReasons}; rule, sentence, a judge's reason, and statements and examples of policies are
+ * gone, numbers and names stay.
+ */
 export function wordless<Verdict extends DetectorVerdict>(verdict: Verdict): Verdict {
   return {
     ...verdict,
     reasons: wordlessReasons(verdict),
     ...(verdict.rule !== undefined && { rule: null }),
     ...(verdict.sentence !== undefined && { sentence: null }),
+    ...(isListOfObjects(verdict, 'findings') && { findings: verdict.findings.map((finding) => ({ ...finding, statement: '', nearest: '' })) }),
     ...(verdict.judge !== undefined && verdict.judge !== null && { judge: { ...verdict.judge, reason: '' } }),
   }
+}
+
+function isListOfObjects<Name extends string>(value: object, name: Name): value is Record<Name, readonly object[]> {
+  return Array.isArray((value as Readonly<Record<string, unknown>>)[name])
 }

@@ -1,7 +1,8 @@
 // Alerts of real services: somebody is told, once at least, also when the process or Redis is killed; they are listed, acknowledged, deleted.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -222,6 +223,17 @@ describe('Alerts', () => {
     const failing = await run('--alert-command', 'exit 3')
     assert.deepEqual([failing.code, failing.stdout.trim()], [1, 'command 1: not delivered: the command ended with 3'])
     assert.equal((await run()).code, 2)
+  })
+
+  it('of a followed file are delivered before the command ends', async () => {
+    const receiver = await startReceiver()
+    const monitor = spawn(process.execPath, [
+      ...['dist/cli/main.js', 'monitor', '--json', '--quiet', '--follow', '-', '--alert-webhook', receiver.url, '--alert-webhook-private'],
+      ...['--alert-queue', join(folder, 'followed')],
+    ])
+    monitor.stdin.end(`${JSON.stringify({ conversation: 'f', ...BAD })}\n`)
+    const [code] = (await once(monitor, 'exit')) as [number]
+    assert.deepEqual([code, receiver.got.map(({ body }) => (JSON.parse(body) as Alert).conversation)], [0, ['f']])
   })
 
   it('have one form in requests and in lists', () => {

@@ -71,7 +71,8 @@ describe('An alert', () => {
         }
         const alert = alertOf(verdict, {}, false)!
         assert.doesNotMatch(JSON.stringify(alert), /SECRET/)
-        assert.doesNotMatch(JSON.stringify(wordless(verdict)), /SECRET/)
+        const finding = { policy: 'refunds', statement: mark(statement), score: 1, threshold: 0.5, broken: true, nearest: mark(example) }
+        assert.doesNotMatch(JSON.stringify(wordless({ ...verdict, findings: [finding] })), /SECRET/)
         for (const format of ['json', 'slack'] as const) assert.doesNotMatch(alertBody(alert, format, 'http://x'), /SECRET/)
         assert.deepEqual(alert.reasons, [
           "breaks 'refunds' (score 1.00, line 0.50)",
@@ -316,6 +317,29 @@ describe('Delivery', () => {
     assert.equal(outcomes.filter((outcome) => outcome === 'webhook 1 failed').length, 3)
     assert.deepEqual(await readdir(join(folder, destination.key)), [])
     assert.match(receiver.got[0]!.headers['webhook-signature'] as string, /^v1,/)
+    await rm(folder, { recursive: true })
+  })
+
+  it('does not send what was taken and then deleted', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gabion-alerts-'))
+    const receiver = await startReceiver()
+    receiver.answer = () => 503
+    const queue = new DiskQueue(folder)
+    const delivery = new AlertDelivery({ queue, destinations: [webhook({ url: receiver.url })], logger: silent, firstPauseMs: 10 })
+    await delivery.start()
+    await queue.add(testAlert(new Date()))
+    while (receiver.got.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    await queue.forget(() => true)
+    while (delivery.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    receiver.answer = () => 200
+    await queue.add({ ...testAlert(new Date()), conversation: 'kept' })
+    const before = receiver.got.length
+    while (receiver.got.length === before) await new Promise((resolve) => setTimeout(resolve, 5))
+    await delivery.stop(1000)
+    assert.deepEqual(
+      receiver.got.slice(before).map(({ body }) => (JSON.parse(body) as Alert).conversation),
+      ['kept'],
+    )
     await rm(folder, { recursive: true })
   })
 

@@ -51,6 +51,10 @@ export class RedisAlertQueue implements AlertQueue {
     }
   }
 
+  async has(_: string, key: string): Promise<boolean> {
+    return ((await this.#redis.command('XRANGE', this.#stream, key, key)) as unknown[]).length > 0
+  }
+
   async done(destination: string, key: string): Promise<void> {
     await this.#redis.command('XACK', this.#stream, destination, key)
   }
