@@ -30,7 +30,7 @@ export class AlertCommand implements AlertDestination {
       // Its own group, so that what the shell started ends with it.
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
-      env: { ...process.env, GABION_ALERT_ID: alert.id },
+      env: { ...withoutSecrets(process.env), GABION_ALERT_ID: alert.id },
     })
     const end = (name: NodeJS.Signals): void => {
       try {
@@ -59,4 +59,9 @@ export class AlertCommand implements AlertDestination {
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+/** The environment without gabion's own keys and secrets. */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^GABION_.*(KEY|SECRET)/.test(name)))
 }

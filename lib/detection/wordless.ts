@@ -35,7 +35,9 @@ export function wordless<Verdict extends DetectorVerdict>(verdict: Verdict): Ver
     reasons: wordlessReasons(verdict),
     ...(verdict.rule !== undefined && { rule: null }),
     ...(verdict.sentence !== undefined && { sentence: null }),
-    ...(isListOfObjects(verdict, 'findings') && { findings: verdict.findings.map((finding) => ({ ...finding, statement: '', nearest: '' })) }),
+    ...(isListOfObjects(verdict, 'findings') && {
+      findings: verdict.findings.map((finding) => ({ ...finding, statement: '', nearest: '' })),
+    }),
     ...(verdict.judge !== undefined && verdict.judge !== null && { judge: { ...verdict.judge, reason: '' } }),
   }
 }

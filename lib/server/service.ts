@@ -192,12 +192,15 @@ export class Service {
    */
   async forget(id: string, request: RequestContext): Promise<void> {
     if (!(await this.#forget(checkId('the conversation', id), request))) throw notFound(id)
+    await this.store.purge([id])
   }
 
   /** Removes all conversations of a caller or a tenant, and returns how many there were. */
   async forgetOwned(owner: Owner, name: string, request: RequestContext): Promise<number> {
+    const ids = await this.store.owned(owner, checkId(`the ${owner}`, name))
     let count = 0
-    for (const id of await this.store.owned(owner, checkId(`the ${owner}`, name))) count += Number(await this.#forget(id, request))
+    for (const id of ids) count += Number(await this.#forget(id, request))
+    await this.store.purge(ids)
     return count
   }
 

@@ -7,10 +7,13 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Alert } from '../../lib/alerts/alert.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
+import { Monitor } from '../../lib/index.js'
+import { Tenants } from '../../lib/server/tenants.js'
 import { until } from './ending.js'
 import { startGabion, type GabionProcess } from './gabion-process.js'
+import { startProxy } from './proxy-under-test.js'
 import { RedisServer } from './redis-server.js'
-import { get, post } from './service-under-test.js'
+import { get, post, testEmbedder } from './service-under-test.js'
 import { startReceiver } from './webhook-receiver.js'
 
 const POLICY = `
@@ -67,7 +70,10 @@ describe('Tenants', () => {
       return body
     }
     const byHeader = await say(url, acme)
-    assert.deepEqual([byHeader.conversation, byHeader.exchange, byHeader.alert, byHeader.policies], ['acme/plan', 1, true, ['investment-promises']])
+    assert.deepEqual(
+      [byHeader.conversation, byHeader.exchange, byHeader.alert, byHeader.policies],
+      ['acme/plan', 1, true, ['investment-promises']],
+    )
     const byPath = await say(`${url}/tenants/acme`)
     assert.deepEqual([byPath.conversation, byPath.exchange], ['acme/plan', 2])
     const beta = await say(`${url}/tenants/beta`)
@@ -94,6 +100,30 @@ describe('Tenants', () => {
     await service.stop()
   })
 
+  it('are told apart by the proxy, by header and path; their header and path do not reach the upstream', async () => {
+    const monitor = await Monitor.load({ embedder: await testEmbedder() })
+    const tenants = new Tenants({ monitor, system: null }, new Map([['acme', { monitor, system: null }]]))
+    const { running, upstream } = await startProxy({}, { tenants })
+    const chat = async (path: string, headers: Record<string, string> = {}): Promise<string | null> => {
+      const body = { model: 'parrot', messages: [{ role: 'user', content: 'When do you open?' }] }
+      const response = await fetch(`${running.url}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer k', ...headers },
+        body: JSON.stringify(body),
+      })
+      assert.equal(response.status, 200)
+      return response.headers.get('x-gabion-conversation')
+    }
+    const main = await chat('/v1/chat/completions')
+    const byPath = await chat('/tenants/acme/v1/chat/completions')
+    assert.equal(await chat('/v1/chat/completions', { 'x-gabion-tenant': 'acme' }), byPath)
+    assert.notEqual(byPath, main)
+    for (const { path, headers } of upstream.requests) assert.deepEqual([path, headers['x-gabion-tenant']], ['/v1/chat/completions', undefined])
+    const { body } = await get<{ conversations: { tenant: string | null; caller: string }[] }>(`${running.url}/gabion/v1/conversations`)
+    assert.deepEqual(body.conversations.map(({ tenant }) => tenant).sort(), ['acme', null])
+    assert.equal(new Set(body.conversations.map(({ caller }) => caller)).size, 1)
+  })
+
   it('name the file and the field that is wrong', async () => {
     const wrong = join(folder, 'wrong')
     await mkdir(wrong)
@@ -109,7 +139,10 @@ describe('Tenants', () => {
     const { url } = service.ready
     const events = new AbortController()
     const stream = await fetch(`${url}/v1/events`, { signal: events.signal })
-    const { body } = await post<ExchangeVerdict>(`${url}/tenants/acme/v1/conversations/quiet/exchanges`, { ...PROMISE, system: 'You are a support assistant.' })
+    const { body } = await post<ExchangeVerdict>(`${url}/tenants/acme/v1/conversations/quiet/exchanges`, {
+      ...PROMISE,
+      system: 'You are a support assistant.',
+    })
     assert.deepEqual([body.alert, body.policies], [true, ['investment-promises']])
     const got = await until('the alert arrives', () => receiver.got[0])
     const reader = stream.body!.getReader()
@@ -119,7 +152,14 @@ describe('Tenants', () => {
     const stored = await everythingIn(redis)
     assert.ok(stored.includes('acme/quiet'))
     const list = JSON.stringify((await get(`${url}/v1/conversations`)).body) + JSON.stringify((await get(`${url}/v1/alerts`)).body)
-    for (const [where, text] of Object.entries({ stored, seen, list, log: service.log(), alert: got.body, verdict: JSON.stringify(body) })) {
+    for (const [where, text] of Object.entries({
+      stored,
+      seen,
+      list,
+      log: service.log(),
+      alert: got.body,
+      verdict: JSON.stringify(body),
+    })) {
       for (const words of WORDS) assert.ok(!text.includes(words), `${where}: ${words}`)
     }
     await service.stop()

@@ -372,6 +372,9 @@ describe('Delivery', () => {
     const alert = testAlert(new Date())
     await new AlertCommand(`cat > ${folder}/$GABION_ALERT_ID`, 'command 1', () => null).deliver(alert, never)
     assert.equal((JSON.parse(await readFile(join(folder, alert.id), 'utf8')) as Alert).id, alert.id)
+    process.env.GABION_ALERT_SECRET = 'not for commands'
+    await assert.rejects(new AlertCommand('test -n "$GABION_ALERT_SECRET"', 'command 1', () => null).deliver(alert, never), /ended with 1/)
+    delete process.env.GABION_ALERT_SECRET
     await assert.rejects(new AlertCommand('exit 7', 'command 1', () => null).deliver(alert, never), /ended with 7/)
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 100)

@@ -87,6 +87,10 @@ export class MemoryStore implements ConversationStore {
     return Promise.resolve(existed)
   }
 
+  purge(): Promise<void> {
+    return Promise.resolve()
+  }
+
   list(limit: number): Promise<ConversationStatus[]> {
     const statuses: ConversationStatus[] = []
     for (const { record } of this.#records.values()) {

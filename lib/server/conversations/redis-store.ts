@@ -5,8 +5,7 @@ import type { Logger } from 'pino'
 import type { Alert } from '../../alerts/alert.js'
 import { RedisConnection } from '../redis/connection.js'
 import { Keys } from '../redis/keys.js'
-import { ACKNOWLEDGE, FORGET, LIST, LIST_ALERTS, SAVE_RECORD } from '../redis/scripts.js'
-import { removeEntriesOf } from '../redis/streams.js'
+import { ACKNOWLEDGE, FORGET, LIST, LIST_ALERTS, PURGE, SAVE_RECORD } from '../redis/scripts.js'
 import { alertMember, changeOf, type ConversationRecord, type Owner } from './record.js'
 import type { Acknowledgement, AlertPage, ConversationChange, ConversationStatus, StoredAlert } from './status.js'
 import type { ConversationStore, StoredRecord } from './store.js'
@@ -20,7 +19,7 @@ export interface RedisStoreOptions {
   readonly logger: Logger
 }
 
-// Keys per command: a history may have any number of messages, and a long command blocks Redis for all clients.
+// Keys or entries per command: a history may have any number of messages, and a long command blocks Redis for all clients.
 const MAX_KEYS = 1000
 
 /** Conversations shared by instances. */
@@ -120,11 +119,19 @@ export class RedisStore implements ConversationStore {
 
   async delete(id: string): Promise<boolean> {
     const change: ConversationChange = { kind: 'deleted', conversation: id }
-    const { outbox, verdicts, changes, root } = this.#keys
+    const { changes, root } = this.#keys
     const args = [id, JSON.stringify(change), changes, root]
-    const existed = (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
-    for (const stream of [outbox, verdicts]) await removeEntriesOf(this.#redis, stream, id)
-    return existed
+    return (await this.#redis.run(FORGET, [this.#keys.conversation(id), this.#keys.recent], args)) === 1
+  }
+
+  async purge(ids: readonly string[]): Promise<void> {
+    const { outbox, verdicts } = this.#keys
+    for (const stream of [outbox, verdicts]) {
+      for (let first = 0; first < ids.length; first += MAX_KEYS) {
+        const wanted = ids.slice(first, first + MAX_KEYS)
+        for (let from = '-'; from !== ''; ) from = (await this.#redis.run(PURGE, [stream], [from, MAX_KEYS, ...wanted])) as string
+      }
+    }
   }
 
   async list(limit: number): Promise<ConversationStatus[]> {

@@ -32,6 +32,8 @@ export interface ConversationStore {
   findAlerts(promptIds: readonly string[]): Promise<string[]>
   /** Removes everything that is stored of it, its alerts too. False if it did not exist. */
   delete(id: string): Promise<boolean>
+  /** Removes deleted conversations from what others read: alerts to deliver, verdicts of workers. */
+  purge(ids: readonly string[]): Promise<void>
   /** The most recently used first. */
   list(limit: number): Promise<ConversationStatus[]>
   onChange(listener: (change: ConversationChange) => void): void

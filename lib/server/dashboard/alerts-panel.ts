@@ -125,7 +125,7 @@ export class AlertsPanel {
     ].filter((fact) => fact !== '')
     foot.append(make('span', facts.join(' · '), 'facts'))
     if (acknowledged === null) {
-      const take = button('Acknowledge', 'acknowledge', () => void this.#acknowledge(alert))
+      const take = button('Acknowledge', 'acknowledge', () => void this.#acknowledge(alert).catch(() => undefined))
       take.dataset.key = `acknowledge ${id}`
       take.setAttribute('aria-label', `Acknowledge the alert of ${conversation}, exchange ${exchange}`)
       foot.append(take)

@@ -8,7 +8,7 @@ import type { AlertQueue, QueuedAlert } from '../../alerts/queue.js'
 import type { RedisConnection } from './connection.js'
 import type { Keys } from './keys.js'
 
-const POLL_MS = 100
+const POLL_MS = 250
 /** Longer than the interval at which a living instance says that it still tries. */
 const CLAIM_AFTER_MS = 30_000
 

@@ -68,6 +68,23 @@ if existed == 1 then redis.call('PUBLISH', ARGV[3], ARGV[2]) end
 return existed
 `)
 
+/**
+ * Deletes the entries of conversations from a part of a stream that others read. Keys: stream. Arguments: first entry, number of entries to
+ * look at, conversations. Returns where to go on; empty at the end.
+ */
+export const PURGE = new Script(`
+local wanted = {}
+for i = 3, #ARGV do wanted[ARGV[i]] = true end
+local entries = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+for _, entry in ipairs(entries) do
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'conversation' and wanted[entry[2][i + 1]] then redis.call('XDEL', KEYS[1], entry[1]) end
+  end
+end
+if #entries < tonumber(ARGV[2]) then return '' end
+return '(' .. entries[#entries][1]
+`)
+
 /** Keys: recent. Arguments: limit, conversation prefix. Returns the statuses of the most recent conversations. */
 export const LIST = new Script(`
 local statuses = {}
