@@ -129,7 +129,7 @@ export class RedisStore implements ConversationStore {
     for (const stream of [outbox, verdicts]) {
       for (let first = 0; first < ids.length; first += MAX_KEYS) {
         const wanted = ids.slice(first, first + MAX_KEYS)
-        for (let from = '-'; from !== ''; ) from = (await this.#redis.run(PURGE, [stream], [from, MAX_KEYS, ...wanted])) as string
+        for (let from = '-'; from !== '';) from = (await this.#redis.run(PURGE, [stream], [from, MAX_KEYS, ...wanted])) as string
       }
     }
   }
