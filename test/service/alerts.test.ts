@@ -160,7 +160,23 @@ describe('Alerts', () => {
     const second = await startGabion<Ready>([...args, '--alert-webhook-private'])
     const got = await until('the alert arrives', () => receiver.got[tried])
     assert.equal((JSON.parse(got.body) as Alert).conversation, 'k')
+    // What everybody has got is not kept.
+    await until('the queue is empty', async () => (await redis.command('XLEN', '{killed}:outbox')) === 0)
     await second.stop()
+  })
+
+  it('are kept in Redis until the last destination has them', async () => {
+    const receivers = [await startReceiver(), await startReceiver()] as const
+    receivers[1].answer = () => 503
+    const args = ['serve', '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'two', '--alert-webhook-private']
+    const service = await startGabion<Ready>([...args, ...receivers.flatMap(({ url }) => ['--alert-webhook', url])])
+    await post(`${service.ready.url}/v1/conversations/k/exchanges`, BAD)
+    await until('one has it, the other refuses', () => receivers[0].got.length > 0 && receivers[1].got.length > 1)
+    assert.equal(await redis.command('XLEN', '{two}:outbox'), 1)
+    receivers[1].answer = () => 200
+    await until('the queue is empty', async () => (await redis.command('XLEN', '{two}:outbox')) === 0)
+    assert.equal(receivers[0].got.length, 1)
+    await service.stop()
   })
 
   it('reach the webhook although gabion was killed, from the disk without Redis', async () => {

@@ -7,6 +7,7 @@ import type { Alert } from '../../alerts/alert.js'
 import type { AlertQueue, QueuedAlert } from '../../alerts/queue.js'
 import type { RedisConnection } from './connection.js'
 import type { Keys } from './keys.js'
+import { ACKNOWLEDGE_ENTRY } from './scripts.js'
 
 const POLL_MS = 250
 /** Longer than the interval at which a living instance says that it still tries. */
@@ -56,7 +57,7 @@ export class RedisAlertQueue implements AlertQueue {
   }
 
   async done(destination: string, key: string): Promise<void> {
-    await this.#redis.command('XACK', this.#stream, destination, key)
+    await this.#redis.run(ACKNOWLEDGE_ENTRY, [this.#stream], [destination, key])
   }
 
   async keep(destination: string, keys: readonly string[]): Promise<void> {

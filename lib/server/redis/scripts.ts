@@ -69,6 +69,27 @@ return existed
 `)
 
 /**
+ * Acknowledges an entry for a group, and deletes it when no group has still to read or to acknowledge it. Keys: stream. Arguments: group,
+ * entry.
+ */
+export const ACKNOWLEDGE_ENTRY = new Script(`
+local function parts(id)
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(sequence)
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+local ms, sequence = parts(ARGV[2])
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local facts = {}
+  for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+  local seen_ms, seen_sequence = parts(facts['last-delivered-id'])
+  local seen = seen_ms > ms or (seen_ms == ms and seen_sequence >= sequence)
+  if not seen or #redis.call('XPENDING', KEYS[1], facts['name'], ARGV[2], ARGV[2], 1) > 0 then return 0 end
+end
+return redis.call('XDEL', KEYS[1], ARGV[2])
+`)
+
+/**
  * Deletes the entries of conversations from a part of a stream that others read. Keys: stream. Arguments: first entry, number of entries to
  * look at, conversations. Returns where to go on; empty at the end.
  */
