@@ -81,7 +81,11 @@ it("an entry of the worker's stream has a system prompt, and rules by the line",
     exchange: null,
     system: 'be kind',
     rules: ['one', 'two'],
+    caller: null,
+    tenant: null,
   })
+  const owned = readRequest({ id: '1-0', fields: { ...fields, caller: 'k', tenant: 'acme' } })
+  assert.deepEqual([owned.caller, owned.tenant, owned.conversation], ['k', 'acme', 'acme/c'])
   const bare = readRequest({ id: '1-0', fields })
   assert.deepEqual([bare.system, bare.rules], [null, null])
 })

@@ -3,7 +3,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Service } from '../service.js'
 import { describe } from './documents.js'
-import * as form from './schemas.js'
+import * as form from './alert-schemas.js'
 
 /** Adds the routes. */
 export function addAlertRoutes(app: FastifyInstance, service: Service): void {

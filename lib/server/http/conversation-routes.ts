@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { exchangeVerdictSchema } from '../../detection/verdict.js'
 import type { Service } from '../service.js'
 import { idOfTenant } from '../tenants.js'
+import { DeletedConversations } from './alert-schemas.js'
 import { describe } from './documents.js'
 import { contextOf, serverTiming } from './request-life.js'
 import * as form from './schemas.js'
@@ -64,7 +65,7 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
   ] as const) {
     app.delete<{ Params: form.ConversationParams }>(
       path,
-      describe(operationId, `Delete all conversations of a ${owner}`, { params: form.ConversationParams, ok: form.DeletedConversations }),
+      describe(operationId, `Delete all conversations of a ${owner}`, { params: form.ConversationParams, ok: DeletedConversations }),
       async (request) => ({
         status: 'deleted',
         conversations: await service.forgetOwned(owner, request.params.id, contextOf(request)),
