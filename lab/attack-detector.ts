@@ -15,7 +15,7 @@ import { createGunzip } from 'node:zlib'
 import { EROSION_ARTIFACTS, loadErosionDetector } from '../lib/detection/erosion/load-erosion.js'
 import type { ErosionDetector, ErosionVerdict } from '../lib/detection/erosion/erosion.js'
 import { Embedder } from '../lib/embedding/embedder.js'
-import { numberedLines } from '../lib/monitor/transcript-lines.js'
+import { linesOf } from '../lib/files/lines.js'
 import { Monitor } from '../lib/monitor/monitor.js'
 import { median } from '../lib/statistics/quantile.js'
 import { BENIGN, LANGUAGES, homoglyphs, leet, letterShift, zeroWidth } from './attack-changes.js'
@@ -36,7 +36,7 @@ const data = fileURLToPath(new URL('../data/', import.meta.url))
 
 async function exchangesOf(file: string, label: string, count: number): Promise<Exchange[]> {
   const all: Exchange[] = []
-  const lines = numberedLines(createReadStream(`${data}${file}.jsonl.gz`).pipe(createGunzip()), file)
+  const lines = linesOf(createReadStream(`${data}${file}.jsonl.gz`).pipe(createGunzip()), () => new Error(`${file} is not UTF-8`))
   for await (const { text } of lines) {
     const row = JSON.parse(text) as { label: string; exchanges: { user: string; model: string }[] }
     const [exchange] = row.exchanges

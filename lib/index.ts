@@ -18,9 +18,9 @@ export { Projection, type FitPcaOptions, type VectorRows } from './projection/pr
 
 export { Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export { Conversation, type Exchange, type Instructions, type SavedConversation } from './monitor/conversation.js'
-export { parseTranscript, type TranscriptConversation, type TranscriptExchange } from './monitor/transcript.js'
+export { parseTranscript, type TranscriptConversation, type TranscriptExchange, type TranscriptOptions } from './transcripts/transcript.js'
 export { watchConversations, watchEvents, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
-export type { FollowedEvent } from './monitor/follow.js'
+export type { FollowedEvent } from './transcripts/follow.js'
 
 export type { ConversationExchange, Detector, EmbeddedExchange, EmbeddedText, EmbeddedWindow } from './detection/detector.js'
 export type { DetectorVerdict, ExchangeTimings, ExchangeVerdict, Level } from './detection/verdict.js'

@@ -1,11 +1,31 @@
 // Owns the input of `gabion monitor`: transcripts in sequence, or lines of a growing file.
 // Knows no embedder and no detector.
 
-import { open, stat } from 'node:fs/promises'
-import { GabionError } from '../errors.js'
-import { followTranscript, type FollowedEvent } from '../monitor/follow.js'
-import { readTranscript, type TranscriptConversation } from '../monitor/transcript.js'
+import { access, constants } from 'node:fs/promises'
 import { sourceName } from '../files/lines.js'
+import {
+  followTranscript,
+  followWithCheckpoints,
+  type CheckpointEvent,
+  type FollowedEvent,
+  type FollowOptions,
+} from '../transcripts/follow.js'
+import { transcriptInvalid } from '../transcripts/problem.js'
+import { readTranscript, STANDARD_INPUT, type TranscriptConversation, type TranscriptOptions } from '../transcripts/transcript.js'
+import { FollowedFile } from './followed-file.js'
+
+/**
+ * Refuses files that cannot be read, before anything is loaded for them.
+ *
+ * @throws GabionError `TRANSCRIPT_INVALID`
+ */
+export async function checkReadable(files: readonly string[]): Promise<void> {
+  for (const file of files.filter((name) => name !== STANDARD_INPUT)) {
+    await access(file, constants.R_OK).catch((cause: unknown) => {
+      throw transcriptInvalid(file, `cannot be read: ${(cause as Error).message}`, cause)
+    })
+  }
+}
 
 /**
  * The conversations of files, in sequence. Repeated names get a number.
@@ -15,10 +35,11 @@ import { sourceName } from '../files/lines.js'
 export async function* readConversations(
   files: readonly string[],
   onRead: (conversation: TranscriptConversation, source: string) => void,
+  options: TranscriptOptions = {},
 ): AsyncGenerator<TranscriptConversation> {
   const seen = new Map<string, number>()
   for (const file of files) {
-    for await (const conversation of readTranscript(file)) {
+    for await (const conversation of readTranscript(file, options)) {
       const times = (seen.get(conversation.id) ?? 0) + 1
       seen.set(conversation.id, times)
       const named = times === 1 ? conversation : { ...conversation, id: `${conversation.id}#${times}` }
@@ -29,13 +50,19 @@ export async function* readConversations(
 }
 
 /** The exchanges of a growing file or of standard input, as they arrive; ends at the signal or the end of standard input. */
-export async function* followFile(file: string, signal: AbortSignal): AsyncGenerator<FollowedEvent> {
-  try {
-    yield* followTranscript(file === '-' ? arriving(signal) : growing(file, signal), sourceName(file))
-  } catch (error) {
-    // An interruption may truncate the last line.
-    if (!signal.aborted) throw error
-  }
+export function followFile(file: string, signal: AbortSignal, options: FollowOptions = {}): AsyncGenerator<FollowedEvent> {
+  const chunks = file === STANDARD_INPUT ? arriving(signal) : new FollowedFile(file).chunks(signal)
+  return followTranscript(chunks, sourceName(file), { ...options, signal })
+}
+
+/** The exchanges as {@link followFile} gives them, with checkpoints. */
+export function followInput(
+  input: FollowedFile | null,
+  name: string,
+  signal: AbortSignal,
+  options: FollowOptions,
+): AsyncGenerator<FollowedEvent | CheckpointEvent> {
+  return followWithCheckpoints(input === null ? arriving(signal) : input.chunks(signal), name, { ...options, signal })
 }
 
 async function* arriving(signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -51,44 +78,4 @@ async function* arriving(signal: AbortSignal): AsyncGenerator<Uint8Array> {
   } finally {
     signal.removeEventListener('abort', close)
   }
-}
-
-/** Interval between checks of a file for growth. */
-const POLL_MS = 200
-const CHUNK_BYTES = 1 << 16
-
-/** A file's bytes from its start, and those appended later. A replaced or truncated file is read from the start. */
-async function* growing(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  while (!signal.aborted) {
-    await using handle = await open(file, 'r')
-    const { ino, isFile } = await handle.stat().then((found) => ({ ino: found.ino, isFile: found.isFile() }))
-    if (!isFile) throw new GabionError('INVALID_ARGUMENT', `${file}: only a regular file or standard input can be followed`)
-    const buffer = new Uint8Array(CHUNK_BYTES)
-    let offset = 0
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, offset)
-      if (bytesRead > 0) {
-        offset += bytesRead
-        yield buffer.slice(0, bytesRead)
-        continue
-      }
-      if (await firesWithin(signal, POLL_MS)) return
-      const now = await stat(file).catch(() => null)
-      if (now !== null && (now.ino !== ino || now.size < offset)) break
-    }
-  }
-}
-
-/** Waits; resolves early, with true, when the signal fires. */
-function firesWithin(signal: AbortSignal, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve(signal.aborted)
-    }
-    const timer = setTimeout(end, milliseconds)
-    signal.addEventListener('abort', end, { once: true })
-    if (signal.aborted) end()
-  })
 }

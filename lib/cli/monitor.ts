@@ -5,26 +5,29 @@ import { Command, Option } from 'commander'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError } from '../errors.js'
 import { DEFAULT_DETECTOR, type Monitor, type MonitorOptions } from '../monitor/monitor.js'
-import type { FollowedEvent } from '../monitor/follow.js'
-import { watchConversations, watchEvents, type ConversationSummary, type WatchItem } from '../monitor/watch.js'
+import type { ConversationSummary } from '../monitor/watch.js'
+import { readOptions } from '../transcripts/options.js'
 import { factsOf, type ReportFacts } from '../report/conversation-record.js'
 import { addAlertQueueOptions, type AlertQueueFlags } from './alert-options.js'
 import { FollowAlerts } from './follow-alerts.js'
 import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { addDetectorOptions } from './detector-options.js'
 import { addJudgingOptions, openMonitor, systemOf, type JudgingFlags } from './judging-options.js'
+import { judgedInput } from './monitor-input.js'
+import { FollowJournal } from './follow-state.js'
+import { addTranscriptOptions, ReadingProblems, type TranscriptFlags } from './transcript-options.js'
 import { EXIT_ALERT } from './failure.js'
 import { LatencySplit, MonitorView } from './monitor-view.js'
 import type { Output } from './output.js'
 import { Progress, ProgressSteps } from './progress.js'
 import { ReportFiles, type ReportProgress } from './report-files.js'
-import { followFile, readConversations } from './exchange-feed.js'
+import { checkReadable } from './exchange-feed.js'
 import { ExchangeFiles } from './exchange-files.js'
 import { toExchangeVerdict } from '../detection/verdict.js'
 import { wordless } from '../detection/wordless.js'
 import { count } from './wording.js'
 
-interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
+interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags, TranscriptFlags {
   preset?: 'demo' | 'deployment'
   safeText?: string
   projection?: string
@@ -33,6 +36,7 @@ interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
   texts: boolean
   out?: string
   follow?: boolean
+  state?: string
   failOnAlert?: boolean
 }
 
@@ -43,7 +47,7 @@ export function monitorCommand(): Command {
   )
     .summary('monitor conversations for guardrail erosion, exchange by exchange')
     .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')
-    .argument('<file...>', 'transcripts: JSON, JSON lines or CSV; - for standard input')
+    .argument('<file...>', 'transcripts in any form that "gabion transcripts" lists; - for standard input')
     .addOption(new Option('--preset <name>', 'classic: published weights (default: "demo")').choices(['demo', 'deployment']))
     .option('--safe-text <text>', 'classic: a safe reference reply, such as a refusal')
     .option('--projection <file>', 'classic: a projection of "gabion pca fit" (default: the bundled one)')
@@ -52,13 +56,16 @@ export function monitorCommand(): Command {
     .option('--no-texts', 'keep texts, rules and sentences out of output, alerts and report')
     .option('-o, --out <folder>', 'also write exchanges.csv, exchanges.json and pictures of the most severe conversations into a folder')
     .option('-f, --follow', 'follow a growing file: judge each exchange as it arrives')
+    .option('--state <file>', 'with --follow: remember position and conversations, and continue there after a restart')
     .option('--fail-on-alert', 'exit code 3 if an alert was raised')
   return finishCommand<MonitorFlags>(
-    addAlertQueueOptions(addEmbedderOptions(command)),
+    addAlertQueueOptions(addEmbedderOptions(addTranscriptOptions(command))),
     [
       'gabion monitor conversation.json',
       'gabion monitor conversation.json --report report.html --with-text',
       'gabion monitor --json --fail-on-alert logs/*.jsonl > exchanges.jsonl',
+      'gabion monitor --follow chat.jsonl --state chat.state',
+      "gabion monitor tickets.csv --map 'conversation=ticket,role=author,text=body' --assistant-is agent,bot",
       'tail -n +1 -f chat.jsonl | gabion monitor --follow -',
     ],
     run,
@@ -69,6 +76,12 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   const { output } = context
   const system = await systemOf(flags)
   if (flags.follow === true && files.length > 1) throw new GabionError('INVALID_ARGUMENT', `--follow takes one file, got ${files.length}`)
+  if (flags.state !== undefined && flags.follow !== true) throw new GabionError('INVALID_ARGUMENT', '--state requires --follow')
+  const problems = new ReadingProblems(output, flags.strict === true)
+  const reading = problems.options(flags)
+  readOptions(reading)
+  await checkReadable(files)
+  const journal = flags.state === undefined ? null : await FollowJournal.open(flags.state)
   const alerts = await alertsOf(output, flags)
   const reports = await reportsOf(flags)
   using embedder = await openEmbedder(flags)
@@ -80,7 +93,8 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
   const latency = new LatencySplit()
   const startedAt = performance.now()
   try {
-    for await (const item of judged(context, flags, files, { monitor, system, view, reports })) {
+    const input = { follow: flags.follow === true, files, reading, journal, monitor, system, view, reports }
+    for await (const item of judgedInput(context, input)) {
       if (item.kind === 'summary') {
         summaries.push(item.summary)
         reports?.end(item.summary)
@@ -103,11 +117,13 @@ async function run(context: Context, flags: MonitorFlags, files: string[]): Prom
     if (reports !== null) await writeReports(context, reports, factsOf(monitor.detector, engine), flags)
   } finally {
     progress?.stop()
+    await journal?.close()
     await written?.discard()
     await reports?.discard()
     await alerts?.close()
   }
-  return flags.failOnAlert === true && summaries.some(({ alerts }) => alerts > 0) ? EXIT_ALERT : 0
+  const exitCode = problems.close()
+  return flags.failOnAlert === true && summaries.some((summary) => summary.alerts > 0) ? EXIT_ALERT : exitCode
 }
 
 /** Files that are judged once have an exit code and a report; who follows one may be asleep. */
@@ -161,30 +177,6 @@ async function loadMonitor({ output, signal }: Context, embedder: Embedder, flag
   if (projection !== undefined) classic.projection = projection
   using steps = new ProgressSteps(output)
   return await openMonitor(embedder, flags, { signal, onProgress: steps.report, classic })
-}
-
-/** Verdicts and summaries of the input. An interruption is the normal end of following, not a failure. */
-function judged(
-  { signal }: Context,
-  flags: MonitorFlags,
-  files: readonly string[],
-  { monitor, system, view, reports }: { monitor: Monitor; system: string | null; view: MonitorView; reports: ReportFiles | null },
-): AsyncGenerator<WatchItem> {
-  const [first = '-'] = files
-  if (flags.follow === true) return watchEvents(monitor, recorded(followFile(first, signal), reports), { system })
-  const conversations = readConversations(files, ({ id, exchanges }, source) => {
-    view.announce(id, `${source}, ${count(exchanges.length, 'exchange')}`)
-    for (const exchange of exchanges) reports?.read(id, exchange)
-  })
-  return watchConversations(monitor, conversations, { signal, system })
-}
-
-/** Passes events through, and records their texts for reports. */
-async function* recorded(events: AsyncIterable<FollowedEvent>, reports: ReportFiles | null): AsyncGenerator<FollowedEvent> {
-  for await (const event of events) {
-    if (event.kind === 'exchange') reports?.read(event.conversation, event.exchange)
-    yield event
-  }
 }
 
 function engineOf({ info }: Embedder): string {

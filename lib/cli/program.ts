@@ -16,6 +16,7 @@ import { monitorCommand } from './monitor.js'
 import { pcaCommand } from './pca.js'
 import { proxyCommand } from './proxy.js'
 import { policyCommand } from './policy.js'
+import { transcriptsCommand } from './transcripts.js'
 import { serveCommand } from './serve.js'
 import { workerCommand } from './worker.js'
 import { packageVersion } from '../package-folder.js'
@@ -26,8 +27,8 @@ Examples:
   gabion embed "How do I reset my password?"
   gabion doctor                            check the installation
 
-"gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed,
-2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted,
+"gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed or a
+part of the input was not read, 2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted,
 141 stdout was closed.
 `
 
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
     .addHelpText('after', EXAMPLES)
   for (const command of [
     monitorCommand(),
+    transcriptsCommand(),
     embedCommand(),
     classifyCommand(),
     pcaCommand(),

@@ -33,11 +33,11 @@ export async function sourceSize(file: string): Promise<number | null> {
  * The lines of a stream of UTF-8, each as soon as it is complete. Lines end with LF or CR LF only: node:readline also breaks at U+2028
  * and U+2029, which texts may contain. A last line without a line end counts; an empty one after the last does not. Buffers one line.
  *
- * @param notText makes the error for bytes that are not UTF-8
+ * @param notText for bytes that are not UTF-8: makes the error, or the text that stands for them
  */
 export async function* linesOf(
   chunks: AsyncIterable<Uint8Array | string>,
-  notText: (line: number, cause: unknown) => Error,
+  notText: (line: number, cause: unknown, bytes: Buffer) => Error | string,
 ): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let number = 0
@@ -47,7 +47,9 @@ export async function* linesOf(
       const text = decoder.decode(bytes)
       return { text: number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, number, end }
     } catch (cause) {
-      throw notText(number, cause)
+      const instead = notText(number, cause, bytes)
+      if (typeof instead !== 'string') throw instead
+      return { text: instead, number, end }
     }
   }
   let rest: Buffer[] = []

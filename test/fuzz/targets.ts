@@ -7,7 +7,8 @@
 import { parseArtifact } from '../../lib/detection/erosion/artifact.js'
 import { parsePolicySet } from '../../lib/detection/policy/policy-artifact.js'
 import { parsePolicyFile } from '../../lib/detection/policy/policy-file.js'
-import { parseTranscript, type TranscriptForm } from '../../lib/monitor/transcript.js'
+import { TRANSCRIPT_FORMATS } from '../../lib/transcripts/options.js'
+import { parseTranscript } from '../../lib/transcripts/transcript.js'
 import { parseUpstream, targetOf } from '../../lib/server/proxy/target.js'
 import { readModelFiles } from './model-files.js'
 import { expectRefusal, isRefusal } from './refusal.js'
@@ -18,10 +19,13 @@ import { importBytes, readNumpy, readOnnx, readProjection, readSafetensors } fro
 export type FuzzTarget = (input: Buffer, folder: string) => void | Promise<void>
 
 const utf8 = (input: Buffer): string => input.toString('utf8')
-const FORMS: readonly (TranscriptForm | undefined)[] = ['json', 'jsonl', 'csv', undefined]
+const MAP = 'conversation=a.id,role=b,text=c[].d,items=e[].f[]'
 
 function everyForm(input: Buffer): void {
-  for (const form of FORMS) expectRefusal(() => parseTranscript(utf8(input), 'fuzzed', form))
+  const text = utf8(input)
+  expectRefusal(() => parseTranscript(text, 'fuzzed'))
+  for (const format of TRANSCRIPT_FORMATS) expectRefusal(() => parseTranscript(text, 'fuzzed', { format, allBranches: true }))
+  expectRefusal(() => parseTranscript(text, 'fuzzed', { map: MAP, onProblem: () => undefined }))
 }
 
 const UPSTREAMS = ['http://127.0.0.1:8000', 'https://llm.example/api/v1', 'http://[::1]:9/deep/er/'].map(parseUpstream)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'csv-parse/sync'
@@ -212,21 +213,29 @@ describe('gabion monitor refuses', () => {
   const wrong: [string, string, RegExp][] = [
     ['broken.json', '{"turns": [\n{"speaker": "user"', /broken\.json.*not JSON/],
     [
+      'unknown.json',
+      '{"tickets": [{"who": 1, "body": "a"}]}',
+      /unknown\.json: its form is not known .*--map 'role=who,text=body,items=tickets\[\]'/,
+    ],
+    [
       'field.json',
       '{"turns": [{"speaker": "user", "message": "a"}, {"speaker": "robot", "message": "b"}]}',
       /field\.json: entry 2: field 'speaker' must be one of/,
     ],
     ['list.json', '{"turns": 3}', /list\.json: field 'turns' .*must be a list/],
     ['lines.jsonl', '{"turns": []}\n{"turns": [{"speaker": "user"}]}\n', /lines\.jsonl: line 2: entry 1: field 'message'/],
-    ['table.csv', 'turn,speaker\n1,user\n', /table\.csv: line 2: field 'message'/],
+    ['table.csv', 'turn,speaker\n1,user\n', /table\.csv: its form is not known \(it has turn, speaker\)/],
     ['empty.json', '', /empty\.json: it contains no conversation/],
   ]
   for (const [name, content, message] of wrong) {
     test(`${name}, with file, place and field`, async () => {
       const { code, stderr } = await gabion(['monitor', '--json', fileOf(name, content)])
-      assert.equal(code, 2)
-      assert.match(stderr, /^error: TRANSCRIPT_INVALID: [^\n]+\n$/)
+      assert.equal(code, 1)
+      assert.match(stderr, /^error: TRANSCRIPT_INVALID: [^\n]+\n([^\n]+ not judged\n)?not read: 1 problem\n$/)
       assert.match(stderr, message)
+      const strict = await gabion(['monitor', '--strict', '--json', fileOf(name, content)])
+      assert.equal(strict.code, 2)
+      assert.match(strict.stderr, /^error: TRANSCRIPT_INVALID: [^\n]+\n$/)
     })
   }
 
@@ -245,8 +254,97 @@ describe('gabion monitor refuses', () => {
   test('to leave half-written files behind', async () => {
     const out = join(folder, 'out')
     const file = fileOf('late.jsonl', `${JSON.stringify({ turns: [{ speaker: 'ai', message: 'fine' }] })}\nnot JSON\n`)
-    const { code } = await gabion(['monitor', file, '--out', out])
+    const { code } = await gabion(['monitor', '--strict', file, '--out', out])
     assert.equal(code, 2)
     assert.deepEqual(readdirSync(out), [])
+  })
+})
+
+describe('gabion monitor goes on after what it cannot read', () => {
+  const folder = temporaryFolder()
+  const exchange = (conversation: string): string => JSON.stringify({ conversation, user: 'Hours?', assistant: 'From nine to four.' })
+  const lines = `${exchange('A')}\nnpm WARN something\n{"conversation":"A","user":null,"assistant":7}\n[7]\n${exchange('B')}\n`
+
+  test('in files: later lines and later files are judged, and the exit code is 1', async () => {
+    const [bad, good] = [join(folder, 'bad.jsonl'), join(folder, 'good.jsonl')]
+    writeFileSync(bad, lines)
+    writeFileSync(good, exchange('C'))
+    const { code, stdout, stderr } = await gabion(['monitor', '--json', bad, good])
+    assert.equal(code, 1)
+    assert.deepEqual(
+      jsonLines(stdout).flatMap((line) => ('summary' in line ? [(line.summary as { conversation: string }).conversation] : [])),
+      ['A', 'B', 'C'],
+    )
+    assert.deepEqual(
+      stderr.match(/bad\.jsonl: line \d/g),
+      [2, 3, 4].map((line) => `bad.jsonl: line ${String(line)}`),
+    )
+  })
+
+  test('in a stream: the alert code goes before 1', async () => {
+    const { code, stdout, stderr } = await gabion(['monitor', '--json', '--follow', '-'], { stdin: lines })
+    assert.equal(code, 1)
+    assert.deepEqual(
+      jsonLines(stdout).flatMap((line) => ('summary' in line ? [] : [line.conversation])),
+      ['A', 'B'],
+    )
+    assert.match(stderr, /not read: 3 problems/)
+    const alerting = await gabion(['monitor', '--fail-on-alert', '-', ERODING], { stdin: '{oops' })
+    assert.equal(alerting.code, 3)
+  })
+
+  test('says that lines without a conversation were taken as one', async () => {
+    const file = join(folder, 'one.csv')
+    writeFileSync(file, 'role,content\nuser,a\nassistant,b\nuser,c\nassistant,d\n')
+    const { code, stdout, stderr } = await gabion(['monitor', '--json', file])
+    assert.equal(code, 0)
+    assert.equal(jsonLines(stdout).length, 3)
+    assert.match(stderr, /^warning: one: all 4 lines without a conversation's name were taken as one conversation/)
+  })
+})
+
+describe('gabion monitor --follow --state', () => {
+  test('continues after kill -9 with the next exchange of each conversation', async () => {
+    const folder = temporaryFolder()
+    const [file, state] = [join(folder, 'live.jsonl'), join(folder, 'live.state')]
+    const said = (user: string): string => `${JSON.stringify({ conversation: 'A', user, assistant: 'From nine to four.' })}\n`
+    writeFileSync(file, said('Hours?'))
+    // The journal has its header and a checkpoint.
+    const written = (child: ChildProcess, lines: number): void => {
+      const poll = setInterval(() => {
+        if (!existsSync(state) || readFileSync(state, 'utf8').split('\n').length <= lines) return
+        clearInterval(poll)
+        child.kill('SIGKILL')
+      }, 20)
+    }
+    const first = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: (child) => void written(child, 2) })
+    appendFileSync(file, said('And on Sunday?'))
+    const second = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: (child) => void written(child, 3) })
+    const numbers = [first, second].map(({ stdout }) => jsonLines(stdout).map((line) => [line.conversation, line.exchange]))
+    assert.deepEqual(numbers, [[['A', 1]], [['A', 2]]])
+  })
+})
+
+describe('gabion transcripts', () => {
+  test('lists the forms with an example each', async () => {
+    const [listed, json] = await Promise.all([gabion(['transcripts']), gabion(['transcripts', '--json'])])
+    const forms = jsonLines(json.stdout)
+    assert.ok(forms.length >= 15)
+    for (const { name, example } of forms) {
+      assert.ok(listed.stdout.includes(`${String(name)}  `), String(name))
+      assert.ok(listed.stdout.replaceAll(/^ {2}/gm, '').includes(String(example)), String(name))
+    }
+  })
+
+  test('shows what is read from files', async () => {
+    const { code, stdout } = await gabion(['transcripts', '--json', 'test/fixtures/transcripts/messages.csv'])
+    assert.equal(code, 0)
+    assert.deepEqual(
+      jsonLines(stdout).map(({ id, exchanges }) => [id, (exchanges as unknown[]).length]),
+      [
+        ['alice', 2],
+        ['bob', 1],
+      ],
+    )
   })
 })

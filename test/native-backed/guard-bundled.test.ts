@@ -6,7 +6,7 @@ import { after, describe, test } from 'node:test'
 import { Embedder } from '../../lib/embedding/embedder.js'
 import type { GuardVerdict } from '../../lib/detection/guard/guard-detector.js'
 import { Monitor } from '../../lib/monitor/monitor.js'
-import { readTranscript } from '../../lib/monitor/transcript.js'
+import { readTranscript } from '../../lib/transcripts/transcript.js'
 
 const SYSTEM = readFileSync('examples/shop-system-prompt.md', 'utf8')
 

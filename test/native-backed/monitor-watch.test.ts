@@ -5,9 +5,9 @@ import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { after, before, describe, test } from 'node:test'
 import { Embedder } from '../../lib/embedding/embedder.js'
-import { followTranscript } from '../../lib/monitor/follow.js'
+import { followTranscript } from '../../lib/transcripts/follow.js'
 import { Monitor } from '../../lib/monitor/monitor.js'
-import { readTranscript, type TranscriptConversation } from '../../lib/monitor/transcript.js'
+import { readTranscript, type TranscriptConversation } from '../../lib/transcripts/transcript.js'
 import { watchConversations, watchEvents, type WatchItem } from '../../lib/monitor/watch.js'
 
 let embedder: Embedder

@@ -12,7 +12,7 @@ import { CSV_HEADER, ExchangeFiles, toCsv } from '../../lib/cli/exchange-files.j
 import { ExchangeTable } from '../../lib/cli/exchange-table.js'
 import { printable, wrap } from '../../lib/cli/wording.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
-import type { FollowedEvent } from '../../lib/monitor/follow.js'
+import type { FollowedEvent } from '../../lib/transcripts/follow.js'
 import type { ConversationSummary } from '../../lib/monitor/watch.js'
 
 let folder = ''

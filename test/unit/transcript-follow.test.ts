@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { followTranscript, type FollowedEvent } from '../../lib/monitor/follow.js'
-import { numberedLines } from '../../lib/monitor/transcript-lines.js'
+import { followTranscript, type FollowedEvent } from '../../lib/transcripts/follow.js'
+import { decodedLines } from '../../lib/transcripts/encoding.js'
 
 async function* chunksOf(...chunks: (string | Uint8Array)[]): AsyncGenerator<string | Uint8Array> {
   for (const chunk of chunks) yield await Promise.resolve(chunk)
@@ -27,7 +27,7 @@ describe('JSON lines', () => {
       { conversation: 'a', speaker: 'user', message: 'one' },
       { conversation: 'b', role: 'user', content: 'two' },
       { conversation: 'a', speaker: 'llm', message: 'three' },
-      { id: 'b', user: 'four', assistant: 'five' },
+      { thread_id: 'b', user: 'four', assistant: 'five' },
       {
         id: 9,
         turns: [
@@ -77,7 +77,7 @@ describe('JSON lines', () => {
   })
 
   test('errors name the line and the field', async () => {
-    await assert.rejects(all('{"user":"a","model":"b"}\n\n{"role":"bot"}\n'), {
+    await assert.rejects(all('{"user":"a","model":"b"}\n\n{"role":"oracle","text":"c"}\n'), {
       code: 'TRANSCRIPT_INVALID',
       message: /^live: line 3: field 'role'/,
     })
@@ -86,9 +86,9 @@ describe('JSON lines', () => {
       code: 'TRANSCRIPT_INVALID',
       message: /^live: line 1: entry 1: field 'text'/,
     })
-    await assert.rejects(all('{"user":"a","model":"b"}\n[]\n'), {
+    await assert.rejects(all('{"user":"a","model":"b"}\n7\n'), {
       code: 'TRANSCRIPT_INVALID',
-      message: /^live: line 2: a line must be a JSON object/,
+      message: /^live: line 2: a conversation must be an object/,
     })
   })
 
@@ -112,19 +112,19 @@ describe('CSV', () => {
   test('a quote that is never closed is an error', async () => {
     await assert.rejects(all('turn,speaker,message\n1,user,"x\n1,llm,y\n'), {
       code: 'TRANSCRIPT_INVALID',
-      message: /^live: line 3: .*quote is not closed/,
+      message: /^live: line 2: .*quote is not closed/,
     })
   })
 
   test('errors name the line and the field', async () => {
-    await assert.rejects(all('turn,speaker,message\n1,user,x\n1,bot,y\n'), {
+    await assert.rejects(all('turn,speaker,message\n1,user,x\n1,oracle,y\n'), {
       code: 'TRANSCRIPT_INVALID',
       message: /^live: line 3: field 'speaker'/,
     })
     await assert.rejects(all('turn,speaker,message\n1,user,x,y\n'), { code: 'TRANSCRIPT_INVALID', message: /^live: line 2: it is not CSV/ })
-    await assert.rejects(all('turn,speaker,message\n', new Uint8Array([0xff, 0x0a])), {
+    await assert.rejects(all('turn,speaker,message\n', new Uint8Array([0xff, 0x00, 0x0a])), {
       code: 'TRANSCRIPT_INVALID',
-      message: /^live: line 2: it is not UTF-8/,
+      message: /^live: line 2: it is not text/,
     })
   })
 })
@@ -138,8 +138,8 @@ test('lines do not depend on where the stream was cut', async () => {
         const bytes = Buffer.from(lines.join('\n'))
         const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
         const found: string[] = []
-        for await (const { line, text } of numberedLines(chunksOf(...chunks), 'x')) {
-          assert.equal(text, lines[line - 1])
+        for await (const { number, text } of decodedLines(chunksOf(...chunks), 'x', (note) => assert.equal(note, ''))) {
+          assert.equal(text, lines[number - 1])
           found.push(text)
         }
         assert.deepEqual(found, lines)

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
-import { ExchangeAssembler, inTurnOrder, type Message } from '../../lib/monitor/exchanges.js'
-import { parseTranscript, readTranscript, type TranscriptConversation } from '../../lib/monitor/transcript.js'
+import { ExchangeAssembler, type Message } from '../../lib/transcripts/exchanges.js'
+import { inOrder } from '../../lib/transcripts/order.js'
+import { parseTranscript, readTranscript, type TranscriptConversation } from '../../lib/transcripts/transcript.js'
 
 function only(conversations: readonly TranscriptConversation[]): TranscriptConversation {
   assert.equal(conversations.length, 1)
@@ -84,7 +85,7 @@ describe('forms', () => {
     const text =
       '\uFEFFSpeaker, Turn ,message,mood\r\nuser,1,"hello, ""you""\r\nthere",good\r\nassistant,1,good day,\r\n\r\nuser,2,bye,\r\n'
     const conversation = only(parseTranscript(text, 'chat.csv'))
-    assert.deepEqual(pairs(conversation), [['hello, "you"\r\nthere', 'good day']])
+    assert.deepEqual(pairs(conversation), [['hello, "you"\nthere', 'good day']])
     assert.deepEqual(conversation.pending, ['bye'])
   })
 
@@ -255,7 +256,7 @@ describe('exchanges', () => {
     const numbered = fc.array(fc.record({ role: fc.constant('user' as const), text: fc.string(), turn: fc.integer({ min: 1, max: 4 }) }))
     fc.assert(
       fc.property(numbered, (list: Message[]) => {
-        const { messages: sorted } = inTurnOrder(list)
+        const { items: sorted } = inOrder(list)
         for (const turn of [1, 2, 3, 4]) {
           const of = (some: readonly Message[]): string[] => some.filter((one) => one.turn === turn).map(({ text }) => text)
           assert.deepEqual(of(sorted), of(list))
@@ -272,8 +273,8 @@ describe('errors', () => {
     ['an empty file', 'a.json', ' \n', /^a\.json: it contains no conversation$/],
     ['broken JSON', 'a.json', '{\n "turns": [\n {"a" 1}\n]}', /^a\.json: line 3: it is not JSON/],
     ['words in a JSON file', 'a.json', 'hello there', /^a\.json: (line 1: )?it is not JSON/],
-    ['a number', 'a.json', '[1, 2]', /^a\.json: entry 1: an entry must be an object, got 1$/],
-    ['an object without turns', 'a.json', '{"items": []}', /^a\.json: field 'turns' \(or 'conversation', 'messages'\) must be a list/],
+    ['a number', 'a.json', '[1, 2]', /^a\.json: entry 1: a conversation must be an object or a list of messages, got 1$/],
+    ['an object without turns', 'a.json', '{"items": []}', /^a\.json: its form is not known \(it has items\)/],
     ['turns that are no list', 'a.json', '{"turns": {}}', /^a\.json: field 'turns'/],
     ['no speaker', 'a.json', json({ turns: [{ message: 'x' }] }), /^a\.json: entry 1: field 'speaker' \(or 'role'\) is missing$/],
     [
@@ -281,11 +282,16 @@ describe('errors', () => {
       'a.json',
       json([
         { role: 'user', content: 'x' },
-        { role: 'bot', content: 'x' },
+        { role: 'oracle', content: 'x' },
       ]),
-      /^a\.json: entry 2: field 'role' must be one of user, .*got "bot"$/,
+      /^a\.json: entry 2: field 'role' must be one of user, .*got "oracle"$/,
     ],
-    ['no message', 'a.json', json([{ role: 'user' }]), /^a\.json: entry 1: field 'message' \(or 'content', 'text'\) is missing$/],
+    [
+      'no message',
+      'a.json',
+      json({ turns: [{ role: 'user' }] }),
+      /^a\.json: entry 1: field 'message' \(or 'content', 'text'\) is missing$/,
+    ],
     [
       'a message that is no text',
       'a.json',
@@ -313,19 +319,20 @@ describe('errors', () => {
       /^a\.jsonl: line 2: entry 2: field 'text'/,
     ],
     ['a line that is no conversation', 'a.jsonl', '7', /^a\.jsonl: line 1: a conversation must be/],
+    ['a user without words', 'a.json', json([{ role: 'user', content: null }]), /^a\.json: entry 1: field 'content' .*got null$/],
     [
       'a wrong entry in one conversation of many',
       'a.json',
       json([{ turns: [] }, { turns: [{ role: 'x' }] }]),
       /^a\.json: conversation 2: entry 1: field 'role'/,
     ],
-    ['CSV without the header', 'a.csv', 'one,two\n1,2\n', /^a\.csv: line 2: field 'speaker'/],
+    ['CSV without the header', 'a.csv', 'one,two\n1,2\n', /^a\.csv: its form is not known \(it has one, two\)/],
     ['CSV with a header only', 'a.csv', 'turn,speaker,message\n', /^a\.csv: it contains no message: expected a header/],
     [
       'CSV with an unknown speaker',
       'a.csv',
-      'turn,speaker,message\n1,user,x\n1,bot,y\n',
-      /^a\.csv: line 3: field 'speaker' must be one of .*got "bot"$/,
+      'turn,speaker,message\n1,user,x\n1,oracle,y\n',
+      /^a\.csv: line 3: field 'speaker' must be one of .*got "oracle"$/,
     ],
     ['CSV with an unquoted comma', 'a.csv', 'turn,speaker,message\n1,user,one, two\n', /^a\.csv: line 2: it is not CSV/],
     ['CSV with an open quote', 'a.csv', 'turn,speaker,message\n1,user,"x\n', /^a\.csv: line \d: it is not CSV/],
@@ -386,13 +393,13 @@ describe('files', () => {
 
   test('that cannot be read are errors naming the file', async () => {
     const bytes = join(folder, 'bytes.json')
-    await writeFile(bytes, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]))
+    await writeFile(bytes, Buffer.from([0x7b, 0x80, 0x00, 0x01, 0x7d]))
     const lines = join(folder, 'bytes.jsonl')
-    await writeFile(lines, Buffer.from([0xff, 0xfe, 0x0a, 0x7b, 0x7d, 0x0a]))
+    await writeFile(lines, Buffer.from([0x7b, 0x7d, 0x0a, 0x81, 0x00, 0x02, 0x0a]))
     const empty = join(folder, 'empty.jsonl')
     await writeFile(empty, '\n')
-    await assert.rejects(read(bytes), { code: 'TRANSCRIPT_INVALID', message: /bytes\.json: it is not UTF-8/ })
-    await assert.rejects(read(lines), { code: 'TRANSCRIPT_INVALID', message: /bytes\.jsonl: line 1: it is not UTF-8/ })
+    await assert.rejects(read(bytes), { code: 'TRANSCRIPT_INVALID', message: /bytes\.json: line 1: it is not text/ })
+    await assert.rejects(read(lines), { code: 'TRANSCRIPT_INVALID', message: /bytes\.jsonl: line 1: its form is not known/ })
     await assert.rejects(read(empty), { code: 'TRANSCRIPT_INVALID', message: /empty\.jsonl: it contains no conversation/ })
     for (const absent of ['absent.json', 'absent.jsonl', 'absent.csv', '.']) {
       await assert.rejects(read(join(folder, absent)), { code: 'TRANSCRIPT_INVALID', message: /cannot be read: E/ })

@@ -9,6 +9,8 @@ export interface Message {
   readonly text: string
   /** Its turn number in the transcript; null without one. */
   readonly turn: number | null
+  /** When it was said, in milliseconds since 1970, if the transcript says it in a form that is the same everywhere. */
+  readonly time?: number
 }
 
 /** One exchange of a transcript: the user's messages since the last reply, and the reply. */
@@ -22,6 +24,16 @@ export interface TranscriptExchange {
   readonly system?: string
 }
 
+/** An assembler's state between two messages; plain JSON. */
+export interface SavedAssembler {
+  readonly user: readonly string[]
+  readonly context: readonly string[]
+  readonly system: readonly string[]
+  readonly inSystem: boolean
+  readonly turn: number | null
+  readonly seen: readonly string[]
+}
+
 /**
  * Groups the messages of one conversation into exchanges: each assistant message ends one, so that the n-th exchange has the
  * n-th reply. A system message replaces the system prompt in force; several in a row are one.
@@ -30,18 +42,29 @@ export interface TranscriptExchange {
  * duplicates.
  */
 export class ExchangeAssembler {
-  #user: string[] = []
-  #context: string[] = []
+  #user: string[]
+  #context: string[]
   #system: readonly string[]
   /** The last message was a system one: the next one continues it instead of replacing it. */
-  #inSystem = false
-  #turn: number | null = null
-  readonly #seen = new Set<string>()
+  #inSystem: boolean
+  #turn: number | null
+  readonly #seen: Set<string>
   #repeated = 0
 
-  /** @param system - a system prompt that is in force before the first message */
-  constructor(system: string | null = null) {
-    this.#system = system === null ? [] : [system]
+  /** @param saved - what {@link toJSON} returned */
+  constructor(saved?: SavedAssembler) {
+    this.#user = [...(saved?.user ?? [])]
+    this.#context = [...(saved?.context ?? [])]
+    this.#system = saved?.system ?? []
+    this.#inSystem = saved?.inSystem ?? false
+    this.#turn = saved?.turn ?? null
+    this.#seen = new Set(saved?.seen)
+  }
+
+  /** The state between two messages, to continue from. */
+  toJSON(): SavedAssembler {
+    const seen = [...this.#seen]
+    return { user: this.#user, context: this.#context, system: this.#system, inSystem: this.#inSystem, turn: this.#turn, seen }
   }
 
   /** User messages without a reply yet. */
@@ -99,15 +122,4 @@ export class ExchangeAssembler {
     this.#seen.add(key)
     return false
   }
-}
-
-/**
- * Sorts messages by turn number, stably. A transcript with unnumbered messages is left unchanged, since its numbers do not
- * define an order.
- */
-export function inTurnOrder(messages: readonly Message[]): { messages: readonly Message[]; moved: boolean } {
-  const turnOf = (message: Message): number => message.turn ?? NaN
-  const moved = messages.some((message, index) => index > 0 && turnOf(message) < turnOf(messages[index - 1] as Message))
-  if (!moved || messages.some(({ turn }) => turn === null)) return { messages, moved: false }
-  return { messages: messages.toSorted((a, b) => turnOf(a) - turnOf(b)), moved: true }
 }
