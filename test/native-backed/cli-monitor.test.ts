@@ -310,16 +310,18 @@ describe('gabion monitor --follow --state', () => {
     const said = (user: string): string => `${JSON.stringify({ conversation: 'A', user, assistant: 'From nine to four.' })}\n`
     writeFileSync(file, said('Hours?'))
     // The journal has its header and a checkpoint.
-    const written = (child: ChildProcess, lines: number): void => {
-      const poll = setInterval(() => {
-        if (!existsSync(state) || readFileSync(state, 'utf8').split('\n').length <= lines) return
-        clearInterval(poll)
-        child.kill('SIGKILL')
-      }, 20)
-    }
-    const first = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: (child) => void written(child, 2) })
+    const killAfter =
+      (lines: number) =>
+      (child: ChildProcess): void => {
+        const poll = setInterval(() => {
+          if (!existsSync(state) || readFileSync(state, 'utf8').split('\n').length <= lines) return
+          clearInterval(poll)
+          child.kill('SIGKILL')
+        }, 20)
+      }
+    const first = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: killAfter(2) })
     appendFileSync(file, said('And on Sunday?'))
-    const second = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: (child) => void written(child, 3) })
+    const second = await gabion(['monitor', '--json', '--follow', file, '--state', state], { watch: killAfter(3) })
     const numbers = [first, second].map(({ stdout }) => jsonLines(stdout).map((line) => [line.conversation, line.exchange]))
     assert.deepEqual(numbers, [[['A', 1]], [['A', 2]]])
   })
