@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { testAlert } from '../alerts/alert.js'
 import { GabionError } from '../errors.js'
-import { addAlertOptions, alertDestinations, type AlertFlags } from './alert-options.js'
+import { addAlertOptions, alertDestinations, ALERT_SECRET, type AlertFlags } from './alert-options.js'
 import { finishCommand, type CommonOptions, type Context } from './command.js'
 
 interface TestFlags extends AlertFlags, CommonOptions {}
@@ -31,6 +31,7 @@ async function run({ output, signal }: Context, flags: TestFlags): Promise<numbe
   const destinations = await alertDestinations(flags, () => null)
   if (destinations.length === 0)
     throw new GabionError('INVALID_ARGUMENT', 'say whom to tell: --alert-webhook, --alert-slack or --alert-command')
+  if ((process.env[ALERT_SECRET] ?? '') === '') output.note(`deliveries are not signed: there is no secret in ${ALERT_SECRET}`)
   const alert = testAlert(new Date())
   let failed = 0
   for (const destination of destinations) {
