@@ -67,6 +67,8 @@ export const ERROR_CODES = {
   REPLY_UNREADABLE: { exitCode: 1 },
   /** A conversation was ended by the proxy's policy after an alert. */
   CONVERSATION_ENDED: { exitCode: 1 },
+  /** The proxy forwards requests that it watches only (`--only-watched`), and this is none. */
+  PATH_REFUSED: { exitCode: 2 },
   /** A fault of gabion itself. */
   INTERNAL: { exitCode: 1 },
 } as const

@@ -1,8 +1,8 @@
 // Owns `gabion proxy`: a monitoring proxy in front of an unmodified chat service.
 
 import { Command, Option } from 'commander'
-import { POLICIES, type Policy } from '../server/proxy/chat-watch.js'
-import { finishCommand, type Context } from './command.js'
+import { DEFAULT_POLICY, POLICIES, PROXY_LIMITS, type Policy } from '../server/proxy/policy.js'
+import { finishCommand, parseCount, type Context } from './command.js'
 import { addServerOptions, openAlerting, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
 interface ProxyFlags extends ServerFlags {
@@ -14,41 +14,69 @@ interface ProxyFlags extends ServerFlags {
   failClosed?: boolean
   replacementMessage: string
   comments: boolean
+  judgeTimeoutMs: number
+  onlyWatched?: boolean
+  clientKeys?: string
+  callerHeader?: string
+  maxBodyMib: number
+  drainSeconds: number
 }
 
-const REPLACEMENT_MESSAGE = 'This reply was blocked by a safety check.'
+const MIB = 1024 * 1024
 
 /** The command `proxy`. */
 export function proxyCommand(): Command {
   const command = new Command('proxy')
     .summary('monitor a chat service as a proxy')
     .description(
-      "Forwards requests to a service with OpenAI's chat API and monitors each conversation, streamed or not; the dashboard and events are under " +
-        "/gabion/. A conversation is identified by its beginning and the caller's credentials, or by the header X-Gabion-Conversation.",
+      'Forwards requests to a service with the chat API of OpenAI, Anthropic or Ollama and monitors each conversation, streamed or not; the ' +
+        'dashboard and events are under /gabion/. A conversation is identified by its caller and its exchanges, or by the header ' +
+        'X-Gabion-Conversation.',
     )
     .requiredOption('-u, --upstream <url>', 'URL of the service, such as http://127.0.0.1:8000')
     .option('--host <address>', 'address to listen on; a public one requires API keys for /gabion/', '127.0.0.1')
     .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
     .option('--api-keys <file>', 'API keys of /gabion/, one per line (also: environment variable GABION_API_KEYS)')
     .addOption(
-      new Option('--on-alert <policy>', 'observe: only report; block: block the reply; end: also end the conversation')
+      new Option('--on-alert <policy>', 'observe: only report; hold: send no reply before it is judged; end: also end the conversation')
         .choices(POLICIES)
-        .default('observe'),
+        .default(DEFAULT_POLICY.policy),
     )
-    .option('--fail-closed', 'with block and end: also block replies that could not be read or judged')
-    .option('--replacement-message <text>', 'sent instead of a blocked reply', REPLACEMENT_MESSAGE)
-    .option('--no-comments', 'do not add the verdict as a comment to streams')
+    .option('--fail-closed', 'with hold and end: also block replies that could not be read or judged')
+    .option('--replacement-message <text>', 'sent instead of a blocked reply', DEFAULT_POLICY.replacementMessage)
+    .option('--no-comments', 'do not add comments to event streams: the verdict, and signs of life while a stream is held')
+    .option('--judge-timeout-ms <n>', 'time after which a reply counts as not judged', parseCount, DEFAULT_POLICY.judgeTimeoutMs)
+    .option('--only-watched', 'refuse requests that are not watched with 403')
+    .option('--client-keys <file>', 'keys that clients need, one per line with the name of its tenant')
+    .option('--caller-header <name>', 'header by which a trusted gateway names the caller (default: the credentials of the request)')
+    .option('--max-body-mib <n>', 'maximum size of a request', parseCount, PROXY_LIMITS.bodyBytes / MIB)
+    .option('--drain-seconds <n>', 'time for requests in flight when the proxy ends', parseCount, 20)
   return finishCommand<ProxyFlags>(
     addServerOptions(command),
-    ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert block'],
+    ['gabion proxy --upstream http://127.0.0.1:8000', 'gabion proxy --upstream https://llm.example --on-alert hold'],
     run,
   )
 }
 
 async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
-  const [{ serve }, { Upstream }] = await Promise.all([import('../server/serve.js'), import('../server/proxy/upstream.js')])
+  const [{ serve }, { Upstream }, { ClientKeys }] = await Promise.all([
+    import('../server/serve.js'),
+    import('../server/proxy/upstream.js'),
+    import('../server/proxy/caller.js'),
+  ])
   const upstream = new Upstream(flags.upstream)
-  const { replacementMessage, comments } = flags
+  const clientKeys = flags.clientKeys === undefined ? null : await ClientKeys.read(flags.clientKeys)
+  const { replacementMessage, comments, judgeTimeoutMs } = flags
+  const policy = {
+    ...DEFAULT_POLICY,
+    policy: flags.onAlert,
+    failClosed: flags.failClosed === true,
+    replacementMessage,
+    comments,
+    judgeTimeoutMs,
+    onlyWatched: flags.onlyWatched === true,
+    callerHeader: flags.callerHeader?.toLowerCase() ?? null,
+  }
   const keys = await openKeys(flags)
   await runUntilInterrupted(context, flags, async (parts) => {
     let dashboard: string | null = null
@@ -60,13 +88,14 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
       host: flags.host,
       port: flags.port,
       grpcPort: null,
-      proxy: { upstream, policy: { policy: flags.onAlert, failClosed: flags.failClosed === true, replacementMessage, comments } },
+      proxy: { upstream, policy, clientKeys },
+      limits: { ...PROXY_LIMITS, bodyBytes: flags.maxBodyMib * MIB },
     })
     const { url, port } = running
     dashboard = `${url}/gabion/`
     const { output } = context
     if (output.json) await output.jsonLine({ url, port, upstream: upstream.host, policy: flags.onAlert, pid: process.pid })
     else output.note(`monitoring ${upstream.host} at ${url}, dashboard at ${url}/gabion/`)
-    return () => running.stop()
+    return () => running.stop(flags.drainSeconds * 1000)
   })
 }

@@ -1,5 +1,5 @@
-// Owns the mapping of a chat, which every request repeats completely, to exchanges: which are new, and of which conversation.
-// Knows neither HTTP nor a provider's messages.
+// Owns the mapping of a chat, which every request repeats completely, to a path in a tree of exchanges: which are new, and of which
+// conversation. Knows neither HTTP nor a provider's messages.
 
 import type { Hash } from 'node:crypto'
 import { nodeCrypto } from '../lazy.js'
@@ -15,6 +15,14 @@ export interface ChatMessage {
 export interface ChatIdentity {
   readonly conversation: string
   readonly explicit: boolean
+  /** Position that the messages continue from; absent if they begin the chat. */
+  readonly after?: ChatPosition
+}
+
+/** A position in a chat: the last exchange's id, and the user's messages after it. */
+export interface ChatPosition {
+  readonly exchangeId: string
+  readonly user: readonly string[]
 }
 
 /** An exchange of a chat with its ids. */
@@ -31,6 +39,8 @@ export interface ChatExchange extends Exchange {
 export interface ChatExchanges<Verdict> {
   /** Ids of the judged exchanges, or the latest of them, in order; empty for a new conversation. */
   exchangeIdsOf(conversation: string): Promise<readonly string[]>
+  /** Begins a branch with the conversation's state after one of its exchanges; false if that state is not stored any more. */
+  fork?(conversation: string, exchangeId: string, branch: string): Promise<boolean>
   /** Judges the next exchange; one with a known id gets the same verdict. */
   judge(conversation: string, exchange: ChatExchange): Promise<Verdict>
 }
@@ -45,53 +55,73 @@ export interface JudgedReply<Verdict> {
 export interface ReadChat {
   readonly exchanges: readonly ChatExchange[]
   readonly promptIds: readonly string[]
+  /** After the last message. */
+  readonly end: ChatPosition
 }
+
+/** The id of the exchange whose reply was replaced, if `assistant` is the replacement; else null. */
+export type ReplacedExchange = (promptId: string, assistant: string) => Promise<string | null>
 
 const SYSTEM_ROLES: readonly string[] = ['system', 'developer']
 
 /**
  * Groups the messages of a chat into exchanges; replies without text, such as tool calls, end none. Of several user messages before
- * a reply, each has its own prompt id, for the exchange that would have ended there.
+ * a reply, each has its own prompt id, for the exchange that would have ended there. Ids depend neither on system prompts, which may
+ * differ between requests, nor on whitespace, which clients trim; nor on replies before the first user message.
  */
-export function readChat({ conversation }: ChatIdentity, messages: readonly ChatMessage[]): ReadChat {
+export async function readChat(
+  { conversation, after }: ChatIdentity,
+  messages: readonly ChatMessage[],
+  replaced: ReplacedExchange = () => Promise.resolve(null),
+): Promise<ReadChat> {
   const exchanges: ChatExchange[] = []
   const promptIds: string[] = []
-  let last = ''
-  let user: string[] = []
-  let prompt = promptHash(conversation, last)
+  let last = after?.exchangeId ?? rootOf(conversation)
+  let user = [...(after?.user ?? [])]
+  let prompt = promptHash(last, user)
   let system: string[] = []
   let previous = ''
   const promptId = (): string => prompt.copy().digest('hex').slice(0, 32)
-  for (const { role, text } of messages) {
+  const first = after === undefined ? messages.findIndex(({ role }) => role === 'user') : 0
+  for (const [index, { role, text }] of messages.entries()) {
     if (SYSTEM_ROLES.includes(role)) system = SYSTEM_ROLES.includes(previous) ? [...system, text] : [text]
     previous = role
     if (role === 'user') {
-      prompt.update(user.length === 0 ? text : `\n${text}`)
+      prompt.update(squeezed(text))
       user.push(text)
       promptIds.push(promptId())
-    } else if (role === 'assistant' && text.trim() !== '') {
+    } else if (role === 'assistant' && text.trim() !== '' && index >= first) {
       if (user.length === 0) promptIds.push(promptId())
       const exchange = { user: user.join('\n'), assistant: text, system: system.length === 0 ? null : system.join('\n') }
-      last = hashOf(JSON.stringify([last, exchange.user, exchange.assistant])).slice(0, 32)
+      const id = hashOf(JSON.stringify([last, squeezed(exchange.user), squeezed(text)])).slice(0, 32)
+      last = (await replaced(promptId(), text)) ?? id
       exchanges.push({ ...exchange, id: last, promptId: promptId() })
       user = []
-      prompt = promptHash(conversation, last)
+      prompt = promptHash(last, user)
     }
   }
-  return { exchanges, promptIds }
+  return { exchanges, promptIds, end: { exchangeId: last, user } }
 }
 
-function promptHash(conversation: string, last: string): Hash {
-  return nodeCrypto()
-    .createHash('sha256')
-    .update(`${JSON.stringify([conversation, last])}\n`)
+/** The position before a conversation's first exchange. */
+function rootOf(conversation: string): string {
+  return hashOf(`root ${conversation}`).slice(0, 32)
 }
 
-/** The identity of a chat without explicit id: the same for all requests of a caller with the same beginning. */
+function promptHash(last: string, user: readonly string[]): Hash {
+  const hash = nodeCrypto().createHash('sha256').update(`${last}\n`)
+  for (const text of user) hash.update(squeezed(text))
+  return hash
+}
+
+function squeezed(text: string): string {
+  return text.replace(/\s+/g, '')
+}
+
+/** The identity of a chat without explicit id: the same for all chats of a caller with the same first user message. */
 export function identityOf(messages: readonly ChatMessage[], caller: string): ChatIdentity {
-  const first = messages.findIndex(({ role }) => role === 'user')
-  const beginning = JSON.stringify([caller, ...messages.slice(0, first + 1).map(({ role, text }) => [role, text])])
-  return { conversation: `chat-${hashOf(beginning).slice(0, 24)}`, explicit: false }
+  const first = messages.find(({ role }) => role === 'user')?.text ?? ''
+  return { conversation: `chat-${hashOf(JSON.stringify([caller, squeezed(first)])).slice(0, 24)}`, explicit: false }
 }
 
 /** Judges a reply, after the earlier ones that are not judged yet; null for a reply without text. */
@@ -100,38 +130,82 @@ export async function judgeReply<Verdict>(
   identity: ChatIdentity,
   history: readonly ChatMessage[],
   reply: string,
+  replaced?: ReplacedExchange,
 ): Promise<JudgedReply<Verdict> | null> {
   if (reply.trim() === '') return null
-  const { exchanges } = readChat(identity, [...history, { role: 'assistant', text: reply }])
-  const { conversation, from } = await findBranch(store, identity, exchanges)
+  const { exchanges: earlier, end } = await readChat(identity, history, replaced)
+  const { exchanges } = await readChat({ ...identity, after: end }, [...systemMessagesOf(history), { role: 'assistant', text: reply }])
+  return judgePath(store, identity, [...earlier, ...exchanges])
+}
+
+/** Judges the exchanges of a path that are not judged yet; the last one's verdict. */
+async function judgePath<Verdict>(
+  store: ChatExchanges<Verdict>,
+  identity: ChatIdentity,
+  path: readonly ChatExchange[],
+): Promise<JudgedReply<Verdict> | null> {
+  const { conversation, from } = await branchFor(store, identity, path)
   let verdict: Verdict | undefined
-  for (const exchange of exchanges.slice(from)) verdict = await store.judge(conversation, exchange)
+  for (const exchange of path.slice(from)) verdict = await store.judge(conversation, exchange)
   return verdict === undefined ? null : { conversation, verdict }
 }
 
-/**
- * The conversation of a chain of exchanges, and the first of them to judge. A chat with an edited history or a regenerated reply
- * becomes a branch with its own id, unless its id is explicit: then only its last exchange is new.
- */
-async function findBranch<Verdict>(
-  store: ChatExchanges<Verdict>,
-  { conversation: base, explicit }: ChatIdentity,
-  chain: readonly ChatExchange[],
-): Promise<{ conversation: string; from: number }> {
-  const last = chain.length - 1
-  let conversation = base
-  let branchedAt = -1
-  for (;;) {
+function systemMessagesOf(history: readonly ChatMessage[]): ChatMessage[] {
+  const last = history.findLastIndex(({ role }) => SYSTEM_ROLES.includes(role))
+  const before = history.slice(0, last + 1).findLastIndex(({ role }) => !SYSTEM_ROLES.includes(role))
+  return history.slice(before + 1, last + 1)
+}
+
+/** The longest part of a path that was judged before: in which branch, and how many exchanges it has. */
+export interface KnownPath {
+  readonly conversation: string
+  readonly length: number
+  /** Whether the branch ends there. */
+  readonly isEnd: boolean
+}
+
+/** Follows a path through the branches of a tree. A branch is named by its first exchange that is not in the branch it begins in. */
+export async function findPath(
+  store: Pick<ChatExchanges<unknown>, 'exchangeIdsOf'>,
+  { conversation: start, after }: ChatIdentity,
+  path: readonly { readonly id: string }[],
+): Promise<KnownPath> {
+  let found: KnownPath = { conversation: start, length: 0, isEnd: false }
+  for (let conversation = start; ;) {
     const known = await store.exchangeIdsOf(conversation)
     // An id covers all exchanges before it, also those that the store has dropped in a long conversation.
-    const first = chain.findLastIndex(({ id }) => known.includes(id)) + 1
-    if (first > last) return { conversation, from: last }
-    if (known.length === 0 || known.at(-1) === chain[first - 1]?.id) return { conversation, from: first }
-    // A branch contains the exchange that it begins with, unless the store has dropped it.
-    if (explicit || first <= branchedAt) return { conversation, from: last }
-    branchedAt = first
-    conversation = `${base}~${chain[first]!.id.slice(0, 8)}`
+    const length = path.findLastIndex(({ id }) => known.includes(id)) + 1
+    if (conversation !== start && length <= found.length) return found
+    const end = length === 0 ? after?.exchangeId : path[length - 1]!.id
+    found = { conversation, length, isEnd: known.length === 0 || known.at(-1) === end }
+    const next = path[length]
+    if (found.isEnd || next === undefined) return found
+    conversation = branchOf(start, next.id)
   }
+}
+
+function branchOf(conversation: string, exchangeId: string): string {
+  return `${conversation.split('~')[0]!}~${exchangeId.slice(0, 12)}`
+}
+
+/**
+ * The branch in which a path is judged, and the first of its exchanges to judge. A path with an edited history or a regenerated reply
+ * becomes a branch with its own id, unless its id is explicit: then only its last exchange is new.
+ */
+export async function branchFor(
+  store: ChatExchanges<unknown>,
+  identity: ChatIdentity,
+  path: readonly ChatExchange[],
+): Promise<{ conversation: string; from: number }> {
+  const last = path.length - 1
+  const { conversation, length, isEnd } = await findPath(store, identity, path)
+  if (length > last) return { conversation, from: last }
+  if (isEnd) return { conversation, from: length }
+  if (identity.explicit) return { conversation: identity.conversation, from: last }
+  const branch = branchOf(conversation, path[length]!.id)
+  const before = length === 0 ? identity.after?.exchangeId : path[length - 1]!.id
+  if (before === undefined) return { conversation: branch, from: 0 }
+  return { conversation: branch, from: (await store.fork?.(conversation, before, branch)) === true ? length : 0 }
 }
 
 function hashOf(text: string): string {

@@ -98,6 +98,11 @@ export class Service {
     store.onChange((change) => this.events.publish(change))
   }
 
+  /** Whether the words of conversations may be stored. */
+  get keepsTexts(): boolean {
+    return this.#contexts === null
+  }
+
   async embed({ texts, prompt }: EmbedRequest, request: RequestContext): Promise<EmbeddingBatch> {
     return await this.#embed(texts, request, { ...(prompt !== undefined && { prompt }) })
   }

@@ -23,6 +23,7 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   NOT_FOUND: { http: 404, grpc: Grpc.NOT_FOUND },
   CONFLICT: { http: 409, grpc: Grpc.ABORTED },
   CONVERSATION_ENDED: { http: 403, grpc: Grpc.FAILED_PRECONDITION },
+  PATH_REFUSED: { http: 403, grpc: Grpc.PERMISSION_DENIED },
   OVERLOADED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED },
   OUT_OF_MEMORY: { http: 503, grpc: Grpc.RESOURCE_EXHAUSTED },
   // nginx's status for a client that disconnected; it only reaches logs.

@@ -25,6 +25,11 @@ export class Tenants {
     this.#named = named
   }
 
+  /** Whether a tenant has this name. */
+  knows(name: string): boolean {
+    return this.#named.has(name)
+  }
+
   /** @throws GabionError `INVALID_ARGUMENT` for a name that no tenant has */
   of(name: string | null): Tenant {
     const tenant = name === null ? this.main : this.#named.get(name)

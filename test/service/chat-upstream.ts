@@ -16,7 +16,7 @@ export interface AnswerSpec {
   /** Deltas of a stream. */
   readonly deltas?: readonly object[]
   readonly type?: string
-  readonly encoding?: 'broken' | 'gzip' | 'deflate' | 'br' | 'gzip, br' | 'unknown'
+  readonly encoding?: 'broken' | 'zstd' | 'gzip' | 'deflate' | 'br' | 'gzip, br' | 'unknown'
   readonly status?: number
 }
 
@@ -109,6 +109,8 @@ function encode(bytes: Buffer, encoding: NonNullable<AnswerSpec['encoding']>): B
       return deflateSync(bytes)
     case 'br':
       return brotliCompressSync(bytes)
+    case 'zstd':
+      return zstdRaw(bytes)
     case 'gzip, br':
       return brotliCompressSync(gzipSync(bytes))
     case 'broken':
@@ -116,4 +118,15 @@ function encode(bytes: Buffer, encoding: NonNullable<AnswerSpec['encoding']>): B
     case 'unknown':
       return Buffer.from(bytes.map((byte) => byte ^ 0x55))
   }
+}
+
+/** A zstd frame with one block that is not compressed (RFC 8878): Node 20 has no encoder. */
+function zstdRaw(bytes: Buffer): Buffer {
+  const header = Buffer.alloc(12)
+  header.writeUInt32LE(0xfd2fb528, 0)
+  // Single segment, with a content size of four bytes.
+  header[4] = 0xa0
+  header.writeUInt32LE(bytes.length, 5)
+  header.writeUIntLE((bytes.length << 3) | 1, 9, 3)
+  return Buffer.concat([header, bytes])
 }

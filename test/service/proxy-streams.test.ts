@@ -1,13 +1,22 @@
-// Observed streams: but for gabion's own comment they arrive byte for byte, and the comment stands between two events.
+// Observed streams: but for gabion's own comment they arrive byte for byte, and the comment follows a whole event.
 
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReadCompletion } from '../../lib/server/proxy/messages.js'
-import { withVerdict } from '../../lib/server/proxy/proxy-routes.js'
+import { Monitor } from '../../lib/index.js'
+import { DEFAULT_POLICY } from '../../lib/server/proxy/policy.js'
+import { Upstream } from '../../lib/server/proxy/upstream.js'
+import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
+import { atEnd, until } from './ending.js'
 import { BAD, GOOD, said, startProxy, system, type ProxyUnderTest } from './proxy-under-test.js'
+import { startService, testEmbedder } from './service-under-test.js'
 
-const COMMENT = ': gabion {"x-gabion-alert":"false"}\n\n'
+/** A comment of gabion's, anywhere in a stream. */
+const COMMENT = /: gabion \{"x-gabion-[^\n]*\}\n\n/
 const linesOf = (text: string): string[] => text.split(/\r\n|\n|\r/)
 
 /** Behind an empty line, with whichever line endings. */
@@ -15,26 +24,8 @@ function assertAtBoundary(text: string): void {
   assert.deepEqual(linesOf(text).slice(-2), ['', ''], JSON.stringify(text.slice(-40)))
 }
 
-async function collect(chunks: readonly Buffer[]): Promise<{ out: string; read: ReadCompletion[] }> {
-  async function* body(): AsyncGenerator<Buffer> {
-    for (const chunk of chunks) yield await Promise.resolve(chunk)
-  }
-  const read: ReadCompletion[] = []
-  const parts: Buffer[] = []
-  for await (const part of withVerdict(body(), (one) => Promise.resolve((read.push(one), COMMENT)))) {
-    assert.ok(part.length > 0)
-    parts.push(part)
-  }
-  return { out: Buffer.concat(parts).toString('latin1'), read }
-}
-
-function chunked(bytes: Buffer, cuts: readonly number[]): Buffer[] {
-  const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
-  return [0, ...places].map((place, index) => bytes.subarray(place, places[index] ?? bytes.length))
-}
-
 const chunkOf = (delta: object): string => JSON.stringify({ id: 'c', choices: [{ index: 0, delta, finish_reason: null }] })
-const words = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 10 }), fc.constantFrom('data: [DONE]', '`data:[DONE]`', ': gabion {}'))
+const words = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 10 }), fc.constantFrom('data: [DONE]', '`data:[DONE]`', ': gabion judged'))
 const line = fc.oneof(
   { weight: 5, arbitrary: words.map((content) => `data: ${chunkOf({ content })}`) },
   fc.constantFrom(
@@ -61,63 +52,86 @@ const wire = fc
     return bytes.subarray(0, Math.max(0, bytes.length - cutOff))
   })
 
-describe('An observed stream', () => {
-  it('is what came but for the comment, which follows a whole event', async () => {
+/** A service that answers the request for `/N` with the bytes of `sent[N]`, chunk by chunk. */
+async function startRaw(sent: readonly (readonly Buffer[])[]): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume()
+    void (async () => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const chunk of sent[Number(new URL(request.url!, 'http://x').searchParams.get('n'))]!) {
+        response.write(chunk)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      response.end()
+    })()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  atEnd(async () => {
+    server.closeAllConnections()
+    server.close()
+    await once(server, 'close')
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+function chunked(bytes: Buffer, cuts: readonly number[]): Buffer[] {
+  const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
+  return [0, ...places].map((place, index) => bytes.subarray(place, places[index] ?? bytes.length)).filter(({ length }) => length > 0)
+}
+
+const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
+
+describe('Any stream', () => {
+  const sent: Buffer[][] = []
+  let url: string
+  before(async () => {
+    const monitor = await Monitor.load({ embedder: await testEmbedder(), detector: new ScriptedDetector(['calm']) })
+    url = await startRaw(sent)
+    const policies = [DEFAULT_POLICY, { ...DEFAULT_POLICY, comments: false }, { ...DEFAULT_POLICY, policy: 'hold' as const }]
+    urls = await Promise.all(
+      policies.map(async (policy) => (await startService({ monitor, grpcPort: null, proxy: { upstream: new Upstream(url), policy } })).url),
+    )
+  })
+  let urls: string[]
+
+  async function ask(base: string, n: number): Promise<string> {
+    const body = JSON.stringify({ stream: true, messages: [{ role: 'user', content: `question ${n}` }] })
+    const response = await fetch(`${base}/v1/chat/completions?n=${n}`, { method: 'POST', body })
+    return Buffer.from(await response.arrayBuffer()).toString('latin1')
+  }
+
+  it('passes as it came but for the comment, which follows a whole event', async () => {
     await fc.assert(
-      fc.asyncProperty(wire, fc.array(fc.nat(2000), { maxLength: 12 }), async (sent, cuts) => {
-        const { out, read } = await collect(chunked(sent, cuts))
-        const came = sent.toString('latin1')
-        assert.equal(read.length, 1)
-        const at = out.indexOf(COMMENT)
-        assert.equal(at === -1 ? out : out.slice(0, at) + out.slice(at + COMMENT.length), came)
-        if (at === -1) {
-          // Left out only where nothing whole came before the end.
-          const [first, ...others] = linesOf(came).join('\n').split('\n\n')
-          assert.ok(others.length === 0 || /^data: ?\[DONE\]$/.test(first!), JSON.stringify(came))
-          return
-        }
-        assertAtBoundary(out.slice(0, at))
-        // It is followed by the end, or by the rest of an event.
-        const [next, ...further] = out.slice(at + COMMENT.length).split(/\r\n\r\n|\n\n|\r\r/)
-        if (further.length > 0) assert.match(next!, /^data: ?\[DONE\]$/)
-      }),
-      { numRuns: 1500 },
+      fc.asyncProperty(
+        fc.oneof({ weight: 3, arbitrary: wire }, anyBytes),
+        fc.array(fc.nat(2000), { maxLength: 12 }),
+        async (bytes, cuts) => {
+          const n = sent.push(chunked(bytes, cuts)) - 1
+          const [observed, silent, held] = (await Promise.all(urls.map((base) => ask(base, n)))) as [string, string, string]
+          const came = bytes.toString('latin1')
+          assert.equal(silent, came)
+          assert.equal(held, came)
+          const comment = COMMENT.exec(observed)
+          assert.equal(comment === null ? observed : observed.replace(comment[0], ''), came)
+          if (comment === null) return
+          assertAtBoundary(observed.slice(0, comment.index))
+          assert.equal(observed.slice(comment.index + comment[0].length), '')
+        },
+      ),
+      { numRuns: 300 },
     )
   })
 
-  it('gives every event on as soon as it is whole, and the verdict with the end', async () => {
-    const seen: string[] = []
-    const events = [`data: ${chunkOf({ content: 'a' })}\n\n`, `data: ${chunkOf({ content: 'b' })}\n\n`, 'data: [DONE]\n\n', ': late\n\n']
-    let read = 0
-    async function* body(): AsyncGenerator<Buffer> {
-      for (const event of events) {
-        read++
-        yield await Promise.resolve(Buffer.from(event))
-      }
-    }
-    for await (const part of withVerdict(body(), (one) => Promise.resolve(`: gabion ${one.replies.join()}\n\n`)))
-      seen.push(`${read} ${part.toString()}`)
-    assert.deepEqual(seen, [`1 ${events[0]}`, `2 ${events[1]}`, '3 : gabion ab\n\n', `3 ${events[2]}`, `4 ${events[3]}`])
-  })
-
-  it('has its words read from any choice, event form and chunking, as a client reads them', async () => {
-    const events = [
-      chunkOf({ content: 'We open ' }),
-      chunkOf({ content: [{ type: 'text', text: 'at nine.' }] }),
-      chunkOf({ refusal: ' No.' }),
-    ]
-    for (const ending of ['\n', '\r\n', '\r']) {
-      for (const last of ['', `data: [DONE]${ending}${ending}`, `data:[DONE]${ending}`]) {
-        const bytes = Buffer.from(events.map((event) => `data:${event}${ending}${ending}`).join('') + last)
-        for (const size of [1, 7, 1000]) {
-          const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
-          const { read } = await collect(chunks)
-          assert.deepEqual([read[0]?.replies, read[0]?.readable], [['We open at nine. No.'], true])
-        }
-      }
-    }
-    // Without the last empty line, as a broken-off stream ends and clients read it all the same.
-    assert.deepEqual((await collect([Buffer.from(`data: ${events[0]}`)])).read[0]?.replies, ['We open '])
+  it('passes a stream of megabytes with the same hash, and holds at most one of them for a client that does not read', async () => {
+    const event = Buffer.from(`data: ${chunkOf({ content: 'x'.repeat(60_000) })}\n\n`)
+    const n = sent.push(Array.from({ length: 400 }, () => event)) - 1
+    const hash = createHash('sha256')
+    for (let round = 0; round < 400; round++) hash.update(event)
+    const body = JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'a long story' }] })
+    const response = await fetch(`${urls[1]!}/v1/chat/completions?n=${n}`, { method: 'POST', body })
+    const received = createHash('sha256').update(Buffer.from(await response.arrayBuffer()))
+    assert.equal(received.digest('hex'), hash.digest('hex'))
   })
 })
 
@@ -130,49 +144,54 @@ describe('gabion proxy, streams of other services', () => {
   })
   const event = (delta: object): string => `data: ${chunkOf(delta)}\n\n`
   const first = event({ content: 'We open ' })
-  const streams: Record<string, { raw: string[]; behind: string }> = {
-    'an error in the middle': { raw: [first, 'data: {"error":{"message":"model overloaded","code":"overloaded"}}\n\n'], behind: '' },
-    'no [DONE]': { raw: [first, event({ content: 'at nine.' })], behind: '' },
+  const streams: Record<string, { raw: string[]; commented: boolean }> = {
+    'an error in the middle': {
+      raw: [first, 'data: {"error":{"message":"model overloaded","code":"overloaded"}}\n\n'],
+      commented: true,
+    },
+    'no [DONE]': { raw: [first, event({ content: 'at nine.' })], commented: true },
     'a last event that is cut off': {
       raw: [first, 'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reaso'],
-      behind: 'data: {"id"',
+      commented: false,
     },
-    'data:[DONE] without a space': { raw: [first, 'data:[DONE]\n\n'], behind: 'data:[DONE]\n\n' },
-    'data: [DONE] without an empty line': { raw: [first, 'data: [DONE]'], behind: 'data: [DONE]' },
-    'CR LF': { raw: [`${first}data: [DONE]\n\n`.replaceAll('\n', '\r\n')], behind: 'data: [DONE]\r\n\r\n' },
-    CR: { raw: [`${first}data: [DONE]\n\n`.replaceAll('\n', '\r')], behind: 'data: [DONE]\r\r' },
+    'data:[DONE] without a space': { raw: [first, 'data:[DONE]\n\n'], commented: true },
+    'data: [DONE] without an empty line': { raw: [first, 'data: [DONE]'], commented: false },
+    'CR LF': { raw: [`${first}data: [DONE]\n\n`.replaceAll('\n', '\r\n')], commented: true },
+    CR: { raw: [`${first}data: [DONE]\n\n`.replaceAll('\n', '\r')], commented: true },
     'words that name the end': {
       raw: [event({ content: 'It ends with `data: [DONE]` ' }), event({ content: 'and closes.' }), 'data: [DONE]\n\n'],
-      behind: 'data: [DONE]\n\n',
+      commented: true,
     },
-    'something behind the end': { raw: [first, 'data: [DONE]\n\n', ': bye\n\n'], behind: 'data: [DONE]\n\n: bye\n\n' },
+    'something behind the end': { raw: [first, 'data: [DONE]\n\n', ': bye\n\n'], commented: true },
   }
-  for (const [name, { raw, behind }] of Object.entries(streams)) {
+  for (const [name, { raw, commented }] of Object.entries(streams)) {
     it(name, async () => {
-      const ask = async (one: ProxyUnderTest): Promise<string> =>
-        (await one.ask([system(), { role: 'user', content: GOOD.user }], { raw }, { stream: true })).raw
-      const out = await ask(proxy)
-      const [comment, ...others] = out.match(/: gabion \{.*\}\n\n/g) ?? []
-      assert.deepEqual([comment !== undefined, others.length], [true, 0])
-      const [before, after] = out.split(comment!) as [string, string]
-      assert.equal(before + after, raw.join(''))
-      assertAtBoundary(before)
-      assert.ok(behind === '' ? after === '' : after.startsWith(behind), JSON.stringify(out))
-      assert.match(comment!, /"x-gabion-alert":"(true|false)"/)
-      assert.equal(await ask(silent), raw.join(''))
+      const ask = (one: ProxyUnderTest): ReturnType<ProxyUnderTest['ask']> =>
+        one.ask([system(), { role: 'user', content: GOOD.user }], { raw }, { stream: true })
+      const { raw: out, headers } = await ask(proxy)
+      const comment = COMMENT.exec(out)
+      assert.deepEqual([comment !== null, headers.get('x-gabion-alert'), headers.get('x-gabion-error')], [commented, 'false', null])
+      assert.equal(out.replace(COMMENT, ''), raw.join(''))
+      if (comment !== null) {
+        assertAtBoundary(out.slice(0, comment.index))
+        assert.match(comment[0], /"x-gabion-alert":"false"/)
+      }
+      assert.equal((await ask(silent)).raw, raw.join(''))
     })
   }
 
   it('judges without comments, too', async () => {
     await silent.ask([...said(GOOD), { role: 'user', content: BAD.user }], { reply: BAD.assistant }, { stream: true })
     const url = `${silent.running.url}/gabion/v1/conversations`
-    const { conversations } = (await (await fetch(url)).json()) as { conversations: { firstAlert: number | null }[] }
-    assert.ok(conversations.some(({ firstAlert }) => firstAlert === 2))
+    await until('the alert', async () => {
+      const { conversations } = (await (await fetch(url)).json()) as { conversations: { firstAlert: number | null }[] }
+      return conversations.some(({ firstAlert }) => firstAlert === 2)
+    })
   })
 
   it('blocks a stream as a stream, with the verdict in headers too', async () => {
     for (const comments of [true, false]) {
-      const blocking = await startProxy({ policy: 'block', comments })
+      const blocking = await startProxy({ policy: 'hold', comments })
       const bad = await blocking.ask([system(), { role: 'user', content: BAD.user }], { reply: BAD.assistant }, { stream: true })
       assert.deepEqual([bad.words, bad.headers.get('x-gabion-blocked'), bad.headers.get('x-gabion-alert')], ['Blocked.', 'true', 'true'])
       assert.equal(bad.raw.includes(': gabion'), comments)

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { isGabionError } from '../../lib/index.js'
+import { DEFAULT_POLICY } from '../../lib/server/proxy/policy.js'
 import { parseUpstream, targetOf } from '../../lib/server/proxy/target.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService } from '../../lib/server/serve.js'
@@ -100,7 +101,7 @@ describe('The target of a proxied request', () => {
   const proxies: { base: string; running: RunningService }[] = []
   before(async () => {
     ;[upstream, other] = [await listen(), await listen()]
-    const policy = { policy: 'observe' as const, failClosed: false, replacementMessage: '', comments: true }
+    const policy = DEFAULT_POLICY
     for (const base of ['', '/v1', '/api/v1', '/deep/er']) {
       const to = new Upstream(`http://127.0.0.1:${upstream.port}${base}`)
       proxies.push({ base: base.replace(/\/v1$/, ''), running: await startService({ grpcPort: null, proxy: { upstream: to, policy } }) })
@@ -175,7 +176,7 @@ describe('The target of a proxied request', () => {
   })
 
   it('below /gabion/ is gabion’s own, and its key never goes on', async () => {
-    const policy = { policy: 'observe' as const, failClosed: false, replacementMessage: '', comments: true }
+    const policy = DEFAULT_POLICY
     const to = new Upstream(`http://127.0.0.1:${upstream.port}`)
     const running = await startService({ grpcPort: null, keyList: [KEY], proxy: { upstream: to, policy } })
     upstream.requests.length = 0

@@ -1,8 +1,9 @@
 // A proxy in the test's own process in front of a chat service whose answers the test says, and a client that asks as bytes.
 
 import { readFileSync } from 'node:fs'
+import { request, type IncomingMessage } from 'node:http'
 import { parseTranscript } from '../../lib/index.js'
-import type { PolicyOptions } from '../../lib/server/proxy/chat-watch.js'
+import { DEFAULT_POLICY, PROXY_LIMITS, type PolicyOptions } from '../../lib/server/proxy/policy.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService, ServeOptions } from '../../lib/server/serve.js'
 import { ChatUpstream, type AnswerSpec } from './chat-upstream.js'
@@ -29,7 +30,10 @@ export interface Said {
 /** An answer as it came. */
 export interface Answered {
   readonly status: number
+  /** With the trailers, which stand for the verdict's headers where there are any. */
   readonly headers: Headers
+  /** Without trailers. */
+  readonly own: Headers
   /** The bytes as Latin-1. */
   readonly raw: string
   /** The words of the first choice, whole or streamed; the error's code where there are none. */
@@ -43,25 +47,46 @@ export interface ProxyUnderTest {
   ask(
     messages: readonly Said[],
     x?: AnswerSpec,
-    more?: { stream?: boolean; headers?: Record<string, string>; body?: object },
+    more?: { stream?: boolean; headers?: Record<string, string>; body?: object; bytes?: Buffer; path?: string },
   ): Promise<Answered>
 }
 
 /** Starts both; they end with the file. */
 export async function startProxy(policy: Partial<PolicyOptions> = {}, more: Partial<ServeOptions> = {}): Promise<ProxyUnderTest> {
   const upstream = await ChatUpstream.start((exchange) => EXCHANGES[exchange - 1]?.assistant ?? GOOD.assistant)
-  const options: PolicyOptions = { policy: 'observe', failClosed: false, replacementMessage: REPLACEMENT, comments: true, ...policy }
-  const running = await startService({ grpcPort: null, proxy: { upstream: new Upstream(upstream.url), policy: options }, ...more })
-  const ask: ProxyUnderTest['ask'] = async (messages, x, { stream = false, headers = {}, body = {} } = {}) => {
-    const response = await fetch(`${running.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: 'Bearer the-key-of-the-model', ...headers },
-      body: JSON.stringify({ model: 'parrot', messages, stream, ...(x !== undefined && { x }), ...body }),
+  const options: PolicyOptions = { ...DEFAULT_POLICY, replacementMessage: REPLACEMENT, ...policy }
+  const running = await startService({
+    grpcPort: null,
+    limits: PROXY_LIMITS,
+    proxy: { upstream: new Upstream(upstream.url), policy: options },
+    ...more,
+  })
+  const ask: ProxyUnderTest['ask'] = async (
+    messages,
+    x,
+    { stream = false, headers = {}, body = {}, bytes: given, path = '/v1/chat/completions' } = {},
+  ) => {
+    const sent = given ?? JSON.stringify({ model: 'parrot', messages, stream, ...(x !== undefined && { x }), ...body })
+    const type = { 'content-type': 'application/json', authorization: `Bearer ${keyOf(messages)}`, te: 'trailers' }
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(`${running.url}${path}`, { method: 'POST', headers: { ...type, ...headers } }, resolve)
+        .on('error', reject)
+        .end(sent)
     })
-    const bytes = Buffer.from(await response.arrayBuffer())
-    return { status: response.status, headers: response.headers, raw: bytes.toString('latin1'), words: wordsOf(bytes.toString()) }
+    const chunks: Buffer[] = []
+    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk)
+    const bytes = Buffer.concat(chunks)
+    const own = headersOf(response.headers)
+    const trailers = Object.entries(response.trailers).filter(([, value]) => value !== '')
+    const merged = new Headers([...own].filter(([name]) => trailers.length === 0 || !name.startsWith('x-gabion-')))
+    for (const [name, value] of trailers) merged.set(name, String(value))
+    return { status: response.statusCode ?? 0, headers: merged, own, raw: bytes.toString('latin1'), words: wordsOf(bytes.toString()) }
   }
   return { running, upstream, ask }
+}
+
+function headersOf(headers: IncomingMessage['headers']): Headers {
+  return new Headers(Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one) => [name, one] as [string, string])))
 }
 
 /** The messages of exchanges, one after the other. */
@@ -72,7 +97,12 @@ export function said(...exchanges: readonly { user: string; assistant: string }[
   ])
 }
 
-/** A system message of its own, so that tests do not meet in one conversation. */
+/** The key of a chat's caller: one of its own for each {@link system} message, so that tests do not meet in one conversation. */
+function keyOf([first]: readonly Said[]): string {
+  return first?.role === 'system' ? Buffer.from(String(first.content)).toString('base64url') : 'the-key-of-the-model'
+}
+
+/** A system message of its own. */
 let count = 0
 export function system(): Said {
   return { role: 'system', content: `You are the assistant of shop number ${++count}.` }

@@ -27,6 +27,7 @@ const toolCalls = [{ index: 0, id: '1', type: 'function', function: { name: 'ref
 const READ: Record<string, { x: AnswerSpec; stream?: boolean }> = {
   gzip: { x: { reply: BAD.assistant, encoding: 'gzip' } },
   deflate: { x: { reply: BAD.assistant, encoding: 'deflate' } },
+  zstd: { x: { reply: BAD.assistant, encoding: 'zstd' } },
   brotli: { x: { reply: BAD.assistant, encoding: 'br' } },
   'two encodings': { x: { reply: BAD.assistant, encoding: 'gzip, br' } },
   'a content type in other letters': { x: { reply: BAD.assistant, type: 'Application/JSON; Charset=UTF-8' } },
@@ -37,6 +38,7 @@ const READ: Record<string, { x: AnswerSpec; stream?: boolean }> = {
   'words beside calls of tools': { x: { choices: [choice({ content: BAD.assistant, tool_calls: toolCalls })] } },
   'another status of success': { x: { reply: BAD.assistant, status: 201 } },
   'a stream, gzip': { stream: true, x: { reply: BAD.assistant, encoding: 'gzip' } },
+  'a stream, zstd': { stream: true, x: { reply: BAD.assistant, encoding: 'zstd' } },
   'a stream, brotli': { stream: true, x: { reply: BAD.assistant, encoding: 'br' } },
   'a stream whose content type is in other letters': { stream: true, x: { reply: BAD.assistant, type: 'Text/Event-Stream' } },
   'a stream with content as parts': { stream: true, x: { deltas: [{ content: [text(BAD.assistant)] }] } },
@@ -83,8 +85,8 @@ describe('An answer that is', () => {
   let closed: ProxyUnderTest
   before(async () => {
     observe = await startProxy()
-    block = await startProxy({ policy: 'block' })
-    closed = await startProxy({ policy: 'block', failClosed: true })
+    block = await startProxy({ policy: 'hold' })
+    closed = await startProxy({ policy: 'hold', failClosed: true })
   })
   const ask = (proxy: ProxyUnderTest, { x, stream = false }: { x: AnswerSpec; stream?: boolean }): Promise<Answered> =>
     proxy.ask([system(), user(BAD.user)], x, { stream })
@@ -99,7 +101,9 @@ describe('An answer that is', () => {
     it(`${name} is read and judged`, async () => {
       const observed = await ask(observe, how)
       assert.ok(
-        observed.words === BAD.assistant || name.startsWith('content') || /choice|refusal|parts|gzip|deflate|brotli|encodings/.test(name),
+        observed.words === BAD.assistant ||
+          name.startsWith('content') ||
+          /choice|refusal|parts|gzip|deflate|brotli|zstd|encodings/.test(name),
         observed.words,
       )
       assert.match(`${observed.headers.get('x-gabion-alert')} ${observed.raw}`, /^true|"x-gabion-alert":"true"/)
@@ -147,7 +151,7 @@ describe('An answer that is', () => {
     const { raw, headers } = await (async () => {
       const response = await fetch(`${block.running.url}/v1/chat/completions`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
         body: JSON.stringify({ model: 'parrot', messages: [user(GOOD.user)], x: { reply: GOOD.assistant, encoding: 'gzip' } }),
       })
       return { raw: await response.text(), headers: response.headers }
@@ -160,13 +164,7 @@ describe('An answer that is', () => {
   it('to a request that cannot be read is marked, and blocked with --fail-closed', async () => {
     const body = JSON.stringify({ model: 'parrot', messages: [user(BAD.user)], x: { reply: BAD.assistant } })
     const send = async (proxy: ProxyUnderTest, encoding: string, bytes: Buffer): Promise<Headers> =>
-      (
-        await fetch(`${proxy.running.url}/v1/chat/completions`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json', 'content-encoding': encoding },
-          body: Uint8Array.from(bytes),
-        })
-      ).headers
+      (await proxy.ask([], undefined, { headers: { 'content-encoding': encoding }, bytes })).headers
     // The upstream of this test reads plain JSON whatever the header says.
     assert.equal((await send(closed, 'unknown', Buffer.from(body))).get('x-gabion-error'), 'REPLY_UNREADABLE')
     assert.equal((await send(closed, 'unknown', Buffer.from(body))).get('x-gabion-blocked'), 'true')
@@ -185,34 +183,35 @@ describe('An answer that is', () => {
   })
 })
 
-describe('An exchange that is too long', () => {
-  const long = 'Here is my log file. ' + 'line of a log file\n'.repeat(14_500)
+describe('A long exchange', () => {
+  const log = (length: number): string => 'line of a log file\n'.repeat(Math.ceil(length / 19))
+  const marks = ({ headers }: Answered): (string | null)[] =>
+    ['exchange', 'truncated', 'error', 'blocked'].map((name) => headers.get(`x-gabion-${name}`))
+
+  it('is judged whole: what stands in its middle raises the alert', async () => {
+    const proxy = await startProxy({ policy: 'hold', judgeTimeoutMs: 300_000 })
+    const reply = `${log(140_000)}\n${BAD.assistant}\n${log(140_000)}`
+    const { words, headers } = await proxy.ask([system(), ...said(...EXCHANGES.slice(0, 4)), user(BAD.user)], { reply })
+    assert.deepEqual([words, headers.get('x-gabion-alert'), headers.get('x-gabion-truncated')], [REPLACEMENT, 'true', null])
+  })
 
   for (const failClosed of [false, true]) {
-    it(`is judged by its beginning and its end, and the conversation goes on${failClosed ? ', also with --fail-closed' : ''}`, async () => {
-      const proxy = await startProxy({ policy: 'block', failClosed })
-      assert.ok(long.length > 262_144)
-      const history = [system(), user(long)]
+    it(`above the limit is judged in part and counted, and the conversation goes on${failClosed ? ', also with --fail-closed' : ''}`, async () => {
+      const proxy = await startProxy({ policy: 'hold', failClosed, judgeTimeoutMs: 120_000 }, { limits: { textLength: 200_000 } })
+      const history = [system(), user(log(266_000))]
       const first = await proxy.ask(history, { reply: 'Thank you, I will look.' })
-      const marks = ({ headers }: Answered): (string | null)[] =>
-        ['exchange', 'truncated', 'error', 'blocked'].map((name) => headers.get(`x-gabion-${name}`))
-      assert.deepEqual([first.words, ...marks(first)], ['Thank you, I will look.', '1', 'true', null, null])
+      const passed = failClosed ? REPLACEMENT : 'Thank you, I will look.'
+      assert.deepEqual([first.words, ...marks(first)], [passed, '1', 'true', 'TOO_LARGE', failClosed ? 'true' : null])
       history.push({ role: 'assistant', content: first.words }, user(GOOD.user))
       const second = await proxy.ask(history, { reply: GOOD.assistant })
-      assert.deepEqual([second.words, ...marks(second)], [GOOD.assistant, '2', null, null, null])
+      assert.deepEqual([second.words, ...marks(second).slice(1)], [GOOD.assistant, null, null, null])
       history.push({ role: 'assistant', content: second.words }, user(BAD.user))
       const third = await proxy.ask(history, { reply: BAD.assistant })
-      assert.deepEqual([third.words, ...marks(third)], [REPLACEMENT, '3', null, null, 'true'])
+      assert.deepEqual([third.words, ...marks(third).slice(1)], [REPLACEMENT, null, null, 'true'])
+      const metrics = await (await fetch(`${proxy.running.url}/gabion/metrics`)).text()
+      assert.match(metrics, /^gabion_proxy_unjudged_total\{code="TOO_LARGE"\} 1$/m)
     })
   }
-
-  it('is marked for a long reply, too', async () => {
-    const proxy = await startProxy({ policy: 'block' })
-    for (const reply of [`${BAD.assistant}\n${long}`, `${long}\n${BAD.assistant}`]) {
-      const { headers } = await proxy.ask([system(), ...said(...EXCHANGES.slice(0, 4)), user(BAD.user)], { reply })
-      assert.equal(headers.get('x-gabion-truncated'), 'true')
-    }
-  })
 
   it('is cut between characters', () => {
     assert.equal(endsOf('abcdef', 6), 'abcdef')

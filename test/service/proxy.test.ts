@@ -7,10 +7,11 @@ import OpenAI from 'openai'
 import { GabionError, Monitor, parseTranscript } from '../../lib/index.js'
 import { MemoryStore } from '../../lib/server/conversations/memory-store.js'
 import type { ExchangeVerdict } from '../../lib/detection/verdict.js'
-import type { Policy } from '../../lib/server/proxy/chat-watch.js'
+import { DEFAULT_POLICY, type Policy } from '../../lib/server/proxy/policy.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService } from '../../lib/server/serve.js'
 import { ChatUpstream } from './chat-upstream.js'
+import { until } from './ending.js'
 import { get, KEY, startService, testEmbedder } from './service-under-test.js'
 
 type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam
@@ -38,7 +39,7 @@ describe('gabion proxy', () => {
   })
 
   async function proxy(policy: Policy, more: object = {}): Promise<{ running: RunningService; client: OpenAI }> {
-    const options = { policy, failClosed: false, replacementMessage: REPLACEMENT, comments: true }
+    const options = { ...DEFAULT_POLICY, policy, replacementMessage: REPLACEMENT }
     const running = await startService({
       grpcPort: null,
       proxy: { upstream: new Upstream(`${upstream.url}/v1`), policy: options },
@@ -89,13 +90,15 @@ describe('gabion proxy', () => {
       )
     ).body.conversations
 
-  it('observes whole answers: they pass unchanged, with the verdict in headers', async () => {
+  it('observes whole answers: they pass unchanged, with the verdict in the headers of the next one', async () => {
     const { running, client } = await proxy('observe')
     let exchange = 0
     for await (const { words, finish, headers } of play(client, false)) {
       assert.deepEqual([words, finish], [EXCHANGES[exchange]?.assistant, 'stop'])
-      assert.equal(headers.get('x-gabion-exchange'), String(++exchange))
-      assert.equal(headers.get('x-gabion-alert'), String(exchange === alertExchange))
+      const before = exchange === 0 ? [null, null] : [String(exchange), String(exchange === alertExchange)]
+      assert.deepEqual([headers.get('x-gabion-exchange'), headers.get('x-gabion-alert')], before)
+      exchange++
+      await until('the verdict', async () => (await conversations(running))[0]?.exchanges === exchange)
     }
     const [one, ...others] = await conversations(running)
     assert.deepEqual([one?.exchanges, one?.firstAlert, others.length], [EXCHANGES.length, alertExchange, 0])
@@ -119,13 +122,13 @@ describe('gabion proxy', () => {
     })
     assert.match(
       await raw.text(),
-      /: gabion \{"x-gabion-conversation":"chat-[0-9a-f]{24}","x-gabion-exchange":"1","x-gabion-level":"calm".*\}\n\ndata: \[DONE\]\n\n$/,
+      /data: \[DONE\]\n\n: gabion \{"x-gabion-conversation":"chat-[0-9a-f]{24}","x-gabion-exchange":"1","x-gabion-level":"calm".*\}\n\n$/,
     )
   })
 
   for (const stream of [false, true]) {
     it(`blocks a reply that raises an alert, ${stream ? 'streamed' : 'whole'}`, async () => {
-      const { client } = await proxy('block')
+      const { client } = await proxy('hold')
       let exchange = 0
       for await (const { words, finish } of play(client, stream)) {
         if (++exchange === alertExchange) {
@@ -161,14 +164,16 @@ describe('gabion proxy', () => {
         { role: 'assistant' as const, content: assistant },
       ])
     await client.chat.completions.create({ model: 'parrot', messages: [...said(3), { role: 'user', content: EXCHANGES[3]!.user }] })
-    assert.deepEqual(
-      (await conversations(running)).map(({ exchanges }) => exchanges),
-      [4],
-    )
+    const counts = async (): Promise<string> =>
+      (await conversations(running))
+        .map(({ exchanges }) => exchanges)
+        .sort()
+        .join()
+    await until('four exchanges', async () => (await counts()) === '4')
     const changed = said(3)
     changed[3] = { role: 'assistant', content: 'Something else was said here.' }
     await client.chat.completions.create({ model: 'parrot', messages: [...changed, { role: 'user', content: 'And now?' }] })
-    assert.deepEqual((await conversations(running)).map(({ exchanges }) => exchanges).sort(), [4, 4])
+    await until('two branches', async () => (await counts()) === '4,4')
   })
 
   it('passes everything else through, and keeps its own pages to itself', async () => {
@@ -190,7 +195,7 @@ describe('gabion proxy', () => {
     const ask = { model: 'parrot', messages: [{ role: 'user' as const, content: 'Hello' }] }
     for (const failClosed of [false, true]) {
       const store = new BrokenStore({ maxBytes: 1, ttlMs: 1 })
-      const policy = { policy: 'block' as const, failClosed, replacementMessage: REPLACEMENT, comments: true }
+      const policy = { ...DEFAULT_POLICY, policy: 'hold' as const, failClosed, replacementMessage: REPLACEMENT }
       const running = await startService({ grpcPort: null, store, proxy: { upstream: new Upstream(upstream.url), policy } })
       started.push(running)
       const client = new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'k', maxRetries: 0 })
@@ -204,7 +209,7 @@ describe('gabion proxy', () => {
   })
 
   it('says when the service behind is away', async () => {
-    const options = { policy: 'observe' as const, failClosed: false, replacementMessage: REPLACEMENT, comments: true }
+    const options = DEFAULT_POLICY
     const running = await startService({ grpcPort: null, proxy: { upstream: new Upstream('http://127.0.0.1:1'), policy: options } })
     started.push(running)
     const { status, body } = await get(`${running.url}/v1/models`)

@@ -6,7 +6,11 @@ import { metrics, propagation, trace } from '@opentelemetry/api'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { DEFAULT_POLICY } from '../../lib/server/proxy/policy.js'
+import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService } from '../../lib/server/serve.js'
+import { ChatUpstream } from './chat-upstream.js'
+import { until } from './ending.js'
 import { post, startService } from './service-under-test.js'
 
 describe('OpenTelemetry', () => {
@@ -41,6 +45,19 @@ describe('OpenTelemetry', () => {
     assert.match(String(exchange.attributes['gabion.level']), /^(calm|elevated)$/)
     assert.equal(failed?.attributes['error.type'], 'INVALID_ARGUMENT')
     assert.ok(!JSON.stringify(spans.getFinishedSpans().map(({ name, attributes }) => [name, attributes])).includes('marmalade'))
+  })
+
+  it("gets a proxied chat's verdict as a span in the caller's trace", async () => {
+    const upstream = await ChatUpstream.start(() => 'We open at nine.')
+    const proxy = await startService({ grpcPort: null, proxy: { upstream: new Upstream(upstream.url), policy: DEFAULT_POLICY } })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-01'
+    await post(`${proxy.url}/v1/chat/completions`, { messages: [{ role: 'user', content: 'When do you open?' }] }, { traceparent })
+    await until('the span', () =>
+      spans.getFinishedSpans().some((span) => {
+        return span.name.startsWith('gabion.exchange') && span.spanContext().traceId === '0af7651916cd43dd8448eb211c80319d'
+      }),
+    )
+    assert.equal(upstream.requests[0]?.headers.traceparent, traceparent)
   })
 
   it('gets durations and token counts', async () => {

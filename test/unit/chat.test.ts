@@ -69,7 +69,7 @@ describe('a chat that is longer than its store', () => {
   })
 })
 
-test('an exchange of a chat has the system prompt in force', () => {
+test('an exchange of a chat has the system prompt in force', async () => {
   const messages = [
     { role: 'system', text: 'be kind' },
     { role: 'developer', text: 'be brief' },
@@ -79,8 +79,8 @@ test('an exchange of a chat has the system prompt in force', () => {
     { role: 'user', text: 'c' },
     { role: 'assistant', text: 'd' },
   ]
-  const systems = (from: number): (string | null)[] =>
-    readChat({ conversation: 'x', explicit: true }, messages.slice(from)).exchanges.map(({ system }) => system)
-  assert.deepEqual(systems(0), ['be kind\nbe brief', 'be gone'])
-  assert.deepEqual(systems(2), [null, 'be gone'])
+  const systems = async (from: number): Promise<(string | null)[]> =>
+    (await readChat({ conversation: 'x', explicit: true }, messages.slice(from))).exchanges.map(({ system }) => system)
+  assert.deepEqual(await systems(0), ['be kind\nbe brief', 'be gone'])
+  assert.deepEqual(await systems(2), [null, 'be gone'])
 })

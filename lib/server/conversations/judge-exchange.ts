@@ -1,16 +1,18 @@
 // Owns judging and saving an exchange: once per exchange id, atomically, on any instance.
 
 import { alertOf, type Alert, type AlertOrigin } from '../../alerts/alert.js'
+import type { ConversationContext } from '../../detection/detector.js'
 import { wordless } from '../../detection/wordless.js'
 import { toExchangeVerdict, type ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError } from '../../errors.js'
-import { checkInstructions, instructed, NO_CONTEXT, afterExchange } from '../../monitor/context.js'
+import { checkInstructions, instructed, NO_CONTEXT, afterExchange, type Instructions } from '../../monitor/context.js'
 import { ExchangeVectors, judgeExchange, type Exchange } from '../../monitor/judge.js'
 import type { Monitor } from '../../monitor/monitor.js'
 import { readSavedConversation, saveConversation } from '../../monitor/saved-conversation.js'
+import { branchRecord, systemMark, variantOf, type BranchStart } from './branch.js'
 import type { LocalContexts } from './local-contexts.js'
-import { withVerdict } from './record.js'
-import type { ConversationStore, StoredRecord } from './store.js'
+import { withVerdict, type ConversationRecord } from './record.js'
+import type { ConversationStore } from './store.js'
 
 /** A request to judge an exchange. */
 export interface ExchangeRequest extends Exchange, AlertOrigin {
@@ -25,6 +27,19 @@ export interface ExchangeRequest extends Exchange, AlertOrigin {
   readonly system?: string | null
   /** Rules in addition to it; null leaves those in force. */
   readonly rules?: readonly string[] | null
+  /** Exchanges of a tree; absent for a conversation without branches. */
+  readonly tree?: TreeOptions
+}
+
+/** How an exchange of a tree is judged. */
+export interface TreeOptions {
+  /** Where a new conversation branches off; null for one that begins with this exchange. */
+  readonly start: BranchStart | null
+  /**
+   * Delivered in place of a reply that raises an alert, so that the conversation continues as if this were the reply; null if every
+   * reply is delivered.
+   */
+  readonly replacement: string | null
 }
 
 // Of the instances that write a conversation concurrently, one succeeds per attempt.
@@ -49,55 +64,145 @@ export interface StoredOutcome {
   readonly alert: Alert | null
 }
 
+type RecordStore = Pick<ConversationStore, 'load' | 'save'>
+
 /**
- * Judges an exchange and saves its verdict.
+ * Judges an exchange and saves its verdict; `repeated` if it had been judged before.
  *
  * @param store - loads and saves the conversation's record
  * @throws GabionError `CONFLICT` when another exchange is due, or concurrent writers win; errors of embedding, detector and store
  */
 export async function judgeAndStore(
-  { embedder, detector }: Monitor,
-  store: Pick<ConversationStore, 'load' | 'save'>,
+  monitor: Monitor,
+  store: RecordStore,
   request: ExchangeRequest,
   signal: AbortSignal,
-  { alertDetails = false, contexts = null, system = null }: KeepingOptions = {},
+  keeping: KeepingOptions = {},
 ): Promise<StoredOutcome> {
-  const started = performance.now()
-  const { conversation: id, exchangeId, cut = false } = request
-  const instructions = checkInstructions({
-    system: request.system === '' ? (system ?? '') : (request.system ?? undefined),
-    rules: request.rules ?? undefined,
-  })
-  const vectors = new ExchangeVectors(embedder, detector, request, signal)
+  const { conversation: id, exchangeId } = request
+  const judgement = new Judgement(monitor, request, signal, keeping)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const stored = await store.load(id)
     const known = exchangeId === null ? undefined : stored?.record.verdicts.find((earlier) => earlier.exchangeId === exchangeId)
-    if (known !== undefined) return { verdict: known, repeated: true, alert: null }
-    checkDue(request, stored)
-    const before =
-      stored === null
-        ? { exchanges: 0, state: detector.start(), context: instructed(NO_CONTEXT, { system }) }
-        : readSavedConversation(stored.record.saved, detector)
-    const identity = { conversation: id, exchange: before.exchanges + 1, exchangeId, started }
-    const context = instructed(contexts?.read(id, before.exchanges) ?? before.context, instructions)
-    const judged = await judgeExchange(detector, { state: before.state, context }, vectors, identity, signal)
-    const whole = toExchangeVerdict({ ...judged.verdict, truncated: judged.verdict.truncated || cut })
-    const verdict = contexts === null ? whole : wordless(whole)
-    const next = afterExchange(context, request)
-    const moment = { exchanges: identity.exchange, state: judged.state, context: contexts === null ? next : NO_CONTEXT }
-    const record = withVerdict(stored?.record ?? null, saveConversation(detector, id, moment), verdict, request)
-    const { caller, tenant } = record.status
-    const alert = alertOf(verdict, { ...request, caller, tenant }, alertDetails && contexts === null)
-    if (await store.save(id, record, stored?.revision ?? null, alert)) {
-      contexts?.write(id, identity.exchange, next)
-      return { verdict, repeated: false, alert }
-    }
+    if (known !== undefined)
+      return (await judgeVariant(store, judgement, stored!.record, known)) ?? { verdict: known, repeated: true, alert: null }
+    const start = request.tree?.start ?? null
+    const before = stored?.record ?? (start === null ? null : branchRecord((await store.load(start.conversation))?.record, start, id))
+    checkDue(request, before)
+    const judged = await judgement.after(before, id)
+    if (await store.save(id, judged.record, stored?.revision ?? null, judged.alert)) return judgement.stored(judged)
   }
   throw new GabionError('CONFLICT', `conversation ${JSON.stringify(id)} has too many concurrent writers; send the exchange again`)
 }
 
-function checkDue({ conversation, exchange }: ExchangeRequest, stored: StoredRecord | null): void {
-  const due = (stored?.record.status.exchanges ?? 0) + 1
+/**
+ * Judges a known exchange of a tree again if the system prompt is another one now. Only an alert that was none before is stored, in a
+ * branch of its own; null in all other cases.
+ */
+async function judgeVariant(
+  store: RecordStore,
+  judgement: Judgement,
+  record: ConversationRecord,
+  known: ExchangeVerdict,
+): Promise<StoredOutcome | null> {
+  const variant = judgement.isOfTree && !known.alert ? variantOf(record, known, judgement.system) : null
+  if (variant === null) return null
+  const stored = (await store.load(variant.id))?.record.verdicts.at(-1)
+  if (stored !== undefined) return { verdict: stored, repeated: true, alert: null }
+  const judged = await judgement.after(variant.record, variant.id)
+  if (!judged.verdict.alert) return null
+  await store.save(variant.id, judged.record, null, judged.alert)
+  return judgement.stored(judged)
+}
+
+/** An exchange judged after a record, not stored yet. */
+interface Judged {
+  readonly verdict: ExchangeVerdict
+  readonly record: ConversationRecord
+  readonly alert: Alert | null
+  /** After the exchange. */
+  readonly context: ConversationContext
+}
+
+/** One exchange, judged after any record. */
+class Judgement {
+  readonly system: string
+  readonly isOfTree: boolean
+  readonly #monitor: Monitor
+  readonly #request: ExchangeRequest
+  readonly #signal: AbortSignal
+  readonly #instructions: Instructions
+  readonly #vectors: ExchangeVectors
+  readonly #keeping: KeepingOptions
+  readonly #started = performance.now()
+
+  constructor(monitor: Monitor, request: ExchangeRequest, signal: AbortSignal, keeping: KeepingOptions) {
+    this.#monitor = monitor
+    this.#request = request
+    this.#signal = signal
+    this.#keeping = keeping
+    const system = request.system === '' ? (keeping.system ?? '') : request.system
+    this.#instructions = checkInstructions({ system: system ?? undefined, rules: request.rules ?? undefined })
+    this.#vectors = new ExchangeVectors(monitor.embedder, monitor.detector, request, signal)
+    this.system = systemMark(request.system)
+    this.isOfTree = request.tree !== undefined
+  }
+
+  /** Judges the exchange after a record, as the next one of the conversation `id`. */
+  async after(before: ConversationRecord | null, id: string): Promise<Judged> {
+    const { detector } = this.#monitor
+    const { exchangeId, user, tree } = this.#request
+    const { contexts = null, system = null, alertDetails = false } = this.#keeping
+    const moment =
+      before === null
+        ? { exchanges: 0, state: detector.start(), context: instructed(NO_CONTEXT, { system }) }
+        : readSavedConversation(before.saved, detector)
+    const context = instructed(contexts?.read(id, moment.exchanges) ?? moment.context, this.#instructions)
+    const judged = await this.#judge(moment.state, context, id, moment.exchanges + 1)
+    const replacement = tree?.replacement ?? null
+    const withheld = replacement !== null && (judged.verdict.alert || (await this.#alertsAlone(judged.verdict, context)))
+    const verdict = this.#final(judged.verdict, withheld)
+    const state = withheld ? moment.state : judged.state
+    const next = afterExchange(context, withheld ? { user, assistant: replacement } : this.#request)
+    const saved = { exchanges: verdict.exchange, state, context: contexts === null ? next : NO_CONTEXT }
+    const checkpoint = !this.isOfTree || exchangeId === null ? null : { exchangeId, state, system: this.system }
+    const record = withVerdict(before, saveConversation(detector, id, saved), verdict, this.#request, checkpoint)
+    const { caller, tenant } = record.status
+    const alert = alertOf(verdict, { ...this.#request, caller, tenant }, alertDetails && contexts === null)
+    return { verdict, record, alert, context: next }
+  }
+
+  /** The outcome once it is stored. */
+  stored({ verdict, alert, context }: Judged): StoredOutcome {
+    this.#keeping.contexts?.write(verdict.conversation, verdict.exchange, context)
+    return { verdict, repeated: false, alert }
+  }
+
+  #final(verdict: ExchangeVerdict, withheld: boolean): ExchangeVerdict {
+    const { cut = false } = this.#request
+    const whole = toExchangeVerdict({ ...verdict, alert: verdict.alert || withheld, truncated: verdict.truncated || cut })
+    return (this.#keeping.contexts ?? null) === null ? whole : wordless(whole)
+  }
+
+  /** In a conversation at the level alert, a detector raises no further alert: whether the exchange by itself would raise one. */
+  async #alertsAlone({ level, exchange, conversation }: ExchangeVerdict, context: ConversationContext): Promise<boolean> {
+    if (level !== 'alert') return false
+    return (await this.#judge(this.#monitor.detector.start(), context, conversation, exchange)).verdict.alert
+  }
+
+  async #judge(
+    state: unknown,
+    context: ConversationContext,
+    conversation: string,
+    exchange: number,
+  ): Promise<{ verdict: ExchangeVerdict; state: unknown }> {
+    const identity = { conversation, exchange, exchangeId: this.#request.exchangeId, started: this.#started }
+    return await judgeExchange(this.#monitor.detector, { state, context }, this.#vectors, identity, this.#signal)
+  }
+}
+
+function checkDue({ conversation, exchange }: ExchangeRequest, record: ConversationRecord | null): void {
+  const due = (record?.status.exchanges ?? 0) + 1
   if (exchange !== null && exchange !== due) {
     throw new GabionError('CONFLICT', `exchange ${due} of conversation ${JSON.stringify(conversation)} is due, got exchange ${exchange}`)
   }

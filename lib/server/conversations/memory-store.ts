@@ -19,8 +19,8 @@ export interface MemoryStoreOptions {
 // The record's own objects and its map entry, rounded up.
 const RECORD_BYTES = 1024
 
-// Some 30 MB, one id per alert.
-const MAX_ALERTS = 100_000
+// Some 30 MB.
+const MAX_NOTES = 100_000
 
 /** Conversations of one process. Records are stored without a copy: they are immutable. */
 export class MemoryStore implements ConversationStore {
@@ -28,7 +28,7 @@ export class MemoryStore implements ConversationStore {
   readonly #records: LRUCache<string, StoredRecord>
   // Most parts of a record are shared with its predecessor, so each is measured once.
   readonly #sizes = new WeakMap<object, number>()
-  readonly #alerts: LRUCache<string, string>
+  readonly #notes: LRUCache<string, string>
   readonly #raised = new MemoryAlerts()
   readonly #listeners: ((change: ConversationChange) => void)[] = []
 
@@ -41,16 +41,16 @@ export class MemoryStore implements ConversationStore {
         if (reason !== 'set') this.#raised.forget(id)
       },
     })
-    this.#alerts = new LRUCache({ max: MAX_ALERTS, ttl: ttlMs })
+    this.#notes = new LRUCache({ max: MAX_NOTES, ttl: ttlMs })
   }
 
-  saveAlert(promptId: string, conversation: string): Promise<void> {
-    this.#alerts.set(promptId, conversation)
+  saveNote(key: string, value: string): Promise<void> {
+    this.#notes.set(key, value)
     return Promise.resolve()
   }
 
-  findAlerts(promptIds: readonly string[]): Promise<string[]> {
-    return Promise.resolve([...new Set(promptIds.flatMap((id) => this.#alerts.get(id) ?? []))])
+  findNotes(keys: readonly string[]): Promise<(string | null)[]> {
+    return Promise.resolve(keys.map((key) => this.#notes.get(key) ?? null))
   }
 
   load(id: string): Promise<StoredRecord | null> {
@@ -109,13 +109,13 @@ export class MemoryStore implements ConversationStore {
 
   close(): Promise<void> {
     this.#records.clear()
-    this.#alerts.clear()
+    this.#notes.clear()
     this.#raised.clear()
     return Promise.resolve()
   }
 
-  #sizeOf({ saved, verdicts }: ConversationRecord): number {
-    return [saved, ...verdicts].reduce((sum, part) => {
+  #sizeOf({ saved, verdicts, checkpoints = [] }: ConversationRecord): number {
+    return [saved, ...verdicts, ...checkpoints].reduce((sum, part) => {
       const size = this.#sizes.get(part) ?? bytesOf(part)
       this.#sizes.set(part, size)
       return sum + size

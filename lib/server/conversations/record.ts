@@ -12,10 +12,23 @@ export interface ConversationRecord {
   readonly status: ConversationStatus
   /** Verdicts of the last {@link MAX_VERDICTS} exchanges. */
   readonly verdicts: readonly ExchangeVerdict[]
+  /** States after the last {@link MAX_CHECKPOINTS} exchanges with ids, so that branches can begin there. */
+  readonly checkpoints?: readonly Checkpoint[]
+}
+
+/** A detector's state after an exchange. */
+export interface Checkpoint {
+  readonly exchangeId: string
+  readonly state: unknown
+  /** Short hash of the system prompt under which the exchange was judged. */
+  readonly system: string
 }
 
 /** Exchanges whose verdicts are stored, and whose ids are recognized when sent again. */
 export const MAX_VERDICTS = 256
+
+/** Exchanges at which a branch can begin without judging the exchanges before it again. */
+export const MAX_CHECKPOINTS = 16
 
 /** The record after one more exchange. */
 export function withVerdict(
@@ -23,6 +36,7 @@ export function withVerdict(
   saved: SavedConversation,
   verdict: ExchangeVerdict,
   { caller = null, tenant = null }: AlertOrigin = {},
+  checkpoint: Checkpoint | null = null,
 ): ConversationRecord {
   const status: ConversationStatus = {
     conversation: verdict.conversation,
@@ -36,7 +50,9 @@ export function withVerdict(
     caller: (before?.status as Partial<ConversationStatus> | undefined)?.caller ?? caller,
     tenant: (before?.status as Partial<ConversationStatus> | undefined)?.tenant ?? tenant,
   }
-  return { saved, status, verdicts: [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS) }
+  const checkpoints = [...(before?.checkpoints ?? []), ...(checkpoint === null ? [] : [checkpoint])].slice(-MAX_CHECKPOINTS)
+  const verdicts = [...(before?.verdicts ?? []), verdict].slice(-MAX_VERDICTS)
+  return { saved, status, verdicts, ...(checkpoints.length > 0 && { checkpoints }) }
 }
 
 /** The change published when a record is saved. */

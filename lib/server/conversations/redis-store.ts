@@ -90,17 +90,17 @@ export class RedisStore implements ConversationStore {
     return (await this.#redis.command('ZRANGE', this.#keys.owner(owner, name), '0', '-1')) as string[]
   }
 
-  async saveAlert(promptId: string, conversation: string): Promise<void> {
-    await this.#redis.command('SET', this.#keys.alert(promptId), conversation, 'PX', String(this.#ttlMs))
+  async saveNote(key: string, value: string): Promise<void> {
+    await this.#redis.command('SET', this.#keys.note(key), value, 'PX', String(this.#ttlMs))
   }
 
-  async findAlerts(promptIds: readonly string[]): Promise<string[]> {
+  async findNotes(keys: readonly string[]): Promise<(string | null)[]> {
     const found: (string | null)[] = []
-    for (let first = 0; first < promptIds.length; first += MAX_KEYS) {
-      const keys = promptIds.slice(first, first + MAX_KEYS).map((id) => this.#keys.alert(id))
-      found.push(...((await this.#redis.command('MGET', ...keys)) as (string | null)[]))
+    for (let first = 0; first < keys.length; first += MAX_KEYS) {
+      const names = keys.slice(first, first + MAX_KEYS).map((key) => this.#keys.note(key))
+      found.push(...((await this.#redis.command('MGET', ...names)) as (string | null)[]))
     }
-    return [...new Set(found.filter((conversation) => conversation !== null))]
+    return found
   }
 
   /** The arguments of {@link SAVE_RECORD}. */

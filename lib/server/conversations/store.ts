@@ -26,10 +26,10 @@ export interface ConversationStore {
   acknowledge(conversation: string, exchange: number, acknowledgement: Acknowledgement): Promise<Acknowledgement | null>
   /** Ids of the conversations of a caller or a tenant. */
   owned(owner: Owner, name: string): Promise<string[]>
-  /** Records, for a conversation's time to live, that an alert was raised in it after the user's message of this id. */
-  saveAlert(promptId: string, conversation: string): Promise<void>
-  /** The conversations in which an alert was raised after one of these messages. */
-  findAlerts(promptIds: readonly string[]): Promise<string[]>
+  /** Keeps a note, such as the conversation in which an alert was raised, for a conversation's time to live. */
+  saveNote(key: string, value: string): Promise<void>
+  /** Notes by key; null for those that do not exist. */
+  findNotes(keys: readonly string[]): Promise<(string | null)[]>
   /** Removes everything that is stored of it, its alerts too. False if it did not exist. */
   delete(id: string): Promise<boolean>
   /** Removes deleted conversations from what others read: alerts to deliver, verdicts of workers. */

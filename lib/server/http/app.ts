@@ -8,7 +8,8 @@ import fastify, { LogController, type FastifyInstance, type FastifySchemaCompile
 import type { Logger } from 'pino'
 import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
-import type { PolicyOptions } from '../proxy/chat-watch.js'
+import type { ClientKeys } from '../proxy/caller.js'
+import type { PolicyOptions } from '../proxy/policy.js'
 import { addProxyRoutes, OWN_PREFIX } from '../proxy/proxy-routes.js'
 import type { Upstream } from '../proxy/upstream.js'
 import { requestIdOf } from '../request-context.js'
@@ -39,6 +40,8 @@ export interface HttpOptions {
 export interface ProxyOptions {
   readonly upstream: Upstream
   readonly policy: PolicyOptions
+  /** Keys that the proxy asks its clients for; absent or null for none. */
+  readonly clientKeys?: ClientKeys | null
 }
 
 /** Builds the app, ready to listen. */
@@ -98,7 +101,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   }, own)
   if (proxy !== null) {
     await app.register((routes, _, done) => {
-      addProxyRoutes(routes, service, proxy.upstream, proxy.policy)
+      addProxyRoutes(routes, service, { clientKeys: null, ...proxy })
       done()
     })
     app.addHook('onClose', () => proxy.upstream.close())

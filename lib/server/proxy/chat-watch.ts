@@ -1,141 +1,296 @@
-// Owns the proxy's decisions on a chat: whether it has ended, the verdict on its replies, whether the response is blocked.
+// Owns the proxy's view of one chat request: its path in the tree of exchanges, whether that has ended, and the verdict on its replies.
 
 import { createHash } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
 import type { AlertOrigin, ReplyOutcome } from '../../alerts/alert.js'
+import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
 import {
+  branchFor,
+  findPath,
   identityOf,
   judgeReply,
   readChat,
   type ChatExchange,
   type ChatExchanges,
   type ChatIdentity,
-  type ChatMessage,
+  type ChatPosition,
+  type ReadChat,
 } from '../../monitor/chat.js'
-import type { ExchangeVerdict } from '../../detection/verdict.js'
-import { MAX_ID_LENGTH } from '../conversations/record.js'
-import type { RequestContext } from '../request-context.js'
+import type { BranchStart } from '../conversations/branch.js'
+import { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
-import type { ReadCompletion } from './messages.js'
-
-/** Action on an alert: only report it; block the reply; or block it and end the conversation. */
-export const POLICIES = ['observe', 'block', 'end'] as const
-/** See {@link POLICIES}. */
-export type Policy = (typeof POLICIES)[number]
-
-export interface PolicyOptions {
-  readonly policy: Policy
-  /** Also blocks replies that could not be judged; only with `block` and `end`. */
-  readonly failClosed: boolean
-  /** Sent instead of a blocked reply. */
-  readonly replacementMessage: string
-  /** Reports the verdict in a comment of event streams. */
-  readonly comments: boolean
-}
+import type { Caller } from './caller.js'
+import type { Policy, PolicyOptions } from './policy.js'
+import type { ReadCompletion, ReadRequest } from './protocols/protocol.js'
 
 /** Result of judging a response. */
 export interface Outcome {
-  /** The first verdict with an alert, else that of the first choice. */
+  /** The verdict on the worst choice. */
   readonly verdict: ExchangeVerdict | null
   /** Why the response was not judged, or not completely. */
   readonly failure: GabionErrorCode | null
   readonly blocked: boolean
 }
 
-/** Headers by which upstreams identify callers. */
-const CREDENTIALS = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+/** Where a chat continues that the upstream stores. */
+interface StoredPosition {
+  readonly conversation: string
+  readonly after: ChatPosition
+  /** Conversations in which alerts were raised before. */
+  readonly alerted: readonly string[]
+}
+
+const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', hold: 'held', end: 'ended' }
+
+const LEVELS = ['calm', 'elevated', 'alert'] as const
 
 /** One request's chat. */
 export class ChatWatch {
   readonly #service: Service
   readonly #options: PolicyOptions
-  readonly #identity: ChatIdentity
-  /** Null for a request whose messages could not be read. */
-  readonly #history: readonly ChatMessage[] | null
+  readonly #caller: Caller
+  readonly #origin: { readonly caller: string | null; readonly tenant: string | null }
+  readonly #request: ReadRequest
   readonly #context: RequestContext
-  readonly #origin: AlertOrigin
+  #identity: Promise<ChatIdentity> | null = null
+  /** Conversations in which alerts were raised before the first message of the request. */
+  #alertedBefore: readonly string[] = []
+  #chat: Promise<ReadChat> | null = null
 
   constructor(
     service: Service,
     options: PolicyOptions,
-    history: readonly ChatMessage[] | null,
-    headers: IncomingHttpHeaders,
+    request: ReadRequest,
+    { caller, tenant }: { readonly caller: Caller; readonly tenant: string | null },
     context: RequestContext,
   ) {
     this.#service = service
     this.#options = options
-    this.#history = history
+    this.#caller = caller
+    this.#origin = { caller: caller.name, tenant }
+    this.#request = request
     this.#context = context
-    const tenant = service.tenants.nameIn(headers)
-    const credentials = CREDENTIALS.map((name) => headers[name] ?? null)
-    // Tenants never share a conversation.
-    const caller = JSON.stringify(tenant === null ? credentials : [...credentials, tenant])
-    this.#origin = { caller: callerOf(JSON.stringify(credentials)), tenant, onAlert: OUTCOMES[options.policy] }
-    const id = headers['x-gabion-conversation']
-    this.#identity =
-      typeof id === 'string' && id !== '' ? { conversation: boundId(id, caller), explicit: true } : identityOf(history ?? [], caller)
   }
 
   /**
-   * A conversation has ended for every history that contains an exchange with an alert: with its reply, another one or none.
+   * A path has ended if it contains an exchange with an alert: with the model's reply, the replacement message or an unknown reply in
+   * its place, or with the same message sent again. Another reply that was judged without an alert is another path.
    *
    * @throws GabionError `CONVERSATION_ENDED` if the policy has ended it
    */
   async refuseIfEnded(): Promise<void> {
     if (this.#options.policy !== 'end') return
-    const { store } = this.#service
-    const { conversation, explicit } = this.#identity
-    const alerted = explicit ? [conversation] : await store.findAlerts(readChat(this.#identity, this.#history ?? []).promptIds)
-    for (const id of alerted) {
+    const identity = await this.#readIdentity()
+    const alerted = identity.explicit ? [identity.conversation] : await this.#alertsOf(await this.#readHistory())
+    for (const id of new Set(alerted)) {
       // A conversation that was deleted or has expired is no longer ended.
-      const first = (await store.load(id))?.record.status.firstAlert ?? null
+      const first = (await this.#service.store.load(id))?.record.status.firstAlert ?? null
       if (first !== null) {
         throw new GabionError('CONVERSATION_ENDED', `conversation ${JSON.stringify(id)} was ended after an alert at its exchange ${first}`)
       }
     }
   }
 
-  /** Judges a response. Never throws: a failure must not block a response, unless the options say so. */
-  async judge({ replies, readable }: ReadCompletion): Promise<Outcome> {
-    const history = this.#history
-    let verdict: ExchangeVerdict | null = null
-    let failure: GabionErrorCode | null = readable && history !== null ? null : 'REPLY_UNREADABLE'
-    try {
-      for (const reply of new Set(history === null ? [] : replies)) {
-        const next = (await judgeReply(this.#exchanges(), this.#identity, history ?? [], reply))?.verdict ?? null
-        if (verdict === null || (next?.alert === true && !verdict.alert)) verdict = next
-      }
-    } catch (error) {
-      failure = isGabionError(error) ? error.code : 'INTERNAL'
+  /** The verdict on the last judged exchange of the request's history; null without any. */
+  async latest(): Promise<ExchangeVerdict | null> {
+    const identity = await this.#readIdentity()
+    const { exchanges, end } = await this.#readHistory()
+    const { conversation, length } = await findPath(this.#exchanges(exchanges), identity, exchanges)
+    const verdicts = (await this.#service.store.load(conversation))?.record.verdicts ?? []
+    if (identity.explicit) return verdicts.at(-1) ?? null
+    const id = length === 0 ? end.exchangeId : exchanges[length - 1]!.id
+    return verdicts.findLast(({ exchangeId }) => exchangeId === id) ?? null
+  }
+
+  /**
+   * Judges a response, independently of its client's connection and within the policy's time. Never throws: a failure must not block a
+   * response, unless the options say so.
+   */
+  async judge({ replies, readable, info }: ReadCompletion, unread: GabionErrorCode = 'REPLY_UNREADABLE'): Promise<Outcome> {
+    const { policy, failClosed, judgeTimeoutMs } = this.#options
+    const { id, headers } = this.#context
+    const context = new RequestContext(id, judgeTimeoutMs, headers)
+    const judged: { verdict: ExchangeVerdict | null; failure: GabionErrorCode | null } = {
+      verdict: null,
+      failure: readable && this.#request.messages !== null ? null : unread,
     }
-    const { policy, failClosed } = this.#options
+    try {
+      await untilAborted(context.signal, this.#judgeAll(replies, info.continuesAs, context, judged))
+    } catch (error) {
+      judged.failure = codeOf(error)
+    } finally {
+      context.end()
+    }
+    const { verdict, failure } = judged
     const blocked = policy !== 'observe' && (verdict?.alert === true || (failClosed && failure !== null))
     this.#service.metrics.proxied(failure, blocked ? (policy === 'end' ? 'ended' : 'held') : null)
     return { verdict, failure, blocked }
   }
 
-  #exchanges(): ChatExchanges<ExchangeVerdict> {
-    const service = this.#service
-    return {
-      exchangeIdsOf: async (id) => (await service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? [],
-      judge: async (conversation, exchange) => {
-        const { verdict } = await service.addExchange(
-          {
-            conversation,
-            ...this.#fitted(exchange),
-            system: exchange.system ?? '',
-            exchangeId: exchange.id,
-            exchange: null,
-            ...this.#origin,
-          },
-          this.#context,
-        )
-        // Independent of the current policy: a proxy with policy `end` may be started later.
-        if (verdict.alert && !this.#identity.explicit) await service.store.saveAlert(exchange.promptId, conversation)
-        return verdict
-      },
+  /** Judges every choice; notes the worst verdict. */
+  async #judgeAll(
+    replies: readonly string[],
+    continuesAs: string | undefined,
+    context: RequestContext,
+    judged: { verdict: ExchangeVerdict | null; failure: GabionErrorCode | null },
+  ): Promise<void> {
+    const { messages } = this.#request
+    if (messages === null) return
+    const identity = await this.#readIdentity()
+    const { exchanges } = await this.#readHistory()
+    if (continuesAs !== undefined) await this.#noteEnd(continuesAs, replies[0] ?? '')
+    for (const reply of new Set(replies)) {
+      const store = this.#exchanges(exchanges, context)
+      const result = await judgeReply(store, identity, messages, reply, this.#replaced)
+      if (store.cut) judged.failure ??= 'TOO_LARGE'
+      if (result !== null && isWorse(result.verdict, judged.verdict)) judged.verdict = result.verdict
     }
+  }
+
+  /** Notes where a chat continues that the upstream stores. Before judging, since the next request may come at any time. */
+  async #noteEnd(name: string, reply: string): Promise<void> {
+    const identity = await this.#readIdentity()
+    const history = await this.#readHistory()
+    const read = await readChat({ ...identity, after: history.end }, [{ role: 'assistant', text: reply }])
+    const path = [...history.exchanges, ...read.exchanges]
+    const conversation = path.length === 0 ? identity.conversation : (await branchFor(this.#exchanges(path), identity, path)).conversation
+    // A message that is not answered yet is the only text in a note.
+    const after = this.#service.keepsTexts ? read.end : { ...read.end, user: [] }
+    const position: StoredPosition = { conversation, after, alerted: await this.#alertsOf(history) }
+    await this.#service.store.saveNote(this.#responseKey(name), JSON.stringify(position))
+  }
+
+  #responseKey(name: string): string {
+    return `response:${hashOf(JSON.stringify([this.#caller.id, name]))}`
+  }
+
+  #readIdentity(): Promise<ChatIdentity> {
+    this.#identity ??= this.#findIdentity()
+    return this.#identity
+  }
+
+  async #findIdentity(): Promise<ChatIdentity> {
+    const { messages, continues, conversation } = this.#request
+    const explicit = this.#caller.conversation ?? conversation
+    if (explicit !== undefined) return { conversation: this.#caller.bind(explicit), explicit: true }
+    if (continues === undefined) return identityOf(messages ?? [], this.#caller.id)
+    const [note] = await this.#service.store.findNotes([this.#responseKey(continues)])
+    if (typeof note === 'string') {
+      const { conversation: branch, after, alerted } = JSON.parse(note) as StoredPosition
+      this.#alertedBefore = alerted
+      return { conversation: branch, explicit: false, after }
+    }
+    // A chat that began before the proxy watched.
+    return { conversation: `chat-${hashOf(this.#responseKey(continues)).slice(0, 24)}`, explicit: false }
+  }
+
+  #readHistory(): Promise<ReadChat> {
+    this.#chat ??= this.#readIdentity().then((identity) => readChat(identity, this.#request.messages ?? [], this.#replaced))
+    return this.#chat
+  }
+
+  /** The exchange in whose place the replacement message stands. */
+  readonly #replaced = async (promptId: string, assistant: string): Promise<string | null> => {
+    if (squeezed(assistant) !== squeezed(this.#options.replacementMessage)) return null
+    const [note] = await this.#service.store.findNotes([alertKey(promptId)])
+    return note?.split(' ')[1] ?? null
+  }
+
+  /** The conversations in which alerts of a path were raised. */
+  async #alertsOf({ exchanges, promptIds }: ReadChat): Promise<string[]> {
+    const identity = await this.#readIdentity()
+    const contained = [...exchanges.map(({ id }) => id), ...(identity.after === undefined ? [] : [identity.after.exchangeId])]
+    const ids = [...promptIds, ...contained]
+    const notes = await this.#service.store.findNotes(ids.map(alertKey))
+    const alerts = new Map(
+      ids.flatMap((id, index) => {
+        const note = notes[index] ?? null
+        return note === null ? [] : [[id, decodeURIComponent(note.split(' ')[0]!)] as const]
+      }),
+    )
+    if (alerts.size === 0) return [...this.#alertedBefore]
+    const answered = new Set(exchanges.map(({ promptId }) => promptId))
+    const { length } = await findPath(this.#exchanges(exchanges), identity, exchanges)
+    const alerted = [
+      ...promptIds.filter((id) => !answered.has(id)),
+      ...contained,
+      ...exchanges.slice(length).map(({ promptId }) => promptId),
+    ].flatMap((id) => alerts.get(id) ?? [])
+    return [...this.#alertedBefore, ...alerted]
+  }
+
+  #exchanges(history: readonly ChatExchange[], context = this.#context): PathExchanges {
+    return new PathExchanges(this.#service, this.#options, { history, origin: this.#origin }, context)
+  }
+}
+
+/** The exchanges of one path, in the service's store. */
+class PathExchanges implements ChatExchanges<ExchangeVerdict> {
+  /** The judged reply, or the message that it answers, was longer than the limit. */
+  cut = false
+  readonly #service: Service
+  readonly #options: PolicyOptions
+  readonly #history: readonly ChatExchange[]
+  readonly #origin: AlertOrigin
+  readonly #context: RequestContext
+  #start: BranchStart | null = null
+
+  constructor(
+    service: Service,
+    options: PolicyOptions,
+    { history, origin }: { readonly history: readonly ChatExchange[]; readonly origin: AlertOrigin },
+    context: RequestContext,
+  ) {
+    this.#origin = origin
+    this.#service = service
+    this.#options = options
+    this.#history = history
+    this.#context = context
+  }
+
+  async exchangeIdsOf(id: string): Promise<readonly string[]> {
+    return (await this.#service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? []
+  }
+
+  async fork(conversation: string, exchangeId: string): Promise<boolean> {
+    const stored = await this.#service.store.load(conversation)
+    if (stored?.record.checkpoints?.some((checkpoint) => checkpoint.exchangeId === exchangeId) !== true) return false
+    const index = this.#history.findIndex(({ id }) => id === exchangeId)
+    this.#start = { conversation, exchangeId, history: this.#history.slice(Math.max(0, index - 2), index + 1) }
+    return true
+  }
+
+  async judge(conversation: string, exchange: ChatExchange): Promise<ExchangeVerdict> {
+    const { store } = this.#service
+    const delivered = !this.#history.some(({ id }) => id === exchange.id)
+    const fitted = this.#fitted(exchange)
+    if (delivered && fitted.cut) this.cut = true
+    const replacement = this.#options.policy !== 'observe' && delivered ? this.#options.replacementMessage : null
+    const { verdict } = await this.#service.addExchange(
+      {
+        conversation,
+        ...fitted,
+        system: exchange.system ?? '',
+        exchangeId: exchange.id,
+        exchange: null,
+        tree: { start: this.#start, replacement },
+        ...this.#origin,
+        onAlert: delivered ? OUTCOMES[this.#options.policy] : 'passed',
+      },
+      this.#context,
+    )
+    this.#start = null
+    // Independent of the current policy: a proxy with policy `end` may be started later.
+    const note = `${encodeURIComponent(verdict.conversation)} ${exchange.id}`
+    if (verdict.alert) await Promise.all([exchange.promptId, exchange.id].map((id) => store.saveNote(alertKey(id), note)))
+    else if (!delivered) await this.#noteChanged(exchange)
+    return verdict
+  }
+
+  /** A client's own reply in place of one that raised an alert does not take the alert from the path. */
+  async #noteChanged({ id, promptId }: ChatExchange): Promise<void> {
+    const [note] = await this.#service.store.findNotes([alertKey(promptId)])
+    if (typeof note === 'string') await this.#service.store.saveNote(alertKey(id), note)
   }
 
   /** An exchange within the service's limits: of texts that are too long, beginning and end are judged. */
@@ -146,24 +301,39 @@ export class ChatWatch {
   }
 }
 
-const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', block: 'held', end: 'ended' }
-
-/** Names a caller without telling its credentials; null for one without any. */
-function callerOf(credentials: string): string | null {
-  if (credentials === JSON.stringify(CREDENTIALS.map(() => null))) return null
-  return createHash('sha256').update(`caller ${credentials}`).digest('hex').slice(0, 16)
+function alertKey(id: string): string {
+  return `alert:${id}`
 }
 
-/** A caller's conversation id, bound to the caller: no other caller can reach or end the conversation. */
-function boundId(id: string, caller: string): string {
-  const owner = createHash('sha256')
-    .update(JSON.stringify([caller, id]))
-    .digest('hex')
-    .slice(0, 16)
-  return `${id.slice(0, MAX_ID_LENGTH - owner.length - 1)}@${owner}`
+function squeezed(text: string): string {
+  return text.replace(/\s+/g, '')
 }
 
-// Characters of each end of a long text: some thirty windows, so that a pasted file costs little.
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+}
+
+function isWorse(verdict: ExchangeVerdict, than: ExchangeVerdict | null): boolean {
+  if (than === null) return true
+  const rank = ({ alert, level }: ExchangeVerdict): number => Number(alert) * LEVELS.length + LEVELS.indexOf(level)
+  return rank(verdict) > rank(than) || (rank(verdict) === rank(than) && verdict.likelihood > than.likelihood)
+}
+
+/** Rejects when the signal fires, although the work may still wait for its turn. */
+async function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    work.then(resolve, reject)
+  })
+}
+
+/** The code of a failure; of an abort, that of its reason. */
+function codeOf(error: unknown): GabionErrorCode {
+  if (!isGabionError(error)) return 'INTERNAL'
+  return error.code === 'ABORTED' && isGabionError(error.cause) ? error.cause.code : error.code
+}
+
+// Characters of each end of a long text: some thirty windows.
 const MAX_END_LENGTH = 16 * 1024
 
 /** A text of at most `maxLength` characters; of a longer one, beginning and end. */

@@ -39,7 +39,7 @@ export function targetOf(upstream: URL, target: string): URL {
   const prefix = basePathOf(upstream)
   const address = new URL(upstream.origin)
   // These setters of URL cannot change its origin, whatever the value.
-  address.pathname = prefix + path
+  address.pathname = prefix + (hasVersion(prefix) ? path.replace(/^\/v1(?=\/)/, '') : path)
   address.search = query.join('?')
   assertOrigin(upstream, address)
   if (!address.pathname.startsWith(`${prefix}/`)) throw new GabionError('INTERNAL', 'a proxied request left the path of the upstream')
@@ -84,6 +84,11 @@ function decodeOnce(path: string): string {
 /** A trailing /v1, as in clients' base URLs, is dropped: request paths begin with it already. */
 function basePathOf(upstream: URL): string {
   return upstream.pathname.replace(/\/(v1\/?)?$/, '')
+}
+
+/** A base path with its own version, such as `/v1beta/openai`, takes the place of the `/v1` of clients' base URLs. */
+function hasVersion(prefix: string): boolean {
+  return /\/v\d+[a-z\d]*(\/|$)/.test(prefix)
 }
 
 function withoutPassword(url: string): string {

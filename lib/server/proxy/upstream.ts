@@ -49,12 +49,22 @@ export class Upstream {
     return this.#base.host
   }
 
+  /**
+   * The path and query that a request target has at the upstream.
+   *
+   * @throws GabionError `INVALID_ARGUMENT` for a target other than path and query
+   */
+  pathOf(target: string): string {
+    const { pathname, search } = targetOf(this.#base, target)
+    return pathname + search
+  }
+
   /** @throws GabionError `UPSTREAM_FAILED`, `ABORTED`, `INVALID_ARGUMENT` for a target other than path and query */
   async send({ method, url, headers, body }: ProxiedRequest, signal: AbortSignal): Promise<UpstreamResponse> {
-    const { pathname, search } = targetOf(this.#base, url)
+    const path = this.pathOf(url)
     try {
       return await this.#pool.request({
-        path: pathname + search,
+        path,
         method,
         headers: endToEnd(headers),
         body,

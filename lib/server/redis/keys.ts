@@ -17,9 +17,9 @@ export class Keys {
     return `${this.#prefix}:conversation:`
   }
 
-  /** The conversation in which an alert was raised after a user's message. */
-  alert(promptId: string): string {
-    return `${this.#prefix}:alert:${promptId}`
+  /** A note of `ConversationStore.saveNote`. */
+  note(key: string): string {
+    return `${this.#prefix}:note:${key}`
   }
 
   /** Before every name. */

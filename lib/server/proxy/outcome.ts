@@ -1,0 +1,43 @@
+// Owns how a verdict is reported to the client: as headers, as trailers, or as a comment of an event stream.
+
+import type { ExchangeVerdict } from '../../detection/verdict.js'
+import type { Outcome } from './chat-watch.js'
+
+/** The names of all headers that {@link headersOf} may return. */
+export const VERDICT_HEADERS = [
+  'x-gabion-conversation',
+  'x-gabion-exchange',
+  'x-gabion-level',
+  'x-gabion-alert',
+  'x-gabion-likelihood',
+  'x-gabion-truncated',
+  'x-gabion-error',
+  'x-gabion-blocked',
+] as const
+
+/** An outcome as headers. */
+export function headersOf({ verdict, failure, blocked }: Outcome): Record<string, string> {
+  return {
+    ...(verdict !== null && verdictHeaders(verdict)),
+    ...(failure !== null && { 'x-gabion-error': failure }),
+    ...(blocked && { 'x-gabion-blocked': 'true' }),
+  }
+}
+
+/** A verdict as headers. */
+export function verdictHeaders({ conversation, exchange, level, alert, likelihood, truncated }: ExchangeVerdict): Record<string, string> {
+  return {
+    'x-gabion-conversation': encodeURIComponent(conversation),
+    'x-gabion-exchange': String(exchange),
+    'x-gabion-level': level,
+    'x-gabion-alert': String(alert),
+    'x-gabion-likelihood': likelihood.toFixed(6),
+    ...(truncated && { 'x-gabion-truncated': 'true' }),
+  }
+}
+
+/** An outcome as a comment of an event stream, which clients ignore; empty without any header. */
+export function commentOf(outcome: Outcome): string {
+  const headers = headersOf(outcome)
+  return Object.keys(headers).length === 0 ? '' : `: gabion ${JSON.stringify(headers)}\n\n`
+}

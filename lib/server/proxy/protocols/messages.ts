@@ -1,0 +1,117 @@
+// Anthropic's messages.
+
+import { randomUUID } from 'node:crypto'
+import { messagesOf, readContent, textOfPart } from './content.js'
+import {
+  copied,
+  eventOf,
+  fieldsOf,
+  stringOf,
+  type ChatProtocol,
+  type CompletionInfo,
+  type ReadCompletion,
+  type ReplyReader,
+} from './protocol.js'
+
+class MessageReader implements ReplyReader {
+  #text = ''
+  /** Had any content, or is an error. */
+  #known = false
+  #failed = false
+  #info: CompletionInfo = {}
+
+  whole(response: unknown): void {
+    const { type, content, error } = fieldsOf(response)
+    if (type === 'error' || (error !== undefined && error !== null)) {
+      this.#known = true
+      return
+    }
+    this.#note(response)
+    const read = readContent(content, '')
+    if (read === null || !Array.isArray(content)) {
+      this.#failed = true
+      return
+    }
+    this.#text += read.text
+    this.#known ||= content.length > 0
+    if (!read.whole) this.#failed = true
+  }
+
+  part(data: unknown): void {
+    const { type, message, content_block: block, delta } = fieldsOf(data)
+    if (type === 'message_start') this.#note(message)
+    else if (type === 'content_block_start') this.#take(textOfPart(block))
+    else if (type === 'content_block_delta') {
+      const { type: kind, text } = fieldsOf(delta)
+      if (kind === 'text_delta') this.#take(stringOf(text) ?? null)
+    } else if (type === 'error') this.#known = true
+    else if (typeof type !== 'string') this.#failed = true
+  }
+
+  read(): ReadCompletion {
+    return { replies: this.#known ? [this.#text] : [], readable: this.#known && !this.#failed, info: this.#info }
+  }
+
+  #note(message: unknown): void {
+    const { id, model } = fieldsOf(message)
+    this.#info = { id: stringOf(id), model: stringOf(model) }
+  }
+
+  #take(text: string | undefined | null): void {
+    this.#known = true
+    if (text === null) this.#failed = true
+    else this.#text += text ?? ''
+  }
+}
+
+const USAGE = { input_tokens: 0, output_tokens: 0 }
+
+/** `/v1/messages`. */
+export const anthropicMessages: ChatProtocol = {
+  framing: 'events',
+  readRequest(body) {
+    const { messages, system, stream, model } = fieldsOf(body)
+    const read = messagesOf(messages)
+    const prompt = readContent(system, '\n')?.text ?? ''
+    return {
+      messages: read === null ? null : [...(prompt === '' ? [] : [{ role: 'system', text: prompt }]), ...read],
+      stream: stream === true,
+      model: stringOf(model),
+    }
+  },
+  reader: () => new MessageReader(),
+  replacement(info, message, response) {
+    const { usage } = fieldsOf(response)
+    return {
+      ...messageOf(info),
+      ...copied(response, ['id', 'model']),
+      content: [{ type: 'text', text: message }],
+      stop_reason: 'refusal',
+      usage: usage ?? USAGE,
+    }
+  },
+  replacementStream(info, message) {
+    const event = (data: { type: string }): string => eventOf(data, data.type)
+    return [
+      event({ type: 'message_start', ...{ message: { ...messageOf(info), usage: USAGE } } }),
+      event({ type: 'content_block_start', ...{ index: 0, content_block: { type: 'text', text: '' } } }),
+      event({ type: 'content_block_delta', ...{ index: 0, delta: { type: 'text_delta', text: message } } }),
+      event({ type: 'content_block_stop', ...{ index: 0 } }),
+      event({ type: 'message_delta', ...{ delta: { stop_reason: 'refusal', stop_sequence: null }, usage: { output_tokens: 0 } } }),
+      event({ type: 'message_stop' }),
+    ].join('')
+  },
+  failure: (code, message) => eventOf({ type: 'error', error: { type: 'api_error', message: `${code}: ${message}` } }, 'error'),
+}
+
+function messageOf({ id, model }: CompletionInfo): object {
+  return {
+    id: id ?? `msg_${randomUUID()}`,
+    type: 'message',
+    role: 'assistant',
+    model: model ?? '',
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+  }
+}

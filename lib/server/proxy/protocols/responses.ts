@@ -1,0 +1,170 @@
+// OpenAI's responses. The upstream may store a chat: a request then names the response that it continues after.
+
+import { randomUUID } from 'node:crypto'
+import type { ChatMessage } from '../../../monitor/chat.js'
+import { readContent } from './content.js'
+import {
+  copied,
+  eventOf,
+  fieldsOf,
+  listOf,
+  now,
+  stringOf,
+  type ChatProtocol,
+  type CompletionInfo,
+  type ReadCompletion,
+  type ReplyReader,
+} from './protocol.js'
+
+class ResponseReader implements ReplyReader {
+  /** Texts of a stream, by output item and part. */
+  readonly #streamed = new Map<string, string>()
+  #final = ''
+  #known = false
+  #failed = false
+  #info: CompletionInfo = {}
+
+  whole(response: unknown): void {
+    const { output, error, status } = fieldsOf(response)
+    this.#note(response)
+    const failed = error !== undefined && error !== null
+    if (failed || status === 'queued' || status === 'in_progress') this.#known = true
+    if (!Array.isArray(output)) {
+      if (!failed) this.#failed = true
+      return
+    }
+    const texts: string[] = []
+    for (const item of output as unknown[]) {
+      const { type, content } = fieldsOf(item)
+      if (typeof type !== 'string') this.#failed = true
+      else if (type !== 'message') this.#known ||= type !== 'reasoning'
+      else {
+        const read = readContent(content, '')
+        texts.push(read?.text ?? '')
+        this.#known = true
+        if (read?.whole !== true) this.#failed = true
+      }
+    }
+    this.#final = texts.join('\n')
+  }
+
+  part(data: unknown): void {
+    const { type, response, delta, output_index: item, content_index: part } = fieldsOf(data)
+    if (typeof type !== 'string') {
+      this.#failed = true
+      return
+    }
+    if (type === 'response.output_text.delta' || type === 'response.refusal.delta') {
+      const key = `${String(item)} ${String(part)}`
+      this.#streamed.set(key, (this.#streamed.get(key) ?? '') + (stringOf(delta) ?? ''))
+      this.#known = true
+      if (typeof delta !== 'string') this.#failed = true
+    } else if (/^response\.(created|in_progress|queued)$/.test(type)) this.#note(response)
+    else if (/^response\.(completed|incomplete|failed)$/.test(type)) this.whole(response)
+    else if (type === 'error') this.#known = true
+    else if (type.includes('_call')) this.#known = true
+  }
+
+  read(): ReadCompletion {
+    const streamed = [...this.#streamed.values()].join('\n')
+    const text = streamed.length >= this.#final.length ? streamed : this.#final
+    return { replies: this.#known ? [text] : [], readable: this.#known && !this.#failed, info: this.#info }
+  }
+
+  #note(response: unknown): void {
+    const { id, model } = fieldsOf(response)
+    const known = stringOf(id) ?? this.#info.id
+    this.#info = { id: known, model: stringOf(model) ?? this.#info.model, continuesAs: known }
+  }
+}
+
+/** `/v1/responses`. */
+export const openaiResponses: ChatProtocol = {
+  framing: 'events',
+  readRequest(body) {
+    const { input, instructions, stream, model, previous_response_id: previous, conversation } = fieldsOf(body)
+    const messages = inputMessages(input)
+    const system = typeof instructions === 'string' ? [{ role: 'system', text: instructions }] : []
+    return {
+      messages: messages === null ? null : [...system, ...messages],
+      stream: stream === true,
+      model: stringOf(model),
+      continues: stringOf(previous),
+      conversation: stringOf(conversation) ?? stringOf(fieldsOf(conversation).id),
+    }
+  },
+  reader: () => new ResponseReader(),
+  replacement: (info, message, response) => responseOf(info, 'incomplete', [messageItem(message)], response),
+  replacementStream(info, message) {
+    const item = messageItem(message)
+    const open = { ...item, status: 'in_progress', content: [] }
+    const at = { item_id: item.id, output_index: 0, content_index: 0 }
+    const part = { type: 'output_text', text: '', annotations: [] }
+    const response = responseOf(info, 'in_progress', [], undefined)
+    const events = [
+      { type: 'response.created', response },
+      { type: 'response.output_item.added', output_index: 0, item: open },
+      { type: 'response.content_part.added', ...at, part },
+      { type: 'response.output_text.delta', ...at, delta: message },
+      { type: 'response.output_text.done', ...at, text: message },
+      { type: 'response.content_part.done', ...at, part: { ...part, text: message } },
+      { type: 'response.output_item.done', output_index: 0, item },
+      { type: 'response.incomplete', response: responseOf({ ...info, id: response.id }, 'incomplete', [item], undefined) },
+    ]
+    return events.map((event, index) => eventOf({ ...event, sequence_number: index }, event.type)).join('')
+  },
+  failure: (code, message) => eventOf({ type: 'error', code, message, param: null, sequence_number: 0 }, 'error'),
+}
+
+/** The messages of a request's input; null for an unknown form. Other items, such as results of tools, are no messages. */
+function inputMessages(input: unknown): ChatMessage[] | null {
+  if (typeof input === 'string') return [{ role: 'user', text: input }]
+  if (!Array.isArray(input)) return null
+  return listOf(input).flatMap((item) => {
+    const { type, role, content } = fieldsOf(item)
+    if ((type !== undefined && type !== 'message') || typeof role !== 'string') return []
+    return [{ role, text: readContent(content, '\n')?.text ?? '' }]
+  })
+}
+
+function messageItem(text: string): { id: string; type: string } & Record<string, unknown> {
+  const content = [{ type: 'output_text', text, annotations: [] }]
+  return { id: `msg_${randomUUID()}`, type: 'message', status: 'incomplete', role: 'assistant', content }
+}
+
+// Fields that echo the request or count; `output` and all unknown ones are left out.
+const COPIED_FIELDS = [
+  'created_at',
+  'model',
+  'usage',
+  'previous_response_id',
+  'parallel_tool_calls',
+  'tool_choice',
+  'tools',
+  'temperature',
+  'top_p',
+  'max_output_tokens',
+  'store',
+  'truncation',
+  'service_tier',
+  'metadata',
+]
+
+function responseOf(
+  { id, model }: CompletionInfo,
+  status: string,
+  output: readonly object[],
+  response: unknown,
+): { id: string } & Record<string, unknown> {
+  return {
+    object: 'response',
+    created_at: now(),
+    model: model ?? '',
+    parallel_tool_calls: true,
+    tool_choice: 'auto',
+    tools: [],
+    ...copied(response, COPIED_FIELDS),
+    id: id ?? `resp_${randomUUID()}`,
+    ...{ status, error: null, incomplete_details: status === 'incomplete' ? { reason: 'content_filter' } : null, output },
+  }
+}
