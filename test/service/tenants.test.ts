@@ -103,7 +103,7 @@ describe('Tenants', () => {
   it('are told apart by the proxy, by header and path; their header and path do not reach the upstream', async () => {
     const monitor = await Monitor.load({ embedder: await testEmbedder() })
     const tenants = new Tenants({ monitor, system: null }, new Map([['acme', { monitor, system: null }]]))
-    const { running, upstream } = await startProxy({}, { tenants })
+    const { running, upstream } = await startProxy({ policy: 'hold' }, { tenants })
     const chat = async (path: string, headers: Record<string, string> = {}): Promise<string | null> => {
       const body = { model: 'parrot', messages: [{ role: 'user', content: 'When do you open?' }] }
       const response = await fetch(`${running.url}${path}`, {
