@@ -14,9 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from model import SHOWN_LINES, Guard, logits, no_rules, shown_rules
+from model import SHOWN_LINES, Guard, load_runs, logits, no_rules
 from ranking import Ranker, texts_of
 from records import OUTPUTS, prompt_lines
 from segments import Budgets, Encoding
@@ -30,7 +29,8 @@ SHARE_OF_CONTROLS = 0.4  # of the conversations, for controls that need passes o
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fold', choices=list(FOLDS), default='1')
-    parser.add_argument('--run', type=Path, help='default: WORK/guard-FOLD.pt')
+    parser.add_argument('--run', type=Path, nargs='+', help='the mean of several is taken; default: WORK/guard-FOLD.pt')
+    parser.add_argument('--name', help='of the file of scores; default: that of the first run')
     parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2')
     parser.add_argument('--data', type=Path, default=ROOT / 'data')
     parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
@@ -128,8 +128,8 @@ def main():
     sources = prepare(options.encoder, options.data, options.gabion.split(), options.work)
     fold, batch_of = FOLDS[options.fold], batches(options.data)
     guard = Guard(options.encoder)
-    run = options.run or options.work / f'guard-{options.fold}.pt'
-    guard.load_state_dict(torch.load(run, weights_only=False)['guard'])
+    runs = options.run or [options.work / f'guard-{options.fold}.pt']
+    guard.load_state_dict(load_runs(runs)[0])
     split = defaultdict(lambda: ([], []))
     for source, records in sources.items():
         for record in records:
@@ -164,7 +164,7 @@ def main():
             kept = [record for record in sources[name] if is_kept_for_alarms(record)]
             if kept:
                 scores.add(f'{name}, kept part', kept, {'shown': {}})
-    scores.save(options.out / f'{run.stem}.jsonl.gz')
+    scores.save(options.out / f'{options.name or runs[0].stem}.jsonl.gz')
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from model import FEATURE_SCALE, SHOWN_LINES
+from model import FEATURE_SCALE, SHOWN_LINES, load_runs
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, is_left_out, prepare
@@ -31,7 +31,7 @@ CONTROLLED = ('complies', 'pressure')
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--run', type=Path, required=True)
+    parser.add_argument('--run', type=Path, nargs='+', required=True, help='the mean of several is taken')
     parser.add_argument('--scores', type=Path, required=True)
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--encoder', type=Path, default=ROOT / 'models/all-MiniLM-L6-v2')
@@ -78,21 +78,21 @@ def sha256(path: Path) -> str:
 
 def main():
     options = arguments()
-    saved = torch.load(options.run, weights_only=False)
+    weights_of, settings = load_runs(options.run)
     sets = sets_of(options.scores)
     scoring = Scoring(sets)
     calibrated = calibration(sets, scoring)
-    fold, batch_of = FOLDS[saved['settings']['fold']], batches(options.data)
+    fold, batch_of = FOLDS[settings['fold']], batches(options.data)
     sources = prepare(options.checkpoint, options.data, options.gabion.split(), options.work)
     trained = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
     terms = linear_part(trained, options.work)[1]
     options.out.mkdir(parents=True, exist_ok=True)
     tensors = {
         name.removeprefix('encoder.'): value.to(torch.bfloat16).contiguous()
-        for name, value in saved['guard'].items()
+        for name, value in weights_of.items()
         if name.startswith('encoder.encoder.layer.') or name == 'encoder.embeddings.token_type_embeddings.weight'
     }
-    tensors |= {f'head.{part}': saved['guard'][f'head.{part}'].float() for part in ('weight', 'bias')}
+    tensors |= {f'head.{part}': weights_of[f'head.{part}'].float() for part in ('weight', 'bias')}
     weights, intercepts = terms.weights()
     tensors |= {'terms.weight': torch.tensor(weights).bfloat16(), 'terms.idf': torch.tensor(terms.idf).bfloat16()}
     save_file(tensors, options.out / 'model.safetensors')
@@ -105,7 +105,7 @@ def main():
         'shownRules': SHOWN_LINES,
         'features': ['mean:reply', 'mean:all', 'mean:user'],
         'featureScale': FEATURE_SCALE,
-        'flagWeights': [[round(float(value), 6) for value in row] for row in saved['guard']['flags.weight']],
+        'flagWeights': [[round(float(value), 6) for value in row] for row in weights_of['flags.weight']],
         'terms': {'bucketBits': BUCKET_BITS, 'intercepts': [round(float(value), 4) for value in intercepts]},
         'calibration': calibrated,
         'lines': lines(sets, scoring),

@@ -52,6 +52,13 @@ class Guard(nn.Module):
         return self.encoder.encoder.layer
 
 
+def load_runs(paths) -> tuple[dict, dict]:
+    """The mean of the weights of one or several runs (Wortsman et al. 2022, Model soups), and the settings of the last one."""
+    runs = [torch.load(path, weights_only=False) for path in paths]
+    mean = {name: sum(run['guard'][name].double() for run in runs) / len(runs) for name in runs[0]['guard']}
+    return {name: value.to(runs[0]['guard'][name].dtype) for name, value in mean.items()}, runs[-1]['settings']
+
+
 def shown_rules(record: Record, budgets: Budgets) -> np.ndarray:
     """What the product shows: the closest lines of the system prompt, closest first."""
     lines = [record.lines[at] for at in record.line_order[:SHOWN_LINES]]

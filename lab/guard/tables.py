@@ -227,7 +227,7 @@ def rules_tables(sets, scoring):
     if 'flips' in sets:
         rows = sets['flips']
         same, pairs = flipped(rows, column(rows, 'breaks'))
-        print(f'\nFlips left out, same reply under other rules ranked right: {same:.3f} of {pairs}; twins {twins(rows, column(rows, "breaks"))[0]:.3f}')
+        print(f'\nFlips left out, same reply under other rules ranked right: {same:.3f} of {pairs}')
     joined = sets.get('dev-complibench-rule-airlines', []) + sets.get('dev-complibench-cross-airlines', [])
     lines = []
     for name, rows in (('rule by rule and crossed', joined), ('whole policy', sets.get('dev-complibench-policy-airlines', []))):
