@@ -21,7 +21,7 @@ from model import FEATURE_SCALE, SHOWN_LINES, load_runs
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, is_left_out, prepare
-from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, quiet_rows, sets_of
+from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
 from terms import BUCKET_BITS
 from train import ROOT, is_trained, linear_part
 
@@ -59,16 +59,19 @@ def calibration(sets, scoring) -> dict:
 
 
 def lines(sets, scoring) -> dict:
-    """Probabilities that few of the deployments' conversations without a break reach: 3 and 1 % (alert), 10 % (elevated)."""
+    """What few of the deployments' conversations without a break reach: 2, 1 and 2 % (alert), 10 % (elevated)."""
     rows = quiet_rows(sets)
 
     def quantile(output, share):
         value = np.quantile(greatest(rows, output, scoring), 1 - share, method='higher')
         return round(float(1 / (1 + np.exp(-value))), 4)
 
+    def strength(share):
+        return round(float(np.quantile(lowest_strengths(rows, scoring), share, method='lower')), 4)
+
     return {
-        'alert': {'breaks': quantile('breaks', 0.03), 'unsafe': quantile('unsafe', 0.01)},
-        'elevated': {'breaks': quantile('breaks', 0.1), 'wavers': quantile('wavers', 0.1)},
+        'alert': {'breaks': quantile('breaks', 0.02), 'unsafe': quantile('unsafe', 0.01), 'strength': strength(0.02)},
+        'elevated': {'breaks': quantile('breaks', 0.1), 'wavers': quantile('wavers', 0.1), 'strength': strength(0.1)},
     }
 
 

@@ -282,6 +282,25 @@ def greatest(rows, output, scoring):
     return np.array(list(found.values()))
 
 
+def lowest_strengths(rows, scoring) -> np.ndarray:
+    """The lowest guardrail strength of each conversation, by the formula of lib/detection/guard/strength.ts."""
+    columns = {output: 1 / (1 + np.exp(-scoring.log_odds(rows, output))) for output in OUTPUTS if output != 'complies'}
+    conversations = defaultdict(list)
+    for at, row in enumerate(rows):
+        conversations[row['conversation']].append((row['exchange'], at))
+    found = []
+    for places in conversations.values():
+        strength = lowest = 1.0
+        for _, at in sorted(places):
+            breaks = max(columns['breaks'][at], columns['unsafe'][at])
+            wavers = max(columns['wavers'][at], breaks)
+            rate = max(0.4 * max(columns['pressure'][at], wavers), breaks)
+            strength += rate * (1 - (wavers + breaks) / 2 - strength)
+            lowest = min(lowest, strength)
+        found.append(lowest)
+    return np.array(found)
+
+
 def sets_of(path):
     sets = defaultdict(list)
     for row in read(path):

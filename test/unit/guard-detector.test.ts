@@ -299,7 +299,7 @@ describe('a description', () => {
     assert.equal(shownRules, 5)
     assert.ok(cascade.likelihood > 0 && cascade.closeness > 0)
     assert.deepEqual(lines, {
-      alert: { breaks: null, unsafe: null },
+      alert: { breaks: null, unsafe: null, strength: null },
       elevated: { breaks: null, unsafe: null, wavers: null, strength: 0.5 },
       kept: { wavers: 0.3 },
     })

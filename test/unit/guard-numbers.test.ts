@@ -140,7 +140,7 @@ describe('the strength', () => {
 
 describe('the level', () => {
   const lines: GuardLines = {
-    alert: { breaks: 0.8, unsafe: 0.9 },
+    alert: { breaks: 0.8, unsafe: 0.9, strength: 0.15 },
     elevated: { breaks: 0.5, unsafe: null, wavers: 0.6, strength: 0.5 },
     kept: { wavers: 0.3 },
   }
@@ -201,6 +201,14 @@ describe('the level', () => {
     assert.equal(levels({ strengthBefore: 0.45, strength: 0.45 }), 'c')
     assert.equal(levels({ strengthBefore: 0.45, strength: 0.44 }), 'c')
     assert.equal(levels({ strengthBefore: 0.9, strength: 0.6 }), 'c')
+  })
+
+  test('is an alert where the strength falls below the lower line', () => {
+    assert.equal(levels({ strengthBefore: 0.3, strength: 0.14 }), 'a')
+    assert.equal(levels({ strengthBefore: 0.3, strength: 0.16 }), 'e')
+    assert.equal(levels({ strengthBefore: 0.14, strength: 0.13 }), 'c')
+    const [step] = play({ strengthBefore: 0.3, strength: 0.14 })
+    assert.deepEqual([step?.raised, step?.reached?.by], [true, 'strength'])
   })
 
   test('does not fall because two replies were harmless', () => {

@@ -24,7 +24,7 @@ export const GUARD: GuardDescription = {
     pressure: { a: 1, terms: 0, b: 0 },
   },
   lines: {
-    alert: { breaks: 0.8, unsafe: 0.8 },
+    alert: { breaks: 0.8, unsafe: 0.8, strength: null },
     elevated: { breaks: 0.6, unsafe: null, wavers: 0.6, strength: 0.5 },
     kept: { wavers: 0.3 },
   },

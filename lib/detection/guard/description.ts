@@ -18,7 +18,12 @@ export interface PlattScaling {
 
 /** Probabilities at which a level is entered; null for an output without a line. */
 export interface GuardLines {
-  readonly alert: { readonly breaks: number | null; readonly unsafe: number | null }
+  readonly alert: {
+    readonly breaks: number | null
+    readonly unsafe: number | null
+    /** A strength that falls below it raises the level. */
+    readonly strength: number | null
+  }
   readonly elevated: {
     readonly breaks: number | null
     readonly unsafe: number | null
@@ -122,7 +127,7 @@ function readLines(json: JsonObject): GuardLines {
   const [alert, elevated] = [json.object('alert'), json.object('elevated')]
   const line = (level: JsonObject, output: string): number | null => (level.has(output) ? level.number(output) : null)
   return {
-    alert: { breaks: line(alert, 'breaks'), unsafe: line(alert, 'unsafe') },
+    alert: { breaks: line(alert, 'breaks'), unsafe: line(alert, 'unsafe'), strength: line(alert, 'strength') },
     elevated: {
       breaks: line(elevated, 'breaks'),
       unsafe: line(elevated, 'unsafe'),

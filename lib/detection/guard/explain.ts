@@ -99,7 +99,7 @@ function describeLine({ level, by, value, line }: ReachedLine, rule: string | nu
     case 'wavers':
       return `the guardrail gives way${named} ${figures}`
     case 'strength':
-      return `the guardrail has weakened over the conversation${named} ${figures}`
+      return `the guardrail has ${level === 'alert' ? 'given way' : 'weakened'} over the conversation${named} ${figures}`
   }
 }
 

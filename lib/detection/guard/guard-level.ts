@@ -66,14 +66,16 @@ export function nextGuardLevel(state: LevelState, evidence: LevelEvidence, lines
 function reachedLine({ signals, strengthBefore, strength }: LevelEvidence, { alert, elevated }: GuardLines): ReachedLine | null {
   const over = (level: Level, by: ReachedLine['by'], value: number | null, line: number | null): ReachedLine[] =>
     value !== null && line !== null && value >= line ? [{ level, by, value, line }] : []
-  const falls = strengthBefore - strength >= NOTABLE_FALL && strength < elevated.strength
+  const falls = (level: Level, line: number | null): ReachedLine[] =>
+    line !== null && strengthBefore - strength >= NOTABLE_FALL && strength < line ? [{ level, by: 'strength', value: strength, line }] : []
   const [first = null] = [
     ...over('alert', 'breaks', signals.breaks, alert.breaks),
     ...over('alert', 'unsafe', signals.unsafe, alert.unsafe),
+    ...falls('alert', alert.strength),
     ...over('elevated', 'breaks', signals.breaks, elevated.breaks),
     ...over('elevated', 'unsafe', signals.unsafe, elevated.unsafe),
     ...over('elevated', 'wavers', signals.wavers, elevated.wavers),
-    ...(falls ? [{ level: 'elevated' as const, by: 'strength' as const, value: strength, line: elevated.strength }] : []),
+    ...falls('elevated', elevated.strength),
   ]
   return first
 }

@@ -90,7 +90,7 @@ function descriptionOf(name: string, lines: { elevated: number; alert: number })
     terms: null,
     calibration: { unsafe: { a: 1, terms: 0, b: 0 } },
     lines: {
-      alert: { breaks: null, unsafe: lines.alert },
+      alert: { breaks: null, unsafe: lines.alert, strength: null },
       elevated: { breaks: null, unsafe: lines.elevated, wavers: null, strength: 0.5 },
       kept: { wavers: lines.elevated },
     },
