@@ -28,8 +28,8 @@ Examples:
   gabion doctor                            check the installation
 
 "gabion COMMAND --help" explains a command. Exit codes: 0 done, 1 failed or a
-part of the input was not read, 2 wrong usage or bad input, 3 an alert and --fail-on-alert, 130 interrupted,
-141 stdout was closed.
+part of the input was not read, 2 wrong usage or bad input, 3 an alert and
+--fail-on-alert, 130 interrupted, 141 stdout was closed.
 `
 
 /** Builds the program. */
