@@ -1,8 +1,6 @@
 // Owns what an alert is outside the process: its id, what it says, and what it says only when asked. Knows no destination.
 
-import type { ExchangeVerdict, GuardSignals, Level } from '../detection/verdict.js'
-import { wordlessReasons } from '../detection/wordless.js'
-import { nodeCrypto } from '../lazy.js'
+import type { GuardSignals, Level } from '../detection/verdict.js'
 
 /** What happened to the reply of an exchange with an alert: it reached the user, was cut, was held back, or its conversation ended. */
 export const REPLY_OUTCOMES = ['passed', 'cut', 'held', 'ended'] as const
@@ -51,52 +49,4 @@ export interface AlertDetails {
   readonly rule: string | null
   /** The sentence of the reply that carries it. */
   readonly sentence: string | null
-}
-
-/** The alert of a verdict; null for a verdict without one. */
-export function alertOf(
-  verdict: ExchangeVerdict,
-  { caller = null, tenant = null, onAlert = null }: AlertOrigin,
-  details: boolean,
-): Alert | null {
-  if (!verdict.alert) return null
-  const { conversation, exchange, exchangeId, at, level, likelihood, reasons, rule = null, sentence = null } = verdict
-  return {
-    id: nodeCrypto().randomUUID(),
-    conversation,
-    exchange,
-    exchangeId,
-    at,
-    level,
-    likelihood,
-    reasons: wordlessReasons(verdict),
-    policies: verdict.policies ?? [],
-    signals: verdict.signals ?? null,
-    strength: verdict.strength ?? null,
-    caller,
-    tenant,
-    reply: onAlert,
-    details: details ? { reasons, rule, sentence } : null,
-  }
-}
-
-/** An alert that `gabion alert test` sends. */
-export function testAlert(at: Date): Alert {
-  return {
-    id: nodeCrypto().randomUUID(),
-    conversation: 'gabion-alert-test',
-    exchange: 1,
-    exchangeId: null,
-    at: at.toISOString(),
-    level: 'alert',
-    likelihood: 1,
-    reasons: ['a test of the delivery of alerts: nothing has happened'],
-    policies: [],
-    signals: null,
-    strength: null,
-    caller: null,
-    tenant: null,
-    reply: null,
-    details: null,
-  }
 }

@@ -1,7 +1,7 @@
 // Owns `gabion alert`: sends a test alert to the destinations that a server would tell.
 
 import { Command } from 'commander'
-import { testAlert } from '../alerts/alert.js'
+import { testAlert } from '../alerts/new-alert.js'
 import { GabionError } from '../errors.js'
 import { addAlertOptions, alertDestinations, ALERT_SECRET, type AlertFlags } from './alert-options.js'
 import { finishCommand, type CommonOptions, type Context } from './command.js'

@@ -1,7 +1,7 @@
 // Owns who is told of the alerts of `gabion monitor --follow`.
 
 import { pino } from 'pino'
-import { alertOf } from '../alerts/alert.js'
+import { alertOf } from '../alerts/new-alert.js'
 import type { AlertDelivery } from '../alerts/delivery.js'
 import type { DiskQueue } from '../alerts/disk-queue.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'

@@ -1,6 +1,7 @@
 // Owns judging and saving an exchange: once per exchange id, atomically, on any instance.
 
-import { alertOf, type Alert, type AlertOrigin } from '../../alerts/alert.js'
+import type { Alert, AlertOrigin } from '../../alerts/alert.js'
+import { alertOf } from '../../alerts/new-alert.js'
 import type { ConversationContext } from '../../detection/detector.js'
 import { wordless } from '../../detection/wordless.js'
 import { toExchangeVerdict, type ExchangeVerdict } from '../../detection/verdict.js'

@@ -48,7 +48,14 @@ function rowOf({ exchange, alert, level, likelihood, at, reasons, signals, stren
     row.append(cell)
     return cell
   })
-  const [number, badge, sure, time, why, numbers] = cells as [HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]
+  const [number, badge, sure, time, why, numbers] = cells as HTMLElement[] as [
+    HTMLElement,
+    HTMLElement,
+    HTMLElement,
+    HTMLElement,
+    HTMLElement,
+    HTMLElement,
+  ]
   number.textContent = String(exchange)
   badge.append(make('span', level, `level ${level}`))
   if (alert) badge.append(' ', make('span', 'alert raised', 'mark'))
