@@ -20,7 +20,7 @@ from ranking import Ranker, texts_of
 from records import OUTPUTS, prompt_lines
 from segments import Budgets, Encoding
 from sources import FOLDS, MEASURED_RULES, MEASURED_SAFE, MEASURED_UNSAFE, UNSAFE_SETS, batches, is_kept_for_alarms, is_left_out, position, prepare
-from train import ROOT, is_trained, linear_part
+from train import ROOT, linear_part, training_records
 
 BUDGETS = Budgets()
 SHARE_OF_CONTROLS = 0.4  # of the conversations, for controls that need passes of their own
@@ -134,8 +134,8 @@ def main():
     for source, records in sources.items():
         for record in records:
             split[source][is_left_out(record, fold, batch_of)].append(record)
-    trained = [record for source in sources if is_trained(source) for record in split[source][0]]
-    scores, encoding = Scores(guard, linear_part(trained, options.work)[1], batch_of), Encoding(options.encoder)
+    terms = linear_part(training_records(sources, fold, batch_of), options.work)[1]
+    scores, encoding = Scores(guard, terms, batch_of), Encoding(options.encoder)
     if 'deployments' in options.sets and split['deployments'][1]:
         tested, names = split['deployments'][1], sorted(batch_of)
         ranker = Ranker(options.gabion.split(), texts_of(options.data / 'deployments', names, prompt_lines), options.work)
@@ -143,8 +143,8 @@ def main():
         conditions = {'shown': {}, 'foreign': {'rules': foreign}, 'none': {'rules': no_rules}, 'no reply': {'reply': False}}
         rows = scores.add('deployments', tested, conditions)
         name_rules(scores, rows, tested, ranker, options.data)
+        some = [at for at, record in enumerate(tested) if position(record.conversation) < SHARE_OF_CONTROLS]
         for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
-            some = [at for at, record in enumerate(tested) if position(record.conversation) < SHARE_OF_CONTROLS]
             for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
                 rows[at]['logits'][name] = [round(float(value), 4) for value in values]
     if 'flips' in options.sets:

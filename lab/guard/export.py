@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from model import FEATURE_SCALE, SHOWN_LINES, load_runs
 from records import OUTPUTS
 from segments import Budgets
-from sources import FOLDS, batches, is_left_out, prepare
+from sources import FOLDS, batches, prepare
 from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
 from terms import BUCKET_BITS
-from train import ROOT, is_trained, linear_part
+from train import ROOT, linear_part, training_records
 
 # An output that does not beat this control is left out of `calibration`, and the product does not report it.
 CONTROLLED = ('complies', 'pressure')
@@ -87,8 +87,7 @@ def main():
     calibrated = calibration(sets, scoring)
     fold, batch_of = FOLDS[settings['fold']], batches(options.data)
     sources = prepare(options.checkpoint, options.data, options.gabion.split(), options.work)
-    trained = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
-    terms = linear_part(trained, options.work)[1]
+    terms = linear_part(training_records(sources, fold, batch_of), options.work)[1]
     options.out.mkdir(parents=True, exist_ok=True)
     tensors = {
         name.removeprefix('encoder.'): value.to(torch.bfloat16).contiguous()

@@ -73,6 +73,10 @@ def is_trained(source: str) -> bool:
     return source in ('deployments', 'flips', *UNSAFE_SETS) or source.startswith('rules/')
 
 
+def training_records(sources, fold, batch_of) -> list:
+    return [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
+
+
 def masses(source: str) -> tuple[float, float]:
     if source.startswith('rules/'):
         mass = RULE_SETS[source.removeprefix('rules/')][0]
@@ -293,7 +297,7 @@ def main():
     target, progress = options.work / f'{name}.pt', options.work / f'{name}.progress.pt'
     sources = prepare(options.encoder, options.data, options.gabion.split(), options.work)
     fold, batch_of = FOLDS[options.fold], batches(options.data)
-    records = [one for source, rows in sources.items() if is_trained(source) for one in rows if not is_left_out(one, fold, batch_of)]
+    records = training_records(sources, fold, batch_of)
     pairs = {}
     for record in records:
         if record.pair:

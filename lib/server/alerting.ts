@@ -1,12 +1,13 @@
 // Owns what happens when an alert is raised: a line in the log, and its delivery to whoever is to be told.
 
 import type { Logger } from 'pino'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
 import type { Alert } from '../alerts/alert.js'
 import { AlertDelivery } from '../alerts/delivery.js'
 import type { AlertDestination } from '../alerts/destination.js'
 import { DiskQueue } from '../alerts/disk-queue.js'
 import type { AlertQueue } from '../alerts/queue.js'
+import { readGauge } from './read-gauge.js'
 
 /** What is told of alerts, and to whom. */
 export interface AlertingOptions {
@@ -40,19 +41,9 @@ export class Alerting {
     const counts = { attempt: (destination: string, outcome: string): void => attempts.labels(destination, outcome).inc() }
     const delivery = queue === null || destinations.length === 0 ? null : new AlertDelivery({ queue, destinations, logger, counts })
     this.#delivery = delivery
-    const read = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value())
-        },
-      })
-    }
     const waiting = 'Alerts that this instance has taken and not yet delivered, over all destinations'
-    read('gabion_alerts_waiting', waiting, () => delivery?.waiting ?? 0)
-    read('gabion_alerts_lost', 'Alerts that the full queue has lost since the start', () => queue?.lost ?? 0)
+    readGauge(registers, 'gabion_alerts_waiting', waiting, () => delivery?.waiting ?? 0)
+    readGauge(registers, 'gabion_alerts_lost', 'Alerts that the full queue has lost since the start', () => queue?.lost ?? 0)
   }
 
   /** @throws GabionError where the queue cannot be opened */

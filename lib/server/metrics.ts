@@ -7,6 +7,7 @@ import type { CacheStats } from '../embedding/vector-cache.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import type { GabionErrorCode } from '../errors.js'
 import { quantile } from '../statistics/quantile.js'
+import { readGauge } from './read-gauge.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -111,23 +112,13 @@ export class Metrics {
       labelNames: ['route'],
       registers,
     })
-    const read = (name: string, help: string, value: () => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value())
-        },
-      })
-    }
-    read('gabion_pending_texts', 'Texts admitted and not yet answered', sources.pendingTexts)
-    read('gabion_pending_characters', 'Characters of the pending texts', sources.pendingLength)
-    read('gabion_refused', 'Requests refused for overload since the start', sources.refused)
-    read('gabion_event_streams', 'Open event streams', sources.watchers)
-    read('gabion_cache_hits', 'Texts found in the vector cache since the start', () => sources.cache().hits)
-    read('gabion_cache_misses', 'Texts not found in the vector cache since the start', () => sources.cache().misses)
-    read('gabion_cache_bytes', 'Bytes of the vector cache', () => sources.cache().bytes)
+    readGauge(registers, 'gabion_pending_texts', 'Texts admitted and not yet answered', sources.pendingTexts)
+    readGauge(registers, 'gabion_pending_characters', 'Characters of the pending texts', sources.pendingLength)
+    readGauge(registers, 'gabion_refused', 'Requests refused for overload since the start', sources.refused)
+    readGauge(registers, 'gabion_event_streams', 'Open event streams', sources.watchers)
+    readGauge(registers, 'gabion_cache_hits', 'Texts found in the vector cache since the start', () => sources.cache().hits)
+    readGauge(registers, 'gabion_cache_misses', 'Texts not found in the vector cache since the start', () => sources.cache().misses)
+    readGauge(registers, 'gabion_cache_bytes', 'Bytes of the vector cache', () => sources.cache().bytes)
     const about = new Gauge({ name: 'gabion_info', help: 'Version, model and provider', labelNames: Object.keys(info), registers })
     about.set(info, 1)
   }

@@ -33,8 +33,7 @@ export async function findCulprit(
   signal: AbortSignal | undefined,
 ): Promise<{ rule: string | null; sentence: Sentence | null }> {
   const wanted = by === 'strength' ? 'wavers' : by
-  const output =
-    description.calibration[wanted] === undefined ? (description.calibration.breaks === undefined ? 'unsafe' : 'breaks') : wanted
+  const output = ([wanted, 'breaks'] as const).find((name) => description.calibration[name] !== undefined) ?? 'unsafe'
   const rules = by === 'unsafe' ? [] : input.rules
   const sentences = sentencesOf(input.reply).slice(0, MAX_SENTENCES)
   const passes = [

@@ -3,13 +3,13 @@
 import { nodeCrypto } from '../../lazy.js'
 import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString, invalidArgument } from '../../options.js'
 import type { Classification } from '../../classifier/classification.js'
+import { CLASSIFIER_PRECISIONS, type ClassifierPrecision } from '../../classifier/classifier-options.js'
 import type { GuardDescription } from './description.js'
 import { GuardDetector } from './guard-detector.js'
 import type { GuardInput, GuardLogits, GuardScorer } from './scorer.js'
 import { logOdds } from './signals.js'
 
 const READS = ['reply', 'exchange'] as const
-const PRECISIONS = ['auto', 'fp32', 'bf16', 'int8'] as const
 const DEFAULT_LINES = { elevated: 0.5, alert: 0.9 }
 
 /** A classifier as a detector: see {@link loadClassifierDetector}. */
@@ -23,7 +23,7 @@ export interface ClassifierDetectorOptions {
   /** Probabilities of `unsafe` at which a level is entered. Default .5 and .9. */
   lines?: { elevated?: number; alert?: number }
   /** Default `auto`. */
-  precision?: (typeof PRECISIONS)[number]
+  precision?: ClassifierPrecision
   /** Readings that may run at once; default: what the machine allows. */
   threads?: number
 }
@@ -38,7 +38,7 @@ export async function loadClassifierDetector(options: ClassifierDetectorOptions)
   const folder = checkString('detector.classifier', given.classifier)
   const reads = checkOneOf('detector.reads', given.reads ?? 'reply', READS)
   const lines = checkLines({ ...DEFAULT_LINES, ...checkOptions('detector.lines', given.lines, ['elevated', 'alert']) })
-  const precision = checkOneOf('detector.precision', given.precision ?? 'auto', PRECISIONS)
+  const precision = checkOneOf('detector.precision', given.precision ?? 'auto', CLASSIFIER_PRECISIONS)
   if (given.threads !== undefined) checkInteger('detector.threads', given.threads, 1)
   const { Classifier } = await import('../../classifier/classifier.js')
   // The highest logits of a long reply's windows, so that harm in one is not diluted by the others.
