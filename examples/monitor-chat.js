@@ -1,19 +1,21 @@
 // Watches a chat as it happens: each exchange is judged when the reply is there, and the application decides what an alert means.
 //
-// usage: node examples/monitor-chat.js [transcript]     default: the shop assistant that is talked out of its rules
+// usage: node examples/monitor-chat.js [transcript [system-prompt]]     default: the shop assistant that is talked out of its rules
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Monitor, parseTranscript } from 'gabion'
 
-const file = process.argv[2] ?? fileURLToPath(new URL('shop-refund-eroding.json', import.meta.url))
+const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+
+const [file = here('shop-refund-eroding.json'), prompt = here('shop-system-prompt.md')] = process.argv.slice(2)
 
 // Stands in for your users and your language model: it replays a conversation.
 const [{ id, exchanges }] = parseTranscript(await readFile(file, 'utf8'), file)
 
-// The bundled model and the detector `erosion`, with its thresholds: calibrate.js sets your own.
+// The bundled model and the guard, which reads the assistant's rules with each reply. Its lines: calibrate.js sets your own.
 const monitor = await Monitor.load()
-const conversation = monitor.conversation(id)
+const conversation = monitor.conversation(id, { system: await readFile(prompt, 'utf8') })
 
 for (const { user, assistant } of exchanges) {
   const verdict = await conversation.addExchange({ user, assistant })

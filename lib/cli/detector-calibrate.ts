@@ -1,26 +1,26 @@
-// Owns `gabion detector calibrate`: thresholds from a deployment's own benign conversations, once or continuously.
+// Owns `gabion detector calibrate`: its options, and thresholds of the erosion detector, once or continuously.
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ErosionArtifact } from '../detection/erosion/artifact.js'
 import { readArtifact, writeArtifact } from '../detection/erosion/artifact-file.js'
 import { LiveCalibration } from '../detection/erosion/live-calibration.js'
 import { EROSION_ARTIFACTS } from '../detection/erosion/load-erosion.js'
 import { BUDGETS, type Threshold } from '../detection/erosion/thresholds.js'
 import type { ConversationLogits } from '../detection/training/conversation-scores.js'
-import { addEmbedderOptions, finishCommand, openEmbedder, type Context, type EmbedderFlags } from './command.js'
+import { addEmbedderOptions, finishCommand, openEmbedder, type Context } from './command.js'
 import { GabionError } from '../errors.js'
 import { addCache, readSets } from './detector-sets.js'
 import { writeWhole } from '../files/pending-file.js'
+import { calibrateGuard, type GuardCalibrationFlags } from './guard-calibrate.js'
+import { addTranscriptOptions } from './transcript-options.js'
 import { count } from './wording.js'
 
-interface CalibrateFlags extends EmbedderFlags {
-  out: string
-  artifact: string
-  alert: number
-  elevated: number
+interface CalibrateFlags extends GuardCalibrationFlags {
+  detector?: 'guard' | 'erosion'
+  artifact?: string
   cache?: string
   live?: string
   revert?: boolean
@@ -31,22 +31,30 @@ export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .summary("set thresholds on a deployment's own benign conversations")
     .description(
-      'Sets the thresholds of a detector so that at most a given fraction of benign conversations reaches them, with a confidence bound. With --live: adapts them to the traffic of a deployment, within bounds, at each call.',
+      'Sets the lines of a detector so that at most a given fraction of benign conversations reaches them, with a confidence bound. With --live (erosion): adapts them to the traffic of a deployment, within bounds, at each call.',
     )
-    .argument('[file...]', 'benign conversations, as for "train"; labels are not needed')
-    .requiredOption('-o, --out <file>', 'output file of the calibrated artifact')
-    .option('--artifact <file>', 'the detector to calibrate', EROSION_ARTIFACTS.default)
+    .argument('[file...]', 'benign conversations: transcripts in any form that "gabion transcripts" lists (erosion: as for "train")')
+    .requiredOption('-o, --out <file>', 'output file, for --guard-lines (erosion: for --artifact)')
+    .addOption(
+      new Option('-d, --detector <name>', 'the detector to calibrate')
+        .choices(['guard', 'erosion'])
+        .default(undefined, '"guard", or "erosion" where its settings are given'),
+    )
+    .option('--system <file>', "guard: system prompt of the conversations that have none of their own: the assistant's rules")
+    .option('--guard-model <folder>', 'guard: a folder with guard.json and weights (default: the bundled one)')
+    .option('--artifact <file>', 'erosion: the artifact to calibrate (default: the bundled one)')
     .option('--alert <share>', 'benign conversations that may raise an alert', parseShare, BUDGETS.alert)
     .option('--elevated <share>', 'benign conversations that may become elevated', parseShare, BUDGETS.elevated)
     .option(
       '--live <file>',
-      "follow traffic: add the files' conversations to the latest 2,000 stored here, and move the thresholds by at most half a benign standard deviation up and one down from their start",
+      "erosion: follow traffic: add the files' conversations to the latest 2,000 stored here, and move the thresholds by at most half a benign standard deviation up and one down from their start",
     )
     .option('--revert', 'with --live: discard all traffic and return to the initial thresholds')
   return finishCommand<CalibrateFlags>(
-    addEmbedderOptions(addCache(command)),
+    addEmbedderOptions(addTranscriptOptions(addCache(command))),
     [
-      'gabion detector calibrate benign.jsonl --alert 0.01 --out ours.json',
+      'gabion detector calibrate benign.jsonl --system prompt.md --alert 0.01 --out ours.json',
+      'gabion monitor --guard-lines ours.json --system prompt.md chat.json',
       'gabion detector calibrate today.jsonl --artifact ours.json --live traffic.json --out live.json',
       'gabion detector calibrate --artifact ours.json --live traffic.json --revert --out live.json',
     ],
@@ -54,13 +62,18 @@ export function calibrateCommand(): Command {
   )
 }
 
-async function calibrate(context: Context, flags: CalibrateFlags, files: string[]): Promise<undefined> {
+async function calibrate(context: Context, flags: CalibrateFlags, files: string[]): Promise<number | undefined> {
   const { live, revert = false } = flags
   if (revert && live === undefined) throw new GabionError('INVALID_ARGUMENT', '--revert requires --live')
   if (revert && files.length > 0) throw new GabionError('INVALID_ARGUMENT', '--revert takes no conversations')
   if (!revert && files.length === 0) throw new GabionError('INVALID_ARGUMENT', 'pass one or more files of benign conversations')
+  const isErosion = [flags.artifact, live, flags.cache].some((setting) => setting !== undefined)
+  if ((flags.detector ?? (isErosion ? 'erosion' : 'guard')) === 'guard') {
+    if (isErosion) throw new GabionError('INVALID_ARGUMENT', '--artifact, --live and --cache belong to --detector erosion')
+    return await calibrateGuard(context, flags, files)
+  }
   const { byConversation, logitsAtRunTime, thresholdsFrom } = await import('../detection/training/index.js')
-  const artifact = await readArtifact(flags.artifact)
+  const artifact = await readArtifact(flags.artifact ?? EROSION_ARTIFACTS.default)
   using embedder = await openEmbedder(flags, { cache: false })
   const sets = await readSets(context, embedder, flags, artifact, files, 'safe')
   const all = sets.flatMap(({ exchanges }) => exchanges)

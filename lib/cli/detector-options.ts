@@ -12,6 +12,7 @@ export interface DetectorFlags {
   artifact?: string
   guard?: GuardMode
   guardModel?: string
+  guardLines?: string
   guardClassifier?: string
   unsafeLabel?: string[]
   judge?: string
@@ -31,6 +32,7 @@ export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETE
       ),
     )
     .option('--guard-model <folder>', 'guard: a folder with guard.json and weights (default: the bundled one)')
+    .option('--guard-lines <file>', 'guard: lines of "gabion detector calibrate" (default: the bundled ones)')
     .option('--guard-classifier <folder>', 'instead of the guard: a Hugging Face classifier, whose labels of harm --unsafe-label names')
     .option('--unsafe-label <label...>', 'labels of --guard-classifier that mean harm')
     .option('--artifact <file>', 'erosion: a detector of "gabion detector train" or "calibrate" (default: the bundled one)')
@@ -40,7 +42,7 @@ export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETE
 
 /** The settings that the flags stand for; refusal phrases belong to the erosion detector. */
 export function detectorSettings(
-  { detector, artifact, guard, guardModel, guardClassifier, unsafeLabel, judge, judgeModel }: DetectorFlags,
+  { detector, artifact, guard, guardModel, guardLines, guardClassifier, unsafeLabel, judge, judgeModel }: DetectorFlags,
   lexicon?: NonNullable<MonitorOptions['erosion']>['lexicon'],
 ): Pick<MonitorOptions, 'detector' | 'guard' | 'erosion' | 'judge'> {
   if ((judge === undefined) !== (judgeModel === undefined))
@@ -55,18 +57,19 @@ export function detectorSettings(
     ...((artifact !== undefined || lexicon !== undefined) && {
       erosion: { ...(artifact !== undefined && { artifact }), ...(lexicon !== undefined && { lexicon }) },
     }),
-    ...guardSettings(guard, guardModel),
+    ...guardSettings(guard, guardModel, guardLines),
     ...(judge !== undefined && judgeModel !== undefined && { judge: judgeSettings(judge, judgeModel) }),
   }
 }
 
-function guardSettings(mode: GuardMode | undefined, folder: string | undefined): Pick<MonitorOptions, 'guard'> {
-  if (mode === undefined && folder === undefined) return {}
+function guardSettings(mode: GuardMode | undefined, folder: string | undefined, lines: string | undefined): Pick<MonitorOptions, 'guard'> {
+  if (mode === undefined && folder === undefined && lines === undefined) return {}
   if (mode === 'off') {
     if (folder !== undefined) throw new GabionError('INVALID_ARGUMENT', '--guard off reads no --guard-model')
+    if (lines !== undefined) throw new GabionError('INVALID_ARGUMENT', '--guard off has no --guard-lines')
     return { guard: mode }
   }
-  return { guard: { ...(mode !== undefined && { mode }), ...(folder !== undefined && { folder }) } }
+  return { guard: { ...(mode !== undefined && { mode }), ...(folder !== undefined && { folder }), ...(lines !== undefined && { lines }) } }
 }
 
 function judgeSettings(url: string, model: string): JudgeOptions {

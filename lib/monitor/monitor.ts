@@ -23,8 +23,8 @@ export const DETECTORS = ['guard', 'erosion', 'classic'] as const
 /** Name of a bundled detector. */
 export type DetectorName = (typeof DETECTORS)[number]
 
-/** The default detector: the first guard costs more time and raises more false alarms than `erosion`, see docs/guard.md. */
-export const DEFAULT_DETECTOR: DetectorName = 'erosion'
+/** The default detector; `erosion` does not see a rule broken, see docs/detector.md. */
+export const DEFAULT_DETECTOR: DetectorName = 'guard'
 
 /** Conversations in memory: some kB each with the bundled detectors. */
 const DEFAULT_MAX_CONVERSATIONS = 10_000
@@ -41,7 +41,7 @@ export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict
   embedder?: MonitorEmbedder
   /**
    * A bundled detector's name, a classifier's folder with its labels of harm, or a custom detector. Default: that of the only settings
-   * given, else `erosion`.
+   * given (`erosion` with `guard: 'off'`), else `guard`.
    */
   detector?: DetectorName | ClassifierDetectorOptions | Detector<State, Verdict>
   /** Settings of the `classic` detector. */
@@ -191,9 +191,9 @@ export class Monitor<State = unknown, Verdict extends DetectorVerdict = Detector
 }
 
 /** The detector that is meant by the settings given. */
-function detectorOf({ classic, guard }: Partial<MonitorOptions>): DetectorName {
+function detectorOf({ classic, erosion, guard }: Partial<MonitorOptions>): DetectorName {
   if (classic !== undefined) return 'classic'
-  if (guard !== undefined && guard !== 'off') return 'guard'
+  if (guard === 'off' || (guard === undefined && erosion !== undefined)) return 'erosion'
   return DEFAULT_DETECTOR
 }
 

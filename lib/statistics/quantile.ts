@@ -19,3 +19,12 @@ export function median(values: ArrayLike<number>): number {
   const sorted = Float64Array.from(values).sort()
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
 }
+
+/** The next double above a finite one. */
+export function nextAbove(value: number): number {
+  const view = new DataView(new ArrayBuffer(8))
+  if (value === 0) return Number.MIN_VALUE
+  view.setFloat64(0, value)
+  view.setBigInt64(0, view.getBigInt64(0) + (value > 0 ? 1n : -1n))
+  return view.getFloat64(0)
+}

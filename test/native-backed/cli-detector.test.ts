@@ -167,6 +167,29 @@ describe('gabion detector', { concurrency: false }, () => {
     assert.match(mixed.stderr, /warning: \d+ conversations labeled unsafe, skipped/)
   })
 
+  test('calibrate sets lines of the guard that monitor keeps, and says what too few conversations promise', async () => {
+    const own = 'examples/policies/support-benign.jsonl'
+    const budgets = ['--alert', '0.05', '--elevated', '0.2']
+    const done = await gabion(['detector', 'calibrate', own, '--out', at('lines.json'), ...budgets, '--json'])
+    assert.equal(done.code, 0, done.stderr)
+    const [line] = jsonLines(done.stdout)
+    const { conversations: judged, levels } = line as { conversations: number; levels: Record<string, { reached: number }> }
+    const monitored = await gabion(['monitor', '--guard-lines', at('lines.json'), '--json', own])
+    assert.equal(monitored.code, 0, monitored.stderr)
+    const reached = (wanted: readonly string[]): number =>
+      new Set(
+        jsonLines(monitored.stdout).flatMap((one) => ('summary' in one || !wanted.includes(String(one.level)) ? [] : [one.conversation])),
+      ).size
+    assert.equal(levels.alert?.reached, reached(['alert']))
+    assert.ok(levels.alert.reached <= 0.05 * judged && reached(['elevated', 'alert']) <= 0.25 * judged)
+    const few = await gabion(['detector', 'calibrate', 'examples/bank-card-benign.json', '--out', at('few.json')])
+    assert.equal(few.code, 0)
+    assert.match(few.stdout, /^alert: breaks \d\.\d{3}, unsafe \d\.\d{3}, strength \d\.\d{3}; reached by 0 of 1 benign conversation, at most 95\.0 %/)
+    assert.match(few.stderr, /1 conversation cannot show a budget of 1\.0 %/)
+    assertRefused(await gabion(['monitor', '--guard', 'off', '--guard-lines', at('few.json'), own]), 2, /--guard off has no --guard-lines/)
+    assertRefused(await gabion(['monitor', '--precision', 'int8', '--guard-lines', at('few.json'), own]), 2, /'int8'/)
+  })
+
   test('calibrate --live moves thresholds within bounds and goes back', async () => {
     const live = (files: string[], more: string[] = []): ReturnType<typeof gabion> =>
       gabion([

@@ -9,6 +9,7 @@ import { assertRefused, gabion, jsonLines, temporaryFolder } from './cli-process
 
 const ERODING = 'examples/shop-refund-eroding.json'
 const BENIGN = 'examples/bank-card-benign.json'
+const WITH_RULES = ['--system', 'examples/shop-system-prompt.md', ERODING]
 const KEYS = [
   'conversation',
   'exchange',
@@ -36,15 +37,14 @@ describe('gabion monitor', () => {
   const folder = temporaryFolder()
 
   test('shows a table of exchanges, the alert and a summary, as plain text in a pipe', async () => {
-    const { code, stdout, stderr } = await gabion(['monitor', ERODING, BENIGN])
+    const { code, stdout, stderr } = await gabion(['monitor', ...WITH_RULES])
     assert.equal(code, 0, stderr)
     assert.ok(!stdout.includes('\x1b'))
     assert.match(stdout, /^shop-refund-eroding {2}examples\/shop-refund-eroding\.json, 10 exchanges$/m)
-    assert.match(stdout, /^ *# +level +likelihood +drift +accel +ratio +why$/m)
+    assert.match(stdout, /^ *# +level +likelihood +drift +press +stren +why$/m)
     assert.match(stdout, /^ {3}1 {2}● calm /m)
     assert.match(stdout, /^ +ALERT {2}shop-refund-eroding, exchange \d+: likelihood [01]\.\d\d$/m)
-    assert.match(stdout, /^Summary {2}2 conversations, 20 exchanges, 1 conversation with alerts$/m)
-    assert.match(stdout, /● no alert +bank-card-benign +peak 0\.\d\d at exchange \d+\/10/)
+    assert.match(stdout, /^Summary {2}1 conversation, 10 exchanges, 1 conversation with alerts$/m)
     assert.match(stdout, /tokenize \S+ .?s · encode \S+ ms · project \S+ .?s · detect \S+ .?s/)
     assert.match(stdout, /all-MiniLM-L6-v2 bf16 on cpu/)
     for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line)
@@ -87,7 +87,7 @@ describe('gabion monitor', () => {
 
   test('--fail-on-alert ends with 3 after an alert, and with 0 without', async () => {
     const [alerted, calm] = await Promise.all([
-      gabion(['monitor', '--fail-on-alert', '--json', ERODING]),
+      gabion(['monitor', '--fail-on-alert', '--json', ...WITH_RULES]),
       gabion(['monitor', '--fail-on-alert', BENIGN]),
     ])
     assert.equal(alerted.code, 3)
@@ -289,7 +289,7 @@ describe('gabion monitor goes on after what it cannot read', () => {
       ['A', 'B'],
     )
     assert.match(stderr, /not read: 3 problems/)
-    const alerting = await gabion(['monitor', '--fail-on-alert', '-', ERODING], { stdin: '{oops' })
+    const alerting = await gabion(['monitor', '--fail-on-alert', '-', ...WITH_RULES], { stdin: '{oops' })
     assert.equal(alerting.code, 3)
   })
 

@@ -13,7 +13,8 @@ import { checkErosionState, EROSION_START, nextLevel, type Levels } from '../../
 import { ENGLISH_REFUSALS, RefusalReader } from '../../lib/detection/erosion/lexicon.js'
 import { LiveCalibration } from '../../lib/detection/erosion/live-calibration.js'
 import { EROSION_ARTIFACTS } from '../../lib/detection/erosion/load-erosion.js'
-import { lowerBound, thresholdFor, upperBound } from '../../lib/detection/erosion/thresholds.js'
+import { thresholdFor } from '../../lib/detection/erosion/thresholds.js'
+import { lowerBound, upperBound } from '../../lib/statistics/binomial.js'
 import { Random } from '../../lib/statistics/random.js'
 
 let artifact: ErosionArtifact

@@ -4,8 +4,9 @@
 import { GabionError } from '../../errors.js'
 import { checkInteger, checkNumber, checkOptions } from '../../options.js'
 import { JsonObject } from '../../json/json-object.js'
+import { lowerBound } from '../../statistics/binomial.js'
 import { readThresholdSet, type ThresholdSet } from './artifact.js'
-import { AGGREGATES, fewestConversations, lowerBound, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
+import { AGGREGATES, fewestConversations, thresholdFor, type Aggregate, type Threshold } from './thresholds.js'
 
 /** Options of {@link LiveCalibration}. */
 export interface LiveCalibrationOptions {

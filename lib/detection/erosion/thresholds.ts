@@ -1,7 +1,9 @@
-// Owns the rule that sets a threshold from benign conversations, and its confidence bounds.
+// Owns the rule that sets a threshold from benign conversations.
 // Knows scores, not their source.
 
 import { GabionError } from '../../errors.js'
+import { upperBound } from '../../statistics/binomial.js'
+import { nextAbove } from '../../statistics/quantile.js'
 
 /** Statistics over exchanges that are compared with a threshold; `level.ts` has the formulas. */
 export const AGGREGATES = ['max', 'ewma', 'decayedCusum'] as const
@@ -54,44 +56,4 @@ export function thresholdFor(maxima: ArrayLike<number>, budget: number): Thresho
   const value = nextAbove(highestBelow)
   const reached = sorted.filter((score) => score >= value).length
   return { value, budget, conversations, reached, upperBound: upperBound(reached, conversations) }
-}
-
-/** The next double above a finite one. */
-function nextAbove(value: number): number {
-  const view = new DataView(new ArrayBuffer(8))
-  if (value === 0) return Number.MIN_VALUE
-  view.setFloat64(0, value)
-  view.setBigInt64(0, view.getBigInt64(0) + (value > 0 ? 1n : -1n))
-  return view.getFloat64(0)
-}
-
-/**
- * Upper end of the one-sided 95 % interval of Clopper and Pearson (1934) for `hits` of `n`: the share p at which `hits` or
- * fewer have probability 5 %. Found by bisection of the binomial distribution, which needs no special functions.
- */
-export function upperBound(hits: number, n: number): number {
-  if (hits >= n) return 1
-  let [low, high] = [hits / n, 1]
-  for (let step = 0; step < 60; step++) {
-    const middle = (low + high) / 2
-    if (binomialTail(hits, n, middle) > 0.05) low = middle
-    else high = middle
-  }
-  return high
-}
-
-/** Lower end of the one-sided 95 % interval of Clopper and Pearson. */
-export function lowerBound(hits: number, n: number): number {
-  return hits === 0 ? 0 : 1 - upperBound(n - hits, n)
-}
-
-/** Probability of at most `hits` of `n` at a share of `p` each. */
-function binomialTail(hits: number, n: number, p: number): number {
-  let logTerm = n * Math.log1p(-p)
-  let sum = Math.exp(logTerm)
-  for (let k = 1; k <= hits; k++) {
-    logTerm += Math.log((n - k + 1) / k) + Math.log(p / (1 - p))
-    sum += Math.exp(logTerm)
-  }
-  return sum
 }

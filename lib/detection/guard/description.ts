@@ -123,7 +123,8 @@ function readCalibration(json: JsonObject): GuardDescription['calibration'] {
   )
 }
 
-function readLines(json: JsonObject): GuardLines {
+/** Reads the field `lines`. */
+export function readLines(json: JsonObject): GuardLines {
   const [alert, elevated] = [json.object('alert'), json.object('elevated')]
   const line = (level: JsonObject, output: string): number | null => (level.has(output) ? level.number(output) : null)
   return {

@@ -45,9 +45,17 @@ export interface GuardVerdict extends DetectorVerdict {
   readonly sentence: string | null
 }
 
+/** A guard's description by its SHA-256, and the precision of its model. */
+export interface GuardIdentity {
+  readonly guard: string
+  readonly precision: string
+}
+
 /** Parts of a {@link GuardDetector}. */
 export interface GuardParts {
   readonly description: GuardDescription
+  /** What lines of a deployment belong to; null for a model that is not a guard of its own. */
+  readonly identity?: GuardIdentity
   readonly scorer: GuardScorer
   /** The linear part; null for a guard without one. */
   readonly terms: TermModel | null
@@ -69,6 +77,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   readonly readsRules: boolean
   readonly fingerprint: string
   readonly description: GuardDescription
+  readonly identity: GuardIdentity | null
   readonly first: Detector | null
   readonly projection: Detector['projection']
   readonly embedsAhead: boolean
@@ -77,8 +86,9 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   readonly #terms: TermModel | null
   readonly #rules = new RuleBook()
 
-  constructor({ description, scorer, terms, first, fingerprint }: GuardParts) {
+  constructor({ description, identity, scorer, terms, first, fingerprint }: GuardParts) {
     this.description = description
+    this.identity = identity ?? null
     this.fingerprint = fingerprint
     this.first = first
     this.readsRules = description.shownRules > 0
@@ -167,6 +177,10 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
   /** Releases the model. */
   dispose(): void {
     this.#scorer.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
   }
 
   async #asksFor(state: GuardState, exchange: ConversationExchange, first: DetectorVerdict): Promise<boolean> {

@@ -9,7 +9,7 @@ export const PRESSED = 0.5
 /** Ordinary exchanges in a row after which the level falls by one step. */
 export const ORDINARY_EXCHANGES = 5
 /** A strength falls if it loses at least this much in one exchange; less is the noise of the probabilities. */
-const NOTABLE_FALL = 0.02
+export const NOTABLE_FALL = 0.02
 
 /** The part of a conversation's state that the level depends on. */
 export interface LevelState {

@@ -7,6 +7,7 @@ import { checkInteger, checkOneOf, checkOptions, checkString } from '../../optio
 import { packagePath } from '../../package-folder.js'
 import { loadErosionDetector, type ErosionOptions } from '../erosion/load-erosion.js'
 import { parseGuardDescription, type GuardDescription } from './description.js'
+import { parseCalibratedLines } from './lines.js'
 import { GuardDetector } from './guard-detector.js'
 import type { GuardInput, GuardLogits, GuardScorer } from './scorer.js'
 import { TermModel } from './terms.js'
@@ -29,6 +30,8 @@ export interface GuardOptions {
   mode?: Exclude<GuardMode, 'off'>
   /** Folder of a guard; default: the bundled one. */
   folder?: string
+  /** File of `gabion detector calibrate` with lines of your own; default: the guard's. */
+  lines?: string
   /** Default: that of the embedder. */
   precision?: (typeof GUARD_PRECISIONS)[number]
   /** Readings that may run at once; default: what the machine allows. */
@@ -46,14 +49,17 @@ export async function loadGuardDetector(
   options?: GuardOptions,
   erosion?: ErosionOptions,
 ): Promise<GuardDetector> {
-  const given = checkOptions('guard', options, ['mode', 'folder', 'precision', 'threads'])
+  const given = checkOptions('guard', options, ['mode', 'folder', 'lines', 'precision', 'threads'])
   const mode = checkOneOf('guard.mode', given.mode ?? 'always', ['always', 'suspicious'])
   const folder = given.folder === undefined ? GUARD_FOLDER : checkString('guard.folder', given.folder)
   const precision = checkOneOf('guard.precision', given.precision ?? precisionOf(embedder.info.precision), GUARD_PRECISIONS)
   if (given.threads !== undefined) checkInteger('guard.threads', given.threads, 1)
   const file = join(folder, 'guard.json')
   const text = await readText(file, 'the guard')
-  const description = parseGuardDescription(text, file)
+  const identity = { guard: guardHash(text), precision }
+  const own = given.lines === undefined ? null : await readText(checkString('guard.lines', given.lines), "the guard's lines")
+  const described = parseGuardDescription(text, file)
+  const description = own === null ? described : { ...described, lines: parseCalibratedLines(own, given.lines!, identity) }
   const first = mode === 'suspicious' ? await loadErosionDetector(embedder, erosion) : null
   const terms = description.terms === null ? null : await readTerms(folder, description.terms)
   const { SegmentClassifier } = await import('../../classifier/segment-classifier.js')
@@ -62,9 +68,21 @@ export async function loadGuardDetector(
   const fingerprint = nodeCrypto()
     .createHash('sha256')
     .update(text)
-    .update(`${mode} ${first?.fingerprint ?? ''}`)
+    .update(`${mode} ${first?.fingerprint ?? ''}${own ?? ''}`)
     .digest('hex')
-  return new GuardDetector({ description, scorer: new NativeScorer(model, description.outputs.length), terms, first, fingerprint })
+  return new GuardDetector({
+    description,
+    identity,
+    scorer: new NativeScorer(model, description.outputs.length),
+    terms,
+    first,
+    fingerprint,
+  })
+}
+
+/** SHA-256 of a guard's description, which names its weights. */
+function guardHash(description: string): string {
+  return nodeCrypto().createHash('sha256').update(description).digest('hex')
 }
 
 /** The tables of the linear part, which are in the file of the weights. */
