@@ -22,6 +22,7 @@ import { testEmbedder } from './service-under-test.js'
 const REPLACEMENT = 'Blocked.'
 const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
 const EXCHANGES = eroding!.exchanges
+const RULES = readFileSync('examples/shop-system-prompt.md', 'utf8')
 const usage = {
   inputTokens: { total: 1, noCache: 1, cacheRead: undefined, cacheWrite: undefined },
   outputTokens: { total: 1, text: 1, reasoning: undefined },
@@ -117,7 +118,7 @@ describe('gabion/ai-sdk', () => {
       const { model, verdicts } = await wrapped({ onAlert: 'block' })
       const finishes: string[] = []
       const said = await play(async (messages) => {
-        const result = streamed ? streamText({ model, messages }) : await generateText({ model, messages })
+        const result = streamed ? streamText({ model, system: RULES, messages }) : await generateText({ model, system: RULES, messages })
         finishes.push(await result.finishReason)
         return await result.text
       })

@@ -20,9 +20,11 @@ import { until } from './ending.js'
 import { startGabion } from './gabion-process.js'
 import { BAD as BAD_EXCHANGE, GOOD } from './proxy-under-test.js'
 import { RedisServer } from './redis-server.js'
-import { get, memoryLog, post, startService } from './service-under-test.js'
+import { erosionMonitor, get, memoryLog, post, startService } from './service-under-test.js'
 import { startReceiver, type Receiver } from './webhook-receiver.js'
 
+/** Its alert in the example needs no system prompt. */
+const EROSION = ['--detector', 'erosion']
 const BAD = { user: BAD_EXCHANGE.user, assistant: BAD_EXCHANGE.assistant }
 
 const send = async (method: string, url: string, body?: unknown): Promise<{ status: number; body: unknown }> => {
@@ -56,6 +58,7 @@ describe('Alerts', () => {
     const receiver = await startReceiver()
     const { logger, lines } = memoryLog()
     const service = await startService({
+      monitor: await erosionMonitor(),
       grpcPort: null,
       logger,
       alerting: { destinations: [hook(receiver)], queue: new DiskQueue(join(folder, 'one')), details: false },
@@ -88,7 +91,7 @@ describe('Alerts', () => {
   }
   for (const [kind, openStore] of Object.entries(stores)) {
     it(`are listed newest first, acknowledged once, and deleted with their conversation, caller or tenant (${kind})`, async () => {
-      const service = await startService({ store: await openStore(), grpcPort: null })
+      const service = await startService({ monitor: await erosionMonitor(), store: await openStore(), grpcPort: null })
       const { url } = service
       const events = await fetch(`${url}/v1/events`)
       for (const [id, caller] of [
@@ -148,7 +151,7 @@ describe('Alerts', () => {
   it('reach the webhook although gabion and Redis were killed after the verdict was stored', async () => {
     const receiver = await startReceiver()
     receiver.answer = () => 503
-    const args = ['serve', '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'killed', '--alert-webhook', receiver.url]
+    const args = ['serve', ...EROSION, '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'killed', '--alert-webhook', receiver.url]
     const first = await startGabion<Ready>([...args, '--alert-webhook-private'])
     const { status, body } = await post<{ alert: boolean }>(`${first.ready.url}/v1/conversations/k/exchanges`, BAD)
     assert.deepEqual([status, body.alert], [200, true])
@@ -168,7 +171,7 @@ describe('Alerts', () => {
   it('are kept in Redis until the last destination has them', async () => {
     const receivers = [await startReceiver(), await startReceiver()] as const
     receivers[1].answer = () => 503
-    const args = ['serve', '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'two', '--alert-webhook-private']
+    const args = ['serve', ...EROSION, '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'two', '--alert-webhook-private']
     const service = await startGabion<Ready>([...args, ...receivers.flatMap(({ url }) => ['--alert-webhook', url])])
     await post(`${service.ready.url}/v1/conversations/k/exchanges`, BAD)
     await until('one has it, the other refuses', () => receivers[0].got.length > 0 && receivers[1].got.length > 1)
@@ -182,7 +185,7 @@ describe('Alerts', () => {
   it('reach the webhook although gabion was killed, from the disk without Redis', async () => {
     const receiver = await startReceiver()
     receiver.answer = () => 503
-    const args = ['serve', '--port', '0', '--no-grpc', '--alert-webhook', receiver.url, '--alert-webhook-private']
+    const args = ['serve', ...EROSION, '--port', '0', '--no-grpc', '--alert-webhook', receiver.url, '--alert-webhook-private']
     const queue = ['--alert-queue', join(folder, 'killed')]
     const first = await startGabion<Ready>([...args, ...queue])
     await post(`${first.ready.url}/v1/conversations/k/exchanges`, BAD)
@@ -197,7 +200,7 @@ describe('Alerts', () => {
 
   it('of a worker are delivered too, with the details that were asked for', async () => {
     const receiver = await startReceiver()
-    const command = ['worker', '--redis', redis.url, '--redis-prefix', 'worker', '--alert-webhook', receiver.url, '--alert-webhook-private']
+    const command = ['worker', ...EROSION, '--redis', redis.url, '--redis-prefix', 'worker', '--alert-webhook', receiver.url, '--alert-webhook-private']
     const worker = await startGabion<Ready>([...command, '--alert-details', '--dashboard-url', 'https://desk.example/gabion'])
     await redis.command(
       'XADD',
@@ -244,7 +247,7 @@ describe('Alerts', () => {
   it('of a followed file are delivered before the command ends', async () => {
     const receiver = await startReceiver()
     const monitor = spawn(process.execPath, [
-      ...['dist/cli/main.js', 'monitor', '--json', '--quiet', '--follow', '-', '--alert-webhook', receiver.url, '--alert-webhook-private'],
+      ...['dist/cli/main.js', 'monitor', ...EROSION, '--json', '--quiet', '--follow', '-', '--alert-webhook', receiver.url, '--alert-webhook-private'],
       ...['--alert-queue', join(folder, 'followed')],
     ])
     monitor.stdin.end(`${JSON.stringify({ conversation: 'f', ...BAD })}\n`)

@@ -13,7 +13,7 @@ import type { RunningService } from '../../lib/server/serve.js'
 import { atEnd } from './ending.js'
 import { Witness } from '../unit/witness-detector.js'
 import { BAD, GOOD, REPLACEMENT } from './proxy-under-test.js'
-import { startService, testEmbedder } from './service-under-test.js'
+import { erosionMonitor, startService, testEmbedder } from './service-under-test.js'
 
 const sse = (data: object, name?: string): string => `${name === undefined ? '' : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`
 const halves = (text: string): [string, string] => [text.slice(0, 20), text.slice(20)]
@@ -214,7 +214,8 @@ class AnyUpstream {
 
 async function proxied(upstream: string, policy: Partial<PolicyOptions>, more: object = {}): Promise<RunningService> {
   const options = { ...DEFAULT_POLICY, replacementMessage: REPLACEMENT, ...policy }
-  return await startService({ grpcPort: null, limits: PROXY_LIMITS, proxy: { upstream: new Upstream(upstream), policy: options }, ...more })
+  const proxy = { upstream: new Upstream(upstream), policy: options }
+  return await startService({ monitor: await erosionMonitor(), grpcPort: null, limits: PROXY_LIMITS, proxy, ...more })
 }
 
 /** Sends a request with its target as written. */

@@ -7,7 +7,7 @@ import { DEFAULT_POLICY, PROXY_LIMITS, type PolicyOptions } from '../../lib/serv
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import type { RunningService, ServeOptions } from '../../lib/server/serve.js'
 import { ChatUpstream, type AnswerSpec } from './chat-upstream.js'
-import { startService } from './service-under-test.js'
+import { erosionMonitor, startService } from './service-under-test.js'
 
 /** Replacement message of blocked replies. */
 export const REPLACEMENT = 'Blocked.'
@@ -59,6 +59,7 @@ export async function startProxy(policy: Partial<PolicyOptions> = {}, more: Part
     grpcPort: null,
     limits: PROXY_LIMITS,
     proxy: { upstream: new Upstream(upstream.url), policy: options },
+    monitor: await erosionMonitor(),
     ...more,
   })
   const ask: ProxyUnderTest['ask'] = async (

@@ -19,6 +19,7 @@ type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam
 const REPLACEMENT = 'Blocked.'
 const [eroding] = parseTranscript(readFileSync('examples/shop-refund-eroding.json', 'utf8'), 'shop-refund-eroding.json')
 const EXCHANGES = eroding!.exchanges
+const RULES = readFileSync('examples/shop-system-prompt.md', 'utf8')
 
 describe('gabion proxy', () => {
   let upstream: ChatUpstream
@@ -27,7 +28,7 @@ describe('gabion proxy', () => {
 
   before(async () => {
     upstream = await ChatUpstream.start((exchange) => EXCHANGES[exchange - 1]!.assistant)
-    const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control')
+    const control = (await Monitor.load({ embedder: await testEmbedder() })).begin('control', { system: RULES })
     const verdicts = []
     for (const exchange of EXCHANGES) verdicts.push(await control.addExchange({ user: exchange.user, assistant: exchange.assistant }))
     alertExchange = verdicts.findIndex(({ alert }) => alert) + 1
@@ -55,7 +56,7 @@ describe('gabion proxy', () => {
     stream: boolean,
     headers: Record<string, string> = {},
   ): AsyncGenerator<{ words: string; finish: unknown; headers: Headers }> {
-    const messages: Message[] = [{ role: 'system', content: 'You are the assistant of a shop.' }]
+    const messages: Message[] = [{ role: 'system', content: RULES }]
     for (const { user } of EXCHANGES) {
       messages.push({ role: 'user', content: user })
       let words = ''

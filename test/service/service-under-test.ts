@@ -18,6 +18,11 @@ export function testEmbedder(): Promise<Embedder> {
   return embedder
 }
 
+/** A monitor whose alert in the eroding example needs no system prompt. */
+export async function erosionMonitor(): Promise<Monitor> {
+  return await Monitor.load({ embedder: await testEmbedder(), detector: 'erosion' })
+}
+
 /** Log lines as text, for assertions. */
 export function memoryLog(): { logger: Logger; lines: string[] } {
   const lines: string[] = []
