@@ -1,4 +1,4 @@
-// Trains the bundled detectors from the sets of this checkout, and prints the table of docs/detector.md: every set left out once, next to
+// Trains the bundled detectors from the sets of this checkout, and prints the table of docs/erosion-detector.md: every set left out once, next to
 // the controls.
 //
 //   node --import tsx lab/train-detector.ts --out models/detectors/erosion [--cache FOLDER] [--variant NAME] [--mass N] [--no-tables] [FILE…]

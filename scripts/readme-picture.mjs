@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Draws what `gabion monitor examples/shop-refund-eroding.json` prints in a terminal as docs/monitor.svg, the README's picture.
+// Draws what `gabion monitor` prints in a terminal for the eroding example as docs/monitor.svg, the README's picture.
 //
 // usage: node scripts/readme-picture.mjs [FILE]     after `npm run build:ts`; FILE is written instead of docs/monitor.svg
 
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { root } from './setup/run.mjs'
 
-const TRANSCRIPT = 'examples/shop-refund-eroding.json'
+const ARGUMENTS = ['--system', 'examples/shop-system-prompt.md', 'examples/shop-refund-eroding.json']
 /** Size of a character cell, and the room around the text, in pixels. */
 const [CELL_WIDTH, CELL_HEIGHT, MARGIN] = [8, 18, 14]
 const [BACKGROUND, FOREGROUND] = ['#10151c', '#d7dee8']
@@ -47,11 +47,11 @@ function drawn({ column, text, color, bold, dim, inverse }, row) {
   return `${block}<text x="${x}" y="${y + 14}" textLength="${width}" ${look}>${escaped}</text>`
 }
 
-const command = [join(root, 'dist/cli/main.js'), 'monitor', TRANSCRIPT]
+const command = [join(root, 'dist/cli/main.js'), 'monitor', ...ARGUMENTS]
 const env = { ...process.env, FORCE_COLOR: '1', NO_COLOR: '' }
 const printed = execFileSync(process.execPath, command, { cwd: root, env, encoding: 'utf8' })
 // The last paragraph's times differ from run to run.
-const lines = [`$ gabion monitor ${TRANSCRIPT}`, ...printed.slice(0, printed.lastIndexOf('\x1b[1mTime')).trimEnd().split('\n')]
+const lines = [`$ gabion monitor ${ARGUMENTS.join(' ')}`, ...printed.slice(0, printed.lastIndexOf('\x1b[1mTime')).trimEnd().split('\n')]
 
 const style = { color: FOREGROUND, bold: false, dim: false, inverse: false }
 const texts = lines.flatMap((line, row) => runsOf(line, style).map((run) => drawn(run, row)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/guard.md from files of scores (evaluate.py), without a model.
+"""Makes the tables of docs/detector.md from files of scores (evaluate.py), without a model.
 
     python3 lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
 
