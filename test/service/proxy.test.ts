@@ -112,6 +112,7 @@ describe('gabion proxy', () => {
     for await (const { words, finish } of play(client, true, { 'x-gabion-conversation': 'named' })) {
       assert.deepEqual([words, finish], [EXCHANGES[exchange++]?.assistant, 'stop'])
     }
+    await until('the verdicts', async () => (await conversations(running))[0]?.exchanges === exchange)
     const [named] = await conversations(running)
     assert.match(named!.conversation, /^named@[0-9a-f]{16}$/)
     const { body } = await get<{ history: ExchangeVerdict[] }>(`${running.url}/gabion/v1/conversations/${named!.conversation}`)
