@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Sets up a checkout step by step, and repeats only the steps whose inputs changed. Node built-ins only: it runs before node_modules exist.
+// Sets up a checkout in steps, and repeats only those whose inputs changed. A step starts as soon as those that it needs are done: downloads
+// and Python's single threads run beside compilers. Node built-ins only: it runs before node_modules exist.
 //
 // usage: node scripts/setup.mjs [--for start|test|lint|tools] [--force] [--verbose]
 
@@ -26,8 +27,7 @@ export async function setUp({ purpose = 'start', force = false, verbose = false 
     const context = { purpose, force, verbose }
     const wanted = steps.filter((step) => step.purposes.includes(purpose))
     const started = performance.now()
-    let worked = 0
-    for (const [index, step] of wanted.entries()) worked += await runStep(step, context, `[${index + 1}/${wanted.length}]`)
+    const worked = await runSteps(wanted, context)
     console.log(worked === 0 ? `Set-up is current (${seconds(started)})` : `Set-up done in ${seconds(started)}`)
   })
   if (purpose === 'tools') giveToOwner()
@@ -42,25 +42,37 @@ function giveToOwner() {
   for (const path of [build, ...written]) chownSync(path, uid, gid)
 }
 
+/** Runs each step after those that it names; returns how many had work to do. Those that run go on to their end when one fails. */
+export async function runSteps(wanted, context) {
+  const runs = new Map()
+  for (const [index, step] of wanted.entries()) {
+    const before = (step.after ?? []).flatMap((id) => runs.get(id) ?? [])
+    const run = Promise.all(before).then(() => runStep(step, context, `[${index + 1}/${wanted.length}] ${step.title}`))
+    runs.set(step.id, run)
+  }
+  const ends = await Promise.allSettled(runs.values())
+  const failed = ends.find(({ status }) => status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  return ends.reduce((sum, { value }) => sum + value, 0)
+}
+
 /** Returns 1 when the step had work to do, else 0. */
-async function runStep(step, context, number) {
+async function runStep(step, context, name) {
   const mayBeDone = !context.force
   if (step.isDone !== undefined && (await step.isDone(context)) && mayBeDone) return 0
   if (step.hash !== undefined && mayBeDone && isCurrent(step.id, step.hash(context), step.outputs)) return 0
   const started = performance.now()
   rmSync(join(root, 'build', 'logs', `${step.id}.log`), { force: true })
-  process.stdout.write(`${number} ${step.title} …${context.verbose ? '\n' : ''}`)
+  console.log(`${name} …`)
   try {
     const note = await step.work(context)
     const absent = (step.outputs ?? []).filter((output) => !existsSync(join(root, output)))
     if (absent.length > 0) throw new StepFailed(`${step.title}: ended without ${absent.join(', ')}`, { log: `build/logs/${step.id}.log` })
     // Hashed again: a step's own outputs may be among its inputs.
     if (step.hash !== undefined) writeStamp(step.id, { hash: step.hash(context) })
-    process.stdout.write(
-      `${context.verbose ? `${number} ${step.title}` : ''} ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}\n`,
-    )
+    console.log(`${name}: ${seconds(started)}${typeof note === 'string' ? ` (${note})` : ''}`)
   } catch (error) {
-    process.stdout.write(' failed\n')
+    console.log(`${name}: failed`)
     throw error
   }
   return 1

@@ -50,7 +50,11 @@ export async function withFileLock<T>(file: string, work: () => Promise<T>, sign
 async function tryLock(file: string, key: string): Promise<boolean> {
   try {
     await using handle = await open(file, 'wx')
-    await handle.writeFile(JSON.stringify({ host: hostname(), pid: process.pid, key } satisfies Owner))
+    await handle.writeFile(JSON.stringify({ host: hostname(), pid: process.pid, key } satisfies Owner)).catch(async (error: unknown) => {
+      // A full disk has room for an empty file: left behind, it would keep everybody waiting until it counts as forgotten.
+      await rm(file, { force: true })
+      throw error
+    })
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false

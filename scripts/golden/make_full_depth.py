@@ -2,11 +2,12 @@
 """Writes models of the four published sizes with random weights, and what sentence-transformers makes of 200 texts with them:
 
     build/full-depth/<model>/                a folder in the sentence-transformers layout: 6 or 12 layers, the whole vocabulary
-    build/full-depth/<model>/golden.json.gz  the ids of each text; the vectors lie in golden.f32
+    build/full-depth/<model>/golden.json.gz  the ids of each text; the vectors lie in golden.f32, of every n-th text as "every" says
     build/full-depth/texts.json.gz           the texts, 1 to 600 tokens, in eight scripts and more
 
 The set-up for the tests runs it, in the Python environment that it makes from requirements.txt. Nothing of it is committed.
-Each text runs alone (no padding), in float32.
+Each text runs alone (no padding), in float32. The models of 768 dimensions take 35 seconds for all texts and their tests as long, so they
+have vectors of every third one: all scripts and lengths are among them. With `--whole` they have all.
 """
 
 import argparse
@@ -30,6 +31,8 @@ OUT = ROOT / "build" / "full-depth"
 LONGEST = 512
 MINI = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
 BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "num_hidden_layers": 12}
+# Vectors of every n-th text. Scripts repeat every tenth text.
+EVERY = {MINI["hidden_size"]: 1, BASE["hidden_size"]: 3}
 MODELS = {
     "all-MiniLM-L6-v2": ("bert", {**MINI, "num_hidden_layers": 6}),
     "all-MiniLM-L12-v2": ("bert", {**MINI, "num_hidden_layers": 12}),
@@ -79,6 +82,7 @@ def build(folder: Path, kind: str, sizes: dict) -> SentenceTransformer:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=list(MODELS), action="append")
+    parser.add_argument("--whole", action="store_true")
     given = parser.parse_args()
     # More threads would only wait for each other over texts this short.
     torch.set_num_threads(1)
@@ -89,11 +93,13 @@ def main() -> None:
         started = time.monotonic()
         folder = OUT / name
         model = build(folder, *MODELS[name])
-        vectors = np.stack([model.encode(text, batch_size=1, convert_to_numpy=True, show_progress_bar=False) for text in texts])
+        every = 1 if given.whole else EVERY[MODELS[name][1]["hidden_size"]]
+        chosen = texts[::every]
+        vectors = np.stack([model.encode(text, batch_size=1, convert_to_numpy=True, show_progress_bar=False) for text in chosen])
         ids = [model.tokenizer(text, truncation=True, max_length=model.max_seq_length)["input_ids"] for text in texts]
         whole = [len(model.tokenizer(text, truncation=False)["input_ids"]) for text in texts]
         (folder / "golden.f32").write_bytes(vectors.astype("<f4").tobytes())
-        write_packed(folder / "golden.json.gz", {"dimensions": vectors.shape[1], "ids": ids})
+        write_packed(folder / "golden.json.gz", {"dimensions": vectors.shape[1], "ids": ids, "every": every})
         tokens = f"{min(whole)} to {max(whole)} tokens, {sum(map(len, ids))} in all"
         print(f"{name}: {vectors.shape[1]} dimensions, {tokens}, {time.monotonic() - started:.0f} s", flush=True)
 

@@ -49,8 +49,9 @@ const classifierScripts = ['make_guard', 'make_classifiers', 'make_family', 'uni
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
 /**
- * A step has an id, a title, the purposes it serves, and either `isDone(context)` or `hash(context)` with `outputs`
- * that decide when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools found.
+ * A step has an id, a title, the purposes it serves, the steps that it starts `after`, and either `isDone(context)` or `hash(context)` with
+ * `outputs` that decide when it can be skipped. `work(context)` may return a note for the terminal. `context` carries options and the tools
+ * found. A step stands behind those that it waits for.
  */
 export const steps = [
   {
@@ -78,6 +79,7 @@ export const steps = [
     id: 'packages',
     title: 'npm packages',
     purposes: ['start', 'test', 'package', 'lint'],
+    after: ['toolchain'],
     isDone: () => installedDifference() === null,
     // Install scripts stay off: nothing here needs one, and some would download.
     work: async (context) => {
@@ -88,6 +90,7 @@ export const steps = [
     id: 'onnxruntime',
     title: 'ONNX Runtime',
     purposes: ['start', 'test', 'package', 'lint'],
+    after: ['packages'],
     hash: () =>
       hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
     outputs: [sdkLibrary],
@@ -97,6 +100,7 @@ export const steps = [
     id: 'native',
     title: 'Native addon',
     purposes: ['start', 'test', 'package', 'lint'],
+    after: ['onnxruntime'],
     isDone: async () => addonFiles.every((file) => existsSync(join(root, file))) && (await isNativeCurrent(['gabion'])),
     outputs: addonFiles,
     work: (context) => buildAddon({ echo: context.verbose }),
@@ -105,6 +109,7 @@ export const steps = [
     id: 'typescript',
     title: 'TypeScript',
     purposes: ['start', 'test', 'package'],
+    after: ['packages'],
     hash: () => hashInputs({ files: scriptSources }),
     outputs: ['dist/index.js', 'dist/cli/main.js', 'dist/dashboard/dashboard.js'],
     work: (context) => buildTypeScript({ echo: context.verbose }),
@@ -113,14 +118,25 @@ export const steps = [
     id: 'native-test',
     title: 'Native tests',
     purposes: ['test', 'lint'],
+    after: ['native'],
     isDone: () => isNativeCurrent(['gabion_tests']),
     outputs: ['build/native/native/test/gabion_tests'],
     work: async (context) => void (await buildTests('release', { echo: context.verbose })),
   },
   {
+    id: 'published-model',
+    title: 'Published weights',
+    purposes: ['test'],
+    after: ['toolchain'],
+    hash: () => hashInputs({ files: ['scripts/bundle-model.mjs'] }),
+    outputs: ['build/cache/all-MiniLM-L6-v2/model.safetensors'],
+    work: (context) => node(context, ['scripts/bundle-model.mjs', '--source-only'], 'model'),
+  },
+  {
     id: 'reference-models',
     title: 'Reference models',
     purposes: ['test'],
+    after: ['native', 'published-model'],
     hash: () => hashInputs({ files: ['scripts/bundle-model.mjs', 'lib/convert', 'lib/models'] }),
     outputs: [`${referenceModel}/config.json`],
     work: (context) => node(context, ['scripts/bundle-model.mjs', '--out', referenceModel, '--precision', 'fp32,int8'], 'reference-models'),
@@ -129,6 +145,7 @@ export const steps = [
     id: 'sklearn',
     title: 'scikit-learn',
     purposes: ['test'],
+    after: ['toolchain'],
     isDone: isSklearnInstalled,
     work: (context) => installSklearn({ echo: context.verbose }),
   },
@@ -136,6 +153,7 @@ export const steps = [
     id: 'golden-python',
     title: 'Python with sentence-transformers',
     purposes: ['test'],
+    after: ['toolchain'],
     hash: () => hashInputs({ files: ['scripts/golden/requirements.txt'] }),
     outputs: ['build/golden/bin/python'],
     // uv takes a quarter of pip's time for PyTorch's gigabytes, and needs no venv module of the system.
@@ -154,10 +172,10 @@ export const steps = [
     id: 'golden-models',
     title: 'Models and vectors by sentence-transformers',
     purposes: ['test'],
+    after: ['golden-python', 'published-model'],
     hash: () => hashInputs({ files: [...goldenScripts, 'test/fixtures/family', 'models/all-MiniLM-L6-v2/tokenizer.json', 'data'] }),
     outputs: ['build/full-depth/texts.json.gz', 'build/exports', 'build/minilm/sts.json'],
     work: async (context) => {
-      await node(context, ['scripts/bundle-model.mjs', '--source-only'], 'golden-models')
       // Each computes on one thread, so two run in parallel.
       const make = (name) => run('build/golden/bin/python', [`scripts/golden/${name}.py`], { log: 'golden-models', echo: context.verbose })
       const small = async () => {
@@ -171,6 +189,7 @@ export const steps = [
     id: 'golden-classifiers',
     title: 'Classifiers and logits by PyTorch',
     purposes: ['test'],
+    after: ['golden-python'],
     hash: () => hashInputs({ files: [...classifierScripts, 'models/all-MiniLM-L6-v2/tokenizer.json'] }),
     outputs: ['build/classifiers/guard/golden.json', 'build/classifiers/modernbert/golden.json'],
     work: async (context) => {
@@ -182,6 +201,7 @@ export const steps = [
     id: 'prebuild',
     title: 'Prebuilt binaries',
     purposes: ['package'],
+    after: ['native'],
     hash: () =>
       hashInputs({
         files: ['scripts/prebuild.mjs', 'scripts/prebuild', 'scripts/check-prebuild.mjs'],

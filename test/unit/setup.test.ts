@@ -28,6 +28,14 @@ const { removeForeignBuild } = (await load('../build-native.mjs')) as {
   removeForeignBuild: (folder: string, wanted: { source: string; compiler: string }) => void
 }
 
+interface Step {
+  id: string
+  title: string
+  after: string[]
+  work: () => Promise<unknown>
+}
+const { runSteps } = (await load('../setup.mjs')) as { runSteps: (steps: Step[], context: object) => Promise<number> }
+
 const version = fc.array(fc.nat(300), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'))
 
 test('a build folder of another checkout or compiler is removed', async () => {
@@ -66,6 +74,43 @@ describe('versions', () => {
 
   test('grow with any part that grows', () => {
     fc.assert(fc.property(version, (a) => compareVersions(`${a}.1`, a) > 0))
+  })
+})
+
+describe('steps of the set-up', () => {
+  const seen: string[] = []
+  const step = (id: string, after: string[], work: () => Promise<unknown> | undefined = () => undefined): Step => ({
+    id,
+    title: id,
+    after,
+    work: async () => {
+      seen.push(`${id} begins`)
+      await work()
+      seen.push(`${id} ends`)
+    },
+  })
+
+  test('start when those that they need are done, and run side by side', async () => {
+    seen.length = 0
+    let release: (() => void) | undefined
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const fast = async (): Promise<void> => Promise.resolve(release?.())
+    const steps = [
+      step('root', []),
+      step('slow', ['root'], () => held),
+      step('fast', ['root', 'of another purpose'], fast),
+      step('last', ['slow']),
+    ]
+    assert.equal(await runSteps(steps, {}), 4)
+    assert.deepEqual(seen.slice(0, 4), ['root begins', 'root ends', 'slow begins', 'fast begins'])
+    assert.deepEqual(seen.slice(-2), ['last begins', 'last ends'])
+  })
+
+  test('that need one that failed do not start, others go on to their end', async () => {
+    seen.length = 0
+    const broken = step('broken', [], () => Promise.reject(new Error('no room')))
+    await assert.rejects(runSteps([broken, step('other', []), step('last', ['broken'])], {}), /no room/)
+    assert.deepEqual(seen, ['broken begins', 'other begins', 'other ends'])
   })
 })
 
