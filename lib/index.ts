@@ -18,6 +18,7 @@ export { Projection, type FitPcaOptions, type VectorRows } from './projection/pr
 
 export { Monitor, type DetectorName, type MonitorEmbedder, type MonitorOptions } from './monitor/monitor.js'
 export { Conversation, type Exchange, type Instructions, type SavedConversation } from './monitor/conversation.js'
+export { StreamGuard, type StreamGuardOptions, type StreamGuardResult } from './monitor/stream/stream-guard.js'
 export { parseTranscript, type TranscriptConversation, type TranscriptExchange, type TranscriptOptions } from './transcripts/transcript.js'
 export { watchConversations, watchEvents, type ConversationSummary, type WatchItem, type WatchOptions } from './monitor/watch.js'
 export type { FollowedEvent } from './transcripts/follow.js'

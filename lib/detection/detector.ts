@@ -3,6 +3,7 @@
 
 import type { WindowRule } from '../embedding/window-batch.js'
 import type { Projection } from '../projection/projection.js'
+import type { BegunExchange, ReplyReading } from './reply-reading.js'
 import type { DetectorVerdict } from './verdict.js'
 
 export type { DetectorVerdict, Level } from './verdict.js'
@@ -103,6 +104,11 @@ export interface Detector<State = unknown, Verdict extends DetectorVerdict = Det
     state: State,
     exchange: ConversationExchange,
   ): { readonly verdict: Verdict; readonly state: State } | Promise<{ readonly verdict: Verdict; readonly state: State }>
+  /**
+   * Begins to read a reply that is being written. Without it, a window of the reply crosses the line if {@link judge} raises an alert for
+   * it, as if it were the whole reply.
+   */
+  beginReply?(exchange: BegunExchange): ReplyReading
   /**
    * Validates a state from outside (a file, a request) and returns it typed.
    *

@@ -1,11 +1,13 @@
 // Owns one conversation: order of exchanges, detector state and context, saving and forking. Knows that exchanges become verdicts, not how.
 
 import type { ConversationContext, Detector } from '../detection/detector.js'
+import type { ReplyReading } from '../detection/reply-reading.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import { checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
 import { checkInstructions, instructed, NO_CONTEXT, afterExchange, type Instructions } from './context.js'
 import { ExchangeVectors, judgeExchange, type ConversationEmbedder, type Exchange } from './judge.js'
 import { saveConversation, type SavedConversation } from './saved-conversation.js'
+import { beginReply } from './stream/reply-reading.js'
 
 export type { Instructions } from './context.js'
 export type { ConversationEmbedder, Exchange } from './judge.js'
@@ -93,6 +95,16 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
       this.#exchanges++
       return verdict
     })
+  }
+
+  /**
+   * Begins to read the reply to a user's message while it is being written, after all pending exchanges. Changes nothing; use
+   * `StreamGuard` instead.
+   */
+  async beginReply(user: string): Promise<ReplyReading> {
+    await this.#last
+    const context = instructed(this.#context, this.#instructions)
+    return beginReply({ embedder: this.#embedder, detector: this.#detector }, this.#state, context, user)
   }
 
   /** Resets to the initial state, pending exchanges included; system prompt and rules stay. Takes effect at once if none is pending. */

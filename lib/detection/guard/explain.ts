@@ -87,7 +87,8 @@ export function guardReasons({ step, before, culprit, user, pressed, strengthBef
   ]
 }
 
-function describeLine({ level, by, value, line }: ReachedLine, rule: string | null): string {
+/** A line that was reached, as a reason. */
+export function describeLine({ level, by, value, line }: ReachedLine, rule: string | null): string {
   const figures = `(${by} ${show(value)}, line ${show(line)})`
   const named = rule === null ? '' : `: ${rule.replace(/[.!]$/, '')}`
   switch (by) {

@@ -4,11 +4,13 @@
 import { JsonObject } from '../../json/json-object.js'
 import { foldConfusables } from '../confusables.js'
 import type { ConversationExchange, Detector } from '../detector.js'
+import type { BegunExchange, ReplyReading } from '../reply-reading.js'
 import { LEVELS, type DetectorVerdict, type GuardSignals, type Level } from '../verdict.js'
 import { isSuspicious } from './cascade.js'
 import type { GuardDescription } from './description.js'
 import { findCulprit, guardReasons, type Culprit } from './explain.js'
 import { nextGuardLevel, PRESSED, type GuardLevelStep } from './guard-level.js'
+import { GuardReading } from './guard-reading.js'
 import { refusalFeatures } from './refusals.js'
 import { RuleBook } from './rule-book.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
@@ -157,6 +159,11 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
         previous: last,
       },
     }
+  }
+
+  /** Reads every reply, also where the cascade would not ask for it. */
+  beginReply(exchange: BegunExchange): ReplyReading {
+    return new GuardReading({ description: this.description, scorer: this.#scorer, terms: this.#terms, rules: this.#rules }, exchange)
   }
 
   checkState(value: unknown): GuardState {

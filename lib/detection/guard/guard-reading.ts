@@ -1,0 +1,82 @@
+// Owns the guard's reading of a reply while it is being written. Rules are chosen once, and other texts prepared once, so that the work is
+// proportional to the reply's length.
+
+import { foldConfusables } from '../confusables.js'
+import type { BegunExchange, LineCrossing, ReplyReading, ReplyWindow } from '../reply-reading.js'
+import type { GuardDescription } from './description.js'
+import { describeLine } from './explain.js'
+import type { ReachedLine } from './guard-level.js'
+import { refusalFeatures } from './refusals.js'
+import type { RuleBook } from './rule-book.js'
+import type { GuardScorer } from './scorer.js'
+import { signalsOf } from './signals.js'
+import type { TermModel } from './terms.js'
+
+/** The parts of a guard that read. */
+export interface ReadingParts {
+  readonly description: GuardDescription
+  readonly scorer: GuardScorer
+  readonly terms: TermModel | null
+  readonly rules: RuleBook
+}
+
+/** Compares `breaks` and `unsafe` of each window with the lines of the level alert; level and strength of the conversation do not count. */
+export class GuardReading implements ReplyReading {
+  readonly #parts: ReadingParts
+  /** Folded. */
+  readonly #exchange: BegunExchange
+  #shown: readonly string[] | null = null
+  #opensRefusing = 0
+  #refuses = 0
+
+  constructor(parts: ReadingParts, exchange: BegunExchange) {
+    this.#parts = parts
+    const history = exchange.history.map(({ user, assistant }) => ({ user: foldConfusables(user), assistant: foldConfusables(assistant) }))
+    this.#exchange = { ...exchange, user: foldConfusables(exchange.user), history }
+  }
+
+  async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
+    const { description, scorer, terms } = this.#parts
+    const { user, history } = this.#exchange
+    const read = windows.map(({ text, start }) => ({ reply: foldConfusables(text), start })).filter(({ reply }) => reply.trim() !== '')
+    const [first] = read
+    if (first === undefined) return null
+    const rules = await this.#rulesFor(first.reply)
+    const logits = await scorer.score(
+      read.map(({ reply }) => ({ rules, history, user, reply })),
+      { signal },
+    )
+    const crossed = read.map(({ reply, start }, index) => {
+      const flags = this.#flagsOf(reply, start)
+      const pass = { logits: logits[index]!, flags, terms: terms?.scores(reply) ?? null }
+      return alertLine(description, signalsOf(description, { reply: pass, user: null }))
+    })
+    const line = crossed.find((one) => one !== null) ?? null
+    return line === null ? null : { likelihood: line.value, reasons: [describeLine(line, null)] }
+  }
+
+  /** Chosen at the first reading: a choice for each window would embed the text of each. */
+  async #rulesFor(reply: string): Promise<readonly string[]> {
+    const { rules, description } = this.#parts
+    if (description.shownRules === 0) return []
+    this.#shown ??= await rules.shown({ ...this.#exchange, assistant: reply }, description.shownRules)
+    return this.#shown
+  }
+
+  /** The refusal features are those of the reply so far, not of a window of it. */
+  #flagsOf(reply: string, start: number): readonly [number, number] {
+    const [opening, anywhere] = refusalFeatures(reply)
+    if (start === 0) this.#opensRefusing = opening
+    this.#refuses = Math.max(this.#refuses, anywhere)
+    return [this.#opensRefusing, this.#refuses]
+  }
+}
+
+function alertLine(
+  { lines }: GuardDescription,
+  { breaks, unsafe }: { readonly breaks: number | null; readonly unsafe: number | null },
+): ReachedLine | null {
+  const over = (by: 'breaks' | 'unsafe', value: number | null, line: number | null): ReachedLine | null =>
+    value !== null && line !== null && value >= line ? { level: 'alert', by, value, line } : null
+  return over('breaks', breaks, lines.alert.breaks) ?? over('unsafe', unsafe, lines.alert.unsafe)
+}
