@@ -2,6 +2,7 @@
 
 import { Command, Option } from 'commander'
 import { DEFAULT_POLICY, POLICIES, PROXY_LIMITS, type Policy } from '../server/proxy/policy.js'
+import { checkLimits } from '../monitor/stream/stream-guard.js'
 import { finishCommand, parseCount, type Context } from './command.js'
 import { addServerOptions, openAlerting, openKeys, openStore, parsePort, runUntilInterrupted, type ServerFlags } from './server-options.js'
 
@@ -20,6 +21,9 @@ interface ProxyFlags extends ServerFlags {
   callerHeader?: string
   maxBodyMib: number
   drainSeconds: number
+  lagTokens: number
+  lagMs: number
+  maxLagMs: number
 }
 
 const MIB = 1024 * 1024
@@ -38,11 +42,17 @@ export function proxyCommand(): Command {
     .option('-p, --port <n>', 'port, 0 for a free one', parsePort, 8081)
     .option('--api-keys <file>', 'API keys of /gabion/, one per line (also: environment variable GABION_API_KEYS)')
     .addOption(
-      new Option('--on-alert <policy>', 'observe: only report; hold: send no reply before it is judged; end: also end the conversation')
+      new Option(
+        '--on-alert <policy>',
+        'observe: only report; cut: end a stream where it crosses the alert line; hold: send no reply before it is judged; end: also end the conversation',
+      )
         .choices(POLICIES)
         .default(DEFAULT_POLICY.policy),
     )
-    .option('--fail-closed', 'with hold and end: also block replies that could not be read or judged')
+    .option('--fail-closed', 'not with observe: also block replies that could not be read or judged')
+    .option('--lag-tokens <n>', 'with cut: tokens of a stream that wait to be read', parseCount, DEFAULT_POLICY.lag.lagTokens)
+    .option('--lag-ms <n>', 'with cut: time after which they are read in any case', parseCount, DEFAULT_POLICY.lag.lagMs)
+    .option('--max-lag-ms <n>', 'with cut: time after which they pass unread', parseCount, DEFAULT_POLICY.lag.maxLagMs)
     .option('--replacement-message <text>', 'sent instead of a blocked reply', DEFAULT_POLICY.replacementMessage)
     .option('--no-comments', 'do not add comments to event streams: the verdict, and signs of life while a stream is held')
     .option('--judge-timeout-ms <n>', 'time after which a reply counts as not judged', parseCount, DEFAULT_POLICY.judgeTimeoutMs)
@@ -66,7 +76,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
   ])
   const upstream = new Upstream(flags.upstream)
   const clientKeys = flags.clientKeys === undefined ? null : await ClientKeys.read(flags.clientKeys)
-  const { replacementMessage, comments, judgeTimeoutMs } = flags
+  const { replacementMessage, comments, judgeTimeoutMs, lagTokens, lagMs, maxLagMs } = flags
   const policy = {
     ...DEFAULT_POLICY,
     policy: flags.onAlert,
@@ -74,6 +84,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
     replacementMessage,
     comments,
     judgeTimeoutMs,
+    lag: checkLimits({ lagTokens, lagMs, maxLagMs, failClosed: false }),
     onlyWatched: flags.onlyWatched === true,
     callerHeader: flags.callerHeader?.toLowerCase() ?? null,
   }

@@ -132,10 +132,19 @@ export async function judgeReply<Verdict>(
   reply: string,
   replaced?: ReplacedExchange,
 ): Promise<JudgedReply<Verdict> | null> {
-  if (reply.trim() === '') return null
+  return reply.trim() === '' ? null : judgePath(store, identity, await pathTo(identity, history, reply, replaced))
+}
+
+/** The exchanges of a chat with a reply to its last message, which is not blank. */
+export async function pathTo(
+  identity: ChatIdentity,
+  history: readonly ChatMessage[],
+  reply: string,
+  replaced?: ReplacedExchange,
+): Promise<ChatExchange[]> {
   const { exchanges: earlier, end } = await readChat(identity, history, replaced)
   const { exchanges } = await readChat({ ...identity, after: end }, [...systemMessagesOf(history), { role: 'assistant', text: reply }])
-  return judgePath(store, identity, [...earlier, ...exchanges])
+  return [...earlier, ...exchanges]
 }
 
 /** Judges the exchanges of a path that are not judged yet; the last one's verdict. */

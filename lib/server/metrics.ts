@@ -51,6 +51,7 @@ export class Metrics {
   readonly #unjudged: Counter<'code'>
   readonly #blocked: Counter<'outcome'>
   readonly #unwatched: Counter<'route'>
+  readonly #passedUnread: Counter
   /** Exchanges judged and alerts raised since the start. */
   exchanges = 0
   alerts = 0
@@ -112,6 +113,11 @@ export class Metrics {
       labelNames: ['route'],
       registers,
     })
+    this.#passedUnread = new Counter({
+      name: 'gabion_proxy_passed_unread_total',
+      help: 'Streams of which text passed before it was read, since reading was behind',
+      registers,
+    })
     readGauge(registers, 'gabion_pending_texts', 'Texts admitted and not yet answered', sources.pendingTexts)
     readGauge(registers, 'gabion_pending_characters', 'Characters of the pending texts', sources.pendingLength)
     readGauge(registers, 'gabion_refused', 'Requests refused for overload since the start', sources.refused)
@@ -158,6 +164,11 @@ export class Metrics {
     if (blocked === null) return
     this.#blocked.labels(blocked).inc()
     this.blocked++
+  }
+
+  /** Counts a stream of which text passed unread. */
+  passedUnread(): void {
+    this.#passedUnread.inc()
   }
 
   /** Counts a request of the proxy that is not watched. */

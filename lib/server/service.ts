@@ -7,6 +7,8 @@ import type { ClassifierInput } from '../classifier/classifier-options.js'
 import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import { GabionError } from '../errors.js'
+import type { ReplyReading } from '../detection/reply-reading.js'
+import { beginReply } from '../monitor/stream/reply-reading.js'
 import type { Monitor } from '../monitor/monitor.js'
 import type { Projection } from '../projection/projection.js'
 import { Alerting, type AlertingOptions } from './alerting.js'
@@ -16,6 +18,7 @@ import type { LocalContexts } from './conversations/local-contexts.js'
 import type { Acknowledgement, AlertPage, ConversationStatus } from './conversations/status.js'
 import type { ConversationStore } from './conversations/store.js'
 import { judgeAndStore, KeyedQueue, type ExchangeRequest, type StoredOutcome } from './conversations/judge-exchange.js'
+import { momentAt, type ReplyPlace } from './conversations/reply-place.js'
 import { Events, type Watcher } from './events.js'
 import { Admission, checkTexts, type Limits } from './limits.js'
 import { Metrics } from './metrics.js'
@@ -159,6 +162,14 @@ export class Service {
         return outcome
       }),
     )
+  }
+
+  /** Begins to read a reply while it is being written. Nothing is stored: the finished reply is judged with {@link addExchange}. */
+  async beginReply(place: ReplyPlace): Promise<ReplyReading> {
+    const { monitor, system } = this.tenants.of(place.tenant)
+    const record = (await this.store.load(checkId('the conversation', place.conversation)))?.record
+    const { state, context } = momentAt(record, place, monitor.detector, system)
+    return beginReply(monitor, state, context, place.user)
   }
 
   /** @throws GabionError `NOT_FOUND` */

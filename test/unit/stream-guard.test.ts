@@ -84,19 +84,23 @@ describe('StreamGuard', () => {
 
   test('drops what is held back when the reply crosses the line, ends the source and tells why', async () => {
     let ended = false
+    let passed = ''
     const source = (async function* () {
       try {
-        yield* streamOf([...words(60), FORBIDDEN, ...words(500, 'never')])
+        yield* streamOf(words(60))
+        while (passed === '') await new Promise((resolve) => setImmediate(resolve))
+        yield FORBIDDEN
+        for (;;) yield* streamOf(words(1, 'never'))
       } finally {
         ended = true
       }
     })()
     const { monitor } = await monitored()
     const guard = new StreamGuard(monitor.begin('c'), 'a question', { lagTokens: 20 })
-    const passed = (await passedOf(guard.pass(source))).join('')
+    for await (const delta of guard.pass(source)) passed += delta
     const { outcome, reply, reasons, verdict, ...counts } = await guard.result
     assert.ok(!passed.includes(FORBIDDEN) && reply.startsWith(passed) && reply.includes(FORBIDDEN))
-    assert.ok(passed.length > 0 && reply.length < 1500, `${String(passed.length)} of ${String(reply.length)} characters passed`)
+    assert.ok(passed.length > 0)
     assert.deepEqual([outcome, counts.unread, verdict?.alert, guard.signal.aborted], ['cut', 0, true, true])
     assert.equal(counts.passed, passed.length)
     assert.match(reasons.join(), /harmful whatever the rules say \(unsafe 0\.90, line 0\.80\)/)

@@ -135,6 +135,11 @@ export class ReplyGate<Piece> {
     this.#hurry()
   }
 
+  /** Ends the reply: something of it cannot be read. */
+  refuse(): void {
+    this.#end({ kind: 'refused', cause: null })
+  }
+
   /** Drops what waits. */
   abort(): void {
     this.#end({ kind: 'aborted' })

@@ -41,6 +41,8 @@ export interface TreeOptions {
    * reply is delivered.
    */
   readonly replacement: string | null
+  /** Why the reply was cut while it was written: it is an alert, whatever the whole of it would be. Absent for other replies. */
+  readonly cutFor?: readonly string[]
 }
 
 // Of the instances that write a conversation concurrently, one succeeds per attempt.
@@ -161,7 +163,8 @@ class Judgement {
     const context = instructed(contexts?.read(id, moment.exchanges) ?? moment.context, this.#instructions)
     const judged = await this.#judge(moment.state, context, id, moment.exchanges + 1)
     const replacement = tree?.replacement ?? null
-    const withheld = replacement !== null && (judged.verdict.alert || (await this.#alertsAlone(judged.verdict, context)))
+    const isBad = tree?.cutFor !== undefined || judged.verdict.alert
+    const withheld = replacement !== null && (isBad || (await this.#alertsAlone(judged.verdict, context)))
     const verdict = this.#final(judged.verdict, withheld)
     const state = withheld ? moment.state : judged.state
     const next = afterExchange(context, withheld ? { user, assistant: replacement } : this.#request)
@@ -180,8 +183,12 @@ class Judgement {
   }
 
   #final(verdict: ExchangeVerdict, withheld: boolean): ExchangeVerdict {
-    const { cut = false } = this.#request
-    const whole = toExchangeVerdict({ ...verdict, alert: verdict.alert || withheld, truncated: verdict.truncated || cut })
+    const { cut = false, tree } = this.#request
+    const { cutFor } = tree ?? {}
+    // As a whole it may stay below the line that a part of it has crossed.
+    const raised =
+      cutFor === undefined || verdict.level === 'alert' ? {} : { level: 'alert' as const, reasons: [...cutFor, ...verdict.reasons] }
+    const whole = toExchangeVerdict({ ...verdict, ...raised, alert: verdict.alert || withheld, truncated: verdict.truncated || cut })
     return (this.#keeping.contexts ?? null) === null ? whole : wordless(whole)
   }
 

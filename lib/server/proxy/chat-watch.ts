@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { AlertOrigin, ReplyOutcome } from '../../alerts/alert.js'
+import type { ReplyReading } from '../../detection/reply-reading.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
 import {
@@ -9,6 +10,7 @@ import {
   findPath,
   identityOf,
   judgeReply,
+  pathTo,
   readChat,
   type ChatExchange,
   type ChatExchanges,
@@ -40,7 +42,22 @@ interface StoredPosition {
   readonly alerted: readonly string[]
 }
 
-const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', hold: 'held', end: 'ended' }
+const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', cut: 'held', hold: 'held', end: 'ended' }
+
+/** What the client gets of the replies that are judged. */
+export interface Delivery {
+  /** Of a reply that raises an alert. */
+  readonly outcome: ReplyOutcome
+  /** What it gets in place of a blocked reply; null if every reply has been delivered. */
+  readonly replacementOf: ((reply: string) => string) | null
+  /** Why the replies were cut. */
+  readonly cutFor?: readonly string[]
+  /** Why they could not be judged while they were written. */
+  readonly refusedFor?: GabionErrorCode
+}
+
+/** Replies that the client has got. */
+export const DELIVERED: Delivery = { outcome: 'passed', replacementOf: null }
 
 const LEVELS = ['calm', 'elevated', 'alert'] as const
 
@@ -106,31 +123,57 @@ export class ChatWatch {
    * Judges a response, independently of its client's connection and within the policy's time. Never throws: a failure must not block a
    * response, unless the options say so.
    */
-  async judge({ replies, readable, info }: ReadCompletion, unread: GabionErrorCode = 'REPLY_UNREADABLE'): Promise<Outcome> {
-    const { policy, failClosed, judgeTimeoutMs } = this.#options
+  async judge({ replies, readable, info }: ReadCompletion, delivery = this.#held): Promise<Outcome> {
+    const { failClosed, judgeTimeoutMs } = this.#options
     const { id, headers } = this.#context
     const context = new RequestContext(id, judgeTimeoutMs, headers)
     const judged: { verdict: ExchangeVerdict | null; failure: GabionErrorCode | null } = {
       verdict: null,
-      failure: readable && this.#request.messages !== null ? null : unread,
+      failure: delivery.refusedFor ?? (readable && this.#request.messages !== null ? null : 'REPLY_UNREADABLE'),
     }
     try {
-      await untilAborted(context.signal, this.#judgeAll(replies, info.continuesAs, context, judged))
+      await untilAborted(context.signal, this.#judgeAll(replies, info.continuesAs, delivery, context, judged))
     } catch (error) {
       judged.failure = codeOf(error)
     } finally {
       context.end()
     }
     const { verdict, failure } = judged
-    const blocked = policy !== 'observe' && (verdict?.alert === true || (failClosed && failure !== null))
-    this.#service.metrics.proxied(failure, blocked ? (policy === 'end' ? 'ended' : 'held') : null)
+    const { outcome } = delivery
+    const blocked = outcome !== 'passed' && (outcome === 'cut' || verdict?.alert === true || (failClosed && failure !== null))
+    this.#service.metrics.proxied(failure, blocked ? outcome : null)
     return { verdict, failure, blocked }
+  }
+
+  /** Begins to read a reply to the request's last message while it is being written. */
+  async beginReply(): Promise<ReplyReading> {
+    const { messages } = this.#request
+    if (messages === null) throw new GabionError('REPLY_UNREADABLE', "the request's messages could not be read")
+    const identity = await this.#readIdentity()
+    const path = await pathTo(identity, messages, '.', this.#replaced)
+    const history = path.slice(0, -1)
+    const { conversation } = await findPath(this.#exchanges(history), identity, history)
+    const { user, system } = path.at(-1)!
+    const after = identity.explicit ? null : (history.at(-1)?.id ?? identity.after?.exchangeId)
+    return await this.#service.beginReply({ conversation, tenant: this.#origin.tenant, after, history, user, system })
+  }
+
+  /** Notes that text passed before it was read. */
+  passedUnread(): void {
+    this.#service.metrics.passedUnread()
+  }
+
+  /** Replies that wait for their verdict, if the policy holds them. */
+  get #held(): Delivery {
+    const { policy, replacementMessage } = this.#options
+    return policy === 'observe' ? DELIVERED : { outcome: OUTCOMES[policy], replacementOf: () => replacementMessage }
   }
 
   /** Judges every choice; notes the worst verdict. */
   async #judgeAll(
     replies: readonly string[],
     continuesAs: string | undefined,
+    delivery: Delivery,
     context: RequestContext,
     judged: { verdict: ExchangeVerdict | null; failure: GabionErrorCode | null },
   ): Promise<void> {
@@ -140,7 +183,7 @@ export class ChatWatch {
     const { exchanges } = await this.#readHistory()
     if (continuesAs !== undefined) await this.#noteEnd(continuesAs, replies[0] ?? '')
     for (const reply of new Set(replies)) {
-      const store = this.#exchanges(exchanges, context)
+      const store = this.#exchanges(exchanges, context, delivery)
       const result = await judgeReply(store, identity, messages, reply, this.#replaced)
       if (store.cut) judged.failure ??= 'TOO_LARGE'
       if (result !== null && isWorse(result.verdict, judged.verdict)) judged.verdict = result.verdict
@@ -191,7 +234,8 @@ export class ChatWatch {
 
   /** The exchange in whose place the replacement message stands. */
   readonly #replaced = async (promptId: string, assistant: string): Promise<string | null> => {
-    if (squeezed(assistant) !== squeezed(this.#options.replacementMessage)) return null
+    // Of a reply that was cut, it follows what had passed.
+    if (!squeezed(assistant).endsWith(squeezed(this.#options.replacementMessage))) return null
     const [note] = await this.#service.store.findNotes([alertKey(promptId)])
     return note?.split(' ')[1] ?? null
   }
@@ -219,8 +263,8 @@ export class ChatWatch {
     return [...this.#alertedBefore, ...alerted]
   }
 
-  #exchanges(history: readonly ChatExchange[], context = this.#context): PathExchanges {
-    return new PathExchanges(this.#service, this.#options, { history, origin: this.#origin }, context)
+  #exchanges(history: readonly ChatExchange[], context = this.#context, delivery = DELIVERED): PathExchanges {
+    return new PathExchanges(this.#service, delivery, { history, origin: this.#origin }, context)
   }
 }
 
@@ -229,7 +273,7 @@ class PathExchanges implements ChatExchanges<ExchangeVerdict> {
   /** The judged reply, or the message that it answers, was longer than the limit. */
   cut = false
   readonly #service: Service
-  readonly #options: PolicyOptions
+  readonly #delivery: Delivery
   readonly #history: readonly ChatExchange[]
   readonly #origin: AlertOrigin
   readonly #context: RequestContext
@@ -237,13 +281,13 @@ class PathExchanges implements ChatExchanges<ExchangeVerdict> {
 
   constructor(
     service: Service,
-    options: PolicyOptions,
+    delivery: Delivery,
     { history, origin }: { readonly history: readonly ChatExchange[]; readonly origin: AlertOrigin },
     context: RequestContext,
   ) {
     this.#origin = origin
     this.#service = service
-    this.#options = options
+    this.#delivery = delivery
     this.#history = history
     this.#context = context
   }
@@ -265,7 +309,8 @@ class PathExchanges implements ChatExchanges<ExchangeVerdict> {
     const delivered = !this.#history.some(({ id }) => id === exchange.id)
     const fitted = this.#fitted(exchange)
     if (delivered && fitted.cut) this.cut = true
-    const replacement = this.#options.policy !== 'observe' && delivered ? this.#options.replacementMessage : null
+    const { outcome, replacementOf, cutFor } = delivered ? this.#delivery : DELIVERED
+    const replacement = replacementOf?.(exchange.assistant) ?? null
     const { verdict } = await this.#service.addExchange(
       {
         conversation,
@@ -273,9 +318,9 @@ class PathExchanges implements ChatExchanges<ExchangeVerdict> {
         system: exchange.system ?? '',
         exchangeId: exchange.id,
         exchange: null,
-        tree: { start: this.#start, replacement },
+        tree: { start: this.#start, replacement, ...(cutFor !== undefined && { cutFor }) },
         ...this.#origin,
-        onAlert: delivered ? OUTCOMES[this.#options.policy] : 'passed',
+        onAlert: outcome,
       },
       this.#context,
     )

@@ -1,13 +1,18 @@
 // Owns the proxy's options on what happens to replies.
 
-/** Action on an alert: only report it; hold each reply until it is judged and block it; or also end the conversation. */
-export const POLICIES = ['observe', 'hold', 'end'] as const
+import { GATE_LIMITS, type GateLimits } from '../../monitor/stream/reply-gate.js'
+
+/**
+ * Action on an alert: only report it; cut a streamed reply where it crosses the alert line, and hold others; hold each reply until it is
+ * judged and block it; or also end the conversation.
+ */
+export const POLICIES = ['observe', 'cut', 'hold', 'end'] as const
 /** See {@link POLICIES}. */
 export type Policy = (typeof POLICIES)[number]
 
 export interface PolicyOptions {
   readonly policy: Policy
-  /** Also blocks replies that could not be judged; only with `hold` and `end`. */
+  /** Also blocks replies that could not be judged; not with `observe`. */
   readonly failClosed: boolean
   /** Sent instead of a blocked reply. */
   readonly replacementMessage: string
@@ -21,6 +26,8 @@ export interface PolicyOptions {
   readonly callerHeader: string | null
   /** Milliseconds between the comments that keep a held stream open. */
   readonly keepAliveMs: number
+  /** How long the text of a stream waits until it has been read; only with `cut`. */
+  readonly lag: Omit<GateLimits, 'failClosed'>
   /** Milliseconds that an observed response waits for its verdict after its last byte. */
   readonly verdictWaitMs: number
 }
@@ -41,5 +48,6 @@ export const DEFAULT_POLICY: PolicyOptions = {
   onlyWatched: false,
   callerHeader: null,
   keepAliveMs: 10_000,
+  lag: GATE_LIMITS,
   verdictWaitMs: 500,
 }

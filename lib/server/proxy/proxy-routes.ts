@@ -8,11 +8,12 @@ import type { Service } from '../service.js'
 import { Caller, type ClientKeys } from './caller.js'
 import { ChatWatch } from './chat-watch.js'
 import { decodeBody } from './content-coding.js'
+import { cut } from './cut.js'
 import { hold } from './hold.js'
 import { observe } from './observe.js'
 import type { PolicyOptions } from './policy.js'
 import { parseJson, type ChatProtocol } from './protocols/protocol.js'
-import { passThrough, type WatchedResponse } from './response.js'
+import { formatOf, passThrough, type WatchedResponse } from './response.js'
 import type { ProxiedRequest, Upstream } from './upstream.js'
 import { protocolOf, routeLabel } from './watched-paths.js'
 
@@ -74,7 +75,9 @@ export function addProxyRoutes(
     const response = await upstream.send({ ...forwarded, headers: { ...headers, 'accept-encoding': 'identity' } }, context.signal)
     if (response.statusCode < 200 || response.statusCode > 299) return passThrough(reply, response)
     const watched: WatchedResponse = { reply, response, protocol, requested, chatWatch, headers, signal: context.signal, background }
-    return policy.policy === 'observe' ? await observe(watched, policy, latest) : await hold(watched, policy)
+    if (policy.policy === 'observe') return await observe(watched, policy, latest)
+    const format = policy.policy === 'cut' ? formatOf(response) : null
+    return format === 'events' || format === 'lines' ? cut(watched, policy, format) : await hold(watched, policy)
   }
 }
 

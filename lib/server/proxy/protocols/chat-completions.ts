@@ -1,6 +1,7 @@
 // OpenAI's chat completions, and its completions of a prompt.
 
 import { randomUUID } from 'node:crypto'
+import { ChoiceStream, MESSAGE_CHOICE, TEXT_CHOICE } from './chat-completions-stream.js'
 import { messagesOf, readContent } from './content.js'
 import {
   copied,
@@ -106,6 +107,7 @@ export const chatCompletions: ChatProtocol = {
     return { messages: messagesOf(messages), stream: stream === true, model: stringOf(model) }
   },
   reader: () => new MessageReader(),
+  stream: () => new ChoiceStream(MESSAGE_CHOICE, (info) => identityOf(info, 'chat.completion.chunk')),
   replacement(info, message, response) {
     const choice = {
       index: 0,
@@ -138,6 +140,7 @@ export const textCompletions: ChatProtocol = {
     }
   },
   reader: () => new TextReader(),
+  stream: () => new ChoiceStream(TEXT_CHOICE, (info) => identityOf(info, 'text_completion')),
   replacement(info, message, response) {
     return { ...identityOf(info, 'text_completion'), ...copied(response, COPIED_FIELDS), choices: [textChoice(message)] }
   },

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { messagesOf, readContent, textOfPart } from './content.js'
+import { MessageStream } from './messages-stream.js'
 import {
   copied,
   eventOf,
@@ -80,6 +81,7 @@ export const anthropicMessages: ChatProtocol = {
     }
   },
   reader: () => new MessageReader(),
+  stream: () => new MessageStream(wholeStream),
   replacement(info, message, response) {
     const { usage } = fieldsOf(response)
     return {
@@ -90,17 +92,7 @@ export const anthropicMessages: ChatProtocol = {
       usage: usage ?? USAGE,
     }
   },
-  replacementStream(info, message) {
-    const event = (data: { type: string }): string => eventOf(data, data.type)
-    return [
-      event({ type: 'message_start', ...{ message: { ...messageOf(info), usage: USAGE } } }),
-      event({ type: 'content_block_start', ...{ index: 0, content_block: { type: 'text', text: '' } } }),
-      event({ type: 'content_block_delta', ...{ index: 0, delta: { type: 'text_delta', text: message } } }),
-      event({ type: 'content_block_stop', ...{ index: 0 } }),
-      event({ type: 'message_delta', ...{ delta: { stop_reason: 'refusal', stop_sequence: null }, usage: { output_tokens: 0 } } }),
-      event({ type: 'message_stop' }),
-    ].join('')
-  },
+  replacementStream: wholeStream,
   failure: (code, message) => eventOf({ type: 'error', error: { type: 'api_error', message: `${code}: ${message}` } }, 'error'),
 }
 
@@ -114,4 +106,16 @@ function messageOf({ id, model }: CompletionInfo): object {
     stop_reason: null,
     stop_sequence: null,
   }
+}
+
+function wholeStream(info: CompletionInfo, message: string): string {
+  const event = (data: { type: string }): string => eventOf(data, data.type)
+  return [
+    event({ type: 'message_start', ...{ message: { ...messageOf(info), usage: USAGE } } }),
+    event({ type: 'content_block_start', ...{ index: 0, content_block: { type: 'text', text: '' } } }),
+    event({ type: 'content_block_delta', ...{ index: 0, delta: { type: 'text_delta', text: message } } }),
+    event({ type: 'content_block_stop', ...{ index: 0 } }),
+    event({ type: 'message_delta', ...{ delta: { stop_reason: 'refusal', stop_sequence: null }, usage: { output_tokens: 0 } } }),
+    event({ type: 'message_stop' }),
+  ].join('')
 }

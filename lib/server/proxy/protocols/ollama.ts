@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { messagesOf } from './content.js'
+import { LineStream } from './ollama-stream.js'
 import { copied, fieldsOf, stringOf, type ChatProtocol, type CompletionInfo, type ReadCompletion, type ReplyReader } from './protocol.js'
 
 /** Reads both forms: a whole response has the fields of a stream's line. */
@@ -58,12 +59,14 @@ function protocolOf(
     done_reason: 'content_filter',
     ...copied(response, COPIED_FIELDS),
   })
+  const last: ChatProtocol['replacementStream'] = (info, message) => `${JSON.stringify(replacement(info, message, undefined))}\n`
   return {
     framing: 'lines',
     readRequest,
     reader: () => new LineReader(textOf),
+    stream: () => new LineStream(textOf, last),
     replacement,
-    replacementStream: (info, message) => `${JSON.stringify(replacement(info, message, undefined))}\n`,
+    replacementStream: last,
     failure: (code, message) => `${JSON.stringify({ error: `${code}: ${message}` })}\n`,
   }
 }

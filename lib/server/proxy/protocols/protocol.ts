@@ -1,6 +1,7 @@
 // The interface of chat protocols: what the proxy reads of requests and responses, and writes in place of blocked replies.
 
 import type { ChatMessage } from '../../../monitor/chat.js'
+import type { StreamParts } from './stream-parts.js'
 
 /** The readable content of a request. */
 export interface ReadRequest {
@@ -50,6 +51,8 @@ export interface ChatProtocol {
   readonly framing: 'events' | 'lines'
   readRequest(body: unknown): ReadRequest
   reader(): ReplyReader
+  /** For a stream that may be cut. */
+  stream(): StreamParts
   /** A complete response with the replacement message; `response` is the upstream's, undefined if it could not be read. */
   replacement(info: CompletionInfo, message: string, response: unknown): object
   /** A stream with the replacement message. */

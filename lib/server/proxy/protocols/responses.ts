@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ChatMessage } from '../../../monitor/chat.js'
 import { readContent } from './content.js'
+import { ResponseStream } from './responses-stream.js'
 import {
   copied,
   eventOf,
@@ -94,26 +95,34 @@ export const openaiResponses: ChatProtocol = {
     }
   },
   reader: () => new ResponseReader(),
+  stream: () =>
+    new ResponseStream({
+      whole: wholeStream,
+      response: (info, output, begun) => responseOf(info, 'incomplete', output, begun),
+      item: messageItem,
+    }),
   replacement: (info, message, response) => responseOf(info, 'incomplete', [messageItem(message)], response),
-  replacementStream(info, message) {
-    const item = messageItem(message)
-    const open = { ...item, status: 'in_progress', content: [] }
-    const at = { item_id: item.id, output_index: 0, content_index: 0 }
-    const part = { type: 'output_text', text: '', annotations: [] }
-    const response = responseOf(info, 'in_progress', [], undefined)
-    const events = [
-      { type: 'response.created', response },
-      { type: 'response.output_item.added', output_index: 0, item: open },
-      { type: 'response.content_part.added', ...at, part },
-      { type: 'response.output_text.delta', ...at, delta: message },
-      { type: 'response.output_text.done', ...at, text: message },
-      { type: 'response.content_part.done', ...at, part: { ...part, text: message } },
-      { type: 'response.output_item.done', output_index: 0, item },
-      { type: 'response.incomplete', response: responseOf({ ...info, id: response.id }, 'incomplete', [item], undefined) },
-    ]
-    return events.map((event, index) => eventOf({ ...event, sequence_number: index }, event.type)).join('')
-  },
+  replacementStream: wholeStream,
   failure: (code, message) => eventOf({ type: 'error', code, message, param: null, sequence_number: 0 }, 'error'),
+}
+
+function wholeStream(info: CompletionInfo, message: string): string {
+  const item = messageItem(message)
+  const open = { ...item, status: 'in_progress', content: [] }
+  const at = { item_id: item.id, output_index: 0, content_index: 0 }
+  const part = { type: 'output_text', text: '', annotations: [] }
+  const response = responseOf(info, 'in_progress', [], undefined)
+  const events = [
+    { type: 'response.created', response },
+    { type: 'response.output_item.added', output_index: 0, item: open },
+    { type: 'response.content_part.added', ...at, part },
+    { type: 'response.output_text.delta', ...at, delta: message },
+    { type: 'response.output_text.done', ...at, text: message },
+    { type: 'response.content_part.done', ...at, part: { ...part, text: message } },
+    { type: 'response.output_item.done', output_index: 0, item },
+    { type: 'response.incomplete', response: responseOf({ ...info, id: response.id }, 'incomplete', [item], undefined) },
+  ]
+  return events.map((event, index) => eventOf({ ...event, sequence_number: index }, event.type)).join('')
 }
 
 /** The messages of a request's input; null for an unknown form. Other items, such as results of tools, are no messages. */

@@ -1,0 +1,111 @@
+// Streams of OpenAI's chat completions and completions of a prompt that may be cut.
+
+import { readContent } from './content.js'
+import { eventOf, fieldsOf, listOf, stringOf, type CompletionInfo } from './protocol.js'
+import { messageAfter, type StreamPart, type StreamParts } from './stream-parts.js'
+
+/** What a choice of a part adds. */
+interface ChoicePart {
+  readonly text: string
+  /** Of calls of tools: which call, and a part of its arguments. */
+  readonly calls: readonly { readonly key: string; readonly text: string }[]
+}
+
+/** A choice as the client has it. */
+interface PassedChoice {
+  hasWords: boolean
+  hasFinished: boolean
+}
+
+/** The part of a protocol that differs. */
+export interface ChoiceForm {
+  readonly read: (choice: Readonly<Record<string, unknown>>) => ChoicePart
+  /** An event that adds words to a choice, and the one that ends it; together or apart. */
+  readonly end: (common: object, index: number, message: string, usage: object) => string
+}
+
+/** A stream of choices. */
+export class ChoiceStream implements StreamParts {
+  readonly #form: ChoiceForm
+  readonly #identity: (info: CompletionInfo) => object
+  readonly #arguments = new Map<string, string>()
+  readonly #passed = new Map<number, PassedChoice>()
+  #usage: unknown
+
+  /** @param identity - the fields that all events of a stream have */
+  constructor(form: ChoiceForm, identity: (info: CompletionInfo) => object) {
+    this.#form = form
+    this.#identity = identity
+  }
+
+  read(data: unknown): StreamPart {
+    const choices = listOf(fieldsOf(data).choices).map((choice) => {
+      const fields = fieldsOf(choice)
+      return { index: indexOf(fields), hasFinished: isFinished(fields), ...this.#form.read(fields) }
+    })
+    for (const { index, calls } of choices) {
+      for (const { key, text } of calls) {
+        const name = `${String(index)} ${key}`
+        this.#arguments.set(name, (this.#arguments.get(name) ?? '') + text)
+      }
+    }
+    const isCall = choices.some(({ calls }) => calls.length > 0)
+    const complete = this.#arguments.size > 0 && choices.some(({ hasFinished }) => hasFinished)
+    const calls = complete ? [...this.#arguments.values()] : null
+    if (complete) this.#arguments.clear()
+    return { words: choices.map(({ index, text }) => ({ reply: String(index), text })), isCall, calls }
+  }
+
+  passed(data: unknown): void {
+    const { choices, usage } = fieldsOf(data)
+    if (usage !== undefined && usage !== null) this.#usage = usage
+    for (const choice of listOf(choices)) {
+      const fields = fieldsOf(choice)
+      const known = this.#passed.get(indexOf(fields)) ?? { hasWords: false, hasFinished: false }
+      known.hasWords ||= this.#form.read(fields).text !== ''
+      known.hasFinished ||= isFinished(fields)
+      this.#passed.set(indexOf(fields), known)
+    }
+  }
+
+  end(info: CompletionInfo, message: string): string {
+    if (this.#passed.size === 0) this.#passed.set(0, { hasWords: false, hasFinished: false })
+    const common = this.#identity(info)
+    const usage = this.#usage === undefined ? {} : { usage: this.#usage }
+    const events = [...this.#passed].flatMap(([index, { hasWords, hasFinished }]) =>
+      hasFinished ? [] : [this.#form.end(common, index, messageAfter(hasWords, message), usage)],
+    )
+    return `${events.join('')}data: [DONE]\n\n`
+  }
+}
+
+function indexOf({ index }: Readonly<Record<string, unknown>>): number {
+  return typeof index === 'number' ? index : 0
+}
+
+function isFinished({ finish_reason: reason }: Readonly<Record<string, unknown>>): boolean {
+  return reason !== undefined && reason !== null
+}
+
+/** Choices with a message. */
+export const MESSAGE_CHOICE: ChoiceForm = {
+  read({ delta }) {
+    const { content, refusal, tool_calls: tools, function_call: call } = fieldsOf(delta)
+    const calls = listOf(tools).map((tool, at) => {
+      const { index, function: called } = fieldsOf(tool)
+      return { key: String(index ?? at), text: stringOf(fieldsOf(called).arguments) ?? '' }
+    })
+    if (call !== undefined && call !== null) calls.push({ key: 'function', text: stringOf(fieldsOf(call).arguments) ?? '' })
+    return { text: (readContent(content, '')?.text ?? '') + (stringOf(refusal) ?? ''), calls }
+  },
+  end: (common, index, message, usage) =>
+    eventOf({ ...common, choices: [{ index, delta: { content: message }, finish_reason: null }] }) +
+    eventOf({ ...common, choices: [{ index, delta: {}, finish_reason: 'content_filter' }], ...usage }),
+}
+
+/** Choices with a text. */
+export const TEXT_CHOICE: ChoiceForm = {
+  read: ({ text }) => ({ text: stringOf(text) ?? '', calls: [] }),
+  end: (common, index, message, usage) =>
+    eventOf({ ...common, choices: [{ index, text: message, finish_reason: 'content_filter', logprobs: null }], ...usage }),
+}
