@@ -183,7 +183,8 @@ export async function findPath(
   for (let conversation = start; ;) {
     const known = await store.exchangeIdsOf(conversation)
     // An id covers all exchanges before it, also those that the store has dropped in a long conversation.
-    const length = path.findLastIndex(({ id }) => known.includes(id)) + 1
+    const ids = new Set(known)
+    const length = path.findLastIndex(({ id }) => ids.has(id)) + 1
     if (conversation !== start && length <= found.length) return found
     const end = length === 0 ? after?.exchangeId : path[length - 1]!.id
     found = { conversation, length, isEnd: known.length === 0 || known.at(-1) === end }

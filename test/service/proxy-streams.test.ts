@@ -123,7 +123,7 @@ describe('Any stream', () => {
     )
   })
 
-  it('passes a stream of megabytes with the same hash, and holds at most one of them for a client that does not read', async () => {
+  it('passes a stream of megabytes with the same hash', async () => {
     const event = Buffer.from(`data: ${chunkOf({ content: 'x'.repeat(60_000) })}\n\n`)
     const n = sent.push(Array.from({ length: 400 }, () => event)) - 1
     const hash = createHash('sha256')
