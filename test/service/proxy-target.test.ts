@@ -26,6 +26,8 @@ async function listen(): Promise<Listener> {
   let connections = 0
   const server = createServer((request, response) => {
     requests.push(request)
+    const to = new URL(request.url ?? '/', 'http://x').searchParams.get('redirect')
+    if (to !== null) response.writeHead(307, { location: to })
     response.end('upstream')
   })
   server.on('connection', () => connections++)
@@ -133,6 +135,21 @@ describe('The target of a proxied request', () => {
   it('of a CONNECT request opens nothing', async () => {
     for (const target of [`127.0.0.1:${other.port}`, `http://127.0.0.1:${other.port}/`]) {
       assert.doesNotMatch(await rawRequest(proxies[0]!.running.port, target, 'CONNECT'), /^HTTP\/1\.1 2/)
+    }
+    assert.equal(other.connections(), 0)
+  })
+
+  it('is passed on where the upstream redirects, and never followed', async () => {
+    const location = `http://127.0.0.1:${other.port}/elsewhere`
+    for (const { running } of proxies) {
+      for (const [method, path] of [
+        ['GET', '/v1/models'],
+        ['POST', '/v1/chat/completions'],
+      ] as const) {
+        const answer = await rawRequest(running.port, `${path}?redirect=${encodeURIComponent(location)}`, method, ['content-length: 0'])
+        assert.match(answer, /^HTTP\/1\.1 307 /)
+        assert.ok(answer.includes(`location: ${location}`), answer)
+      }
     }
     assert.equal(other.connections(), 0)
   })
