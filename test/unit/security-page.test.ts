@@ -27,7 +27,7 @@ describe('the threat model', () => {
   test('says something of every kind of threat', () => assert.ok(items.length > 50, String(items.length)))
 
   for (const item of items) {
-    test(item.split(' (`')[0]!, () => {
+    test(item.split(' (`')[0], () => {
       const [sentence = '', named = ''] = item.split(/ \((?=`)/)
       assert.match(sentence, /^[^.]*(\.[^ ][^.]*)*\.$/, 'one sentence')
       const references = [...named.matchAll(/`([^`]+)` “([^”]+)”/g)]
