@@ -1,0 +1,71 @@
+// Many streams at once: bytes, losses, time to the first byte, memory.
+
+import { quantile } from '../../../dist/internals.js'
+import { ask } from './client.mjs'
+import { startProxy } from './processes.mjs'
+import { startUpstream } from './upstream.mjs'
+
+/** Milliseconds between two words: a stream of 60 words takes about six seconds, in the short form less. */
+const pauseOf = (seconds) => (seconds >= 30 ? 100 : 15)
+/** Of the resident memory's peak in the first half. */
+const GROWTH = 1.1
+/** From here on memory is expected to be flat. */
+const LONG_SECONDS = 30
+
+/** Every second stream goes past the proxy, so that both kinds meet the same machine. */
+export async function measureLoad({ mode, detector, streams, seconds }) {
+  const upstream = await startUpstream({ pauseMs: pauseOf(seconds), replyTo: () => '' })
+  const flags = ['--upstream', upstream.url, '--port', '0', '--on-alert', mode, '--no-comments', '--detector', detector]
+  const proxy = await startProxy(flags)
+  const first = { direct: [], proxied: [] }
+  const failures = []
+  const memory = []
+  let ended = 0
+  let cutShort = 0
+  const end = performance.now() + seconds * 1000
+  const sampling = setInterval(() => memory.push(proxy.memory()), 500)
+  // A conversation a worker: the store has a bounded number of them, and memory has a reason to be flat.
+  const work = async (worker) => {
+    const way = worker % 2 === 0 ? 'proxied' : 'direct'
+    for (let id = worker; performance.now() < end; id += streams) {
+      const url = way === 'proxied' ? proxy.url : upstream.url
+      const { failure, status, hash, text, firstMs } = await ask(url, {
+        message: `story ${id}`,
+        stream: true,
+        conversation: `worker-${worker}`,
+      })
+      if (failure !== null || status !== 200) failures.push(`stream ${id} (${way}): ${failure ?? status}`)
+      else if (hash === upstream.hashOf(id)) ended++
+      else if (mode !== 'observe' && text.includes('content_filter')) cutShort++
+      else failures.push(`stream ${id} (${way}) has other bytes`)
+      first[way].push(firstMs)
+    }
+  }
+  await Promise.all(Array.from({ length: 2 * streams }, (_, worker) => work(worker)))
+  clearInterval(sampling)
+  const metrics = await (await fetch(`${proxy.url}/gabion/metrics`)).text()
+  await proxy.kill('SIGTERM')
+  upstream.stop()
+  const half = Math.floor(memory.length / 2)
+  const [early, late] = [Math.max(...memory.slice(0, half)), Math.max(...memory.slice(half))]
+  if (seconds >= LONG_SECONDS && late > GROWTH * early) failures.push(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`)
+  if (ended === 0) failures.push('no stream ended')
+  const times = Object.fromEntries(
+    Object.entries(first).map(([way, took]) => [way, { p50: quantile(took, 0.5), p99: quantile(took, 0.99) }]),
+  )
+  const added = { p50: times.proxied.p50 - times.direct.p50, p99: times.proxied.p99 - times.direct.p99 }
+  const unjudged = [...metrics.matchAll(/^gabion_proxy_unjudged_total\{code="(\w+)"\} (\d+)$/gm)].map(([, code, count]) => [
+    code,
+    Number(count),
+  ])
+  return {
+    streams: ended,
+    cutShort,
+    lost: failures.length,
+    firstByteMs: times,
+    addedToFirstByteMs: added,
+    residentMib: { early, late },
+    unjudged: Object.fromEntries(unjudged),
+    failures: failures.slice(0, 20),
+  }
+}
