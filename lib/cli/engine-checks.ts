@@ -1,8 +1,11 @@
 // Owns the checks of gabion itself for `gabion doctor`: addon, runtime, providers, model, one real embedding.
 
-import { access, constants } from 'node:fs/promises'
+import { access, constants, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GUARD_FOLDER } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
-import { isGabionError } from '../errors.js'
+import { GabionError, isGabionError } from '../errors.js'
+import { sha256OfFiles } from '../files/file-hash.js'
 import { KNOWN_MODELS, bundledFolder, requireVerified, resolveModelFolder, verifyModel } from '../models/index.js'
 import { fromNative, nativeAddon } from '../native.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
@@ -31,6 +34,7 @@ async function checkLoaded(flags: EmbedderFlags): Promise<Check[]> {
   return [addon, runtime, ...(await checkModel(flags))]
 }
 
+const REINSTALL = 'the bundled model was changed or damaged: npm install --force gabion (from a checkout: git checkout models)'
 const REBUILD = 'from a checkout run "npm run setup"; from a package reinstall it'
 
 function attempt(name: string, advice: string, detailOf: () => string): Check {
@@ -65,6 +69,7 @@ async function checkModel(flags: EmbedderFlags): Promise<Check[]> {
       `${info.model} ${info.precision}, ${String(info.dimensions)} dimensions, up to ${String(info.maxSequenceLength)} tokens, ${info.license}`,
     ),
     await checkChecksums(info.folder),
+    await checkGuard(),
     checkProviders(open),
     await checkEmbedding(open),
     check('cache', 'ok', `vectors of up to ${(open.cacheStats.maxBytes / 2 ** 20).toFixed(0)} MiB are kept in memory, nothing on disk`),
@@ -89,6 +94,18 @@ async function checkChecksums(folder: string): Promise<Check> {
   }
 }
 
+/** The bundled guard's weights. Hashing them takes longer than loading may, so loading does not. */
+async function checkGuard(): Promise<Check> {
+  const weights = join(GUARD_FOLDER, 'model.safetensors')
+  try {
+    const { weightsSha256 } = JSON.parse(await readFile(join(GUARD_FOLDER, 'guard.json'), 'utf8')) as { weightsSha256: string }
+    if ((await sha256OfFiles([weights])) !== weightsSha256) throw new GabionError('CHECKSUM_MISMATCH', `${weights} differs from guard.json`)
+    return check('guard', 'ok', 'the weights match their description')
+  } catch (error) {
+    return failed('guard', error, (await permissionAdvice(GUARD_FOLDER)) ?? REINSTALL)
+  }
+}
+
 /** Advice if this user may not read a model folder; null for other problems. */
 async function permissionAdvice(folder: string): Promise<string | null> {
   const code = await access(folder, constants.R_OK | constants.X_OK).then(
@@ -103,7 +120,7 @@ async function repairOf(folder: string): Promise<string> {
   const denied = await permissionAdvice(folder)
   if (denied !== null) return denied
   const bundled = KNOWN_MODELS.some((known) => known.bundled && bundledFolder(known) === folder)
-  if (bundled) return 'the bundled model was changed or damaged: npm install --force gabion (from a checkout: git checkout models)'
+  if (bundled) return REINSTALL
   return `the model folder was changed or damaged: pull it again ("gabion model pull NAME"), or convert it again: gabion model convert '${folder}' --overwrite`
 }
 

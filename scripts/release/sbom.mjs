@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The software bill of materials of a release, as CycloneDX 1.5: npm's dependencies from the lock file, the Rust crates in the addon, ONNX Runtime and
-// the bundled model. Written into the package as sbom.cdx.json.
+// the bundled models. Written into the package as sbom.cdx.json.
 //
 // usage: node scripts/release/sbom.mjs [--out FILE]      standard output by default
 
@@ -57,7 +57,23 @@ function modelComponents() {
       hashes: [{ alg: 'SHA-256', content: weights.sha256 }],
       licenses: [{ license: { id: license } }],
     },
+    guardComponent(name),
   ]
+}
+
+/** Trained by lab/guard on the bundled model, which it needs. */
+function guardComponent(encoder) {
+  const { version, weightsSha256 } = JSON.parse(readFileSync(join(root, 'models', 'guard', 'guard.json'), 'utf8'))
+  const { license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return {
+    'bom-ref': 'model:guard',
+    type: 'machine-learning-model',
+    name: 'guard',
+    version: String(version),
+    description: `The guard of gabion, trained on ${encoder}`,
+    hashes: [{ alg: 'SHA-256', content: weightsSha256 }],
+    licenses: [{ license: { id: license } }],
+  }
 }
 
 if (isMain(import.meta.url)) {

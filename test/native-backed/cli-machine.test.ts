@@ -19,6 +19,7 @@ describe('gabion doctor', () => {
       'runtime',
       'model',
       'checksums',
+      'guard',
       'provider',
       'embedding',
       'cache',

@@ -132,6 +132,18 @@ const faults: {
     advises: /npm install --force gabion/,
   },
   {
+    what: 'weights of the guard that were changed',
+    breakIt: ({ packageFolder }) => {
+      const file = join(packageFolder, 'models/guard/model.safetensors')
+      const content = readFileSync(file)
+      content[content.length - 5] = (content.at(-5) ?? 0) ^ 1
+      writeFileSync(file, content)
+    },
+    check: 'guard',
+    says: /CHECKSUM_MISMATCH: .*model\.safetensors differs/,
+    advises: /npm install --force gabion/,
+  },
+  {
     what: 'a model folder that this user may not read',
     breakIt: ({ packageFolder }) => {
       chmodSync(join(packageFolder, 'models/all-MiniLM-L6-v2'), 0o000)
@@ -161,7 +173,7 @@ describe('gabion doctor in an installation', () => {
         context.skip('no user whom permissions stop can read this checkout')
         return
       }
-      const installation = install({ ownModel: check === 'checksums' || check === 'model' })
+      const installation = install({ ownModel: ['checksums', 'guard', 'model'].includes(check) })
       breakIt(installation)
       const { code, lines, stderr } = await doctor(installation, { stopped: permissions })
       const found = lines.find(({ name }) => name === check)

@@ -6,7 +6,7 @@ import type { GuardDescription } from './description.js'
 import { ORDINARY_EXCHANGES, type GuardLevelStep, type ReachedLine } from './guard-level.js'
 import { refusalFeatures } from './refusals.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
-import { logOddsOf } from './signals.js'
+import { logOddsOf, type GuardPass } from './signals.js'
 import type { TermModel } from './terms.js'
 
 /** Sentences of a reply that are tried; of a longer reply, the first. */
@@ -43,9 +43,12 @@ export async function findCulprit(
       : sentences.map(({ start, end }) => ({ ...input, reply: input.reply.slice(0, start) + input.reply.slice(end) }))),
   ]
   const logits = await scorer.score(passes, { signal })
+  const linear = (reply: string): Omit<GuardPass, 'logits'> => ({ flags: refusalFeatures(reply), terms: terms?.scores(reply) ?? null })
+  // Each rule is shown with the same reply.
+  const whole = linear(input.reply)
   const scores = logits.map((found, index) => {
-    const { reply } = passes[index]!
-    return logOddsOf(description, output, { logits: found, flags: refusalFeatures(reply), terms: terms?.scores(reply) ?? null }) ?? 0
+    const read = index < rules.length ? whole : linear(passes[index]!.reply)
+    return logOddsOf(description, output, { logits: found, ...read }) ?? 0
   })
   const rule = rules[indexOfHighest(scores.slice(0, rules.length))] ?? null
   // The sentence without which the score is lowest.
