@@ -57,6 +57,8 @@ export const ERROR_CODES = {
   UNAUTHENTICATED: { exitCode: 2 },
   /** An exchange contradicts its conversation's stored state: another exchange is due, or of concurrent writers others won. */
   CONFLICT: { exitCode: 1 },
+  /** The service judges no conversations: it has no detector, or none that fits its model. */
+  NO_DETECTOR: { exitCode: 2 },
   /** A request's deadline passed. */
   DEADLINE_EXCEEDED: { exitCode: 1 },
   /** The service is temporarily unavailable: it is shutting down, or its Redis does not respond. */

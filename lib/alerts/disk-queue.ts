@@ -3,6 +3,7 @@
 
 import { existsSync } from 'node:fs'
 import { open, readdir, readFile, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withFileLock } from '../files/file-lock.js'
@@ -22,6 +23,12 @@ interface OpenDestination {
   /** This process holds the destination's lock. */
   holds: boolean
   readonly lock: Promise<void>
+}
+
+/** Where alerts wait unless a caller says otherwise: as the XDG Base Directory Specification says. */
+export function defaultQueueFolder(): string {
+  const { XDG_STATE_HOME: state = '' } = process.env
+  return join(state === '' ? join(homedir(), '.local', 'state') : state, 'gabion', 'alerts')
 }
 
 /** Alerts on disk. */

@@ -1,9 +1,6 @@
 // Owns the options of commands that tell of alerts: webhooks, commands, the queue in between.
 
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { AlertFormat } from '../alerts/alert-body.js'
 import type { AlertDestination } from '../alerts/destination.js'
 import { GabionError } from '../errors.js'
 import type { AlertingOptions } from '../server/alerting.js'
@@ -56,22 +53,19 @@ export async function alertDestinations(flags: AlertFlags, dashboard: () => stri
     if (alertWebhookPrivate) throw new GabionError('INVALID_ARGUMENT', '--alert-webhook-private requires --alert-webhook or --alert-slack')
     return []
   }
-  const [{ Webhook }, { AlertCommand }, { SigningSecret }] = await Promise.all([
-    import('../alerts/webhook.js'),
-    import('../alerts/command.js'),
-    import('../alerts/signature.js'),
-  ])
-  const given = process.env[ALERT_SECRET] ?? ''
-  const secret = given === '' ? null : new SigningSecret(given)
-  const link = (): string | null => dashboardUrl ?? dashboard()
-  const webhooks = (urls: readonly string[], format: AlertFormat, name: string) =>
-    urls.map((url, index) => {
-      const label = `${name} ${index + 1}`
-      return new Webhook({ url, format, label, secret, allowPrivate: alertWebhookPrivate, dashboard: link })
-    })
-  const all = [...webhooks(alertWebhook, 'json', 'webhook'), ...webhooks(alertSlack, 'slack', 'slack')]
-  for (const webhook of all) await webhook.check()
-  return [...all, ...alertCommand.map((command, index) => new AlertCommand(command, `command ${index + 1}`, link))]
+  const { openDestinations } = await import('../alerts/open-destinations.js')
+  const secret = process.env[ALERT_SECRET] ?? ''
+  return await openDestinations(
+    {
+      webhooks: alertWebhook,
+      slack: alertSlack,
+      commands: alertCommand,
+      allowPrivate: alertWebhookPrivate,
+      ...(secret !== '' && { secret }),
+      ...(dashboardUrl !== undefined && { dashboardUrl }),
+    },
+    dashboard,
+  )
 }
 
 /**
@@ -95,12 +89,6 @@ export async function alertingOf(
     return { destinations, queue: null, details }
   }
   if (redis !== null && flags.alertQueue === undefined) return { destinations, queue: await redis(), details }
-  const { DiskQueue } = await import('../alerts/disk-queue.js')
-  return { destinations, queue: new DiskQueue(flags.alertQueue ?? defaultFolder()), details }
-}
-
-/** As the XDG Base Directory Specification says. */
-function defaultFolder(): string {
-  const { XDG_STATE_HOME: state = '' } = process.env
-  return join(state === '' ? join(homedir(), '.local', 'state') : state, 'gabion', 'alerts')
+  const { DiskQueue, defaultQueueFolder } = await import('../alerts/disk-queue.js')
+  return { destinations, queue: new DiskQueue(flags.alertQueue ?? defaultQueueFolder()), details }
 }

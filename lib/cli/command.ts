@@ -55,10 +55,17 @@ async function runAction<O extends CommonOptions>(action: Action<O>, options: O,
   }
 }
 
-/** Adds `--model`, `--provider`, `--precision` and `--threads`. */
-export function addEmbedderOptions(command: Command): Command {
+const DEFAULT_MODEL = 'all-MiniLM-L6-v2'
+
+/** Adds `--model`, which is repeatable for `several` models, `--provider`, `--precision` and `--threads`. */
+export function addEmbedderOptions(command: Command, { several = false } = {}): Command {
+  const model = new Option(
+    '-m, --model <name|folder>',
+    several ? 'a known model or a model folder; repeatable, requests name theirs, the first judges' : 'a known model or a model folder',
+  ).default(DEFAULT_MODEL)
+  if (several) model.argParser((value, previous: string | string[]) => (Array.isArray(previous) ? [...previous, value] : [value]))
   return command
-    .option('-m, --model <name|folder>', 'a known model or a model folder', 'all-MiniLM-L6-v2')
+    .addOption(model)
     .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
     .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
     .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)

@@ -19,13 +19,21 @@ export interface DetectorFlags {
   judgeModel?: string
 }
 
+/** In the place of a detector's name: judge nothing. */
+export const NO_DETECTOR = 'none'
+
 /** Environment variable with the judge's API key. */
 const JUDGE_KEY = 'GABION_JUDGE_API_KEY'
 
-/** Adds the options. */
-export function addDetectorOptions(command: Command, fallback = `"${DEFAULT_DETECTOR}"`): Command {
+/** Adds the options; `optional` allows no detector. */
+export function addDetectorOptions(command: Command, { fallback = `"${DEFAULT_DETECTOR}"`, optional = false } = {}): Command {
+  const choices = optional ? [...DETECTORS, NO_DETECTOR] : DETECTORS
   return command
-    .addOption(new Option('-d, --detector <name>', 'the detector').choices(DETECTORS).default(undefined, fallback))
+    .addOption(
+      new Option('-d, --detector <name>', optional ? 'the detector; "none" serves vectors only' : 'the detector')
+        .choices(choices)
+        .default(undefined, fallback),
+    )
     .addOption(
       new Option('--guard <mode>', 'exchanges that the guard reads: "always", "suspicious" (as a first stage finds them), "off"').choices(
         GUARD_MODES,

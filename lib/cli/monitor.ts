@@ -43,7 +43,7 @@ interface MonitorFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags, Tra
 /** The command `monitor`. */
 export function monitorCommand(): Command {
   const command = addJudgingOptions(
-    addDetectorOptions(new Command('monitor'), `"${DEFAULT_DETECTOR}", or the one whose settings are given`),
+    addDetectorOptions(new Command('monitor'), { fallback: `"${DEFAULT_DETECTOR}", or the one whose settings are given` }),
   )
     .summary('monitor conversations for guardrail erosion, exchange by exchange')
     .description('Judges every exchange of conversations and shows level, likelihood, drift, acceleration, ratio and reasons.')

@@ -45,10 +45,11 @@ export function serveCommand(): Command {
     .option('--timeout-ms <n>', 'maximum time of a request', parseCount, DEFAULT_LIMITS.requestMs)
     .option('--drain-seconds <n>', 'time for requests in flight when the service ends', parseCount, 20)
   return finishCommand<ServeFlags>(
-    addServerOptions(command),
+    addServerOptions(command, { vectors: true }),
     [
       'gabion serve                             http://127.0.0.1:8080, for this machine only',
       'GABION_API_KEYS=$(openssl rand -hex 32) gabion serve --host 0.0.0.0',
+      'gabion serve --model intfloat/e5-small-v2 --detector none   vectors of any model',
       'gabion serve --redis redis://127.0.0.1:6379   any instance can take any exchange',
     ],
     run,
@@ -64,39 +65,46 @@ async function run(context: Context, flags: ServeFlags): Promise<undefined> {
   const projection = flags.projection === undefined ? null : await Projection.load(flags.projection)
   using classifier =
     flags.classifier === undefined ? null : await (await import('../classifier/classifier.js')).Classifier.load(flags.classifier)
-  await runUntilInterrupted(context, flags, async (parts) => {
-    let dashboard: string | null = null
-    const alerting = await openAlerting(flags, parts.logger, () => dashboard)
-    const store = await openStore(flags, parts.logger)
-    const running = await serve({
-      ...parts,
-      alerting,
-      store,
-      keys,
-      projection,
-      classifier,
-      host: flags.host,
-      port: flags.port,
-      grpcPort: flags.grpc ? flags.grpcPort : null,
-      ...(flags.tlsCert !== undefined && flags.tlsKey !== undefined && { tls: { cert: flags.tlsCert, key: flags.tlsKey } }),
-      limits: {
-        pendingTexts: flags.maxPending,
-        texts: flags.maxTexts,
-        textLength: flags.maxTextLength,
-        bodyBytes: flags.maxBodyKib * 1024,
-        requestMs: flags.timeoutMs,
-      },
-    })
-    const { url, port, grpcPort } = running
-    dashboard = url
-    const { output } = context
-    if (output.json) await output.jsonLine({ url, port, grpcPort, store: store.kind, pid: process.pid })
-    else {
-      const { info } = parts.embedder
-      const grpc = grpcPort === null ? '' : `, gRPC on port ${grpcPort}`
-      output.note(`serving ${info.model} and detector ${parts.monitor.detector.name} at ${url}${grpc}`)
-      output.note(keys.size === 0 ? 'no API keys: open to all users of this machine' : `${keys.size} API key(s)`)
-    }
-    return () => running.stop(flags.drainSeconds * 1000)
-  })
+  await runUntilInterrupted(
+    context,
+    flags,
+    async (parts) => {
+      let dashboard: string | null = null
+      const alerting = await openAlerting(flags, parts.logger, () => dashboard)
+      const store = await openStore(flags, parts.logger)
+      const running = await serve({
+        ...parts,
+        alerting,
+        store,
+        keys,
+        projection,
+        classifier,
+        host: flags.host,
+        port: flags.port,
+        grpcPort: flags.grpc ? flags.grpcPort : null,
+        ...(flags.tlsCert !== undefined && flags.tlsKey !== undefined && { tls: { cert: flags.tlsCert, key: flags.tlsKey } }),
+        limits: {
+          pendingTexts: flags.maxPending,
+          texts: flags.maxTexts,
+          textLength: flags.maxTextLength,
+          bodyBytes: flags.maxBodyKib * 1024,
+          requestMs: flags.timeoutMs,
+        },
+      })
+      const { url, port, grpcPort } = running
+      dashboard = url
+      const { output } = context
+      if (output.json) await output.jsonLine({ url, port, grpcPort, store: store.kind, pid: process.pid })
+      else {
+        const grpc = grpcPort === null ? '' : `, gRPC on port ${grpcPort}`
+        const { models, noDetector } = running.service
+        const judging = noDetector === null ? ` and detector ${running.service.monitor.detector.name}` : ''
+        output.note(`serving ${models.names.join(', ')}${judging} at ${url}${grpc}`)
+        if (noDetector !== null) output.note(`no conversations are judged: ${noDetector}`)
+        output.note(keys.size === 0 ? 'no API keys: open to all users of this machine' : `${keys.size} API key(s)`)
+      }
+      return () => running.stop(flags.drainSeconds * 1000)
+    },
+    { vectors: true },
+  )
 }

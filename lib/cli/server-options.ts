@@ -3,19 +3,24 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import type { Embedder } from '../embedding/embedder.js'
-import type { Monitor } from '../monitor/monitor.js'
+import { GabionError } from '../errors.js'
+import type { DetectorName, Monitor } from '../monitor/monitor.js'
 import type { AlertingOptions } from '../server/alerting.js'
 import type { ApiKeys } from '../server/api-keys.js'
 import type { LocalContexts } from '../server/conversations/local-contexts.js'
 import type { ConversationStore } from '../server/conversations/store.js'
+import type { NoDetector } from '../server/no-detector.js'
 import type { Tenants } from '../server/tenants.js'
 import { addAlertQueueOptions, alertingOf, type AlertQueueFlags } from './alert-options.js'
-import { addDetectorOptions } from './detector-options.js'
+import { addDetectorOptions, NO_DETECTOR } from './detector-options.js'
 import { addJudgingOptions, openMonitor, systemOf, type JudgingFlags } from './judging-options.js'
 import { addEmbedderOptions, openEmbedder, parseCount, type Context, type EmbedderFlags } from './command.js'
 
 /** Flags of `serve`, `worker` and `proxy`. */
-export interface ServerFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlags {
+export interface ServerFlags extends Omit<EmbedderFlags, 'model'>, Omit<JudgingFlags, 'detector'>, AlertQueueFlags {
+  /** Several where the command takes them. */
+  model: string | string[]
+  detector?: DetectorName | typeof NO_DETECTOR
   tenants?: string
   texts: boolean
   cacheMib?: number
@@ -25,8 +30,10 @@ export interface ServerFlags extends EmbedderFlags, JudgingFlags, AlertQueueFlag
   logLevel: string
 }
 
-export function addServerOptions(command: Command): Command {
-  return addAlertQueueOptions(addJudgingOptions(addDetectorOptions(addEmbedderOptions(command))))
+/** Adds the options. `vectors`: the command also serves vectors, of several models, and works without a detector. */
+export function addServerOptions(command: Command, { vectors = false } = {}): Command {
+  const withEngine = addDetectorOptions(addEmbedderOptions(command, { several: vectors }), { optional: vectors })
+  return addAlertQueueOptions(addJudgingOptions(withEngine))
     .option(
       '--tenants <folder>',
       'a file NAME.yaml for each tenant: system, policy, benign, artifact, lexicon; chosen by X-Gabion-Tenant or /tenants/NAME/',
@@ -47,37 +54,77 @@ export function addServerOptions(command: Command): Command {
 export interface ServerParts {
   readonly logger: Logger
   readonly embedder: Embedder
-  readonly monitor: Monitor
+  /** Further models. */
+  readonly embedders: readonly Embedder[]
+  readonly monitor: Monitor | NoDetector
   readonly tenants: Tenants
   /** Not null where texts stay in this process. */
   readonly contexts: LocalContexts | null
 }
 
 /**
- * Opens log, model and monitor, calls `start` with them, and at the first signal calls the function that it returned.
+ * Opens log, models and monitor, calls `start` with them, and at the first signal calls the function that it returned.
  *
  * @param start - resolves when ready, with the function that stops it
+ * @param vectors - starts also where the default detector does not fit the model
  */
 export async function runUntilInterrupted(
   { output, signal }: Context,
   flags: ServerFlags,
   start: (parts: ServerParts) => Promise<() => Promise<void>>,
+  { vectors = false } = {},
 ): Promise<void> {
   const logger = openLog(flags)
-  using embedder = await openEmbedder(flags, { ...cacheOf(flags), signal })
-  using monitor = await openMonitor(embedder, flags, { signal })
+  const judging = judgingFlags(flags)
+  const [model, ...more] = [flags.model].flat()
+  const engine = { ...cacheOf(flags), signal }
+  using embedder = await openEmbedder({ ...judging, ...(model !== undefined && { model }) }, engine)
+  const embedders: Embedder[] = []
+  using _ = {
+    [Symbol.dispose]: (): void => {
+      for (const one of embedders) one.dispose()
+    },
+  }
+  for (const name of more) embedders.push(await openEmbedder({ ...judging, model: name }, engine))
+  using monitor = await openJudging(embedder, flags, judging, { signal, vectors })
   const [{ Tenants }, { LocalContexts }] = await Promise.all([
     import('../server/tenants.js'),
     import('../server/conversations/local-contexts.js'),
   ])
   const named =
-    flags.tenants === undefined ? undefined : await (await import('./tenant-files.js')).openTenants(embedder, flags.tenants, flags)
-  const tenants = new Tenants({ monitor, system: await systemOf(flags) }, named)
+    flags.tenants === undefined ? undefined : await (await import('./tenant-files.js')).openTenants(embedder, flags.tenants, judging)
+  const tenants = new Tenants({ monitor, system: await systemOf(judging) }, named)
   const contexts = flags.texts ? null : new LocalContexts(flags.ttlHours * 3_600_000)
-  const stop = await start({ logger, embedder, monitor, tenants, contexts })
+  const stop = await start({ logger, embedder, embedders, monitor, tenants, contexts })
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   output.note('stopping: finishing requests in flight')
   await stop()
+}
+
+/** The flags without those that other commands take in another way. */
+function judgingFlags({ detector, model: _, ...rest }: ServerFlags): JudgingFlags & Omit<EmbedderFlags, 'model'> {
+  return { ...rest, ...(detector !== undefined && detector !== NO_DETECTOR && { detector }) }
+}
+
+/** Flags that say by what is judged: who gives one means to have conversations judged. */
+const JUDGING = ['artifact', 'guard', 'guardModel', 'guardClassifier', 'judge', 'lexicon', 'system', 'policy', 'tenants'] as const
+
+/** What judges conversations. A detector that was asked for must fit the model. */
+async function openJudging(
+  embedder: Embedder,
+  flags: ServerFlags,
+  judging: JudgingFlags,
+  { signal, vectors }: { signal: AbortSignal; vectors: boolean },
+): Promise<Monitor | NoDetector> {
+  const { monitorIfFitting, NoDetector } = await import('../server/no-detector.js')
+  const asked = JUDGING.find((name) => flags[name] !== undefined)
+  if (flags.detector === NO_DETECTOR) {
+    if (asked === undefined) return new NoDetector('it was started with --detector none')
+    const option = asked.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    throw new GabionError('INVALID_ARGUMENT', `--detector none judges nothing: omit --${option}`)
+  }
+  const load = (): Promise<Monitor> => openMonitor(embedder, judging, { signal })
+  return vectors && asked === undefined && flags.detector === undefined ? await monitorIfFitting(load) : await load()
 }
 
 /** The log: JSON lines on stderr, in one queue with the notes there, which exit.ts flushes before the exit. */

@@ -16,6 +16,7 @@ import {
 } from './embedder-options.js'
 import { EmbeddingBatch } from './embedding-batch.js'
 import { openModel, type OpenedModel } from './open-model.js'
+import { TokenDecoder } from './token-decoder.js'
 import { VectorCache, type CacheStats, type TextRecord } from './vector-cache.js'
 import { WindowBatch, windowsOf, type TextWindow, type WindowRule } from './window-batch.js'
 
@@ -71,6 +72,8 @@ export class Embedder {
   readonly #cache: VectorCache
   readonly #onTruncated: CheckedEmbedderOptions['onTruncated']
   readonly #projections = new WeakMap<Projection, NativeProjection>()
+  readonly #tokenizerFile: string
+  #decoder: Promise<TokenDecoder> | null = null
   // Written by each synchronous call and read before the next one.
   readonly #syncStats = new Float64Array(5)
   #disposed = false
@@ -78,6 +81,7 @@ export class Embedder {
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
     const { description, graph, model, native } = opened
     this.#model = model
+    this.#tokenizerFile = description.tokenizerFile
     this.#cache = new VectorCache(options.cacheBytes)
     this.#onTruncated = options.onTruncated
     this.info = Object.freeze({
@@ -232,13 +236,27 @@ export class Embedder {
    */
   tokenize(text: string): Tokens {
     checkString('text', text)
-    this.#refuseIfDisposed()
-    try {
-      const { ids, totalTokenCount } = nativeAddon().tokenize(this.#model, this.info.prompt + text)
-      return { ids, totalTokenCount, truncated: totalTokenCount > ids.length }
-    } catch (error) {
-      throw fromNative(error)
-    }
+    return this.#tokenize(this.info.prompt + text)
+  }
+
+  /**
+   * A text whose tokens are these, without any prompt: to be embedded with `prompt: ''`.
+   *
+   * Ids carry no sign of the vocabulary that they are of. They are taken for this model's if they begin and end with its special tokens,
+   * as {@link tokenize} returns them, and if their text has exactly these tokens.
+   *
+   * @param ids - with special tokens, at most `maxSequenceLength`
+   * @returns null for ids that are not this model's
+   * @throws GabionError `DISPOSED`, `MODEL_INVALID`, `MODEL_UNSUPPORTED` for a tokenizer whose ids cannot be read
+   */
+  async textOf(ids: readonly number[]): Promise<string | null> {
+    const [first, last] = this.#tokenize('').ids
+    if (first === undefined || last === undefined || ids[0] !== first || ids.at(-1) !== last) return null
+    this.#decoder ??= TokenDecoder.load(this.#tokenizerFile)
+    const text = (await this.#decoder).decode(ids.slice(1, -1))
+    if (text === null) return null
+    const again = this.#tokenize(text).ids
+    return again.length === ids.length && again.every((id, index) => id === ids[index]) ? text : null
   }
 
   /** Refuses new calls from now on; calls in flight end well, and the last one frees the model. Safe to call again. */
@@ -274,6 +292,16 @@ export class Embedder {
     const prompt = Object.hasOwn(this.info.prompts, name) ? this.info.prompts[name] : undefined
     if (prompt === undefined) throw invalidArgument('prompt', `one of ${JSON.stringify(Object.keys(this.info.prompts))} or ''`, name)
     return prompt
+  }
+
+  #tokenize(text: string): Tokens {
+    this.#refuseIfDisposed()
+    try {
+      const { ids, totalTokenCount } = nativeAddon().tokenize(this.#model, text)
+      return { ids, totalTokenCount, truncated: totalTokenCount > ids.length }
+    } catch (error) {
+      throw fromNative(error)
+    }
   }
 
   #refuseIfDisposed(): void {

@@ -6,21 +6,30 @@ import { Embedder } from '../embedding/embedder.js'
 import { Monitor } from '../monitor/monitor.js'
 import { checkOptions, invalidArgument } from '../options.js'
 import type { Projection } from '../projection/projection.js'
+import { openAlerts, type AlertOptions } from './alert-options.js'
 import { ApiKeys } from './api-keys.js'
 import { MemoryStore } from './conversations/memory-store.js'
 import { RedisStore } from './conversations/redis-store.js'
 import type { ConversationStore } from './conversations/store.js'
 import type { Limits } from './limits.js'
+import { monitorIfFitting, NoDetector } from './no-detector.js'
 import { serve as serveParts } from './serve.js'
 
+export type { DestinationOptions } from '../alerts/open-destinations.js'
+export type { AlertOptions } from './alert-options.js'
 export type { Limits } from './limits.js'
 
 /** Options of {@link serve}. */
 export interface ServeOptions {
   /** Computes the vectors; the caller disposes of it. Default: the monitor's, else the bundled model, disposed of by `stop`. */
   embedder?: Embedder
-  /** Judges the exchanges. Default: `Monitor.load({ embedder })`. */
-  monitor?: Monitor
+  /** Further models: requests name the one that they mean. The caller disposes of them. */
+  embedders?: readonly Embedder[]
+  /**
+   * Judges the exchanges; null for none. Default: `Monitor.load({ embedder })`, or none where the detector does not fit the model's
+   * vectors: requests to judge an exchange are then refused with the reason.
+   */
+  monitor?: Monitor | null
   /** Applied in requests for projected vectors. */
   projection?: Projection
   /** Answers requests for labels and rankings; the caller disposes of it. */
@@ -41,6 +50,8 @@ export interface ServeOptions {
   ttlMs?: number
   /** Limits of requests. */
   limits?: Partial<Limits>
+  /** Who is told of alerts. Default: nobody but the log. */
+  alerts?: AlertOptions
   /** A pino logger. Default: nothing is logged. */
   logger?: Logger
 }
@@ -58,6 +69,7 @@ export interface RunningService extends AsyncDisposable {
 
 const OPTIONS = [
   'embedder',
+  'embedders',
   'monitor',
   'projection',
   'classifier',
@@ -69,6 +81,7 @@ const OPTIONS = [
   'redis',
   'ttlMs',
   'limits',
+  'alerts',
   'logger',
 ] as const
 
@@ -88,11 +101,15 @@ export async function serve(options?: ServeOptions): Promise<RunningService> {
     apiKeys = [],
     redis,
     ttlMs = TTL_MS,
+    alerts,
     logger,
     ...rest
   } = checkOptions('options', options, OPTIONS)
   if (given !== undefined && !(given instanceof Embedder)) throw invalidArgument('embedder', 'an Embedder', given)
-  if (givenMonitor !== undefined && !(givenMonitor instanceof Monitor)) throw invalidArgument('monitor', 'a Monitor', givenMonitor)
+  if (givenMonitor !== undefined && givenMonitor !== null && !(givenMonitor instanceof Monitor))
+    throw invalidArgument('monitor', 'a Monitor or null', givenMonitor)
+  for (const [index, one] of (rest.embedders ?? []).entries())
+    if (!(one instanceof Embedder)) throw invalidArgument(`embedders[${index}]`, 'an Embedder', one)
   if (rest.classifier !== undefined && !(rest.classifier instanceof Classifier))
     throw invalidArgument('classifier', 'a Classifier', rest.classifier)
   const keys = new ApiKeys(apiKeys)
@@ -101,12 +118,18 @@ export async function serve(options?: ServeOptions): Promise<RunningService> {
   const embedder = given ?? own ?? (givenMonitor?.embedder as Embedder)
   let store: ConversationStore | null = null
   try {
-    const monitor = givenMonitor ?? (await Monitor.load({ embedder }))
+    const monitor =
+      givenMonitor === null
+        ? new NoDetector('it was started with monitor: null')
+        : (givenMonitor ?? (await monitorIfFitting(() => Monitor.load({ embedder }))))
     store =
       redis === undefined
         ? new MemoryStore({ maxBytes: STORE_BYTES, ttlMs })
         : await RedisStore.open({ url: redis.url, prefix: redis.prefix ?? 'gabion', ttlMs, logger: log })
-    const running = await serveParts({ ...rest, embedder, monitor, store, keys, logger: log })
+    let dashboard: string | null = null
+    const alerting = alerts === undefined ? null : await openAlerts(alerts, redis, log, () => dashboard)
+    const running = await serveParts({ ...rest, embedder, monitor, store, keys, logger: log, ...(alerting !== null && { alerting }) })
+    dashboard = running.url
     let stopped: Promise<void> | null = null
     const stop = (graceMs?: number): Promise<void> => (stopped ??= running.stop(graceMs).finally(() => own?.dispose()))
     const { url, port, grpcPort } = running

@@ -15,6 +15,7 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 const ENCODING_ROUTES = new Set([
   '/v1/embeddings',
   '/embed',
+  '/similarity',
   '/v1/project',
   '/v1/conversations/:id/exchanges',
   '/predict',
@@ -59,7 +60,8 @@ export class Metrics {
   unjudged = 0
   blocked = 0
 
-  constructor(info: Readonly<Record<string, string>>, sources: MetricSources) {
+  /** @param infos - labels of each model */
+  constructor(infos: readonly Readonly<Record<string, string>>[], sources: MetricSources) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry })
     this.#requests = new Histogram({
@@ -125,8 +127,13 @@ export class Metrics {
     readGauge(registers, 'gabion_cache_hits', 'Texts found in the vector cache since the start', () => sources.cache().hits)
     readGauge(registers, 'gabion_cache_misses', 'Texts not found in the vector cache since the start', () => sources.cache().misses)
     readGauge(registers, 'gabion_cache_bytes', 'Bytes of the vector cache', () => sources.cache().bytes)
-    const about = new Gauge({ name: 'gabion_info', help: 'Version, model and provider', labelNames: Object.keys(info), registers })
-    about.set(info, 1)
+    const about = new Gauge({
+      name: 'gabion_info',
+      help: 'Version, model and provider',
+      labelNames: Object.keys(infos[0] ?? {}),
+      registers,
+    })
+    for (const info of infos) about.set(info, 1)
   }
 
   /** Counts an answered request; probes, scrapes and dashboard requests are not recent activity. */

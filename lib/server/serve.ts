@@ -18,13 +18,16 @@ import { startGrpc, type GrpcServer } from './grpc/server.js'
 import { buildHttpApp, type ProxyOptions } from './http/app.js'
 import { DEFAULT_LIMITS, type Limits } from './limits.js'
 import { Service } from './service.js'
+import { NoDetector } from './no-detector.js'
 import type { Tenants } from './tenants.js'
 import { packageVersion } from '../package-folder.js'
 
 /** Parts and options of a service. The caller keeps ownership of embedder and monitor; the store is closed with the service. */
 export interface ServeOptions {
   readonly embedder: Embedder
-  readonly monitor: Monitor
+  /** Further models, asked for by their names. */
+  readonly embedders?: readonly Embedder[]
+  readonly monitor: Monitor | NoDetector
   readonly store: ConversationStore
   readonly keys: ApiKeys
   readonly logger: Logger
@@ -77,6 +80,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   await store.check()
   const service = new Service({
     embedder,
+    embedders: options.embedders ?? [],
     monitor,
     store,
     limits,
@@ -88,6 +92,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     contexts: options.contexts ?? null,
     ...(options.tenants !== undefined && { tenants: options.tenants }),
   })
+  if (monitor instanceof NoDetector) logger.warn({ reason: monitor.reason }, 'no conversations are judged')
   await service.alerting.start()
   const http = await buildHttpApp(service, { keys, logger, tls, proxy: options.proxy ?? null })
   const idle = new IdleConnections(http.server)

@@ -22,14 +22,19 @@ import { momentAt, type ReplyPlace } from './conversations/reply-place.js'
 import { Events, type Watcher } from './events.js'
 import { Admission, checkTexts, type Limits } from './limits.js'
 import { Metrics } from './metrics.js'
+import { NoDetector, requireMonitor } from './no-detector.js'
 import type { RequestContext } from './request-context.js'
-import { Telemetry } from './telemetry.js'
+import { ServedModels } from './served-models.js'
+import { Telemetry, type SpanFacts } from './telemetry.js'
 import { TENANT_HEADER, Tenants } from './tenants.js'
 
 /** The parts of a service; their owner closes them. */
 export interface ServiceParts {
+  /** The default model, whose vectors detector and projection take. */
   readonly embedder: Embedder
-  readonly monitor: Monitor
+  /** Further models, asked for by their names. */
+  readonly embedders?: readonly Embedder[]
+  readonly monitor: Monitor | NoDetector
   readonly store: ConversationStore
   readonly limits: Limits
   /** Applied by `project`; null if there is none. */
@@ -51,12 +56,21 @@ export interface EmbedRequest {
   readonly texts: readonly string[]
   /** One of the model's prompts; undefined for the model's own default. */
   readonly prompt?: string | undefined
+  /** The name of a model; without it the default. */
+  readonly model?: string | null | undefined
+}
+
+/** Vectors, and the model that they are of. */
+export interface Embedded {
+  readonly model: string
+  readonly batch: EmbeddingBatch
 }
 
 /** The service without its protocols. */
 export class Service {
-  readonly embedder: Embedder
-  readonly monitor: Monitor
+  readonly models: ServedModels
+  /** Why no conversation is judged; null where they are. */
+  readonly noDetector: string | null
   readonly store: ConversationStore
   readonly limits: Limits
   readonly projection: Projection | null
@@ -68,14 +82,16 @@ export class Service {
   readonly telemetry: Telemetry
   readonly alerting: Alerting
   readonly tenants: Tenants
+  readonly #monitor: Monitor | NoDetector
   readonly #contexts: LocalContexts | null
   readonly #queue = new KeyedQueue()
   #stopping = false
 
   constructor(parts: ServiceParts) {
     const { embedder, monitor, store, limits, projection, classifier = null, version, contexts = null } = parts
-    this.embedder = embedder
-    this.monitor = monitor
+    this.models = new ServedModels(embedder, parts.embedders)
+    this.#monitor = monitor
+    this.noDetector = monitor instanceof NoDetector ? monitor.reason : null
     this.store = store
     this.limits = limits
     this.projection = projection
@@ -83,22 +99,33 @@ export class Service {
     this.version = version
     this.admission = new Admission(limits)
     this.events = new Events(limits.eventStreams)
-    const { model, precision, provider, instructionSet } = embedder.info
     this.metrics = new Metrics(
-      { version, model, precision, provider, instruction_set: instructionSet },
+      this.models.all.map(({ info: { model, precision, provider, instructionSet } }) => {
+        return { version, model, precision, provider, instruction_set: instructionSet }
+      }),
       {
-        cache: () => embedder.cacheStats,
+        cache: () => this.models.cacheStats,
         pendingTexts: () => this.admission.texts,
         pendingLength: () => this.admission.length,
         refused: () => this.admission.refused,
         watchers: () => this.events.size,
       },
     )
-    this.telemetry = new Telemetry(model)
+    this.telemetry = new Telemetry(embedder.info.model)
     this.alerting = new Alerting(parts.logger, this.metrics.registry, parts.alerting)
     this.tenants = parts.tenants ?? new Tenants({ monitor, system: null })
     this.#contexts = contexts
     store.onChange((change) => this.events.publish(change))
+  }
+
+  /** The default model. */
+  get embedder(): Embedder {
+    return this.models.main
+  }
+
+  /** @throws GabionError `NO_DETECTOR` */
+  get monitor(): Monitor {
+    return requireMonitor(this.#monitor)
   }
 
   /** Whether the words of conversations may be stored. */
@@ -106,8 +133,10 @@ export class Service {
     return this.#contexts === null
   }
 
-  async embed({ texts, prompt }: EmbedRequest, request: RequestContext): Promise<EmbeddingBatch> {
-    return await this.#embed(texts, request, { ...(prompt !== undefined && { prompt }) })
+  /** @throws GabionError `NOT_FOUND` for a model that this service does not have */
+  async embed({ texts, prompt, model }: EmbedRequest, request: RequestContext): Promise<Embedded> {
+    const embedder = this.models.requested(model)
+    return { model: embedder.info.model, batch: await this.#embed(embedder, texts, request, { ...(prompt !== undefined && { prompt }) }) }
   }
 
   /**
@@ -118,7 +147,7 @@ export class Service {
   async project(texts: readonly string[], request: RequestContext): Promise<EmbeddingBatch> {
     const { projection } = this
     if (projection === null) throw new GabionError('NOT_FOUND', 'this service has no projection; start it with --projection FILE')
-    return await this.#embed(texts, request, { projection })
+    return await this.#embed(this.models.main, texts, request, { projection })
   }
 
   /**
@@ -143,7 +172,10 @@ export class Service {
 
   /** Judges the next exchange of a conversation; its first one creates the conversation. */
   async addExchange(exchange: ExchangeRequest, request: RequestContext): Promise<StoredOutcome> {
+    // Before anything else: to which conversation an exchange belongs does not matter where none is judged.
+    requireMonitor(this.tenants.of(exchange.tenant ?? null).monitor)
     const id = checkId('the conversation', exchange.conversation)
+    if ((exchange.caller ?? null) !== null) checkId('caller', exchange.caller!)
     if (exchange.exchangeId !== null) checkId('exchangeId', exchange.exchangeId)
     if ((exchange.tenant ?? null) === null && this.tenants.reserves(id))
       throw new GabionError('INVALID_ARGUMENT', `conversation ${JSON.stringify(id)} is a tenant's: name the tenant in ${TENANT_HEADER}`)
@@ -153,7 +185,7 @@ export class Service {
         const { monitor, system } = this.tenants.of(exchange.tenant ?? null)
         const keeping = { alertDetails: this.alerting.details, contexts: this.#contexts, system }
         const outcome = await this.#queue.run(id, request.signal, () =>
-          judgeAndStore(monitor, this.store, exchange, request.signal, keeping),
+          judgeAndStore(requireMonitor(monitor), this.store, exchange, request.signal, keeping),
         )
         const { verdict, repeated, alert } = outcome
         if (!repeated) this.metrics.judged(verdict)
@@ -166,21 +198,24 @@ export class Service {
 
   /** Begins to read a reply while it is being written. Nothing is stored: the finished reply is judged with {@link addExchange}. */
   async beginReply(place: ReplyPlace): Promise<ReplyReading> {
-    const { monitor, system } = this.tenants.of(place.tenant)
+    const { monitor: given, system } = this.tenants.of(place.tenant)
+    const monitor = requireMonitor(given)
     const record = (await this.store.load(checkId('the conversation', place.conversation)))?.record
     const { state, context } = momentAt(record, place, monitor.detector, system)
     return beginReply(monitor, state, context, place.user)
   }
 
-  /** @throws GabionError `NOT_FOUND` */
+  /** @throws GabionError `NOT_FOUND`, `NO_DETECTOR` */
   async conversation(id: string): Promise<ConversationRecord> {
+    requireMonitor(this.#monitor)
     const stored = await this.store.load(checkId('the conversation', id))
     if (stored === null) throw notFound(id)
     return stored.record
   }
 
-  /** The most recently used first. */
+  /** The most recently used first. @throws GabionError `NO_DETECTOR` */
   async conversations(limit: number): Promise<ConversationStatus[]> {
+    requireMonitor(this.#monitor)
     return await this.store.list(limit)
   }
 
@@ -230,7 +265,10 @@ export class Service {
 
   /** See {@link Events.watch}. */
   watch(conversation: string | null, after: number | null, watcher: Watcher, ended: () => void): () => void {
-    if (conversation !== null) checkId('the conversation', conversation)
+    if (conversation !== null) {
+      requireMonitor(this.#monitor)
+      checkId('the conversation', conversation)
+    }
     return this.events.watch(conversation, after, watcher, ended)
   }
 
@@ -246,16 +284,20 @@ export class Service {
     this.events.close()
   }
 
-  async #embed(texts: readonly string[], request: RequestContext, options: Parameters<Embedder['embedBatch']>[1]): Promise<EmbeddingBatch> {
+  async #embed(
+    embedder: Embedder,
+    texts: readonly string[],
+    request: RequestContext,
+    options: Parameters<Embedder['embedBatch']>[1],
+  ): Promise<EmbeddingBatch> {
     const length = checkTexts(texts, this.limits)
-    return await this.#admitted(texts.length, length, () =>
-      this.telemetry.run('embeddings', request, async (facts) => {
-        const batch = await this.embedder.embedBatch(texts, { ...options, signal: request.signal })
-        this.metrics.embedded(batch)
-        facts({ 'gen_ai.usage.input_tokens': batch.tokenCounts.reduce((sum, count) => sum + count, 0) })
-        return batch
-      }),
-    )
+    const work = async (facts: SpanFacts): Promise<EmbeddingBatch> => {
+      const batch = await embedder.embedBatch(texts, { ...options, signal: request.signal })
+      this.metrics.embedded(batch)
+      facts({ 'gen_ai.usage.input_tokens': batch.tokenCounts.reduce((sum, count) => sum + count, 0) })
+      return batch
+    }
+    return await this.#admitted(texts.length, length, () => this.telemetry.run('embeddings', request, work, embedder.info.model))
   }
 
   async #admitted<T>(texts: number, length: number, work: () => Promise<T>): Promise<T> {

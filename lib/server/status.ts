@@ -22,6 +22,7 @@ export const PROTOCOL_STATUS: Readonly<Record<GabionErrorCode, ProtocolStatus>> 
   UNAUTHENTICATED: { http: 401, grpc: Grpc.UNAUTHENTICATED },
   NOT_FOUND: { http: 404, grpc: Grpc.NOT_FOUND },
   CONFLICT: { http: 409, grpc: Grpc.ABORTED },
+  NO_DETECTOR: { http: 409, grpc: Grpc.FAILED_PRECONDITION },
   CONVERSATION_ENDED: { http: 403, grpc: Grpc.FAILED_PRECONDITION },
   PATH_REFUSED: { http: 403, grpc: Grpc.PERMISSION_DENIED },
   OVERLOADED: { http: 429, grpc: Grpc.RESOURCE_EXHAUSTED },

@@ -20,7 +20,7 @@ const PROVIDER = 'gabion'
 /** Sets a span's attributes at its end. */
 export type SpanFacts = (attributes: Attributes) => void
 
-/** Opens spans and records durations of one model's operations. */
+/** Opens spans and records durations of the models' operations. */
 export class Telemetry {
   readonly #tracer = trace.getTracer(NAME)
   readonly #model: string
@@ -41,12 +41,18 @@ export class Telemetry {
    * Runs an operation in its own span, a child of the caller's span if the request's headers carry a trace context.
    *
    * @param operation - `embeddings`, or `gabion.exchange` for a judged exchange
+   * @param model - what runs, if it is not the default
    */
-  async run<T>(operation: string, { headers }: Pick<RequestContext, 'headers'>, work: (facts: SpanFacts) => Promise<T>): Promise<T> {
-    const common = { 'gen_ai.operation.name': operation, 'gen_ai.provider.name': PROVIDER, 'gen_ai.request.model': this.#model }
+  async run<T>(
+    operation: string,
+    { headers }: Pick<RequestContext, 'headers'>,
+    work: (facts: SpanFacts) => Promise<T>,
+    model = this.#model,
+  ): Promise<T> {
+    const common = { 'gen_ai.operation.name': operation, 'gen_ai.provider.name': PROVIDER, 'gen_ai.request.model': model }
     const parent = propagation.extract(context.active(), headers)
     const started = performance.now()
-    const span = this.#tracer.startSpan(`${operation} ${this.#model}`, { kind: SpanKind.SERVER, attributes: common }, parent)
+    const span = this.#tracer.startSpan(`${operation} ${model}`, { kind: SpanKind.SERVER, attributes: common }, parent)
     let failure: string | undefined
     try {
       return await context.with(trace.setSpan(parent, span), () => work((facts) => this.#note(span, common, facts)))

@@ -2,10 +2,11 @@
 
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
+import type { NoDetector } from './no-detector.js'
 
 /** By what conversations are judged. */
 export interface Tenant {
-  readonly monitor: Monitor
+  readonly monitor: Monitor | NoDetector
   /** System prompt of the conversations that have none of their own. */
   readonly system: string | null
 }

@@ -117,6 +117,38 @@ describe('gRPC', () => {
     assert.deepEqual([whole.exchanges, (whole.history as unknown[]).length], [2, 2])
   })
 
+  it('describes the health service to clients that know it by reflection only', async () => {
+    const reflection = clientOf(
+      fileURLToPath(import.meta.resolve('@grpc/reflection').replace(/build\/src\/.*$/, 'build/proto/grpc/reflection/v1/reflection.proto')),
+      'grpc.reflection.v1.ServerReflection',
+      running.grpcPort!,
+    )
+    const info = reflection.client.serverReflectionInfo as () => NodeJS.ReadWriteStream &
+      AsyncIterable<{ fileDescriptorResponse: { fileDescriptorProto: Buffer[] } }> & { cancel(): void }
+    const stream = info.call(reflection.client)
+    stream.write({ fileContainingSymbol: 'grpc.health.v1.Health' } as never)
+    for await (const { fileDescriptorResponse } of stream) {
+      assert.ok(fileDescriptorResponse.fileDescriptorProto.some((file) => file.includes('HealthCheckRequest')))
+      break
+    }
+    stream.cancel()
+    reflection.client.close()
+  })
+
+  it('notes whose conversation it is, so that all of it can be deleted', async () => {
+    await monitor.call('addExchange')({ conversation: 'owned', user: 'hi', assistant: 'hello', caller: 'c-1' })
+    assert.equal((await monitor.call('getConversation')({ conversation: 'owned' })).caller, 'c-1')
+    const wrong = monitor.call('addExchange')({ conversation: 'owned', user: 'hi', assistant: 'hello', caller: 'c\u0000' })
+    assert.deepEqual(await failing(wrong), [status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'])
+    const deleted = await fetch(`${running.url}/v1/callers/c-1`, { method: 'DELETE' })
+    assert.deepEqual(await deleted.json(), { status: 'deleted', conversations: 1 })
+    assert.deepEqual(await failing(monitor.call('getConversation')({ conversation: 'owned' })), [status.NOT_FOUND, 'NOT_FOUND'])
+  })
+
+  it('embeds by the one model it has, whatever the name', async () => {
+    assert.equal((await embedding.call('embed')({ texts: ['a'], model: 'another' })).model, 'all-MiniLM-L6-v2')
+  })
+
   it('codes every failure', async () => {
     assert.deepEqual(await failing(monitor.call('getConversation')({ conversation: 'nobody' })), [status.NOT_FOUND, 'NOT_FOUND'])
     assert.deepEqual(await failing(monitor.call('addExchange')({ conversation: '' })), [status.INVALID_ARGUMENT, 'INVALID_ARGUMENT'])
@@ -150,7 +182,8 @@ describe('gRPC', () => {
     stream.write({ listServices: '' } as never)
     for await (const { listServicesResponse } of stream) {
       const names = listServicesResponse.service.map(({ name }) => name)
-      assert.ok(names.includes('gabion.v1.EmbeddingService') && names.includes('gabion.v1.MonitorService'), names.join())
+      for (const name of ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService', 'grpc.health.v1.Health'])
+        assert.ok(names.includes(name), names.join())
       break
     }
     stream.cancel()

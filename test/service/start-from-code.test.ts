@@ -1,9 +1,15 @@
 // gabion/server: the service started from code, as its users start it.
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { serve } from '../../lib/server/index.js'
-import { testEmbedder } from './service-under-test.js'
+import { until } from './ending.js'
+import { BAD } from './proxy-under-test.js'
+import { post, testEmbedder } from './service-under-test.js'
+import { startReceiver } from './webhook-receiver.js'
 
 const embed = async (url: string, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(`${url}/v1/embeddings`, {
@@ -35,6 +41,36 @@ describe('serve', () => {
       assert.equal((await embed(url, { authorization: 'Bearer 0123456789abcdef' })).status, 200)
     }
     await assert.rejects(embed(url))
+  })
+
+  it('tells of alerts, as the command line does', async () => {
+    const receiver = await startReceiver()
+    const folder = await mkdtemp(join(tmpdir(), 'gabion-alerts-'))
+    const alerts = { webhooks: [receiver.url], allowPrivate: true, secret: 's'.repeat(24), queue: folder }
+    const running = await serve({ embedder: await testEmbedder(), port: 0, grpcPort: null, alerts })
+    await post(`${running.url}/v1/conversations/shop/exchanges`, { user: BAD.user, assistant: BAD.assistant })
+    const { body, headers } = await until('the alert arrives', () => receiver.got[0])
+    assert.equal((JSON.parse(body) as { link: string }).link, `${running.url}/#conversation=shop&exchange=1`)
+    assert.match(String(headers['webhook-signature']), /^v1,/)
+    await running.stop()
+    await rm(folder, { recursive: true, force: true })
+    for (const [wrong, message] of [
+      [{}, /alerts must be an object with webhooks, slack or commands/],
+      [{ webhooks: receiver.url }, /alerts\.webhooks must be an array/],
+      [{ webhooks: [receiver.url] }, /private/],
+      [{ webhook: [receiver.url] }, /no option 'webhook'/],
+    ] as const)
+      await assert.rejects(serve({ embedder: await testEmbedder(), port: 0, alerts: wrong as never }), {
+        code: 'INVALID_ARGUMENT',
+        message,
+      })
+  })
+
+  it('serves vectors without a monitor', async () => {
+    await using running = await serve({ embedder: await testEmbedder(), monitor: null, port: 0, grpcPort: null })
+    assert.equal((await embed(running.url)).status, 200)
+    const judged = await post(`${running.url}/v1/conversations/x/exchanges`, { user: 'hi', assistant: 'hello' })
+    assert.deepEqual([judged.status, judged.body.error.code], [409, 'NO_DETECTOR'])
   })
 
   it('refuses wrong options before anything is opened', async () => {

@@ -179,12 +179,17 @@ element('list').addEventListener('keydown', (event) => {
 addEventListener('hashchange', () => void chooseByAddress())
 
 async function start(): Promise<void> {
-  const { model, detector, store } = await api.get<{
+  const { model, models, detector, noDetector, store } = await api.get<{
     model: { name: string; precision: string }
-    detector: { name: string }
+    models: string[]
+    detector: { name: string } | null
+    noDetector: string | null
     store: string
   }>('info')
-  element('about').textContent = `${model.name} (${model.precision}), detector ${detector.name}, conversations in ${store}`
+  const others = models.slice(1).map((name) => `, ${name}`)
+  const judging =
+    detector === null ? `no conversations are judged: ${noDetector ?? ''}` : `detector ${detector.name}, conversations in ${store}`
+  element('about').textContent = `${model.name} (${model.precision})${others.join('')}, ${judging}`
   void api.watch(onChange, (connected) => {
     element('connection').textContent = connected ? 'live' : 'connection lost, trying again …'
     if (connected) void load().catch(() => undefined)

@@ -12,12 +12,14 @@ const MAX_PENDING_PER_STREAM = 16
 
 /** The implementation. */
 export function embeddingService(service: Service, calls: Calls): UntypedServiceImplementation {
-  const { model } = service.embedder.info
-
-  const embed = async ({ texts, promptName, project }: EmbedRequest, context: RequestContext): Promise<object> => {
+  const embed = async ({ texts, promptName, project, model: requested }: EmbedRequest, context: RequestContext): Promise<object> => {
     service.admission.refuseIfFull()
     if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name cannot be combined')
-    const batch = project ? await service.project(texts, context) : await service.embed({ texts, prompt: promptName }, context)
+    if (project && service.models.requested(requested) !== service.models.main)
+      throw new GabionError('INVALID_ARGUMENT', `the projection is one of ${service.models.names[0]}: omit model`)
+    const { model, batch } = project
+      ? { model: service.models.main.info.model, batch: await service.project(texts, context) }
+      : await service.embed({ texts, prompt: promptName, model: requested }, context)
     return toEmbedResponse(batch, model)
   }
 

@@ -9,6 +9,7 @@ import type { ExchangeRequest } from '../conversations/judge-exchange.js'
 export interface EmbedRequest {
   texts: string[]
   promptName?: string
+  model?: string
   project: boolean
 }
 
@@ -18,6 +19,7 @@ export type AddExchangeRequest = Pick<ExchangeRequest, 'conversation' | 'user' |
   exchange?: number
   system?: string
   rules?: string[]
+  caller?: string
 }
 
 /** A GetConversationRequest and a WatchRequest. */

@@ -3,7 +3,7 @@
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
-import { HealthImplementation } from 'grpc-health-check'
+import { HealthImplementation, protoPath as HEALTH_PROTO_FILE } from 'grpc-health-check'
 import type { Logger } from 'pino'
 import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
@@ -17,6 +17,8 @@ import { packagePath } from '../../package-folder.js'
 export const PROTO_FILE = packagePath('protocol', 'gabion', 'v1', 'gabion.proto')
 
 const SERVICES = ['gabion.v1.EmbeddingService', 'gabion.v1.MonitorService', 'gabion.v1.ClassifierService'] as const
+
+const HEALTH_SERVICE = 'grpc.health.v1.Health'
 
 /** Options of the gRPC server. */
 export interface GrpcOptions {
@@ -48,7 +50,9 @@ export async function startGrpc(service: Service, host: string, port: number, { 
   add(SERVICES[2], classifierService(service, calls))
   const health = new HealthImplementation(Object.fromEntries(['', ...SERVICES].map((name) => [name, 'SERVING'])))
   health.addToServer(server)
-  new ReflectionService(definition, { services: [...SERVICES] }).addToServer(server)
+  // Clients like grpcurl know a service by reflection alone, also that of health.
+  const reflected = { ...definition, ...loadSync(HEALTH_PROTO_FILE) }
+  new ReflectionService(reflected, { services: [...SERVICES, HEALTH_SERVICE] }).addToServer(server)
 
   const credentials =
     tls === null ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])

@@ -23,7 +23,9 @@ import { addEmbeddingRoutes } from './embedding-routes.js'
 import { addEventRoutes } from './event-routes.js'
 import { sendFailure, handleFailures } from './failures.js'
 import { addOperationRoutes } from './operation-routes.js'
+import { addModelRoutes } from './model-routes.js'
 import { manageRequests } from './request-life.js'
+import { schemaFailure } from './schema-failure.js'
 import { NAMED_SCHEMAS } from './schemas.js'
 
 /** Options of the HTTP server. */
@@ -68,6 +70,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   }) as unknown as FastifyInstance
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema)
   app.setValidatorCompiler(validatorCompiler())
+  app.setSchemaErrorFormatter((errors, part) => schemaFailure(errors, part))
   // Return values of routes are typed already; compiled serializers would only slow down the start.
   app.setSerializerCompiler(() => (response) => JSON.stringify(response))
   handleFailures(app)
@@ -89,6 +92,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
   const own = { prefix: proxy === null ? '' : OWN_PREFIX }
   await app.register((routes, _, done) => {
     if (proxy === null) {
+      addModelRoutes(routes, service)
       addEmbeddingRoutes(routes, service)
       addClassifierRoutes(routes, service)
     }
@@ -111,7 +115,7 @@ export async function buildHttpApp(service: Service, { keys, logger, tls, proxy 
 
 /** Bodies are validated strictly; path and query values are strings and may be coerced to numbers. */
 function validatorCompiler(): FastifySchemaCompiler<object> {
-  const common = { useDefaults: true, allErrors: false, strict: false } as const
+  const common = { useDefaults: true, allErrors: false, strict: false, verbose: true } as const
   const strict = new Ajv({ ...common, coerceTypes: false })
   const lenient = new Ajv({ ...common, coerceTypes: true })
   for (const ajv of [strict, lenient]) for (const schema of NAMED_SCHEMAS) ajv.addSchema(schema)

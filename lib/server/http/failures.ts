@@ -31,10 +31,9 @@ export function handleFailures(app: FastifyInstance): void {
 
 /** Maps 4xx errors of Fastify and its parsers to gabion's codes; other errors are internal. */
 function ofFramework(error: unknown): unknown {
-  const { statusCode, message, validation, code } = error as Partial<FastifyError>
+  const { statusCode, message, code } = error as Partial<FastifyError>
   if (statusCode === undefined || statusCode < 400 || statusCode > 499) return error
   if (statusCode === 413) return new GabionError('TOO_LARGE', "the body exceeds the service's limit")
-  if (validation !== undefined) return new GabionError('INVALID_ARGUMENT', `the request does not match the schema: ${message ?? ''}`)
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new GabionError('INVALID_ARGUMENT', 'the body must be of content type application/json')
   return new GabionError('INVALID_ARGUMENT', message ?? STATUS_CODES[statusCode] ?? 'the request is malformed')

@@ -8,7 +8,7 @@ import * as form from './schemas.js'
 /** Adds the routes. */
 export function addOperationRoutes(app: FastifyInstance, service: Service): void {
   const open = { config: { open: true } }
-  const { embedder, monitor, limits, metrics, store, version } = service
+  const { embedder, models, limits, metrics, store, version, noDetector } = service
 
   app.get('/health', { ...open, ...describe('health', 'Liveness', { ok: form.Health }) }, () => ({ status: 'ok' }))
 
@@ -18,6 +18,7 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
   })
 
   app.get('/info', describe('info', 'Version, model and detector', { ok: form.Info }), () => {
+    const detector = noDetector === null ? service.monitor.detector : null
     const { model, modelHash, revision, precision, provider, instructionSet, dimensions, threads, license, runtimeVersion } = embedder.info
     return {
       version,
@@ -27,14 +28,16 @@ export function addOperationRoutes(app: FastifyInstance, service: Service): void
       max_input_length: embedder.info.maxSequenceLength,
       max_client_batch_size: limits.texts,
       model: { name: model, hash: modelHash, precision, provider, instructionSet, dimensions, threads, license, runtimeVersion },
-      detector: { name: monitor.detector.name, fingerprint: monitor.detector.fingerprint },
+      models: models.names,
+      detector: detector === null ? null : { name: detector.name, fingerprint: detector.fingerprint },
+      noDetector,
       store: store.kind,
-      cache: embedder.cacheStats,
+      cache: models.cacheStats,
     }
   })
 
   app.get('/v1/stats', describe('stats', 'Current activity, for the dashboard', { ok: form.Stats }), () => {
-    const { hits, misses } = embedder.cacheStats
+    const { hits, misses } = models.cacheStats
     return {
       ...metrics.recent.activity(),
       pendingTexts: service.admission.texts,

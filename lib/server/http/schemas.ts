@@ -12,15 +12,25 @@ export { ConversationParams } from './schema-parts.js'
 
 const Texts = Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 })], { description: 'One text or several' })
 
+const TokenIds = Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), { minItems: 1 })
+
+const ModelName = Type.Optional(
+  nullable(Type.String({ description: 'The name of a model of this service; of a service with one model, ignored' })),
+)
+
 /** OpenAI's request. Fields that gabion does not use are ignored. */
 export const EmbeddingsRequest = Type.Object(
   {
-    input: Texts,
-    model: Type.Optional(Type.String({ description: 'Ignored: the service has one model and returns its name' })),
-    encoding_format: Type.Optional(Type.Union([Type.Literal('float'), Type.Literal('base64')], { default: 'float' })),
-    dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Truncates vectors to their first values, normalized again' })),
-    prompt_name: Type.Optional(Type.String({ description: "One of the model's prompts" })),
-    user: Type.Optional(Type.String({ description: 'Ignored' })),
+    input: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1 }), TokenIds, Type.Array(TokenIds, { minItems: 1 })], {
+      description: "One text or several; or one list of the served model's token ids or several, with special tokens",
+    }),
+    model: ModelName,
+    encoding_format: Type.Optional(nullable(Type.Union([Type.Literal('float'), Type.Literal('base64')], { default: 'float' }))),
+    dimensions: Type.Optional(
+      nullable(Type.Integer({ minimum: 1, description: 'Truncates vectors to their first values, normalized again' })),
+    ),
+    prompt_name: Type.Optional(nullable(Type.String({ description: "One of the model's prompts" }))),
+    user: Type.Optional(nullable(Type.String({ description: 'Ignored' }))),
   },
   { $id: 'EmbeddingsRequest', additionalProperties: true },
 )
@@ -47,9 +57,12 @@ export const EmbeddingsResponse = Type.Object(
 export const EmbedRequest = Type.Object(
   {
     inputs: Texts,
-    normalize: Type.Optional(Type.Boolean({ default: true, description: 'Vectors always have unit length: false is refused' })),
+    model: ModelName,
+    normalize: Type.Optional(nullable(Type.Boolean({ default: true, description: 'Vectors always have unit length: false is refused' }))),
     truncate: Type.Optional(nullable(Type.Boolean({ description: 'Truncates texts that are too long instead of refusing them' }))),
-    truncation_direction: Type.Optional(Type.Literal('Right', { description: 'Texts are truncated at their end' })),
+    truncation_direction: Type.Optional(
+      nullable(Type.Union([Type.Literal('Right'), Type.Literal('right')], { description: 'Texts are truncated at their end' })),
+    ),
     prompt_name: Type.Optional(nullable(Type.String({ description: "One of the model's prompts" }))),
     dimensions: Type.Optional(nullable(Type.Integer({ minimum: 1 }))),
   },
@@ -58,6 +71,42 @@ export const EmbedRequest = Type.Object(
 export type EmbedRequest = Static<typeof EmbedRequest>
 
 export const EmbedResponse = Type.Array(Type.Array(Type.Number()), { $id: 'EmbedResponse' })
+
+/** text-embeddings-inference's request; huggingface_hub's `sentence_similarity`. */
+export const SimilarityRequest = Type.Object(
+  {
+    inputs: Type.Object({ source_sentence: Type.String(), sentences: Type.Array(Type.String(), { minItems: 1 }) }),
+    model: ModelName,
+  },
+  { $id: 'SimilarityRequest', additionalProperties: true },
+)
+export type SimilarityRequest = Static<typeof SimilarityRequest>
+
+export const SimilarityResponse = Type.Array(Type.Number(), {
+  $id: 'SimilarityResponse',
+  description: 'The cosine of each sentence to the first one',
+})
+
+/** A request to the address of the service itself, as huggingface_hub sends them: its `inputs` say which. */
+export const RootRequest = Type.Object(
+  {
+    ...EmbedRequest.properties,
+    inputs: Type.Union([...Texts.anyOf, SimilarityRequest.properties.inputs], {
+      description: 'One text or several; or a sentence and those to compare it with',
+    }),
+  },
+  { $id: 'RootRequest', additionalProperties: true },
+)
+export type RootRequest = Static<typeof RootRequest>
+
+export const RootResponse = Type.Union([Type.Array(Type.Array(Type.Number())), Type.Array(Type.Number())], { $id: 'RootResponse' })
+
+/** A model in OpenAI's list. */
+export const Model = Type.Object(
+  { id: Type.String(), object: Type.Literal('model'), created: Type.Integer(), owned_by: Type.String() },
+  { $id: 'Model' },
+)
+export const Models = Type.Object({ object: Type.Literal('list'), data: Type.Array(Type.Ref('Model')) }, { $id: 'Models' })
 
 const OneOrTwo = Type.Array(Type.String(), { minItems: 1, maxItems: 2 })
 
@@ -203,7 +252,9 @@ export const Info = Type.Object(
       license: Type.String(),
       runtimeVersion: Type.String(),
     }),
-    detector: Type.Object({ name: Type.String(), fingerprint: Type.String() }),
+    models: Type.Array(Type.String(), { description: 'Names of all models; the first one judges, and is the default' }),
+    detector: nullable(Type.Object({ name: Type.String(), fingerprint: Type.String() })),
+    noDetector: nullable(Type.String({ description: 'Why no conversation is judged here' })),
     store: Type.String(),
     cache: Type.Object({
       hits: Type.Integer(),
@@ -244,6 +295,12 @@ export const NAMED_SCHEMAS = [
   EmbeddingsResponse,
   EmbedRequest,
   EmbedResponse,
+  SimilarityRequest,
+  SimilarityResponse,
+  RootRequest,
+  RootResponse,
+  Model,
+  Models,
   ProjectRequest,
   ProjectResponse,
   PredictRequest,

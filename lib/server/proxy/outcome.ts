@@ -10,6 +10,7 @@ export const VERDICT_HEADERS = [
   'x-gabion-level',
   'x-gabion-alert',
   'x-gabion-likelihood',
+  'x-gabion-strength',
   'x-gabion-truncated',
   'x-gabion-error',
   'x-gabion-blocked',
@@ -25,13 +26,15 @@ export function headersOf({ verdict, failure, blocked }: Outcome): Record<string
 }
 
 /** A verdict as headers. */
-export function verdictHeaders({ conversation, exchange, level, alert, likelihood, truncated }: ExchangeVerdict): Record<string, string> {
+export function verdictHeaders(verdict: ExchangeVerdict): Record<string, string> {
+  const { conversation, exchange, level, alert, likelihood, strength, truncated } = verdict
   return {
     'x-gabion-conversation': encodeURIComponent(conversation),
     'x-gabion-exchange': String(exchange),
     'x-gabion-level': level,
     'x-gabion-alert': String(alert),
     'x-gabion-likelihood': likelihood.toFixed(6),
+    ...(typeof strength === 'number' && { 'x-gabion-strength': strength.toFixed(6) }),
     ...(truncated && { 'x-gabion-truncated': 'true' }),
   }
 }

@@ -10,6 +10,7 @@ import type { RedisStore } from '../conversations/redis-store.js'
 import { judgeAndStore } from '../conversations/judge-exchange.js'
 import type { ConversationStore } from '../conversations/store.js'
 import { checkTexts, type Limits } from '../limits.js'
+import { requireMonitor } from '../no-detector.js'
 import type { Tenants } from '../tenants.js'
 import { readRequest, type StreamEntry, type ExchangeStream } from './exchange-stream.js'
 
@@ -134,7 +135,8 @@ export class Worker {
     try {
       const exchange = readRequest(entry)
       checkTexts([exchange.user, exchange.assistant, exchange.system ?? '', ...(exchange.rules ?? [])], limits)
-      const { monitor, system } = tenants.of(exchange.tenant ?? null)
+      const { monitor: given, system } = tenants.of(exchange.tenant ?? null)
+      const monitor = requireMonitor(given)
       const keeping = { alertDetails: alerting.details, contexts, system }
       const signal = AbortSignal.timeout(limits.requestMs)
       const { verdict, repeated, alert } = await judgeAndStore(monitor, committing, exchange, signal, keeping)
