@@ -66,7 +66,7 @@ export interface ServerParts {
  * Opens log, models and monitor, calls `start` with them, and at the first signal calls the function that it returned.
  *
  * @param start - resolves when ready, with the function that stops it
- * @param vectors - starts also where the default detector does not fit the model
+ * @param vectors - starts also where the detector does not fit the model
  */
 export async function runUntilInterrupted(
   { output, signal }: Context,
@@ -109,7 +109,7 @@ function judgingFlags({ detector, model: _, ...rest }: ServerFlags): JudgingFlag
 /** Flags that say by what is judged: who gives one means to have conversations judged. */
 const JUDGING = ['artifact', 'guard', 'guardModel', 'guardClassifier', 'judge', 'lexicon', 'system', 'policy', 'tenants'] as const
 
-/** What judges conversations. A detector that was asked for must fit the model. */
+/** What judges conversations; with `vectors` also nothing, where the detector does not fit the model. */
 async function openJudging(
   embedder: Embedder,
   flags: ServerFlags,
@@ -124,7 +124,7 @@ async function openJudging(
     throw new GabionError('INVALID_ARGUMENT', `--detector none judges nothing: omit --${option}`)
   }
   const load = (): Promise<Monitor> => openMonitor(embedder, judging, { signal })
-  return vectors && asked === undefined && flags.detector === undefined ? await monitorIfFitting(load) : await load()
+  return vectors ? await monitorIfFitting(load) : await load()
 }
 
 /** The log: JSON lines on stderr, in one queue with the notes there, which exit.ts flushes before the exit. */

@@ -12,7 +12,7 @@ import { MemoryStore } from './conversations/memory-store.js'
 import { RedisStore } from './conversations/redis-store.js'
 import type { ConversationStore } from './conversations/store.js'
 import type { Limits } from './limits.js'
-import { monitorIfFitting, NoDetector } from './no-detector.js'
+import { NoDetector } from './no-detector.js'
 import { serve as serveParts } from './serve.js'
 
 export type { DestinationOptions } from '../alerts/open-destinations.js'
@@ -26,8 +26,7 @@ export interface ServeOptions {
   /** Further models: requests name the one that they mean. The caller disposes of them. */
   embedders?: readonly Embedder[]
   /**
-   * Judges the exchanges; null for none. Default: `Monitor.load({ embedder })`, or none where the detector does not fit the model's
-   * vectors: requests to judge an exchange are then refused with the reason.
+   * Judges the exchanges; null for none: requests to judge one are then refused. Default: `Monitor.load({ embedder })`.
    */
   monitor?: Monitor | null
   /** Applied in requests for projected vectors. */
@@ -119,9 +118,7 @@ export async function serve(options?: ServeOptions): Promise<RunningService> {
   let store: ConversationStore | null = null
   try {
     const monitor =
-      givenMonitor === null
-        ? new NoDetector('it was started with monitor: null')
-        : (givenMonitor ?? (await monitorIfFitting(() => Monitor.load({ embedder }))))
+      givenMonitor === null ? new NoDetector('it was started with monitor: null') : (givenMonitor ?? (await Monitor.load({ embedder })))
     store =
       redis === undefined
         ? new MemoryStore({ maxBytes: STORE_BYTES, ttlMs })

@@ -1,5 +1,6 @@
 // Owns the place of the monitor in a server that judges nothing: it has no detector for its model, or was started without one.
 
+import { DetectorMisfit } from '../detection/misfit.js'
 import { GabionError } from '../errors.js'
 import type { Monitor } from '../monitor/monitor.js'
 
@@ -31,7 +32,8 @@ export async function monitorIfFitting(load: () => Promise<Monitor>): Promise<Mo
   try {
     return await load()
   } catch (error) {
-    if (!(error instanceof GabionError) || (error.code !== 'ARTIFACT_INVALID' && error.code !== 'PROJECTION_MISMATCH')) throw error
+    const isMisfit = error instanceof DetectorMisfit || (error instanceof GabionError && error.code === 'PROJECTION_MISMATCH')
+    if (!isMisfit) throw error
     return new NoDetector(error.message)
   }
 }

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test'
 import { serve } from '../../lib/server/index.js'
 import { until } from './ending.js'
 import { BAD } from './proxy-under-test.js'
-import { post, testEmbedder } from './service-under-test.js'
+import { erosionMonitor, post, testEmbedder } from './service-under-test.js'
 import { startReceiver } from './webhook-receiver.js'
 
 const embed = async (url: string, headers: Record<string, string> = {}): Promise<Response> =>
@@ -47,7 +47,7 @@ describe('serve', () => {
     const receiver = await startReceiver()
     const folder = await mkdtemp(join(tmpdir(), 'gabion-alerts-'))
     const alerts = { webhooks: [receiver.url], allowPrivate: true, secret: 's'.repeat(24), queue: folder }
-    const running = await serve({ embedder: await testEmbedder(), port: 0, grpcPort: null, alerts })
+    const running = await serve({ embedder: await testEmbedder(), monitor: await erosionMonitor(), port: 0, grpcPort: null, alerts })
     await post(`${running.url}/v1/conversations/shop/exchanges`, { user: BAD.user, assistant: BAD.assistant })
     const { body, headers } = await until('the alert arrives', () => receiver.got[0])
     assert.equal((JSON.parse(body) as { link: string }).link, `${running.url}/#conversation=shop&exchange=1`)
@@ -60,7 +60,7 @@ describe('serve', () => {
       [{ webhooks: [receiver.url] }, /private/],
       [{ webhook: [receiver.url] }, /no option 'webhook'/],
     ] as const)
-      await assert.rejects(serve({ embedder: await testEmbedder(), port: 0, alerts: wrong as never }), {
+      await assert.rejects(serve({ embedder: await testEmbedder(), monitor: null, port: 0, alerts: wrong as never }), {
         code: 'INVALID_ARGUMENT',
         message,
       })

@@ -165,12 +165,14 @@ describe('A service of several models, without a detector', () => {
 })
 
 describe('gabion serve', () => {
-  it('starts with a model that no detector fits, and says so', async () => {
+  it('starts with a model that the detector does not fit, and says so', async () => {
     const service = await startGabion<{ url: string }>([
       'serve',
       '--port',
       '0',
       '--no-grpc',
+      '--detector',
+      'erosion',
       '--model',
       SMALL,
       '--model',
@@ -187,9 +189,9 @@ describe('gabion serve', () => {
     assert.equal(await service.stop(), 143)
   })
 
-  it('does not start where what it is told to judge by does not fit', async () => {
+  it('does not start with what contradicts itself, or with a broken detector', async () => {
     const start = (more: string[]) => startGabion(['serve', '--port', '0', '--no-grpc', '--model', SMALL, ...more])
-    await assert.rejects(start(['--detector', 'erosion']), /ended with 2/)
+    await assert.rejects(start(['--detector', 'erosion', '--artifact', 'package.json']), /ended with 2/)
     await assert.rejects(start(['--detector', 'none', '--guard', 'always']), /ended with 2.*--detector none judges nothing: omit --guard/s)
   })
 })

@@ -1,7 +1,7 @@
 // Owns the erosion detector: a trained head that scores every exchange, thresholds, hysteresis, and an exact explanation.
 // Knows vectors and a trained artifact; neither embedding nor training.
 
-import { GabionError } from '../../errors.js'
+import { DetectorMisfit } from '../misfit.js'
 import { checkOneOf, checkOptions, invalidArgument } from '../../options.js'
 import type { ConversationExchange, Detector, EmbeddedExchange } from '../detector.js'
 import { foldConfusables } from '../confusables.js'
@@ -168,15 +168,13 @@ export class ErosionDetector implements Detector<ErosionState, ErosionVerdict> {
   }): void {
     const { embedder } = this.artifact
     if (info.model !== embedder.model || info.dimensions !== this.#head.dimensions) {
-      throw new GabionError(
-        'ARTIFACT_INVALID',
+      throw new DetectorMisfit(
         `the detector was trained on vectors of ${embedder.model} (${String(this.#head.dimensions)} dimensions), this is ${info.model} (${String(info.dimensions)}); train one with "gabion detector train --model ${info.model}"`,
       )
     }
     const set = this.thresholds.embedder
     if (info.modelHash !== set.hash || info.precision !== set.precision) {
-      throw new GabionError(
-        'ARTIFACT_INVALID',
+      throw new DetectorMisfit(
         `the thresholds were set with ${set.model} in ${set.precision} (${set.hash.slice(0, 12)}), this is ${info.precision} (${info.modelHash.slice(0, 12)}); set new ones with "gabion detector calibrate --precision ${info.precision}"`,
       )
     }
