@@ -55,10 +55,10 @@ def run_llamaindex():
 
     chat = OpenAILike(model=MODEL, api_base=f"{PROXY}/v1", api_key=KEY, is_chat_model=True, max_retries=0)
     embedding = OpenAILikeEmbedding(model_name="m", api_base=f"{SERVICE}/v1", api_key=KEY)
-    messages = lambda kind: [ChatMessage(role="user", content=question(kind))]
+    whole, streamed = ([ChatMessage(role="user", content=question(kind))] for kind in ("whole", "streamed"))
     return {
-        "whole": chat.chat(messages("whole")).message.content,
-        "streamed": "".join(part.delta or "" for part in chat.stream_chat(messages("streamed"))),
+        "whole": chat.chat(whole).message.content,
+        "streamed": "".join(part.delta or "" for part in chat.stream_chat(streamed)),
         "vector": embedding.get_text_embedding("hello"),
     }
 

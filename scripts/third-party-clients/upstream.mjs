@@ -25,14 +25,14 @@ function openai(stream) {
 function anthropic(stream) {
   const message = { id: 'msg_1', type: 'message', role: 'assistant', model: MODEL, stop_sequence: null }
   const usage = { input_tokens: 5, output_tokens: 9 }
-  if (!stream) return [JSON.stringify({ ...message, content: [{ type: 'text', text: REPLY }], stop_reason: 'end_turn', usage })]
+  if (!stream) return [JSON.stringify({ ...message, content: [{ type: 'text', text: REPLY }], stop_reason: 'stop_sequence', usage })]
   const event = (type, fields) => sse({ type, ...fields }, type)
   return [
     event('message_start', { message: { ...message, content: [], stop_reason: null, usage } }),
     event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
     ...WORDS.map((text) => event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
     event('content_block_stop', { index: 0 }),
-    event('message_delta', { delta: { stop_reason: 'end_turn', stop_sequence: null }, usage: { output_tokens: 9 } }),
+    event('message_delta', { delta: { stop_reason: 'stop_sequence', stop_sequence: null }, usage: { output_tokens: 9 } }),
     event('message_stop', {}),
   ]
 }

@@ -57,10 +57,12 @@ describe('Clients', () => {
       number[][]
     > & {
       errors: unknown
+      models: unknown
       dimensions: number
     }
-    for (const name of ['openai', 'openai_float', 'langchain', 'tei']) same(found[name]!, name)
+    for (const name of ['openai', 'openai_float', 'langchain', 'tei', 'root']) same(found[name]!, name)
     assert.equal(found.dimensions, 16)
+    assert.deepEqual(found.models, ['all-MiniLM-L6-v2', 'all-MiniLM-L6-v2'])
     assert.deepEqual(found.errors, [
       ['AuthenticationError', 'UNAUTHENTICATED'],
       ['BadRequestError', 'INVALID_ARGUMENT'],

@@ -40,10 +40,12 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
 
   app.get<{ Params: form.ConversationParams }>(
     '/v1/conversations/:id',
-    describe('getConversation', 'A conversation with its last exchanges', {
-      params: form.ConversationParams,
-      ok: form.ConversationResponse,
-    }),
+    describe(
+      'getConversation',
+      'A conversation with its last exchanges',
+      { params: form.ConversationParams, ok: form.ConversationResponse },
+      409,
+    ),
     async (request) => {
       const { status, verdicts } = await service.conversation(idOf(request))
       return { ...UNOWNED, ...status, history: verdicts }
@@ -75,7 +77,12 @@ export function addConversationRoutes(app: FastifyInstance, service: Service): v
 
   app.get<{ Querystring: form.ListQuery }>(
     '/v1/conversations',
-    describe('listConversations', 'Conversations, the most recently used first', { querystring: form.ListQuery, ok: form.Conversations }),
+    describe(
+      'listConversations',
+      'Conversations, the most recently used first',
+      { querystring: form.ListQuery, ok: form.Conversations },
+      409,
+    ),
     async ({ query }) => {
       // A conversation stored by an earlier release has no owner.
       const conversations = await service.conversations(query.limit ?? 100)

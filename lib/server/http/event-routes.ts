@@ -17,7 +17,7 @@ const MAX_UNREAD_BYTES = 1024 * 1024
 /** Adds the routes. */
 export function addEventRoutes(app: FastifyInstance, service: Service): void {
   const stream = (operationId: string, summary: string, params: Parameters<typeof describe>[2]) => {
-    const { schema } = describe(operationId, summary, params)
+    const { schema } = describe(operationId, summary, params, 409)
     const ok = { description: 'A stream of events', content: { 'text/event-stream': { schema: { type: 'string' } } } }
     return { schema: { ...schema, response: { ...(schema.response as object), 200: ok } } }
   }

@@ -52,7 +52,7 @@ function mostSpecific(errors: readonly ErrorObject[]): ErrorObject | undefined {
 
 function wordsOf({ keyword, instancePath, params, data, parentSchema }: ErrorObject, part: string): string {
   const schema = (parentSchema ?? {}) as Schema
-  const place = placeOf(instancePath, part)
+  const place = pathTo(instancePath, part)
   switch (keyword) {
     case 'required': {
       const { missingProperty } = params as { missingProperty: string }
@@ -72,7 +72,7 @@ function wordsOf({ keyword, instancePath, params, data, parentSchema }: ErrorObj
 }
 
 /** `/input/0` as `input[0] in the body`. */
-function placeOf(pointer: string, part: string): string {
+function pathTo(pointer: string, part: string): string {
   const whole = PARTS[part] ?? part
   if (pointer === '') return whole
   const steps = pointer

@@ -36,4 +36,7 @@ found["langchain"] = langchain.embed_documents(texts)
 
 tei = InferenceClient(model=f"{url}/embed", token=key)
 found["tei"] = [tei.feature_extraction(text, truncate=True)[0].tolist() for text in texts]
+root = InferenceClient(model=url, token=key)
+found["root"] = [root.feature_extraction(text, truncate=True, truncation_direction="right")[0].tolist() for text in texts]
+found["models"] = [model.id for model in client.models.list()] + [client.models.retrieve("all-MiniLM-L6-v2").id]
 print(json.dumps(found))
