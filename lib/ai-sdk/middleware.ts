@@ -8,10 +8,21 @@ import type {
   LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
 } from '@ai-sdk/provider'
-import { identityOf, judgeReply, type ChatExchange, type ChatExchanges, type ChatIdentity, type ChatMessage } from '../monitor/chat.js'
+import type { ReplyReading } from '../detection/reply-reading.js'
+import {
+  branchFor,
+  identityOf,
+  judgeReply,
+  pathTo,
+  type ChatExchange,
+  type ChatExchanges,
+  type ChatIdentity,
+  type ChatMessage,
+} from '../monitor/chat.js'
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import type { Conversation } from '../monitor/conversation.js'
 import type { Monitor } from '../monitor/monitor.js'
+import { cutting } from './cutting.js'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 
 /** Options of {@link gabionMiddleware}. */
@@ -27,8 +38,12 @@ export interface GabionMiddlewareOptions<Verdict extends DetectorVerdict = Detec
   onVerdict?: (verdict: ExchangeVerdict<Verdict>) => void
   /** Called when a reply could not be judged; it is passed through. */
   onError?: (error: unknown) => void
-  /** `observe` (default) only reports; `block` sends the replacement message instead of a reply that raises an alert, and streams only after the verdict. */
-  onAlert?: 'observe' | 'block'
+  /**
+   * `observe` (default) only reports. `cut` reads a stream while it passes, and ends it with the replacement message where it crosses the
+   * alert line; else it blocks. `block` sends the replacement message instead of a reply that raises an alert, and streams only after the
+   * verdict.
+   */
+  onAlert?: 'observe' | 'cut' | 'block'
   /** Sent instead of a blocked reply. */
   replacementMessage?: string
   /** Maximum of conversations in memory; the least recently used are evicted first. Default 10,000. */
@@ -53,7 +68,7 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
     'maxConversations',
   ])
   if (typeof monitor !== 'object') throw invalidArgument('monitor', 'a Monitor', monitor)
-  const policy = checkOneOf('onAlert', onAlert ?? 'observe', ['observe', 'block'])
+  const policy = checkOneOf('onAlert', onAlert ?? 'observe', ['observe', 'cut', 'block'])
   const replacement = checkString('replacementMessage', replacementMessage ?? REPLACEMENT_MESSAGE)
   for (const [name, callback] of Object.entries({ conversation, onVerdict, onError }))
     if (callback !== undefined) checkFunction(name, callback)
@@ -79,18 +94,26 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
       const verdict = await judge(params, reply)
       if (verdict === null) return result
       const reported = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
-      if (policy !== 'block' || !verdict.alert) return reported
+      if (policy === 'observe' || !verdict.alert) return reported
       return { ...reported, content: [{ type: 'text', text: replacement }], finishReason: { unified: 'content-filter', raw: 'gabion' } }
     },
     async wrapStream({ doStream, params }) {
       const { stream, ...rest } = await doStream()
+      if (policy === 'cut') {
+        const begin = (): Promise<ReplyReading> => {
+          const history = messagesOf(params.prompt)
+          return exchanges.beginReply(identityFor(params, history, conversation), history)
+        }
+        return { ...rest, stream: ReadableStream.from(cutting(stream, { begin, judge: (reply) => judge(params, reply), replacement })) }
+      }
       const transform = policy === 'block' ? blocking : passing
       return { ...rest, stream: stream.pipeThrough(transform((reply) => judge(params, reply), replacement)) }
     },
   }
 }
 
-type Judge = (reply: string) => Promise<ExchangeVerdict | null>
+/** Judges a finished reply; null if that fails. */
+export type Judge = (reply: string) => Promise<ExchangeVerdict | null>
 type Parts = TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>
 
 /** Passes parts through at once; the last one carries the verdict. */
@@ -139,7 +162,8 @@ function blocking(judge: Judge, replacement: string): Parts {
   })
 }
 
-function withVerdict(
+/** The last part of a stream, with the verdict. */
+export function withVerdict(
   part: Extract<LanguageModelV3StreamPart, { type: 'finish' }>,
   verdict: ExchangeVerdict | null,
 ): LanguageModelV3StreamPart {
@@ -191,17 +215,41 @@ class MonitorExchanges<Verdict extends DetectorVerdict> implements ChatExchanges
   }
 
   async judge(id: string, { user, assistant, system, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
-    const entry = this.#conversations.get(id) ?? {
-      conversation: this.#monitor.begin(id),
-      exchanges: [],
-      verdicts: new Map<string, ExchangeVerdict<Verdict>>(),
-    }
-    this.#conversations.set(id, entry)
+    const entry = this.#entryOf(id)
     const known = entry.verdicts.get(exchangeId)
     if (known !== undefined) return known
     const verdict = await entry.conversation.addExchange({ user, assistant }, { system })
     entry.exchanges.push(exchangeId)
     entry.verdicts.set(exchangeId, verdict)
     return verdict
+  }
+
+  /** Begins to read the reply to a chat's last message, after its earlier exchanges have been judged. */
+  async beginReply(identity: ChatIdentity, history: readonly ChatMessage[]): Promise<ReplyReading> {
+    const path = await pathTo(identity, history, '.')
+    const { user, system } = path.at(-1)!
+    const { conversation: id, from } = await branchFor(this, identity, path)
+    const isBranch = from === 0 && path.length > 1 && this.#conversations.get(id) === undefined && id !== identity.conversation
+    // A branch that does not exist yet is named by its reply.
+    const conversation = isBranch ? this.#monitor.begin(id) : this.#entryOf(id).conversation
+    for (const exchange of path.slice(from, -1)) {
+      if (isBranch) await conversation.addExchange({ user: exchange.user, assistant: exchange.assistant }, { system: exchange.system })
+      else await this.judge(id, exchange)
+    }
+    return conversation.beginReply(user, { system })
+  }
+
+  #entryOf(id: string): {
+    conversation: Conversation<unknown, Verdict>
+    exchanges: string[]
+    verdicts: Map<string, ExchangeVerdict<Verdict>>
+  } {
+    const entry = this.#conversations.get(id) ?? {
+      conversation: this.#monitor.begin(id),
+      exchanges: [],
+      verdicts: new Map<string, ExchangeVerdict<Verdict>>(),
+    }
+    this.#conversations.set(id, entry)
+    return entry
   }
 }

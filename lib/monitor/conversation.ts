@@ -101,9 +101,9 @@ export class Conversation<State = unknown, Verdict extends DetectorVerdict = Det
    * Begins to read the reply to a user's message while it is being written, after all pending exchanges. Changes nothing; use
    * `StreamGuard` instead.
    */
-  async beginReply(user: string): Promise<ReplyReading> {
+  async beginReply(user: string, instructions: Instructions = {}): Promise<ReplyReading> {
     await this.#last
-    const context = instructed(this.#context, this.#instructions)
+    const context = instructed(instructed(this.#context, this.#instructions), checkInstructions(instructions))
     return beginReply({ embedder: this.#embedder, detector: this.#detector }, this.#state, context, user)
   }
 

@@ -17,6 +17,8 @@ import {
 import { MockLanguageModelV3 } from 'ai/test'
 import { gabionEmbedding, gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
 import { Monitor, parseTranscript, type ExchangeVerdict } from '../../lib/index.js'
+import { FakeEmbedder } from '../../lib/testing/fake-embedder.js'
+import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
 import { testEmbedder } from './service-under-test.js'
 
 const REPLACEMENT = 'Blocked.'
@@ -126,6 +128,51 @@ describe('gabion/ai-sdk', () => {
       assert.deepEqual([finishes.at(-1), finishes.at(-2)], ['content-filter', 'stop'])
       assert.deepEqual([verdicts.at(-1)?.alert, verdicts.length], [true, said.length])
     }
+  })
+
+  it('cuts a stream where it crosses the alert line, and ends it as filtered', async () => {
+    const FORBIDDEN = 'forbidden'
+    const detector = new ScriptedDetector(({ assistant }) => (assistant.includes(FORBIDDEN) ? 'alert' : 'calm'))
+    const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector })
+    const verdicts: ExchangeVerdict[] = []
+    const middleware = gabionMiddleware({
+      monitor,
+      onAlert: 'cut',
+      replacementMessage: REPLACEMENT,
+      onVerdict: (verdict) => void verdicts.push(verdict),
+    })
+    let got = ''
+    const chunks = async function* (): AsyncGenerator<LanguageModelV3StreamPart> {
+      yield { type: 'stream-start', warnings: [] }
+      yield { type: 'text-start', id: '1' }
+      for (let word = 0; word < 50; word++) yield { type: 'text-delta', id: '1', delta: `word${String(word)} ` }
+      while (!got.includes('word')) await new Promise((resolve) => setImmediate(resolve))
+      yield { type: 'text-delta', id: '1', delta: FORBIDDEN }
+      for (;;) {
+        await new Promise((resolve) => setImmediate(resolve))
+        yield { type: 'text-delta', id: '1', delta: 'never ' }
+      }
+    }
+    const doStream = () => Promise.resolve({ stream: ReadableStream.from(chunks()) })
+    const result = streamText({ model: wrapLanguageModel({ model: new MockLanguageModelV3({ doStream }), middleware }), prompt: 'hi' })
+    for await (const text of result.textStream) got += text
+    assert.match(got, /^(word\d+ )+\n\nBlocked\.$/)
+    assert.equal(await result.finishReason, 'content-filter')
+    assert.equal((await result.providerMetadata)?.gabion?.alert, true)
+    assert.deepEqual(
+      verdicts.map(({ alert, exchange }) => [alert, exchange]),
+      [[true, 1]],
+    )
+  })
+
+  it('passes streams up to the one that would raise an alert, each judged as one exchange', async () => {
+    const { model, verdicts } = await wrapped({ onAlert: 'cut', conversation: () => 'named' })
+    const said = await play(async (messages) => await streamText({ model, system: RULES, messages }).text)
+    assert.match(said.at(-1)!, /Blocked\.$/)
+    assert.deepEqual(
+      verdicts.map(({ alert, exchange }) => [alert, exchange]),
+      said.map((_, index) => [index === said.length - 1, index + 1]),
+    )
   })
 
   it('passes the reply on when judging fails, and tells', async () => {

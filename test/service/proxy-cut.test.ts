@@ -98,16 +98,29 @@ const chunkOf = (delta: object, finish: string | null = null): string =>
   `data: ${JSON.stringify({ id: 'c', model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`
 const words = (count: number): string[] => Array.from({ length: count }, (_, index) => `word${String(index)} `)
 
+/** The value at a path of fields, such as `choices.0.text`. */
+function field(value: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((inner, name) => (inner as Record<string, unknown> | undefined)?.[name], value)
+}
+
+/** The strings at a path, joined. */
+function joined(data: readonly unknown[], path: string): string {
+  return data
+    .map((one) => field(one, path))
+    .filter((text) => typeof text === 'string')
+    .join('')
+}
+
 /** The data of all events, or of all lines. */
-function dataOf(raw: string): Record<string, any>[] {
+function dataOf(raw: string): unknown[] {
   return raw.split('\n').flatMap((line) => {
     const json = /^(?:data: ?)?(\{.*\})$/.exec(line)?.[1]
-    return json === undefined ? [] : [JSON.parse(json) as Record<string, any>]
+    return json === undefined ? [] : [JSON.parse(json) as unknown]
   })
 }
 
 /** A stream whose bad word comes once the client has got something. */
-function cutting(parts: { begin: string[]; good: (text: string) => string; rest: string }, got: () => boolean): AsyncIterable<string> {
+function cutting(parts: { begin: string[]; good: (text: string) => string }, got: () => boolean): AsyncIterable<string> {
   return (async function* () {
     yield* parts.begin
     for (const word of words(50)) yield parts.good(word)
@@ -136,7 +149,7 @@ describe('gabion proxy --on-alert cut', () => {
       begin: string[]
       good: (text: string) => string
       /** The words that a client shows, and how the response ended. */
-      read: (data: Record<string, any>[]) => [words: string, end: unknown]
+      read: (data: unknown[]) => [words: string, end: unknown]
       end: unknown
     }
   > = {
@@ -144,7 +157,7 @@ describe('gabion proxy --on-alert cut', () => {
       path: '/v1/chat/completions',
       begin: [chunkOf({ role: 'assistant', content: '' })],
       good: (content) => chunkOf({ content }),
-      read: (data) => [data.map(({ choices }) => choices[0].delta.content ?? '').join(''), data.at(-1)?.choices[0].finish_reason],
+      read: (data) => [joined(data, 'choices.0.delta.content'), field(data.at(-1), 'choices.0.finish_reason')],
       end: 'content_filter',
     },
     completions: {
@@ -152,7 +165,7 @@ describe('gabion proxy --on-alert cut', () => {
       body: { prompt: 'hi', stream: true },
       begin: [],
       good: (text) => `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, text, finish_reason: null }] })}\n\n`,
-      read: (data) => [data.map(({ choices }) => choices[0].text).join(''), data.at(-1)?.choices[0].finish_reason],
+      read: (data) => [joined(data, 'choices.0.text'), field(data.at(-1), 'choices.0.finish_reason')],
       end: 'content_filter',
     },
     "Anthropic's messages": {
@@ -163,14 +176,14 @@ describe('gabion proxy --on-alert cut', () => {
       ],
       good: (text) => event({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } }),
       read: (data) => [
-        data.map(({ delta }) => delta?.text ?? '').join(''),
+        joined(data, 'delta.text'),
         [
-          data.at(-3)?.type,
-          data.at(-3)?.index,
-          data.at(-2)?.delta.stop_reason,
-          data.at(-2)?.usage.input_tokens,
-          data.at(-1)?.type,
-          data.filter(({ type }) => type === 'content_block_start').length,
+          field(data.at(-3), 'type'),
+          field(data.at(-3), 'index'),
+          field(data.at(-2), 'delta.stop_reason'),
+          field(data.at(-2), 'usage.input_tokens'),
+          field(data.at(-1), 'type'),
+          data.filter((one) => field(one, 'type') === 'content_block_start').length,
         ],
       ],
       end: ['content_block_stop', 0, 'refusal', 7, 'message_stop', 1],
@@ -185,11 +198,14 @@ describe('gabion proxy --on-alert cut', () => {
       ],
       good: (delta) => event({ type: 'response.output_text.delta', sequence_number: 3, ...at, delta }),
       read: (data) => {
-        const { response, type } = data.at(-1)!
-        const text = data.map(({ delta }) => delta ?? '').join('')
-        assert.equal(response.output[0].content[0].text, text)
-        assert.deepEqual([response.output[0].id, response.id], ['i1', 'r1'])
-        return [text, [type, response.status, response.incomplete_details.reason, data.at(-2)?.type]]
+        const last = data.at(-1)
+        const text = joined(data, 'delta')
+        assert.deepEqual(
+          ['response.output.0.content.0.text', 'response.output.0.id', 'response.id'].map((path) => field(last, path)),
+          [text, 'i1', 'r1'],
+        )
+        const ends = ['type', 'response.status', 'response.incomplete_details.reason'].map((path) => field(last, path))
+        return [text, [...ends, field(data.at(-2), 'type')]]
       },
       end: ['response.incomplete', 'incomplete', 'content_filter', 'response.output_item.done'],
     },
@@ -198,7 +214,7 @@ describe('gabion proxy --on-alert cut', () => {
       type: 'application/x-ndjson',
       begin: [],
       good: (content) => `${JSON.stringify({ model: 'm', message: { role: 'assistant', content }, done: false })}\n`,
-      read: (data) => [data.map(({ message }) => message.content).join(''), [data.at(-1)?.done, data.at(-1)?.done_reason]],
+      read: (data) => [joined(data, 'message.content'), [field(data.at(-1), 'done'), field(data.at(-1), 'done_reason')]],
       end: [true, 'content_filter'],
     },
   }
@@ -206,7 +222,7 @@ describe('gabion proxy --on-alert cut', () => {
   for (const [name, { path, type = EVENTS, body, begin, good, read, end }] of Object.entries(protocols)) {
     it(`ends ${name} in their own form, and cancels the upstream`, async () => {
       let got = ''
-      const sending: Sending = { type, chunks: cutting({ begin, good, rest: '' }, () => got.includes('word')) }
+      const sending: Sending = { type, chunks: cutting({ begin, good }, () => got.includes('word')) }
       const response = await proxy.open(path, body ?? chat(`about ${name}`), sending)
       for await (const chunk of response as AsyncIterable<Buffer>) got += chunk.toString()
       const [shown, ended] = read(dataOf(got.replace(COMMENT, '')))
@@ -265,7 +281,8 @@ describe('gabion proxy --on-alert cut', () => {
       const response = await proxy.open('/v1/chat/completions', chat(`call ${String(isBad)}`), { type: EVENTS, chunks })
       for await (const chunk of response as AsyncIterable<Buffer>) got += chunk.toString()
       assert.ok(!String(early).includes('tool_calls'))
-      if (isBad) assert.deepEqual([got.includes('tool_calls'), dataOf(got).at(-1)?.choices[0].finish_reason], [false, 'content_filter'])
+      if (isBad)
+        assert.deepEqual([got.includes('tool_calls'), field(dataOf(got).at(-1), 'choices.0.finish_reason')], [false, 'content_filter'])
       else assert.equal(got.replace(COMMENT, ''), [...raw, ...calls, ...last].join(''))
     }
   })
@@ -290,7 +307,7 @@ describe('gabion proxy --on-alert cut', () => {
 
   it('judges what was delivered when the client leaves', async () => {
     let got = ''
-    const chunks = (async function* () {
+    const chunks = (function* () {
       for (;;) yield chunkOf({ content: 'word ' })
     })()
     const sending: Sending = { type: EVENTS, chunks }

@@ -93,7 +93,7 @@ export const MESSAGE_CHOICE: ChoiceForm = {
     const { content, refusal, tool_calls: tools, function_call: call } = fieldsOf(delta)
     const calls = listOf(tools).map((tool, at) => {
       const { index, function: called } = fieldsOf(tool)
-      return { key: String(index ?? at), text: stringOf(fieldsOf(called).arguments) ?? '' }
+      return { key: String(typeof index === 'number' ? index : at), text: stringOf(fieldsOf(called).arguments) ?? '' }
     })
     if (call !== undefined && call !== null) calls.push({ key: 'function', text: stringOf(fieldsOf(call).arguments) ?? '' })
     return { text: (readContent(content, '')?.text ?? '') + (stringOf(refusal) ?? ''), calls }

@@ -1,0 +1,65 @@
+// Reads a streamed reply while its parts pass, and ends the stream where the reply crosses the alert line.
+
+import { randomUUID } from 'node:crypto'
+import type { LanguageModelV3StreamPart, LanguageModelV3Usage } from '@ai-sdk/provider'
+import type { ReplyReading } from '../detection/reply-reading.js'
+import { gated, NOTHING_PASSED, type GatedEnd, type Gating } from '../monitor/stream/gated-stream.js'
+import { GATE_LIMITS, PieceGroup, ReplyGate } from '../monitor/stream/reply-gate.js'
+import { withVerdict, type Judge } from './middleware.js'
+
+type Part = LanguageModelV3StreamPart
+
+// The model was stopped before it counted.
+const UNKNOWN_USAGE: LanguageModelV3Usage = {
+  inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined },
+  outputTokens: { total: undefined, text: undefined, reasoning: undefined },
+}
+
+/** The parts that pass; the last one carries the verdict. */
+export async function* cutting(
+  stream: AsyncIterable<Part>,
+  { begin, judge, replacement }: { readonly begin: () => Promise<ReplyReading>; readonly judge: Judge; readonly replacement: string },
+): AsyncGenerator<Part> {
+  let came = ''
+  let passed = ''
+  let calls: PieceGroup | null = null
+  let end: GatedEnd = NOTHING_PASSED
+  /** The text that the client has a part of. */
+  let open: string | null = null
+  let isJudged = false
+  const gating: Gating<Part> = {
+    gate: (pass, changed) => new ReplyGate(begin, GATE_LIMITS, pass, changed),
+    add(gate, part) {
+      const text = part.type === 'text-delta' ? part.delta : ''
+      came += text
+      if (part.type === 'tool-input-start') calls ??= new PieceGroup()
+      gate.add(part, text === '' ? [] : [{ reply: '', text }], calls)
+      // The call itself is what is executed; its input came before in parts.
+      if (part.type === 'tool-call' && calls !== null) {
+        gate.close(calls, [{ reply: '', text: '' }])
+        calls = null
+      }
+    },
+    sizeOf: (part) => (part.type === 'text-delta' || part.type === 'tool-input-delta' ? part.delta.length : 1),
+  }
+  try {
+    for await (const part of gated(stream, gating, (reached) => (end = reached))) {
+      if (part.type === 'text-start') open = part.id
+      if (part.type === 'text-end') open = null
+      if (part.type === 'text-delta') passed += part.delta
+      isJudged ||= part.type === 'finish'
+      yield part.type === 'finish' ? withVerdict(part, await judge(passed)) : part
+    }
+    if (end.stop === null) return
+    isJudged = true
+    const id = open ?? randomUUID()
+    if (open === null) yield { type: 'text-start', id }
+    yield { type: 'text-delta', id, delta: passed === '' ? replacement : `\n\n${replacement}` }
+    yield { type: 'text-end', id }
+    const finish = { type: 'finish' as const, usage: UNKNOWN_USAGE, finishReason: { unified: 'content-filter' as const, raw: 'gabion' } }
+    yield withVerdict(finish, await judge(came))
+  } finally {
+    // The client left, or the model failed: what passed is judged all the same.
+    if (!isJudged && passed !== '') void judge(passed)
+  }
+}
