@@ -165,16 +165,6 @@ describe('gabion/ai-sdk', () => {
     )
   })
 
-  it('passes streams up to the one that would raise an alert, each judged as one exchange', async () => {
-    const { model, verdicts } = await wrapped({ onAlert: 'cut', conversation: () => 'named' })
-    const said = await play(async (messages) => await streamText({ model, system: RULES, messages }).text)
-    assert.match(said.at(-1)!, /Blocked\.$/)
-    assert.deepEqual(
-      verdicts.map(({ alert, exchange }) => [alert, exchange]),
-      said.map((_, index) => [index === said.length - 1, index + 1]),
-    )
-  })
-
   it('passes the reply on when judging fails, and tells', async () => {
     const errors: unknown[] = []
     const { model } = await wrapped({ conversation: () => assert.fail('no'), onError: (error) => void errors.push(error) })
