@@ -190,7 +190,7 @@ describe('gabion proxy --on-alert cut', () => {
     },
     responses: {
       path: '/v1/responses',
-      body: { stream: true, input: 'hi' },
+      body: { stream: true, input: 'hello' },
       begin: [
         event({ type: 'response.created', sequence_number: 0, response: begun }),
         event({ type: 'response.output_item.added', sequence_number: 1, output_index: 0, item }),
