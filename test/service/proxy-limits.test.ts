@@ -129,6 +129,35 @@ describe('A request body', () => {
   })
 })
 
+describe('A stream under way when the proxy gets SIGTERM', () => {
+  for (const [seconds, whole] of [
+    ['30', true],
+    ['1', false],
+  ] as const) {
+    it(`${whole ? 'passes whole' : 'is broken off'} with --drain-seconds ${seconds}`, async () => {
+      let release: (() => void) | undefined
+      const released = new Promise<void>((resolve) => (release = resolve))
+      const url = await startServer((request, response) => {
+        request.resume()
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': begins\n\n')
+        void released.then(() => response.end('data: [DONE]\n\n'))
+      })
+      const args = ['proxy', '--upstream', url, '--port', '0', '--no-comments', '--drain-seconds', seconds]
+      const { ready, stop } = await startGabion<{ url: string }>(args)
+      const body = JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'hello' }] })
+      const response = await fetch(`${ready.url}/v1/chat/completions`, { method: 'POST', body })
+      const stopped = stop()
+      if (whole) {
+        await until('new requests are refused', async () => (await fetch(`${ready.url}/gabion/ready`).catch(() => null))?.status !== 200)
+        release?.()
+        assert.equal(await response.text(), ': begins\n\ndata: [DONE]\n\n')
+      } else await assert.rejects(response.text())
+      assert.equal(await stopped, 143)
+      release?.()
+    })
+  }
+})
+
 describe('Clients that do not read', () => {
   it('hold at most 1 MiB of memory each, with 64 of them', async () => {
     // Without words: those that have passed are kept until they are judged.
