@@ -1,7 +1,11 @@
-// Asks: what does one pass of the guard cost on one thread, compared with one of the embedder over the same number of tokens?
+// Asks: what does the guard cost: one pass compared with one of the embedder over the same number of tokens, a whole exchange, memory, and
+// the start of a process?
 
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Monitor } from '../dist/index.js'
 import { SegmentClassifier } from '../dist/internals.js'
 import { runBench } from './harness/command.mjs'
 import { loadGabion } from './harness/gabion.mjs'
@@ -9,7 +13,8 @@ import { summarize, interleave } from './harness/statistics.mjs'
 import { textsOfLength } from './harness/texts.mjs'
 
 const TITLE = 'Guard'
-const QUESTION = 'What does one pass of the guard cost on one thread, compared with one of the embedder over the same number of tokens?'
+const QUESTION =
+  'What does the guard cost: a pass, relative to one of the embedder over as many tokens; an exchange; memory; and a cold start?'
 
 /** The guard without training that the test set-up makes: the cost does not depend on the weights. */
 const FOLDER = fileURLToPath(new URL('../build/classifiers/guard', import.meta.url))
@@ -19,6 +24,14 @@ const PRECISIONS = ['bf16', 'int8']
 const LIMIT = 1.15
 const TEXTS = 32
 const CALLS_PER_ROUND = 4
+/** Tokens of message and reply of the whole exchange. */
+const EXCHANGE = [40, 120]
+/** Limits with the guard relative to without: resident memory and the time to the first verdict. */
+const MEMORY_LIMIT_MB = 40
+const START_LIMIT = 1.3
+const CHILD = fileURLToPath(new URL('harness/guard-child.mjs', import.meta.url))
+const MB = 1e6
+const execute = promisify(execFile)
 
 /** An exchange of `tokens` tokens: a reply of half of them, rules, history and a message for the rest. */
 function exchangeOf(embedder, tokens) {
@@ -53,11 +66,105 @@ async function measure({ quick, say }) {
     guard.dispose()
     embedder.dispose()
   }
-  return { tables: tablesOf(measurements), notes: NOTES, targets: targetsOf(measurements), measurements }
+  const exchanges = {}
+  for (const precision of PRECISIONS) {
+    say(`${precision}, whole exchanges`)
+    exchanges[precision] = await measureExchange(precision, quick)
+  }
+  const processes = await measureProcesses(quick ? 2 : 12, say)
+  return {
+    tables: [...tablesOf(measurements), exchangeTable(exchanges), processTable(processes)],
+    notes: NOTES,
+    targets: [...targetsOf(measurements), ...processTargets(processes)],
+    measurements: { passes: measurements, exchanges, processes },
+  }
+}
+
+/** Milliseconds of an exchange through a monitor on one thread, with five rules, one exchange before, and pressure's own pass. */
+async function measureExchange(precision, quick) {
+  const embedder = await loadGabion({ threads: 1, precision })
+  const found = {}
+  for (const guard of ['always', 'off']) {
+    const monitor = await Monitor.load({ embedder, guard: guard === 'off' ? 'off' : { mode: guard, threads: 1 } })
+    const rules = textsOfLength(embedder, 25, 5)
+    const [before, ...users] = textsOfLength(embedder, EXCHANGE[0], quick ? 9 : 65)
+    const replies = textsOfLength(embedder, EXCHANGE[1], users.length)
+    const times = []
+    for (const [at, user] of users.entries()) {
+      const conversation = monitor.begin(`c${at}`, { rules })
+      await conversation.addExchange({ user: before, assistant: before })
+      const start = performance.now()
+      await conversation.addExchange({ user, assistant: replies[at] })
+      times.push((performance.now() - start) * 1000)
+    }
+    found[guard] = summarize(times.slice(1))
+    monitor.dispose()
+  }
+  embedder.dispose()
+  return found
+}
+
+/** Start and memory of processes that judge with the guard and without, in turns. */
+async function measureProcesses(rounds, say) {
+  const found = { always: [], off: [] }
+  for (let round = -1; round < rounds; round++) {
+    for (const mode of Object.keys(found)) {
+      say(`process ${round + 2} of ${rounds + 1}, guard ${mode}`)
+      const { stdout } = await execute(process.execPath, ['--expose-gc', CHILD, mode])
+      // The first round fills the page cache.
+      if (round >= 0) found[mode].push(JSON.parse(stdout))
+    }
+  }
+  const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
+  return Object.fromEntries(
+    Object.entries(found).map(([mode, all]) => [
+      mode,
+      { firstMs: middle(all.map((one) => one.firstMs)), rssMb: middle(all.map((one) => one.rss)) / MB },
+    ]),
+  )
+}
+
+function exchangeTable(exchanges) {
+  const ms = (microseconds) => (microseconds / 1000).toFixed(2)
+  return {
+    title: `A whole exchange through a monitor, ${EXCHANGE.join(' + ')} tokens, five rules of 25 tokens, one exchange before: p50 (p90), milliseconds`,
+    head: ['precision, one thread', 'guard', 'erosion detector alone'],
+    rows: Object.entries(exchanges).map(([precision, { always, off }]) => [
+      precision,
+      `${ms(always.p50)} (${ms(always.p90)})`,
+      `${ms(off.p50)} (${ms(off.p90)})`,
+    ]),
+  }
+}
+
+function processTable({ always, off }) {
+  return {
+    title: 'A process of its own, median: from its start to the first verdict, and resident memory after 101 exchanges',
+    head: ['', 'guard', 'erosion detector alone', 'difference'],
+    rows: [
+      ['first verdict, ms', always.firstMs.toFixed(0), off.firstMs.toFixed(0), `${(always.firstMs / off.firstMs).toFixed(2)} ×`],
+      ['resident memory, MB', always.rssMb.toFixed(0), off.rssMb.toFixed(0), `${(always.rssMb - off.rssMb).toFixed(0)} MB`],
+    ],
+  }
+}
+
+function processTargets({ always, off }) {
+  const [memory, start] = [always.rssMb - off.rssMb, always.firstMs / off.firstMs]
+  return [
+    {
+      what: 'memory with the guard, beyond that without',
+      value: memory,
+      limit: MEMORY_LIMIT_MB,
+      unit: 'MB',
+      met: memory <= MEMORY_LIMIT_MB,
+    },
+    { what: 'first verdict with the guard, relative to without', value: start, limit: START_LIMIT, unit: '×', met: start <= START_LIMIT },
+  ]
 }
 
 const NOTES = [
-  `An exchange with rules, history, message and reply in one pass, and a text of as many tokens; interleaved in blocks of ${CALLS_PER_ROUND} timed calls after one untimed call. The guard has random weights.`,
+  `An exchange with rules, history, message and reply in one pass, and a text of as many tokens; interleaved in blocks of ${CALLS_PER_ROUND} timed calls after one untimed call. The guard of this table has random weights.`,
+  "Whole exchanges and processes have the bundled guard; the exchange includes choosing the rules by vectors, and pressure's own pass without the reply.",
 ]
 
 /** Every measured pair, with its ratio of medians. */

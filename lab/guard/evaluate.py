@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
     parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js')
     parser.add_argument('--out', type=Path, default=ROOT / 'lab/guard/scores')
-    parser.add_argument('--sets', nargs='*', default=['deployments', 'flips', 'rules', 'unsafe', 'safe'])
+    parser.add_argument('--sets', nargs='*', default=['deployments', 'flips', 'grids', 'rules', 'unsafe', 'safe'])
     return parser.parse_args()
 
 
@@ -147,8 +147,9 @@ def main():
         for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
             for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
                 rows[at]['logits'][name] = [round(float(value), 4) for value in values]
-    if 'flips' in options.sets:
-        scores.add('flips', split['flips'][1], {'shown': {}, 'none': {'rules': no_rules}})
+    for name in ('flips', 'grids'):
+        if name in options.sets and split[name][1]:
+            scores.add(name, split[name][1], {'shown': {}, 'none': {'rules': no_rules}})
     if 'rules' in options.sets:
         for name in MEASURED_RULES:
             scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}})

@@ -153,6 +153,43 @@ def flips(encoding: Encoding, path: Path) -> list[Record]:
     return found
 
 
+
+def grids(encoding: Encoding, path: Path) -> list[Record]:
+    """One message with several rules, one of which is in force, and several replies: a label for each rule and reply."""
+    found = []
+    for grid in lines_of(path):
+        past = [(exchange['user'], exchange['assistant']) for exchange in grid['context']]
+        others, written = [encoding.ids(rule) for rule in grid['others']], [int(row, 2) for row in grid['breaks']]
+        place = sum(written) % (len(others) + 1)  # of the rule in force among those that hold anyway
+        for rule_at, rule in enumerate(grid['rules']):
+            rules = [*others[:place], encoding.ids(rule), *others[place:]]
+            for reply_at, text in enumerate(grid['replies']):
+                breaks = grid['breaks'][rule_at][reply_at] == '1'
+                found.append(
+                    Record(
+                        source='grids',
+                        group=f'grid:{path.stem}:{grid["domain"]}',
+                        conversation=grid['id'],
+                        kind='rules',
+                        rules=rules,
+                        lines=rules,
+                        rule_order=list(range(len(rules))),
+                        line_order=list(range(len(rules))),
+                        history=encoding.history(past),
+                        user=encoding.ids(grid['user']),
+                        reply=encoding.ids(text),
+                        text=text,
+                        texts=(grid['user'], [rule, *grid['others']]),
+                        flags=refusal_flags(text),
+                        labels={'breaks': float(breaks), 'wavers': 1.0 if breaks else NAN},
+                        rule=place if breaks else None,
+                        pair=('grid', grid['id']),
+                        cell=f'{rule_at}{reply_at}',
+                    )
+                )
+    return found
+
+
 def rule_sets(encoding: Encoding, path: Path, has_twins: bool, keeps_neutral: bool) -> list[Record]:
     """Rows of a rule, a context and a reply that keeps or breaks the rule."""
     name, found, members = path.name.split('.')[0], [], defaultdict(list)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ranking
-from records import deployments, exchanges, flips, prompt_lines, rule_sets
+from records import deployments, exchanges, flips, grids, prompt_lines, rule_sets
 from segments import Encoding
 
 # Masses of the rows without and with the label, within the sets of this kind.
@@ -41,8 +41,8 @@ RULE_SETS = {
     'contrastive_norms': (0.8, True, False),
     'contract_nli': (0.3, False, True),
     'conjnli': (0.25, False, True),
-    'structflow': (0.25, False, False),
-    'ifeval_outputs': (0.15, False, False),
+    'structflow': (0.12, False, False),
+    'ifeval_outputs': (0.06, False, False),
     'promptpex': (0.5, False, False),
     'model_spec': (0.1, False, False),
     'agentdojo_injection': (0.3, False, False),
@@ -55,28 +55,26 @@ MEASURED_RULES = ('dev-complibench-rule-airlines', 'dev-complibench-cross-airlin
 KEPT_FOR_ALARMS = {'mt-bench-101': 0.4, 'tau-bench': 0.2, 'coconot-pref': 0.2, 'gpteacher': 0.2}
 # The bundled encoder's vocabulary is English.
 OTHER_LANGUAGES = ('languages-1', 'languages-2', 'languages-3')
-# Written after the guard that is bundled was trained: another test of it, and the next one's training data.
-LATER = ('voice-e', 'agent-4', 'long-4', 'slow-3', 'silent-1', 'mixed-2')
-LATER_FLIPS = ('f8', 'f9', 'f10', 'f11', 'f12', 'f13')
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Batches of deployments, files of flips, and the fifth of the unsafe sets' groups (by hash) that training does not see."""
+    """Batches of deployments, files of flips and of grids, and the fifth of the unsafe sets' groups (by hash) that training does not see."""
 
     batches: tuple[str, ...] = ()
     flips: tuple[str, ...] = ()
+    grids: tuple[str, ...] = ()
     fifth: int | None = None
 
 
 # Whole batches: files of one batch share their writer's style.
 FOLDS = {
     'all': Fold(),
-    '1': Fold(('plain-3', 'long-2', 'agent-2', 'voice-a', *LATER), ('f2', 'f7', *LATER_FLIPS), 0),
-    '2': Fold(('plain-1', 'slow-1', 'voice-b'), ('f1', 'f6'), 1),
-    '3': Fold(('plain-2', 'long-1', 'voice-c'), ('f3', 'f5'), 2),
-    '4': Fold(('named', 'mixed-1', 'voice-d'), ('f4', 'f6'), 3),
-    '5': Fold(('plain-4', 'agent-1'), ('f1', 'f3'), 4),
+    '1': Fold(('plain-3', 'long-2', 'agent-2', 'voice-a', 'voice-e', 'slow-3'), ('f2', 'f7', 'f8', 'f12'), ('g3', 'g7'), 0),
+    '2': Fold(('plain-1', 'slow-1', 'voice-b', 'mixed-2'), ('f1', 'f6', 'f9'), ('g1', 'g8'), 1),
+    '3': Fold(('plain-2', 'long-1', 'voice-c', 'silent-1'), ('f3', 'f5', 'f10'), ('g2', 'g5'), 2),
+    '4': Fold(('named', 'mixed-1', 'voice-d', 'agent-4'), ('f4', 'f11'), ('g4',), 3),
+    '5': Fold(('plain-4', 'agent-1', 'long-4'), ('f13',), ('g6',), 4),
 }
 
 
@@ -95,6 +93,8 @@ def is_left_out(record, fold: Fold, batch_of: dict) -> bool:
         return batch_of[record.group] in fold.batches
     if record.source == 'flips':
         return record.group.split(':')[1] in fold.flips
+    if record.source == 'grids':
+        return record.group.split(':')[1] in fold.grids
     if record.source in UNSAFE_SETS:
         return is_kept_for_alarms(record) or (fold.fifth is not None and int(5 * position(f'fold {record.group}')) == fold.fifth)
     return False
@@ -121,6 +121,7 @@ def prepare(encoder: Path, data: Path, gabion: list[str], work: Path) -> dict[st
     ranker = ranking.Ranker(gabion, ranking.texts_of(data / 'deployments', names, prompt_lines), work)
     found = {'deployments': deployments(encoding, data / 'deployments', names, ranker)}
     found['flips'] = [record for path in sorted((data / 'flips').glob('*.jsonl')) for record in flips(encoding, path)]
+    found['grids'] = [record for path in sorted((data / 'grids').glob('*.jsonl')) for record in grids(encoding, path)]
     for name, (_, has_twins, keeps_neutral) in RULE_SETS.items():
         found[f'rules/{name}'] = rule_sets(encoding, data / 'rules' / f'{name}.jsonl.gz', has_twins, keeps_neutral)
     for name in MEASURED_RULES:

@@ -119,15 +119,13 @@ def twins(rows, scores) -> tuple[float, int]:
 
 def flipped(rows, scores) -> tuple[float, int]:
     """Share of replies that the score ranks right under two sets of rules, one of which they break."""
-    cells = defaultdict(dict)
+    cells = defaultdict(list)
     for row, score in zip(rows, scores):
-        cells[row['conversation']][row['cell']] = (row['labels']['breaks'], score)
+        cells[row['conversation'], row['cell'][1]].append((row['labels']['breaks'], score))
     right = []
-    for case in cells.values():
-        for reply in 'xy':
-            first, second = case['A' + reply], case['B' + reply]
-            if first[0] != second[0]:
-                right.append((first[1] > second[1]) == (first[0] > second[0]))
+    for under in cells.values():
+        broken, kept = ([score for label, score in under if label == wanted] for wanted in (1, 0))
+        right += [first > second for first in broken for second in kept]
     return float(np.mean(right)), len(right)
 
 
@@ -143,6 +141,14 @@ def found_conversations(rows, scores, share=0.05) -> tuple[float, int, int]:
     eroded = np.array([value for key, value in greatest.items() if broken[key]])
     line = np.quantile(quiet, 1 - share, method='higher')
     return float((eroded > line).mean()), len(eroded), len(quiet)
+
+
+def found_by_strength(rows, scoring, share) -> float:
+    """The same by the lowest strength of each conversation."""
+    quiet = {row['conversation'] for row in quiet_rows({'deployments': rows})}
+    given = [row for row in rows if not row['alternative']]
+    lowest = [lowest_strengths([row for row in given if (row['conversation'] in quiet) == is_quiet], scoring) for is_quiet in (True, False)]
+    return float((lowest[1] < np.quantile(lowest[0], share, method='lower')).mean())
 
 
 def bootstrap(rows, measure, repeats=400, seed=1) -> tuple[float, float]:
@@ -180,6 +186,8 @@ def deployments_table(rows, scoring):
         low, high = bootstrap(rows, lambda at, scores=scores: auroc(scores[at], labels[at]))
         found = [found_conversations(rows, scores, share)[0] for share in (0.05, 0.01)]
         lines.append((name, auroc(scores, labels), f'{low:.3f}–{high:.3f}', twins(rows, scores)[0], *found))
+    found = [found_by_strength(rows, scoring, share) for share in (0.05, 0.01)]
+    lines.append(('lowest strength of a conversation', '', '', '', *found))
     _, eroded, quiet = found_conversations(rows, guard)
     title = f'Deployments left out: {len({row["group"] for row in rows})}, {len(rows)} replies, {int(labels.sum())} of them breaks, '
     title += f'{twins(rows, labels)[1]} twins, {eroded} conversations with breaks and {quiet} without'
@@ -224,10 +232,16 @@ def by_group(rows):
 
 
 def rules_tables(sets, scoring):
-    if 'flips' in sets:
-        rows = sets['flips']
-        same, pairs = flipped(rows, column(rows, 'breaks'))
-        print(f'\nFlips left out, same reply under other rules ranked right: {same:.3f} of {pairs}')
+    lines = []
+    for name in ('flips', 'grids'):
+        if name in sets:
+            rows, labels = sets[name], labels_of(sets[name], 'breaks')
+            same, pairs = flipped(rows, column(rows, 'breaks'))
+            cases = len({row['conversation'] for row in rows})
+            lines.append((name, cases, len(rows), auroc(column(rows, 'breaks'), labels), auroc(column(rows, 'breaks', 'none'), labels), same, pairs))
+    if lines:
+        header = ('set', 'cases', 'replies', 'AUROC, encoder alone', 'no rules', 'same reply under other rules, ranked right', 'pairs')
+        print_table('Cases that only the rules decide, left out', header, lines)
     joined = sets.get('dev-complibench-rule-airlines', []) + sets.get('dev-complibench-cross-airlines', [])
     lines = []
     for name, rows in (('rule by rule and crossed', joined), ('whole policy', sets.get('dev-complibench-policy-airlines', []))):

@@ -33,15 +33,16 @@ ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = Budgets()
 LOSS_WEIGHTS = torch.tensor([{'unsafe': 1.0, 'breaks': 1.0, 'wavers': 0.5, 'complies': 0.3, 'pressure': 0.3}[name] for name in OUTPUTS])
 RANK_WEIGHT, SMOOTHING = 0.5, 0.05
-# Shares of the kinds of data: first rules are learned, then deployments count most.
+# Shares of the kinds of data of the two stages: first rules are learned from short rows, then deployments count most.
 SHARES = {
-    'start': {'deployments': 0.38, 'flips': 0.22, 'rules': 0.28, 'unsafe': 0.12},
-    'rest': {'deployments': 0.44, 'flips': 0.22, 'rules': 0.2, 'unsafe': 0.14},
+    'reading': {'grids': 0.15, 'flips': 0.2, 'rules': 0.65},
+    'all': {'deployments': 0.48, 'grids': 0.2, 'flips': 0.1, 'rules': 0.1, 'unsafe': 0.12},
 }
-START = 0.25  # of the steps, unless the run begins with a trained guard
-CONTRASTED = 0.3  # of the breaking replies drawn are shown again beside rules that they do not break
+CONTRASTED = 0.5  # of the breaking replies drawn are shown again beside rules that they do not break
 AVERAGED, AVERAGED_EVERY = 0.2, 5  # the last part of the steps whose weights are averaged, every few steps
 POOL = 6  # batches drawn together and sorted by length
+ROW = 220  # tokens; a batch holds as many rows as have the area of --batch such rows
+FOREIGN = 0.5  # of the rows with a single rule get rules of other rows next to it
 BREAKS = OUTPUTS.index('breaks')
 
 
@@ -60,17 +61,18 @@ def arguments():
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--init', type=Path, help='a trained guard to begin with (NAME.pt)')
     parser.add_argument('--measure', type=int, default=0, help='scores what the fold leaves out every so many steps, into NAME.curve.jsonl')
+    parser.add_argument('--stage', choices=list(SHARES), default='all', help='reading: short rows of rules only')
     parser.add_argument('--name', help='of the result, instead of the fold')
     parser.add_argument('--quick', action='store_true', help='a tenth of the steps')
     return parser.parse_args()
 
 
 def kind_of(source: str) -> str:
-    return source if source in ('deployments', 'flips') else 'rules' if source.startswith('rules/') else 'unsafe'
+    return source if source in ('deployments', 'flips', 'grids') else 'rules' if source.startswith('rules/') else 'unsafe'
 
 
 def is_trained(source: str) -> bool:
-    return source in ('deployments', 'flips', *UNSAFE_SETS) or source.startswith('rules/')
+    return source in ('deployments', 'flips', 'grids', *UNSAFE_SETS) or source.startswith('rules/')
 
 
 def training_records(sources, fold, batch_of) -> list:
@@ -98,11 +100,12 @@ class Sampler:
         self.rows, weights = [], []
         for (source, label), groups in by_class.items():
             roots = sum(len(rows) ** 0.5 for rows in groups.values())
-            mass = masses(source)[label] / total[kind_of(source)] * shares[kind_of(source)]
+            mass = masses(source)[label] / total[kind_of(source)] * shares.get(kind_of(source), 0)
             for rows in groups.values():
                 self.rows += rows
                 weights += [mass * len(rows) ** 0.5 / roots / len(rows)] * len(rows)
         self.cumulative = np.cumsum(weights)
+        self.rows_per_area = 4 if 'deployments' not in shares else 1  # rows of rules alone are short
 
     def draw(self, rng, count):
         at = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1])
@@ -116,6 +119,10 @@ class Views:
         self.rng = rng
         self.offsets = {id(record): offset for record, offset in zip(records, of_terms)}
         self.foreign = [record for record in records if record.source == 'deployments']
+        self.single = {}
+        for record in records:
+            if record.kind == 'rules' and len(record.rules) == 1:
+                self.single.setdefault(record.source, []).append(record)
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -136,7 +143,7 @@ class Views:
         if not record.lines:
             return record.prompt
         if record.kind == 'rules':
-            return np.concatenate([record.rules[at] for at in rng.permutation(len(record.rules))])
+            return np.concatenate(self.of_rule_set(record, focus, labels))
         draw = rng.random()
         if draw < 0.1:
             return record.prompt[:0]
@@ -158,6 +165,23 @@ class Views:
         if of_rules and focus is not None and focus not in shown and self.chance(0.7):
             shown[-1] = focus
         return np.concatenate([items[at] for at in shown])
+
+    def of_rule_set(self, record, focus, labels):
+        """All rules of a row in any order; some with the decisive one alone, or with rules of other rows next to it."""
+        rng = self.rng
+        if len(record.rules) > 1:
+            alone = focus is not None and self.chance(0.3)
+            order = rng.permutation(len(record.rules))
+            return [record.rules[focus]] if alone else [record.rules[at] for at in order]
+        if not self.chance(FOREIGN):
+            return record.rules
+        others = self.single[record.source]
+        found = [others[int(at)] for at in rng.integers(len(others), size=int(rng.integers(1, 5)))]
+        items = [other.rules[0] for other in found if other.group != record.group]
+        place, is_shown = int(rng.integers(len(items) + 1)), not self.chance(0.12) or not items
+        if not is_shown:
+            labels['breaks'] = 0.0
+        return [*items[:place], *(record.rules if is_shown else []), *items[place:]]
 
     def history(self, record):
         if record.kind == 'rules':
@@ -195,15 +219,36 @@ class Views:
         return assemble(rules, history, user, reply), labels, flags, offset
 
 
+def part_of_grid(record, members, rng):
+    """Two rules and two replies of a grid, the record's among them, so that both the other rule and the other reply change its label."""
+    cells = {member.cell: member for member in members}
+    rule, reply = record.cell
+    label = record.label('breaks')
+    rules = [other for other in {cell[0] for cell in cells} if cells[other + reply].label('breaks') != label]
+    replies = [other for other in {cell[1] for cell in cells} if cells[rule + other].label('breaks') != label]
+    rule2, reply2 = (sorted(others)[int(rng.integers(len(others)))] for others in (rules, replies))
+    return [record, cells[rule + reply2], cells[rule2 + reply], cells[rule2 + reply2]]
+
+
+def focus_of(members) -> int | None:
+    """The rule that decides: the broken one; of sets of rules only if it stands at one place in all of them."""
+    broken = [member.rule for member in members if member.label('breaks') == 1]
+    if not broken or (members[0].kind == 'rules' and len(set(broken)) > 1):
+        return None
+    return broken[0]
+
+
 def draw_batches(sampler, views, pairs, rng, size):
     """Batches of groups of views: the replies of a pair come together, under the same cuts."""
     pool = []
-    for record in sampler.draw(rng, size * POOL):
+    for record in sampler.draw(rng, size * POOL * sampler.rows_per_area):
         if record.source == 'deployments' and rng.random() < 0.1:
             pool.append([views.view(record, None, True)])
             continue
         members = pairs.get(record.pair, [record]) if record.pair else [record]
-        focus = next((member.rule for member in members if member.label('breaks') == 1), None)
+        if record.source == 'grids':
+            members = part_of_grid(record, members, rng)
+        focus = focus_of(members)
         state, group = rng.bit_generator.state, []
         for member in members:
             rng.bit_generator.state = state
@@ -212,13 +257,17 @@ def draw_batches(sampler, views, pairs, rng, size):
         if broken and rng.random() < CONTRASTED:
             group.append(views.view(broken[0], None, False, is_contrast=True))
         pool.append(group)
-    pool.sort(key=lambda group: max(len(one[0][0]) for one in group) + rng.random() * 16)
-    found, batch = [], []
+    width = {id(group): max(len(one[0][0]) for one in group) for group in pool}
+    pool.sort(key=lambda group: width[id(group)] + rng.random() * 16)
+    found, batch, area = [], [], 0
     for group in pool:
         batch.append(group)
-        if sum(map(len, batch)) >= size:
+        area = sum(map(len, batch)) * max(width[id(one)] for one in batch)
+        if area >= size * ROW:
             found.append(batch)
-            batch = []
+            batch, area = [], 0
+    if area >= size * ROW / 2:
+        found.append(batch)
     random.Random(int(rng.integers(2**31))).shuffle(found)
     return found
 
@@ -268,8 +317,8 @@ def measure(guard, tested, terms, slopes) -> dict:
         if name == 'deployments':
             found['twins'] = twins(pairs, scores)[0]
             found['no rules'] = auroc(logits(guard, records, BUDGETS, rules=no_rules)[:, BREAKS] + of_terms, labels)
-        if name == 'flips':
-            found['flipped'] = flipped(pairs, scores)[0]
+        if name in ('flips', 'grids'):
+            found[f'{name}, same reply'] = flipped(pairs, scores)[0]
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -314,7 +363,7 @@ def main():
         guard.load_state_dict(torch.load(options.init, weights_only=False)['guard'])
     tested = {}
     if options.measure:
-        for source in ('deployments', 'flips'):
+        for source in ('deployments', 'flips', 'grids'):
             share = 1 / 3 if source == 'deployments' else 1
             left_out = (one for one in sources[source] if is_left_out(one, fold, batch_of))
             tested[source] = [one for one in left_out if position(one.conversation) < share]
@@ -322,7 +371,7 @@ def main():
             tested[source] = sorted(sources[source], key=lambda record: position(record.conversation))[:300]
     optimizer = torch.optim.AdamW(parameter_groups(guard, options), betas=(0.9, 0.98))
     rates = [group['lr'] for group in optimizer.param_groups]
-    samplers = {part: Sampler(records, shares) for part, shares in SHARES.items()}
+    sampler = Sampler(records, SHARES[options.stage])
     views = Views(records, of_terms, rng)
     step, averaged, count, losses, spent = 0, None, 0, [], 0.0
     settings = {key: str(value) for key, value in vars(options).items() if key not in ('work', 'gabion', 'data')}
@@ -338,7 +387,7 @@ def main():
     print(f'{name}: {len(records)} replies, {steps} steps', flush=True)
     start, last_saved = time.monotonic() - spent, step
     while step < steps:
-        for batch in draw_batches(samplers['start' if step < START * steps and not options.init else 'rest'], views, pairs, rng, options.batch):
+        for batch in draw_batches(sampler, views, pairs, rng, options.batch):
             if step >= steps:
                 break
             for group, rate in zip(optimizer.param_groups, rates):
