@@ -24,6 +24,7 @@ from train import ROOT, linear_part, training_records
 
 BUDGETS = Budgets()
 SHARE_OF_CONTROLS = 0.4  # of the conversations, for controls that need passes of their own
+SHARE_OF_GRIDS = 0.4  # of those left out, which have thousands of cells
 
 
 def arguments():
@@ -147,9 +148,10 @@ def main():
         for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
             for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
                 rows[at]['logits'][name] = [round(float(value), 4) for value in values]
-    for name in ('flips', 'grids'):
-        if name in options.sets and split[name][1]:
-            scores.add(name, split[name][1], {'shown': {}, 'none': {'rules': no_rules}})
+    for name, share in {'flips': 1.0, 'grids': SHARE_OF_GRIDS}.items():
+        tested = [record for record in split[name][1] if position(record.conversation) < share]
+        if name in options.sets and tested:
+            scores.add(name, tested, {'shown': {}, 'none': {'rules': no_rules}})
     if 'rules' in options.sets:
         for name in MEASURED_RULES:
             scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}})
