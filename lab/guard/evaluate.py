@@ -30,7 +30,7 @@ SHARE_OF_GRIDS = 0.4  # of those left out, which have thousands of cells
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fold', choices=list(FOLDS), default='1')
-    parser.add_argument('--run', type=Path, nargs='+', help='the mean of several is taken; default: WORK/guard-FOLD.pt')
+    parser.add_argument('--run', nargs='+', help='FILE or FILE=SHARE, whose mean is taken; default: WORK/guard-FOLD.pt')
     parser.add_argument('--name', help='of the file of scores; default: that of the first run')
     parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2')
     parser.add_argument('--data', type=Path, default=ROOT / 'data')
@@ -167,7 +167,7 @@ def main():
             kept = [record for record in sources[name] if is_kept_for_alarms(record)]
             if kept:
                 scores.add(f'{name}, kept part', kept, {'shown': {}})
-    scores.save(options.out / f'{options.name or runs[0].stem}.jsonl.gz')
+    scores.save(options.out / f'{options.name or Path(str(runs[0]).partition('=')[0]).stem}.jsonl.gz')
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ CONTROLLED = ('complies', 'pressure')
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--run', type=Path, nargs='+', required=True, help='the mean of several is taken')
+    parser.add_argument('--run', nargs='+', required=True, help='FILE or FILE=SHARE, whose mean is taken')
     parser.add_argument('--scores', type=Path, required=True)
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--encoder', type=Path, default=ROOT / 'models/all-MiniLM-L6-v2')

@@ -52,11 +52,15 @@ class Guard(nn.Module):
         return self.encoder.encoder.layer
 
 
-def load_runs(paths) -> tuple[dict, dict]:
-    """The mean of the weights of one or several runs (Wortsman et al. 2022, Model soups), and the settings of the last one."""
-    runs = [torch.load(path, weights_only=False) for path in paths]
-    mean = {name: sum(run['guard'][name].double() for run in runs) / len(runs) for name in runs[0]['guard']}
-    return {name: value.to(runs[0]['guard'][name].dtype) for name, value in mean.items()}, runs[-1]['settings']
+def load_runs(runs) -> tuple[dict, dict]:
+    """The mean of the weights of runs, FILE or FILE=SHARE (Wortsman et al. 2022, Model soups), and the settings of the first one."""
+    parts = [str(run).partition('=') for run in runs]
+    shares = [float(share or 1) for _, _, share in parts]
+    found = [torch.load(path, weights_only=False) for path, _, _ in parts]
+    mean = {
+        name: sum(share * run['guard'][name].double() for share, run in zip(shares, found)) / sum(shares) for name in found[0]['guard']
+    }
+    return {name: value.to(found[0]['guard'][name].dtype) for name, value in mean.items()}, found[0]['settings']
 
 
 def shown_rules(record: Record, budgets: Budgets) -> np.ndarray:

@@ -3,9 +3,11 @@
 
     npm run setup -- --for test                      # build/golden has PyTorch, build/cache the encoder's checkpoint
     npm run build:ts
-    build/golden/bin/python lab/guard/train.py --fold 1
+    build/golden/bin/python lab/guard/train.py --fold 1 --stage reading --lr 2e-4 --steps 700 --name reading
+    build/golden/bin/python lab/guard/train.py --fold 1 --init build/guard/reading.pt --steps 1450
     build/golden/bin/python lab/guard/train.py --fold 1 --quick
 
+The first stage learns to read a rule from short rows, the second one everything.
 `--fold all` trains on everything that may be trained on: nothing of its own data can measure it.
 """
 
@@ -105,7 +107,7 @@ class Sampler:
                 self.rows += rows
                 weights += [mass * len(rows) ** 0.5 / roots / len(rows)] * len(rows)
         self.cumulative = np.cumsum(weights)
-        self.rows_per_area = 4 if 'deployments' not in shares else 1  # rows of rules alone are short
+        self.shortness = 1 if 'deployments' in shares else 4  # rows of rules alone are short: more of them fill a batch
 
     def draw(self, rng, count):
         at = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1])
@@ -241,7 +243,7 @@ def focus_of(members) -> int | None:
 def draw_batches(sampler, views, pairs, rng, size):
     """Batches of groups of views: the replies of a pair come together, under the same cuts."""
     pool = []
-    for record in sampler.draw(rng, size * POOL * sampler.rows_per_area):
+    for record in sampler.draw(rng, size * POOL * sampler.shortness):
         if record.source == 'deployments' and rng.random() < 0.1:
             pool.append([views.view(record, None, True)])
             continue
