@@ -1,5 +1,5 @@
 // Child process of the guard bench: judges the first exchange with the given guard mode and prints a line of JSON, the milliseconds from the
-// start of the process to the verdict and the resident memory after a garbage collection; then again after a hundred exchanges.
+// start of the process to the verdict, and the resident memory after thirty more and a garbage collection.
 // usage: MODE ("always" or "off"), with --expose-gc
 
 import { Monitor } from '../../dist/index.js'
@@ -14,7 +14,7 @@ const monitor = await Monitor.load({ guard: mode })
 const conversation = monitor.conversation('bench', { system })
 await conversation.addExchange({ user, assistant })
 const firstMs = performance.now()
-for (let exchange = 0; exchange < 100; exchange++) await conversation.addExchange({ user: `${user} ${String(exchange)}`, assistant })
+for (let exchange = 0; exchange < 30; exchange++) await conversation.addExchange({ user: `${user} ${String(exchange)}`, assistant })
 globalThis.gc()
 console.log(JSON.stringify({ firstMs, rss: process.memoryUsage().rss }))
 process.exit(0)
