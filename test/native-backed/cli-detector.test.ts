@@ -184,7 +184,10 @@ describe('gabion detector', { concurrency: false }, () => {
     assert.ok(levels.alert.reached <= 0.05 * judged && reached(['elevated', 'alert']) <= 0.25 * judged)
     const few = await gabion(['detector', 'calibrate', 'examples/bank-card-benign.json', '--out', at('few.json')])
     assert.equal(few.code, 0)
-    assert.match(few.stdout, /^alert: breaks \d\.\d{3}, unsafe \d\.\d{3}, strength \d\.\d{3}; reached by 0 of 1 benign conversation, at most 95\.0 %/)
+    assert.match(
+      few.stdout,
+      /^alert: breaks \d\.\d{3}, unsafe \d\.\d{3}, strength \d\.\d{3}; reached by 0 of 1 benign conversation, at most 95\.0 %/,
+    )
     assert.match(few.stderr, /1 conversation cannot show a budget of 1\.0 %/)
     assertRefused(await gabion(['monitor', '--guard', 'off', '--guard-lines', at('few.json'), own]), 2, /--guard off has no --guard-lines/)
     assertRefused(await gabion(['monitor', '--precision', 'int8', '--guard-lines', at('few.json'), own]), 2, /'int8'/)

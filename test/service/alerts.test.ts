@@ -151,7 +151,19 @@ describe('Alerts', () => {
   it('reach the webhook although gabion and Redis were killed after the verdict was stored', async () => {
     const receiver = await startReceiver()
     receiver.answer = () => 503
-    const args = ['serve', ...EROSION, '--port', '0', '--no-grpc', '--redis', redis.url, '--redis-prefix', 'killed', '--alert-webhook', receiver.url]
+    const args = [
+      'serve',
+      ...EROSION,
+      '--port',
+      '0',
+      '--no-grpc',
+      '--redis',
+      redis.url,
+      '--redis-prefix',
+      'killed',
+      '--alert-webhook',
+      receiver.url,
+    ]
     const first = await startGabion<Ready>([...args, '--alert-webhook-private'])
     const { status, body } = await post<{ alert: boolean }>(`${first.ready.url}/v1/conversations/k/exchanges`, BAD)
     assert.deepEqual([status, body.alert], [200, true])
@@ -200,7 +212,17 @@ describe('Alerts', () => {
 
   it('of a worker are delivered too, with the details that were asked for', async () => {
     const receiver = await startReceiver()
-    const command = ['worker', ...EROSION, '--redis', redis.url, '--redis-prefix', 'worker', '--alert-webhook', receiver.url, '--alert-webhook-private']
+    const command = [
+      'worker',
+      ...EROSION,
+      '--redis',
+      redis.url,
+      '--redis-prefix',
+      'worker',
+      '--alert-webhook',
+      receiver.url,
+      '--alert-webhook-private',
+    ]
     const worker = await startGabion<Ready>([...command, '--alert-details', '--dashboard-url', 'https://desk.example/gabion'])
     await redis.command(
       'XADD',
@@ -247,7 +269,18 @@ describe('Alerts', () => {
   it('of a followed file are delivered before the command ends', async () => {
     const receiver = await startReceiver()
     const monitor = spawn(process.execPath, [
-      ...['dist/cli/main.js', 'monitor', ...EROSION, '--json', '--quiet', '--follow', '-', '--alert-webhook', receiver.url, '--alert-webhook-private'],
+      ...[
+        'dist/cli/main.js',
+        'monitor',
+        ...EROSION,
+        '--json',
+        '--quiet',
+        '--follow',
+        '-',
+        '--alert-webhook',
+        receiver.url,
+        '--alert-webhook-private',
+      ],
       ...['--alert-queue', join(folder, 'followed')],
     ])
     monitor.stdin.end(`${JSON.stringify({ conversation: 'f', ...BAD })}\n`)

@@ -57,7 +57,10 @@ describe('lines of a guard', () => {
     const calibrated = { ...identity, source: 'x.jsonl', ...linesFor(TWENTY, { alert: 0.05, elevated: 0.2 }, KEPT) }
     const text = formatCalibratedLines(calibrated)
     assert.deepEqual(parseCalibratedLines(text, 'ours.json', identity), calibrated.lines)
-    const read = (given: typeof identity, from = text) => () => parseCalibratedLines(from, 'ours.json', given)
+    const read =
+      (given: typeof identity, from = text) =>
+      () =>
+        parseCalibratedLines(from, 'ours.json', given)
     assert.throws(read({ ...identity, guard: 'b2' }), { code: 'ARTIFACT_INVALID', message: /calibrate again/ })
     assert.throws(read({ ...identity, precision: 'int8' }), { code: 'ARTIFACT_INVALID', message: /'int8'/ })
     assert.throws(read(identity, '{'), { code: 'ARTIFACT_INVALID', message: /^ours\.json/ })

@@ -37,7 +37,9 @@ const codes = {
   embed: await codeOf(embedder.embed('goes on')),
 }
 rmSync(filler)
-const left = readdirSync(folder, { recursive: true }).filter((name) => !/^(kept\.json|cache)/.test(name) || /\.(lock|new|tmp|part)/.test(name))
+const left = readdirSync(folder, { recursive: true }).filter(
+  (name) => !/^(kept\.json|cache)/.test(name) || /\.(lock|new|tmp|part)/.test(name),
+)
 console.error(JSON.stringify({ codes, left }))
 if (codes.convert !== 'STORAGE_FAILED' || codes.embed !== 'fulfilled') fail('wrong codes')
 if (codes.save !== 'STORAGE_FAILED' || codes.another !== 'STORAGE_FAILED') fail('wrong codes')
