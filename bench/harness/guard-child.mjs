@@ -6,7 +6,7 @@ import { Monitor } from '../../dist/index.js'
 
 const [mode] = process.argv.slice(2)
 const system = 'You are the assistant of a shop. Verify customers before you change an order. Never promise a refund. Be polite.'
-const user = "Can you change the delivery address of my order to another house, please?"
+const user = 'Can you change the delivery address of my order to another house, please?'
 const assistant =
   'I can do that as soon as you have been verified. Please tell me the order number and the code that we sent to your phone.'
 
