@@ -4,7 +4,6 @@
 // usage: node --import tsx lab/guard/stream-cuts.ts [--limit N] [--cpu]      --limit: replies of each set; --cpu: the cost alone
 
 import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
@@ -16,6 +15,7 @@ import { GrowingReply, tokensIn } from '../../lib/monitor/stream/growing-reply.j
 import { GATE_LIMITS } from '../../lib/monitor/stream/reply-gate.js'
 import { StreamGuard } from '../../lib/monitor/stream/stream-guard.js'
 import { quantile } from '../../lib/statistics/quantile.js'
+import { deploymentsOf, LEFT_OUT } from './written.js'
 
 interface Labeled {
   readonly set: string
@@ -28,16 +28,7 @@ interface Labeled {
   readonly bad: boolean | null
 }
 
-interface Deployment {
-  readonly system: string
-  readonly conversations: readonly {
-    readonly exchanges: readonly { readonly user: string; readonly assistant: string; readonly label: 'ok' | 'waver' | 'break' }[]
-  }[]
-}
-
-/** As `FOLDS['1']` and `LATER` in sources.py. */
-const LEFT_OUT = ['plain-3', 'long-2', 'agent-2', 'voice-a', 'voice-e', 'agent-4', 'long-4', 'slow-3', 'silent-1', 'mixed-2']
-/** As `MEASURED_UNSAFE` there. */
+/** As in sources.py. */
 const MEASURED_UNSAFE = ['dev-harmbench-response', 'dev-xstest-response', 'diasafety-test']
 
 const TOKENS_PER_SECOND = 80
@@ -45,9 +36,7 @@ const TOKENS_PER_SECOND = 80
 const TOKENS_PER_READING = Math.min(GATE_LIMITS.lagTokens, (TOKENS_PER_SECOND * GATE_LIMITS.lagMs) / 1000)
 
 async function* ofDeployments(): AsyncGenerator<Labeled> {
-  const members = JSON.parse(await readFile(join('data', 'deployment-batches.json'), 'utf8')) as Record<string, string[]>
-  for (const name of LEFT_OUT.flatMap((batch) => members[batch] ?? [])) {
-    const { system, conversations } = JSON.parse(await readFile(join('data', 'deployments', `${name}.json`), 'utf8')) as Deployment
+  for (const { name, system, conversations } of await deploymentsOf(LEFT_OUT)) {
     for (const [index, { exchanges }] of conversations.entries()) {
       const place = { set: 'deployments', system, conversation: `${name} ${String(index)}` }
       for (const { user, assistant, label } of exchanges)

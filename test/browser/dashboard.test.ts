@@ -13,7 +13,7 @@ import type { SavedConversation } from '../../lib/monitor/saved-conversation.js'
 import { MemoryStore } from '../../lib/server/conversations/memory-store.js'
 import { withVerdict } from '../../lib/server/conversations/record.js'
 import type { RunningService } from '../../lib/server/serve.js'
-import { KEY, post, startService } from '../service/service-under-test.js'
+import { erosionMonitor, KEY, post, startService } from '../service/service-under-test.js'
 import { openBrowser } from './chromium.js'
 
 const SCREENSHOTS = 'build/screenshots'
@@ -55,7 +55,7 @@ describe('Dashboard', () => {
   before(async () => {
     mkdirSync(SCREENSHOTS, { recursive: true })
     browser = await openBrowser()
-    running = await startService({ grpcPort: null })
+    running = await startService({ monitor: await erosionMonitor(), grpcPort: null })
   })
   after(async () => {
     await browser.close()

@@ -17,7 +17,7 @@ describe('the report of the examples', () => {
   let folder = ''
   let browser: Browser
   const monitor = async (...args: string[]): Promise<void> => {
-    await promisify(execFile)(process.execPath, ['dist/cli/main.js', 'monitor', ...args], { cwd: root })
+    await promisify(execFile)(process.execPath, ['dist/cli/main.js', 'monitor', '--detector', 'erosion', ...args], { cwd: root })
   }
 
   before(async () => {
