@@ -93,7 +93,8 @@ describe('gabion worker', () => {
         const text = await (await fetch(`http://127.0.0.1:${ready.metricsPort}/metrics`)).text()
         assert.match(text, /gabion_stream_lag 0/)
         assert.match(text, /gabion_stream_pending 0/)
-        return Number(/gabion_exchanges_total\{level="calm"\} (\d+)/.exec(text)?.[1] ?? 0)
+        const levels = Array.from(text.matchAll(/gabion_exchanges_total\{level="\w+"\} (\d+)/g), ([, count]) => Number(count))
+        return levels.reduce((sum, count) => sum + count, 0)
       }),
     )
     assert.equal(
