@@ -119,74 +119,66 @@ def deployments(encoding: Encoding, folder: Path, names, ranker) -> list[Record]
     return found
 
 
+def case_record(encoding: Encoding, source: str, group: str, case, rules: list[str], text: str, **own) -> Record:
+    """A reply of a written case in which only rules and reply together give the label; all its rules are shown."""
+    ids = [encoding.ids(rule) for rule in rules]
+    order = list(range(len(ids)))
+    return Record(
+        source=source,
+        group=group,
+        conversation=case['id'],
+        kind='rules',
+        rules=ids,
+        lines=ids,
+        rule_order=order,
+        line_order=order,
+        history=encoding.history([(exchange['user'], exchange['assistant']) for exchange in case['context']]),
+        user=encoding.ids(case['user']),
+        reply=encoding.ids(text),
+        text=text,
+        flags=refusal_flags(text),
+        **own,
+    )
+
+
 def flips(encoding: Encoding, path: Path) -> list[Record]:
-    """Cases with two sets of rules and two replies, in which only rules and reply together give the label."""
+    """Cases with two sets of rules and two replies."""
     found = []
     for case in lines_of(path):
-        past = [(exchange['user'], exchange['assistant']) for exchange in case['context']]
         for rule_set in 'AB':
-            rules = [encoding.ids(rule) for rule in case['rules'][rule_set]]
+            rules = case['rules'][rule_set]
             for reply in 'xy':
-                text, label = case['replies'][reply], case['labels'][rule_set][reply]
-                found.append(
-                    Record(
-                        source='flips',
-                        group=f'flip:{path.stem}:{case["domain"]}',
-                        conversation=case['id'],
-                        kind='rules',
-                        rules=rules,
-                        lines=rules,
-                        rule_order=list(range(len(rules))),
-                        line_order=list(range(len(rules))),
-                        history=encoding.history(past),
-                        user=encoding.ids(case['user']),
-                        reply=encoding.ids(text),
-                        text=text,
-                        texts=(case['user'], case['rules'][rule_set]),
-                        flags=refusal_flags(text),
-                        labels={'breaks': float(label == 'break'), 'wavers': float(label != 'ok')},
-                        rule=case['rule'][rule_set] if label != 'ok' else None,
-                        pair=('flip', case['id']),
-                        cell=rule_set + reply,
-                    )
-                )
+                label = case['labels'][rule_set][reply]
+                own = {
+                    'texts': (case['user'], rules),
+                    'labels': {'breaks': float(label == 'break'), 'wavers': float(label != 'ok')},
+                    'rule': case['rule'][rule_set] if label != 'ok' else None,
+                    'pair': ('flip', case['id']),
+                    'cell': rule_set + reply,
+                }
+                group = f'flip:{path.stem}:{case["domain"]}'
+                found.append(case_record(encoding, 'flips', group, case, rules, case['replies'][reply], **own))
     return found
-
 
 
 def grids(encoding: Encoding, path: Path) -> list[Record]:
     """One message with several rules, one of which is in force, and several replies: a label for each rule and reply."""
     found = []
     for grid in lines_of(path):
-        past = [(exchange['user'], exchange['assistant']) for exchange in grid['context']]
-        others, written = [encoding.ids(rule) for rule in grid['others']], [int(row, 2) for row in grid['breaks']]
-        place = sum(written) % (len(others) + 1)  # of the rule in force among those that hold anyway
+        others = grid['others']
+        place = sum(int(row, 2) for row in grid['breaks']) % (len(others) + 1)  # of the rule in force among those that hold anyway
         for rule_at, rule in enumerate(grid['rules']):
-            rules = [*others[:place], encoding.ids(rule), *others[place:]]
             for reply_at, text in enumerate(grid['replies']):
                 breaks = grid['breaks'][rule_at][reply_at] == '1'
-                found.append(
-                    Record(
-                        source='grids',
-                        group=f'grid:{path.stem}:{grid["domain"]}',
-                        conversation=grid['id'],
-                        kind='rules',
-                        rules=rules,
-                        lines=rules,
-                        rule_order=list(range(len(rules))),
-                        line_order=list(range(len(rules))),
-                        history=encoding.history(past),
-                        user=encoding.ids(grid['user']),
-                        reply=encoding.ids(text),
-                        text=text,
-                        texts=(grid['user'], [rule, *grid['others']]),
-                        flags=refusal_flags(text),
-                        labels={'breaks': float(breaks), 'wavers': 1.0 if breaks else NAN},
-                        rule=place if breaks else None,
-                        pair=('grid', grid['id']),
-                        cell=f'{rule_at}{reply_at}',
-                    )
-                )
+                own = {
+                    'texts': (grid['user'], [rule, *others]),
+                    'labels': {'breaks': float(breaks), 'wavers': 1.0 if breaks else NAN},
+                    'rule': place if breaks else None,
+                    'pair': ('grid', grid['id']),
+                    'cell': f'{rule_at}{reply_at}',
+                }
+                group = f'grid:{path.stem}:{grid["domain"]}'
+                found.append(case_record(encoding, 'grids', group, grid, [*others[:place], rule, *others[place:]], text, **own))
     return found
 
 
