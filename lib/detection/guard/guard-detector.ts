@@ -2,7 +2,7 @@
 // Knows a scorer and a first stage by their interfaces; no model, no files.
 
 import { JsonObject } from '../../json/json-object.js'
-import { foldConfusables } from '../confusables.js'
+import { foldConfusables, foldExchange } from '../confusables.js'
 import type { ConversationExchange, Detector } from '../detector.js'
 import type { BegunExchange, ReplyReading } from '../reply-reading.js'
 import { LEVELS, type DetectorVerdict, type GuardSignals, type Level } from '../verdict.js'
@@ -235,8 +235,7 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
 
 /** A person reads the same words; the length stays, so that places in one text are those in the other. */
 function foldedExchange(exchange: ConversationExchange): ConversationExchange {
-  const history = exchange.history.map(({ user, assistant }) => ({ user: foldConfusables(user), assistant: foldConfusables(assistant) }))
-  return { ...exchange, user: foldConfusables(exchange.user), assistant: foldConfusables(exchange.assistant), history }
+  return { ...foldExchange(exchange), history: exchange.history.map(foldExchange) }
 }
 
 const NO_SIGNALS: GuardSignals = { unsafe: null, breaks: null, wavers: null, complies: null, pressure: null }

@@ -63,7 +63,11 @@ export function nextGuardLevel(state: LevelState, evidence: LevelEvidence, lines
   return { level: falls ? stepDown(state.level) : state.level, quiet: falls ? 0 : quiet, reached: null, raised: false, held }
 }
 
-function reachedLine({ signals, strengthBefore, strength }: LevelEvidence, { alert, elevated }: GuardLines): ReachedLine | null {
+/** The highest line that the evidence reaches; null without one. */
+export function reachedLine(
+  { signals, strengthBefore, strength }: Omit<LevelEvidence, 'pressed'>,
+  { alert, elevated }: GuardLines,
+): ReachedLine | null {
   const over = (level: Level, by: ReachedLine['by'], value: number | null, line: number | null): ReachedLine[] =>
     value !== null && line !== null && value >= line ? [{ level, by, value, line }] : []
   const falls = (level: Level, line: number | null): ReachedLine[] =>

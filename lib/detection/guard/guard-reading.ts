@@ -1,15 +1,17 @@
 // Owns the guard's reading of a reply while it is being written. Rules are chosen once, and other texts prepared once, so that the work is
 // proportional to the reply's length.
 
-import { foldConfusables } from '../confusables.js'
+import { foldConfusables, foldExchange } from '../confusables.js'
 import type { BegunExchange, LineCrossing, ReplyReading, ReplyWindow } from '../reply-reading.js'
+import type { GuardSignals } from '../verdict.js'
 import type { GuardDescription } from './description.js'
 import { describeLine } from './explain.js'
-import type { ReachedLine } from './guard-level.js'
+import { reachedLine, type ReachedLine } from './guard-level.js'
 import { refusalFeatures } from './refusals.js'
 import type { RuleBook } from './rule-book.js'
 import type { GuardScorer } from './scorer.js'
 import { signalsOf } from './signals.js'
+import { FULL_STRENGTH } from './strength.js'
 import type { TermModel } from './terms.js'
 
 /** The parts of a guard that read. */
@@ -31,8 +33,7 @@ export class GuardReading implements ReplyReading {
 
   constructor(parts: ReadingParts, exchange: BegunExchange) {
     this.#parts = parts
-    const history = exchange.history.map(({ user, assistant }) => ({ user: foldConfusables(user), assistant: foldConfusables(assistant) }))
-    this.#exchange = { ...exchange, user: foldConfusables(exchange.user), history }
+    this.#exchange = { ...exchange, user: foldConfusables(exchange.user), history: exchange.history.map(foldExchange) }
   }
 
   async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
@@ -72,11 +73,8 @@ export class GuardReading implements ReplyReading {
   }
 }
 
-function alertLine(
-  { lines }: GuardDescription,
-  { breaks, unsafe }: { readonly breaks: number | null; readonly unsafe: number | null },
-): ReachedLine | null {
-  const over = (by: 'breaks' | 'unsafe', value: number | null, line: number | null): ReachedLine | null =>
-    value !== null && line !== null && value >= line ? { level: 'alert', by, value, line } : null
-  return over('breaks', breaks, lines.alert.breaks) ?? over('unsafe', unsafe, lines.alert.unsafe)
+/** The line of the level alert that one reading reaches; the strength stays what it was. */
+function alertLine({ lines }: GuardDescription, signals: GuardSignals): ReachedLine | null {
+  const line = reachedLine({ signals, strengthBefore: FULL_STRENGTH, strength: FULL_STRENGTH }, lines)
+  return line?.level === 'alert' ? line : null
 }
