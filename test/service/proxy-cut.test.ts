@@ -1,9 +1,7 @@
 // `--on-alert cut`: a stream is read while it passes, and ends in its protocol's own form where the reply crosses the alert line.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer, request, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request, type IncomingMessage } from 'node:http'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { Monitor } from '../../lib/index.js'
@@ -11,7 +9,8 @@ import { DEFAULT_POLICY, type PolicyOptions } from '../../lib/server/proxy/polic
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import { FakeEmbedder } from '../../lib/testing/fake-embedder.js'
 import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
-import { atEnd, until } from './ending.js'
+import { until } from './ending.js'
+import { startServer } from './local-server.js'
 import { startService } from './service-under-test.js'
 
 const FORBIDDEN = 'forbidden'
@@ -27,7 +26,7 @@ interface Sending {
 
 /** A service that answers the n-th request with the n-th of `sendings`. */
 async function startUpstream(sendings: Sending[]): Promise<string> {
-  const server = createServer((incoming, response) => {
+  return await startServer((incoming, response) => {
     incoming.resume()
     const sending = sendings.shift()!
     response.on('close', () => (sending.closed = true))
@@ -41,14 +40,6 @@ async function startUpstream(sendings: Sending[]): Promise<string> {
       response.end()
     })()
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  atEnd(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  })
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
 }
 
 class Proxy {

@@ -2,17 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { before, describe, it } from 'node:test'
 import { Monitor } from '../../lib/index.js'
 import { PROXY_LIMITS } from '../../lib/server/proxy/policy.js'
 import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
-import { atEnd, until } from './ending.js'
+import { until } from './ending.js'
+import { startServer } from './local-server.js'
 import { startGabion } from './gabion-process.js'
 import { GOOD, said, startProxy, type ProxyUnderTest, type Said } from './proxy-under-test.js'
 import { testEmbedder } from './service-under-test.js'
@@ -216,16 +215,4 @@ async function startSink(hashes: string[]): Promise<string> {
       response.writeHead(200, { 'content-type': 'application/json' }).end(answer)
     })
   })
-}
-
-async function startServer(handle: Parameters<typeof createServer>[1]): Promise<string> {
-  const server = createServer(handle as never)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  atEnd(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  })
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
 }

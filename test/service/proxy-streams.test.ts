@@ -2,16 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { Monitor } from '../../lib/index.js'
 import { DEFAULT_POLICY } from '../../lib/server/proxy/policy.js'
 import { Upstream } from '../../lib/server/proxy/upstream.js'
 import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
-import { atEnd, until } from './ending.js'
+import { until } from './ending.js'
+import { startServer } from './local-server.js'
 import { BAD, GOOD, said, startProxy, system, type ProxyUnderTest } from './proxy-under-test.js'
 import { startService, testEmbedder } from './service-under-test.js'
 
@@ -54,7 +52,7 @@ const wire = fc
 
 /** A service that answers the request for `/N` with the bytes of `sent[N]`, chunk by chunk. */
 async function startRaw(sent: readonly (readonly Buffer[])[]): Promise<string> {
-  const server = createServer((request, response) => {
+  return await startServer((request, response) => {
     request.resume()
     void (async () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -65,14 +63,6 @@ async function startRaw(sent: readonly (readonly Buffer[])[]): Promise<string> {
       response.end()
     })()
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  atEnd(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 function chunked(bytes: Buffer, cuts: readonly number[]): Buffer[] {
