@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { before, describe, it } from 'node:test'
@@ -115,6 +117,25 @@ describe('A request body', () => {
     }
     const tooLarge = await fetch(`${ready.url}/v1/files`, { method: 'POST', body: Buffer.alloc(65 * MIB) })
     assert.equal(tooLarge.status, 413)
+  })
+
+  it('beyond the limit is refused in words that a client can read after it has sent everything', async () => {
+    const url = await startSink([])
+    const { ready } = await startGabion<{ url: string }>(['proxy', '--upstream', url, '--port', '0', '--max-body-mib', '1'])
+    for (const framing of [`content-length: ${4 * MIB}`, 'transfer-encoding: chunked']) {
+      const socket = connect(Number(new URL(ready.url).port), '127.0.0.1')
+      socket.pause()
+      socket.write(`POST /v1/files HTTP/1.1\r\nhost: localhost\r\n${framing}\r\n\r\n`)
+      for (let sent = 0; sent < 16; sent++) {
+        const chunk = Buffer.alloc(MIB / 4, 'x')
+        const parts = framing.startsWith('content') ? [chunk] : [`${chunk.length.toString(16)}\r\n`, chunk, '\r\n']
+        for (const part of parts)
+          await new Promise<void>((resolve, reject) => socket.write(part, (error) => (error ? reject(error) : resolve())))
+      }
+      const [answer] = (await once(socket.resume(), 'data')) as [Buffer]
+      assert.match(answer.toString(), /^HTTP\/1\.1 413 [^]*TOO_LARGE/, framing)
+      socket.destroy()
+    }
   })
 
   it('is limited by --max-body-mib', async () => {

@@ -10,12 +10,27 @@ export function sendFailure(error: unknown, request: FastifyRequest, reply: Fast
   const { code, message, http } = toPublicFailure(isGabionError(error) ? error : ofFramework(error))
   if (http >= 500 && code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED')
     request.log.error({ requestId: request.id, err: error, code }, 'failed')
+  if (http === 413) dropBody(request, reply)
   if (isWorthRetrying(code)) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
   if (http === 401) reply.header('www-authenticate', 'Bearer')
   return reply
     .code(http)
     .type('application/json; charset=utf-8')
     .send(JSON.stringify({ error: { code, message, type: typeOf(http), requestId: request.id } }))
+}
+
+/** How long the rest of a refused body is read, in milliseconds. */
+const DROP_MS = 5_000
+
+/**
+ * Reads the rest of a body and drops it. A connection that is closed with unread data is reset, and a client that is still
+ * sending may lose the response with it.
+ */
+function dropBody({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.complete) return
+  reply.removeHeader('connection')
+  const timer = setTimeout(() => raw.socket.destroy(), DROP_MS).unref()
+  raw.once('close', () => clearTimeout(timer)).resume()
 }
 
 export function handleFailures(app: FastifyInstance): void {
