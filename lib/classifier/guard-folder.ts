@@ -35,7 +35,7 @@ export interface GuardBudgets {
 export interface GuardFolder {
   /** Absolute path. */
   folder: string
-  /** Names of the logits. */
+  /** Names of the logits; the last one is `gate` for a guard with gated outputs. */
   outputs: readonly string[]
   budgets: GuardBudgets
   /** All fields of `guard.json`; those that the classifier does not read are the detector's. */
@@ -46,6 +46,12 @@ export interface GuardFolder {
   segments: readonly NativeSegment[]
   checkpoint: Omit<NativeCheckpoint, 'precision'>
   head: NativeHead
+}
+
+function readOutputs(file: JsonObject): string[] {
+  const names = file.strings('outputs')
+  if (names.length === 0 || new Set(names).size !== names.length) throw file.wrong('outputs', 'a list of different names')
+  return file.has('gated') && file.strings('gated').length > 0 ? [...names, 'gate'] : names
 }
 
 function readBudgets(file: JsonObject): GuardBudgets {
@@ -142,8 +148,7 @@ export async function readGuardFolder(folder: string, encoder?: string): Promise
   const path = resolve(folder)
   const file = configObject(join(path, GUARD_FILE), (await readConfig(path, GUARD_FILE)).fields)
   if (file.integer('version', 1) !== VERSION) throw file.wrong('version', `${String(VERSION)}, the version that this release reads`)
-  const outputs = file.strings('outputs')
-  if (outputs.length === 0 || new Set(outputs).size !== outputs.length) throw file.wrong('outputs', 'a list of different names')
+  const outputs = readOutputs(file)
   const budgets = readBudgets(file)
   const source = file.object('encoder')
   const description = await readModelFolder(await resolveModelFolder(encoder ?? source.text('name')))

@@ -77,6 +77,15 @@ describe('signals', () => {
     close(signalsOf(description, { reply, user: null }).breaks!, 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 + 1))))
   })
 
+  test('of gated outputs multiply the linear part by the gate, the last logit', () => {
+    const gated = { ...description, gated: ['breaks', 'wavers'] as const }
+    const under = (gate: number): number =>
+      signalsOf(gated, { reply: { ...pass([0, 4, 9, 9, 9, gate]), terms: [7, -0.75, 7, 7, 7] }, user: null }).breaks!
+    close(under(0), 1 / (1 + Math.exp(-(0.5 * 4 - (2 * 0.75) / 2 + 1))))
+    close(under(-800), 1 / (1 + Math.exp(-(0.5 * 4 + 1))))
+    close(under(Math.log(3)), 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 * 0.75 + 1))))
+  })
+
   test('without calibration, or without their pass, are null', () => {
     const { wavers, complies, pressure } = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: null })
     assert.deepEqual([wavers, complies, pressure], [null, null, null])

@@ -16,6 +16,7 @@ export const GUARD: GuardDescription = {
     [0, 0],
   ],
   terms: null,
+  gated: [],
   calibration: {
     unsafe: { a: 1, terms: 0, b: 0 },
     breaks: { a: 1, terms: 0, b: 0 },

@@ -9,7 +9,10 @@ export const GUARD_OUTPUTS = ['unsafe', 'breaks', 'wavers', 'complies', 'pressur
 /** Name of an output. */
 export type GuardOutput = (typeof GUARD_OUTPUTS)[number]
 
-/** Platt's scaling: the probability of a logit x with a linear part t is 1 / (1 + exp(-(a·x + terms·t + b))). */
+/**
+ * Platt's scaling: the probability of a logit x with a linear part t is 1 / (1 + exp(-(a·x + terms·g·t + b))). For a gated output g is
+ * 1 / (1 + exp(-gate)), for others it is 1.
+ */
 export interface PlattScaling {
   readonly a: number
   readonly terms: number
@@ -54,6 +57,8 @@ export interface GuardDescription {
   readonly flagWeights: readonly (readonly [number, number])[]
   /** The linear part, whose tables are in the file of the weights; null for a guard without one. See `terms.ts`. */
   readonly terms: { readonly bucketBits: number; readonly intercepts: readonly number[] } | null
+  /** Outputs whose linear part is multiplied by the gate, which is one more logit after those of the outputs. */
+  readonly gated: readonly GuardOutput[]
   /** Outputs without calibration are not reported. */
   readonly calibration: Readonly<Partial<Record<GuardOutput, PlattScaling>>>
   readonly lines: GuardLines
@@ -76,11 +81,7 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
   const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a guard' })
   if (root.fields.version !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const encoder = root.object('encoder')
-  const outputs = root.strings('outputs').map((name) => {
-    const known = GUARD_OUTPUTS.find((output) => output === name)
-    if (known === undefined) throw root.wrong('outputs', `a list of ${GUARD_OUTPUTS.join(', ')}`)
-    return known
-  })
+  const outputs = readOutputs(root, 'outputs')
   if (!outputs.includes('breaks') || new Set(outputs).size !== outputs.length)
     throw root.wrong('outputs', "different outputs, 'breaks' among them")
   const calibration = readCalibration(root.object('calibration'))
@@ -91,10 +92,19 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
     shownRules: root.has('shownRules') ? root.integer('shownRules', 1) : DEFAULT_SHOWN_RULES,
     flagWeights: readFlagWeights(root, outputs.length),
     terms: root.has('terms') ? readTerms(root.object('terms'), outputs.length) : null,
+    gated: root.has('gated') ? readOutputs(root, 'gated') : [],
     calibration,
     lines: readLines(root.object('lines')),
     cascade: root.has('cascade') ? readCascade(root.object('cascade')) : DEFAULT_CASCADE,
   }
+}
+
+function readOutputs(root: JsonObject, field: string): GuardOutput[] {
+  return root.strings(field).map((name) => {
+    const known = GUARD_OUTPUTS.find((output) => output === name)
+    if (known === undefined) throw root.wrong(field, `a list of ${GUARD_OUTPUTS.join(', ')}`)
+    return known
+  })
 }
 
 function readFlagWeights(root: JsonObject, outputs: number): [number, number][] {

@@ -73,7 +73,7 @@ export async function loadGuardDetector(
   return new GuardDetector({
     description,
     identity,
-    scorer: new NativeScorer(model, description.outputs.length),
+    scorer: new NativeScorer(model, description.outputs.length + (description.gated.length > 0 ? 1 : 0)),
     terms,
     first,
     fingerprint,
@@ -109,16 +109,17 @@ interface SegmentModel {
 /** Reads exchanges with the model in native code. */
 class NativeScorer implements GuardScorer {
   readonly #model: SegmentModel
-  readonly #outputs: number
+  readonly #width: number
 
-  constructor(model: SegmentModel, outputs: number) {
+  /** `width`: logits of an input. */
+  constructor(model: SegmentModel, width: number) {
     this.#model = model
-    this.#outputs = outputs
+    this.#width = width
   }
 
   async score(inputs: readonly GuardInput[], { signal }: { readonly signal?: AbortSignal | undefined }): Promise<GuardLogits[]> {
     const { logits } = await this.#model.score(inputs.map(segmentsOf), signal === undefined ? {} : { signal })
-    return inputs.map((_, index) => logits.subarray(index * this.#outputs, (index + 1) * this.#outputs))
+    return inputs.map((_, index) => logits.subarray(index * this.#width, (index + 1) * this.#width))
   }
 
   dispose(): void {

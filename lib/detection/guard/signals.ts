@@ -20,7 +20,8 @@ export function logOddsOf(description: GuardDescription, output: GuardOutput, { 
   if (at < 0 || scaling === undefined) return null
   const [opening, anywhere] = description.flagWeights[at]!
   const logit = (logits[at] as number) + opening * flags[0] + anywhere * flags[1]
-  return scaling.a * logit + scaling.terms * (terms?.[at] ?? 0) + scaling.b
+  const gate = description.gated.includes(output) ? sigmoid(logits[description.outputs.length] as number) : 1
+  return scaling.a * logit + scaling.terms * gate * (terms?.[at] ?? 0) + scaling.b
 }
 
 /** All signals of an exchange. Pressure is a property of the user's message and is read off a pass without the reply. */
