@@ -1,6 +1,15 @@
 // What can be asked of an embedder, checked by name before anything is loaded.
 
-import { checkFunction, checkInteger, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+  invalidArgument,
+} from '../options.js'
 import type { PreparationProgress } from '../convert/prepared-model.js'
 import { Projection } from '../projection/projection.js'
 
@@ -70,6 +79,8 @@ export interface EmbedOptions {
 export interface EmbedBatchOptions extends EmbedOptions {
   /** Called on the event loop as parts of the batch are done. */
   onProgress?: (progress: { done: number; total: number }) => void
+  /** `false` neither looks the texts up in the cache nor keeps their vectors: for texts that do not come again. */
+  cache?: boolean
 }
 
 /** Options with every default filled in. */
@@ -132,8 +143,9 @@ export function checkEmbedOptions(value: EmbedOptions | undefined): EmbedOptions
 /** @throws GabionError `INVALID_ARGUMENT` naming the option */
 export function checkEmbedBatchOptions(value: EmbedBatchOptions | undefined): EmbedBatchOptions {
   if (value === undefined) return {}
-  const options = checkOptions('options', value, ['projection', 'prompt', 'signal', 'onProgress'])
+  const options = checkOptions('options', value, ['projection', 'prompt', 'signal', 'onProgress', 'cache'])
   if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress)
+  if (options.cache !== undefined) checkBoolean('cache', options.cache)
   return checkCommon(options)
 }
 

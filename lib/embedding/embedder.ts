@@ -59,6 +59,9 @@ export interface Tokens {
 
 let warnedOfTruncation = false
 
+/** Keeps nothing, for all models. */
+const NO_CACHE = new VectorCache(0)
+
 /**
  * Computes sentence vectors in this process.
  *
@@ -272,12 +275,12 @@ export class Embedder {
   }
 
   // What all texts of a call share. The cache belongs to one model and precision, so projection and rule complete a text's key.
-  #callOf({ projection, signal, onProgress }: EmbedBatchOptions, rule: WindowRule | null = null): EmbedCall {
+  #callOf({ projection, signal, onProgress, cache = true }: EmbedBatchOptions, rule: WindowRule | null = null): EmbedCall {
     const native = this.#nativeProjection(projection)
     if (signal?.aborted === true) throw abortedError(signal)
     const ofRule = rule === null ? '' : `${rule.size}/${rule.stride}`
     const keyPrefix = `${projection?.id ?? ''}:${ofRule}:`
-    return { model: this.#model, cache: this.#cache, rule, projection: native, keyPrefix, signal, onProgress }
+    return { model: this.#model, cache: cache ? this.#cache : NO_CACHE, rule, projection: native, keyPrefix, signal, onProgress }
   }
 
   /** The array that a caller gets: the cache keeps its own. */

@@ -20,21 +20,25 @@ export class ExchangeVectors {
   readonly #embedder: ConversationEmbedder
   readonly #detector: Pick<Detector<never>, 'projection' | 'windows' | 'normalize'>
   readonly #signal: AbortSignal | undefined
+  readonly #isFinished: boolean
   #embedding: Promise<EmbeddedExchange> | null = null
   readonly #spent = { tokenizeMs: 0, queueMs: 0, encodeMs: 0, projectMs: 0 }
   #awaitedMs = 0
   #truncated = false
 
+  /** @param isFinished - false for a reply that is still being written: what it says so far does not come again */
   constructor(
     embedder: ConversationEmbedder,
     detector: Detector<never> | Detector,
     { user, assistant }: Exchange,
     signal: AbortSignal | undefined,
+    isFinished = true,
   ) {
     this.exchange = { user, assistant }
     this.#embedder = embedder
     this.#detector = detector
     this.#signal = signal
+    this.#isFinished = isFinished
     if (detector.embedsAhead !== true) return
     this.#embedding = this.#compute()
     // A rejection is handled at the exchange's turn, possibly after earlier exchanges; until then it must not count as unhandled.
@@ -68,26 +72,30 @@ export class ExchangeVectors {
     return texts.map((_, index) => batch.row(index))
   }
 
-  /** Embeds both texts in one call; empty ones are skipped and have no windows. */
+  /** Embeds both texts in one call; a reply that is not finished apart, without keeping its vectors. */
   async #compute(): Promise<EmbeddedExchange> {
     const { user, assistant } = this.exchange
+    const calls = this.#isFinished ? [this.#windowsOf([user, assistant])] : [this.#windowsOf([user]), this.#windowsOf([assistant], false)]
+    const windows = new Map((await Promise.all(calls)).flat())
+    const embedded = (text: string): EmbeddedText => ({ text, windows: windows.get(text) ?? [] })
+    return { user: embedded(user), assistant: embedded(assistant) }
+  }
+
+  /** The windows of texts by text; blank ones are skipped. */
+  async #windowsOf(given: readonly string[], cache = true): Promise<[string, readonly EmbeddedWindow[]][]> {
     const { projection, windows: rule } = this.#detector
-    const texts = [user, assistant].filter(isNotBlank)
+    const texts = given.filter(isNotBlank)
     const normalized = texts.map((text) => this.#detector.normalize?.(text) ?? text)
-    const options = { ...(projection !== null && { projection }), ...this.#options() }
-    const withWindows = (windowsAt: (index: number) => readonly EmbeddedWindow[]): EmbeddedExchange => {
-      const embedded = (text: string): EmbeddedText => ({ text, windows: isNotBlank(text) ? windowsAt(texts.indexOf(text)) : [] })
-      return { user: embedded(user), assistant: embedded(assistant) }
-    }
+    const options = { ...(!cache && { cache }), ...(projection !== null && { projection }), ...this.#options() }
     if (rule !== undefined) {
       const batch = await this.#embedder.embedWindows(normalized, rule, options)
       this.#add(batch.timings)
-      return withWindows((index) => batch.windows(index))
+      return texts.map((text, index) => [text, batch.windows(index)])
     }
     const batch = await this.#embedder.embedBatch(normalized, options)
     this.#add(batch.timings)
-    this.#truncated = texts.some((_, index) => batch.truncated(index))
-    return withWindows((index) => [onlyWindow(batch, index, texts[index] as string)])
+    this.#truncated ||= texts.some((_, index) => batch.truncated(index))
+    return texts.map((text, index) => [text, [onlyWindow(batch, index, text)]])
   }
 
   #options(): { signal?: AbortSignal } {

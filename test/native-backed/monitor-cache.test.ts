@@ -31,6 +31,21 @@ describe('a monitored conversation', () => {
     assert.deepEqual([embedder.cacheStats.hits, embedder.cacheStats.misses], [7, 5])
   })
 
+  test('a reply that is still being written leaves nothing in it, and its finished text does', async () => {
+    using embedder = await Embedder.load()
+    const monitor = await Monitor.load({ embedder, detector: 'erosion' })
+    const conversation = monitor.conversation('growing')
+    const { user, assistant } = EXCHANGES[0]!
+    const reading = await conversation.beginReply(user)
+    for (let length = 10; length <= assistant.length; length += 10) await reading.read([{ text: assistant.slice(0, length), start: 0 }])
+    assert.equal(embedder.cacheStats.entries, 1)
+    await conversation.addExchange({ user, assistant })
+    assert.equal(embedder.cacheStats.entries, 2)
+    const again = await embedder.embedBatch([assistant], { cache: false })
+    assert.deepEqual([again.cached, embedder.cacheStats.entries], [0, 2])
+    await assert.rejects(embedder.embedBatch([], { cache: 1 as never }), { code: 'INVALID_ARGUMENT', message: /^cache/ })
+  })
+
   test('windows are found again under their own rule and projection, and belong to the caller', async () => {
     using embedder = await Embedder.load()
     const text = 'the house is open '.repeat(40)

@@ -45,7 +45,7 @@ class JudgedReading implements ReplyReading {
 
   async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
     for (const { text } of windows) {
-      const vectors = new ExchangeVectors(this.#embedder, this.#detector, { user: this.#user, assistant: text }, signal)
+      const vectors = new ExchangeVectors(this.#embedder, this.#detector, { user: this.#user, assistant: text }, signal, false)
       const judge = async (state: unknown): Promise<LineCrossing & { alert: boolean; level: string }> => {
         const identity = { conversation: '', exchange: 1, exchangeId: null, started: performance.now() }
         return (await judgeExchange(this.#detector, { state, context: this.#context }, vectors, identity, signal)).verdict
