@@ -200,6 +200,15 @@ describe('StreamGuard', () => {
     assert.deepEqual([(await failing.result).outcome, (await failing.result).reply], ['aborted', 'Hello there'])
   })
 
+  test('has not finished where the consumer leaves before the last text that may pass', async () => {
+    const { monitor } = await monitored()
+    const guard = new StreamGuard(monitor.begin('c'), 'q')
+    // Both wait until the source has ended, and may pass together.
+    for await (const delta of guard.pass(streamOf(['Hello ', 'there']))) if (delta === 'Hello ') break
+    const { outcome, reply, passed } = await guard.result
+    assert.deepEqual([outcome, reply, passed, guard.signal.aborted], ['aborted', 'Hello ', 6, true])
+  })
+
   test('works as a transform, cancels its source, and does not read ahead of a consumer that does not read', async () => {
     const { monitor } = await monitored()
     let produced = 0
@@ -217,6 +226,21 @@ describe('StreamGuard', () => {
     assert.ok(produced <= before + 60, `${String(produced)} chunks were read`)
     await reader.cancel()
     assert.equal((await guard.result).outcome, 'aborted')
+  })
+
+  test('cancels a silent source with its consumer', async () => {
+    const { monitor } = await monitored()
+    let isCancelled = false
+    const source = new ReadableStream<string>({
+      start: (controller) => controller.enqueue('Hello '),
+      cancel: () => void (isCancelled = true),
+    })
+    const guard = new StreamGuard(monitor.begin('c'), 'q', { lagTokens: 1, lagMs: 1 })
+    const reader = source.pipeThrough(guard.transform()).getReader()
+    assert.equal((await reader.read()).value, 'Hello ')
+    await reader.cancel()
+    const { outcome, reply, verdict } = await guard.result
+    assert.deepEqual([outcome, reply, verdict?.exchange, guard.signal.aborted, isCancelled], ['aborted', 'Hello ', 1, true, true])
   })
 
   test('with any detector, cuts where it would raise an alert; also in a conversation that is at the level alert', async () => {

@@ -21,10 +21,12 @@ export interface GatedEnd {
   /** Characters that passed, and those of them that passed unread. */
   readonly passed: number
   readonly unread: number
+  /** What the source threw, if everything that came before has passed; else null. */
+  readonly failure: { readonly error: unknown } | null
 }
 
 /** The end of a stream that did not begin. */
-export const NOTHING_PASSED: GatedEnd = { stop: { kind: 'aborted' }, passed: 0, unread: 0 }
+export const NOTHING_PASSED: GatedEnd = { stop: { kind: 'aborted' }, passed: 0, unread: 0, failure: null }
 
 /**
  * The pieces of a source that pass. Ends when the gate stops, and then ends the source; what the source throws is thrown after all that
@@ -38,6 +40,7 @@ export async function* gated<Piece>(
   ended: (end: GatedEnd) => void,
 ): AsyncGenerator<Piece> {
   const passage = new Passage(source, gating)
+  let hasEnded = false
   try {
     for (;;) {
       const changed = passage.changed()
@@ -48,9 +51,10 @@ export async function* gated<Piece>(
       if (passage.gate.stop !== null || passage.isOver) break
       await changed
     }
+    hasEnded = true
     passage.rethrow()
   } finally {
-    ended(passage.end())
+    ended(passage.end(hasEnded))
   }
 }
 
@@ -111,15 +115,16 @@ class Passage<Piece> {
     if (this.#failure !== null) throw this.#failure.error
   }
 
-  end(): GatedEnd {
-    if (!this.isOver || this.#failure !== null) this.gate.abort()
+  /** @param hasEnded - the consumer has got everything that passed; else it left before */
+  end(hasEnded: boolean): GatedEnd {
+    if (!hasEnded || this.#failure !== null) this.gate.abort()
     if (!this.#ended) {
       this.#ended = true
       // Not awaited: a source that waits for its next piece ends after it.
       this.#source.return?.().catch(() => undefined)
     }
     const { stop, passed, unread } = this.gate
-    return { stop, passed, unread }
+    return { stop, passed, unread, failure: hasEnded ? this.#failure : null }
   }
 
   async #read(): Promise<void> {

@@ -108,8 +108,16 @@ export class StreamGuard<Verdict extends DetectorVerdict = DetectorVerdict> {
 
   /** A transform of a stream of text, for `pipeThrough`. */
   transform(): { readonly readable: ReadableStream<string>; readonly writable: WritableStream<string> } {
-    const { readable, writable } = new TransformStream<string, string>()
-    return { readable: ReadableStream.from(this.pass(readable)), writable }
+    let source: TransformStreamDefaultController<string> | undefined
+    const { readable, writable } = new TransformStream<string, string>({ start: (controller) => void (source = controller) })
+    const passing = this.pass(readable)
+    // A consumer that cancels does not wait for the next text: the source may be silent.
+    const cancel = (): Promise<IteratorResult<string, void>> => {
+      source?.error(new GabionError('ABORTED', 'the consumer of the stream left'))
+      return passing.return()
+    }
+    const passed = { next: () => passing.next(), return: cancel, [Symbol.asyncIterator]: () => passed }
+    return { readable: ReadableStream.from(passed), writable }
   }
 
   async #finish(
