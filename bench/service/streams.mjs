@@ -6,8 +6,7 @@
 //   load   --streams streams at once for --seconds, half of them past the proxy: checksums of all bytes, lost streams, time to the first
 //          byte with and without the proxy, resident memory
 //   kills  requests to two proxies with one Redis (appendfsync always); Redis is killed, then a proxy: every alert that was stored reaches
-//          the webhook, and with cut and hold every reply that passed whole has a stored verdict (of cut's streams without a finding
-//          those that passed before it could be stored are counted)
+//          the webhook, and with cut and hold every reply that a client takes for finished has a stored verdict
 //
 // Ends with 1 if something was lost. The short form, which the tests run: --streams 20 --seconds 5. Needs dist (npm run build:ts) and
 // redis-server.

@@ -18,7 +18,7 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
   const flags = ['--upstream', upstream.url, '--port', '0', '--on-alert', mode, '--no-comments', '--detector', detector]
   const proxy = await startProxy(flags)
   const first = { direct: [], proxied: [] }
-  const failures = []
+  const lost = []
   const memory = []
   let ended = 0
   let cutShort = 0
@@ -34,10 +34,10 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
         stream: true,
         conversation: `worker-${worker}`,
       })
-      if (failure !== null || status !== 200) failures.push(`stream ${id} (${way}): ${failure ?? status}`)
+      if (failure !== null || status !== 200) lost.push(`stream ${id} (${way}): ${failure ?? status}`)
       else if (hash === upstream.hashOf(id)) ended++
       else if (mode !== 'observe' && text.includes('content_filter')) cutShort++
-      else failures.push(`stream ${id} (${way}) has other bytes`)
+      else lost.push(`stream ${id} (${way}) has other bytes`)
       first[way].push(firstMs)
     }
   }
@@ -47,6 +47,7 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
   await proxy.kill('SIGTERM')
   upstream.stop()
   const half = Math.floor(memory.length / 2)
+  const failures = lost.slice(0, 20)
   const [early, late] = [Math.max(...memory.slice(0, half)), Math.max(...memory.slice(half))]
   if (seconds >= LONG_SECONDS && late > GROWTH * early) failures.push(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`)
   if (ended === 0) failures.push('no stream ended')
@@ -61,11 +62,11 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
   return {
     streams: ended,
     cutShort,
-    lost: failures.length,
+    lost: lost.length,
     firstByteMs: times,
     addedToFirstByteMs: added,
     residentMib: { early, late },
     unjudged: Object.fromEntries(unjudged),
-    failures: failures.slice(0, 20),
+    failures,
   }
 }

@@ -64,7 +64,17 @@ export async function startRedis(port) {
     }
   }
   await begin()
-  return { url: `redis://127.0.0.1:${port}`, kill: () => running.kill(), start: begin }
+  const url = `redis://127.0.0.1:${port}`
+  /** The part between a prefix and an @ of all keys that have both. */
+  const namesOf = async (prefix) => {
+    const client = await createClient({ url }).connect()
+    const names = new Set()
+    for await (const keys of client.scanIterator({ MATCH: `${prefix}*@*`, COUNT: 1000 }))
+      for (const key of keys) names.add(key.slice(prefix.length, key.lastIndexOf('@')))
+    client.destroy()
+    return names
+  }
+  return { url, kill: () => running.kill(), start: begin, namesOf }
 }
 
 async function answers(port) {
