@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { LanguageModelV3StreamPart, LanguageModelV3Usage } from '@ai-sdk/provider'
 import type { ReplyReading } from '../detection/reply-reading.js'
+import type { ExchangeVerdict } from '../detection/verdict.js'
 import { gated, NOTHING_PASSED, type GatedEnd, type Gating } from '../monitor/stream/gated-stream.js'
 import { GATE_LIMITS, PieceGroup, ReplyGate } from '../monitor/stream/reply-gate.js'
 import { withVerdict, type Judge } from './middleware.js'
@@ -47,19 +48,37 @@ export async function* cutting(
       if (part.type === 'text-start') open = part.id
       if (part.type === 'text-end') open = null
       if (part.type === 'text-delta') passed += part.delta
-      isJudged ||= part.type === 'finish'
-      yield part.type === 'finish' ? withVerdict(part, await judge(passed)) : part
+      if (part.type !== 'finish') {
+        yield part
+        continue
+      }
+      isJudged = true
+      const verdict = await judge(passed)
+      if (verdict?.alert === true) yield* filtered({ open, passed, replacement, usage: part.usage }, verdict)
+      else yield withVerdict(part, verdict)
     }
     if (end.stop === null) return
     isJudged = true
-    const id = open ?? randomUUID()
-    if (open === null) yield { type: 'text-start', id }
-    yield { type: 'text-delta', id, delta: passed === '' ? replacement : `\n\n${replacement}` }
-    yield { type: 'text-end', id }
-    const finish = { type: 'finish' as const, usage: UNKNOWN_USAGE, finishReason: { unified: 'content-filter' as const, raw: 'gabion' } }
-    yield withVerdict(finish, await judge(came))
+    yield* filtered({ open, passed, replacement, usage: UNKNOWN_USAGE }, await judge(came))
   } finally {
     // The client left, or the model failed: what passed is judged all the same.
     if (!isJudged && passed !== '') void judge(passed)
   }
+}
+
+/** The end of a stream that is filtered, after what has passed; `open` is the text that the client has a part of. */
+function* filtered(
+  {
+    open,
+    passed,
+    replacement,
+    usage,
+  }: { readonly open: string | null; readonly passed: string; readonly replacement: string; readonly usage: LanguageModelV3Usage },
+  verdict: ExchangeVerdict | null,
+): Generator<Part> {
+  const id = open ?? randomUUID()
+  if (open === null) yield { type: 'text-start', id }
+  yield { type: 'text-delta', id, delta: passed === '' ? replacement : `\n\n${replacement}` }
+  yield { type: 'text-end', id }
+  yield withVerdict({ type: 'finish', usage, finishReason: { unified: 'content-filter', raw: 'gabion' } }, verdict)
 }

@@ -12,6 +12,7 @@ interface ProxyFlags extends ServerFlags {
   port: number
   apiKeys?: string
   onAlert: Policy
+  failOpen?: boolean
   failClosed?: boolean
   replacementMessage: string
   comments: boolean
@@ -49,7 +50,10 @@ export function proxyCommand(): Command {
         .choices(POLICIES)
         .default(DEFAULT_POLICY.policy),
     )
-    .option('--fail-closed', 'not with observe: also block replies that could not be read or judged')
+    .addOption(
+      new Option('--fail-open', 'not with observe: pass replies whose verdict could not be made or stored').conflicts('failClosed'),
+    )
+    .option('--fail-closed', 'not with observe: also block replies that could not be read, or not whole')
     .option('--lag-tokens <n>', 'with cut: tokens of a stream that wait to be read', parseCount, DEFAULT_POLICY.lag.lagTokens)
     .option('--lag-ms <n>', 'with cut: time after which they are read in any case', parseCount, DEFAULT_POLICY.lag.lagMs)
     .option('--max-lag-ms <n>', 'with cut: time after which they pass unread', parseCount, DEFAULT_POLICY.lag.maxLagMs)
@@ -80,6 +84,7 @@ async function run(context: Context, flags: ProxyFlags): Promise<undefined> {
   const policy = {
     ...DEFAULT_POLICY,
     policy: flags.onAlert,
+    failOpen: flags.failOpen === true,
     failClosed: flags.failClosed === true,
     replacementMessage,
     comments,

@@ -16,6 +16,7 @@ import {
 } from 'ai'
 import { MockLanguageModelV3 } from 'ai/test'
 import { gabionEmbedding, gabionMiddleware, type GabionMiddlewareOptions } from '../../lib/ai-sdk/index.js'
+import type { ReplyReading } from '../../lib/detection/reply-reading.js'
 import { Monitor, parseTranscript, type ExchangeVerdict } from '../../lib/index.js'
 import { FakeEmbedder } from '../../lib/testing/fake-embedder.js'
 import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
@@ -163,6 +164,29 @@ describe('gabion/ai-sdk', () => {
       verdicts.map(({ alert, exchange }) => [alert, exchange]),
       [[true, 1]],
     )
+  })
+
+  it('ends a stream as filtered where only the whole reply raises an alert', async () => {
+    class LateDetector extends ScriptedDetector {
+      beginReply(): ReplyReading {
+        return { read: () => Promise.resolve(null) }
+      }
+    }
+    const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector: new LateDetector(['alert']) })
+    const middleware = gabionMiddleware({ monitor, onAlert: 'cut', replacementMessage: REPLACEMENT })
+    const parts: LanguageModelV3StreamPart[] = [
+      { type: 'stream-start', warnings: [] },
+      { type: 'text-start', id: '1' },
+      { type: 'text-delta', id: '1', delta: 'Well.' },
+      { type: 'text-end', id: '1' },
+      { type: 'finish', finishReason, usage },
+    ]
+    const doStream = () => Promise.resolve({ stream: ReadableStream.from(parts) })
+    const result = streamText({ model: wrapLanguageModel({ model: new MockLanguageModelV3({ doStream }), middleware }), prompt: 'hi' })
+    let got = ''
+    for await (const text of result.textStream) got += text
+    assert.deepEqual([got, await result.finishReason, (await result.usage).inputTokens], [`Well.\n\n${REPLACEMENT}`, 'content-filter', 1])
+    assert.equal((await result.providerMetadata)?.gabion?.alert, true)
   })
 
   it('passes the reply on when judging fails, and tells', async () => {

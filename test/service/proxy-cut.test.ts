@@ -1,93 +1,10 @@
 // `--on-alert cut`: a stream is read while it passes, and ends in its protocol's own form where the reply crosses the alert line.
 
 import assert from 'node:assert/strict'
-import { request, type IncomingMessage } from 'node:http'
 import { before, describe, it } from 'node:test'
 import fc from 'fast-check'
-import { Monitor } from '../../lib/index.js'
-import { DEFAULT_POLICY, type PolicyOptions } from '../../lib/server/proxy/policy.js'
-import { Upstream } from '../../lib/server/proxy/upstream.js'
-import { FakeEmbedder } from '../../lib/testing/fake-embedder.js'
-import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
+import { chat, chunkOf, COMMENT, CuttingProxy, EVENTS, FORBIDDEN, MESSAGE, words, type Sending } from './cutting-proxy.js'
 import { until } from './ending.js'
-import { startServer } from './local-server.js'
-import { startService } from './service-under-test.js'
-
-const FORBIDDEN = 'forbidden'
-const MESSAGE = 'Blocked.'
-const COMMENT = /: gabion \{"x-gabion-[^\n]*\}\n\n/
-
-/** A response whose chunks a test sends one by one; `closed` is true once the proxy has left. */
-interface Sending {
-  readonly type: string
-  readonly chunks: AsyncIterable<string | Buffer> | Iterable<string | Buffer>
-  closed?: boolean
-}
-
-/** A service that answers the n-th request with the n-th of `sendings`. */
-async function startUpstream(sendings: Sending[]): Promise<string> {
-  return await startServer((incoming, response) => {
-    incoming.resume()
-    const sending = sendings.shift()!
-    response.on('close', () => (sending.closed = true))
-    void (async () => {
-      response.writeHead(200, { 'content-type': sending.type })
-      for await (const chunk of sending.chunks) {
-        if (sending.closed === true) return
-        response.write(chunk)
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      response.end()
-    })()
-  })
-}
-
-class Proxy {
-  readonly url: string
-  readonly #sendings: Sending[]
-
-  private constructor(url: string, sendings: Sending[]) {
-    this.url = url
-    this.#sendings = sendings
-  }
-
-  static async start(policy: Partial<PolicyOptions> = {}): Promise<Proxy> {
-    const detector = new ScriptedDetector(({ assistant }) => (assistant.includes(FORBIDDEN) ? 'alert' : 'calm'))
-    const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector })
-    const sendings: Sending[] = []
-    const options = { ...DEFAULT_POLICY, policy: 'cut' as const, replacementMessage: MESSAGE, verdictWaitMs: 60_000, ...policy }
-    const upstream = new Upstream(await startUpstream(sendings))
-    const { url } = await startService({ monitor, grpcPort: null, proxy: { upstream, policy: options } })
-    return new Proxy(url, sendings)
-  }
-
-  /** The response as it comes. */
-  async open(path: string, body: object, sending: Sending): Promise<IncomingMessage> {
-    this.#sendings.push(sending)
-    return new Promise((resolve, reject) => {
-      request(`${this.url}${path}`, { method: 'POST', headers: { authorization: 'Bearer key' } }, resolve)
-        .on('error', reject)
-        .end(JSON.stringify(body))
-    })
-  }
-
-  async ask(path: string, body: object, sending: Sending): Promise<string> {
-    const response = await this.open(path, body, sending)
-    const chunks: Buffer[] = []
-    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk)
-    return Buffer.concat(chunks).toString()
-  }
-
-  async metrics(): Promise<string> {
-    return (await fetch(`${this.url}/gabion/metrics`)).text()
-  }
-}
-
-const EVENTS = 'text/event-stream'
-const chat = (text: string): object => ({ stream: true, messages: [{ role: 'user', content: text }] })
-const chunkOf = (delta: object, finish: string | null = null): string =>
-  `data: ${JSON.stringify({ id: 'c', model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`
-const words = (count: number): string[] => Array.from({ length: count }, (_, index) => `word${String(index)} `)
 
 /** The value at a path of fields, such as `choices.0.text`. */
 function field(value: unknown, path: string): unknown {
@@ -122,9 +39,9 @@ function cutting(parts: { begin: string[]; good: (text: string) => string }, got
 }
 
 describe('gabion proxy --on-alert cut', () => {
-  let proxy: Proxy
+  let proxy: CuttingProxy
   before(async () => {
-    proxy = await Proxy.start()
+    proxy = await CuttingProxy.start()
   })
 
   const begun = { id: 'r1', object: 'response', model: 'm', status: 'in_progress', output: [], usage: null }
@@ -293,7 +210,7 @@ describe('gabion proxy --on-alert cut', () => {
   })
 
   it('refuses with --fail-closed what cannot be read', async () => {
-    const closed = await Proxy.start({ failClosed: true })
+    const closed = await CuttingProxy.start({ failClosed: true })
     const chunks = [chunkOf({ content: 'Well. ' }), 'data: {"choi\n\n', chunkOf({ content: 'more' })]
     const raw = await closed.ask('/v1/chat/completions', chat('x'), { type: EVENTS, chunks })
     assert.match(raw, /content_filter.*"x-gabion-error":"DEADLINE_EXCEEDED","x-gabion-blocked":"true"/s)
@@ -351,7 +268,7 @@ describe('Any stream that is not cut', () => {
   const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
 
   it('passes byte for byte, whatever the chunks', async () => {
-    const [commented, silent] = await Promise.all([Proxy.start(), Proxy.start({ comments: false })])
+    const [commented, silent] = await Promise.all([CuttingProxy.start(), CuttingProxy.start({ comments: false })])
     const paths = fc.constantFrom('/v1/chat/completions', '/v1/messages', '/v1/responses', '/api/chat')
     await fc.assert(
       fc.asyncProperty(

@@ -190,14 +190,14 @@ describe('Judging that takes long', () => {
     })
   }
 
-  it('passes a held reply after its bound, or blocks it with --fail-closed', async () => {
+  it('blocks a held reply after its bound, or passes it with --fail-open', async () => {
     upstream.answer.now = slow
-    for (const failClosed of [false, true]) {
-      const { running } = await startProxy(upstream.url, { policy: 'hold', judgeTimeoutMs: 100, failClosed })
+    for (const failOpen of [false, true]) {
+      const { running } = await startProxy(upstream.url, { policy: 'hold', judgeTimeoutMs: 100, failOpen })
       const open = await send(running, ask('tell me', false), { 'x-form': 'whole' })
       const { 'x-gabion-error': error, 'x-gabion-blocked': blocked } = open.response.headers
-      assert.deepEqual([error, blocked], ['DEADLINE_EXCEEDED', failClosed ? 'true' : undefined])
-      assert.equal((await textOf(open)).includes(REPLACEMENT), failClosed)
+      assert.deepEqual([error, blocked], ['DEADLINE_EXCEEDED', failOpen ? undefined : 'true'])
+      assert.equal((await textOf(open)).includes(REPLACEMENT), !failOpen)
     }
   })
 

@@ -188,25 +188,25 @@ describe('gabion proxy', () => {
     assert.ok(upstream.requests.every(({ headers }) => headers['x-api-key'] === undefined))
   })
 
-  it('costs nobody an answer when judging fails, unless told to', async () => {
+  it('costs an answer when its verdict cannot be stored, unless told to pass it', async () => {
     class BrokenStore extends MemoryStore {
       override load(): Promise<never> {
         return Promise.reject(new GabionError('UNAVAILABLE', 'the store is away'))
       }
     }
     const ask = { model: 'parrot', messages: [{ role: 'user' as const, content: 'Hello' }] }
-    for (const failClosed of [false, true]) {
+    for (const failOpen of [false, true]) {
       const store = new BrokenStore({ maxBytes: 1, ttlMs: 1 })
-      const policy = { ...DEFAULT_POLICY, policy: 'hold' as const, failClosed, replacementMessage: REPLACEMENT }
+      const policy = { ...DEFAULT_POLICY, policy: 'hold' as const, failOpen, replacementMessage: REPLACEMENT }
       const running = await startService({ grpcPort: null, store, proxy: { upstream: new Upstream(upstream.url), policy } })
       started.push(running)
       const client = new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'k', maxRetries: 0 })
       const { data, response } = await client.chat.completions.create(ask).withResponse()
-      const expected = failClosed ? REPLACEMENT : EXCHANGES[0]?.assistant
+      const expected = failOpen ? EXCHANGES[0]?.assistant : REPLACEMENT
       assert.deepEqual([data.choices[0]?.message.content, response.headers.get('x-gabion-error')], [expected, 'UNAVAILABLE'])
       const metrics = await (await fetch(`${running.url}/gabion/metrics`)).text()
       assert.match(metrics, /^gabion_proxy_unjudged_total\{code="UNAVAILABLE"\} 1$/m)
-      assert.equal(/^gabion_proxy_blocked_total\{outcome="held"\} 1$/m.test(metrics), failClosed)
+      assert.equal(/^gabion_proxy_blocked_total\{outcome="held"\} 1$/m.test(metrics), !failOpen)
     }
   })
 

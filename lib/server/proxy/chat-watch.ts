@@ -31,6 +31,8 @@ export interface Outcome {
   readonly verdict: ExchangeVerdict | null
   /** Why the response was not judged, or not completely. */
   readonly failure: GabionErrorCode | null
+  /** There is no verdict on a reply that could be read, or it may not have been stored. */
+  readonly missing: boolean
   readonly blocked: boolean
 }
 
@@ -120,29 +122,33 @@ export class ChatWatch {
   }
 
   /**
-   * Judges a response, independently of its client's connection and within the policy's time. Never throws: a failure must not block a
-   * response, unless the options say so.
+   * Judges a response, independently of its client's connection and within the policy's time. Never throws: whether a failure blocks the
+   * response is up to the options.
    */
   async judge({ replies, readable, info }: ReadCompletion, delivery = this.#held): Promise<Outcome> {
-    const { failClosed, judgeTimeoutMs } = this.#options
+    const { failClosed, failOpen, judgeTimeoutMs } = this.#options
     const { id, headers } = this.#context
     const context = new RequestContext(id, judgeTimeoutMs, headers)
     const judged: { verdict: ExchangeVerdict | null; failure: GabionErrorCode | null } = {
       verdict: null,
       failure: delivery.refusedFor ?? (readable && this.#request.messages !== null ? null : 'REPLY_UNREADABLE'),
     }
+    let missing = false
     try {
       await untilAborted(context.signal, this.#judgeAll(replies, info.continuesAs, delivery, context, judged))
     } catch (error) {
       judged.failure = codeOf(error)
+      missing = true
     } finally {
       context.end()
     }
     const { verdict, failure } = judged
-    const { outcome } = delivery
-    const blocked = outcome !== 'passed' && (outcome === 'cut' || verdict?.alert === true || (failClosed && failure !== null))
+    const { outcome, cutFor, refusedFor } = delivery
+    const isEnded = cutFor !== undefined || refusedFor !== undefined
+    const isRefused = missing ? !failOpen : failClosed && failure !== null
+    const blocked = outcome !== 'passed' && (isEnded || verdict?.alert === true || isRefused)
     this.#service.metrics.proxied(failure, blocked ? outcome : null)
-    return { verdict, failure, blocked }
+    return { verdict, failure, missing, blocked }
   }
 
   /** Begins to read a reply to the request's last message while it is being written. */

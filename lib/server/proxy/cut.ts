@@ -1,20 +1,23 @@
-// Answers a watched request with a stream that is read while it passes, and ends it where the reply crosses the alert line. Without a cut,
-// bytes pass as they came.
+// Answers a watched request with a stream that is read while it passes, and ends it where the reply crosses the alert line. The end of a reply
+// waits until its verdict is stored. Without a cut, bytes pass as they came.
 
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import { GabionError } from '../../errors.js'
 import { gated, NOTHING_PASSED, type GatedEnd, type Gating } from '../../monitor/stream/gated-stream.js'
-import { PieceGroup, ReplyGate } from '../../monitor/stream/reply-gate.js'
-import { DELIVERED, type Delivery, type Outcome } from './chat-watch.js'
+import { ReplyGate } from '../../monitor/stream/reply-gate.js'
+import type { Outcome } from './chat-watch.js'
 import { decodeStream } from './content-coding.js'
+import { CutReply } from './cut-reply.js'
 import { within } from './observe.js'
 import { commentOf } from './outcome.js'
 import type { PolicyOptions } from './policy.js'
-import type { ReadCompletion } from './protocols/protocol.js'
-import { messageAfter, wordsOfCall } from './protocols/stream-parts.js'
-import { MAX_JUDGED_BYTES, type WatchedResponse } from './response.js'
+import type { WatchedResponse } from './response.js'
 import { framesOf, type Frame } from './stream-frames.js'
 import { endToEnd } from './upstream.js'
+
+/** Bytes behind the end of a reply that are held; an upstream that sends more is broken. */
+const MAX_HELD_BYTES = 1024 * 1024
 
 /** Sends a stream as far as it may pass. */
 export function cut(watched: WatchedResponse, options: PolicyOptions, format: 'events' | 'lines'): FastifyReply {
@@ -29,105 +32,89 @@ export function cut(watched: WatchedResponse, options: PolicyOptions, format: 'e
 class CutStream {
   readonly #watched: WatchedResponse
   readonly #options: PolicyOptions
-  readonly #parts: ReturnType<WatchedResponse['protocol']['stream']>
-  /** What came, and what the client gets. */
-  readonly #came: ReturnType<WatchedResponse['protocol']['reader']>
-  readonly #delivered: ReturnType<WatchedResponse['protocol']['reader']>
-  /** Calls of tools that are not complete. */
-  #calls: PieceGroup | null = null
-  #wordsOfCalls = ''
-  #size = 0
-  #isWhole = false
+  readonly #reply: CutReply
+  /** The upstream has sent everything. */
+  #hasCome = false
 
   constructor(watched: WatchedResponse, options: PolicyOptions) {
-    const { protocol } = watched
     this.#watched = watched
     this.#options = options
-    this.#parts = protocol.stream()
-    this.#came = protocol.reader()
-    this.#delivered = protocol.reader()
+    this.#reply = new CutReply(watched.protocol, watched.requested, options.replacementMessage)
   }
 
   async *pass(frames: AsyncIterable<Frame>): AsyncGenerator<Buffer> {
-    const { chatWatch, background, response } = this.#watched
+    const { chatWatch, background } = this.#watched
+    const held: Frame[] = []
+    let heldBytes = 0
     let end: GatedEnd = NOTHING_PASSED
     let outcome: Promise<Outcome>
     try {
-      for await (const { bytes, data, isWhole } of gated(frames, this.#gating(), (reached) => (end = reached))) {
-        this.#isWhole = isWhole
-        if (data !== null) this.#delivered.part(data)
-        if (data !== null) this.#parts.passed(data)
-        yield bytes
+      for await (const frame of gated(this.#noted(frames), this.#gating(), (reached) => (end = reached))) {
+        held.push(frame)
+        heldBytes += frame.bytes.length
+        if (this.#hasCome) continue
+        if (this.#reply.isLast(frame)) refuseMore(heldBytes)
+        else {
+          heldBytes = 0
+          for (const passed of held.splice(0)) yield this.#reply.deliver(passed)
+        }
       }
+    } catch (error) {
+      // What came before the upstream failed is judged and passes before the failure does.
+      if (end.failure === null) throw error
     } finally {
       if (end.unread > 0) chatWatch.passedUnread()
-      const [read, delivery] = this.#judged(end)
-      outcome = chatWatch.judge(read, delivery)
+      outcome = chatWatch.judge(...this.#reply.judged(end))
       background(outcome)
     }
-    if (end.stop !== null) {
-      response.body.on('error', () => undefined).destroy()
-      yield Buffer.from(this.#ending())
+    if (end.stop !== null && end.stop.kind !== 'aborted') yield* this.#stopped(outcome)
+    else {
+      yield* this.#finished(held, await outcome)
+      if (end.failure !== null) throw end.failure.error
     }
-    if (this.#watched.protocol.framing === 'lines' || !this.#options.comments || (end.stop === null && !this.#isWhole)) return
+  }
+
+  /** Ends a stream that was cut or refused. It does not depend on the verdict, which is reported if it comes soon. */
+  async *#stopped(outcome: Promise<Outcome>): AsyncGenerator<Buffer> {
+    this.#watched.response.body.on('error', () => undefined).destroy()
+    yield Buffer.from(this.#reply.filtered())
     const judged = await within(this.#options.verdictWaitMs, outcome)
-    if (judged !== null) yield Buffer.from(commentOf(judged))
+    if (judged !== null) yield* this.#comment(judged)
+  }
+
+  /** Ends a stream that came whole: with its own end, or as its verdict has it. A frame that is not whole comes last, and is held. */
+  *#finished(held: readonly Frame[], outcome: Outcome): Generator<Buffer> {
+    if (outcome.blocked) yield Buffer.from(outcome.missing ? this.#reply.failed(outcome.failure ?? 'INTERNAL') : this.#reply.filtered())
+    else for (const frame of held) yield this.#reply.deliver(frame)
+    if (outcome.blocked || this.#reply.isAtBoundary) yield* this.#comment(outcome)
+  }
+
+  *#comment(outcome: Outcome): Generator<Buffer> {
+    const comment = this.#watched.protocol.framing === 'events' && this.#options.comments ? commentOf(outcome) : ''
+    if (comment !== '') yield Buffer.from(comment)
   }
 
   #gating(): Gating<Frame> {
     const { chatWatch } = this.#watched
-    const limits = { ...this.#options.lag, failClosed: this.#options.failClosed }
+    const { lag, failClosed } = this.#options
     return {
-      gate: (pass, changed) => new ReplyGate(() => chatWatch.beginReply(), limits, pass, changed),
-      add: (gate, frame) => this.#add(gate, frame),
+      gate: (pass, changed) => new ReplyGate(() => chatWatch.beginReply(), { ...lag, failClosed }, pass, changed),
+      add: (gate, frame) => this.#reply.add(gate, frame, failClosed),
       sizeOf: ({ bytes }) => bytes.length,
     }
   }
 
-  #add(gate: ReplyGate<Frame>, frame: Frame): void {
-    const { data, bytes } = frame
-    this.#size += bytes.length
-    if (data === null) {
-      gate.add(frame, [], this.#calls)
-      return
+  async *#noted(frames: AsyncIterable<Frame>): AsyncGenerator<Frame> {
+    try {
+      yield* frames
+    } finally {
+      this.#hasCome = true
     }
-    this.#came.part(data)
-    const isTooLong = this.#size > MAX_JUDGED_BYTES
-    if ((data === undefined || isTooLong) && this.#options.failClosed) {
-      gate.refuse()
-      return
-    }
-    if (isTooLong && this.#calls !== null) gate.close(this.#calls, [])
-    const { words, isCall, calls } = this.#parts.read(data)
-    if (isCall) this.#calls ??= new PieceGroup()
-    gate.add(frame, words, this.#calls)
-    if (calls === null || this.#calls === null) return
-    const said = calls.map(wordsOfCall).join('\n')
-    this.#wordsOfCalls += said
-    gate.close(this.#calls, [{ reply: words[0]?.reply ?? '', text: said === '' ? '' : `\n${said}` }])
-    this.#calls = null
   }
+}
 
-  /** What is judged: what passed, or what came of a reply that was ended. */
-  #judged({ stop }: GatedEnd): [ReadCompletion, Delivery] {
-    const delivered = this.#delivered.read()
-    if (stop === null || stop.kind === 'aborted') return [delivered, DELIVERED]
-    const came = this.#came.read()
-    const replies = came.replies.map((text) => (text.trim() === '' ? this.#wordsOfCalls : text))
-    const replacementOf = (reply: string): string => {
-      const passed = delivered.replies[replies.indexOf(reply)] ?? ''
-      return passed + messageAfter(passed !== '', this.#options.replacementMessage)
-    }
-    const why = stop.kind === 'cut' ? { cutFor: stop.crossing.reasons } : { refusedFor: 'DEADLINE_EXCEEDED' as const }
-    return [
-      { ...came, replies },
-      { outcome: 'cut', replacementOf, ...why },
-    ]
-  }
-
-  #ending(): string {
-    const { requested } = this.#watched
-    const { info } = this.#came.read()
-    return this.#parts.end({ ...info, model: info.model ?? requested.model }, this.#options.replacementMessage)
-  }
+/** @throws GabionError `UPSTREAM_FAILED` */
+function refuseMore(heldBytes: number): void {
+  if (heldBytes <= MAX_HELD_BYTES) return
+  throw new GabionError('UPSTREAM_FAILED', `the upstream sent more than ${MAX_HELD_BYTES} bytes behind the end of a reply`)
 }

@@ -34,12 +34,14 @@ export async function observe(
   if (before !== null) reply.headers(verdictHeaders(before))
   if (wantsTrailers) {
     for (const name of VERDICT_HEADERS) {
-      reply.trailer(name, async () => headersOf((await observed.outcome) ?? { verdict: null, failure: null, blocked: false })[name] ?? '')
+      reply.trailer(name, async () => headersOf((await observed.outcome) ?? NOT_JUDGED)[name] ?? '')
     }
   }
   const comment = format === 'events' && options.comments ? options.verdictWaitMs : null
   return reply.send(Readable.from(observed.pass(body as AsyncIterable<Buffer>, comment), { objectMode: false }))
 }
+
+const NOT_JUDGED: Outcome = { verdict: null, failure: null, missing: false, blocked: false }
 
 /** Reads a body while it passes. */
 interface ObservedBody {

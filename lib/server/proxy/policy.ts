@@ -12,7 +12,9 @@ export type Policy = (typeof POLICIES)[number]
 
 export interface PolicyOptions {
   readonly policy: Policy
-  /** Also blocks replies that could not be judged; not with `observe`. */
+  /** Passes replies whose verdict could not be stored; without it, only `observe` does. */
+  readonly failOpen: boolean
+  /** Also blocks replies that could not be read, or not whole; not with `observe`. */
   readonly failClosed: boolean
   /** Sent instead of a blocked reply. */
   readonly replacementMessage: string
@@ -41,6 +43,7 @@ export const PROXY_LIMITS = { bodyBytes: 64 * 1024 * 1024, textLength: 1024 * 10
 /** The options of a proxy that only observes. */
 export const DEFAULT_POLICY: PolicyOptions = {
   policy: 'observe',
+  failOpen: false,
   failClosed: false,
   replacementMessage: 'This reply was blocked by a safety check.',
   comments: true,

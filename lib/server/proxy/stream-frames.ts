@@ -10,6 +10,8 @@ export interface Frame {
   readonly data: unknown
   /** It ends where another frame may begin. */
   readonly isWhole: boolean
+  /** It is the line that ends a stream of OpenAI's API, or comes after it. */
+  readonly isEnd: boolean
 }
 
 /** The frames of a body. What follows the last complete one is a frame, too. */
@@ -44,7 +46,8 @@ class EventFrames {
     // What follows the end is not read by clients.
     const data = this.#ended ? null : dataOf(lines)
     this.#ended ||= isWhole && isEnd(lines)
-    return { bytes, data: data === null || this.#ended || data.trim() === '' ? null : parsed(data, isWhole), isWhole }
+    const isEmpty = data === null || this.#ended || data.trim() === ''
+    return { bytes, data: isEmpty ? null : parsed(data, isWhole), isWhole, isEnd: this.#ended }
   }
 }
 
@@ -73,7 +76,7 @@ class LineFrames {
 
 function lineOf(bytes: Buffer, isWhole: boolean): Frame {
   const text = bytes.toString()
-  return { bytes, data: text.trim() === '' ? null : parsed(text, isWhole), isWhole }
+  return { bytes, data: text.trim() === '' ? null : parsed(text, isWhole), isWhole, isEnd: false }
 }
 
 /** Of an incomplete frame, clients read complete data, and drop the rest. */

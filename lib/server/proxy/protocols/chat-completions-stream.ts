@@ -30,6 +30,8 @@ export class ChoiceStream implements StreamParts {
   readonly #identity: (info: CompletionInfo) => object
   readonly #arguments = new Map<string, string>()
   readonly #passed = new Map<number, PassedChoice>()
+  /** The choices that came, and whether each is finished. */
+  readonly #came = new Map<number, boolean>()
   #usage: unknown
 
   /** @param identity - the fields that all events of a stream have */
@@ -38,12 +40,18 @@ export class ChoiceStream implements StreamParts {
     this.#identity = identity
   }
 
+  /** All choices that came are finished. */
+  get isOver(): boolean {
+    return this.#came.size > 0 && [...this.#came.values()].every((isFinished) => isFinished)
+  }
+
   read(data: unknown): StreamPart {
     const choices = listOf(fieldsOf(data).choices).map((choice) => {
       const fields = fieldsOf(choice)
       return { index: indexOf(fields), hasFinished: isFinished(fields), ...this.#form.read(fields) }
     })
-    for (const { index, calls } of choices) {
+    for (const { index, hasFinished, calls } of choices) {
+      this.#came.set(index, hasFinished || this.#came.get(index) === true)
       for (const { key, text } of calls) {
         const name = `${String(index)} ${key}`
         this.#arguments.set(name, (this.#arguments.get(name) ?? '') + text)
@@ -83,8 +91,9 @@ function indexOf({ index }: Readonly<Record<string, unknown>>): number {
   return typeof index === 'number' ? index : 0
 }
 
+/** Some services write an empty reason where there is none. */
 function isFinished({ finish_reason: reason }: Readonly<Record<string, unknown>>): boolean {
-  return reason !== undefined && reason !== null
+  return reason !== undefined && reason !== null && reason !== ''
 }
 
 /** Choices with a message. */

@@ -2,14 +2,14 @@
 
 import { textOfPart } from './content.js'
 import { eventOf, fieldsOf, stringOf, type CompletionInfo } from './protocol.js'
-import { messageAfter, NO_WORDS, type StreamPart, type StreamParts } from './stream-parts.js'
+import { messageAfter, NO_WORDS, OpenCalls, type StreamPart, type StreamParts } from './stream-parts.js'
 
 /** One stream; content blocks have an index each. */
 export class MessageStream implements StreamParts {
+  isOver = false
   readonly #whole: (info: CompletionInfo, message: string) => string
-  /** Arguments of open calls of tools, by block. */
-  readonly #calls = new Map<unknown, string>()
-  #complete: unknown[] = []
+  /** By block. */
+  readonly #calls = new OpenCalls()
   #hasBegun = false
   #hasWords = false
   /** The blocks that the client has open, and whether each is a text. */
@@ -24,28 +24,19 @@ export class MessageStream implements StreamParts {
 
   read(data: unknown): StreamPart {
     const { type, index, content_block: block, delta } = fieldsOf(data)
+    if (type === 'message_stop' || (type === 'message_delta' && Boolean(fieldsOf(delta).stop_reason))) this.isOver = true
     if (type === 'content_block_start') {
       const { type: kind, input } = fieldsOf(block)
-      if (typeof kind === 'string' && kind.endsWith('tool_use')) {
-        this.#calls.set(index, '')
-        if (Object.keys(fieldsOf(input)).length > 0) this.#complete.push(input)
-        return { ...NO_WORDS, isCall: true }
-      }
-      return wordsOf(textOfPart(block))
+      if (typeof kind !== 'string' || !kind.endsWith('tool_use')) return wordsOf(textOfPart(block))
+      this.#calls.begin(index)
+      return this.#calls.add(index, Object.keys(fieldsOf(input)).length > 0 ? JSON.stringify(input) : '')
     }
     if (type === 'content_block_delta') {
       const { type: kind, text, partial_json: json } = fieldsOf(delta)
       if (!this.#calls.has(index)) return kind === 'text_delta' ? wordsOf(stringOf(text)) : NO_WORDS
-      this.#calls.set(index, (this.#calls.get(index) ?? '') + (stringOf(json) ?? ''))
-      return { ...NO_WORDS, isCall: true }
+      return this.#calls.add(index, stringOf(json) ?? '')
     }
-    if (type !== 'content_block_stop' || !this.#calls.has(index)) return NO_WORDS
-    this.#complete.push(this.#calls.get(index))
-    this.#calls.delete(index)
-    if (this.#calls.size > 0) return { ...NO_WORDS, isCall: true }
-    const calls = this.#complete
-    this.#complete = []
-    return { ...NO_WORDS, isCall: true, calls }
+    return type === 'content_block_stop' && this.#calls.has(index) ? this.#calls.end(index) : NO_WORDS
   }
 
   passed(data: unknown): void {

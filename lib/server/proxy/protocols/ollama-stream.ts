@@ -5,6 +5,7 @@ import { messageAfter, type StreamPart, type StreamParts } from './stream-parts.
 
 /** One stream. */
 export class LineStream implements StreamParts {
+  isOver = false
   readonly #textOf: (line: Readonly<Record<string, unknown>>) => string | null
   readonly #last: (info: CompletionInfo, message: string) => string
   #hasWords = false
@@ -22,6 +23,7 @@ export class LineStream implements StreamParts {
     const fields = fieldsOf(data)
     const tools = listOf(fieldsOf(fields.message).tool_calls).map((call) => fieldsOf(fieldsOf(call).function).arguments)
     const isCall = tools.length > 0
+    this.isOver ||= fields.done === true
     return { words: [{ reply: '', text: this.#textOf(fields) ?? '' }], isCall, calls: isCall ? tools : null }
   }
 

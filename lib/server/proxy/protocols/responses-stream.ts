@@ -3,7 +3,7 @@
 import { readContent } from './content.js'
 import { eventOf, fieldsOf, listOf, stringOf, type CompletionInfo } from './protocol.js'
 import type { PieceWords } from '../../../monitor/stream/reply-gate.js'
-import { messageAfter, NO_WORDS, type StreamPart, type StreamParts } from './stream-parts.js'
+import { CALL_PART, messageAfter, NO_WORDS, OpenCalls, type StreamPart, type StreamParts } from './stream-parts.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -26,11 +26,12 @@ interface OpenText {
 
 /** One stream; output items have an index each. */
 export class ResponseStream implements StreamParts {
+  isOver = false
   readonly #form: FilteredResponse
   /** Characters of each text that came as deltas. */
   readonly #streamed = new Map<string, number>()
-  readonly #openCalls = new Set<unknown>()
-  #complete: unknown[] = []
+  /** By output item. */
+  readonly #calls = new OpenCalls()
   /** The client's view. */
   #begun: unknown
   #sequence = 0
@@ -48,17 +49,13 @@ export class ResponseStream implements StreamParts {
     const fields = fieldsOf(data)
     const { type, output_index: index, item } = fields
     const kind = stringOf(fieldsOf(item).type) ?? ''
+    this.isOver ||= isLast(type)
     const words = this.#wordsOf(fields)
     if (words !== null) return { ...NO_WORDS, words: [words] }
-    if (type === 'response.output_item.added' && kind.endsWith('_call')) this.#openCalls.add(index)
-    if (!this.#openCalls.has(index) || index === undefined) return NO_WORDS
-    if (type !== 'response.output_item.done') return { ...NO_WORDS, isCall: true }
-    this.#openCalls.delete(index)
-    this.#complete.push(fieldsOf(item).arguments ?? fieldsOf(item).input ?? fieldsOf(item).action)
-    if (this.#openCalls.size > 0) return { ...NO_WORDS, isCall: true }
-    const calls = this.#complete
-    this.#complete = []
-    return { ...NO_WORDS, isCall: true, calls }
+    if (type === 'response.output_item.added' && kind.endsWith('_call')) this.#calls.begin(index)
+    if (!this.#calls.has(index) || index === undefined) return NO_WORDS
+    if (type !== 'response.output_item.done') return CALL_PART
+    return this.#calls.end(index, fieldsOf(item).arguments ?? fieldsOf(item).input ?? fieldsOf(item).action)
   }
 
   /** What a part adds to the text of an item; null for other parts. */
@@ -76,7 +73,7 @@ export class ResponseStream implements StreamParts {
       this.#streamed.set(reply, Math.max(streamed, whole.length))
       return { reply, text: whole.slice(streamed) }
     }
-    if (!/^response\.(completed|incomplete|failed)$/.test(stringOf(type) ?? '') || this.#streamed.size > 0) return null
+    if (!isLast(type) || this.#streamed.size > 0) return null
     const texts = listOf(fieldsOf(response).output).map((one) => readContent(fieldsOf(one).content, '\n')?.text ?? '')
     return { reply, text: texts.join('\n') }
   }
@@ -134,4 +131,9 @@ export class ResponseStream implements StreamParts {
       ...this.#rest({ item: { ...item }, at, text: '' }, words),
     ]
   }
+}
+
+/** Whether an event of this type ends a response. */
+function isLast(type: unknown): boolean {
+  return /^response\.(completed|incomplete|failed)$/.test(stringOf(type) ?? '')
 }

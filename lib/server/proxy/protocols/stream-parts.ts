@@ -14,6 +14,8 @@ export interface StreamPart {
 
 /** One stream. */
 export interface StreamParts {
+  /** A client takes the reply for finished with the last part that was read. */
+  readonly isOver: boolean
   /** Reads the next part; undefined for malformed JSON. */
   read(data: unknown): StreamPart
   /** Notes a part that the client gets. */
@@ -24,6 +26,39 @@ export interface StreamParts {
 
 /** A part without words. */
 export const NO_WORDS: StreamPart = { words: [], isCall: false, calls: null }
+
+/** A part of a call of a tool. */
+export const CALL_PART: StreamPart = { words: [], isCall: true, calls: null }
+
+/** Calls of tools that have begun, by their place in the reply, where each has an end of its own. */
+export class OpenCalls {
+  readonly #open = new Map<unknown, string>()
+  #complete: unknown[] = []
+
+  has(at: unknown): boolean {
+    return this.#open.has(at)
+  }
+
+  begin(at: unknown): void {
+    this.#open.set(at, '')
+  }
+
+  /** Adds to a call's arguments. */
+  add(at: unknown, json: string): StreamPart {
+    this.#open.set(at, (this.#open.get(at) ?? '') + json)
+    return CALL_PART
+  }
+
+  /** Ends a call; its arguments are those that were added, unless they are given. The last open one completes all. */
+  end(at: unknown, given?: unknown): StreamPart {
+    this.#complete.push(given ?? this.#open.get(at))
+    this.#open.delete(at)
+    if (this.#open.size > 0) return CALL_PART
+    const calls = this.#complete
+    this.#complete = []
+    return { ...CALL_PART, calls }
+  }
+}
 
 /** The message after words that have passed. */
 export function messageAfter(passed: boolean, message: string): string {
