@@ -46,6 +46,9 @@ std::optional<WindowRule> ToWindowRule(const Napi::Value& value) {
   return WindowRule{ToSize(rule.Get("size"), "size"), ToSize(rule.Get("stride"), "stride")};
 }
 
+/// Leading tokens that are not pooled.
+size_t ToSkipped(const Napi::Value& value) { return value.IsUndefined() ? 0 : ToSize(value, "skippedTokens"); }
+
 // createProjection(matrix: Float64Array, offset: Float64Array): handle
 Napi::Value CreateProjection(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -60,7 +63,7 @@ void CloseModel(const Napi::CallbackInfo& info) {
   Guard(info.Env(), [&] { FromHandle<OpenModel>(info[0])->Close(); });
 }
 
-// embed(handle, texts, projection | null, rule | null, done): id of the request
+// embed(handle, texts, projection | null, rule | null, done, skippedTokens?): id of the request
 Napi::Value Embed(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
@@ -68,8 +71,9 @@ Napi::Value Embed(const Napi::CallbackInfo& info) {
     // Both may run getters of the caller, which may close the model; so it is read after them.
     std::vector<std::string> texts = ToTexts(env, info[1]);
     const std::optional<WindowRule> rule = ToWindowRule(info[3]);
-    auto request =
-        std::make_shared<Request>(open->model(), ToProjection(info[2]), std::move(texts), rule, open->threads());
+    const size_t skipped = ToSkipped(info[5]);
+    auto request = std::make_shared<Request>(open->model(), ToProjection(info[2]), std::move(texts), rule,
+                                             open->threads(), skipped);
     const uint32_t id = Environment::Of(env).Start(env, std::move(request), ToFunction(info[4], "done"));
     return Napi::Number::New(env, id);
   });
@@ -124,7 +128,8 @@ void Cancel(const Napi::CallbackInfo& info) {
 
 constexpr size_t kStats = 5;  // tokenize, encode, project in ms; tokenCount, totalTokenCount
 
-// embedSync(handle, text, projection | null, vector: Float32Array, projected: Float32Array | null, stats: Float64Array)
+// embedSync(handle, text, projection | null, vector: Float32Array, projected: Float32Array | null, stats: Float64Array,
+//           skippedTokens?)
 // The results go straight into the caller's arrays, the cheapest way to return them.
 void EmbedSync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -136,6 +141,7 @@ void EmbedSync(const Napi::CallbackInfo& info) {
     TextTask task;
     task.text = text;
     task.projection = projection.get();
+    task.skipped_tokens = ToSkipped(info[6]);
     task.vectors = ToBuffer<float>(info[3], model->dimensions(), "vector");
     if (projection != nullptr) {
       model->Accepts(*projection);

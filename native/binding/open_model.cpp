@@ -34,12 +34,22 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   if (!object.Get("weightsFile").IsUndefined()) {
     options.weights_file = text("weightsFile");
   }
+  if (!object.Get("graphOutput").IsUndefined()) {
+    options.session.graph_output = text("graphOutput");
+  }
+  if (!object.Get("keepsEnd").IsUndefined()) {
+    options.truncation =
+        ToBoolean(object.Get("keepsEnd"), "keepsEnd") ? Truncation::kKeepEnd : Truncation::kKeepBeginning;
+  }
   options.session.pooling.mode = ToPooling(text("pooling"));
   options.session.precision = ToPrecision(text("encoderPrecision"));
   options.session.pooling.normalize = ToBoolean(object.Get("normalize"), "normalize");
   options.session.max_tokens = ToSize(object.Get("maxTokens"), "maxTokens");
   options.vocabulary_size = ToSize(object.Get("vocabularySize"), "vocabularySize");
   options.dimensions = ToSize(object.Get("dimensions"), "dimensions");
+  if (!object.Get("keptDimensions").IsUndefined()) {
+    options.session.pooling.kept = ToSize(object.Get("keptDimensions"), "keptDimensions");
+  }
   options.session.providers = ToTexts(env, object.Get("providers"));
   constexpr size_t kMaxTokens = 1U << 16U;
   if (options.session.max_tokens < 3 || options.session.max_tokens > kMaxTokens) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "encoder_session.hpp"
+#include "float16.hpp"
 #include "status.hpp"
 
 namespace gabion {
@@ -14,16 +15,6 @@ namespace {
 constexpr size_t kMaxSize = 1'000'000;
 
 size_t BytesOf(TensorType type) { return type == TensorType::kFloat ? sizeof(float) : sizeof(uint16_t); }
-
-float FromFloat16(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16U;
-  const uint32_t magnitude = bits & 0x7fffU;
-  if (magnitude >= 0x7c00U) {  // infinity and NaN
-    return std::bit_cast<float>(sign | 0x7f800000U | (magnitude & 0x3ffU) << 13U);
-  }
-  // Exact for subnormal numbers too: the exponent's bias is corrected by a multiplication with 2^112.
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13U) * 0x1p112F));
-}
 
 float FromBfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16U); }
 

@@ -80,13 +80,15 @@ struct CudaSession::Plan {
 };
 
 CudaSession::CudaSession(const SessionOptions& options)
-    : graph_(options.graph_file, options.providers),
+    : graph_(options.graph_file, options.providers, options.graph_output),
       pooling_(options.pooling),
       max_tokens_(options.max_tokens),
-      info_{graph_.provider(), graph_.skipped_providers(), graph_.width(), "", &graph_.runtime()},
+      info_{
+          graph_.provider(), graph_.skipped_providers(), FinishedWidth(pooling_, graph_.width()), "", &graph_.runtime(),
+          graph_.width()},
       processor_memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
   constexpr std::array kKnown{kIds, kLengths, kWeights, kPositions, kDistances};
-  for (const auto& [name, type] : graph_.inputs()) {
+  for (const auto& [name, type, sizes] : graph_.inputs()) {
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
       throw Error(Code::kModelUnsupported, "the graph for batches asks for an input '" + name + "'");
     }
@@ -97,7 +99,8 @@ CudaSession::CudaSession(const SessionOptions& options)
       throw Error(Code::kModelUnsupported, "the input '" + name + "' of the graph for batches has another type");
     }
   }
-  if (!graph_.Has(kIds) || !graph_.Has(kWeights) || graph_.output_rank() != 3 || pooling_.mode == Pooling::kMax) {
+  if (!graph_.Has(kIds) || !graph_.Has(kWeights) || graph_.output_rank() != 3 || graph_.halves() ||
+      pooling_.mode == Pooling::kMax) {
     throw Error(Code::kModelUnsupported, "the graph for batches lacks an input, or cannot pool as the model asks");
   }
 
@@ -116,7 +119,7 @@ CudaSession::CudaSession(const SessionOptions& options)
     output_ = device->AllocateShared(output);
     std::vector<int64_t> text(PaddedLength(max_tokens_), 0);
     for (const size_t length : kBatchLengths) {
-      const Sequence sequence{{text.data(), std::min(length, text.size())}, nullptr};
+      const Sequence sequence{{text.data(), std::min(length, text.size())}};
       for (size_t run = 0; run <= kRunsBeforeCapture; ++run) {
         Execute(PlanFor(ShapeFor(1, sequence.ids.size())), {&sequence, 1});
       }
@@ -243,7 +246,7 @@ std::unique_ptr<CudaSession::Plan> CudaSession::MakePlan(const Shape& shape) con
   };
   const Offsets offsets = OffsetsOf(shape);
   auto* block = static_cast<std::byte*>(device_block_.get());
-  for (const auto& [name, type] : graph_.inputs()) {
+  for (const auto& [name, type, sizes] : graph_.inputs()) {
     OrtValue* input = nullptr;
     if (name == kIds) {
       input = value(block, {signed_rows, signed_tokens}, type, sizeof(int64_t));
@@ -257,7 +260,7 @@ std::unique_ptr<CudaSession::Plan> CudaSession::MakePlan(const Shape& shape) con
     }
     runtime.Check(api.BindInput(binding, name.c_str(), input), Code::kInferenceFailed, "BindInput");
   }
-  OrtValue* output = value(output_.get(), {signed_rows, 1, static_cast<int64_t>(info_.width)},
+  OrtValue* output = value(output_.get(), {signed_rows, 1, static_cast<int64_t>(graph_.width())},
                            ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, sizeof(float));
   runtime.Check(api.BindOutput(binding, graph_.output().c_str(), output), Code::kInferenceFailed, "BindOutput");
   return plan;
@@ -284,11 +287,11 @@ void CudaSession::FillInputs(const Shape& shape, std::span<const Sequence> seque
     std::copy(sequences[row].ids.begin(), sequences[row].ids.end(), ids + row * tokens);
     uint16_t* of_row = weights + row * tokens;
     if (pooling_.mode == Pooling::kCls) {
-      of_row[0] = HalfOf(0);
+      of_row[sequences[row].skipped] = HalfOf(0);
     } else if (pooling_.mode == Pooling::kLastToken) {
       of_row[length - 1] = HalfOf(0);
     } else {
-      std::fill_n(of_row, length, HalfOf(Halvings(length)));
+      std::fill(of_row + sequences[row].skipped, of_row + length, HalfOf(Halvings(length)));
     }
   }
   lengths[2 * rows] = lengths[3 * rows + 1] = static_cast<int32_t>(rows * tokens);
@@ -323,16 +326,15 @@ void CudaSession::Execute(Plan& plan, std::span<const Sequence> sequences) const
 }
 
 void CudaSession::WriteVector(size_t row, const Sequence& sequence) const {
-  const float* sum = static_cast<const float*>(output_.get()) + row * info_.width;
-  const auto length = static_cast<float>(sequence.ids.size());
+  const size_t width = graph_.width();
+  float* sum = static_cast<float*>(output_.get()) + row * width;
+  const auto length = static_cast<float>(sequence.ids.size() - sequence.skipped);
   const float scale = std::ldexp(1.0F, Halvings(sequence.ids.size()));
   const float factor = pooling_.mode == Pooling::kMean             ? scale / length
                        : pooling_.mode == Pooling::kMeanSqrtLength ? scale / std::sqrt(length)
                                                                    : 1.0F;
-  std::transform(sum, sum + info_.width, sequence.vector, [&](float value) { return value * factor; });
-  if (pooling_.normalize) {
-    NormalizeL2(sequence.vector, info_.width);
-  }
+  std::transform(sum, sum + width, sum, [&](float value) { return value * factor; });
+  Finish(pooling_, sum, width, sequence.vector);
 }
 
 void CudaSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
@@ -340,7 +342,9 @@ void CudaSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const 
   for (const TextTask* task : tasks) {
     float* vector = task->vectors;
     for (const TokenWindow& window : task->windows) {
-      sequences.push_back({std::span(scratch.ids).subspan(window.first_id, window.id_count), vector});
+      RequirePooled(window.id_count, task->skipped_tokens);
+      sequences.push_back(
+          {std::span(scratch.ids).subspan(window.first_id, window.id_count), vector, task->skipped_tokens});
       vector += info_.width;
     }
   }

@@ -51,6 +51,7 @@ class CudaSession final : public Session {
   struct Sequence {
     std::span<const int64_t> ids;
     float* vector = nullptr;
+    size_t skipped = 0;  ///< leading tokens that are not pooled
   };
   struct Shape {
     size_t rows = 0;

@@ -143,7 +143,7 @@ EncoderSession::EncoderSession(const SessionOptions& options, const EncoderGraph
                                                               UsableSamples(samples, sizes_)),
                      shape.hidden, sizes_);
     HandBackLinears(stored, shape);
-    info_ = {"cpu", {}, shape.hidden, variant->name, nullptr};
+    info_ = {"cpu", {}, FinishedWidth(pooling_, shape.hidden), variant->name, nullptr, shape.hidden};
   } catch (const std::invalid_argument& error) {
     throw Error(Code::kModelInvalid, "graph " + options.graph_file + " cannot be opened: " + error.what());
   }
@@ -214,17 +214,16 @@ void EncoderSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) con
   for (TextTask* task : tasks) {
     float* vector = task->vectors;
     for (const TokenWindow& window : task->windows) {
-      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), scratch, vector);
+      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), task->skipped_tokens, scratch, vector);
       vector += info_.width;
     }
   }
 }
 
-void EncoderSession::Encode(std::span<const int64_t> ids, Scratch& scratch, float* vector) const {
-  const size_t width = info_.width;
+void EncoderSession::Encode(std::span<const int64_t> ids, size_t skipped, Scratch& scratch, float* vector) const {
   encoder_->Run(ids, {}, scratch);
-  PoolAndNormalize(pooling_, scratch.hidden.data(), ids.size(), width, vector);
-  if (!std::all_of(vector, vector + width, [](float value) { return std::isfinite(value); })) {
+  PoolAndFinish(pooling_, scratch.hidden.data(), ids.size(), skipped, encoder_->width(), vector);
+  if (!std::all_of(vector, vector + info_.width, [](float value) { return std::isfinite(value); })) {
     throw Error(Code::kInferenceFailed, "the text's vector is not finite");
   }
 }

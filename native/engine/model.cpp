@@ -37,8 +37,9 @@ int32_t ToCount(size_t count) {
 }
 
 /// Reads a tokenizer on another thread, or, where none can be started, on the thread that waits for it.
-std::future<Tokenizer> ReadTokenizer(const std::string& file) {
-  return std::async(std::launch::async | std::launch::deferred, [file] { return Tokenizer(file); });
+std::future<Tokenizer> ReadTokenizer(const std::string& file, Truncation truncation) {
+  return std::async(std::launch::async | std::launch::deferred,
+                    [file, truncation] { return Tokenizer(file, truncation); });
 }
 
 }  // namespace
@@ -60,7 +61,7 @@ Model LoadModel(const ModelOptions& options) {
     weights.push_back(std::make_unique<const WatchedFile>(options.weights_file));
   }
   // Tokenizer and graph take about as long as each other to open, so they are opened at the same time.
-  std::future<Tokenizer> reader = ReadTokenizer(options.tokenizer_file);
+  std::future<Tokenizer> reader = ReadTokenizer(options.tokenizer_file, options.truncation);
   std::optional<Tokenizer> tokenizer;
   TokenSamples samples;
   if (options.session.precision == kernels::Precision::kInt8) {
@@ -76,8 +77,8 @@ Model LoadModel(const ModelOptions& options) {
                                          " but the model has only " + std::to_string(options.vocabulary_size) +
                                          " token vectors");
   }
-  if (session->info().width != options.dimensions) {
-    throw Error(Code::kModelInvalid, "the graph gives vectors of width " + std::to_string(session->info().width) +
+  if (session->info().whole_width != options.dimensions) {
+    throw Error(Code::kModelInvalid, "the graph gives vectors of width " + std::to_string(session->info().whole_width) +
                                          ", the model's folder says " + std::to_string(options.dimensions));
   }
   return {std::move(session), std::move(*tokenizer), options.session.max_tokens, std::move(weights)};

@@ -21,9 +21,10 @@ namespace gabion {
 struct ModelOptions {
   SessionOptions session;
   std::string tokenizer_file;
+  Truncation truncation = Truncation::kOfFile;
   std::string weights_file;    ///< mapped by the graph; empty where the graph holds its weights itself
   size_t vocabulary_size = 0;  ///< rows of the embedding table
-  size_t dimensions = 0;
+  size_t dimensions = 0;       ///< before the vector is cut
 };
 
 /// The ids of kSampleTexts for a precision that needs them, else none.

@@ -4,7 +4,11 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
+
+#include "status.hpp"
 
 namespace gabion {
 namespace {
@@ -79,12 +83,38 @@ void NormalizeL2(float* vector, size_t width) noexcept {
   Scale(vector, width, static_cast<float>(std::max(std::sqrt(sum), 1e-12)));
 }
 
-void PoolAndNormalize(const PoolingOptions& options, const float* hidden, size_t tokens, size_t width,
-                      float* vector) noexcept {
-  Pool(options.mode, hidden, tokens, width, vector);
+size_t FinishedWidth(const PoolingOptions& options, size_t width) noexcept {
+  return options.kept == 0 ? width : std::min(options.kept, width);
+}
+
+void Finish(const PoolingOptions& options, float* whole, size_t width, float* vector) noexcept {
   if (options.normalize) {
-    NormalizeL2(vector, width);
+    NormalizeL2(whole, width);
   }
+  if (whole != vector) {
+    std::copy_n(whole, FinishedWidth(options, width), vector);
+  }
+}
+
+void RequirePooled(size_t tokens, size_t skipped) {
+  if (skipped >= tokens) {
+    throw Error(Code::kInvalidArgument, "the prompt has all of the " + std::to_string(tokens) +
+                                            " tokens that are read of it and its text, and the model leaves a prompt's "
+                                            "tokens out (include_prompt): nothing of the text is left");
+  }
+}
+
+void PoolAndFinish(const PoolingOptions& options, const float* hidden, size_t tokens, size_t skipped, size_t width,
+                   float* vector) {
+  RequirePooled(tokens, skipped);
+  std::vector<float> cut;
+  float* whole = vector;
+  if (FinishedWidth(options, width) < width) {
+    cut.resize(width);
+    whole = cut.data();
+  }
+  Pool(options.mode, hidden + skipped * width, tokens - skipped, width, whole);
+  Finish(options, whole, width, vector);
 }
 
 }  // namespace gabion

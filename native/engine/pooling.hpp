@@ -18,7 +18,11 @@ std::optional<Pooling> PoolingNamed(std::string_view name) noexcept;
 struct PoolingOptions {
   Pooling mode = Pooling::kMean;
   bool normalize = true;
+  size_t kept = 0;  ///< leading values of the finished vector that are kept; 0 for all
 };
+
+/// Width of a finished vector.
+size_t FinishedWidth(const PoolingOptions& options, size_t width) noexcept;
 
 /// Reduces `hidden` [tokens, width], row-major, to `vector` [width]. The order of summation is fixed: token by token.
 void Pool(Pooling mode, const float* hidden, size_t tokens, size_t width, float* vector) noexcept;
@@ -26,8 +30,15 @@ void Pool(Pooling mode, const float* hidden, size_t tokens, size_t width, float*
 /// Divides by the Euclidean length, floored at 1e-12 as torch.nn.functional.normalize does.
 void NormalizeL2(float* vector, size_t width) noexcept;
 
-/// Pool, then NormalizeL2 if the options say so.
-void PoolAndNormalize(const PoolingOptions& options, const float* hidden, size_t tokens, size_t width,
-                      float* vector) noexcept;
+/// Normalizes the vector [width] of `whole` if the options say so, and writes what is kept of it to `vector`.
+void Finish(const PoolingOptions& options, float* whole, size_t width, float* vector) noexcept;
+
+/// Throws kInvalidArgument where no token is left besides the `skipped` ones of a prompt.
+void RequirePooled(size_t tokens, size_t skipped);
+
+/// Pool, then Finish. The first `skipped` tokens, those of a prompt, are left out. Throws as
+/// RequirePooled.
+void PoolAndFinish(const PoolingOptions& options, const float* hidden, size_t tokens, size_t skipped, size_t width,
+                   float* vector);
 
 }  // namespace gabion

@@ -31,7 +31,8 @@ std::string TakeName(const Runtime& runtime, OrtStatus* status, OrtAllocator* al
 
 }  // namespace
 
-RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std::string>& providers) {
+RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std::string>& providers,
+                           const std::string& output) {
   for (const std::string& provider : providers) {
     try {
       Open(graph_file, provider);
@@ -53,7 +54,7 @@ RuntimeGraph::RuntimeGraph(const std::string& graph_file, const std::vector<std:
     throw Error(Code::kProviderUnavailable, "no requested execution provider can run here (" + reasons + ")");
   }
   ReadInputs();
-  ReadOutput();
+  ReadOutput(output);
 }
 
 void RuntimeGraph::CheckRun(OrtStatus* status) const {
@@ -127,21 +128,40 @@ void RuntimeGraph::ReadInputs() {
     runtime_->Check(api.CastTypeInfoToTensorInfo(type, &tensor), Code::kModelInvalid, "input " + input.name);
     if (tensor != nullptr) {
       runtime_->Check(api.GetTensorElementType(tensor, &input.type), Code::kModelInvalid, "input " + input.name);
+      size_t rank = 0;
+      runtime_->Check(api.GetDimensionsCount(tensor, &rank), Code::kModelInvalid, "input " + input.name);
+      input.shape.resize(rank, -1);
+      runtime_->Check(api.GetDimensions(tensor, input.shape.data(), rank), Code::kModelInvalid, "input " + input.name);
     }
     inputs_.push_back(std::move(input));
   }
 }
 
-void RuntimeGraph::ReadOutput() {
+size_t RuntimeGraph::IndexOfOutput(const std::string& name, OrtAllocator* allocator) const {
+  const OrtApi& api = runtime_->api();
+  size_t count = 0;
+  runtime_->Check(api.SessionGetOutputCount(session_.get(), &count), Code::kModelInvalid, "outputs");
+  for (size_t i = 0; i < count; ++i) {
+    char* each = nullptr;
+    OrtStatus* status = api.SessionGetOutputName(session_.get(), i, allocator, &each);
+    if (TakeName(*runtime_, status, allocator, each) == name) {
+      return i;
+    }
+  }
+  throw Error(Code::kModelInvalid, "the graph has no output '" + name + "'");
+}
+
+void RuntimeGraph::ReadOutput(const std::string& wanted) {
   const OrtApi& api = runtime_->api();
   OrtAllocator* allocator = nullptr;
   runtime_->Check(api.GetAllocatorWithDefaultOptions(&allocator), Code::kInternal, "GetAllocatorWithDefaultOptions");
+  const size_t index = wanted.empty() ? 0 : IndexOfOutput(wanted, allocator);
   char* name = nullptr;
-  OrtStatus* status = api.SessionGetOutputName(session_.get(), 0, allocator, &name);
+  OrtStatus* status = api.SessionGetOutputName(session_.get(), index, allocator, &name);
   output_ = TakeName(*runtime_, status, allocator, name);
 
   OrtTypeInfo* type = nullptr;
-  runtime_->Check(api.SessionGetOutputTypeInfo(session_.get(), 0, &type), Code::kModelInvalid, "output");
+  runtime_->Check(api.SessionGetOutputTypeInfo(session_.get(), index, &type), Code::kModelInvalid, "output");
   const auto owned_type = Own(type, api.ReleaseTypeInfo);
   const OrtTensorTypeAndShapeInfo* tensor = nullptr;
   runtime_->Check(api.CastTypeInfoToTensorInfo(type, &tensor), Code::kModelInvalid, "output");
@@ -154,11 +174,13 @@ void RuntimeGraph::ReadOutput() {
       runtime_->Check(api.GetDimensions(tensor, shape.data(), output_rank_), Code::kModelInvalid, "output");
     }
   }
-  const bool fits = element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT && (output_rank_ == 2 || output_rank_ == 3) &&
-                    shape[output_rank_ - 1] > 0;
+  halves_ = element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+  const bool fits = (halves_ || element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) &&
+                    (output_rank_ == 2 || output_rank_ == 3) && shape[output_rank_ - 1] > 0;
   if (!fits) {
-    throw Error(Code::kModelUnsupported, "the graph's first output '" + output_ +
-                                             "' must be float [1, tokens, width] or [1, width] with a fixed width");
+    throw Error(Code::kModelUnsupported, "the graph's output '" + output_ +
+                                             "' must be float or float16 [1, tokens, width] or [1, width] with a "
+                                             "fixed width");
   }
   width_ = static_cast<size_t>(shape[output_rank_ - 1]);
 }

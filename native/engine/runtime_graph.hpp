@@ -19,10 +19,12 @@ class RuntimeGraph {
   struct Input {
     std::string name;
     ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    std::vector<int64_t> shape{};  ///< -1 for a size that varies
   };
 
   /// See OpenSession. On a CUDA device all runs go through one stream, so that there may be one at a time only.
-  RuntimeGraph(const std::string& graph_file, const std::vector<std::string>& providers);
+  /// `output` is the name of the output that is read; empty for the first.
+  RuntimeGraph(const std::string& graph_file, const std::vector<std::string>& providers, const std::string& output);
 
   /// Throws what a run's failure means, with the provider's own advice.
   void CheckRun(OrtStatus* status) const;
@@ -39,11 +41,14 @@ class RuntimeGraph {
   const std::string& output() const noexcept { return output_; }
   size_t output_rank() const noexcept { return output_rank_; }
   size_t width() const noexcept { return width_; }
+  /// Whether the output is float16.
+  bool halves() const noexcept { return halves_; }
 
  private:
   void Open(const std::string& graph_file, const std::string& provider);
   void ReadInputs();
-  void ReadOutput();
+  void ReadOutput(const std::string& name);
+  size_t IndexOfOutput(const std::string& name, OrtAllocator* allocator) const;
 
   const Runtime* runtime_ = nullptr;
   // The session computes on the device's stream, so it goes first.
@@ -55,6 +60,7 @@ class RuntimeGraph {
   std::string output_;
   size_t output_rank_ = 0;
   size_t width_ = 0;
+  bool halves_ = false;
 };
 
 }  // namespace gabion

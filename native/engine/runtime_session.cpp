@@ -1,20 +1,28 @@
 #include "runtime_session.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
+
+#include "float16.hpp"
 
 namespace gabion {
 
 RuntimeSession::RuntimeSession(const SessionOptions& options)
     : pooling_(options.pooling),
-      graph_(options.graph_file, options.providers),
-      info_{graph_.provider(), graph_.skipped_providers(), graph_.width(), "", &graph_.runtime()},
+      graph_(options.graph_file, options.providers, options.graph_output),
+      info_{
+          graph_.provider(), graph_.skipped_providers(), FinishedWidth(pooling_, graph_.width()), "", &graph_.runtime(),
+          graph_.width()},
       memory_(nullptr, graph_.runtime().api().ReleaseMemoryInfo) {
   const Runtime& runtime = graph_.runtime();
   OrtMemoryInfo* memory = nullptr;
   runtime.Check(runtime.api().CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory), Code::kInternal,
                 "CreateCpuMemoryInfo");
   memory_.reset(memory);
-  for (const auto& [name, type] : graph_.inputs()) {
+  for (const RuntimeGraph::Input& input : graph_.inputs()) {
+    const auto& [name, type, shape] = input;
+    RequireVaryingLength(input);
     if (name == "input_ids") {
       inputs_.push_back(InputKind::kIds);
     } else if (name == "attention_mask") {
@@ -34,6 +42,19 @@ RuntimeSession::RuntimeSession(const SessionOptions& options)
   }
 }
 
+void RuntimeSession::RequireVaryingLength(const RuntimeGraph::Input& input) {
+  const std::vector<int64_t>& shape = input.shape;
+  if (shape.size() != 2 || shape[0] > 1 || shape[1] > 0) {
+    std::string sizes;
+    for (const int64_t size : shape) {
+      sizes += (sizes.empty() ? "" : ", ") + (size < 0 ? std::string("any") : std::to_string(size));
+    }
+    throw Error(Code::kModelUnsupported, "the graph's input '" + input.name + "' has the shape [" + sizes +
+                                             "]; one text of any number of tokens must fit, so export it with a "
+                                             "dynamic sequence axis");
+  }
+}
+
 void RuntimeSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
   for (TextTask* task : tasks) {
     float* vector = task->vectors;
@@ -42,15 +63,15 @@ void RuntimeSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) con
         const auto first = scratch.types.begin() + static_cast<ptrdiff_t>(window.first_id);
         scratch.type_ids.assign(first, first + static_cast<ptrdiff_t>(window.id_count));
       }
-      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), scratch, vector);
+      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), task->skipped_tokens, scratch, vector);
       vector += info_.width;
     }
   }
 }
 
-void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vector) const {
+void RuntimeSession::Encode(std::span<int64_t> ids, size_t skipped, Scratch& scratch, float* vector) const {
   const size_t tokens = ids.size();
-  const size_t width = info_.width;
+  const size_t width = graph_.width();
   const Runtime& runtime = graph_.runtime();
   const OrtApi& api = runtime.api();
   const OrtRunOptions* options = scratch.RunOptions(runtime);
@@ -62,6 +83,9 @@ void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vec
   const size_t values = (pools() ? 1 : tokens) * width;
   if (scratch.hidden.size() < values) {
     scratch.hidden.resize(values);
+  }
+  if (graph_.halves() && scratch.halves.size() < values) {
+    scratch.halves.resize(values);
   }
 
   std::array<OrtOwned<OrtValue>, 4> owned{
@@ -87,10 +111,13 @@ void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vec
   const std::array<int64_t, 3> output_shape{1, static_cast<int64_t>(pools() ? width : tokens),
                                             static_cast<int64_t>(width)};
   OrtValue* output = nullptr;
-  runtime.Check(api.CreateTensorWithDataAsOrtValue(memory_.get(), scratch.hidden.data(), values * sizeof(float),
-                                                   output_shape.data(), pools() ? 2 : 3,
-                                                   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output),
-                Code::kInferenceFailed, "output tensor");
+  void* written = graph_.halves() ? static_cast<void*>(scratch.halves.data()) : scratch.hidden.data();
+  runtime.Check(
+      api.CreateTensorWithDataAsOrtValue(
+          memory_.get(), written, values * (graph_.halves() ? sizeof(uint16_t) : sizeof(float)), output_shape.data(),
+          pools() ? 2 : 3,
+          graph_.halves() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output),
+      Code::kInferenceFailed, "output tensor");
   owned[3].reset(output);
   const char* output_name = graph_.output().c_str();
   const auto run = [&] {
@@ -105,9 +132,13 @@ void RuntimeSession::Encode(std::span<int64_t> ids, Scratch& scratch, float* vec
     run();
     graph_.device()->Finish();
   }
+  if (graph_.halves()) {
+    std::transform(scratch.halves.begin(), scratch.halves.begin() + static_cast<ptrdiff_t>(values),
+                   scratch.hidden.begin(), FromFloat16);
+  }
   // A vector that the graph has pooled is the only row.
-  PoolAndNormalize(pools() ? PoolingOptions{Pooling::kCls, pooling_.normalize} : pooling_, scratch.hidden.data(),
-                   pools() ? 1 : tokens, width, vector);
+  PoolAndFinish(pools() ? PoolingOptions{Pooling::kCls, pooling_.normalize, pooling_.kept} : pooling_,
+                scratch.hidden.data(), pools() ? 1 : tokens, pools() ? 0 : skipped, width, vector);
 }
 
 }  // namespace gabion

@@ -22,8 +22,9 @@ class RuntimeSession final : public Session {
  private:
   enum class InputKind { kIds, kMask, kTypes };
 
-  /// Encodes one window.
-  void Encode(std::span<int64_t> ids, Scratch& scratch, float* vector) const;
+  /// Encodes one window, of which the first `skipped` tokens are not pooled.
+  void Encode(std::span<int64_t> ids, size_t skipped, Scratch& scratch, float* vector) const;
+  static void RequireVaryingLength(const RuntimeGraph::Input& input);
   /// A graph with a pooling head gives [1, width] instead of [1, tokens, width].
   bool pools() const noexcept { return graph_.output_rank() == 2; }
 

@@ -54,7 +54,7 @@ thread_local bool on_encoder_thread = false;
 }  // namespace
 
 Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel)
+                 std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, size_t skipped)
     : model_(std::move(model)),
       projection_(std::move(projection)),
       texts_(std::move(texts)),
@@ -77,6 +77,7 @@ Request::Request(std::shared_ptr<const Model> model, std::shared_ptr<const Proje
     TextTask& task = tasks_[i];
     task.text = texts_[i];
     task.rule = rule;
+    task.skipped_tokens = rule ? 0 : skipped;
     task.projection = projection_.get();
     if (!rule) {
       task.vectors = vectors_.data() + i * model_->dimensions();

@@ -42,9 +42,10 @@ class Request {
  public:
   using Done = std::function<void(const std::shared_ptr<Request>&)>;
 
-  /// Throws kProjectionMismatch, kInvalidArgument. `parallel` is the number of texts that may run at once.
+  /// Throws kProjectionMismatch, kInvalidArgument. `parallel` is the number of texts that may run at once, `skipped`
+  /// that of leading tokens of each text, a prompt's, that are not pooled.
   Request(std::shared_ptr<const Model> model, std::shared_ptr<const Projection> projection,
-          std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel);
+          std::vector<std::string> texts, std::optional<WindowRule> rule, size_t parallel, size_t skipped = 0);
 
   /// Segmented inputs, for a model that takes them. Throws kInvalidArgument.
   Request(std::shared_ptr<const Model> model, std::vector<SegmentedInput> inputs, size_t parallel);

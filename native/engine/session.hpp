@@ -51,6 +51,7 @@ class Scratch {
 
   // For sessions alone.
   std::vector<float> hidden;
+  std::vector<uint16_t> halves;
   std::vector<int64_t> ones;
   std::vector<int64_t> zeros;
   std::vector<int64_t> type_ids;
@@ -80,6 +81,7 @@ struct SessionInfo {
   size_t width = 0;                  ///< values per vector
   std::string instruction_set;       ///< of gabion's own encoder; empty for other graphs
   const Runtime* runtime = nullptr;  ///< the ONNX Runtime that runs the graph; null for gabion's own encoder
+  size_t whole_width = 0;            ///< width before the vector is cut (PoolingOptions::kept)
 };
 
 class Session {
@@ -103,6 +105,8 @@ class Session {
 
 struct SessionOptions {
   std::string graph_file;
+  /// Name of the output that is read; empty for the first.
+  std::string graph_output;
   /// Requested providers, best first: `cpu`, or `cuda:` and the path of its library.
   std::vector<std::string> providers;
   /// Of gabion's own encoder; graphs of standard operators have one of their own.

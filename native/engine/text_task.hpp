@@ -65,6 +65,8 @@ struct TextTask {
   const SegmentedInput* input = nullptr;
   /// Without a rule a text has exactly one window: what the model's limit leaves of it.
   std::optional<WindowRule> rule;
+  /// Leading tokens of the text, a prompt's, that are not pooled. Of effect without a rule only.
+  size_t skipped_tokens = 0;
   /// Null for none; must have been checked with Model::Accepts.
   const Projection* projection = nullptr;
 

@@ -78,7 +78,7 @@ struct TokenSink {
 
 }  // namespace
 
-Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenizer_free) {
+Tokenizer::Tokenizer(const std::string& file, Truncation truncation) : handle_(nullptr, gabion_tokenizer_free) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
     throw Error(Code::kModelNotFound, "tokenizer file " + file + " cannot be opened");
@@ -90,7 +90,8 @@ Tokenizer::Tokenizer(const std::string& file) : handle_(nullptr, gabion_tokenize
     RequireRoom(file, json.size());
   }
   gabion_tokenizer* handle = nullptr;
-  if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), &handle) != 0) {
+  if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), static_cast<int>(truncation),
+                            &handle) != 0) {
     throw Error(Code::kModelInvalid, "tokenizer file " + file + " cannot be used: " + LastError());
   }
   handle_.reset(handle);

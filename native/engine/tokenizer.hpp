@@ -12,10 +12,13 @@ struct gabion_tokenizer;
 
 namespace gabion {
 
+/// What stays of a text that is too long: what the tokenizer's file says, its beginning, or its end.
+enum class Truncation { kOfFile = 0, kKeepBeginning = 1, kKeepEnd = 2 };
+
 class Tokenizer {
  public:
   /// Reads a tokenizer.json. Throws kModelNotFound or kModelInvalid.
-  explicit Tokenizer(const std::string& file);
+  explicit Tokenizer(const std::string& file, Truncation truncation = Truncation::kOfFile);
 
   /// Appends at most `max_tokens` ids, special tokens included, to `ids`. Returns the number of ids of the whole text,
   /// before truncation. Throws kTokenizerFailed, kOutOfMemory.

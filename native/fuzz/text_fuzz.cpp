@@ -27,7 +27,7 @@ std::vector<gabion_tokenizer*> LoadAll() {
     std::ifstream file(name, std::ios::binary);
     const std::string json{std::istreambuf_iterator<char>(file), {}};
     gabion_tokenizer* tokenizer = nullptr;
-    if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), &tokenizer) !=
+    if (gabion_tokenizer_load(reinterpret_cast<const uint8_t*>(json.data()), json.size(), 0, &tokenizer) !=
         GABION_TOKENIZER_OK) {
       std::abort();
     }

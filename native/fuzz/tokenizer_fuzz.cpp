@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto* end = data + size;
   const auto* zero = std::find(data, end, uint8_t{0});
   gabion_tokenizer* tokenizer = nullptr;
-  const int status = gabion_tokenizer_load(data, static_cast<size_t>(zero - data), &tokenizer);
+  const int status = gabion_tokenizer_load(data, static_cast<size_t>(zero - data), 0, &tokenizer);
   if (status != GABION_TOKENIZER_OK) {
     return 0;
   }

@@ -198,7 +198,7 @@ TEST_F(EncoderSessionTest, SurvivesDamagedGraphs) {
     if (parsed % 40 != 0 && graph->weights.size() == 76) continue;
     std::ofstream(file, std::ios::binary) << contents;
     try {
-      OpenSession({file, {"cpu"}, kernels::Precision::kBf16, {}, 256});
+      OpenSession({file, "", {"cpu"}, kernels::Precision::kBf16, {}, 256});
     } catch (const Error& error) {
       EXPECT_TRUE(error.code() == Code::kModelInvalid || error.code() == Code::kModelNotFound) << error.what();
     }

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "test_model.hpp"
+
 namespace gabion {
 namespace {
 
@@ -56,6 +58,26 @@ TEST(NormalizeL2, LeavesZeroFinite) {
   std::array<float, 3> vector{0, 0, 0};
   NormalizeL2(vector.data(), vector.size());
   EXPECT_EQ(vector, (std::array<float, 3>{0, 0, 0}));
+}
+
+TEST(PoolAndFinish, LeavesThePromptsTokensOut) {
+  std::array<float, 2> output{};
+  PoolAndFinish({Pooling::kMean, false}, kHidden.data(), 3, 1, 2, output.data());
+  EXPECT_EQ(output, (std::array<float, 2>{4, 0.5F}));
+  PoolAndFinish({Pooling::kCls, false}, kHidden.data(), 3, 2, 2, output.data());
+  EXPECT_EQ(output, (std::array<float, 2>{5, -1}));
+}
+
+TEST(PoolAndFinish, RefusesATextThatIsAllPrompt) {
+  std::array<float, 2> output{};
+  EXPECT_EQ(test::CodeOf([&] { PoolAndFinish({}, kHidden.data(), 3, 3, 2, output.data()); }), Code::kInvalidArgument);
+}
+
+TEST(PoolAndFinish, CutsTheNormalizedVector) {
+  constexpr std::array<float, 2> hidden{3, 4};
+  std::array<float, 2> output{9, 9};
+  PoolAndFinish({Pooling::kMean, true, 1}, hidden.data(), 1, 0, 2, output.data());
+  EXPECT_EQ(output, (std::array<float, 2>{0.6F, 9}));
 }
 
 }  // namespace

@@ -29,6 +29,16 @@ TEST(Tokenizer, CutsAndCountsTheWhole) {
   EXPECT_EQ(ids, (std::vector<int64_t>{7, 101, 7592, 2088, 102}));
 }
 
+TEST(Tokenizer, KeepsTheEndWhereItIsAskedTo) {
+  const Tokenizer tokenizer(std::string(GABION_TEST_MODEL) + "/tokenizer.json", Truncation::kKeepEnd);
+  std::vector<int64_t> ids;
+  EXPECT_EQ(tokenizer.Encode("hello world again", 4, ids), 5U);
+  EXPECT_EQ(ids, (std::vector<int64_t>{101, 2088, 2153, 102}));
+  ids.clear();
+  tokenizer.Encode("hello world", 4, ids);
+  EXPECT_EQ(ids, (std::vector<int64_t>{101, 7592, 2088, 102}));
+}
+
 TEST(Tokenizer, RefusesBytesThatAreNotUtf8) {
   EXPECT_EQ(test::CodeOf([] { Ids("\xC3\x28"); }), Code::kTokenizerFailed);
 }

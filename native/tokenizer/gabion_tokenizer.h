@@ -39,14 +39,18 @@ typedef struct gabion_tokenizer gabion_tokenizer;
 // Reads a Hugging Face tokenizer.json. Padding and truncation that the file asks for are switched off: the caller runs
 // every text at its own length, and passes the model's limit per call.
 //
-// json, len  the file's bytes.
-// out        receives the handle; set to null on failure.
-int gabion_tokenizer_load(const uint8_t* json, size_t len, gabion_tokenizer** out);
+// json, len   the file's bytes.
+// truncation  what stays of a text that is too long: 1 its beginning, 2 its end, 0 what the file's own truncation says
+//             (its beginning where there is none).
+// out         receives the handle; set to null on failure.
+int gabion_tokenizer_load(const uint8_t* json, size_t len, int truncation, gabion_tokenizer** out);
 
 // Turns one text into token ids, special tokens included.
 //
 // text, len   UTF-8 bytes, not terminated; NUL is an ordinary character. `text` may be null if `len` is 0.
-// max_tokens  the maximum number of ids, special tokens included. A longer text loses its tail, not its special tokens.
+// max_tokens  the maximum number of ids, special tokens included. A longer text loses its tail or its head, not its
+// special
+//             tokens.
 //             At least 1 and at least the number of special tokens, else INVALID_ARGUMENT.
 // ids         receives *token_count ids. int64, as the models' graphs take them.
 // capacity    how many ids `ids` can hold. `ids` may be null if it is 0, which only counts.

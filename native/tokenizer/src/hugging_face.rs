@@ -2,6 +2,7 @@
 //! Rust; knows nothing of the C interface's pointers.
 
 use crate::template::{slots_of, Slot};
+use crate::text_tokenizer::Kept;
 use crate::unigram::Unigram;
 use crate::window::Window;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ pub struct HuggingFace<M = ModelWrapper> {
     tokenizer: TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>,
     special_tokens: usize,
     max_id: u32,
+    direction: TruncationDirection,
 }
 
 /// A model that knows its largest id.
@@ -39,8 +41,15 @@ impl MaxId for Unigram {
 
 impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
     /// Reads a tokenizer.json and switches off its padding and truncation. Panics on some broken definitions.
-    pub fn read(json: &[u8]) -> Result<Self> {
+    pub fn read(json: &[u8], kept: Option<Kept>) -> Result<Self> {
         let mut tokenizer: TokenizerImpl<M, _, _, _, _> = serde_json::from_slice(json)?;
+        let direction = match kept {
+            Some(Kept::Beginning) => TruncationDirection::Right,
+            Some(Kept::End) => TruncationDirection::Left,
+            None => tokenizer
+                .get_truncation()
+                .map_or(TruncationDirection::Right, |truncation| truncation.direction),
+        };
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None)?;
         let added = tokenizer.get_added_vocabulary().get_vocab().values().copied().max();
@@ -60,6 +69,7 @@ impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
                 .max(around.get_ids().iter().copied().max())
                 .ok_or("its vocabulary is empty")?,
             tokenizer,
+            direction,
         })
     }
 
@@ -87,7 +97,7 @@ impl<M: MaxId + DeserializeOwned> HuggingFace<M> {
         let mut encoding = self.tokenizer.encode_fast(text, false)?;
         let total = encoding.len() + self.special_tokens;
         if encoding.len() > room {
-            encoding.truncate(room, 0, TruncationDirection::Right);
+            encoding.truncate(room, 0, self.direction);
             // The truncated part stays attached as further encodings, which would be post-processed too.
             encoding.take_overflowing();
         }

@@ -15,21 +15,31 @@ mod tests;
 use failure::{guard, with_last_error, Failure, Status};
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use text_tokenizer::TextTokenizer;
+use text_tokenizer::{Kept, TextTokenizer};
 
 /// Loads a tokenizer.json; see the header.
 ///
 /// # Safety
 /// `json` must point to `len` readable bytes and `out` to a writable pointer, or be null.
 #[no_mangle]
-pub unsafe extern "C" fn gabion_tokenizer_load(json: *const u8, len: usize, out: *mut *mut TextTokenizer) -> c_int {
+pub unsafe extern "C" fn gabion_tokenizer_load(
+    json: *const u8,
+    len: usize,
+    truncation: c_int,
+    out: *mut *mut TextTokenizer,
+) -> c_int {
     let status = guard(|| {
         require(out, "out")?;
         // SAFETY: not null, and writable by the caller's promise.
         unsafe { out.write(std::ptr::null_mut()) };
         // SAFETY: the caller's promise.
         let json = unsafe { bytes(json, len, "json") }?;
-        let tokenizer = Box::new(TextTokenizer::from_json(json)?);
+        let kept = match truncation {
+            1 => Some(Kept::Beginning),
+            2 => Some(Kept::End),
+            _ => None,
+        };
+        let tokenizer = Box::new(TextTokenizer::from_json(json, kept)?);
         // SAFETY: as above.
         unsafe { out.write(Box::into_raw(tokenizer)) };
         Ok(())

@@ -21,6 +21,13 @@ pub enum TextTokenizer {
     HuggingFace(Box<HuggingFace>),
 }
 
+/// Which part of a text that is too long is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Beginning,
+    End,
+}
+
 /// Evaluates `$body` for the tokenizer of any variant.
 macro_rules! with {
     ($tokenizer:expr, $each:ident => $body:expr) => {
@@ -42,17 +49,18 @@ pub struct Counts {
 }
 
 impl TextTokenizer {
-    /// Reads a tokenizer.json. Its padding and truncation are switched off.
-    pub fn from_json(json: &[u8]) -> Result<Self, Failure> {
+    /// Reads a tokenizer.json. Its padding and truncation are switched off. Of a text that is too long, `kept` stays; without it, what the
+    /// file's truncation says.
+    pub fn from_json(json: &[u8], kept: Option<Kept>) -> Result<Self, Failure> {
         let read = || {
-            if let Some(own) = WordPiece::recognize(json) {
+            if let Some(own) = WordPiece::recognize(json, kept) {
                 return Ok(Self::WordPiece(Box::new(own)));
             }
             // Errors of a broken definition are reported by the library.
-            if let Ok(around) = HuggingFace::read(json) {
+            if let Ok(around) = HuggingFace::read(json, kept) {
                 return Ok(Self::Unigram(Box::new(around)));
             }
-            HuggingFace::read(json).map(|other| Self::HuggingFace(Box::new(other)))
+            HuggingFace::read(json, kept).map(|other| Self::HuggingFace(Box::new(other)))
         };
         // On some broken definitions the crate panics instead of failing. That is an error of the definition, not of the call.
         catch_unwind(read)
@@ -61,7 +69,7 @@ impl TextTokenizer {
     }
 
     /// Converts a text to at most `max_tokens` ids, and writes them to the front of `ids` if all of them fit. The tail of the text is
-    /// truncated; special tokens are kept.
+    /// truncated, or its head where the end is kept; special tokens stay.
     pub fn encode(&self, text: &str, max_tokens: usize, ids: &mut [MaybeUninit<i64>]) -> Result<Counts, Failure> {
         let special_tokens = with!(self, one => one.special_tokens());
         if max_tokens < special_tokens {

@@ -5,6 +5,7 @@ use super::golden::{bundled_definition, golden_texts};
 use super::random_texts::RandomTexts;
 use super::*;
 use crate::hugging_face::HuggingFace;
+use crate::text_tokenizer::Kept;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unicode_normalization_alignments::char::canonical_combining_class;
 
@@ -17,12 +18,16 @@ struct Pair {
 
 impl Pair {
     fn of(definition: &[u8]) -> Self {
-        let own = TextTokenizer::from_json(definition).expect("the definition loads");
+        Self::keeping(definition, None)
+    }
+
+    fn keeping(definition: &[u8], kept: Option<Kept>) -> Self {
+        let own = TextTokenizer::from_json(definition, kept).expect("the definition loads");
         assert!(
             matches!(own, TextTokenizer::WordPiece(_)),
             "the definition is recognized"
         );
-        let library = HuggingFace::read(definition).expect("the library loads the definition");
+        let library = HuggingFace::read(definition, kept).expect("the library loads the definition");
         assert_eq!(own.max_id(), library.max_id());
         let json: Value = serde_json::from_slice(definition).unwrap();
         let vocabulary = json["model"]["vocab"].as_object().unwrap().keys().cloned().collect();
@@ -256,4 +261,18 @@ fn long_run_of_every_code_point_under_every_setting() {
             assert_every_code_point(&Pair::of(&settings(strip_accents, lowercase, chinese)));
         }
     }
+}
+
+#[test]
+fn the_end_of_a_text_is_kept_alike() {
+    let pair = Pair::keeping(&bundled_definition(), Some(Kept::End));
+    pair.run(41, 20_000);
+    let mut left: Value = serde_json::from_slice(&bundled_definition()).unwrap();
+    left["truncation"] = json!({"direction": "Left", "max_length": 5, "strategy": "LongestFirst", "stride": 0});
+    Pair::of(left.to_string().as_bytes()).assert_equal_up_to("one two three four five six", 5);
+    // Both would keep the beginning alike, so the ids themselves are looked at once.
+    let mut ids = [MaybeUninit::new(0); 4];
+    pair.own.encode("one two three four", 4, &mut ids).unwrap();
+    // SAFETY: all were written.
+    assert_eq!(ids.map(|id| unsafe { id.assume_init() }), [101, 2093, 2176, 102]);
 }

@@ -161,8 +161,8 @@ fn names_the_null_pointer() {
         expect("ids", encode(handle, text, null_mut(), token_count, total_token_count));
         expect("token_count", encode(handle, text, ids, null_mut(), total_token_count));
         expect("total_token_count", encode(handle, text, ids, token_count, null_mut()));
-        expect("json", gabion_tokenizer_load(null(), 1, &mut null_mut()));
-        expect("out", gabion_tokenizer_load(text, len, null_mut()));
+        expect("json", gabion_tokenizer_load(null(), 1, 0, &mut null_mut()));
+        expect("out", gabion_tokenizer_load(text, len, 0, null_mut()));
         expect("tokenizer", gabion_tokenizer_max_id(null(), &mut 0));
         expect("out", gabion_tokenizer_max_id(handle, null_mut()));
         gabion_tokenizer_free(null_mut());

@@ -90,7 +90,7 @@ pub type Encoded = (Vec<i64>, usize);
 impl Handle {
     pub fn load(json: &[u8]) -> Result<Self, (Status, String)> {
         let mut handle = std::ptr::NonNull::dangling().as_ptr();
-        let status = unsafe { gabion_tokenizer_load(json.as_ptr(), json.len(), &mut handle) };
+        let status = unsafe { gabion_tokenizer_load(json.as_ptr(), json.len(), 0, &mut handle) };
         if status == Status::Ok as c_int {
             return Ok(Self(handle));
         }

@@ -6,12 +6,12 @@ use crate::hugging_face::HuggingFace;
 use crate::wordpiece::WordPiece;
 
 fn is_recognized(definition: &Value) -> bool {
-    WordPiece::recognize(definition.to_string().as_bytes()).is_some()
+    WordPiece::recognize(definition.to_string().as_bytes(), None).is_some()
 }
 
 #[test]
 fn recognizes_bert() {
-    assert!(WordPiece::recognize(&bundled_definition()).is_some());
+    assert!(WordPiece::recognize(&bundled_definition(), None).is_some());
     assert!(is_recognized(&tiny_definition()));
 }
 
@@ -80,7 +80,7 @@ fn leaves_doubles_to_the_library() {
     ] {
         let doubled = definition.replace(once, twice);
         assert_ne!(doubled, definition);
-        assert!(WordPiece::recognize(doubled.as_bytes()).is_none(), "{twice}");
+        assert!(WordPiece::recognize(doubled.as_bytes(), None).is_none(), "{twice}");
     }
     for id in [10, 11] {
         let mut definition = tiny_definition();
@@ -102,11 +102,11 @@ fn every_changed_definition_that_is_recognized_means_the_same_to_the_library() {
             let place = random.below(changed.len());
             changed[place] = b"0123456789{}[]\",:-eE.nul\\\x00\xff#tfasu"[random.below(33)];
         }
-        let Ok(Some(own)) = std::panic::catch_unwind(|| WordPiece::recognize(&changed)) else {
+        let Ok(Some(own)) = std::panic::catch_unwind(|| WordPiece::recognize(&changed, None)) else {
             continue;
         };
         recognized += 1;
-        let library = <HuggingFace>::read(&changed).expect("the library loads what is recognized");
+        let library = <HuggingFace>::read(&changed, None).expect("the library loads what is recognized");
         assert_eq!(own.max_id(), library.max_id());
         assert_eq!(own.special_tokens(), library.special_tokens());
         let own = TextTokenizer::WordPiece(Box::new(own));

@@ -30,10 +30,10 @@ fn speed() {
     let (mut own_loads, mut library_loads) = (vec![], vec![]);
     for _ in 0..ROUNDS {
         let started = processor_time();
-        black_box(WordPiece::recognize(&definition));
+        black_box(WordPiece::recognize(&definition, None));
         own_loads.push(processor_time() - started);
         let started = processor_time();
-        black_box(<HuggingFace>::read(&definition).is_ok());
+        black_box(<HuggingFace>::read(&definition, None).is_ok());
         library_loads.push(processor_time() - started);
     }
     println!(
@@ -42,8 +42,8 @@ fn speed() {
         median(library_loads)
     );
 
-    let own = TextTokenizer::from_json(&definition).unwrap();
-    let library = TextTokenizer::HuggingFace(Box::new(HuggingFace::read(&definition).unwrap()));
+    let own = TextTokenizer::from_json(&definition, None).unwrap();
+    let library = TextTokenizer::HuggingFace(Box::new(HuggingFace::read(&definition, None).unwrap()));
     let TextTokenizer::WordPiece(tables) = &own else {
         panic!("not recognized");
     };

@@ -24,11 +24,11 @@ struct Pair {
 
 impl Pair {
     fn of(definition: &[u8]) -> Self {
-        let loaded = TextTokenizer::from_json(definition).expect("the definition loads");
+        let loaded = TextTokenizer::from_json(definition, None).expect("the definition loads");
         let TextTokenizer::Unigram(own) = loaded else {
             panic!("the definition is recognized")
         };
-        let library = HuggingFace::read(definition).expect("the library loads the definition");
+        let library = HuggingFace::read(definition, None).expect("the library loads the definition");
         assert_eq!(
             (own.max_id(), own.special_tokens()),
             (library.max_id(), library.special_tokens())
@@ -144,7 +144,7 @@ fn leaves_everything_unusual_to_the_library() {
     let usual = || -> Value { serde_json::from_slice(&definition()).unwrap() };
     let is_recognized = |definition: &Value| {
         let json = definition.to_string().into_bytes();
-        matches!(TextTokenizer::from_json(&json), Ok(TextTokenizer::Unigram(_)))
+        matches!(TextTokenizer::from_json(&json, None), Ok(TextTokenizer::Unigram(_)))
     };
     let changed = |change: &dyn Fn(&mut Value)| {
         let mut definition = usual();

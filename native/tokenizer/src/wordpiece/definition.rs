@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::fmt;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::{
-    DecoderWrapper, Encoding, PaddingParams, PostProcessor, PostProcessorWrapper, Token, TruncationParams,
+    DecoderWrapper, Encoding, PaddingParams, PostProcessor, PostProcessorWrapper, Token, TruncationDirection,
+    TruncationParams,
 };
 
 /// A recognized definition.
@@ -25,6 +26,8 @@ pub struct Definition<'a> {
     pub after: Vec<u32>,
     pub max_id: u32,
     pub processor: Option<PostProcessorWrapper>,
+    /// Whether the file truncates texts on the left.
+    pub keeps_end: bool,
 }
 
 impl<'a> Definition<'a> {
@@ -94,6 +97,9 @@ impl<'a> Definition<'a> {
             after,
             max_id,
             processor: file.post_processor,
+            keeps_end: file
+                .truncation
+                .is_some_and(|truncation| truncation.direction == TruncationDirection::Left),
             vocabulary,
         })
     }

@@ -8,6 +8,7 @@ mod scanner;
 mod trie;
 
 use crate::template::{slots_of, Slot};
+use crate::text_tokenizer::Kept;
 use crate::window::Window;
 use added::AddedTokens;
 use characters::Characters;
@@ -28,11 +29,12 @@ pub struct WordPiece {
     after: Box<[u32]>,
     max_id: u32,
     processor: Option<PostProcessorWrapper>,
+    keeps_end: bool,
 }
 
 impl WordPiece {
     /// `None` if the tokenizer.json is not exactly a BERT tokenizer: the library has to read it.
-    pub fn recognize(json: &[u8]) -> Option<Self> {
+    pub fn recognize(json: &[u8], kept: Option<Kept>) -> Option<Self> {
         let definition = Definition::recognize(json)?;
         // The empty token is never looked up, and one with a NUL byte never found: cleaning removes NUL from words.
         let tokens: Vec<(&[u8], u32)> = definition
@@ -58,6 +60,7 @@ impl WordPiece {
             after: definition.after.into(),
             max_id: definition.max_id,
             processor: definition.processor,
+            keeps_end: kept.map_or(definition.keeps_end, |kept| kept == Kept::End),
         })
     }
 
@@ -85,8 +88,8 @@ impl WordPiece {
         )
     }
 
-    /// Writes the ids of a text to the front of `ids`, special tokens included and the tail truncated so that they fit, and returns their
-    /// number before truncation. `ids` must have room for the special tokens.
+    /// Writes the ids of a text to the front of `ids`, special tokens included and the tail (or the head, where the end is kept) truncated
+    /// so that they fit, and returns their number before truncation. `ids` must have room for the special tokens.
     pub fn encode(&self, text: &str, ids: &mut [MaybeUninit<i64>]) -> tokenizers::Result<usize> {
         let room = self.before.len()..ids.len() - self.after.len();
         let mut buffer = IdBuffer {
@@ -96,6 +99,12 @@ impl WordPiece {
         self.read(text, &mut buffer, |buffer| buffer.count = 0)?;
         let total = buffer.count;
         let written = total.min(buffer.ids.len());
+        if self.keeps_end && total > written {
+            // Rare: the text is read again, since its last tokens are known only at its end.
+            let mut tokens = Tokens::default();
+            self.read(text, &mut tokens, |tokens| *tokens = Tokens::default())?;
+            write(&mut ids[self.before.len()..], &tokens.ids[total - written..]);
+        }
         let end = self.before.len() + written;
         write(&mut ids[..self.before.len()], &self.before);
         write(&mut ids[end..end + self.after.len()], &self.after);
