@@ -9,8 +9,15 @@ import { sourceSize } from '../files/lines.js'
 import { NpyWriter, npyShape, readNpyRows } from '../files/npy-file.js'
 import { Progress } from './progress.js'
 import { describeProjection, keptVariance, projectionShape, saveProjection, share } from './projection-file.js'
-import { readTexts } from './text-source.js'
-import { addVectorSource, allVectors, embedStream, floatsForJson, vectorParts, type VectorSourceFlags } from './vector-file.js'
+import {
+  addVectorSource,
+  allVectors,
+  embedStream,
+  floatsForJson,
+  readTextsNotNumbers,
+  vectorParts,
+  type VectorSourceFlags,
+} from './vector-file.js'
 import { count } from './wording.js'
 
 /** Larger matrices are streamed; only their sums are in memory. */
@@ -199,7 +206,7 @@ async function* points(context: Context, flags: ApplyFlags, operands: readonly s
   }
   const total = input === undefined ? null : await sourceSize(input)
   using embedder = await openEmbedder(flags, { cache: false })
-  const source = input === undefined ? operands.map((text) => ({ text, end: 0 })) : readTexts(input, flags.format, context.signal)
+  const source = input === undefined ? operands.map((text) => ({ text, end: 0 })) : readTextsNotNumbers(input, flags.format, context.signal)
   using progress = new Progress(context.output, 'projecting', 'texts', total, flags.out !== undefined || !process.stdout.isTTY)
   const onProgress = progress.update.bind(progress)
   for await (const { batch } of embedStream(embedder, source, { signal: context.signal, projection, onProgress })) {

@@ -5,7 +5,8 @@ import type { Embedder } from '../embedding/embedder.js'
 import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import type { Projection, ProjectionModel, VectorRows } from '../projection/projection.js'
 import { openEmbedder, type Context, type EmbedderFlags } from './command.js'
-import { sourceSize } from '../files/lines.js'
+import { sourceName, sourceSize } from '../files/lines.js'
+import { GabionError } from '../errors.js'
 import { npyShape, readNpyRows } from '../files/npy-file.js'
 import { Progress } from './progress.js'
 import { inBatches, readTexts, TEXT_FORMATS, type SourceText, type TextFormat } from './text-source.js'
@@ -70,7 +71,35 @@ async function* embeddedParts(
   using progress = new Progress(context.output, 'embedding', 'texts', total)
   const { signal } = context
   const onProgress = progress.update.bind(progress)
-  for await (const { batch } of embedStream(embedder, readTexts(file, flags.format, signal), { signal, onProgress })) yield batch
+  for await (const { batch } of embedStream(embedder, readTextsNotNumbers(file, flags.format, signal), { signal, onProgress })) yield batch
+}
+
+/** Numbers of a line that look like a vector. */
+const LIKE_A_VECTOR = 8
+
+/**
+ * The texts of a file where it could have vectors too: rows of numbers are refused, since a table that is embedded as text gives vectors
+ * that mean nothing. `--format text` embeds them all the same.
+ *
+ * @throws GabionError as {@link readTexts}, and `INVALID_ARGUMENT` for rows of numbers
+ */
+export async function* readTextsNotNumbers(file: string, format: TextFormat, signal?: AbortSignal): AsyncGenerator<SourceText> {
+  let line = 0
+  for await (const text of readTexts(file, format, signal)) {
+    // The first line may be a header.
+    if (format === 'auto' && ++line <= 2 && isRowOfNumbers(text.text))
+      throw new GabionError(
+        'INVALID_ARGUMENT',
+        `${sourceName(file)}: line ${String(line)} is a row of numbers, not a text. Vectors are read from a .npy file: ` +
+          "np.save('vectors.npy', np.loadtxt(FILE, delimiter=',')); with --format text every line is embedded as a text",
+      )
+    yield text
+  }
+}
+
+function isRowOfNumbers(line: string): boolean {
+  const cells = line.trim().split(/[,;\t ]+/)
+  return cells.length >= LIKE_A_VECTOR && cells.every((cell) => cell !== '' && Number.isFinite(Number(cell)))
 }
 
 /** All vectors of a file in one matrix. */

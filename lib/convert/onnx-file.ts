@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { GabionError } from '../errors.js'
 import { openForReading } from './float-reading.js'
-import { ProtobufReader, type ProtobufField, type ByteRange } from './protobuf-reader.js'
+import { ProtobufReader, type ProtobufField, type ByteRange } from '../files/protobuf-reader.js'
 import { ELEMENT_BYTES, type ElementType } from './safetensors-header.js'
 
 /** A node of the graph. */

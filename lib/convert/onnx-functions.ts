@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { GabionError } from '../errors.js'
-import { ProtobufReader, type ProtobufField } from './protobuf-reader.js'
+import { ProtobufReader, type ProtobufField } from '../files/protobuf-reader.js'
 
 /** Exporters of PyTorch nest two or three calls, and graphs have some thousand nodes. */
 const MAX_DEPTH = 64

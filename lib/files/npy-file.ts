@@ -1,14 +1,17 @@
-// Owns .npy files of 32-bit floats: matrices read and written, whole or row by row; npy.ts owns the format.
+// Owns .npy files of floats: matrices read and written, whole or row by row; npy.ts owns the format.
 
 import { open, type FileHandle } from 'node:fs/promises'
 import { GabionError, isGabionError } from '../errors.js'
 import { npyHeader, parseNpyHeader, type NpyHeader } from './npy.js'
+import { numberAt, type ElementType } from './numpy-array.js'
 import { PendingFile } from './pending-file.js'
 
 /** Header size, with room for any shape: the header is rewritten once the rows are counted. */
 const HEADER_BYTES = 128
 /** Larger than NumPy's longest header. */
 const HEAD_BYTES = 1 << 16
+/** What to do about a type that is not read. */
+const CURE = "; save it with np.save(file, array.astype('float32'))"
 /** Bytes per read. */
 const CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -56,8 +59,9 @@ export class NpyWriter {
 }
 
 /**
- * Reads a matrix of '<f4' or '<f8' numbers (the latter are rounded to 32 bits); a one-dimensional array is one row.
- * @throws GabionError INVALID_ARGUMENT naming the file and what is wrong with it
+ * Reads a matrix of floats: of 16, 32 or 64 bits (rounded to 32), in either byte order, rows or columns first. A one-dimensional array is
+ * one row. Bytes after the last number are ignored, as in NumPy.
+ * @throws GabionError INVALID_ARGUMENT naming the file, what is wrong with it, and NumPy's function that mends it
  */
 export async function readNpy(file: string): Promise<Matrix> {
   const { rows, dimensions } = await npyShape(file)
@@ -86,21 +90,41 @@ export async function npyShape(file: string): Promise<{ rows: number; dimensions
  */
 export async function* readNpyRows(file: string): AsyncGenerator<Matrix> {
   await using handle = await open(file)
-  const { rows, dimensions, size, start } = await readHead(file, handle)
-  const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * size)))
-  const bytes = new Uint8Array(Math.min(rows, chunkRows) * dimensions * size)
+  const head = await readHead(file, handle)
+  const { rows, dimensions, type, start } = head
+  const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * type.size)))
+  const bytes = new Uint8Array(Math.min(rows, chunkRows) * dimensions * type.size)
   for (let first = 0; first < rows; first += chunkRows) {
     const count = Math.min(chunkRows, rows - first)
-    const length = count * dimensions * size
-    const { bytesRead } = await handle.read(bytes, 0, length, start + first * dimensions * size)
-    if (bytesRead < length) throw new GabionError('INVALID_ARGUMENT', `${file}: cut short while it was read`)
-    const data = new Float32Array(count * dimensions)
-    data.set(size === 4 ? new Float32Array(bytes.buffer, 0, data.length) : new Float64Array(bytes.buffer, 0, data.length))
-    yield { rows: count, dimensions, data }
+    const read = async (into: number, values: number, from: number): Promise<void> => {
+      const { bytesRead } = await handle.read(bytes, into * type.size, values * type.size, start + from * type.size)
+      if (bytesRead < values * type.size) throw new GabionError('INVALID_ARGUMENT', `${file}: cut short while it was read`)
+    }
+    if (!head.columnsFirst) await read(0, count * dimensions, first * dimensions)
+    else for (let column = 0; column < dimensions; column++) await read(column * count, count, column * rows + first)
+    yield { rows: count, dimensions, data: floatsOf(bytes, head, count) }
   }
 }
 
-async function readHead(file: string, handle: FileHandle): Promise<{ rows: number; dimensions: number; size: number; start: number }> {
+/** The numbers of a chunk of rows, row-major. */
+function floatsOf({ buffer }: Uint8Array<ArrayBuffer>, { type, dimensions, columnsFirst }: Head, rows: number): Float32Array {
+  const length = rows * dimensions
+  if (!columnsFirst && type.littleEndian && type.size > 2)
+    return Float32Array.from(type.size === 4 ? new Float32Array(buffer, 0, length) : new Float64Array(buffer, 0, length))
+  const view = new DataView(buffer)
+  const place = (index: number): number => (columnsFirst ? (index % dimensions) * rows + Math.floor(index / dimensions) : index)
+  return Float32Array.from({ length }, (_, index) => numberAt(view, place(index) * type.size, type))
+}
+
+interface Head {
+  rows: number
+  dimensions: number
+  type: ElementType
+  columnsFirst: boolean
+  start: number
+}
+
+async function readHead(file: string, handle: FileHandle): Promise<Head> {
   const fail = (what: string): GabionError => new GabionError('INVALID_ARGUMENT', `${file}: ${what}`)
   const head = new Uint8Array(HEAD_BYTES)
   const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0)
@@ -108,16 +132,15 @@ async function readHead(file: string, handle: FileHandle): Promise<{ rows: numbe
   try {
     header = parseNpyHeader(head.subarray(0, bytesRead))
   } catch (error) {
-    throw isGabionError(error) ? fail(error.message) : error
+    throw isGabionError(error) ? fail(`${error.message}${error.message.includes('type') ? CURE : ''}`) : error
   }
   const { descriptor, type, shape, fortranOrder, start } = header
-  if (type.kind !== 'f' || !type.littleEndian) throw fail(`numbers must be of type <f4 or <f8, the file has ${descriptor}`)
-  if (fortranOrder) throw fail('rows must lie one after another (fortran_order False)')
+  if (type.kind !== 'f') throw fail(`numbers must be floats, the file has ${descriptor}${CURE}`)
   const [rows, dimensions]: readonly (number | undefined)[] = shape.length === 1 ? [1, shape[0]] : shape
   if (shape.length > 2 || rows === undefined || dimensions === undefined)
-    throw fail(`expected a matrix, the shape is (${shape.join(', ')})`)
+    throw fail(`expected a matrix, the shape is (${shape.join(', ')}); save array.reshape(len(array), -1)`)
   const expected = rows * dimensions * type.size
   const found = (await handle.stat()).size - start
-  if (found !== expected) throw fail(`cut short: ${String(expected)} bytes of numbers expected, ${String(found)} found`)
-  return { rows, dimensions, size: type.size, start }
+  if (found < expected) throw fail(`cut short: ${String(expected)} bytes of numbers expected, ${String(found)} found`)
+  return { rows, dimensions, type, columnsFirst: fortranOrder && shape.length === 2, start }
 }

@@ -19,7 +19,7 @@ export interface ElementType {
 }
 
 const SIZES: Readonly<Record<ElementType['kind'], readonly number[] | null>> = {
-  f: [4, 8],
+  f: [2, 4, 8],
   i: [1, 2, 4, 8],
   u: [1, 2, 4, 8],
   b: [1],
@@ -101,8 +101,12 @@ function decodeValues(
   return values.map((_, at) => values[(at % columns) * rows + Math.floor(at / columns)]!)
 }
 
-function numberAt(view: DataView, at: number, { kind, size, littleEndian }: ElementType): number {
-  if (kind === 'f') return size === 4 ? view.getFloat32(at, littleEndian) : view.getFloat64(at, littleEndian)
+/** The number of an element other than a text, at a byte of its array. */
+export function numberAt(view: DataView, at: number, { kind, size, littleEndian }: ElementType): number {
+  if (kind === 'f') {
+    if (size === 2) return halfOf(view.getUint16(at, littleEndian))
+    return size === 4 ? view.getFloat32(at, littleEndian) : view.getFloat64(at, littleEndian)
+  }
   switch (size) {
     case 1:
       return kind === 'i' ? view.getInt8(at) : view.getUint8(at)
@@ -113,6 +117,14 @@ function numberAt(view: DataView, at: number, { kind, size, littleEndian }: Elem
     default:
       return Number(kind === 'i' ? view.getBigInt64(at, littleEndian) : view.getBigUint64(at, littleEndian))
   }
+}
+
+/** The value of a half-precision number (IEEE 754 binary16). */
+function halfOf(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 0x1f, bits & 0x3ff]
+  const sign = bits >= 0x8000 ? -1 : 1
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15))
 }
 
 function textAt(view: DataView, at: number, { size, littleEndian }: ElementType): string {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { readLines } from '../../lib/files/lines.js'
+import { readTextsNotNumbers } from '../../lib/cli/vector-file.js'
 import { NpyWriter, readNpy } from '../../lib/files/npy-file.js'
 import { PendingFile, writeWhole } from '../../lib/files/pending-file.js'
 import { inBatches, readTexts } from '../../lib/cli/text-source.js'
@@ -99,6 +100,27 @@ describe('texts of a file', () => {
   })
 })
 
+describe('a text file where vectors may be meant', () => {
+  const read = async (content: string, format: 'auto' | 'text' = 'auto'): Promise<string[]> => {
+    const file = await fileOf(Buffer.from(content), 'rows.csv')
+    const texts: string[] = []
+    for await (const { text } of readTextsNotNumbers(file, format)) texts.push(text)
+    return texts
+  }
+  const row = Array.from({ length: 16 }, (_, at) => (at / 7 - 1).toExponential()).join(',')
+
+  test('is refused where it holds rows of numbers, with and without a header', async () => {
+    for (const content of [row, row.replaceAll(',', ' '), row.replaceAll(',', '\t'), `a,b,c\n${row}\n`])
+      await assert.rejects(read(content), { code: 'INVALID_ARGUMENT', message: /row of numbers.*np\.save.*--format text/ })
+    assert.deepEqual(await read(row, 'text'), [row])
+  })
+
+  test('may have texts of numbers', async () => {
+    const texts = ['42', '1, 2, 3', 'in 1, 2, 3, 4, 5, 6, 7, 8 steps', '']
+    assert.deepEqual(await read(texts.join('\n') + '\n'), texts)
+  })
+})
+
 describe('.npy files', () => {
   test('give back what was written, in however many pieces', async () => {
     const file = join(folder, 'matrix.npy')
@@ -133,6 +155,38 @@ describe('.npy files', () => {
     assert.deepEqual([...bytes.subarray(128)], [0, 0, 0x80, 0x3f, 0, 0, 0, 0x40])
   })
 
+  // What NumPy 2.3 writes of [[1, -2, 0.5], [65504, 1e-7, 3]] in each type and order; float16 has 1e-7 as 2 · 2⁻²⁴.
+  const rows = [1, -2, 0.5, 65504, 1e-7, 3]
+  const columns = [1, 65504, -2, 1e-7, 0.5, 3]
+  const halves = new Map([
+    [1, 0x3c00],
+    [-2, 0xc000],
+    [0.5, 0x3800],
+    [65504, 0x7bff],
+    [1e-7, 0x0002],
+    [3, 0x4200],
+  ])
+  for (const [descriptor, write] of [
+    ['<f2', (view: DataView, at: number, value: number) => view.setUint16(2 * at, halves.get(value) ?? 0, true)],
+    ['>f2', (view: DataView, at: number, value: number) => view.setUint16(2 * at, halves.get(value) ?? 0)],
+    ['<f4', (view: DataView, at: number, value: number) => view.setFloat32(4 * at, value, true)],
+    ['>f4', (view: DataView, at: number, value: number) => view.setFloat32(4 * at, value)],
+    ['>f8', (view: DataView, at: number, value: number) => view.setFloat64(8 * at, value)],
+  ] as const) {
+    for (const fortran of [false, true]) {
+      test(`are read in ${descriptor}, ${fortran ? 'columns' : 'rows'} first, with bytes after the numbers`, async () => {
+        const size = Number(descriptor.at(-1))
+        const content = Buffer.alloc(6 * size + 4, 0xff)
+        const view = new DataView(content.buffer, content.byteOffset)
+        for (const [at, value] of (fortran ? columns : rows).entries()) write(view, at, value)
+        const head = `{'descr': '${descriptor}', 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': (2, 3), }\n`
+        const matrix = await readNpy(await fileOf(npy(head, content), 'other.npy'))
+        const expected = size === 2 ? rows.map((value) => (value === 1e-7 ? 2 ** -23 : value)) : rows
+        assert.deepEqual(matrix, { rows: 2, dimensions: 3, data: Float32Array.from(expected) })
+      })
+    }
+  }
+
   const npy = (dictionary: string, body: Uint8Array): Buffer => {
     const head = Buffer.from(`\x93NUMPY\x01\x00\x00\x00${dictionary}`, 'latin1')
     head.writeUInt16LE(dictionary.length, 8)
@@ -152,7 +206,7 @@ describe('.npy files', () => {
     }
     await refused(Buffer.from('plain text, not a matrix'), /not a \.npy file/)
     await refused(npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }", body), /the file has <i8/)
-    await refused(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2), }", body), /fortran_order/)
+    await refused(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1, 1), }", body), /astype\('float32'\)/)
     await refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", body), /16 bytes of numbers expected, 8 found/)
     await refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2), }", body), /expected a matrix/)
   })
