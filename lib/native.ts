@@ -19,6 +19,8 @@ export interface NativeProjection {
 /** What the engine needs to know of a model; paths are absolute. */
 export interface NativeModelOptions {
   graphFile: string
+  /** Name of the graph's output that is read; the first without it. */
+  graphOutput?: string
   /** The file next to the graph that it maps. A run after a write to it fails with `MODEL_INVALID`. */
   weightsFile?: string
   tokenizerFile: string
@@ -26,9 +28,13 @@ export interface NativeModelOptions {
   normalize: boolean
   /** Tokens that a text is cut to, special tokens included. */
   maxTokens: number
+  /** Whether the end of a longer text stays; without it, what tokenizer.json says. */
+  keepsEnd?: boolean
   /** Rows of the embedding table; the tokenizer may not give an id beyond it. */
   vocabularySize: number
   dimensions: number
+  /** Leading values of the finished vector that are kept; without it all. */
+  keptDimensions?: number
   /** What gabion's own encoder computes with; graphs of standard operators have a precision of their own. */
   encoderPrecision: 'fp32' | 'bf16' | 'int8'
   /** Requested execution providers, best first: `cpu`, or `cuda:` with the absolute path of its library. */
@@ -176,13 +182,18 @@ export interface NativeAddon {
   ): void
   closeModel(model: NativeModel): void
   createProjection(matrix: Float64Array, offset: Float64Array): NativeProjection
-  /** Embeds on the encoder threads; returns the request's id. */
+  /**
+   * Embeds on the encoder threads; returns the request's id.
+   *
+   * @param skippedTokens leading tokens of each text, a prompt's, that are not pooled; of no effect with a rule
+   */
   embed(
     model: NativeModel,
     texts: readonly string[],
     projection: NativeProjection | null,
     rule: NativeWindowRule | null,
     done: (code: GabionErrorCode | null, message: string | null, result?: NativeResult) => void,
+    skippedTokens?: number,
   ): number
   /**
    * Classifies on the encoder threads; returns the request's id. Of a model for pairs an input has two segments of one string each, or
@@ -207,6 +218,7 @@ export interface NativeAddon {
    * @param vector    as many values as the model has dimensions
    * @param projected as many values as the projection has components; null without a projection
    * @param stats     gets five numbers: milliseconds of tokenizing, encoding and projecting; tokens used, tokens of the whole text
+   * @param skippedTokens leading tokens of the text, a prompt's, that are not pooled
    */
   embedSync(
     model: NativeModel,
@@ -215,6 +227,7 @@ export interface NativeAddon {
     vector: Float32Array,
     projected: Float32Array | null,
     stats: Float64Array,
+    skippedTokens?: number,
   ): void
   /** Blocks for some microseconds. */
   tokenize(model: NativeModel, text: string): { ids: Int32Array; totalTokenCount: number }

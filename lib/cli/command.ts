@@ -3,6 +3,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { EmbedderOptions, Precision } from '../embedding/embedder-options.js'
 import type { Embedder } from '../embedding/embedder.js'
+import { GRAPH_POOLINGS, type GraphPooling } from '../models/pooled-modules.js'
 import { interruption } from './exit.js'
 import { Output } from './output.js'
 
@@ -18,6 +19,9 @@ export interface EmbedderFlags extends CommonOptions {
   provider?: 'cpu' | 'cuda'
   precision?: Precision
   threads?: number
+  onnxFile?: string
+  pooling?: GraphPooling
+  normalize?: boolean
 }
 
 /** Context of an action. */
@@ -68,6 +72,9 @@ export function addEmbedderOptions(command: Command, { several = false } = {}): 
     .addOption(model)
     .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
     .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
+    .option('--onnx-file <path>', "which ONNX file of the model's folder to run, such as onnx/model_O3.onnx")
+    .addOption(new Option('--pooling <name>', 'of a model without modules.json, as its card says').choices(GRAPH_POOLINGS))
+    .option('--no-normalize', 'with --pooling: vectors keep their length')
     .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)
 }
 
@@ -80,7 +87,12 @@ export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions 
   if (flags.provider !== undefined) options.providers = [flags.provider]
   if (flags.precision !== undefined) options.precision = flags.precision
   if (flags.threads !== undefined) options.threads = flags.threads
-  return await Loader.load(options)
+  if (flags.pooling !== undefined) Object.assign(options, { pooling: flags.pooling, normalize: flags.normalize })
+  if (flags.onnxFile !== undefined) options.onnxFile = flags.onnxFile
+  const embedder = await Loader.load(options)
+  const output = new Output({ json: flags.json === true, quiet: flags.quiet === true, signal: interruption.signal })
+  for (const warning of embedder.info.warnings) output.note(warning)
+  return embedder
 }
 
 /** commander parser: a whole number of 1 or more. */

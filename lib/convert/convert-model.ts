@@ -14,7 +14,7 @@ import {
   type GraphPrecision,
   type GraphRecord,
 } from '../models/graph-manifest.js'
-import type { Pooling } from '../models/pooled-modules.js'
+import { checkAssumedModules, filesOfModules, type AssumedModules, type GraphPooling, type Pooling } from '../models/pooled-modules.js'
 import { readSentenceTransformer, type SentenceTransformer } from '../models/sentence-transformer.js'
 import { checkBoolean, checkFunction, checkOneOf, checkOptions, checkSignal, checkString, invalidArgument } from '../options.js'
 import { batchGraph, canBatch } from './batch-graph.js'
@@ -62,14 +62,19 @@ export interface ConvertOptions {
    * text's vector with them; default false. Takes some seconds for a large model.
    */
   measure?: boolean
+  /** Pooling of a source without modules.json; the converted folder has one. */
+  pooling?: GraphPooling
+  /** Whether vectors of such a source are scaled to unit length; default true. */
+  normalize?: boolean
   onProgress?: (progress: ConversionProgress) => void
   signal?: AbortSignal
 }
 
 function checkConvertOptions(
   given: ConvertOptions,
-): Required<Pick<ConvertOptions, 'source' | 'out' | 'precisions' | 'overwrite' | 'measure'>> {
-  const options = checkOptions('options', given, ['source', 'out', 'precisions', 'overwrite', 'measure', 'onProgress', 'signal'])
+): Required<Pick<ConvertOptions, 'source' | 'out' | 'precisions' | 'overwrite' | 'measure'>> & { assumed: AssumedModules | undefined } {
+  const names = ['source', 'out', 'precisions', 'overwrite', 'measure', 'pooling', 'normalize', 'onProgress', 'signal'] as const
+  const options = checkOptions('options', given, names)
   const precisions: unknown = options.precisions ?? ['bf16']
   if (!Array.isArray(precisions) || precisions.length === 0) throw invalidArgument('options.precisions', 'a list of precisions', precisions)
   const checked = precisions.map((precision) => checkOneOf('options.precisions', precision, GRAPH_PRECISIONS))
@@ -82,6 +87,7 @@ function checkConvertOptions(
     precisions: checked,
     overwrite: checkBoolean('options.overwrite', options.overwrite ?? false),
     measure: checkBoolean('options.measure', options.measure ?? false),
+    assumed: checkAssumedModules(options),
   }
 }
 
@@ -147,8 +153,9 @@ async function measureConverted(
   { config, layout }: Convertible,
   { file }: WeightSource,
 ): Promise<GraphRecord[]> {
-  const { tokenizerFile, pooling, normalize, maxSequenceLength, vocabularySize, dimensions } = model
-  const opening = { tokenizerFile, pooling, normalize, maxTokens: maxSequenceLength, vocabularySize, dimensions }
+  const { tokenizerFile, pooling, normalize, maxSequenceLength, vocabularySize, wholeDimensions: dimensions } = model
+  const keepsEnd = model.keepsEnd === null ? {} : { keepsEnd: model.keepsEnd }
+  const opening = { tokenizerFile, pooling, normalize, maxTokens: maxSequenceLength, ...keepsEnd, vocabularySize, dimensions }
   // An export ends before the modules after pooling, so it is compared only where the folder has none.
   const exported = file.endsWith('.onnx') && !model.needsPoolingGraph ? { file, opening } : null
   return measureGraphs(folder, graphs, opening, { config, head: model.modules, normalize, layout }, exported)
@@ -174,8 +181,8 @@ export async function writeGraphManifest(folder: string, manifest: GraphManifest
 
 /** Implements `convertModel` of index.ts, which loads this file on demand. */
 export async function convertModel(options: ConvertOptions): Promise<GraphManifest> {
-  const { source, out, precisions, overwrite, measure } = checkConvertOptions(options)
-  const model = await readSentenceTransformer(source)
+  const { source, out, precisions, overwrite, measure, assumed } = checkConvertOptions(options)
+  const model = await readSentenceTransformer(source, assumed)
   const encoderFolder = join(source, model.transformerPath)
   const throwIfAborted = (): void => {
     if (options.signal?.aborted === true)
@@ -217,6 +224,8 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
 
   const written: GraphManifest[] = []
   if (source === out) {
+    if (assumed !== undefined)
+      throw new GabionError('INVALID_ARGUMENT', `${source} has no modules.json: give another output folder, which gets one`)
     if (checkpoint.files.some((file) => dirname(file) === join(out, GRAPH_FOLDER))) {
       throw new GabionError('INVALID_ARGUMENT', `${checkpoint.file} is the source of the conversion: give another output folder`)
     }
@@ -229,6 +238,10 @@ export async function convertModel(options: ConvertOptions): Promise<GraphManife
       for (const name of [...model.configFiles, ...papers]) {
         await mkdir(dirname(join(folder, name)), { recursive: true })
         await copyFile(join(source, name), join(folder, name))
+      }
+      for (const [name, content] of assumed === undefined ? [] : filesOfModules(model.modules)) {
+        await mkdir(dirname(join(folder, name)), { recursive: true })
+        await writeFile(join(folder, name), content)
       }
     })
   }

@@ -1,8 +1,8 @@
 // Owns the encoder's hyperparameters, read from config.json. Refuses those that the graph does not support.
 
-import { GabionError } from '../errors.js'
 import type { JsonObject } from '../json/json-object.js'
 import { readConfig } from '../models/config-file.js'
+import { unsupportedSetting } from '../models/folder-settings.js'
 import { paddingIdOf } from '../models/token-positions.js'
 
 /** Supported architectures, by `model_type`. */
@@ -64,7 +64,12 @@ function readModelType(config: JsonObject): ModelType {
   const name = config.string('model_type')
   const known = MODEL_TYPES.find((type) => type === name)
   if (known !== undefined) return known
-  throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: model_type '${name}' cannot be converted; ${MODEL_TYPES.join(', ')} can`)
+  throw unsupportedSetting(
+    config,
+    'model_type',
+    `cannot be read from its weights; ${MODEL_TYPES.join(', ')} can. An ONNX export of it (onnx/model.onnx) is run as it is: ` +
+      'optimum-cli export onnx --model FOLDER --task feature-extraction FOLDER/onnx',
+  )
 }
 
 function readActivation(config: JsonObject): Activation {
@@ -72,7 +77,7 @@ function readActivation(config: JsonObject): Activation {
   const known = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
   if (known !== undefined) return known
   const names = Object.keys(ACTIVATIONS).join(', ')
-  throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: hidden_act '${name}' cannot be converted; ${names} can`)
+  throw unsupportedSetting(config, 'hidden_act', `cannot be converted; ${names} can`)
 }
 
 /**
@@ -87,12 +92,11 @@ export async function readEncoderConfig(folder: string): Promise<EncoderConfig> 
   const modelType = readModelType(config)
   const positionKind = config.stringOr('position_embedding_type', 'absolute')
   if (positionKind !== 'absolute') {
-    throw new GabionError(
-      'MODEL_UNSUPPORTED',
-      `${config.source}: position_embedding_type '${positionKind}' cannot be converted; 'absolute' can`,
-    )
+    throw unsupportedSetting(config, 'position_embedding_type', "cannot be converted; 'absolute' can")
   }
-  if (config.booleanOr('is_decoder', false)) throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a decoder cannot be converted`)
+  if (config.booleanOr('is_decoder', false)) throw unsupportedSetting(config, 'is_decoder', 'cannot be converted')
+  for (const key of ['quantization_config', 'pruned_heads'])
+    if (config.has(key) && Object.keys(config.object(key).fields).length > 0) throw unsupportedSetting(config, key, 'cannot be converted')
 
   const result: EncoderConfig = {
     modelType,

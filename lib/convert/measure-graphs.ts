@@ -19,7 +19,7 @@ const TEXTS = ['The assistant named the rule.', 'Das Büro öffnet um 9:30!'] as
 /** Options of opening a graph other than its file; see `NativeModelOptions`. */
 export type OpeningOptions = Pick<
   NativeModelOptions,
-  'tokenizerFile' | 'pooling' | 'normalize' | 'maxTokens' | 'vocabularySize' | 'dimensions'
+  'tokenizerFile' | 'pooling' | 'normalize' | 'maxTokens' | 'keepsEnd' | 'vocabularySize' | 'dimensions'
 >
 
 /** An ONNX export that the weights come from, which is compared too. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { DenseActivation, GraphPooling, HeadLayer, PooledModules } from '../models/pooled-modules.js'
 import { Checkpoint } from './checkpoint.js'
 import type { WeightOf } from './encoder-products.js'
-import { CONTRIB_DOMAIN, ONNX_TYPE, type OnnxGraph } from './onnx-graph.js'
+import { CONTRIB_DOMAIN, ONNX_TYPE, type AttributeValue, type OnnxGraph } from './onnx-graph.js'
 import type { LayoutTensor } from './weight-layout.js'
 
 /** The graph's operations after the encoder. */
@@ -58,14 +58,13 @@ export async function headLayout(folder: string, head: PoolingHead): Promise<Lay
  * @returns float [1, dimensions]
  */
 export function addPoolingHead(graph: OnnxGraph, head: PoolingHead, hidden: string, tokens: string, weight: WeightOf): string {
-  const pooled = head.poolings.map((pooling) => pool(graph, pooling, hidden, tokens))
+  const pooled = head.poolings.map((pooling, index) => pool(graph, `pooled.${String(index)}`, pooling, hidden, tokens))
   let state = pooled.length === 1 ? (pooled[0] as string) : graph.node('pooled', 'Concat', pooled, { axis: -1 })
   for (const [index, layer] of head.layers.entries()) state = addLayer(graph, `head.${String(index)}`, layer, state, weight)
   return state
 }
 
-function pool(graph: OnnxGraph, pooling: GraphPooling, hidden: string, tokens: string): string {
-  const name = `pooled.${pooling}`
+function pool(graph: OnnxGraph, name: string, pooling: GraphPooling, hidden: string, tokens: string): string {
   const overTokens = { axes: { integers: [1] }, keepdims: 0 }
   switch (pooling) {
     case 'mean':
@@ -112,19 +111,49 @@ function addLayer(graph: OnnxGraph, name: string, layer: HeadLayer, input: strin
 }
 
 function activate(graph: OnnxGraph, activation: DenseActivation, name: string, input: string): string {
+  const node = (operator: string, inputs = [input], attributes: Record<string, AttributeValue> = {}, part = ''): string =>
+    graph.node(name + part, operator, inputs, attributes)
+  const softplus = (of: string): string => node('Softplus', [of], {}, '.softplus')
   switch (activation) {
     case 'Identity':
       return input
     case 'Tanh':
     case 'Sigmoid':
-      return graph.node(name, activation, [input])
+    case 'Softplus':
+    case 'Softsign':
+      return node(activation)
     case 'ReLU':
-      return graph.node(name, 'Relu', [input])
+      return node('Relu')
+    case 'ELU':
+    case 'CELU':
+      return node('Elu')
+    case 'SELU':
+      return node('Selu')
+    case 'LeakyReLU':
+      return node('LeakyRelu')
+    case 'ReLU6':
+      return node('Clip', [input, ...bounds(graph, name, 0, 6)])
+    case 'Hardtanh':
+      return node('Clip', [input, ...bounds(graph, name, -1, 1)])
+    case 'Hardsigmoid':
+      return node('HardSigmoid', [input], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } })
+    case 'Hardswish':
+      return node('HardSwish')
+    case 'LogSigmoid':
+      return node('Neg', [softplus(node('Neg', [input], {}, '.negated'))])
+    case 'Mish':
+      return node('Mul', [input, node('Tanh', [softplus(input)], {}, '.tanh')])
+    case 'Tanhshrink':
+      return node('Sub', [input, node('Tanh', [input], {}, '.tanh')])
     case 'GELU':
       return graph.node(name, 'Gelu', [input], {}, CONTRIB_DOMAIN)
     case 'SiLU':
       return graph.node(name, 'QuickGelu', [input], { alpha: { float: 1 } }, CONTRIB_DOMAIN)
   }
+}
+
+function bounds(graph: OnnxGraph, name: string, ...values: [number, number]): string[] {
+  return values.map((value, index) => graph.constant(`${name}.bound${String(index)}`, ONNX_TYPE.FLOAT, [], floats(value)))
 }
 
 function floats(...values: number[]): Uint8Array {

@@ -1,16 +1,19 @@
 // Owns the steps from a model's name to a loadable folder: pulled from the hub if missing, converted if it has no suitable graph.
 // Converted models are stored in gabion's own cache for later loads; sources are never written to.
 
-import { readFile, realpath, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { nodeCrypto } from '../lazy.js'
 import { isGabionError } from '../errors.js'
 import { withFileLock } from '../files/file-lock.js'
 import { sha256OfFiles } from '../files/file-hash.js'
+import { writeWhole } from '../files/pending-file.js'
+import { sizeOfFile } from '../models/folder-entries.js'
 import { GRAPH_FOLDER, type FileRecord, type GraphPrecision } from '../models/graph-manifest.js'
 import { findLocalModel, parseHubModel, pullModel, type LocalModel, type PullProgress } from '../models/hub/pull.js'
-import { inspectModelFolder, readModelFolder, type ModelDescription } from '../models/model-folder.js'
+import { inspectModelFolder, readModelFolder, type FolderChoice, type ModelDescription } from '../models/model-folder.js'
+import type { AssumedModules } from '../models/pooled-modules.js'
 import { MODEL_MANIFEST, MODEL_MANIFEST_FORMAT } from '../models/model-manifest.js'
 import { resolveModelFolder } from '../models/resolve.js'
 import { readSentenceTransformer } from '../models/sentence-transformer.js'
@@ -29,6 +32,8 @@ export interface PreparationOptions {
   accepts: (model: ModelDescription) => boolean
   /** Precisions to convert to without a suitable graph: the first that is accepted. */
   make: readonly GraphPrecision[]
+  /** Which ONNX export is run where the folder has no graphs of gabion's, and what a folder without modules.json does. */
+  choice?: FolderChoice
   onProgress?: (progress: PreparationProgress) => void
   signal?: AbortSignal
 }
@@ -62,7 +67,7 @@ export async function prepareModel(nameOrFolder: string | undefined, options: Pr
 
 async function findSource(
   nameOrFolder: string | undefined,
-  { onProgress, signal }: PreparationOptions,
+  { onProgress, signal, choice }: PreparationOptions,
 ): Promise<LocalModel | { folder: string }> {
   const hubModel = nameOrFolder === undefined ? null : parseHubModel(nameOrFolder)
   try {
@@ -70,20 +75,26 @@ async function findSource(
   } catch (error) {
     if (hubModel === null || !isGabionError(error) || error.code !== 'MODEL_NOT_FOUND') throw error
   }
-  const here = await findLocalModel(hubModel)
+  const assumed = choice?.assumed
+  const here = await findLocalModel(hubModel, undefined, assumed)
   if (here !== null) return here
   return pullModel(`${hubModel.id}@${hubModel.revision}`, {
+    ...assumed,
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: (progress: PullProgress) => onProgress({ stage: 'download', ...progress }) }),
   })
 }
 
 async function withGraph(folder: string, name: string, commit: string | null, options: PreparationOptions): Promise<ModelDescription> {
-  const { description: own, lacks } = await inspectModelFolder(folder)
+  const { description: own, lacks, tokenizer } = await inspectModelFolder(folder, options.choice)
   const fits = lacks === null && options.accepts(own)
   // Without a checkpoint, the caller reports what the folder lacks.
-  if (fits || (lacks === null && !(await canConvert(folder))))
-    return commit === null ? own : { ...own, name: displayName(name), revision: commit }
+  if (fits || (lacks === null && !(await canConvert(folder, options))))
+    return {
+      ...own,
+      ...(commit === null ? {} : { name: displayName(name), revision: commit }),
+      ...(tokenizer === null ? {} : { tokenizerFile: await keptTokenizer(tokenizer) }),
+    }
   let model = own
   for (const precision of options.make) {
     model = await converted(folder, name, commit, precision, options)
@@ -92,8 +103,22 @@ async function withGraph(folder: string, name: string, commit: string | null, op
   return model
 }
 
-async function canConvert(folder: string): Promise<boolean> {
-  const { transformerPath } = await readSentenceTransformer(folder)
+/** Path of a file with a tokenizer, in gabion's own cache. */
+async function keptTokenizer(json: string): Promise<string> {
+  const hash = nodeCrypto().createHash('sha256').update(json).digest('hex')
+  const file = join(conversionCache(), 'tokenizers', `${hash.slice(0, 32)}.json`)
+  if (sizeOfFile(file) === Buffer.byteLength(json)) return file
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    await writeWhole(file, json)
+  } catch (error) {
+    throw storageFailure(error, file, REMEDY)
+  }
+  return file
+}
+
+async function canConvert(folder: string, { choice }: PreparationOptions): Promise<boolean> {
+  const { transformerPath } = await readSentenceTransformer(folder, choice?.assumed)
   return weightFiles(join(folder, transformerPath)).then(
     () => true,
     () => false,
@@ -120,7 +145,8 @@ async function converted(
   precision: GraphPrecision,
   options: PreparationOptions,
 ): Promise<ModelDescription> {
-  const key = await identityOf(source)
+  const assumed = options.choice?.assumed
+  const key = await identityOf(source, assumed)
   const kept = join(conversionCache(), 'models', `${displayName(name).replaceAll('/', '--')}-${key.slice(0, 16)}-${precision}`)
   const found = await readIfThere(kept)
   if (found !== null) return found
@@ -139,6 +165,7 @@ async function converted(
             precisions: [precision],
             overwrite: true,
             measure: true,
+            ...assumed,
             ...(signal === undefined ? {} : { signal }),
             ...(onProgress === undefined
               ? {}
@@ -176,9 +203,10 @@ async function writeModelManifest(folder: string, name: string, revision: string
  * Fingerprint of a source without reading its weights: contents of its small files; path, size and time of the large ones. In the
  * hub's cache a file's path contains its content's hash.
  */
-async function identityOf(folder: string): Promise<string> {
-  const { configFiles, modules, transformerPath } = await readSentenceTransformer(folder)
+async function identityOf(folder: string, assumed: AssumedModules | undefined): Promise<string> {
+  const { configFiles, modules, transformerPath } = await readSentenceTransformer(folder, assumed)
   const hash = nodeCrypto().createHash('sha256').update(`${CONVERTER_VERSION}\n${GRAPH_FOLDER}\n`)
+  if (assumed !== undefined) hash.update(JSON.stringify(assumed))
   const addPlace = async (file: string): Promise<void> => {
     const { size, mtimeMs } = await stat(file)
     hash.update(`${await realpath(file)} ${String(size)} ${String(mtimeMs)}\n`)

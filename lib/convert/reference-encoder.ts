@@ -212,7 +212,36 @@ function activated(activation: Activation | DenseActivation, x: number): number 
       return Math.tanh(x)
     case 'Identity':
       return x
+    case 'ELU':
+    case 'CELU':
+      return x > 0 ? x : Math.expm1(x)
+    case 'SELU':
+      return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x))
+    case 'LeakyReLU':
+      return x > 0 ? x : 0.01 * x
+    case 'ReLU6':
+      return Math.min(Math.max(0, x), 6)
+    case 'Softplus':
+      return softplus(x)
+    case 'LogSigmoid':
+      return -softplus(-x)
+    case 'Mish':
+      return x * Math.tanh(softplus(x))
+    case 'Softsign':
+      return x / (1 + Math.abs(x))
+    case 'Hardsigmoid':
+      return Math.min(Math.max(0, x / 6 + 0.5), 1)
+    case 'Hardswish':
+      return x * Math.min(Math.max(0, x / 6 + 0.5), 1)
+    case 'Hardtanh':
+      return Math.min(Math.max(-1, x), 1)
+    case 'Tanhshrink':
+      return x - Math.tanh(x)
   }
+}
+
+function softplus(x: number): number {
+  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 }
 
 /** The Gauss error function: its power series near zero, its continued fraction (Lentz) farther out. */

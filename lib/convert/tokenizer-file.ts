@@ -1,25 +1,12 @@
-// Owns the tokenizer of converted graphs: the folder's own, checked against the encoder, or a copy that lowercases texts.
+// Owns the tokenizer of converted graphs: the folder's own, checked against the encoder, or a copy with what its settings change.
 
 import type { JsonObject } from '../json/json-object.js'
 import { configObject, readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
+import { changedTokenizer } from '../models/tokenizer-changes.js'
 
 /** Minimum share of the word table's rows that the tokenizer must use. */
 const SMALLEST_SHARE = 0.97
-
-function isLowercase(normalizer: unknown): boolean {
-  return typeof normalizer === 'object' && normalizer !== null && (normalizer as { type?: unknown }).type === 'Lowercase'
-}
-
-/** Prepends a lowercase normalizer, unless there is one, as sentence-transformers does for `do_lower_case`. */
-function withLowercase(tokenizer: JsonObject): Record<string, unknown> | null {
-  const normalizer = tokenizer.fields.normalizer as { type?: unknown; normalizers?: unknown } | null | undefined
-  if (isLowercase(normalizer)) return null
-  const list = normalizer?.type === 'Sequence' && Array.isArray(normalizer.normalizers) ? (normalizer.normalizers as unknown[]) : null
-  if (list?.some(isLowercase) === true) return null
-  const steps = list ?? (normalizer === null || normalizer === undefined ? [] : [normalizer])
-  return { ...tokenizer.fields, normalizer: { type: 'Sequence', normalizers: [{ type: 'Lowercase' }, ...steps] } }
-}
 
 /** Checks that the tokenizer's padding token is the one that the encoder's positions skip. */
 function checkPaddingToken(config: JsonObject, settings: JsonObject | null, tokenizer: JsonObject): void {
@@ -70,7 +57,8 @@ export async function tokenizerFor(folder: string, lowers: boolean): Promise<str
   const tokenizer = await readConfig(folder, 'tokenizer.json')
   const config = await readConfig(folder, 'config.json')
   checkVocabulary(config, tokenizer)
-  checkPaddingToken(config, await readConfigIfPresent(folder, 'tokenizer_config.json'), tokenizer)
-  const changed = lowers ? withLowercase(tokenizer) : null
+  const settings = await readConfigIfPresent(folder, 'tokenizer_config.json')
+  checkPaddingToken(config, settings, tokenizer)
+  const changed = changedTokenizer(tokenizer, { lowers, settings, config })
   return changed === null ? null : JSON.stringify(changed)
 }

@@ -19,6 +19,8 @@ export interface EmbedCall {
   /** Null: one window per text, cut at the model's limit. */
   rule: NativeWindowRule | null
   projection: NativeProjection | null
+  /** Leading tokens of each text, a prompt's, that are not pooled. */
+  skippedTokens: number
   /** Of what a record depends on besides its text. */
   keyPrefix: string
   signal: AbortSignal | undefined
@@ -124,9 +126,9 @@ class TextsRun {
   }
 
   async #runPart(part: readonly string[], stop: AbortSignal | undefined): Promise<void> {
-    const { model, cache, rule, projection } = this.#call
+    const { model, cache, rule, projection, skippedTokens } = this.#call
     const keys = cache.enabled ? part.map((text) => this.#keyOf(text)) : []
-    const request = runNative(model, part, projection, rule, stop).then((result) => {
+    const request = runNative(model, part, projection, rule, stop, skippedTokens).then((result) => {
       for (const [index, record] of recordsOf(result, part.length).entries()) {
         this.#deliver(part[index] as string, record)
         // A copy: the record is a view into the whole part.
@@ -219,6 +221,7 @@ export function runNative(
   projection: NativeProjection | null,
   rule: NativeWindowRule | null,
   signal: AbortSignal | undefined,
+  skippedTokens = 0,
 ): Promise<NativeResult> {
-  return runRequest((addon, done) => addon.embed(model, texts, projection, rule, done), signal)
+  return runRequest((addon, done) => addon.embed(model, texts, projection, rule, done, skippedTokens), signal)
 }

@@ -11,6 +11,7 @@ import {
   invalidArgument,
 } from '../options.js'
 import type { PreparationProgress } from '../convert/prepared-model.js'
+import { checkAssumedModules, type AssumedModules, type GraphPooling } from '../models/pooled-modules.js'
 import { Projection } from '../projection/projection.js'
 
 /** Precision of the weights; part of the identity of every vector. */
@@ -44,6 +45,18 @@ export interface EmbedderOptions {
   model?: string
   /** Default `auto`: the best that the folder holds for everyday use (bf16 weights, else fp32, else int8; fp16 first for cuda). */
   precision?: Precision
+  /**
+   * The ONNX file to run, relative to the model's folder, such as `onnx/model_O3.onnx`; `info.precision` is then that of its weights.
+   * Default: graphs that gabion has made, else `onnx/model.onnx` or the best of the usual names that is there.
+   */
+  onnxFile?: string
+  /**
+   * How token vectors become one, for a model without modules.json, which says so itself: `mean`, `cls`, `max`, `mean_sqrt_len_tokens`,
+   * `weightedmean` or `lasttoken`, as the model's card says.
+   */
+  pooling?: GraphPooling
+  /** With `pooling`: whether vectors are scaled to unit length. Default true. */
+  normalize?: boolean
   /** Requested providers, best first; the first that works is used and `info` says why others were skipped. Default `['cpu']`. */
   providers?: readonly Provider[]
   /**
@@ -87,6 +100,8 @@ export interface EmbedBatchOptions extends EmbedOptions {
 export interface CheckedEmbedderOptions {
   model: string | undefined
   precision: Precision
+  onnxFile: string | undefined
+  assumed: AssumedModules | undefined
   providers: Provider[]
   cudaLibrary: string | undefined
   threads: number | undefined
@@ -103,6 +118,9 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
   const options = checkOptions('options', typeof value === 'string' ? { model: value } : value, [
     'model',
     'precision',
+    'onnxFile',
+    'pooling',
+    'normalize',
     'providers',
     'cudaLibrary',
     'threads',
@@ -111,12 +129,14 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'onProgress',
     'signal',
   ])
-  const { model, precision = 'auto', providers = ['cpu'], cudaLibrary, threads, cache, onTruncated, onProgress, signal } = options
+  const { model, precision = 'auto', onnxFile, providers = ['cpu'], cudaLibrary, threads, cache, onTruncated, onProgress, signal } = options
   if (!Array.isArray(providers) || providers.length === 0)
     throw invalidArgument('providers', 'an array with at least one provider', providers)
   return {
     model: model === undefined ? undefined : checkString('model', model),
     precision: checkOneOf('precision', precision, PRECISIONS),
+    onnxFile: onnxFile === undefined ? undefined : checkString('onnxFile', onnxFile),
+    assumed: checkAssumedModules(options),
     providers: (providers as unknown[]).map((provider) => checkOneOf('each of providers', provider, PROVIDERS)),
     cudaLibrary: cudaLibrary === undefined ? undefined : checkString('cudaLibrary', cudaLibrary),
     threads: threads === undefined ? undefined : checkInteger('threads', threads, 1, MAX_THREADS),

@@ -1,6 +1,8 @@
 // Text to vectors: the public face of the native engine, with the cache in front of it.
 
+import { relative } from 'node:path'
 import { GabionError } from '../errors.js'
+import type { ExportPrecision } from '../models/export-graph.js'
 import { abortedError, fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
 import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
 import type { Projection } from '../projection/projection.js'
@@ -28,7 +30,10 @@ export interface EmbedderInfo {
   revision: string | null
   /** SHA-256 (hexadecimal) of the weights file. */
   modelHash: string
-  precision: 'fp32' | 'bf16' | 'int8' | 'fp16'
+  /** Of the weights; of an ONNX export as its content is, whatever its name. */
+  precision: ExportPrecision
+  /** The ONNX file that runs, relative to `folder`. */
+  graphFile: string
   provider: string
   /** Requested providers that could not be used, with the reason of each. */
   skippedProviders: readonly { provider: string; reason: string }[]
@@ -44,6 +49,8 @@ export interface EmbedderInfo {
   prompt: string
   /** What else a call may put before its texts, by name. */
   prompts: Readonly<Record<string, string>>
+  /** What the model's folder says that gabion does not know or apply, in sentences; mostly empty. */
+  warnings: readonly string[]
   /** Version of ONNX Runtime, which is opened to ask it where the model does without. */
   runtimeVersion: string
 }
@@ -76,15 +83,17 @@ export class Embedder {
   readonly #onTruncated: CheckedEmbedderOptions['onTruncated']
   readonly #projections = new WeakMap<Projection, NativeProjection>()
   readonly #tokenizerFile: string
+  readonly #skippedTokens: ReadonlyMap<string, number>
   #decoder: Promise<TokenDecoder> | null = null
   // Written by each synchronous call and read before the next one.
   readonly #syncStats = new Float64Array(5)
   #disposed = false
 
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
-    const { description, graph, model, native } = opened
+    const { description, graph, model, native, skippedTokens } = opened
     this.#model = model
     this.#tokenizerFile = description.tokenizerFile
+    this.#skippedTokens = skippedTokens
     this.#cache = new VectorCache(options.cacheBytes)
     this.#onTruncated = options.onTruncated
     this.info = Object.freeze({
@@ -93,6 +102,7 @@ export class Embedder {
       revision: description.revision,
       modelHash: graph.weightsHash,
       precision: graph.precision,
+      graphFile: relative(description.folder, graph.file),
       provider: native.provider,
       skippedProviders: native.skippedProviders,
       instructionSet: native.encoderInstructionSet === '' ? nativeAddon().machine().instructionSet : native.encoderInstructionSet,
@@ -102,6 +112,7 @@ export class Embedder {
       license: description.license,
       prompt: description.prompt,
       prompts: Object.freeze({ ...description.prompts }),
+      warnings: Object.freeze([...description.warnings]),
       // gabion's own encoder does without ONNX Runtime, and opening it takes as long as loading a model.
       get runtimeVersion() {
         return native.runtimeVersion === '' ? nativeAddon().runtime().version : native.runtimeVersion
@@ -140,9 +151,10 @@ export class Embedder {
   async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
     checkString('text', text)
     const { prompt, ...checked } = checkEmbedOptions(options)
-    const whole = this.#promptOf(prompt) + text
+    const before = this.#promptOf(prompt)
+    const whole = before + text
     let result: Float32Array | undefined
-    await embedTexts([whole], this.#callOf(checked), (_, record) => {
+    await embedTexts([whole], this.#callOf(checked, before), (_, record) => {
       this.#reportTruncation(whole, record)
       result = this.#ownVector(record)
     })
@@ -157,8 +169,9 @@ export class Embedder {
   embedSync(text: string, options?: EmbedOptions): Float32Array {
     checkString('text', text)
     const { prompt, ...checked } = checkEmbedOptions(options)
-    const whole = this.#promptOf(prompt) + text
-    const { projection, keyPrefix } = this.#callOf(checked)
+    const before = this.#promptOf(prompt)
+    const whole = before + text
+    const { projection, keyPrefix, skippedTokens } = this.#callOf(checked, before)
     const key = this.#cache.enabled ? keyPrefix + whole : ''
     const cached = this.#cache.get(key)
     if (cached !== undefined) return this.#ownVector(cached)
@@ -167,7 +180,7 @@ export class Embedder {
     const projected = checked.projection === undefined ? null : new Float32Array(checked.projection.components)
     const stats = this.#syncStats
     try {
-      nativeAddon().embedSync(this.#model, whole, projection, vectors, projected, stats)
+      nativeAddon().embedSync(this.#model, whole, projection, vectors, projected, stats, skippedTokens)
     } catch (error) {
       throw fromNative(error)
     }
@@ -185,8 +198,9 @@ export class Embedder {
    */
   async embedBatch(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch> {
     const { prompt, ...checked } = checkEmbedBatchOptions(options)
-    const copied = copyTexts(texts, this.#promptOf(prompt))
-    const call = this.#callOf(checked)
+    const before = this.#promptOf(prompt)
+    const copied = copyTexts(texts, before)
+    const call = this.#callOf(checked, before)
     const { dimensions } = this
     const components = checked.projection?.components ?? 0
     const rows = copied.length
@@ -226,7 +240,7 @@ export class Embedder {
     }
     const copied = copyTexts(texts, '')
     const windows: (readonly TextWindow[])[] = Array.from({ length: copied.length }, () => [])
-    const totals = await embedTexts(copied, this.#callOf(checkEmbedBatchOptions(options), checkedRule), (indexes, record) => {
+    const totals = await embedTexts(copied, this.#callOf(checkEmbedBatchOptions(options), '', checkedRule), (indexes, record) => {
       for (const index of indexes) windows[index] = windowsOf(record)
     })
     return new WindowBatch(windows, totals)
@@ -275,12 +289,15 @@ export class Embedder {
   }
 
   // What all texts of a call share. The cache belongs to one model and precision, so projection and rule complete a text's key.
-  #callOf({ projection, signal, onProgress, cache = true }: EmbedBatchOptions, rule: WindowRule | null = null): EmbedCall {
+  #callOf({ projection, signal, onProgress, cache = true }: EmbedBatchOptions, prompt: string, rule: WindowRule | null = null): EmbedCall {
     const native = this.#nativeProjection(projection)
     if (signal?.aborted === true) throw abortedError(signal)
     const ofRule = rule === null ? '' : `${rule.size}/${rule.stride}`
-    const keyPrefix = `${projection?.id ?? ''}:${ofRule}:`
-    return { model: this.#model, cache: cache ? this.#cache : NO_CACHE, rule, projection: native, keyPrefix, signal, onProgress }
+    // A text that begins like a prompt has another vector than the prompt with the rest as its text.
+    const skippedTokens = this.#skippedTokens.get(prompt) ?? 0
+    const keyPrefix = `${projection?.id ?? ''}:${ofRule}:${skippedTokens}:`
+    const store = cache ? this.#cache : NO_CACHE
+    return { model: this.#model, cache: store, rule, projection: native, keyPrefix, skippedTokens, signal, onProgress }
   }
 
   /** The array that a caller gets: the cache keeps its own. */

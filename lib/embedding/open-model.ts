@@ -3,8 +3,10 @@
 import { GabionError } from '../errors.js'
 import { refuseEndlessFunctions } from '../convert/onnx-functions.js'
 import { prepareModel } from '../convert/prepared-model.js'
+import { configObject, readJsonIfPresent } from '../models/config-file.js'
+import { EXPORT_ORDER } from '../models/export-files.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
-import type { GraphDescription, ModelDescription } from '../models/model-folder.js'
+import type { FolderChoice, GraphDescription, ModelDescription } from '../models/model-folder.js'
 import { nativeAddon, type NativeModel, type NativeModelDescription } from '../native.js'
 import { findCudaLibrary } from './cuda-library.js'
 import { runNative } from './embed-texts.js'
@@ -17,6 +19,8 @@ export interface OpenedModel {
   graph: GraphDescription
   model: NativeModel
   native: NativeModelDescription
+  /** Tokens of each of the model's prompts that are not pooled; empty where prompts are. */
+  skippedTokens: ReadonlyMap<string, number>
 }
 
 // What `auto` takes first: bf16 weights are half the size for the same decisions; int8 shifts vectors, so it comes last.
@@ -46,12 +50,28 @@ function findGraph(description: ModelDescription, options: CheckedEmbedderOption
   const fused = chooseFused(description, options)
   if (fused !== null) return fused
   const { precision } = options
+  // Of an export there is one, chosen before by its name.
+  const [first] = description.graphs
+  if (first !== undefined && first.output !== null) return fits(first, options) ? { ...first, encoderPrecision: 'fp32' } : null
   const order = precision === 'auto' ? AUTO_ORDER[options.providers[0] ?? 'cpu'] : [precision]
   for (const requested of order) {
     const graph = description.graphs.find((candidate) => candidate.precision === requested)
     if (graph !== undefined) return { ...graph, encoderPrecision: 'fp32' }
   }
   return null
+}
+
+/** Whether an export is of the precision that was asked for. */
+function fits({ precision }: GraphDescription, { precision: requested, onnxFile }: CheckedEmbedderOptions): boolean {
+  if (requested === 'auto' || onnxFile !== undefined || precision === requested) return true
+  return requested === 'int8' && precision === 'uint8'
+}
+
+/** Which export of a folder without converted graphs is run, and what its modules are if it does not say so. */
+function folderChoice({ precision, providers, onnxFile, assumed }: CheckedEmbedderOptions): FolderChoice {
+  const first = EXPORT_ORDER.find((kind) => kind === precision) ?? (providers[0] === 'cuda' ? 'fp16' : undefined)
+  const order = first === undefined ? EXPORT_ORDER : [first, ...EXPORT_ORDER.filter((kind) => kind !== first)]
+  return { onnxFile, assumed, order, instructionSet: nativeAddon().machine().instructionSet }
 }
 
 /** What to make of a checkpoint for these options, best first. */
@@ -89,12 +109,15 @@ function open(
     addon.openModel(
       {
         graphFile: graph.file,
+        ...(graph.output === null ? {} : { graphOutput: graph.output.name }),
         tokenizerFile: description.tokenizerFile,
         pooling: description.pooling,
         normalize: description.normalize,
         maxTokens: description.maxSequenceLength,
+        ...(description.keepsEnd === null ? {} : { keepsEnd: description.keepsEnd }),
         vocabularySize: description.vocabularySize,
-        dimensions: description.dimensions,
+        dimensions: description.wholeDimensions,
+        ...(description.dimensions < description.wholeDimensions ? { keptDimensions: description.dimensions } : {}),
         encoderPrecision: graph.encoderPrecision,
         ...(graph.weightsFile === null ? {} : { weightsFile: graph.weightsFile }),
         providers: nativeProviders(options),
@@ -114,7 +137,7 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
   const bound = test?.minimumCosine[graph.precision]
   if (test === null || bound === undefined) return
   const { vectors } = await runNative(model, [test.text], null, null, undefined)
-  const agreement = cosine(vectors, test.vector)
+  const agreement = cosine(vectors, test.vector.subarray(0, vectors.length))
   if (!(agreement >= bound)) {
     throw new GabionError(
       'INFERENCE_FAILED',
@@ -122,6 +145,25 @@ async function selfTest(description: ModelDescription, graph: GraphDescription, 
         `${String(bound)} is needed: its files are not those that it came with (gabion model verify), or this build computes wrong on this machine`,
     )
   }
+}
+
+/** The tokens of prompts that pooling leaves out: all that sentence-transformers counts, which is without a special token at the end. */
+async function countPrompts({ prompts, includePrompt, tokenizerFile }: ModelDescription, model: NativeModel): Promise<Map<string, number>> {
+  const counts = new Map<string, number>()
+  const texts = includePrompt ? [] : Object.values(prompts).filter((prompt) => prompt !== '')
+  if (texts.length === 0) return counts
+  const special = await specialTokenIds(tokenizerFile)
+  for (const prompt of texts) {
+    const { ids } = nativeAddon().tokenize(model, prompt)
+    counts.set(prompt, ids.length - (special.has(ids.at(-1) ?? -1) ? 1 : 0))
+  }
+  return counts
+}
+
+async function specialTokenIds(file: string): Promise<Set<number>> {
+  const tokenizer = configObject(file, await readJsonIfPresent(file))
+  const added = tokenizer.has('added_tokens') ? tokenizer.objects('added_tokens') : []
+  return new Set(added.filter((token) => token.booleanOr('special', false)).map((token) => token.integer('id', 0)))
 }
 
 // Opening ONNX Runtime takes as long as reading a model's folder: side by side, where it is sure to be needed.
@@ -145,6 +187,7 @@ export async function openModel(options: CheckedEmbedderOptions): Promise<Opened
   const description = await prepareModel(options.model, {
     accepts: (model) => findGraph(model, options) !== null,
     make: precisionsToMake(options),
+    choice: folderChoice(options),
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(signal === undefined ? {} : { signal }),
   })
@@ -153,9 +196,9 @@ export async function openModel(options: CheckedEmbedderOptions): Promise<Opened
   const { model, native } = await open(description, graph, options)
   try {
     await selfTest(description, graph, model)
+    return { description, graph, model, native, skippedTokens: await countPrompts(description, model) }
   } catch (error) {
     nativeAddon().closeModel(model)
     throw error
   }
-  return { description, graph, model, native }
 }

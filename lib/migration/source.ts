@@ -95,6 +95,8 @@ class RemoteEmbedder implements MonitorEmbedder {
       license: '',
       prompt: '',
       prompts: {},
+      warnings: [],
+      graphFile: '',
       runtimeVersion: '',
     }
   }

@@ -4,14 +4,22 @@ import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from '../files/file-hash.js'
+import { readConfig, readConfigIfPresent } from './config-file.js'
 import { sizeOfFile } from './folder-entries.js'
-import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest, type GraphPrecision } from './graph-manifest.js'
+import { EXPORT_ORDER, findExportFile, type ExportChoice } from './export-files.js'
+import { chooseOutput, isTextOutput, readExportGraph, type ExportOutput, type ExportPrecision } from './export-graph.js'
+import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest } from './graph-manifest.js'
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'
-import { readSentenceTransformer, type SentenceTransformer } from './sentence-transformer.js'
+import { WEIGHTS, WEIGHTS_INDEX } from './weight-files.js'
+import type { AssumedModules } from './pooled-modules.js'
+import { changedTokenizer } from './tokenizer-changes.js'
+import { describeModules, readSentenceTransformer, type SentenceTransformer } from './sentence-transformer.js'
 
 /** A graph that can be loaded. */
 export interface GraphDescription {
-  precision: GraphPrecision
+  precision: ExportPrecision
+  /** The output that is read, of an export; null where the graph has only one. */
+  output: ExportOutput | null
   /** Absolute path of the `.onnx` file, with or without external weights. */
   file: string
   /** Absolute path of the fused graph; null where there is none. */
@@ -27,7 +35,18 @@ export interface GraphDescription {
 /** A model's description before it is loaded. */
 export interface ModelDescription extends Pick<
   SentenceTransformer,
-  'dimensions' | 'maxSequenceLength' | 'pooling' | 'normalize' | 'tokenizerFile' | 'vocabularySize' | 'prompt' | 'prompts'
+  | 'dimensions'
+  | 'wholeDimensions'
+  | 'maxSequenceLength'
+  | 'keepsEnd'
+  | 'pooling'
+  | 'normalize'
+  | 'tokenizerFile'
+  | 'vocabularySize'
+  | 'prompt'
+  | 'prompts'
+  | 'includePrompt'
+  | 'warnings'
 > {
   name: string
   /** Absolute path. */
@@ -39,13 +58,6 @@ export interface ModelDescription extends Pick<
   graphs: GraphDescription[]
   selfTest: SelfTest | null
 }
-
-/** Other tools' names of graphs, tried in this order when a folder has no manifest. */
-const FOREIGN_GRAPHS: readonly { precision: GraphPrecision; file: string }[] = [
-  { precision: 'fp32', file: join(GRAPH_FOLDER, 'model.onnx') },
-  { precision: 'fp32', file: 'model.onnx' },
-  { precision: 'int8', file: join(GRAPH_FOLDER, 'model_quantized.onnx') },
-]
 
 async function findConvertedGraphs(folder: string): Promise<GraphDescription[] | null> {
   const manifest = await readGraphManifest(folder)
@@ -59,22 +71,35 @@ async function findConvertedGraphs(folder: string): Promise<GraphDescription[] |
     }
     const fusedFile = fused === null ? null : join(folder, GRAPH_FOLDER, fused.file)
     const [file, weightsFile] = [graph.file, weights.file].map((name) => join(folder, GRAPH_FOLDER, name)) as [string, string]
-    return { precision, file, fusedFile, weightsFile, weightsHash: weights.sha256, sha256: graph.sha256 }
+    return { precision, file, fusedFile, output: null, weightsFile, weightsHash: weights.sha256, sha256: graph.sha256 }
   })
 }
 
-async function findForeignGraphs(folder: string): Promise<GraphDescription[]> {
-  const found: GraphDescription[] = []
-  for (const { precision, file: name } of FOREIGN_GRAPHS) {
-    const file = join(folder, name)
-    if (found.some((graph) => graph.precision === precision) || sizeOfFile(file) === null) continue
-    const external = `${file}_data`
-    const sha256 = await sha256OfFiles([file])
-    const weightsFile = sizeOfFile(external) === null ? null : external
-    const weightsHash = weightsFile === null ? sha256 : await sha256OfFiles([file, weightsFile])
-    found.push({ precision, file, fusedFile: null, weightsFile, sha256, weightsHash })
+/** The export that is run, if the folder has one. */
+async function findExport(folder: string, model: SentenceTransformer, choice: ExportChoice): Promise<GraphDescription[]> {
+  // Weights of the folder's own are better than an export of another precision than the one that is asked for.
+  const hasWeights = [WEIGHTS, WEIGHTS_INDEX].some((each) => sizeOfFile(join(folder, model.transformerPath, each)) !== null)
+  const { order = EXPORT_ORDER } = choice
+  const name = findExportFile(folder, { ...choice, order: hasWeights ? order.slice(0, 1) : order })
+  if (name === null) return []
+  const file = join(folder, name)
+  const graph = await readExportGraph(file)
+  const output = chooseOutput(graph, model.needsPoolingGraph) ?? chooseOutput(graph, false)
+  if (output === null && hasWeights && choice.onnxFile === undefined) return []
+  if (output === null) {
+    const names = graph.outputs.map((each) => `'${each.name}'`).join(', ')
+    throw new GabionError(
+      'MODEL_UNSUPPORTED',
+      `${file} has the outputs ${names}; a vector is made of last_hidden_state, token_embeddings or sentence_embedding, ` +
+        'or of a single output [1, tokens, width]',
+    )
   }
-  return found
+  const external = `${file}_data`
+  const sha256 = await sha256OfFiles([file])
+  const weightsFile = sizeOfFile(external) === null ? null : external
+  const weightsHash = weightsFile === null ? sha256 : await sha256OfFiles([file, weightsFile])
+  const { precision } = graph
+  return [{ precision, file, fusedFile: null, output, weightsFile, sha256, weightsHash }]
 }
 
 /** The error of a folder without a graph that gives the model's vectors, with the remedy; null if it has one. */
@@ -88,15 +113,18 @@ function whatLacks(
   const graph = graphs[0]
   if (graph === undefined)
     return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ONNX graph; make one with: ${remedy}`)
-  if (isConverted || !(model.needsPoolingGraph || model.lowersText)) return null
-  const what = model.lowersText ? 'do_lower_case' : `what modules.json lists after the encoder (${describeModules(model)})`
+  if (isConverted || !model.needsPoolingGraph || (graph.output !== null && isTextOutput(graph.output))) return null
+  const what = `what modules.json lists after the encoder (${describeModules(model.modules)})`
   return new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: ${remedy}`)
 }
 
-function describeModules({ modules }: SentenceTransformer): string {
-  return [modules.poolings.join(' and '), ...modules.layers.map((layer) => (layer.kind === 'normalize' ? layer.kind : layer.path))].join(
-    ', ',
-  )
+/** The JSON text of a tokenizer with what the folder's settings change of its own; null where they change nothing. */
+async function tokenizerBesidesExport(folder: string, { transformerPath, lowersText }: SentenceTransformer): Promise<string | null> {
+  const at = (name: string): string => join(transformerPath, name)
+  const [tokenizer, config] = [await readConfig(folder, at('tokenizer.json')), await readConfig(folder, at('config.json'))]
+  const settings = await readConfigIfPresent(folder, at('tokenizer_config.json'))
+  const changed = changedTokenizer(tokenizer, { lowers: lowersText, settings, config })
+  return changed === null ? null : JSON.stringify(changed)
 }
 
 /** The `license:` line of a model card's front matter. */
@@ -106,9 +134,17 @@ async function licenseOfModelCard(folder: string): Promise<string | null> {
   return (header === undefined ? undefined : /^license:[ \t]*(\S+)/m.exec(header)?.[1]) ?? null
 }
 
+/** What a caller chooses or says of a folder. */
+export interface FolderChoice extends ExportChoice {
+  /** Of a folder without modules.json. */
+  assumed?: AssumedModules | undefined
+}
+
 /** A model folder, with or without graphs. */
 export interface InspectedFolder {
   description: ModelDescription
+  /** JSON text of the tokenizer that an export needs in the place of the folder's own, whose settings change it; null for none. */
+  tokenizer: string | null
   /** The reason why it cannot be loaded without conversion; null if it can. */
   lacks: GabionError | null
 }
@@ -119,14 +155,15 @@ export interface InspectedFolder {
  * and no manifest has them computed here.
  *
  * @param folder a path; relative ones are taken from the working directory
+ * @param choice of an ONNX file where the folder has no manifest
  * @throws GabionError `MODEL_NOT_FOUND` for a missing folder or file, `MODEL_INVALID` for an invalid file (the message names
  * file and field), `MODEL_UNSUPPORTED` for an unsupported module (the message names it)
  */
-export async function inspectModelFolder(folder: string): Promise<InspectedFolder> {
+export async function inspectModelFolder(folder: string, choice: FolderChoice = {}): Promise<InspectedFolder> {
   const path = resolve(folder)
-  const model = await readSentenceTransformer(path)
-  const own = await findConvertedGraphs(path)
-  const graphs = own ?? (await findForeignGraphs(path))
+  const model = await readSentenceTransformer(path, choice.assumed)
+  const own = choice.onnxFile === undefined ? await findConvertedGraphs(path) : null
+  const graphs = own ?? (await findExport(path, model, choice))
   const manifest = await readModelManifest(path)
   const ownTokenizer = join(path, GRAPH_FOLDER, 'tokenizer.json')
   const description: ModelDescription = {
@@ -135,7 +172,9 @@ export async function inspectModelFolder(folder: string): Promise<InspectedFolde
     revision: manifest?.revision ?? null,
     license: manifest?.license ?? (await licenseOfModelCard(path)) ?? 'unknown',
     dimensions: model.dimensions,
+    wholeDimensions: model.wholeDimensions,
     maxSequenceLength: model.maxSequenceLength,
+    keepsEnd: model.keepsEnd,
     pooling: model.pooling,
     normalize: model.normalize,
     // The converter writes another tokenizer where the folder's lacks a step that its configuration requires.
@@ -143,10 +182,13 @@ export async function inspectModelFolder(folder: string): Promise<InspectedFolde
     vocabularySize: model.vocabularySize,
     prompt: model.prompt,
     prompts: model.prompts,
+    includePrompt: model.includePrompt,
+    warnings: model.warnings,
     graphs,
-    selfTest: await readSelfTest(path, model.dimensions),
+    selfTest: await readSelfTest(path, model.wholeDimensions),
   }
-  return { description, lacks: whatLacks(path, model, graphs, own !== null) }
+  const tokenizer = own === null && graphs.length > 0 ? await tokenizerBesidesExport(path, model) : null
+  return { description, tokenizer, lacks: whatLacks(path, model, graphs, own !== null) }
 }
 
 /**

@@ -1,11 +1,12 @@
 // Owns the resolution of a known name or a path to a model folder.
 
 import { stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { checkString, invalidArgument } from '../options.js'
 import { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
 import { readModelFolder, type ModelDescription } from './model-folder.js'
+import { GGUF_REASON } from './weight-files.js'
 import { packagePath } from '../package-folder.js'
 
 /** The package's folder of models; sources and compiled files lie equally deep below the package. */
@@ -32,15 +33,23 @@ export async function resolveModelFolder(nameOrFolder: string | undefined): Prom
     throw new GabionError('MODEL_NOT_FOUND', `${known.name} does not come with gabion; bring it here with: gabion model pull ${known.name}`)
   }
   const folder = resolve(wanted)
-  const isFolder = await stat(folder).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!isFolder) {
+  const found = await stat(folder).catch(() => null)
+  if (found?.isFile() === true) throw notAFolder(folder)
+  if (found?.isDirectory() !== true) {
     const names = KNOWN_MODELS.map((model) => model.name).join(', ')
     throw new GabionError('MODEL_NOT_FOUND', `there is no model folder ${folder}, and '${wanted}' is no known model (${names})`)
   }
   return folder
+}
+
+function notAFolder(file: string): GabionError {
+  if (file.endsWith('.gguf')) return new GabionError('MODEL_UNSUPPORTED', `${file}: ${GGUF_REASON}`)
+  const [folder, name] = [dirname(file), basename(file)]
+  const how = name.endsWith('.onnx') ? `; give the folder and the option onnxFile (--onnx-file ${name})` : '; give the folder that it is in'
+  return new GabionError(
+    'MODEL_NOT_FOUND',
+    `${file} is a file, a model is a folder with its settings and tokenizer, such as ${folder}${how}`,
+  )
 }
 
 /**

@@ -1,5 +1,6 @@
 // Owns the choice of a folder's weights files, and the reasons for refusing others. Opens none of them.
 
+import { existsSync, readdirSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { GabionError } from '../errors.js'
@@ -24,7 +25,13 @@ export const REFUSED_WEIGHTS: readonly { file: string; reason: string }[] = [
   { file: 'pytorch_model.bin.index.json', reason: PICKLE },
   { file: 'tf_model.h5', reason: 'TensorFlow weights; save the model as safetensors' },
   { file: 'flax_model.msgpack', reason: 'Flax weights; save the model as safetensors' },
+  { file: 'rust_model.ot', reason: 'weights for rust-bert; take the revision that has model.safetensors' },
 ]
+
+/** Reason for refusing files of llama.cpp. */
+export const GGUF_REASON =
+  'GGUF files are for llama.cpp and are not read. Take the original model, with model.safetensors or an ONNX export (onnx/model.onnx); ' +
+  'most GGUF repositories name it as their base_model'
 
 function isFile(file: string): Promise<boolean> {
   return stat(file).then(
@@ -53,7 +60,20 @@ export async function findWeightFiles(folder: string): Promise<string[]> {
     if (await isFile(join(folder, file)))
       throw new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${file}: ${reason}`)
   }
+  refuseGguf(folder)
   throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
+}
+
+/**
+ * Refuses a folder whose only weights are GGUF files.
+ *
+ * @throws GabionError `MODEL_UNSUPPORTED`
+ */
+export function refuseGguf(folder: string): void {
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  const found = names.find((name) => name.endsWith('.gguf'))
+  if (found !== undefined && !names.some((name) => name.endsWith('.safetensors') || name.endsWith('.onnx') || name === 'onnx'))
+    throw new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${found}: ${GGUF_REASON}`)
 }
 
 /** The ONNX export of a folder that has no safetensors; null where it has them, or has neither. */

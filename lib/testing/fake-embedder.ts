@@ -52,6 +52,8 @@ export class FakeEmbedder implements MonitorEmbedder {
       license: 'Apache-2.0',
       prompt: '',
       prompts: {},
+      warnings: [],
+      graphFile: '',
       runtimeVersion: '',
     })
   }

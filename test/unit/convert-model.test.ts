@@ -68,7 +68,10 @@ describe('converting a model folder', () => {
   })
 
   test('makes a tokenizer that lowers texts where the folder asks for it and its own does not', async () => {
-    const settings = { 'sentence_bert_config.json': { max_seq_length: 16, do_lower_case: true } }
+    const settings = {
+      'sentence_bert_config.json': { max_seq_length: 16, do_lower_case: true },
+      'tokenizer_config.json': { tokenizer_class: 'PreTrainedTokenizerFast' },
+    }
     const nfc = { type: 'NFC' }
     for (const [normalizer, expected] of [
       [null, [{ type: 'Lowercase' }]],
@@ -174,9 +177,9 @@ describe('converting a model folder', () => {
 
 describe('what cannot be converted is named', () => {
   const cases: [what: string, change: (checkpoint: TinyCheckpoint) => void, code: GabionErrorCode, message: RegExp][] = [
-    ['another architecture', ({ config }) => (config.model_type = 'deberta'), 'MODEL_UNSUPPORTED', /config\.json: model_type 'deberta'/],
-    ['another activation', ({ config }) => (config.hidden_act = 'mish'), 'MODEL_UNSUPPORTED', /hidden_act 'mish'/],
-    ['relative positions', ({ config }) => (config.position_embedding_type = 'relative_key'), 'MODEL_UNSUPPORTED', /'relative_key'/],
+    ['another architecture', ({ config }) => (config.model_type = 'deberta'), 'MODEL_UNSUPPORTED', /config\.json: model_type "deberta"/],
+    ['another activation', ({ config }) => (config.hidden_act = 'mish'), 'MODEL_UNSUPPORTED', /hidden_act "mish"/],
+    ['relative positions', ({ config }) => (config.position_embedding_type = 'relative_key'), 'MODEL_UNSUPPORTED', /"relative_key"/],
     ['a decoder', ({ config }) => (config.is_decoder = true), 'MODEL_UNSUPPORTED', /decoder/],
     ['heads that do not divide', ({ config }) => (config.num_attention_heads = 5), 'MODEL_INVALID', /num_attention_heads.*divisor/],
     ['a missing field', ({ config }) => delete config.intermediate_size, 'MODEL_INVALID', /'intermediate_size' must be .* got undefined/],

@@ -108,6 +108,22 @@ describe('a pulled model', () => {
     ])
   })
 
+  test('brings the settings under their older names too', async () => {
+    hub.files.set('sentence_roberta_config.json', Buffer.from('{"max_seq_length": 8}'))
+    hub.files.delete('sentence_bert_config.json')
+    const model = await pull()
+    assert.equal(await readFile(join(model.folder, 'sentence_roberta_config.json'), 'utf8'), '{"max_seq_length": 8}')
+    assert.notEqual(await findLocalModel(model), null)
+  })
+
+  test('brings the best ONNX file of a repository without other weights', async () => {
+    for (const name of ['model_q4', 'model_O3', 'model_quantized']) hub.files.set(`onnx/${name}.onnx`, Buffer.from(name))
+    for (const name of ['model.safetensors', 'onnx/model.onnx']) hub.files.delete(name)
+    const model = await pull()
+    assert.deepEqual(await readdir(join(model.folder, 'onnx')), ['model_O3.onnx'])
+    assert.notEqual(await findLocalModel(model), null)
+  })
+
   test('is found later without a network, by name and by commit', async () => {
     await pull('acme/tiny@v1')
     const asked = hub.requests.length

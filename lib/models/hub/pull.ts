@@ -1,11 +1,13 @@
 // Owns pulling of models from the hub, and the lookup of models pulled earlier.
 
 import type * as PMap from 'p-map'
-import { access, constants, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GabionError } from '../../errors.js'
 import { checkFunction, checkOptions, checkSignal, checkString } from '../../options.js'
+import { findExportFile } from '../export-files.js'
 import { findKnownModel } from '../known-models.js'
+import { checkAssumedModules, type AssumedModules, type GraphPooling } from '../pooled-modules.js'
 import { readSentenceTransformer } from '../sentence-transformer.js'
 import { makeFolders, storageFailure } from '../../files/storage.js'
 import { findWeightFiles } from '../weight-files.js'
@@ -47,6 +49,10 @@ export interface PullOptions {
   signal?: AbortSignal
   /** Retry policy of failed requests. */
   retry?: Partial<RetryPolicy>
+  /** Pooling of a repository without modules.json, which is refused without it. */
+  pooling?: GraphPooling
+  /** Whether vectors of such a repository are scaled to unit length; default true. */
+  normalize?: boolean
 }
 
 const MAIN = 'main'
@@ -62,13 +68,10 @@ export function parseHubModel(text: string): HubModel | null {
 }
 
 /** Whether a folder has all files of a model. */
-async function isComplete(folder: string): Promise<boolean> {
+async function isComplete(folder: string, assumed: AssumedModules | undefined): Promise<boolean> {
   try {
-    const { modules, transformerPath } = await readSentenceTransformer(folder)
-    const hasExport = await access(join(folder, 'onnx', 'model.onnx'), constants.R_OK).then(
-      () => true,
-      () => false,
-    )
+    const { modules, transformerPath } = await readSentenceTransformer(folder, assumed)
+    const hasExport = findExportFile(folder) !== null
     if (!hasExport) await findWeightFiles(join(folder, transformerPath))
     for (const layer of modules.layers) if (layer.kind !== 'normalize') await findWeightFiles(join(folder, layer.path))
     return true
@@ -78,12 +81,12 @@ async function isComplete(folder: string): Promise<boolean> {
 }
 
 /** A model in the cache, whichever tool stored it; null if it is missing or incomplete. Sends no request. */
-export async function findLocalModel(model: HubModel, settings?: HubSettings): Promise<LocalModel | null> {
+export async function findLocalModel(model: HubModel, settings?: HubSettings, assumed?: AssumedModules): Promise<LocalModel | null> {
   const cache = new RepositoryCache(settings ?? (await readHubSettings()), model.id)
   const commit = await cache.commitOf(model.revision)
   if (commit === null) return null
   const folder = cache.snapshot(commit)
-  return (await isComplete(folder)) ? { ...model, folder, commit } : null
+  return (await isComplete(folder, assumed)) ? { ...model, folder, commit } : null
 }
 
 /**
@@ -104,16 +107,17 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
       `name must be a known model or owner/name, with @revision or without, got ${JSON.stringify(name)}`,
     )
   }
-  const { onProgress, signal, retry } = checkOptions('options', given, ['onProgress', 'signal', 'retry'])
+  const { onProgress, signal, retry, ...layout } = checkOptions('options', given, ['onProgress', 'signal', 'retry', 'pooling', 'normalize'])
+  const assumed = checkAssumedModules(layout)
   if (onProgress !== undefined) checkFunction('options.onProgress', onProgress)
   if (signal !== undefined) checkSignal('options.signal', signal)
   const settings = await readHubSettings()
   if (settings.offline) {
-    const local = await findLocalModel(model, settings)
+    const local = await findLocalModel(model, settings, assumed)
     if (local !== null) return local
     throw new GabionError(
       'HUB_UNREACHABLE',
-      `${model.id} is not on this machine (looked in ${settings.cacheFolder}) and HF_HUB_OFFLINE is set; ` +
+      `${model.id}${model.revision === MAIN ? '' : `@${model.revision}`} is not on this machine (looked in ${settings.cacheFolder}) and HF_HUB_OFFLINE is set; ` +
         'pull it once with a network, or copy its folder here and give its path',
     )
   }
@@ -121,18 +125,19 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
   const stop = new AbortController()
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   await using client = new HubClient(settings, either, retry)
-  return await pull(client, model, onProgress, either, () => stop.abort())
+  return await pull(client, model, assumed !== undefined, onProgress, either, () => stop.abort())
 }
 
 async function pull(
   client: HubClient,
   model: HubModel,
+  isPlain: boolean,
   onProgress: PullOptions['onProgress'],
   signal: AbortSignal,
   stop: () => void,
 ): Promise<LocalModel> {
   const repository = await readRepository(client, model.id, model.revision)
-  const files = neededFiles(repository)
+  const files = neededFiles(repository, isPlain)
   const cache = new RepositoryCache(client.settings, model.id)
   try {
     await makeFolders(cache.folder)

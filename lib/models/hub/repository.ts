@@ -2,7 +2,9 @@
 
 import { GabionError } from '../../errors.js'
 import { configObject } from '../config-file.js'
-import { REFUSED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from '../weight-files.js'
+import { chooseExport } from '../export-files.js'
+import { TRANSFORMER_FILES } from '../folder-settings.js'
+import { GGUF_REASON, REFUSED_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from '../weight-files.js'
 import type { HubClient } from './client.js'
 
 /** A file of a repository. */
@@ -65,10 +67,11 @@ export async function readRepository(client: HubClient, id: string, revision: st
   return { id, commit, files }
 }
 
-const SETTINGS = new Set([
+const SETTINGS = new Set<string>([
   'config.json',
   'modules.json',
-  'sentence_bert_config.json',
+  'adapter_config.json',
+  ...TRANSFORMER_FILES,
   'config_sentence_transformers.json',
   'tokenizer.json',
   'tokenizer_config.json',
@@ -76,7 +79,6 @@ const SETTINGS = new Set([
 ])
 const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 const SHARD = /^model-\d+-of-\d+\.safetensors$/
-const EXPORT = ['onnx/model.onnx', 'onnx/model.onnx_data']
 
 function splitPath(path: string): { folder: string; name: string } {
   const at = path.lastIndexOf('/')
@@ -87,13 +89,21 @@ function splitPath(path: string): { folder: string; name: string } {
  * Chooses the files that a model needs: configuration, tokenizer, model card and license, and the weights as safetensors, or as
  * an ONNX export where there are no others.
  *
+ * @param isPlain whether a repository without modules.json is fine
  * @throws GabionError `MODEL_UNSUPPORTED` for a repository that is not in the sentence-transformers layout, or whose weights
  * have only unsupported formats (the message states the reason)
  */
-export function neededFiles({ id, files }: HubRepository): HubFile[] {
+export function neededFiles({ id, files }: HubRepository, isPlain = false): HubFile[] {
   const paths = new Set(files.map((file) => file.path))
-  if (!paths.has('modules.json')) {
-    throw new GabionError('MODEL_UNSUPPORTED', `${id} has no modules.json: it is not in the sentence-transformers layout`)
+  if (!paths.has('modules.json') && !isPlain) {
+    const gguf = files.some(({ path }) => path.endsWith('.gguf')) && !paths.has(WEIGHTS)
+    throw new GabionError(
+      'MODEL_UNSUPPORTED',
+      gguf
+        ? `${id}: ${GGUF_REASON}`
+        : `${id} has no modules.json: it is not in the sentence-transformers layout. If it is an encoder, name its pooling with the option pooling ` +
+            '(--pooling mean, or cls, max, lasttoken), as its card says',
+    )
   }
   // Module folders are top-level; deeper ones, and those of other runtimes, are no part of the layout.
   const own = files.filter(({ path }) => /^(?:(?!onnx\/|openvino\/|\.)[^/]+\/)?[^/]+$/.test(path))
@@ -102,13 +112,16 @@ export function neededFiles({ id, files }: HubRepository): HubFile[] {
     if (SETTINGS.has(name) || (folder === '' && PAPERS.test(name)) || name === WEIGHTS) return true
     return (name === WEIGHTS_INDEX || SHARD.test(name)) && !paths.has(folder + WEIGHTS)
   })
+  const hasWeights = paths.has(WEIGHTS) || paths.has(WEIGHTS_INDEX)
+  const exported = hasWeights ? null : chooseExport([...paths])
   for (const { path } of own) {
     const { folder, name } = splitPath(path)
     const refused = REFUSED_WEIGHTS.find(({ file }) => file === name)
     if (refused === undefined || paths.has(folder + WEIGHTS) || paths.has(folder + WEIGHTS_INDEX)) continue
-    if (folder === '' && EXPORT[0] !== undefined && paths.has(EXPORT[0])) continue
+    if (folder === '' && exported !== null) continue
     throw new GabionError('MODEL_UNSUPPORTED', `${id} has the weights of its folder '${folder}' only in ${name}: ${refused.reason}`)
   }
-  if (paths.has(WEIGHTS) || paths.has(WEIGHTS_INDEX) || !paths.has(EXPORT[0] as string)) return chosen
-  return [...chosen, ...files.filter(({ path }) => EXPORT.includes(path))]
+  if (exported === null) return chosen
+  const parts = [exported, `${exported}_data`]
+  return [...chosen, ...files.filter(({ path }) => parts.includes(path))]
 }
