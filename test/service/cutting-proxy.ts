@@ -1,6 +1,7 @@
 // A proxy that cuts, in front of a service whose chunks a test sends one by one.
 
 import { request, type IncomingMessage } from 'node:http'
+import type { Detector } from '../../lib/detection/detector.js'
 import { Monitor } from '../../lib/index.js'
 import type { ConversationStore } from '../../lib/server/conversations/store.js'
 import { DEFAULT_POLICY, type PolicyOptions } from '../../lib/server/proxy/policy.js'
@@ -46,7 +47,7 @@ async function startUpstream(sendings: Sending[]): Promise<string> {
 
 /** What differs from a proxy with a scripted detector and conversations in memory. */
 export interface CuttingParts {
-  readonly detector?: ScriptedDetector
+  readonly detector?: Detector
   readonly store?: ConversationStore
 }
 

@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
+import { GuardDetector } from '../../lib/detection/guard/guard-detector.js'
 import type { ReplyReading } from '../../lib/detection/reply-reading.js'
 import { GabionError } from '../../lib/errors.js'
 import { MemoryStore } from '../../lib/server/conversations/memory-store.js'
 import { ScriptedDetector } from '../../lib/testing/scripted-detector.js'
+import { GUARD, ScriptedScorer } from '../unit/scripted-guard.js'
 import { chat, chunkOf, COMMENT, CuttingProxy, EVENTS, FORBIDDEN, MESSAGE, words, type Sending } from './cutting-proxy.js'
 import { until } from './ending.js'
 
@@ -212,6 +214,20 @@ describe('The end of a stream that may be cut', () => {
       { type: EVENTS, chunks: [chunkOf({ content: 'Fine.' })] },
     )
     assert.match(raw, /"x-gabion-exchange":"2","x-gabion-level":"calm"/)
+  })
+
+  it("is filtered where the guardrail's strength falls below its line", async () => {
+    const lines = { ...GUARD.lines, alert: { ...GUARD.lines.alert, strength: 0.9 } }
+    const scorer = new ScriptedScorer(({ reply }) => (reply === '' ? { pressure: 0.99 } : { wavers: 0.9, breaks: 0.5 }))
+    const guard = new GuardDetector({ description: { ...GUARD, lines }, scorer, terms: null, first: null, fingerprint: 'scripted' })
+    const proxy = await CuttingProxy.start({}, { detector: guard })
+    const chunks = [chunkOf({ content: 'Well, all right. ' }), chunkOf({}, 'stop'), 'data: [DONE]\n\n']
+    const raw = await proxy.ask('/v1/chat/completions', chat('hi'), { type: EVENTS, chunks })
+    assert.match(
+      raw,
+      /"finish_reason":"content_filter".*"x-gabion-alert":"true","x-gabion-likelihood":"0.5\d+","x-gabion-strength":"0.6\d+"/s,
+    )
+    assert.ok(!raw.includes('"stop"'))
   })
 
   it('is filtered where the upstream breaks off behind what crosses the line', async () => {
