@@ -66,6 +66,7 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
     firstByteMs: times,
     addedToFirstByteMs: added,
     residentMib: { early, late },
+    cacheMib: Number(/^gabion_cache_bytes (\d+)$/m.exec(metrics)?.[1]) / 2 ** 20,
     unjudged: Object.fromEntries(unjudged),
     failures,
   }
