@@ -14,14 +14,12 @@ export interface CommonOptions {
 }
 
 /** Options of commands that compute vectors. */
-export interface EmbedderFlags extends CommonOptions {
+export interface EmbedderFlags extends CommonOptions, PoolingFlags {
   model?: string
   provider?: 'cpu' | 'cuda'
   precision?: Precision
   threads?: number
   onnxFile?: string
-  pooling?: GraphPooling
-  normalize?: boolean
 }
 
 /** Context of an action. */
@@ -68,14 +66,30 @@ export function addEmbedderOptions(command: Command, { several = false } = {}): 
     several ? 'a known model or a model folder; repeatable, requests name theirs, the first judges' : 'a known model or a model folder',
   ).default(DEFAULT_MODEL)
   if (several) model.argParser((value, previous: string | string[]) => (Array.isArray(previous) ? [...previous, value] : [value]))
-  return command
+  return addPooling(command)
     .addOption(model)
     .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
     .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
     .option('--onnx-file <path>', "which ONNX file of the model's folder to run, such as onnx/model_O3.onnx")
+    .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)
+}
+
+/** Flags of models without modules.json. */
+export interface PoolingFlags {
+  pooling?: GraphPooling
+  normalize?: boolean
+}
+
+/** Adds `--pooling` and `--no-normalize`. */
+export function addPooling(command: Command): Command {
+  return command
     .addOption(new Option('--pooling <name>', 'of a model without modules.json, as its card says').choices(GRAPH_POOLINGS))
     .option('--no-normalize', 'with --pooling: vectors keep their length')
-    .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)
+}
+
+/** The library's options by these flags. */
+export function poolingOf({ pooling, normalize = true }: PoolingFlags): { pooling?: GraphPooling; normalize?: boolean } {
+  return pooling === undefined ? {} : { pooling, normalize }
 }
 
 /** Loads the embedder by the flags and a command's `extra` options. */
@@ -87,7 +101,7 @@ export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions 
   if (flags.provider !== undefined) options.providers = [flags.provider]
   if (flags.precision !== undefined) options.precision = flags.precision
   if (flags.threads !== undefined) options.threads = flags.threads
-  if (flags.pooling !== undefined) Object.assign(options, { pooling: flags.pooling, normalize: flags.normalize })
+  Object.assign(options, poolingOf(flags))
   if (flags.onnxFile !== undefined) options.onnxFile = flags.onnxFile
   const embedder = await Loader.load(options)
   const output = new Output({ json: flags.json === true, quiet: flags.quiet === true, signal: interruption.signal })

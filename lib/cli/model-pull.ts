@@ -3,10 +3,11 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { PreparationProgress } from '../convert/prepared-model.js'
 import { GRAPH_PRECISIONS, type GraphPrecision } from '../models/index.js'
-import { finishCommand, type CommonOptions, type Context } from './command.js'
+import { checkAssumedModules } from '../models/pooled-modules.js'
+import { addPooling, finishCommand, poolingOf, type CommonOptions, type Context, type PoolingFlags } from './command.js'
 import { ProgressSteps } from './progress.js'
 
-interface PullFlags extends CommonOptions {
+interface PullFlags extends CommonOptions, PoolingFlags {
   precision: GraphPrecision[]
   convert: boolean
 }
@@ -38,7 +39,7 @@ export function pullCommand(): Command {
     'gabion model pull all-mpnet-base-v2',
     'gabion model pull sentence-transformers/all-MiniLM-L12-v2@main --precision bf16,fp32',
   ]
-  return finishCommand<PullFlags>(command, examples, pull)
+  return finishCommand<PullFlags>(addPooling(command), examples, pull)
 }
 
 async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: string[]): Promise<undefined> {
@@ -52,12 +53,17 @@ async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: 
         : (['converting', progress.bytesWritten, progress.bytesOfPrecision] as const)
     steps.report({ doing, done, total, count: Math.round(done / 1e6), unit: 'MB' })
   }
-  const pulled = await pullModel(name, { signal, onProgress: (progress) => onProgress({ stage: 'download', ...progress }) })
+  const pulled = await pullModel(name, {
+    ...poolingOf(flags),
+    signal,
+    onProgress: (progress) => onProgress({ stage: 'download', ...progress }),
+  })
   const folders: { precision: GraphPrecision; folder: string }[] = []
   for (const precision of flags.convert ? flags.precision : []) {
     const { folder } = await prepareModel(`${pulled.id}@${pulled.commit}`, {
       accepts: ({ graphs }) => graphs.some((graph) => graph.precision === precision),
       make: [precision],
+      choice: { assumed: checkAssumedModules(poolingOf(flags)) },
       onProgress,
       signal,
     })

@@ -14,7 +14,7 @@ import {
 import { verifyBinaries } from '../binary-checksums.js'
 import { GabionError } from '../errors.js'
 import { binariesLocation } from '../native-binaries.js'
-import { finishCommand, openEmbedder, type CommonOptions, type Context } from './command.js'
+import { addPooling, finishCommand, openEmbedder, poolingOf, type CommonOptions, type Context, type PoolingFlags } from './command.js'
 import { listCommand } from './model-list.js'
 import { PRECISION_LIST, parsePrecisions, pullCommand } from './model-pull.js'
 import { PendingFile } from '../files/pending-file.js'
@@ -22,7 +22,7 @@ import { Progress } from './progress.js'
 import { packagePath } from '../package-folder.js'
 import { cosine } from '../statistics/vectors.js'
 
-interface ConvertFlags extends CommonOptions {
+interface ConvertFlags extends CommonOptions, PoolingFlags {
   out?: string
   precision: GraphPrecision[]
   overwrite?: boolean
@@ -54,7 +54,7 @@ function convertCommand(): Command {
     .option('--precision <list>', PRECISION_LIST, parsePrecisions, ['bf16'])
     .option('--overwrite', 'replace existing files')
   return finishCommand<ConvertFlags>(
-    command,
+    addPooling(command),
     ['gabion model convert ./my-model', 'gabion model convert ./my-model --out ./converted --precision bf16,fp32'],
     convert,
   )
@@ -93,6 +93,7 @@ async function convert({ output, signal }: Context, flags: ConvertFlags, [source
     precisions: flags.precision,
     overwrite: flags.overwrite === true,
     measure: true,
+    ...poolingOf(flags),
     signal,
     onProgress: ({ bytesWritten }) => {
       progress.update(0, Math.round(bytesWritten / 1e6))

@@ -124,6 +124,21 @@ describe('the output of an export', () => {
   })
 })
 
+test('an export gets its texts as the settings say, also where tokenizer.json does not', async () => {
+  await write('onnx/model.onnx', { names: ['last_hidden_state'] })
+  const tokenizer = JSON.parse(await readFile(join(model, 'tokenizer.json'), 'utf8')) as { normalizer: { lowercase: boolean } }
+  tokenizer.normalizer.lowercase = false
+  await writeFile(join(model, 'tokenizer.json'), JSON.stringify(tokenizer))
+  const idsOf = async (text: string): Promise<Int32Array> => {
+    using embedder = await Embedder.load(model)
+    return embedder.tokenize(text).ids
+  }
+  const lower = await idsOf(TEXT)
+  assert.notDeepEqual(await idsOf(TEXT.toUpperCase()), lower)
+  await writeFile(join(model, 'sentence_bert_config.json'), JSON.stringify({ do_lower_case: true }))
+  assert.deepEqual(await idsOf(TEXT.toUpperCase()), lower)
+})
+
 describe('a folder with several exports', () => {
   const files = [
     'model_q4',

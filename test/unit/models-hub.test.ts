@@ -116,6 +116,14 @@ describe('a pulled model', () => {
     assert.notEqual(await findLocalModel(model), null)
   })
 
+  test('may lack modules.json where the pooling is named', async () => {
+    hub.files.delete('modules.json')
+    await assert.rejects(pull(), { code: 'MODEL_UNSUPPORTED', message: /acme\/tiny has no modules\.json.*--pooling mean/ })
+    const model = await pull('acme/tiny', { pooling: 'mean' })
+    assert.equal(await findLocalModel(model), null)
+    assert.notEqual(await findLocalModel(model, undefined, { pooling: 'mean', normalize: true }), null)
+  })
+
   test('brings the best ONNX file of a repository without other weights', async () => {
     for (const name of ['model_q4', 'model_O3', 'model_quantized']) hub.files.set(`onnx/${name}.onnx`, Buffer.from(name))
     for (const name of ['model.safetensors', 'onnx/model.onnx']) hub.files.delete(name)
@@ -411,6 +419,8 @@ describe('without a network', () => {
     const asked = hub.requests.length
     process.env.HF_HUB_OFFLINE = '1'
     assert.equal((await pull()).commit, COMMIT)
+    // Another revision of it is here, so the message names the one that is not.
+    await assert.rejects(pull('acme/tiny@v2'), { code: 'HUB_UNREACHABLE', message: /^acme\/tiny@v2 is not on this machine/ })
     assert.equal(hub.requests.length, asked)
   })
 
