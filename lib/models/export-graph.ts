@@ -89,11 +89,11 @@ async function addWeight(reader: ProtobufReader, tensor: ProtobufField, bytes: M
   if (known !== undefined) bytes.set(known.precision, (bytes.get(known.precision) ?? 0) + elements * known.bytes)
 }
 
-/** Tables of quantized graphs often stay in float, so whole numbers count if they are a tenth. */
+/** Word tables of quantized graphs may stay in float and be ten times the rest, so whole numbers count from a twentieth. */
 function mostOf(bytes: ReadonlyMap<ExportPrecision, number>): ExportPrecision {
   const total = [...bytes.values()].reduce((sum, each) => sum + each, 0)
   const of = (precision: ExportPrecision): number => bytes.get(precision) ?? 0
-  if (of('int8') + of('uint8') > total / 10) return of('int8') >= of('uint8') ? 'int8' : 'uint8'
+  if (of('int8') + of('uint8') > total / 20) return of('int8') >= of('uint8') ? 'int8' : 'uint8'
   if (of('fp16') > total / 2) return 'fp16'
   return of('bf16') > total / 2 ? 'bf16' : 'fp32'
 }
