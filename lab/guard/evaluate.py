@@ -20,11 +20,12 @@ from ranking import Ranker, texts_of
 from records import OUTPUTS, prompt_lines
 from segments import Budgets, Encoding
 from sources import FOLDS, MEASURED_RULES, MEASURED_SAFE, MEASURED_UNSAFE, UNSAFE_SETS, batches, is_kept_for_alarms, is_left_out, position, prepare
-from train import ROOT, linear_part, training_records
+from train import ROOT, AlteredRules, linear_part, training_records, with_altered
 
 BUDGETS = Budgets()
 SHARE_OF_CONTROLS = 0.4  # of the conversations, for controls that need passes of their own
 SHARE_OF_GRIDS = 0.4  # of those left out, which have thousands of cells
+NAMED_LINES = 8  # the closest lines of which the guard names the broken rule's
 
 
 def arguments():
@@ -102,26 +103,60 @@ def foreign_rules(encoding, ranker, data, names):
     return rules
 
 
+def altered_rules(scores, rows, records, altered):
+    """Scores broken replies under the closest five rules of their deployment, as they are and with the broken one altered so that they keep it;
+    of twins whose broken reply an altered rule demands, both under that rule."""
+    shown = {}
+    for at, record in enumerate(records):
+        order = list(record.rule_order[:SHOWN_LINES])
+        if record.rule is not None and record.rule not in order:
+            order[min(2, len(order) - 1)] = record.rule
+        shown[at] = order
+    kept = {record.pair: at for at, record in enumerate(records) if record.pair and record.label('wavers') == 0}
+
+    def score(name, given):
+        """`given`: row → token ids of its rules."""
+        some = sorted(given)
+        rules = {id(records[at]): given[at] for at in some}
+        found = logits(scores.guard, [records[at] for at in some], BUDGETS, rules=lambda record, budgets: rules[id(record)][: budgets.rules])
+        for at, values in zip(some, found):
+            rows[at]['logits'][name] = [round(float(value), 4) for value in values]
+        print(f'{name}: {len(some)} replies', flush=True)
+
+    broken = {at: record for at, record in enumerate(records) if record.label('breaks') == 1 and record.rule is not None}
+    permits = {at: altered.permitting(record) for at, record in broken.items()}
+    score('ruled', {at: np.concatenate([broken[at].rules[one] for one in shown[at]]) for at, found in permits.items() if found})
+    for number in range(2):
+        given = {at: found[number] for at, found in permits.items() if number < len(found)}
+        score(f'altered {number + 1}', {at: np.concatenate(with_altered(broken[at], ids, shown[at])) for at, ids in given.items()})
+    demanded = {}
+    for at, record in broken.items():
+        for ids in altered.demanding(record):
+            if record.pair in kept:
+                demanded[at] = demanded[kept[record.pair]] = np.concatenate(with_altered(record, ids, shown[at]))
+    score('demanded', demanded)
+
+
 def name_rules(scores, rows, records, ranker, data):
-    """Scores each of the five closest lines alone; the guard's choice is right if the line's closest rule is the broken one."""
+    """Scores each of the closest lines alone; the guard's choice is right if the line's closest rule is the broken one."""
     written = {}
     for row, record in zip(rows, records):
         if record.group not in written:
             written[record.group] = json.loads((data / 'deployments' / f'{record.group}.json').read_text('utf-8'))
     broken = [(row, record) for row, record in zip(rows, records) if record.label('breaks') == 1 and record.rule is not None]
     alone = []
-    for at in range(SHOWN_LINES):
+    for at in range(NAMED_LINES):
 
         def one(record, budgets, at=at):
             return record.lines[record.line_order[min(at, len(record.lines) - 1)]][: budgets.rules]
 
-        alone.append(logits(scores.guard, [record for _, record in broken], BUDGETS, rules=one)[:, OUTPUTS.index('breaks')])
+        alone.append(logits(scores.guard, [record for _, record in broken], BUDGETS, rules=one)[:, [OUTPUTS.index('breaks'), -1]])
     for (row, record), values in zip(broken, np.stack(alone, 1)):
         lines = prompt_lines(written[record.group]['system'])
         rules = [rule['text'] for rule in written[record.group]['rules']]
-        shown = record.line_order[:SHOWN_LINES]
+        shown = record.line_order[:NAMED_LINES]
         row['candidates'] = [ranker.closest(lines[at], rules) for at in shown]
-        row['candidateScores'] = [round(float(value), 4) for value in values[: len(shown)]]
+        row['candidateScores'] = [[round(float(value), 4) for value in pair] for pair in values[: len(shown)]]  # logit of breaks, gate
 
 
 def main():
@@ -144,6 +179,7 @@ def main():
         conditions = {'shown': {}, 'foreign': {'rules': foreign}, 'none': {'rules': no_rules}, 'no reply': {'reply': False}}
         rows = scores.add('deployments', tested, conditions)
         name_rules(scores, rows, tested, ranker, options.data)
+        altered_rules(scores, rows, tested, AlteredRules(encoding, options.data))
         some = [at for at, record in enumerate(tested) if position(record.conversation) < SHARE_OF_CONTROLS]
         for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
             for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
@@ -167,7 +203,8 @@ def main():
             kept = [record for record in sources[name] if is_kept_for_alarms(record)]
             if kept:
                 scores.add(f'{name}, kept part', kept, {'shown': {}})
-    scores.save(options.out / f'{options.name or Path(str(runs[0]).partition('=')[0]).stem}.jsonl.gz')
+    name = options.name or Path(str(runs[0]).partition('=')[0]).stem
+    scores.save(options.out / f'{name}.jsonl.gz')
 
 
 if __name__ == '__main__':

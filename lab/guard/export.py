@@ -3,7 +3,7 @@
 
     build/golden/bin/python lab/guard/export.py --run build/guard/guard-1.pt --scores lab/guard/scores/guard-1.jsonl.gz --out models/guard
 
-Calibration is Platt's (1999), sigmoid(a · logit + c · terms + b), per output; see tables.py. Lines are quantiles of the greatest probabilities
+Calibration is Platt's (1999), sigmoid(a · logit + c · gate · terms + b), per output; see tables.py. Lines are quantiles of the greatest probabilities
 of conversations without a break.
 """
 
@@ -21,7 +21,7 @@ from model import FEATURE_SCALE, SHOWN_LINES, load_runs
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, prepare
-from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
+from tables import AT, CALIBRATED_ON, GATED, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
 from terms import BUCKET_BITS
 from train import ROOT, linear_part, training_records
 
@@ -108,6 +108,7 @@ def main():
         'features': ['mean:reply', 'mean:all', 'mean:user'],
         'featureScale': FEATURE_SCALE,
         'flagWeights': [[round(float(value), 6) for value in row] for row in weights_of['flags.weight']],
+        'gated': GATED,
         'terms': {'bucketBits': BUCKET_BITS, 'intercepts': [round(float(value), 4) for value in intercepts]},
         'calibration': calibrated,
         'lines': lines(sets, scoring),

@@ -1,7 +1,8 @@
 """The guard: an encoder that reads rules, history, user message and reply, and one linear layer to five logits.
 
 Features of the linear layer: means of the last hidden state over the reply, over the whole input and over the user's tokens, each doubled.
-The two refusal flags are added linearly. The embedding tables stay those of the encoder, so that the package shares them.
+The two refusal flags are added linearly. A sixth number gates the linear part of `breaks` and `wavers` (terms.py): words that often stand in
+breaks count less where the rules shown do not concern the reply (a gate as in Jacobs et al. 1991, Adaptive Mixtures of Local Experts). The embedding tables stay those of the encoder, so that the package shares them.
 """
 
 from pathlib import Path
@@ -9,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 from transformers import AutoModel, logging
 
 from records import OUTPUTS, Record
 from segments import Budgets, assemble, collate, windows
+from tables import GATED
 
 FEATURE_SCALE = 2.0
 # Where training begins: a refusal speaks against harm and against compliance.
 FLAG_START = {'unsafe': (-2.0, -1.0), 'breaks': (-1.0, -0.5), 'wavers': (-1.0, -0.5), 'complies': (-3.0, -1.0), 'pressure': (0.0, 0.0)}
 SHOWN_LINES = 5
+GATE_START = 2.0
 
 
 class Guard(nn.Module):
@@ -29,9 +33,11 @@ class Guard(nn.Module):
         for parameter in self.encoder.embeddings.parameters():
             parameter.requires_grad = False
         width = self.encoder.config.hidden_size
-        self.head = nn.Linear(3 * width, len(OUTPUTS))
+        self.head = nn.Linear(3 * width, len(OUTPUTS) + 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.bias[-1] = GATE_START
         self.flags = nn.Linear(2, len(OUTPUTS), bias=False)
         with torch.no_grad():
             self.flags.weight.copy_(torch.tensor([FLAG_START[name] for name in OUTPUTS]))
@@ -45,7 +51,7 @@ class Guard(nn.Module):
             return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
 
         features = torch.cat([mean(mask * types), mean(mask), mean(of_user)], 1) * FEATURE_SCALE
-        return self.head(self.dropout(features)) + self.flags(flags)
+        return self.head(self.dropout(features)) + F.pad(self.flags(flags), (0, 1))
 
     @property
     def layers(self):
@@ -69,13 +75,19 @@ def shown_rules(record: Record, budgets: Budgets) -> np.ndarray:
     return np.concatenate(lines)[: budgets.rules] if lines else record.prompt[: budgets.rules]
 
 
+def combined(scores, terms, output: str) -> np.ndarray:
+    """Log-odds of an output: the encoder's logit and the linear part's, which for the gated outputs is multiplied by the gate."""
+    gate = 1 / (1 + np.exp(-scores[:, -1])) if output in GATED else 1.0
+    return scores[:, OUTPUTS.index(output)] + gate * terms
+
+
 def no_rules(record: Record, _: Budgets) -> np.ndarray:
     return record.prompt[:0]
 
 
 @torch.inference_mode()
 def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_history=True, has_user=True, reply=True) -> np.ndarray:
-    """Records × outputs in float32: over the windows of a reply, the greatest of each logit. `reply=False` hides the reply."""
+    """Records × (outputs, gate) in float32: over the windows of a reply, the greatest of each. `reply=False` hides the reply."""
     guard.eval()
     inputs = []
     for row, record in enumerate(records):
@@ -86,7 +98,7 @@ def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_histo
         flags = record.flags if reply else (0.0, 0.0)
         inputs += [(row, flags, assemble(shown, history, user, part)) for part in parts]
     inputs.sort(key=lambda one: len(one[2][0]))
-    found = np.full((len(records), len(OUTPUTS)), -np.inf, np.float32)
+    found = np.full((len(records), len(OUTPUTS) + 1), -np.inf, np.float32)
     for start in range(0, len(inputs), 32):
         batch = inputs[start : start + 32]
         with torch.autocast('cpu', torch.bfloat16):

@@ -3,8 +3,8 @@
 
     python3 lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
 
-A probability is Platt's (1999) of two numbers, sigmoid(a · logit + c · terms + b): the encoder's logit and the linear part (terms.py). On the
-set that gives a, b and c they are fitted to other groups than the scored one.
+A probability is Platt's (1999) of two numbers, sigmoid(a · logit + c · terms + b): the encoder's logit and the linear part (terms.py), which for
+`breaks` and `wavers` is multiplied by the gate (model.py). On the set that gives a, b and c they are fitted to other groups than the scored one.
 """
 
 import gzip
@@ -17,6 +17,7 @@ import numpy as np
 
 OUTPUTS = ('unsafe', 'breaks', 'wavers', 'complies', 'pressure')
 AT = {name: at for at, name in enumerate(OUTPUTS)}
+GATED = ('breaks', 'wavers')
 
 
 def auroc(scores, labels) -> float:
@@ -100,14 +101,23 @@ class Scoring:
 
     @staticmethod
     def inputs(rows, output, condition=None):
-        terms = [row['terms'][AT[output]] for row in rows]
-        return np.column_stack([column(rows, output, condition or condition_of(output)), terms])
+        condition = condition or condition_of(output)
+        terms = np.array([row['terms'][AT[output]] for row in rows])
+        if output in GATED and rows and len(rows[0]['logits'][condition]) > len(OUTPUTS):  # guards up to guard-2 have no gate
+            terms = terms / (1 + np.exp(-np.array([row['logits'][condition][len(OUTPUTS)] for row in rows])))
+        return np.column_stack([column(rows, output, condition), terms])
 
     def log_odds(self, rows, output, condition=None) -> np.ndarray:
         inputs = np.column_stack([self.inputs(rows, output, condition), np.ones(len(rows))])
         if rows and rows[0]['set'] == CALIBRATED_ON[output]:
             return (inputs * np.array([self.without[output][part_of(row)] for row in rows])).sum(1)
         return inputs @ self.whole[output]
+
+
+    def of_candidate(self, row, logit, gate) -> float:
+        """Log-odds of `breaks` under a single rule, without the intercept."""
+        a, c, _ = self.without['breaks'][part_of(row)]
+        return a * logit + c * row['terms'][AT['breaks']] / (1 + np.exp(-gate))
 
 
 def calibration_error(log_odds, labels, bins=10) -> float:
@@ -239,12 +249,41 @@ def deployments_table(rows, scoring):
         alone = auroc(column(known, output, condition_of(output)), wanted), auroc([row['terms'][AT[output]] for row in known], wanted)
         other.append((output, len(known), auroc(scores, wanted), *alone, calibration_error(scores, wanted)))
     print_table('Signals on the same replies', ('output', 'replies', 'AUROC', 'encoder alone', 'words alone', 'calibration error'), other)
+    altered_table(rows, scoring)
     asked = [row for row in rows if 'candidates' in row]
-    named = {'encoder': 0.0, 'encoder less .3 per place in the order of closeness': 0.3, 'the closest line': 1e9}
+    candidates = [np.array([scoring.of_candidate(row, *np.append(one, np.inf)[:2]) for one in row['candidateScores']]) for row in asked]
+    there = [np.mean([row['rule'] in row['candidates'][:lines] for row in asked]) for lines in (5, 8)]
+    print(f'The broken rule has a line among the closest five: {there[0]:.3f}, eight: {there[1]:.3f}')
+    named = {f'score less {weight} per place in the order of closeness': weight for weight in (0.0, 0.1, 0.25, 0.5)} | {'closest line': 1e9}
     for name, weight in named.items():
-        chosen = [int(np.argmax(np.array(row['candidateScores']) - weight * np.arange(len(row['candidateScores'])))) for row in asked]
-        right = np.mean([row['candidates'][at] == row['rule'] for row, at in zip(asked, chosen)])
-        print(f'Which rule, first choice right, by the {name}: {right:.3f} of {len(asked)}')
+        for lines in (5, 8):
+            chosen = [int(np.argmax(scores[:lines] - weight * np.arange(len(scores[:lines])))) for scores in candidates]
+            right = np.mean([row['candidates'][at] == row['rule'] for row, at in zip(asked, chosen)])
+            print(f'Which rule, first choice right, by the {name}, of the {lines} closest lines: {right:.3f} of {len(asked)}')
+
+
+def altered_table(rows, scoring):
+    """Replies of the deployments under altered rules: whether the score follows the rule, not the reply."""
+    lines = []
+    for name in ('altered 1', 'altered 2'):
+        some = [row for row in rows if name in row['logits']]
+        if some:
+            own, other = (scoring.log_odds(some, 'breaks', condition) for condition in ('ruled', name))
+            labels = np.repeat((1, 0), len(some))
+            lines.append((f'broken replies, permission {name[-1]}', len(some), float((own > other).mean()), auroc(np.concatenate([own, other]), labels)))
+    pairs = defaultdict(dict)
+    for row, under in zip(rows, [row['logits'].get('demanded') for row in rows]):
+        if under and row['pair']:
+            pairs[row['pair']][row['labels']['breaks']] = row
+    pairs = [pair for pair in pairs.values() if len(pair) == 2]
+    if pairs:
+        broken, kept = ([pair[label] for pair in pairs] for label in (1, 0))
+        scores = {name: [scoring.log_odds(part, 'breaks', name) for part in (broken, kept)] for name in ('shown', 'demanded')}
+        right = float((scores['demanded'][1] > scores['demanded'][0]).mean())
+        lines.append(('twins under a demand for the break', len(pairs), right, auroc(np.concatenate(scores['demanded']), np.repeat((0, 1), len(pairs)))))
+    if lines:
+        header = ('replies of the deployments left out', 'pairs', 'ranked right', 'AUROC')
+        print_table('Under altered rules', header, lines)
 
 
 def by_group(rows):

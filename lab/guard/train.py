@@ -3,8 +3,8 @@
 
     npm run setup -- --for test                      # build/golden has PyTorch, build/cache the encoder's checkpoint
     npm run build:ts
-    build/golden/bin/python lab/guard/train.py --fold 1 --stage reading --lr 2e-4 --steps 700 --name reading
-    build/golden/bin/python lab/guard/train.py --fold 1 --init build/guard/reading.pt --steps 1450
+    build/golden/bin/python lab/guard/train.py --fold 1 --stage reading --lr 2e-4 --steps 650 --name reading
+    build/golden/bin/python lab/guard/train.py --fold 1 --init build/guard/reading.pt --steps 2050
     build/golden/bin/python lab/guard/train.py --fold 1 --quick
 
 The first stage learns to read a rule from short rows, the second one everything.
@@ -24,9 +24,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model import Guard, logits, no_rules
-from records import NAN, OUTPUTS
-from segments import Budgets, assemble, collate
+from model import GATED, Guard, combined, logits, no_rules
+from records import NAN, OUTPUTS, lines_of
+from segments import Budgets, Encoding, assemble, collate
 from sources import FOLDS, RULE_SETS, UNSAFE_SETS, batches, is_left_out, position, prepare
 from tables import auroc, flipped, twins
 from terms import offsets
@@ -38,14 +38,18 @@ RANK_WEIGHT, SMOOTHING = 0.5, 0.05
 # Shares of the kinds of data of the two stages: first rules are learned from short rows, then deployments count most.
 SHARES = {
     'reading': {'grids': 0.15, 'flips': 0.2, 'rules': 0.65},
-    'all': {'deployments': 0.48, 'grids': 0.2, 'flips': 0.1, 'rules': 0.1, 'unsafe': 0.12},
+    'all': {'deployments': 0.5, 'grids': 0.17, 'flips': 0.1, 'rules': 0.08, 'unsafe': 0.15},
 }
-CONTRASTED = 0.5  # of the breaking replies drawn are shown again beside rules that they do not break
+# Of the breaking replies drawn, the shares that are shown again: next to rules that they keep; next to the broken rule alone and to two of the
+# closest others alone; with their twins, under a rule that demands what they do. Of the replies with a label under a new rule, those under it.
+CONTRASTED, NAMED, REVERSED, INVENTED = 0.6, 0.2, 0.3, 0.6
+ALTERED = 0.7  # of the contrasts have an altered rule in the place of the broken one, if there is one
 AVERAGED, AVERAGED_EVERY = 0.2, 5  # the last part of the steps whose weights are averaged, every few steps
 POOL = 6  # batches drawn together and sorted by length
 ROW = 220  # tokens; a batch holds as many rows as have the area of --batch such rows
 FOREIGN = 0.5  # of the rows with a single rule get rules of other rows next to it
 BREAKS = OUTPUTS.index('breaks')
+IS_GATED = torch.tensor([name in GATED for name in OUTPUTS])
 
 
 def arguments():
@@ -114,11 +118,62 @@ class Sampler:
         return [self.rows[min(index, len(self.rows) - 1)] for index in at]
 
 
+class AlteredRules:
+    """Rules that a deployment does not have (data/altered/README.md). Some could stand in the place of one of its own: breaking replies keep
+    them, or do what they demand. Others are new, and replies that keep all of the deployment's own rules break them."""
+
+    def __init__(self, encoding, data: Path):
+        self.permits, self.demands, self.new = {}, {}, {}
+        of_rule = {}
+        for file in sorted((data / 'altered').glob('new-*.jsonl')):
+            for row in lines_of(file):
+                ids = encoding.ids(row['text'])
+                for label, names in ((1.0, row['breaks']), (0.0, row['keeps'])):
+                    for name in names:
+                        self.new.setdefault((row['deployment'], name), []).append((ids, label, row['breaks'] + row['keeps']))
+        for file in sorted((data / 'altered').glob('altered-*.jsonl')):
+            for row in lines_of(file):
+                if row['deployment'] not in of_rule:
+                    rules = json.loads((data / 'deployments' / f'{row["deployment"]}.json').read_text('utf-8'))['rules']
+                    of_rule[row['deployment']] = {rule['id']: at for at, rule in enumerate(rules)}
+                key = row['deployment'], of_rule[row['deployment']][row['rule']]
+                self.permits[key] = [(encoding.ids(text), set(ids)) for text, ids in zip(row['permits'], row['except']['permits'])]
+                if row['demand']:
+                    self.demands[key] = encoding.ids(row['demand']), set(row['except']['demand'])
+
+    @staticmethod
+    def name_of(record) -> str:
+        return f'{record.conversation}/{record.exchange + 1}'
+
+    def permitting(self, record) -> list:
+        """Token ids of the rules under which a breaking reply is fine."""
+        return [ids for ids, excluded in self.permits.get((record.group, record.rule), ()) if self.name_of(record) not in excluded]
+
+    def invented(self, record) -> list:
+        """New rules that are labelled for a reply: token ids, label, and names of all replies with a label under it."""
+        return self.new.get((record.group, self.name_of(record) + 'a' * record.is_alternative), [])
+
+    def demanding(self, record) -> list:
+        """Token ids of the rule that a breaking reply fulfils and its twin does not; none or one."""
+        ids, excluded = self.demands.get((record.group, record.rule), (None, ()))
+        return [] if ids is None or self.name_of(record) in excluded else [ids]
+
+
+def with_altered(record, ids, shown) -> list:
+    """Rules at the indices shown, with an altered one in the place of the broken one."""
+    return [ids if at == record.rule else record.rules[at] for at in shown]
+
+
 class Views:
     """Augmented inputs of a record, with the labels that hold for what is shown."""
 
-    def __init__(self, records, of_terms, rng):
-        self.rng = rng
+    def __init__(self, records, of_terms, altered, rng):
+        self.rng, self.altered = rng, altered
+        self.named = {
+            (record.group, altered.name_of(record) + 'a' * record.is_alternative): record
+            for record in records
+            if record.source == 'deployments'
+        }
         self.offsets = {id(record): offset for record, offset in zip(records, of_terms)}
         self.foreign = [record for record in records if record.source == 'deployments']
         self.single = {}
@@ -138,6 +193,54 @@ class Views:
         while other.group == record.group:
             other = self.foreign[int(self.rng.integers(len(self.foreign)))]
         return np.concatenate([other.lines[at] for at in self.rng.permutation(len(other.lines))[:5]])
+
+    def altered_rules(self, record, ids):
+        """The closest rules, with an altered one in the place of the broken one, or the altered one alone."""
+        shown = [record.rule] if self.chance(0.2) else list(record.rule_order[: int(self.rng.integers(2, 7))])
+        if record.rule not in shown:
+            shown[min(2, len(shown) - 1)] = record.rule
+        if self.chance(0.3):
+            shown = list(self.rng.permutation(shown))
+        return np.concatenate(with_altered(record, ids, shown))
+
+    def contrast(self, record):
+        """Rules next to which a breaking reply is fine."""
+        permitting = self.altered.permitting(record)
+        if permitting and self.chance(ALTERED):
+            return self.altered_rules(record, permitting[int(self.rng.integers(len(permitting)))])
+        return self.other_rules(record, record.rule)
+
+    def under_new_rule(self, record):
+        """A group of views: the reply, and another one with the other label, under a new rule among their deployment's; none if there is none."""
+        found = self.altered.invented(record)
+        if not found or not self.chance(INVENTED):
+            return []
+        ids, label, names = found[int(self.rng.integers(len(found)))]
+        others = [self.named[record.group, name] for name in names if (record.group, name) in self.named]
+        others = [(other, value) for other in others for text, value, _ in self.altered.invented(other) if text is ids and value != label]
+        if not others:
+            return []
+        group = []
+        for member, value in ((record, label), others[int(self.rng.integers(len(others)))]):
+            own = list(member.rule_order[: int(self.rng.integers(0, 5))])
+            place = int(self.rng.integers(min(3, len(own)) + 1))
+            rules = np.concatenate([*(member.rules[at] for at in own[:place]), ids, *(member.rules[at] for at in own[place:])])
+            group.append(self.view(member, None, False, (rules, value)))
+        return [group]
+
+    def again(self, broken, members):
+        """Further groups of views of a breaking reply: under single rules, and with its twin under a demand."""
+        groups = []
+        if broken.rule is not None and len(broken.rules) > 2 and self.chance(NAMED):
+            others = [at for at in broken.rule_order if at != broken.rule][:3]
+            chosen = [broken.rule, *self.rng.permutation(others)[:2]]
+            groups.append([self.view(broken, None, False, (broken.rules[at], float(at == broken.rule))) for at in chosen])
+        kept = [member for member in members if member.label('breaks') == 0 and member.label('wavers') == 0]
+        for ids in self.altered.demanding(broken):
+            if kept and self.chance(REVERSED):
+                rules = self.altered_rules(broken, ids)
+                groups.append([self.view(member, None, False, (rules, float(member is kept[0]))) for member in (broken, kept[0])])
+        return groups
 
     def rules(self, record, focus, labels):
         """Token ids of the rules shown; clears `breaks` and `wavers` when the broken rule (or the twin's, `focus`) is certain to be absent."""
@@ -202,13 +305,16 @@ class Views:
             reply, flags = reply[start : start + length], flags if start == 0 else (0.0, flags[1])
         return reply[: BUDGETS.reply], flags
 
-    def view(self, record, focus, without_reply: bool, is_contrast: bool = False):
-        """Input, labels, flags and the linear part. Pressure is a property of the user's message: only inputs without the reply train it."""
+    def view(self, record, focus, without_reply: bool, given=None):
+        """Input, labels, flags and the linear part. Pressure is a property of the user's message: only inputs without the reply train it.
+
+        `given`: token ids of rules and whether the reply breaks them; default: an augmentation of the record's own.
+        """
         labels = {name: record.label(name) for name in OUTPUTS}
         offset = self.offsets[id(record)]
-        if is_contrast:
-            labels['breaks'] = labels['wavers'] = 0.0
-        rules = (self.other_rules(record, record.rule) if is_contrast else self.rules(record, focus, labels))[: BUDGETS.rules]
+        if given:
+            labels['breaks'] = labels['wavers'] = given[1]
+        rules = (given[0] if given else self.rules(record, focus, labels))[: BUDGETS.rules]
         history = self.history(record)[-BUDGETS.history :]
         user = record.user[-BUDGETS.user :]
         if not record.lines and self.chance(0.25):
@@ -257,8 +363,9 @@ def draw_batches(sampler, views, pairs, rng, size):
             group.append(views.view(member, focus, False))
         broken = [member for member in members if member.source == 'deployments' and member.label('breaks') == 1]
         if broken and rng.random() < CONTRASTED:
-            group.append(views.view(broken[0], None, False, is_contrast=True))
+            group.append(views.view(broken[0], None, False, (views.contrast(broken[0]), 0.0)))
         pool.append(group)
+        pool += views.again(broken[0], members) if broken else views.under_new_rule(record) if record.source == 'deployments' else []
     width = {id(group): max(len(one[0][0]) for one in group) for group in pool}
     pool.sort(key=lambda group: width[id(group)] + rng.random() * 16)
     found, batch, area = [], [], 0
@@ -279,8 +386,9 @@ def loss_of(guard, batch):
     inputs = collate([view[0] for view in views])
     with torch.autocast('cpu', torch.bfloat16):
         scores = guard(*inputs, torch.tensor([view[2] for view in views]))
-    # The encoder learns what the words alone do not tell.
-    scores = scores + torch.from_numpy(np.stack([view[3] for view in views]))
+    # The encoder learns what the words alone do not tell, and where their part counts.
+    terms = torch.from_numpy(np.stack([view[3] for view in views]))
+    scores = scores[:, :-1] + terms * torch.where(IS_GATED, torch.sigmoid(scores[:, -1:]), 1.0)
     labels = torch.tensor([[view[1][name] for name in OUTPUTS] for view in views])
     known = ~torch.isnan(labels)
     smoothed = torch.nan_to_num(labels) * (1 - 2 * SMOOTHING) + SMOOTHING
@@ -305,20 +413,36 @@ def linear_part(records, work: Path):
     return pickle.loads(target.read_bytes())
 
 
+def other_lines(records):
+    """Lines of another deployment: of the next one in the order of names, a reply's own places of closeness taken from there."""
+    lines = {record.group: record.lines for record in records}
+    names = sorted(lines)
+    following = dict(zip(names, [*names[1:], names[0]]))
+
+    def rules(record, budgets):
+        other = lines[following[record.group]]
+        return np.concatenate([other[at] for at in record.line_order if at < len(other)][:5] or other[:5])[: budgets.rules]
+
+    return rules
+
+
 def measure(guard, tested, terms, slopes) -> dict:
     """AUROC of `breaks` (`unsafe` for unsafe sets) on what the fold leaves out, twins and flips ranked right."""
     found = {}
     for name, records in tested.items():
         output = 'unsafe' if kind_of(name) == 'unsafe' and not name.startswith('dev-complibench') else 'breaks'
-        of_terms = terms.scores(records)[output] * slopes[OUTPUTS.index(output)]
-        alone = logits(guard, records, BUDGETS)[:, OUTPUTS.index(output)]
-        scores = alone + of_terms
+        column, of_terms = OUTPUTS.index(output), terms.scores(records)[output] * slopes[OUTPUTS.index(output)]
+        found_logits = logits(guard, records, BUDGETS)
+        alone, scores = found_logits[:, column], combined(found_logits, of_terms, output)
         labels = [record.label(output) for record in records]
         found |= {name: auroc(scores, labels), f'{name}, encoder alone': auroc(alone, labels)}
         pairs = [{'pair': one.pair, 'conversation': one.conversation, 'cell': one.cell, 'labels': one.labels} for one in records]
         if name == 'deployments':
             found['twins'] = twins(pairs, scores)[0]
-            found['no rules'] = auroc(logits(guard, records, BUDGETS, rules=no_rules)[:, BREAKS] + of_terms, labels)
+            without = logits(guard, records, BUDGETS, rules=no_rules)
+            found['no rules'] = auroc(combined(without, of_terms, output), labels)
+            other = other_lines(records)
+            found['other rules'] = auroc(combined(logits(guard, records, BUDGETS, rules=other), of_terms, output), labels)
         if name in ('flips', 'grids'):
             found[f'{name}, same reply'] = flipped(pairs, scores)[0]
     return {name: round(value, 4) for name, value in found.items()}
@@ -374,7 +498,7 @@ def main():
     optimizer = torch.optim.AdamW(parameter_groups(guard, options), betas=(0.9, 0.98))
     rates = [group['lr'] for group in optimizer.param_groups]
     sampler = Sampler(records, SHARES[options.stage])
-    views = Views(records, of_terms, rng)
+    views = Views(records, of_terms, AlteredRules(Encoding(options.encoder), options.data), rng)
     step, averaged, count, losses, spent = 0, None, 0, [], 0.0
     settings = {key: str(value) for key, value in vars(options).items() if key not in ('work', 'gabion', 'data')}
     if progress.exists():
