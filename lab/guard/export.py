@@ -10,6 +10,7 @@ of conversations without a break.
 import argparse
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from model import FEATURE_SCALE, SHOWN_LINES, load_runs
+from model import FEATURE_SCALE, SHOWN_LINES, load_runs, stored_encoder
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, prepare
@@ -34,8 +35,9 @@ def arguments():
     parser.add_argument('--run', nargs='+', required=True, help='FILE or FILE=SHARE, whose mean is taken')
     parser.add_argument('--scores', type=Path, required=True)
     parser.add_argument('--out', type=Path, required=True)
-    parser.add_argument('--encoder', type=Path, default=ROOT / 'models/all-MiniLM-L6-v2')
+    parser.add_argument('--encoder', type=Path, default=ROOT / 'models/all-MiniLM-L6-v2', help="gabion's folder, whose tables are shared")
     parser.add_argument('--checkpoint', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2', help='the encoder that was trained from')
+    parser.add_argument('--whole', action='store_true', help='write all of the encoder, so that the guard needs no other folder')
     parser.add_argument('--data', type=Path, default=ROOT / 'data')
     parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
     parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js')
@@ -89,18 +91,18 @@ def main():
     sources = prepare(options.checkpoint, options.data, options.gabion.split(), options.work)
     terms = linear_part(training_records(sources, fold, batch_of), options.work)[1]
     options.out.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name.removeprefix('encoder.'): value.to(torch.bfloat16).contiguous()
-        for name, value in weights_of.items()
-        if name.startswith('encoder.encoder.layer.') or name == 'encoder.embeddings.token_type_embeddings.weight'
-    }
+    tensors = stored_encoder(weights_of, options.whole)
     tensors |= {f'head.{part}': weights_of[f'head.{part}'].float() for part in ('weight', 'bias')}
     weights, intercepts = terms.weights()
     tensors |= {'terms.weight': torch.tensor(weights).bfloat16(), 'terms.idf': torch.tensor(terms.idf).bfloat16()}
     save_file(tensors, options.out / 'model.safetensors')
+    encoder = options.checkpoint if options.whole else options.encoder
+    if options.whole:
+        for name in ('config.json', 'tokenizer.json'):
+            shutil.copyfile(encoder / name, options.out / name)
     description = {
         'version': 1,
-        'encoder': {'name': options.encoder.name, 'tokenizerSha256': sha256(options.encoder / 'tokenizer.json')},
+        'encoder': {'name': encoder.name, 'tokenizerSha256': sha256(encoder / 'tokenizer.json')},
         'weightsSha256': sha256(options.out / 'model.safetensors'),
         'outputs': OUTPUTS,
         'budgets': {'replyStride' if name == 'reply_stride' else name: value for name, value in asdict(Budgets()).items()},

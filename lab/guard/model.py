@@ -3,6 +3,10 @@
 Features of the linear layer: means of the last hidden state over the reply, over the whole input and over the user's tokens, each doubled.
 The two refusal flags are added linearly. A sixth number gates the linear part of `breaks` and `wavers` (terms.py): words that often stand in
 breaks count less where the rules shown do not concern the reply (a gate as in Jacobs et al. 1991, Adaptive Mixtures of Local Experts). The embedding tables stay those of the encoder, so that the package shares them.
+
+Token type 1 marks the reply. Encoders with one type or none (RoBERTa, XLM-R, MPNet, DistilBERT) get a learned vector instead, which is added to
+the embeddings of the reply's tokens and begins at zero. A guard's folder has a table of two types for all of them, whose first row is what the
+encoder gives every token by itself.
 """
 
 from pathlib import Path
@@ -11,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, logging
+from transformers import AutoConfig, AutoModel, logging
 
 from records import OUTPUTS, Record
-from segments import Budgets, assemble, collate, windows
+from segments import Budgets, Encoding, assemble, collate, windows
 from tables import GATED
 
 FEATURE_SCALE = 2.0
@@ -22,18 +26,28 @@ FEATURE_SCALE = 2.0
 FLAG_START = {'unsafe': (-2.0, -1.0), 'breaks': (-1.0, -0.5), 'wavers': (-1.0, -0.5), 'complies': (-3.0, -1.0), 'pressure': (0.0, 0.0)}
 SHOWN_LINES = 5
 GATE_START = 2.0
+BERT = {'hidden_dropout_prob': 0.0, 'attention_probs_dropout_prob': 0.0, 'add_pooling_layer': False}
+# How each family is loaded, without dropout and pooler.
+FAMILIES = {'bert': BERT, 'roberta': BERT, 'xlm-roberta': BERT, 'mpnet': BERT, 'distilbert': {'dropout': 0.0, 'attention_dropout': 0.0}}
+WORDS, TYPES = 'embeddings.word_embeddings.weight', 'embeddings.token_type_embeddings.weight'
 
 
 class Guard(nn.Module):
     def __init__(self, encoder: Path):
         super().__init__()
         logging.set_verbosity_error()
-        dropout = {'hidden_dropout_prob': 0.0, 'attention_probs_dropout_prob': 0.0}
-        self.encoder = AutoModel.from_pretrained(str(encoder), attn_implementation='sdpa', add_pooling_layer=False, **dropout)
-        for parameter in self.encoder.embeddings.parameters():
+        config = AutoConfig.from_pretrained(str(encoder))
+        if config.model_type not in FAMILIES:
+            raise SystemExit(f'{encoder}: model_type {config.model_type}; a guard can be trained on {", ".join(FAMILIES)}')
+        self.ends = Encoding(encoder).ends
+        self.encoder = AutoModel.from_pretrained(str(encoder), **FAMILIES[config.model_type])
+        for parameter in self.encoder.parameters():
             parameter.requires_grad = False
-        width = self.encoder.config.hidden_size
-        self.head = nn.Linear(3 * width, len(OUTPUTS) + 1)
+        for parameter in self.layers.parameters():
+            parameter.requires_grad = True
+        has_types = getattr(config, 'type_vocab_size', 1) > 1
+        self.register_parameter('reply_type', None if has_types else nn.Parameter(torch.zeros(config.hidden_size)))
+        self.head = nn.Linear(3 * config.hidden_size, len(OUTPUTS) + 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
@@ -44,7 +58,7 @@ class Guard(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, ids, types, mask, of_user, flags):
-        states = self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state.float()
+        states = self.hidden(ids, types, mask).float()
 
         def mean(weights):
             weights = weights[..., None].float()
@@ -53,9 +67,40 @@ class Guard(nn.Module):
         features = torch.cat([mean(mask * types), mean(mask), mean(of_user)], 1) * FEATURE_SCALE
         return self.head(self.dropout(features)) + F.pad(self.flags(flags), (0, 1))
 
+    def hidden(self, ids, types, mask):
+        """The last hidden state."""
+        if self.reply_type is None:
+            return self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+        embeddings = self.encoder.embeddings
+        words = embeddings.word_embeddings(ids) + types[..., None] * self.reply_type
+        # Without ids, RoBERTa and MPNet would not know which tokens their positions leave out.
+        padding, positions = getattr(embeddings, 'padding_idx', None), None
+        if padding is not None:
+            counted = ids.ne(padding)
+            positions = counted.cumsum(1) * counted + padding
+        return self.encoder(inputs_embeds=words, attention_mask=mask, position_ids=positions).last_hidden_state
+
     @property
     def layers(self):
-        return self.encoder.encoder.layer
+        return (self.encoder.transformer if self.encoder.config.model_type == 'distilbert' else self.encoder.encoder).layer
+
+    def new_parameters(self) -> list:
+        """Those that begin untrained."""
+        return [*self.head.parameters(), *([] if self.reply_type is None else [self.reply_type])]
+
+
+def stored_encoder(weights: dict, whole: bool = False) -> dict:
+    """The tensors of the encoder that a guard's folder has: those that training changes, or the whole of it."""
+    encoder = {name.removeprefix('encoder.'): value for name, value in weights.items() if name.startswith('encoder.')}
+    tensors = {
+        name: value.bfloat16() if '.layer.' in name or name == WORDS else value.float()
+        for name, value in encoder.items()
+        if '.layer.' in name or whole
+    }
+    if 'reply_type' not in weights:
+        return tensors | {TYPES: encoder[TYPES][:2].bfloat16()}
+    of_all = encoder[TYPES][0] if TYPES in encoder else torch.zeros_like(weights['reply_type'])
+    return tensors | {TYPES: torch.stack([of_all, of_all + weights['reply_type']]).float()}
 
 
 def load_runs(runs) -> tuple[dict, dict]:
@@ -96,7 +141,7 @@ def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_histo
         user = record.user[-budgets.user :] if has_user else record.user[:0]
         parts = windows(record.reply, budgets.reply, budgets.reply_stride)[:12] if reply else [record.reply[:0]]
         flags = record.flags if reply else (0.0, 0.0)
-        inputs += [(row, flags, assemble(shown, history, user, part)) for part in parts]
+        inputs += [(row, flags, assemble(guard.ends, shown, history, user, part)) for part in parts]
     inputs.sort(key=lambda one: len(one[2][0]))
     found = np.full((len(records), len(OUTPUTS) + 1), -np.inf, np.float32)
     for start in range(0, len(inputs), 32):

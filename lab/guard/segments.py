@@ -1,7 +1,8 @@
 """Turns rules, history, user message and reply into token ids, and token ids into the input of the guard.
 
 Input: [CLS] rules [SEP] history [SEP] user [SEP] reply [SEP]. Empty rules and an empty history are left out with their [SEP].
-Token type 1 marks the reply and its [SEP]. `lib/detection/guard` and `lib/classifier` build the same input at run time.
+Other tokenizers have <s> and </s> for [CLS] and [SEP]: what they put before and after a text. Token type 1 marks the reply and its [SEP].
+`lib/detection/guard` and `lib/classifier` build the same input at run time.
 """
 
 import re
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-CLS, SEP = 101, 102
 EMPTY = np.zeros(0, np.int32)
 
 
@@ -47,12 +47,13 @@ def refusal_flags(reply: str) -> tuple[float, float]:
 
 
 class Encoding:
-    """Token ids of strings without special tokens, each string once."""
+    """Token ids of strings without special tokens, each string once. `ends`: the tokens before and after a text."""
 
     def __init__(self, encoder: Path):
         self.tokenizer = Tokenizer.from_file(str(encoder / 'tokenizer.json'))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
+        self.ends = tuple(self.tokenizer.encode('').ids)
         self.cache: dict[str, np.ndarray] = {}
 
     def ids(self, text: str) -> np.ndarray:
@@ -68,12 +69,13 @@ class Encoding:
         return np.concatenate(parts)
 
 
-def assemble(rules, history, user, reply) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids, token types and the mask of the user's tokens, of segments that are within their budgets."""
-    head = [[CLS]]
-    head += [part for segment in (rules, history) if len(segment) for part in (segment, [SEP])]
+def assemble(ends, rules, history, user, reply) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids, token types and the mask of the user's tokens, of segments that are within their budgets. `ends`: see `Encoding`."""
+    begin, separator = ([end] for end in ends)
+    head = [begin]
+    head += [part for segment in (rules, history) if len(segment) for part in (segment, separator)]
     context = np.concatenate(head)
-    ids = np.concatenate([context, user, [SEP], reply, [SEP]]).astype(np.int64)
+    ids = np.concatenate([context, user, separator, reply, separator]).astype(np.int64)
     types = np.zeros(len(ids), np.int64)
     types[len(context) + len(user) + 1 :] = 1
     of_user = np.zeros(len(ids), np.int64)

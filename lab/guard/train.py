@@ -55,7 +55,8 @@ IS_GATED = torch.tensor([name in GATED for name in OUTPUTS])
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fold', choices=list(FOLDS), default='1')
-    parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2', help='config.json, model.safetensors, tokenizer.json')
+    encoder = 'config.json, model.safetensors, tokenizer.json of a BERT, MPNet, RoBERTa, XLM-R or DistilBERT'
+    parser.add_argument('--encoder', type=Path, default=ROOT / 'build/cache/all-MiniLM-L6-v2', help=encoder)
     parser.add_argument('--data', type=Path, default=ROOT / 'data')
     parser.add_argument('--work', type=Path, default=ROOT / 'build/guard')
     parser.add_argument('--gabion', default=f'node {ROOT}/dist/cli/main.js', help='the command that ranks rules')
@@ -167,8 +168,8 @@ def with_altered(record, ids, shown) -> list:
 class Views:
     """Augmented inputs of a record, with the labels that hold for what is shown."""
 
-    def __init__(self, records, of_terms, altered, rng):
-        self.rng, self.altered = rng, altered
+    def __init__(self, records, of_terms, encoding, altered, rng):
+        self.rng, self.altered, self.ends = rng, altered, encoding.ends
         self.named = {
             (record.group, altered.name_of(record) + 'a' * record.is_alternative): record
             for record in records
@@ -321,10 +322,10 @@ class Views:
             user = user[:0]
         if without_reply:
             labels = {name: NAN for name in OUTPUTS} | {'pressure': labels['pressure']}
-            return assemble(rules, history, user, record.reply[:0]), labels, (0.0, 0.0), offset
+            return assemble(self.ends, rules, history, user, record.reply[:0]), labels, (0.0, 0.0), offset
         reply, flags = self.reply(record)
         labels['pressure'] = NAN
-        return assemble(rules, history, user, reply), labels, flags, offset
+        return assemble(self.ends, rules, history, user, reply), labels, flags, offset
 
 
 def part_of_grid(record, members, rng):
@@ -454,7 +455,7 @@ def parameter_groups(guard, options):
         {'params': list(layer.parameters()), 'lr': options.lr * options.decay ** (top - at), 'weight_decay': 0.01}
         for at, layer in enumerate(guard.layers)
     ]
-    head = {'params': list(guard.head.parameters()), 'lr': options.head_lr, 'weight_decay': 0.01}
+    head = {'params': guard.new_parameters(), 'lr': options.head_lr, 'weight_decay': 0.01}
     # Refusal flags need a learning rate of their own to move in time.
     return [*layers, head, {'params': list(guard.flags.parameters()), 'lr': 1e-2, 'weight_decay': 0.0}]
 
@@ -498,7 +499,8 @@ def main():
     optimizer = torch.optim.AdamW(parameter_groups(guard, options), betas=(0.9, 0.98))
     rates = [group['lr'] for group in optimizer.param_groups]
     sampler = Sampler(records, SHARES[options.stage])
-    views = Views(records, of_terms, AlteredRules(Encoding(options.encoder), options.data), rng)
+    encoding = Encoding(options.encoder)
+    views = Views(records, of_terms, encoding, AlteredRules(encoding, options.data), rng)
     step, averaged, count, losses, spent = 0, None, 0, [], 0.0
     settings = {key: str(value) for key, value in vars(options).items() if key not in ('work', 'gabion', 'data')}
     if progress.exists():

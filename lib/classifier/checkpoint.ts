@@ -3,7 +3,6 @@
 import { GabionError } from '../errors.js'
 import type { StoredTensor } from '../convert/safetensors-header.js'
 import { SafetensorsReader } from '../convert/safetensors-reader.js'
-import type { JsonObject } from '../json/json-object.js'
 import type { NativeCheckpoint, NativeTensor } from '../native.js'
 
 /** Names of a layer's tensors. */
@@ -57,17 +56,6 @@ export const KERNEL_ARCHITECTURES = Object.keys(LAYER_NAMES) as readonly KernelA
 
 /** Sizes of an encoder. */
 export type EncoderSizes = Pick<NativeCheckpoint, 'layers' | 'heads' | 'hidden' | 'intermediate' | 'epsilon'>
-
-/** Sizes by the names that BERT's config.json has for them. */
-export function readEncoderSizes(config: JsonObject): EncoderSizes {
-  return {
-    layers: config.integer('num_hidden_layers', 1),
-    heads: config.integer('num_attention_heads', 1),
-    hidden: config.integer('hidden_size', 1),
-    intermediate: config.integer('intermediate_size', 1),
-    epsilon: config.positiveNumber('layer_norm_eps'),
-  }
-}
 
 /** The safetensors files of a checkpoint, open for reading. Close it, or hold it with `await using`. */
 export class CheckpointFiles {

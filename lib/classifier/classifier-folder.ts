@@ -4,21 +4,14 @@
 import { join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { refuseEndlessFunctions } from '../convert/onnx-functions.js'
-import { relativeBuckets } from '../convert/weight-layout.js'
 import type { JsonObject } from '../json/json-object.js'
 import { readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { sizeOfFile } from '../models/folder-entries.js'
 import { longestInputOf, paddingIdOf } from '../models/token-positions.js'
 import { EXPORTS, findWeightFiles, WEIGHTS, WEIGHTS_INDEX } from '../models/weight-files.js'
 import type { NativeCheckpoint, NativeHead } from '../native.js'
-import {
-  CheckpointFiles,
-  KERNEL_ARCHITECTURES,
-  readEncoderSizes,
-  TensorList,
-  type EncoderSizes,
-  type KernelArchitecture,
-} from './checkpoint.js'
+import { CheckpointFiles, KERNEL_ARCHITECTURES, TensorList, type KernelArchitecture } from './checkpoint.js'
+import { obstacleTo, readEncoderSizes, readRelativeBiases } from './encoder-settings.js'
 
 /** How logits become scores, as transformers' text-classification pipeline does. */
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression'
@@ -94,30 +87,10 @@ export async function readClassifierFolder(folder: string): Promise<ClassifierDe
   }
 }
 
-/** DistilBERT has names of its own. */
-function readSizes(config: JsonObject, architecture: KernelArchitecture): EncoderSizes {
-  if (architecture === 'distilbert') {
-    return {
-      layers: config.integer('n_layers', 1),
-      heads: config.integer('n_heads', 1),
-      hidden: config.integer('dim', 1),
-      intermediate: config.integer('hidden_dim', 1),
-      epsilon: 1e-12,
-    }
-  }
-  return readEncoderSizes(config)
-}
-
-/** Why the kernels cannot compute a model; null if they can. Their variants decide whether its sizes fit. */
+/** Why the kernels cannot compute a model; null if they can. */
 function obstacle(config: JsonObject, folder: string): string | null {
-  const type = config.string('model_type')
-  if (!KERNEL_ARCHITECTURES.some((name) => name === type)) return `model_type '${type}'`
-  const activation = config.stringOr(type === 'distilbert' ? 'activation' : 'hidden_act', 'gelu')
-  if (activation !== 'gelu') return `activation '${activation}'`
-  const positions = config.stringOr('position_embedding_type', 'absolute')
-  if (positions !== 'absolute') return `position_embedding_type '${positions}'`
   const hasWeights = [WEIGHTS, WEIGHTS_INDEX].some((name) => sizeOfFile(join(folder, name)) !== null)
-  return hasWeights ? null : 'weights that are not in safetensors'
+  return obstacleTo(config) ?? (hasWeights ? null : 'weights that are not in safetensors')
 }
 
 /** The prefix of the encoder's tensors, and the layers of the head with their activations, by architecture. */
@@ -149,16 +122,6 @@ async function readHead(files: CheckpointFiles, architecture: KernelArchitecture
   }
 }
 
-/** MPNet's attention biases by distance, from those by bucket. */
-async function readRelativeBiases(files: CheckpointFiles, config: JsonObject, heads: number): Promise<Float32Array> {
-  const count = config.integer('relative_attention_num_buckets', 4)
-  const table = await files.read('mpnet.encoder.relative_attention_bias.weight', [count, heads])
-  const buckets = relativeBuckets(longestInputOf(config) ?? 0, count)
-  const biases = new Float32Array(buckets.length * heads)
-  for (const [row, bucket] of buckets.entries()) biases.set(table.subarray(bucket * heads, (bucket + 1) * heads), row * heads)
-  return biases
-}
-
 /**
  * The network of a folder for the kernels, or why they cannot compute it.
  *
@@ -169,7 +132,7 @@ export async function readPackedNetwork({ folder, labels }: ClassifierDescriptio
   const problem = obstacle(config, folder)
   if (problem !== null) return problem
   const architecture = config.oneOf('model_type', KERNEL_ARCHITECTURES)
-  const sizes = readSizes(config, architecture)
+  const sizes = readEncoderSizes(config, architecture)
   const { hidden } = sizes
   const { prefix } = HEADS[architecture]
   await using files = await CheckpointFiles.open(await findWeightFiles(folder))
@@ -187,7 +150,7 @@ export async function readPackedNetwork({ folder, labels }: ClassifierDescriptio
       hasTypes,
       positionsIncludeType: false,
       paddingId: paddingIdOf(config),
-      relativeBiases: architecture === 'mpnet' ? await readRelativeBiases(files, config, sizes.heads) : null,
+      relativeBiases: await readRelativeBiases(files, prefix, config, sizes.heads),
     },
     head: await readHead(files, architecture, hidden, labels.length),
   }

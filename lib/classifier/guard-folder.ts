@@ -1,16 +1,19 @@
-// Reads the folder of a guard: `guard.json`, its own tensors, and the encoder folder whose tables it shares. Opens nothing in native code.
+// Reads the folder of a guard: `guard.json`, its own tensors, and the encoder folder whose tables it shares; a guard with a config.json has
+// an encoder and tables of its own. Opens nothing in native code.
 
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { configObject, readConfig } from '../models/config-file.js'
+import { configObject, readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { sizeOfFile } from '../models/folder-entries.js'
 import { readModelFolder, type ModelDescription } from '../models/model-folder.js'
 import { resolveModelFolder } from '../models/resolve.js'
+import { longestInputOf, paddingIdOf } from '../models/token-positions.js'
 import type { JsonObject } from '../json/json-object.js'
 import type { NativeCheckpoint, NativeHead, NativeSegment } from '../native.js'
-import { CheckpointFiles, readEncoderSizes, TensorList } from './checkpoint.js'
+import { CheckpointFiles, KERNEL_ARCHITECTURES, TensorList, type EncoderSizes } from './checkpoint.js'
+import { obstacleTo, readEncoderSizes, readRelativeBiases } from './encoder-settings.js'
 
 /** Name of a guard's description in its folder. */
 export const GUARD_FILE = 'guard.json'
@@ -40,7 +43,7 @@ export interface GuardFolder {
   budgets: GuardBudgets
   /** All fields of `guard.json`; those that the classifier does not read are the detector's. */
   settings: Readonly<Record<string, unknown>>
-  /** Name of the encoder whose tables it shares. */
+  /** Name of its encoder. */
   encoder: string
   tokenizerFile: string
   segments: readonly NativeSegment[]
@@ -89,21 +92,50 @@ function readFeatures(file: JsonObject): NativeHead['features'] {
   })
 }
 
-/** The file and the names of an encoder folder's tables: of gabion's weights, where it has them, or of the published checkpoint. */
-function tablesOf(encoder: ModelDescription): { file: string; converted: boolean } {
+/** The encoder of a guard: what describes it, and where the tables are that the guard's own file lacks. */
+interface GuardEncoder {
+  name: string
+  config: JsonObject
+  tokenizerFile: string
+  /** Of gabion's weights, or of the published checkpoint. */
+  tables: { file: string; converted: boolean }
+}
+
+function tablesOf(encoder: ModelDescription): GuardEncoder['tables'] {
   const graphs = encoder.graphs.filter((graph) => graph.weightsFile !== null && graph.fusedFile !== null)
   const graph = graphs.find(({ precision }) => precision === 'bf16') ?? graphs.find(({ precision }) => precision === 'fp32')
   if (graph !== undefined && graph.weightsFile !== null) return { file: graph.weightsFile, converted: true }
   return { file: join(encoder.folder, WEIGHTS_FILE), converted: false }
 }
 
+async function readEncoder(path: string, named: JsonObject, given: string | undefined): Promise<GuardEncoder> {
+  const name = named.text('name')
+  const config = await readConfigIfPresent(path, 'config.json')
+  const tokenizerFile = join(path, 'tokenizer.json')
+  const hasTokenizer = sizeOfFile(tokenizerFile) !== null
+  if (config !== null) {
+    if (!hasTokenizer) throw new GabionError('MODEL_NOT_FOUND', `the guard ${path} has a config.json, but no tokenizer.json`)
+    return { name, config, tokenizerFile, tables: { file: join(path, WEIGHTS_FILE), converted: false } }
+  }
+  const encoder = await readModelFolder(await resolveModelFolder(given ?? name))
+  return {
+    name: encoder.name,
+    config: await readConfig(encoder.folder, 'config.json'),
+    tokenizerFile: hasTokenizer ? tokenizerFile : encoder.tokenizerFile,
+    tables: tablesOf(encoder),
+  }
+}
+
 interface Tables {
   list: TensorList
   positionsIncludeType: boolean
+  relativeBiases: Float32Array | null
 }
 
 /** Lists the tables, each from the guard's own file where it has one, else from the encoder's folder. */
-function listTables(own: CheckpointFiles, shared: CheckpointFiles, converted: boolean, hidden: number): Tables {
+async function listTables(own: CheckpointFiles, { config, tables }: GuardEncoder, { hidden, heads }: EncoderSizes): Promise<Tables> {
+  await using shared = await CheckpointFiles.open([tables.file])
+  const { converted } = tables
   const list = new TensorList()
   const table = (name: string, convertedName: string, shape: readonly (number | null)[]): void => {
     if (own.has(name)) list.add(own, name, shape)
@@ -111,11 +143,18 @@ function listTables(own: CheckpointFiles, shared: CheckpointFiles, converted: bo
   }
   table('embeddings.word_embeddings.weight', 'embeddings.word.weight', [null, hidden])
   table('embeddings.position_embeddings.weight', 'embeddings.position.weight', [null, hidden])
-  // Gabion's weights have no table of token types: type 0 is added to the positions.
+  // Gabion's weights have no table of token types: type 0 is added to the positions. Of encoders without types, the guard adds one.
   list.add(own, 'embeddings.token_type_embeddings.weight', [2, hidden])
   table('embeddings.LayerNorm.weight', 'embeddings.norm.weight', [hidden])
   table('embeddings.LayerNorm.bias', 'embeddings.norm.bias', [hidden])
-  return { list, positionsIncludeType: converted && !own.has('embeddings.position_embeddings.weight') }
+  const relativeBiases = converted ? await readBiasesByDistance(shared, config, heads) : await readRelativeBiases(shared, '', config, heads)
+  return { list, positionsIncludeType: converted && !own.has('embeddings.position_embeddings.weight'), relativeBiases }
+}
+
+/** MPNet's attention biases as gabion's weights have them. */
+async function readBiasesByDistance(files: CheckpointFiles, config: JsonObject, heads: number): Promise<Float32Array | null> {
+  if (config.string('model_type') !== 'mpnet') return null
+  return files.read('attention.bias.weight', [2 * (longestInputOf(config) ?? 0) - 1, heads])
 }
 
 async function requireTokenizer(file: string, expected: string): Promise<void> {
@@ -140,42 +179,38 @@ async function readHead(file: JsonObject, own: CheckpointFiles, hidden: number, 
 /**
  * Reads a guard's folder and the encoder folder that it belongs to.
  *
- * @param folder with `guard.json` and `model.safetensors`
- * @param encoder folder of the encoder; default: what `guard.json` names, which is a bundled model or next to it
+ * @param folder with `guard.json` and `model.safetensors`; with `config.json` and `tokenizer.json` too if it needs no encoder folder
+ * @param given folder of the encoder; default: what `guard.json` names, the bundled model or a path
  * @throws GabionError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`
  */
-export async function readGuardFolder(folder: string, encoder?: string): Promise<GuardFolder> {
+export async function readGuardFolder(folder: string, given?: string): Promise<GuardFolder> {
   const path = resolve(folder)
   const file = configObject(join(path, GUARD_FILE), (await readConfig(path, GUARD_FILE)).fields)
   if (file.integer('version', 1) !== VERSION) throw file.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const outputs = readOutputs(file)
   const budgets = readBudgets(file)
-  const source = file.object('encoder')
-  const description = await readModelFolder(await resolveModelFolder(encoder ?? source.text('name')))
-  const config = await readConfig(description.folder, 'config.json')
-  if (config.string('model_type') !== 'bert') {
-    throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a guard's encoder must be of model_type 'bert'`)
-  }
-  const sizes = readEncoderSizes(config)
-  const ownTokenizer = join(path, 'tokenizer.json')
-  const tokenizerFile = sizeOfFile(ownTokenizer) === null ? description.tokenizerFile : ownTokenizer
-  await requireTokenizer(tokenizerFile, source.string('tokenizerSha256'))
+  const named = file.object('encoder')
+  const encoder = await readEncoder(path, named, given)
+  const { config } = encoder
+  const obstacle = obstacleTo(config)
+  if (obstacle !== null) throw new GabionError('MODEL_UNSUPPORTED', `${config.source}: a guard cannot be computed with ${obstacle}`)
+  const architecture = config.oneOf('model_type', KERNEL_ARCHITECTURES)
+  const sizes = readEncoderSizes(config, architecture)
+  await requireTokenizer(encoder.tokenizerFile, named.string('tokenizerSha256'))
 
-  const tables = tablesOf(description)
   await using own = await CheckpointFiles.open([join(path, WEIGHTS_FILE)])
-  await using shared = await CheckpointFiles.open([tables.file])
-  const { list, positionsIncludeType } = listTables(own, shared, tables.converted, sizes.hidden)
-  list.addLayers(own, '', 'bert', sizes)
+  const { list, positionsIncludeType, relativeBiases } = await listTables(own, encoder, sizes)
+  list.addLayers(own, '', architecture, sizes)
   const { files, tensors } = list
   return {
     folder: path,
     outputs,
     budgets,
     settings: file.fields,
-    encoder: description.name,
-    tokenizerFile,
+    encoder: encoder.name,
+    tokenizerFile: encoder.tokenizerFile,
     segments: segmentsOf(budgets),
-    checkpoint: { ...sizes, files, tensors, hasTypes: true, positionsIncludeType, paddingId: null, relativeBiases: null },
+    checkpoint: { ...sizes, files, tensors, hasTypes: true, positionsIncludeType, paddingId: paddingIdOf(config), relativeBiases },
     head: await readHead(file, own, sizes.hidden, outputs.length),
   }
 }

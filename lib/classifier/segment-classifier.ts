@@ -20,7 +20,7 @@ export interface SegmentClassifierOptions {
   precision?: ClassifierPrecision
   /** Inputs that may run at once; default: what the machine allows. */
   threads?: number
-  /** Folder of the encoder whose tables it shares; default: the bundled model that `guard.json` names. */
+  /** Folder of the encoder whose tables it shares; default: what `guard.json` names. A guard with its own `config.json` needs none. */
   encoder?: string
 }
 

@@ -1,32 +1,45 @@
 #!/usr/bin/env python3
-"""Writes a guard without training, and what PyTorch makes of some inputs with it:
+"""Writes guards without training, and what PyTorch makes of some inputs with them:
 
     build/classifiers/guard/guard.json, model.safetensors   the folder that a guard is: its layers, token types and head
     build/classifiers/guard/golden.json                     inputs as segments of strings, tokens and logits of each window
+    build/classifiers/guards/<family>/shared, whole         tiny guards by lab/guard, without and with all of their encoder
+    build/classifiers/guards/<family>/encoder               that encoder as sentence-transformers saves it
+    build/classifiers/guards/<family>/golden.json
 
     build/golden/bin/python scripts/golden/make_guard.py
 
-Its layers are those of all-MiniLM-L6-v2 with noise; type 1 and the head are random. Word embeddings and linear weights are rounded to bf16,
-as the files store them, and computed with in float32: kernels in fp32 must agree to the last digits.
+The first one's layers are those of all-MiniLM-L6-v2 with noise; type 1 and the head are random. Word embeddings and linear weights are rounded
+to bf16, as the files store them, and computed with in float32: kernels in fp32 must agree to the last digits.
 """
 
 import hashlib
 import json
 import random
+import shutil
+import sys
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Pooling, Transformer
 from tokenizers import Tokenizer
 from torch import nn
 
+from make_family import architecture, spread_weights
 from unicode_texts import torture_texts
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "lab" / "guard"))
+import model as lab
+from segments import Budgets, Encoding, assemble, collate, windows
+
 SOURCE = ROOT / "build" / "cache" / "all-MiniLM-L6-v2"
 BUNDLED = ROOT / "models" / "all-MiniLM-L6-v2"
 GUARD = ROOT / "build" / "classifiers" / "guard"
+GUARDS = ROOT / "build" / "classifiers" / "guards"
 OUTPUTS = ["unsafe", "breaks", "wavers", "complies", "pressure"]
 BUDGETS = {"rules": 150, "history": 96, "user": 64, "reply": 190, "replyStride": 150}
 SCALE = 2
@@ -104,6 +117,80 @@ def golden(guard: Guard, tokenizer: Tokenizer, segments: list[list[str]]) -> dic
     return {"segments": segments, "tokens": [len(ids) for ids in windows], "logits": logits.tolist()}
 
 
+def tiny_encoder(family: str, folder: Path) -> None:
+    """An untrained encoder of the smallest sizes that the kernels compute."""
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 128, "num_hidden_layers": 2}
+    fast, encoder = architecture("bert" if family == "distilbert" else family, sizes, "gelu")
+    if family == "distilbert":
+        config = transformers.DistilBertConfig(vocab_size=len(fast), dim=64, n_heads=2, n_layers=2, hidden_dim=128)
+        encoder = transformers.DistilBertModel(config)
+    spread_weights(encoder, 1.6 / sizes["hidden_size"] ** 0.5)
+    encoder.bfloat16().float().save_pretrained(folder / "inner")
+    fast.save_pretrained(folder / "inner")
+    modules = [Transformer(str(folder / "inner"), max_seq_length=512), Pooling(sizes["hidden_size"])]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "encoder"), create_model_card=False)
+    shutil.rmtree(folder / "inner")
+
+
+def family_guard(encoder: Path) -> lab.Guard:
+    """A guard as after training: its layers differ from the encoder's, its own parameters from zero."""
+    guard = lab.Guard(encoder).eval()
+    with torch.no_grad():
+        for parameter in guard.layers.parameters():
+            parameter.add_(0.1 * parameter.std() * torch.randn_like(parameter))
+        for parameter in guard.new_parameters():
+            parameter.copy_(0.1 * torch.randn_like(parameter))
+        for parameter in guard.layers.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+    return guard
+
+
+def family_golden(guard: lab.Guard, encoding: Encoding, segments: list[list[str]]) -> dict:
+    budgets = Budgets()
+    rules, history, user, reply = ([id for text in texts for id in encoding.ids(text)] for texts in segments)
+    context = rules[: budgets.rules], history[-budgets.history :], user[-budgets.user :]
+    inputs = [assemble(guard.ends, *context, window) for window in windows(reply, budgets.reply, budgets.reply_stride)]
+    with torch.inference_mode():
+        logits = guard(*collate(inputs), torch.zeros(len(inputs), 2))
+    return {"segments": segments, "tokens": [len(ids) for ids, _, _ in inputs], "logits": logits.tolist()}
+
+
+def write_family(family: str, inputs: list[list[list[str]]]) -> None:
+    folder = GUARDS / family
+    shutil.rmtree(folder, ignore_errors=True)
+    torch.manual_seed(19)
+    tiny_encoder(family, folder)
+    encoder = folder / "encoder"
+    guard = family_guard(encoder)
+    weights = guard.state_dict()
+    for name in ("shared", "whole"):
+        (folder / name).mkdir()
+        tensors = lab.stored_encoder(weights, name == "whole") | {f"head.{part}": weights[f"head.{part}"] for part in ("weight", "bias")}
+        save_file(tensors, folder / name / "model.safetensors")
+        (folder / name / "guard.json").write_text(json.dumps(describe(encoder, gated=lab.GATED)))
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(encoder / name, folder / "whole" / name)
+    guard.encoder.double()  # of a difference to float32 states, half would be the rounding of the reference itself
+    encoding = Encoding(encoder)
+    cases = [family_golden(guard, encoding, segments) for segments in inputs]
+    (folder / "golden.json").write_text(json.dumps(cases))
+    print(f"{family}: {sum(len(case['tokens']) for case in cases)} windows", flush=True)
+
+
+def describe(encoder: Path, **more) -> dict:
+    """What is in guard.json."""
+    tokenizer = hashlib.sha256((encoder / "tokenizer.json").read_bytes()).hexdigest()
+    return {
+        "version": 1,
+        "encoder": {"name": encoder.name, "tokenizerSha256": tokenizer},
+        "outputs": OUTPUTS,
+        "budgets": BUDGETS,
+        "features": ["mean:reply", "mean:all", "mean:user"],
+        "featureScale": SCALE,
+        **more,
+    }
+
+
 def main() -> None:
     torch.set_num_threads(1)
     guard = Guard()
@@ -118,21 +205,14 @@ def main() -> None:
     }
     tensors |= {"head.weight": guard.head.weight.data, "head.bias": guard.head.bias.data}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, GUARD / "model.safetensors")
-    description = {
-        "version": 1,
-        "encoder": {
-            "name": "all-MiniLM-L6-v2",
-            "tokenizerSha256": hashlib.sha256((BUNDLED / "tokenizer.json").read_bytes()).hexdigest(),
-        },
-        "outputs": OUTPUTS,
-        "budgets": BUDGETS,
-        "features": ["mean:reply", "mean:all", "mean:user"],
-        "featureScale": SCALE,
-    }
-    (GUARD / "guard.json").write_text(json.dumps(description, indent=2))
+    (GUARD / "guard.json").write_text(json.dumps(describe(BUNDLED), indent=2))
     cases = [golden(guard, tokenizer, segments) for segments in make_inputs()]
     (GUARD / "golden.json").write_text(json.dumps(cases))
-    print(f"{len(cases)} inputs, {sum(len(case['tokens']) for case in cases)} windows")
+    print(f"{len(cases)} inputs, {sum(len(case['tokens']) for case in cases)} windows", flush=True)
+    # RoBERTa and MPNet count positions without the padding token, which a text can contain.
+    padding = [["x <pad> y"], ["user:", "<pad>"], ["a <pad> b"], ["<pad> <pad> c </s> d [SEP]"]]
+    for family in lab.FAMILIES:
+        write_family(family, [*make_inputs(), padding])
 
 
 if __name__ == "__main__":

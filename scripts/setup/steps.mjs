@@ -45,6 +45,9 @@ const goldenScripts = [
 
 const classifierScripts = ['make_guard', 'make_classifiers', 'make_family', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
 
+/** The model of a guard as it is trained. */
+const guardSources = ['model', 'segments'].map((name) => `lab/guard/${name}.py`)
+
 /** The purposes of a set-up; 'tools' installs compilers and tools and leaves the checkout alone. */
 export const purposes = ['start', 'test', 'package', 'lint', 'tools']
 
@@ -190,8 +193,8 @@ export const steps = [
     title: 'Classifiers and logits by PyTorch',
     purposes: ['test'],
     after: ['golden-python'],
-    hash: () => hashInputs({ files: [...classifierScripts, 'models/all-MiniLM-L6-v2/tokenizer.json'] }),
-    outputs: ['build/classifiers/guard/golden.json', 'build/classifiers/modernbert/golden.json'],
+    hash: () => hashInputs({ files: [...classifierScripts, ...guardSources, 'models/all-MiniLM-L6-v2/tokenizer.json'] }),
+    outputs: ['build/classifiers/guards/distilbert/golden.json', 'build/classifiers/modernbert/golden.json'],
     work: async (context) => {
       const options = { log: 'golden-classifiers', echo: context.verbose }
       for (const script of classifierScripts.slice(0, 2)) await run('build/golden/bin/python', [script], options)
