@@ -151,7 +151,7 @@ class AlteredRules:
         return [ids for ids, excluded in self.permits.get((record.group, record.rule), ()) if self.name_of(record) not in excluded]
 
     def invented(self, record) -> list:
-        """New rules that are labelled for a reply: token ids, label, and names of all replies with a label under it."""
+        """New rules that are labeled for a reply: token ids, label, and names of all replies with a label under it."""
         return self.new.get((record.group, self.name_of(record) + 'a' * record.is_alternative), [])
 
     def demanding(self, record) -> list:
