@@ -103,11 +103,20 @@ def stored_encoder(weights: dict, whole: bool = False) -> dict:
     return tensors | {TYPES: torch.stack([of_all, of_all + weights['reply_type']]).float()}
 
 
+def add_gate(weights):
+    """Gives the head of a run from before the gate one that is always at its start."""
+    if len(weights['head.bias']) == len(OUTPUTS):
+        weights['head.weight'] = F.pad(weights['head.weight'], (0, 0, 0, 1))
+        weights['head.bias'] = F.pad(weights['head.bias'], (0, 1), value=GATE_START)
+
+
 def load_runs(runs) -> tuple[dict, dict]:
     """The mean of the weights of runs, FILE or FILE=SHARE (Wortsman et al. 2022, Model soups), and the settings of the first one."""
     parts = [str(run).partition('=') for run in runs]
     shares = [float(share or 1) for _, _, share in parts]
     found = [torch.load(path, weights_only=False) for path, _, _ in parts]
+    for run in found:
+        add_gate(run['guard'])
     mean = {
         name: sum(share * run['guard'][name].double() for share, run in zip(shares, found)) / sum(shares) for name in found[0]['guard']
     }
