@@ -124,7 +124,7 @@ def tiny_encoder(family: str, folder: Path) -> None:
     if family == "distilbert":
         config = transformers.DistilBertConfig(vocab_size=len(fast), dim=64, n_heads=2, n_layers=2, hidden_dim=128)
         encoder = transformers.DistilBertModel(config)
-    spread_weights(encoder, 1.6 / sizes["hidden_size"] ** 0.5)
+    spread_weights(encoder, 1 / sizes["hidden_size"] ** 0.5)  # as wide as weights after training are
     encoder.bfloat16().float().save_pretrained(folder / "inner")
     fast.save_pretrained(folder / "inner")
     modules = [Transformer(str(folder / "inner"), max_seq_length=512), Pooling(sizes["hidden_size"])]

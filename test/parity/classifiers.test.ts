@@ -20,7 +20,7 @@ interface GoldenInput {
 
 const KERNELS = ['bert', 'bert-bf16', 'distilbert', 'roberta', 'xlm-roberta', 'mpnet']
 const EXPORTS = ['deberta-v2', 'modernbert']
-/** Logits spread by several units; sums are in another order than PyTorch's. */
+/** Logits spread by .4 to .9; sums are in another order than PyTorch's. The worst of seeds and instruction sets tried was 1.4e-6. */
 const BOUND = 1e-5
 
 const folderOf = (name: string): string => join('build/classifiers', name)
@@ -63,8 +63,8 @@ describe('classifiers against transformers', () => {
   }
 
   for (const [precision, bound] of [
-    ['bf16', 0.2],
-    ['int8', 0.4],
+    ['bf16', 0.05],
+    ['int8', 0.1],
   ] as const) {
     // prettier-ignore
     it(`nearly the same logits in ${precision}`, async (test) => {
