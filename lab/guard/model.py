@@ -33,8 +33,11 @@ WORDS, TYPES = 'embeddings.word_embeddings.weight', 'embeddings.token_type_embed
 
 
 class Guard(nn.Module):
-    def __init__(self, encoder: Path):
+    """`blocks`: the context does not see the reply, so that its states could be computed once for all windows (an experiment: LOG.md)."""
+
+    def __init__(self, encoder: Path, blocks: bool = False):
         super().__init__()
+        self.blocks = blocks
         logging.set_verbosity_error()
         config = AutoConfig.from_pretrained(str(encoder))
         if config.model_type not in FAMILIES:

@@ -69,6 +69,7 @@ def arguments():
     parser.add_argument('--init', type=Path, help='a trained guard to begin with (NAME.pt)')
     parser.add_argument('--measure', type=int, default=0, help='scores what the fold leaves out every so many steps, into NAME.curve.jsonl')
     parser.add_argument('--stage', choices=list(SHARES), default='all', help='reading: short rows of rules only')
+    parser.add_argument('--blocks', action='store_true', help='the context does not see the reply; the product cannot run such a guard')
     parser.add_argument('--name', help='of the result, instead of the fold')
     parser.add_argument('--quick', action='store_true', help='a tenth of the steps')
     return parser.parse_args()
@@ -484,7 +485,7 @@ def main():
     torch.manual_seed(options.seed)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a step, and no operation here reads such memory
-    guard = Guard(options.encoder)
+    guard = Guard(options.encoder, options.blocks)
     guard.encoder.set_attn_implementation('eager')  # on CPUs its backward pass is three times as fast as the fused one's
     if options.init:
         guard.load_state_dict(torch.load(options.init, weights_only=False)['guard'])
