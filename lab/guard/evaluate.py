@@ -150,13 +150,13 @@ def name_rules(scores, rows, records, ranker, data):
         def one(record, budgets, at=at):
             return record.lines[record.line_order[min(at, len(record.lines) - 1)]][: budgets.rules]
 
-        alone.append(logits(scores.guard, [record for _, record in broken], BUDGETS, rules=one)[:, [OUTPUTS.index('breaks'), -1]])
+        alone.append(logits(scores.guard, [record for _, record in broken], BUDGETS, rules=one))
     for (row, record), values in zip(broken, np.stack(alone, 1)):
         lines = prompt_lines(written[record.group]['system'])
         rules = [rule['text'] for rule in written[record.group]['rules']]
         shown = record.line_order[:NAMED_LINES]
         row['candidates'] = [ranker.closest(lines[at], rules) for at in shown]
-        row['candidateScores'] = [[round(float(value), 4) for value in pair] for pair in values[: len(shown)]]  # logit of breaks, gate
+        row['candidateLogits'] = [[round(float(value), 4) for value in one] for one in values[: len(shown)]]
 
 
 def main():

@@ -3,8 +3,7 @@
 
     build/golden/bin/python lab/guard/export.py --run build/guard/guard-1.pt --scores lab/guard/scores/guard-1.jsonl.gz --out models/guard
 
-Calibration is Platt's (1999), sigmoid(a · logit + c · gate · terms + b), per output; see tables.py. Lines are quantiles of the greatest probabilities
-of conversations without a break.
+Calibration: see tables.py. Lines are quantiles of the greatest probabilities of conversations without a break.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from model import FEATURE_SCALE, SHOWN_LINES, load_runs, stored_encoder
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, prepare
-from tables import AT, CALIBRATED_ON, GATED, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
+from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
 from terms import BUCKET_BITS
 from train import ROOT, linear_part, training_records
 
@@ -45,7 +44,7 @@ def arguments():
 
 
 def calibration(sets, scoring) -> dict:
-    """Per output: slopes of the logit and of the linear part, and the intercept."""
+    """Per output: weights of the logits and of the linear parts, and the intercept."""
     found = {}
     for output, name in CALIBRATED_ON.items():
         rows = [row for row in sets[name] if output in row['labels']]
@@ -55,8 +54,9 @@ def calibration(sets, scoring) -> dict:
         if output in CONTROLLED and both <= words:
             print(f'{output}: {both:.3f}, its words alone {words:.3f}: left out')
             continue
-        a, terms, b = (round(float(value), 4) for value in scoring.whole[output])
-        found[output] = {'a': a, 'terms': terms, 'b': b}
+        *weights, b = (round(float(value), 4) for value in scoring.whole[output])
+        parts = {'logits': weights[: len(OUTPUTS)], 'terms': weights[len(OUTPUTS) :]}
+        found[output] = {part: {name: value for name, value in zip(OUTPUTS, values) if value} for part, values in parts.items()} | {'b': b}
     return found
 
 
@@ -110,7 +110,6 @@ def main():
         'features': ['mean:reply', 'mean:all', 'mean:user'],
         'featureScale': FEATURE_SCALE,
         'flagWeights': [[round(float(value), 6) for value in row] for row in weights_of['flags.weight']],
-        'gated': GATED,
         'terms': {'bucketBits': BUCKET_BITS, 'intercepts': [round(float(value), 4) for value in intercepts]},
         'calibration': calibrated,
         'lines': lines(sets, scoring),

@@ -1,8 +1,7 @@
 """The guard: an encoder that reads rules, history, user message and reply, and one linear layer to five logits.
 
 Features of the linear layer: means of the last hidden state over the reply, over the whole input and over the user's tokens, each doubled.
-The two refusal flags are added linearly. A sixth number gates the linear part of `breaks` and `wavers` (terms.py): words that often stand in
-breaks count less where the rules shown do not concern the reply (a gate as in Jacobs et al. 1991, Adaptive Mixtures of Local Experts). The embedding tables stay those of the encoder, so that the package shares them.
+The two refusal flags are added linearly. The embedding tables stay those of the encoder, so that the package shares them.
 
 Token type 1 marks the reply. Encoders with one type or none (RoBERTa, XLM-R, MPNet, DistilBERT) get a learned vector instead, which is added to
 the embeddings of the reply's tokens and begins at zero. A guard's folder has a table of two types for all of them, whose first row is what the
@@ -14,18 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, logging
 
 from records import OUTPUTS, Record
 from segments import Budgets, Encoding, assemble, collate, windows
-from tables import GATED
 
 FEATURE_SCALE = 2.0
 # Where training begins: a refusal speaks against harm and against compliance.
 FLAG_START = {'unsafe': (-2.0, -1.0), 'breaks': (-1.0, -0.5), 'wavers': (-1.0, -0.5), 'complies': (-3.0, -1.0), 'pressure': (0.0, 0.0)}
 SHOWN_LINES = 5
-GATE_START = 2.0
 BERT = {'hidden_dropout_prob': 0.0, 'attention_probs_dropout_prob': 0.0, 'add_pooling_layer': False}
 # How each family is loaded, without dropout and pooler.
 FAMILIES = {'bert': BERT, 'roberta': BERT, 'xlm-roberta': BERT, 'mpnet': BERT, 'distilbert': {'dropout': 0.0, 'attention_dropout': 0.0}}
@@ -50,11 +46,9 @@ class Guard(nn.Module):
             parameter.requires_grad = True
         has_types = getattr(config, 'type_vocab_size', 1) > 1
         self.register_parameter('reply_type', None if has_types else nn.Parameter(torch.zeros(config.hidden_size)))
-        self.head = nn.Linear(3 * config.hidden_size, len(OUTPUTS) + 1)
+        self.head = nn.Linear(3 * config.hidden_size, len(OUTPUTS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        with torch.no_grad():
-            self.head.bias[-1] = GATE_START
         self.flags = nn.Linear(2, len(OUTPUTS), bias=False)
         with torch.no_grad():
             self.flags.weight.copy_(torch.tensor([FLAG_START[name] for name in OUTPUTS]))
@@ -68,10 +62,12 @@ class Guard(nn.Module):
             return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
 
         features = torch.cat([mean(mask * types), mean(mask), mean(of_user)], 1) * FEATURE_SCALE
-        return self.head(self.dropout(features)) + F.pad(self.flags(flags), (0, 1))
+        return self.head(self.dropout(features)) + self.flags(flags)
 
     def hidden(self, ids, types, mask):
         """The last hidden state."""
+        if self.blocks:  # added to the scores of attention: rows × 1 × tokens × tokens seen
+            mask = ((mask[:, None] * torch.maximum(types[:, :, None], 1 - types[:, None]) - 1) * 1e4)[:, None].float()
         if self.reply_type is None:
             return self.encoder(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
         embeddings = self.encoder.embeddings
@@ -106,20 +102,13 @@ def stored_encoder(weights: dict, whole: bool = False) -> dict:
     return tensors | {TYPES: torch.stack([of_all, of_all + weights['reply_type']]).float()}
 
 
-def add_gate(weights):
-    """Gives the head of a run from before the gate one that is always at its start."""
-    if len(weights['head.bias']) == len(OUTPUTS):
-        weights['head.weight'] = F.pad(weights['head.weight'], (0, 0, 0, 1))
-        weights['head.bias'] = F.pad(weights['head.bias'], (0, 1), value=GATE_START)
-
-
 def load_runs(runs) -> tuple[dict, dict]:
     """The mean of the weights of runs, FILE or FILE=SHARE (Wortsman et al. 2022, Model soups), and the settings of the first one."""
     parts = [str(run).partition('=') for run in runs]
     shares = [float(share or 1) for _, _, share in parts]
     found = [torch.load(path, weights_only=False) for path, _, _ in parts]
-    for run in found:
-        add_gate(run['guard'])
+    for run in found:  # guard-3 and guard-4 have a sixth output, which was tried as a gate of the linear part
+        run['guard'] |= {name: run['guard'][name][: len(OUTPUTS)] for name in ('head.weight', 'head.bias')}
     mean = {
         name: sum(share * run['guard'][name].double() for share, run in zip(shares, found)) / sum(shares) for name in found[0]['guard']
     }
@@ -133,9 +122,8 @@ def shown_rules(record: Record, budgets: Budgets) -> np.ndarray:
 
 
 def combined(scores, terms, output: str) -> np.ndarray:
-    """Log-odds of an output: the encoder's logit and the linear part's, which for the gated outputs is multiplied by the gate."""
-    gate = 1 / (1 + np.exp(-scores[:, -1])) if output in GATED else 1.0
-    return scores[:, OUTPUTS.index(output)] + gate * terms
+    """Log-odds of an output: the encoder's logit and the linear part's."""
+    return scores[:, OUTPUTS.index(output)] + terms
 
 
 def no_rules(record: Record, _: Budgets) -> np.ndarray:
@@ -144,7 +132,7 @@ def no_rules(record: Record, _: Budgets) -> np.ndarray:
 
 @torch.inference_mode()
 def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_history=True, has_user=True, reply=True) -> np.ndarray:
-    """Records × (outputs, gate) in float32: over the windows of a reply, the greatest of each. `reply=False` hides the reply."""
+    """Records × outputs in float32: over the windows of a reply, the greatest of each. `reply=False` hides the reply."""
     guard.eval()
     inputs = []
     for row, record in enumerate(records):
@@ -155,7 +143,7 @@ def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_histo
         flags = record.flags if reply else (0.0, 0.0)
         inputs += [(row, flags, assemble(guard.ends, shown, history, user, part)) for part in parts]
     inputs.sort(key=lambda one: len(one[2][0]))
-    found = np.full((len(records), len(OUTPUTS) + 1), -np.inf, np.float32)
+    found = np.full((len(records), len(OUTPUTS)), -np.inf, np.float32)
     for start in range(0, len(inputs), 32):
         batch = inputs[start : start + 32]
         with torch.autocast('cpu', torch.bfloat16):

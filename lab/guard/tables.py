@@ -3,8 +3,8 @@
 
     python3 lab/guard/tables.py lab/guard/scores/guard-1.jsonl.gz
 
-A probability is Platt's (1999) of two numbers, sigmoid(a · logit + c · terms + b): the encoder's logit and the linear part (terms.py), which for
-`breaks` and `wavers` is multiplied by the gate (model.py). On the set that gives a, b and c they are fitted to other groups than the scored one.
+The log-odds of an output are a sum of the encoder's logits and of the linear parts (terms.py) of all outputs, by ridge logistic regression
+(Wolpert 1992, Stacked generalization; Platt 1999 for one logit). On the set that gives the weights they are fitted to other groups than the scored one.
 """
 
 import gzip
@@ -17,7 +17,6 @@ import numpy as np
 
 OUTPUTS = ('unsafe', 'breaks', 'wavers', 'complies', 'pressure')
 AT = {name: at for at, name in enumerate(OUTPUTS)}
-GATED = ('breaks', 'wavers')
 
 
 def auroc(scores, labels) -> float:
@@ -52,15 +51,19 @@ def part_of(row) -> int:
     return int(hashlib.sha256(f'platt {row["group"]}'.encode()).hexdigest()[:8], 16) % PARTS
 
 
-def platt(inputs, labels, masses=None) -> np.ndarray:
+PENALTY = 1.0  # of the squared weights
+
+
+def logistic(inputs, labels, masses=None, penalty=0.0) -> np.ndarray:
     """Weights of the columns and the intercept of a logistic regression, by Newton's method; `masses` weigh the rows."""
     inputs = np.column_stack([inputs, np.ones(len(inputs))])
     masses = np.ones(len(inputs)) if masses is None else masses
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(30):
+    weights, penalties = np.zeros(inputs.shape[1]), np.full(inputs.shape[1], penalty + 1e-9)
+    penalties[-1] = 1e-9
+    for _ in range(40):
         probability = 1 / (1 + np.exp(-inputs @ weights))
-        hessian = (inputs * (masses * probability * (1 - probability))[:, None]).T @ inputs + 1e-9 * np.eye(len(weights))
-        weights = weights + np.linalg.solve(hessian, inputs.T @ (masses * (labels - probability)))
+        hessian = (inputs * (masses * probability * (1 - probability))[:, None]).T @ inputs + np.diag(penalties)
+        weights = weights + np.linalg.solve(hessian, inputs.T @ (masses * (labels - probability)) - penalties * weights)
     return weights
 
 
@@ -71,7 +74,7 @@ MASS_OF_RULES = 0.1
 
 
 class Scoring:
-    """Log-odds of each output from a file of scores: encoder and linear part together, or one of them."""
+    """Log-odds of each output from a file of scores."""
 
     def __init__(self, sets):
         self.whole, self.without = {}, {}
@@ -88,24 +91,21 @@ class Scoring:
 
     @classmethod
     def fit(cls, rows, others, output):
-        """The shares of encoder and linear part from all sets by mass; scale and intercept from the rows alone."""
+        """The weights from all sets by mass; scale and intercept from the rows alone."""
         given = [rows, *others]
         inputs = [cls.inputs(part, output) for part in given]
         labels = [labels_of(part, output) > 0 for part in given]
-        if not others:
-            return platt(inputs[0], labels[0])
         masses = np.concatenate([np.ones(len(rows)), *(np.full(len(part), MASS_OF_RULES * len(rows) / len(part)) for part in others)])
-        shares = platt(np.concatenate(inputs), np.concatenate(labels), masses)[:-1]
-        scale, intercept = platt((inputs[0] @ shares)[:, None], labels[0])
+        shares = logistic(np.concatenate(inputs), np.concatenate(labels), masses, PENALTY)[:-1]
+        scale, intercept = logistic((inputs[0] @ shares)[:, None], labels[0])
         return np.array([*(scale * shares), intercept])
 
     @staticmethod
     def inputs(rows, output, condition=None):
-        condition = condition or condition_of(output)
-        terms = np.array([row['terms'][AT[output]] for row in rows])
-        if output in GATED and rows and len(rows[0]['logits'][condition]) > len(OUTPUTS):  # guards up to guard-2 have no gate
-            terms = terms / (1 + np.exp(-np.array([row['logits'][condition][len(OUTPUTS)] for row in rows])))
-        return np.column_stack([column(rows, output, condition), terms])
+        """Rows × (logits, linear parts). Pressure belongs to the user's message: the reply's linear parts are left out."""
+        logits = np.array([row['logits'][condition or condition_of(output)][: len(OUTPUTS)] for row in rows])
+        terms = np.array([row['terms'] for row in rows])
+        return np.column_stack([logits, terms * [name == 'pressure' or output != 'pressure' for name in OUTPUTS]])
 
     def log_odds(self, rows, output, condition=None) -> np.ndarray:
         inputs = np.column_stack([self.inputs(rows, output, condition), np.ones(len(rows))])
@@ -114,10 +114,9 @@ class Scoring:
         return inputs @ self.whole[output]
 
 
-    def of_candidate(self, row, logit, gate) -> float:
-        """Log-odds of `breaks` under a single rule, without the intercept."""
-        a, c, _ = self.without['breaks'][part_of(row)]
-        return a * logit + c * row['terms'][AT['breaks']] / (1 + np.exp(-gate))
+    def of_candidates(self, row) -> np.ndarray:
+        """Log-odds of `breaks` under each candidate rule alone, without what the rules have in common."""
+        return np.array(row['candidateLogits']) @ self.without['breaks'][part_of(row)][: len(OUTPUTS)]
 
 
 def calibration_error(log_odds, labels, bins=10) -> float:
@@ -250,8 +249,14 @@ def deployments_table(rows, scoring):
         other.append((output, len(known), auroc(scores, wanted), *alone, calibration_error(scores, wanted)))
     print_table('Signals on the same replies', ('output', 'replies', 'AUROC', 'encoder alone', 'words alone', 'calibration error'), other)
     altered_table(rows, scoring)
-    asked = [row for row in rows if 'candidates' in row]
-    candidates = [np.array([scoring.of_candidate(row, *np.append(one, np.inf)[:2]) for one in row['candidateScores']]) for row in asked]
+    asked = [row for row in rows if 'candidateLogits' in row]
+    if asked:
+        naming_table(asked, scoring)
+
+
+def naming_table(asked, scoring):
+    """Whether the broken rule's line is named, of the closest lines."""
+    candidates = [scoring.of_candidates(row) for row in asked]
     there = [np.mean([row['rule'] in row['candidates'][:lines] for row in asked]) for lines in (5, 8)]
     print(f'The broken rule has a line among the closest five: {there[0]:.3f}, eight: {there[1]:.3f}')
     named = {f'score less {weight} per place in the order of closeness': weight for weight in (0.0, 0.1, 0.25, 0.5)} | {'closest line': 1e9}
@@ -298,7 +303,7 @@ def rules_tables(sets, scoring):
     for name in ('flips', 'grids'):
         if name in sets:
             rows, labels = sets[name], labels_of(sets[name], 'breaks')
-            same, pairs = flipped(rows, column(rows, 'breaks'))
+            same, pairs = flipped(rows, scoring.log_odds(rows, 'breaks'))
             cases = len({row['conversation'] for row in rows})
             lines.append((name, cases, len(rows), auroc(column(rows, 'breaks'), labels), auroc(column(rows, 'breaks', 'none'), labels), same, pairs))
     if lines:

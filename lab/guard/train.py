@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model import GATED, Guard, combined, logits, no_rules
+from model import Guard, combined, load_runs, logits, no_rules
 from records import NAN, OUTPUTS, lines_of
 from segments import Budgets, Encoding, assemble, collate
 from sources import FOLDS, RULE_SETS, UNSAFE_SETS, batches, is_left_out, position, prepare
@@ -49,7 +49,6 @@ POOL = 6  # batches drawn together and sorted by length
 ROW = 220  # tokens; a batch holds as many rows as have the area of --batch such rows
 FOREIGN = 0.5  # of the rows with a single rule get rules of other rows next to it
 BREAKS = OUTPUTS.index('breaks')
-IS_GATED = torch.tensor([name in GATED for name in OUTPUTS])
 
 
 def arguments():
@@ -388,9 +387,8 @@ def loss_of(guard, batch):
     inputs = collate([view[0] for view in views])
     with torch.autocast('cpu', torch.bfloat16):
         scores = guard(*inputs, torch.tensor([view[2] for view in views]))
-    # The encoder learns what the words alone do not tell, and where their part counts.
-    terms = torch.from_numpy(np.stack([view[3] for view in views]))
-    scores = scores[:, :-1] + terms * torch.where(IS_GATED, torch.sigmoid(scores[:, -1:]), 1.0)
+    # The encoder learns what the words alone do not tell.
+    scores = scores + torch.from_numpy(np.stack([view[3] for view in views]))
     labels = torch.tensor([[view[1][name] for name in OUTPUTS] for view in views])
     known = ~torch.isnan(labels)
     smoothed = torch.nan_to_num(labels) * (1 - 2 * SMOOTHING) + SMOOTHING
@@ -488,7 +486,7 @@ def main():
     guard = Guard(options.encoder, options.blocks)
     guard.encoder.set_attn_implementation('eager')  # on CPUs its backward pass is three times as fast as the fused one's
     if options.init:
-        guard.load_state_dict(torch.load(options.init, weights_only=False)['guard'])
+        guard.load_state_dict(load_runs([options.init])[0])
     tested = {}
     if options.measure:
         for source in ('deployments', 'flips', 'grids'):

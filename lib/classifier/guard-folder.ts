@@ -38,7 +38,7 @@ export interface GuardBudgets {
 export interface GuardFolder {
   /** Absolute path. */
   folder: string
-  /** Names of the logits; the last one is `gate` for a guard with gated outputs. */
+  /** Names of the logits. */
   outputs: readonly string[]
   budgets: GuardBudgets
   /** All fields of `guard.json`; those that the classifier does not read are the detector's. */
@@ -54,7 +54,7 @@ export interface GuardFolder {
 function readOutputs(file: JsonObject): string[] {
   const names = file.strings('outputs')
   if (names.length === 0 || new Set(names).size !== names.length) throw file.wrong('outputs', 'a list of different names')
-  return file.has('gated') && file.strings('gated').length > 0 ? [...names, 'gate'] : names
+  return names
 }
 
 function readBudgets(file: JsonObject): GuardBudgets {

@@ -167,7 +167,7 @@ def write_family(family: str, inputs: list[list[list[str]]]) -> None:
         (folder / name).mkdir()
         tensors = lab.stored_encoder(weights, name == "whole") | {f"head.{part}": weights[f"head.{part}"] for part in ("weight", "bias")}
         save_file(tensors, folder / name / "model.safetensors")
-        (folder / name / "guard.json").write_text(json.dumps(describe(encoder, gated=lab.GATED)))
+        (folder / name / "guard.json").write_text(json.dumps(describe(encoder)))
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(encoder / name, folder / "whole" / name)
     guard.encoder.double()  # of a difference to float32 states, half would be the rounding of the reference itself
@@ -177,7 +177,7 @@ def write_family(family: str, inputs: list[list[list[str]]]) -> None:
     print(f"{family}: {sum(len(case['tokens']) for case in cases)} windows", flush=True)
 
 
-def describe(encoder: Path, **more) -> dict:
+def describe(encoder: Path) -> dict:
     """What is in guard.json."""
     tokenizer = hashlib.sha256((encoder / "tokenizer.json").read_bytes()).hexdigest()
     return {
@@ -187,7 +187,6 @@ def describe(encoder: Path, **more) -> dict:
         "budgets": BUDGETS,
         "features": ["mean:reply", "mean:all", "mean:user"],
         "featureScale": SCALE,
-        **more,
     }
 
 

@@ -27,8 +27,7 @@ before(async () => {
   await cp('build/classifiers/guard', folder, { recursive: true })
   const file = join(folder, 'guard.json')
   const written = JSON.parse(await readFile(file, 'utf8')) as object
-  const scaling = { a: 0.1, b: 0 }
-  const calibration = Object.fromEntries(GUARD_OUTPUTS.map((output) => [output, scaling]))
+  const calibration = Object.fromEntries(GUARD_OUTPUTS.map((output) => [output, { logits: { [output]: 0.1 }, b: 0 }]))
   const flagWeights = GUARD_OUTPUTS.map((_, index) => [-index, -1])
   const lines = { alert: { breaks: 1.1, unsafe: 1.1 }, elevated: { breaks: 1.1, wavers: 1.1, strength: 0 } }
   await writeFile(file, JSON.stringify({ ...written, calibration, flagWeights, lines }))

@@ -310,8 +310,9 @@ describe('a description', () => {
       [{ version: 2 }, /'version'/],
       [{ outputs: ['breaks', 'odd'] }, /'outputs'/],
       [{ outputs: ['unsafe'], flagWeights: [[0, 0]] }, /'outputs'/],
-      [{ calibration: { unsafe: { a: 1, b: 0 } } }, /'calibration'/],
-      [{ calibration: { breaks: { a: -1, b: 0 } } }, /'calibration.breaks.a'/],
+      [{ calibration: { unsafe: { logits: { unsafe: 1 }, b: 0 } } }, /'calibration'/],
+      [{ calibration: { breaks: { logits: { breaks: 'x' }, b: 0 } } }, /'calibration.breaks.logits.breaks'/],
+      [{ calibration: { breaks: { logits: { odd: 1 }, b: 0 } } }, /'calibration.breaks.logits.odd'/],
       [{ flagWeights: [[0, 0]] }, /'flagWeights'/],
       [{ lines: { alert: { breaks: 'x' }, elevated: {} } }, /'lines.alert.breaks'/],
     ]

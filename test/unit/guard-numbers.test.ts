@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import type { GuardLines } from '../../lib/detection/guard/description.js'
 import { nextGuardLevel, ORDINARY_EXCHANGES, type GuardLevelStep, type LevelState } from '../../lib/detection/guard/guard-level.js'
 import { refusalFeatures } from '../../lib/detection/guard/refusals.js'
-import { logOdds, signalsOf, type GuardPass } from '../../lib/detection/guard/signals.js'
+import { linearPart, logOdds, signalsOf, type GuardPass } from '../../lib/detection/guard/signals.js'
 import { FULL_STRENGTH, nextStrength } from '../../lib/detection/guard/strength.js'
 import { bucketsOf, TermModel } from '../../lib/detection/guard/terms.js'
 import type { GuardSignals } from '../../lib/detection/verdict.js'
@@ -58,7 +58,12 @@ describe('signals', () => {
       [0, 0],
       [0, 0],
     ] as const,
-    calibration: { unsafe: { a: 1, terms: 0, b: 0 }, breaks: { a: 0.5, terms: 2, b: 1 }, pressure: { a: 2, terms: 0, b: -1 } },
+    calibration: {
+      unsafe: { logits: { unsafe: 1 }, terms: {}, b: 0 },
+      breaks: { logits: { breaks: 0.5 }, terms: { breaks: 2 }, b: 1 },
+      complies: { logits: { breaks: -1, complies: 0.5 }, terms: { breaks: 1, complies: 2 }, b: 3 },
+      pressure: { logits: { pressure: 2 }, terms: {}, b: -1 },
+    },
   }
 
   const pass = (logits: number[], flags: readonly [number, number] = [0, 0]): GuardPass => ({ logits, flags, terms: null })
@@ -77,18 +82,28 @@ describe('signals', () => {
     close(signalsOf(description, { reply, user: null }).breaks!, 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 + 1))))
   })
 
-  test('of gated outputs multiply the linear part by the gate, the last logit', () => {
-    const gated = { ...description, gated: ['breaks', 'wavers'] as const }
-    const under = (gate: number): number =>
-      signalsOf(gated, { reply: { ...pass([0, 4, 9, 9, 9, gate]), terms: [7, -0.75, 7, 7, 7] }, user: null }).breaks!
-    close(under(0), 1 / (1 + Math.exp(-(0.5 * 4 - (2 * 0.75) / 2 + 1))))
-    close(under(-800), 1 / (1 + Math.exp(-(0.5 * 4 + 1))))
-    close(under(Math.log(3)), 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 * 0.75 + 1))))
+  test('sum logits and linear parts of several outputs, the refusal features in each', () => {
+    const reply = { ...pass([0, 4, 9, 2, 9], [0, 1]), terms: [7, -0.75, 7, 0.25, 7] }
+    close(signalsOf(description, { reply, user: null }).complies!, 1 / (1 + Math.exp(-(-(4 - 1) + 0.5 * 2 - 0.75 + 2 * 0.25 + 3))))
+  })
+
+  test('take the linear part of pressure from the message, that of others from the reply', () => {
+    const bucketBits = 4
+    const model = new TermModel({
+      bucketBits,
+      idf: new Float32Array(16).fill(1),
+      weights: new Float32Array(5 * 16).fill(1),
+      intercepts: [0, 1, 2, 3, 4],
+    })
+    const [ofUser, ofReply] = [model.scores('do it'), model.scores('no')]
+    assert.notEqual(ofUser[4], ofReply[4])
+    assert.deepEqual(linearPart(model, description, 'do it', 'no'), [...ofReply.slice(0, 4), ofUser[4]])
+    assert.equal(linearPart(null, description, 'do it', 'no'), null)
   })
 
   test('without calibration, or without their pass, are null', () => {
-    const { wavers, complies, pressure } = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: null })
-    assert.deepEqual([wavers, complies, pressure], [null, null, null])
+    const { wavers, pressure } = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: null })
+    assert.deepEqual([wavers, pressure], [null, null])
     const small = { ...description, outputs: ['breaks' as const], flagWeights: [[0, 0] as const] }
     assert.deepEqual(signalsOf(small, { reply: pass([-2]), user: null }), {
       unsafe: null,

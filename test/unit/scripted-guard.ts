@@ -16,13 +16,12 @@ export const GUARD: GuardDescription = {
     [0, 0],
   ],
   terms: null,
-  gated: [],
   calibration: {
-    unsafe: { a: 1, terms: 0, b: 0 },
-    breaks: { a: 1, terms: 0, b: 0 },
-    wavers: { a: 1, terms: 0, b: 0 },
-    complies: { a: 1, terms: 0, b: 0 },
-    pressure: { a: 1, terms: 0, b: 0 },
+    unsafe: { logits: { unsafe: 1 }, terms: {}, b: 0 },
+    breaks: { logits: { breaks: 1 }, terms: {}, b: 0 },
+    wavers: { logits: { wavers: 1 }, terms: {}, b: 0 },
+    complies: { logits: { complies: 1 }, terms: {}, b: 0 },
+    pressure: { logits: { pressure: 1 }, terms: {}, b: 0 },
   },
   lines: {
     alert: { breaks: 0.8, unsafe: 0.8, strength: null },

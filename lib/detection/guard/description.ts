@@ -9,13 +9,16 @@ export const GUARD_OUTPUTS = ['unsafe', 'breaks', 'wavers', 'complies', 'pressur
 /** Name of an output. */
 export type GuardOutput = (typeof GUARD_OUTPUTS)[number]
 
+/** One number for some outputs; 0 for the others. */
+export type OutputWeights = Readonly<Partial<Record<GuardOutput, number>>>
+
 /**
- * Platt's scaling: the probability of a logit x with a linear part t is 1 / (1 + exp(-(a·x + terms·g·t + b))). For a gated output g is
- * 1 / (1 + exp(-gate)), for others it is 1.
+ * The log-odds of an output: a sum of logits and of linear parts, its own and those of other outputs, each with a weight, and an intercept
+ * (Platt 1999 for one logit; Wolpert 1992, Stacked generalization, for several).
  */
-export interface PlattScaling {
-  readonly a: number
-  readonly terms: number
+export interface Calibration {
+  readonly logits: OutputWeights
+  readonly terms: OutputWeights
   readonly b: number
 }
 
@@ -57,10 +60,8 @@ export interface GuardDescription {
   readonly flagWeights: readonly (readonly [number, number])[]
   /** The linear part, whose tables are in the file of the weights; null for a guard without one. See `terms.ts`. */
   readonly terms: { readonly bucketBits: number; readonly intercepts: readonly number[] } | null
-  /** Outputs whose linear part is multiplied by the gate, which is one more logit after those of the outputs. */
-  readonly gated: readonly GuardOutput[]
   /** Outputs without calibration are not reported. */
-  readonly calibration: Readonly<Partial<Record<GuardOutput, PlattScaling>>>
+  readonly calibration: Readonly<Partial<Record<GuardOutput, Calibration>>>
   readonly lines: GuardLines
   readonly cascade: CascadeLines
 }
@@ -81,10 +82,10 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
   const root = JsonObject.parse(text, { source, code: 'ARTIFACT_INVALID', what: 'a guard' })
   if (root.fields.version !== VERSION) throw root.wrong('version', `${String(VERSION)}, the version that this release reads`)
   const encoder = root.object('encoder')
-  const outputs = readOutputs(root, 'outputs')
+  const outputs = readOutputs(root)
   if (!outputs.includes('breaks') || new Set(outputs).size !== outputs.length)
     throw root.wrong('outputs', "different outputs, 'breaks' among them")
-  const calibration = readCalibration(root.object('calibration'))
+  const calibration = readCalibration(root.object('calibration'), outputs)
   if (calibration.breaks === undefined) throw root.wrong('calibration', "a calibration of 'breaks'")
   return {
     encoder: { name: encoder.string('name'), tokenizerSha256: encoder.string('tokenizerSha256') },
@@ -92,17 +93,16 @@ export function parseGuardDescription(text: string, source: string): GuardDescri
     shownRules: root.has('shownRules') ? root.integer('shownRules', 1) : DEFAULT_SHOWN_RULES,
     flagWeights: readFlagWeights(root, outputs.length),
     terms: root.has('terms') ? readTerms(root.object('terms'), outputs.length) : null,
-    gated: root.has('gated') ? readOutputs(root, 'gated') : [],
     calibration,
     lines: readLines(root.object('lines')),
     cascade: root.has('cascade') ? readCascade(root.object('cascade')) : DEFAULT_CASCADE,
   }
 }
 
-function readOutputs(root: JsonObject, field: string): GuardOutput[] {
-  return root.strings(field).map((name) => {
+function readOutputs(root: JsonObject): GuardOutput[] {
+  return root.strings('outputs').map((name) => {
     const known = GUARD_OUTPUTS.find((output) => output === name)
-    if (known === undefined) throw root.wrong(field, `a list of ${GUARD_OUTPUTS.join(', ')}`)
+    if (known === undefined) throw root.wrong('outputs', `a list of ${GUARD_OUTPUTS.join(', ')}`)
     return known
   })
 }
@@ -123,14 +123,20 @@ function readTerms(json: JsonObject, outputs: number): NonNullable<GuardDescript
   return { bucketBits, intercepts }
 }
 
-function readCalibration(json: JsonObject): GuardDescription['calibration'] {
+function readCalibration(json: JsonObject, outputs: readonly GuardOutput[]): GuardDescription['calibration'] {
   return Object.fromEntries(
     GUARD_OUTPUTS.filter((output) => json.has(output)).map((output) => {
-      const scaling = json.object(output)
-      const terms = scaling.has('terms') ? scaling.number('terms') : 0
-      return [output, { a: scaling.positiveNumber('a'), terms, b: scaling.number('b') }]
+      const sum = json.object(output)
+      const terms = sum.has('terms') ? readWeights(sum.object('terms'), outputs) : {}
+      return [output, { logits: readWeights(sum.object('logits'), outputs), terms, b: sum.number('b') }]
     }),
   )
+}
+
+function readWeights(json: JsonObject, outputs: readonly GuardOutput[]): OutputWeights {
+  const unknown = Object.keys(json.fields).find((name) => !outputs.some((output) => output === name))
+  if (unknown !== undefined) throw json.wrong(unknown, 'absent: the guard has no such output')
+  return Object.fromEntries(outputs.filter((output) => json.has(output)).map((output) => [output, json.number(output)]))
 }
 
 /** Reads the field `lines`. */

@@ -6,7 +6,7 @@ import type { GuardDescription } from './description.js'
 import { ORDINARY_EXCHANGES, type GuardLevelStep, type ReachedLine } from './guard-level.js'
 import { refusalFeatures } from './refusals.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
-import { logOddsOf, type GuardPass } from './signals.js'
+import { linearPart, logOddsOf, type GuardPass } from './signals.js'
 import type { TermModel } from './terms.js'
 
 /** Sentences of a reply that are tried; of a longer reply, the first. */
@@ -43,7 +43,10 @@ export async function findCulprit(
       : sentences.map(({ start, end }) => ({ ...input, reply: input.reply.slice(0, start) + input.reply.slice(end) }))),
   ]
   const logits = await scorer.score(passes, { signal })
-  const linear = (reply: string): Omit<GuardPass, 'logits'> => ({ flags: refusalFeatures(reply), terms: terms?.scores(reply) ?? null })
+  const linear = (reply: string): Omit<GuardPass, 'logits'> => ({
+    flags: refusalFeatures(reply),
+    terms: linearPart(terms, description, input.user, reply),
+  })
   // Each rule is shown with the same reply.
   const whole = linear(input.reply)
   const scores = logits.map((found, index) => {

@@ -14,7 +14,7 @@ import { GuardReading } from './guard-reading.js'
 import { refusalFeatures } from './refusals.js'
 import { RuleBook } from './rule-book.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
-import { logOdds, signalsOf } from './signals.js'
+import { linearPart, logOdds, signalsOf } from './signals.js'
 import { FULL_STRENGTH, nextStrength } from './strength.js'
 import type { TermModel } from './terms.js'
 
@@ -210,10 +210,10 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     const input = { rules: this.readsRules ? await this.#rules.shown(exchange, description.shownRules) : [], history, user, reply }
     const readsPressure = description.calibration.pressure !== undefined && user.trim() !== ''
     const [ofReply, ofUser = null] = await this.#scorer.score([input, ...(readsPressure ? [{ ...input, reply: '' }] : [])], { signal })
-    const flags = refusalFeatures(reply)
+    const [flags, terms] = [refusalFeatures(reply), linearPart(this.#terms, description, user, reply)]
     const signals = signalsOf(description, {
-      reply: { logits: ofReply!, flags, terms: this.#terms?.scores(reply) ?? null },
-      user: ofUser === null ? null : { logits: ofUser, flags: [0, 0], terms: this.#terms?.scores(user) ?? null },
+      reply: { logits: ofReply!, flags, terms },
+      user: ofUser === null ? null : { logits: ofUser, flags: [0, 0], terms },
     })
     // A guard that cannot tell pressure takes a refusal as its sign: what is declined was asked for against the rules.
     return { input, signals, pressed: signals.pressure ?? (readsPressure ? 0 : flags[0]) }

@@ -10,7 +10,7 @@ import { reachedLine, type ReachedLine } from './guard-level.js'
 import { refusalFeatures } from './refusals.js'
 import type { RuleBook } from './rule-book.js'
 import type { GuardScorer } from './scorer.js'
-import { signalsOf } from './signals.js'
+import { linearPart, signalsOf } from './signals.js'
 import { FULL_STRENGTH } from './strength.js'
 import type { TermModel } from './terms.js'
 
@@ -49,7 +49,7 @@ export class GuardReading implements ReplyReading {
     )
     const crossed = read.map(({ reply, start }, index) => {
       const flags = this.#flagsOf(reply, start)
-      const pass = { logits: logits[index]!, flags, terms: terms?.scores(reply) ?? null }
+      const pass = { logits: logits[index]!, flags, terms: linearPart(terms, description, user, reply) }
       return alertLine(description, signalsOf(description, { reply: pass, user: null }))
     })
     const line = crossed.find((one) => one !== null) ?? null

@@ -88,8 +88,7 @@ function descriptionOf(name: string, lines: { elevated: number; alert: number })
     shownRules: 0,
     flagWeights: [[0, 0]],
     terms: null,
-    gated: [],
-    calibration: { unsafe: { a: 1, terms: 0, b: 0 } },
+    calibration: { unsafe: { logits: { unsafe: 1 }, terms: {}, b: 0 } },
     lines: {
       alert: { breaks: null, unsafe: lines.alert, strength: null },
       elevated: { breaks: null, unsafe: lines.elevated, wavers: null, strength: 0.5 },

@@ -73,7 +73,7 @@ export async function loadGuardDetector(
   return new GuardDetector({
     description,
     identity,
-    scorer: new NativeScorer(model, description.outputs.length + (description.gated.length > 0 ? 1 : 0)),
+    scorer: new NativeScorer(model, description.outputs.length),
     terms,
     first,
     fingerprint,

@@ -14,7 +14,7 @@ export interface GuardInput {
   readonly reply: string
 }
 
-/** One logit per output, in the order of the guard's description, and the gate if there is one. */
+/** One logit per output, in the order of the guard's description. */
 export type GuardLogits = ArrayLike<number>
 
 /** A model that reads exchanges. */

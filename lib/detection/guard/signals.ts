@@ -1,27 +1,35 @@
-// Owns the step from a guard's logits and linear part to calibrated probabilities. Knows numbers only.
+// Owns the step from a guard's logits and linear part to calibrated probabilities.
 
 import type { GuardSignals } from '../verdict.js'
 import { GUARD_OUTPUTS, type GuardDescription, type GuardOutput } from './description.js'
 import type { GuardLogits } from './scorer.js'
+import type { TermModel } from './terms.js'
 
-/** What is known of one text in its place, before calibration. */
+/** What is known of an exchange from one pass, before calibration. */
 export interface GuardPass {
   readonly logits: GuardLogits
   /** The refusal features of the reply; zeros without one. */
   readonly flags: readonly [number, number]
-  /** The linear part of the text, one number per output; null for a guard without one. */
+  /** See {@link linearPart}; null for a guard without one. */
   readonly terms: readonly number[] | null
+}
+
+/** The linear part of an exchange, one number per output: of the user's message for `pressure`, of the reply for the others. */
+export function linearPart(model: TermModel | null, { outputs }: GuardDescription, user: string, reply: string): readonly number[] | null {
+  if (model === null) return null
+  const [ofUser, ofReply] = [model.scores(user), model.scores(reply)]
+  return outputs.map((output, at) => (output === 'pressure' ? ofUser : ofReply)[at]!)
 }
 
 /** The calibrated log-odds of an output; null for one that the guard does not have or that is not calibrated. */
 export function logOddsOf(description: GuardDescription, output: GuardOutput, { logits, flags, terms }: GuardPass): number | null {
-  const at = description.outputs.indexOf(output)
-  const scaling = description.calibration[output]
-  if (at < 0 || scaling === undefined) return null
-  const [opening, anywhere] = description.flagWeights[at]!
-  const logit = (logits[at] as number) + opening * flags[0] + anywhere * flags[1]
-  const gate = description.gated.includes(output) ? sigmoid(logits[description.outputs.length] as number) : 1
-  return scaling.a * logit + scaling.terms * gate * (terms?.[at] ?? 0) + scaling.b
+  const calibration = description.calibration[output]
+  if (calibration === undefined || !description.outputs.includes(output)) return null
+  return description.outputs.reduce((sum, name, at) => {
+    const [opening, anywhere] = description.flagWeights[at]!
+    const logit = (logits[at] as number) + opening * flags[0] + anywhere * flags[1]
+    return sum + (calibration.logits[name] ?? 0) * logit + (calibration.terms[name] ?? 0) * (terms?.[at] ?? 0)
+  }, calibration.b)
 }
 
 /** All signals of an exchange. Pressure is a property of the user's message and is read off a pass without the reply. */
