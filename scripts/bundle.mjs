@@ -6,10 +6,10 @@
 //
 // usage: node scripts/bundle.mjs [FOLDER]     FOLDER is the built package's code, default dist
 
-import { readFileSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { build } from 'esbuild'
-import { bundledPackages, writeBundledLicenses } from './bundled-packages.mjs'
+import { bundledPackages, packagesOf, writeBundledLicenses } from './bundled-packages.mjs'
 import { root } from './setup/run.mjs'
 
 const folder = process.argv[2] ?? join(root, 'dist')
@@ -35,6 +35,45 @@ const echarts = {
         define: { 'process.env.NODE_ENV': '"production"' },
         logLevel: 'warning',
       })
+      return { contents: outputFiles[0].text, loader: 'js' }
+    })
+  },
+}
+
+/** Packages whose code is in the bundle. */
+const included = new Set()
+
+/**
+ * gRPC's packages are CommonJS: they call `require` for Node's own modules, and read their definitions from `../../proto` of their folders.
+ */
+const grpc = {
+  name: 'grpc',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/lib\/server\/grpc\/packages\.ts$/ }, async ({ path }) => {
+      const { outputFiles, metafile } = await build({
+        entryPoints: [path],
+        write: false,
+        metafile: true,
+        bundle: true,
+        format: 'esm',
+        platform: 'node',
+        target: 'node20.19',
+        legalComments: 'none',
+        banner: {
+          js: `
+            import { createRequire } from 'node:module'
+            import { join } from 'node:path'
+            import { fileURLToPath } from 'node:url'
+            const require = createRequire(import.meta.url)
+            const __dirname = join(fileURLToPath(import.meta.url), '..', 'build', 'src')`,
+        },
+        logLevel: 'warning',
+      })
+      for (const name of packagesOf(metafile)) included.add(name)
+      for (const from of ['grpc-health-check/proto', '@grpc/reflection/build/proto/grpc']) {
+        const to = join(folder, 'parts', 'proto', from.endsWith('grpc') ? 'grpc' : '')
+        cpSync(join(root, 'node_modules', from), to, { recursive: true })
+      }
       return { contents: outputFiles[0].text, loader: 'js' }
     })
   },
@@ -74,7 +113,7 @@ const options = {
  * main one, which is loaded by then anyway.
  */
 async function fewFilesForMain() {
-  const { metafile } = await build({ ...options, plugins: [echarts], write: false, metafile: true })
+  const { metafile } = await build({ ...options, plugins: [echarts, grpc], write: false, metafile: true })
   const importsOf = (name, kind) =>
     metafile.inputs[name].imports.filter((each) => !each.external && each.kind === kind).map(({ path }) => path)
   const reached = new Set([MAIN])
@@ -105,5 +144,6 @@ async function fewFilesForMain() {
   }
 }
 
-await build({ ...options, plugins: [echarts, await fewFilesForMain()] })
-writeBundledLicenses(join(folder, 'NOTICES.bundled.txt'))
+const { metafile } = await build({ ...options, metafile: true, plugins: [echarts, grpc, await fewFilesForMain()] })
+for (const name of packagesOf(metafile)) included.add(name)
+writeBundledLicenses(included, join(folder, 'NOTICES.bundled.txt'))

@@ -1,7 +1,7 @@
 // Owns the mapping of error codes to HTTP statuses and gRPC codes, and of any error to its public form.
 
-import { status as Grpc } from '@grpc/grpc-js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../errors.js'
+import { status as Grpc } from './grpc/packages.js'
 
 /** Status codes of a failure. */
 interface ProtocolStatus {

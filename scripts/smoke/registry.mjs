@@ -22,14 +22,17 @@ export async function startRegistry(tarballs) {
   }
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname.slice(1))
-    const own = manifests.get(path)
+    // A package, or one of its versions: pnpm 12 asks for `gabion/latest`.
+    const [, name, version] = /^(gabion[^/]*)(?:\/([^/]+))?$/.exec(path) ?? []
+    const own = manifests.get(name)
     const file = files.get(basename(path))
     if (own !== undefined) {
       response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify(packument(own, `http://127.0.0.1:${server.address().port}`)))
+      const whole = packument(own, `http://127.0.0.1:${server.address().port}`)
+      response.end(JSON.stringify(version === undefined ? whole : whole.versions[whole['dist-tags'][version] ?? version]))
     } else if (path.startsWith('tarballs/') && file !== undefined) {
       response.end(readFileSync(file))
-    } else if (/^gabion(-|$)/.test(path)) {
+    } else if (name !== undefined) {
       response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"not found"}')
     } else {
       response.writeHead(302, { location: new URL(request.url.slice(1), upstream).href }).end()

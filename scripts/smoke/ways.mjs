@@ -20,7 +20,9 @@ import { build } from 'esbuild'
 import { hostTarget, libraryName } from '../prepare-ort.mjs'
 import { checkPackages } from '../release/check.mjs'
 import { root, run } from '../setup/run.mjs'
-import { makeApp, ownNothing } from './apps.mjs'
+import { makeApp } from './apps.mjs'
+import { ownNothing } from './environment.mjs'
+import { managers, quickManagers } from './managers.mjs'
 import { nodeRelease } from './nodes.mjs'
 
 const execute = promisify(execFile)
@@ -39,13 +41,14 @@ export function waysOf(context) {
   const releases = quick ? ['latest'] : ['20', '22', '24', 'latest']
   const ways = {
     'publint, attw, no install scripts': () => checkPackages(context.main),
-    'npm install': async () => probe(await app('npm')),
+    'npm finds no install script in any package': async () => noInstallScripts(await app('npm')),
     'npm install of the offline tarball': async () => {
       if (context.offline === undefined) return 'there is no such tarball'
       await probe(await makeApp(join(place, 'offline'), 'npm', context.registry, [context.offline]))
     },
-    'pnpm add': async () => probe(await app('pnpm')),
-    'yarn add': async () => probe(await app('yarn')),
+  }
+  for (const name of quick ? quickManagers : Object.keys(managers)) {
+    ways[`installed by ${name}`] = async () => probe(await app(name), { runner: await managers[name].runner?.() })
   }
   for (const range of releases) {
     ways[`Node ${range}`] = async () => {
@@ -57,6 +60,7 @@ export function waysOf(context) {
   return {
     ...ways,
     'without PREBUILDS_ONLY, from another folder': async () => probe(await app('npm'), { cwd: '/', env: { PREBUILDS_ONLY: undefined } }),
+    'its service, with health and reflection over gRPC': async () => probe(await app('npm'), { script: 'service.mjs' }),
     'in a worker thread': async () => probe(await app('npm'), { script: 'worker.mjs' }),
     'from a path with spaces and letters beyond ASCII': async () =>
       probe(await copyOf(await app('npm'), join(place, 'ein Ordner für 文字 🐈'))),
@@ -89,19 +93,30 @@ function once(apps, name, make) {
 }
 
 /** Runs a probe in an app's folder; returns its report. Throws if it did not embed from the app's own binaries. */
-async function probe(folder, { script = 'embed.mjs', args = [], node = process.execPath, cwd = folder, env = {}, uid } = {}) {
+async function probe(
+  folder,
+  { script = 'embed.mjs', args = [], node = process.execPath, runner = [node], cwd = folder, env = {}, uid } = {},
+) {
   const options = {
     cwd,
     env: { ...ownNothing(), NODE_OPTIONS: '', PREBUILDS_ONLY: '1', ...env },
     ...(uid === undefined ? {} : { uid, gid: uid }),
   }
-  const { stdout } = await execute(node, [join(folder, script), ...args], options)
+  const [command, ...first] = runner
+  const { stdout } = await execute(command, [...first, join(folder, script), ...args], options)
   const said = JSON.parse(stdout)
   if (said.dimensions !== 384 || Math.abs(said.length - 1) > 1e-5) throw new Error(`no unit vector of 384 dimensions: ${stdout}`)
   if (said.libraries.length !== 2 || said.libraries.some((file) => !file.startsWith(`${realpathSync(folder)}/`))) {
     throw new Error(`expected the app's own two binaries, ran with ${said.libraries.join(', ')}`)
   }
   return said
+}
+
+/** Package managers refuse such scripts, or run them: none of gabion's dependencies has one. */
+async function noInstallScripts(app) {
+  const { packages } = JSON.parse(readFileSync(join(app, 'node_modules', '.package-lock.json'), 'utf8'))
+  const having = Object.entries(packages).flatMap(([path, { hasInstallScript }]) => (hasInstallScript === true ? [path] : []))
+  if (having.length > 0) throw new Error(`these have install scripts: ${having.join(', ')}`)
 }
 
 async function copyOf(app, folder) {

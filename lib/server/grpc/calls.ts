@@ -1,11 +1,12 @@
 // Owns the frame of every gRPC call: request id, deadline, cancellation, API key check, coded failure.
 
-import { Metadata, type ServerErrorResponse, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
+import type { ServerErrorResponse, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import type { Logger } from 'pino'
 import type { ApiKeys } from '../api-keys.js'
 import { MAX_DEADLINE_MS, RequestContext, requestIdOf } from '../request-context.js'
 import type { Service } from '../service.js'
 import { isWorthRetrying, RETRY_AFTER_SECONDS, toPublicFailure } from '../status.js'
+import { Metadata } from './packages.js'
 
 /** The common part of unary and streaming calls. */
 export interface AnyCall {

@@ -1,9 +1,6 @@
 // Assembles the gRPC server: the services of gabion.proto, health, reflection, TLS. Knows the use cases only through Service.
 
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
-import { ReflectionService } from '@grpc/reflection'
-import { HealthImplementation, protoPath as HEALTH_PROTO_FILE } from 'grpc-health-check'
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { Logger } from 'pino'
 import { GabionError } from '../../errors.js'
 import type { ApiKeys } from '../api-keys.js'
@@ -12,6 +9,7 @@ import { Calls } from './calls.js'
 import { classifierService } from './classifier-service.js'
 import { embeddingService } from './embedding-service.js'
 import { monitorService } from './monitor-service.js'
+import { HEALTH_PROTO_FILE, HealthImplementation, ReflectionService, Server, ServerCredentials, loadSync } from './packages.js'
 import { packagePath } from '../../package-folder.js'
 
 export const PROTO_FILE = packagePath('protocol', 'gabion', 'v1', 'gabion.proto')
