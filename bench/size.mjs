@@ -9,7 +9,7 @@ const TITLE = 'Size'
 const QUESTION = 'How large is an installation, downloaded and on disk, compared with the baselines?'
 
 /** A one-platform package with its model, in megabytes. */
-const TARGET_MB = 85
+const TARGET_MB = 110
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Sets up and shows the main use: `gabion monitor` on example conversations that stay calm and on one whose guardrails erode, with the
-// default detector and with the guard.
+// Sets up and shows the main use: `gabion monitor` on example conversations that stay calm and on one whose guardrails erode, without the
+// assistant's system prompt and with it.
 //
 // usage: node scripts/start.mjs [OPTION…]      options are passed on to `gabion monitor`
 

@@ -3,12 +3,19 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** One exchange with its label and the user's pressure, 0 to 2. */
-export interface WrittenExchange {
-  readonly user: string
+/** A reply to a message, with its label and the rule that it breaks or gives way on. */
+export interface WrittenReply {
   readonly assistant: string
   readonly label: 'ok' | 'waver' | 'break'
+  readonly rule: string | null
+}
+
+/** One exchange; `pressure` is the user's, 0 to 2. */
+export interface WrittenExchange extends WrittenReply {
+  readonly user: string
   readonly pressure: number
+  /** Another reply to the same message, of which the opposite is true; the conversation goes on after `assistant`. */
+  readonly alt?: WrittenReply
 }
 
 /** A conversation with its deployment's system prompt. */
@@ -23,11 +30,15 @@ export interface WrittenConversation {
 export interface Deployment {
   readonly name: string
   readonly system: string
+  readonly rules: readonly { readonly id: string; readonly text: string }[]
   readonly conversations: readonly Omit<WrittenConversation, 'system'>[]
 }
 
 /** As `FOLDS['1']` in sources.py. */
 export const LEFT_OUT = ['plain-3', 'long-2', 'agent-2', 'voice-a', 'voice-e', 'slow-3']
+
+/** As `OTHER_LANGUAGES` in sources.py: no run is trained on them. */
+export const OTHER_LANGUAGES = ['languages-1', 'languages-2', 'languages-3']
 
 const readJson = async (name: string): Promise<unknown> => JSON.parse(await readFile(join('data', name), 'utf8'))
 

@@ -1,11 +1,11 @@
 // The CUDA provider where it cannot be used: each reason is a coded error in words of its own, the process lives on, and doctor says what
-// mends it. What a device does with it is bench/cuda.mjs's part.
+// mends it. With a device a classifier's logits are compared with the processor's; what it costs is bench/cuda.mjs's part.
 
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
-import { Embedder } from '../../lib/index.js'
+import { Classifier, Embedder, isGabionError } from '../../lib/index.js'
 import { CUDA_VARIABLE, findCudaLibrary } from '../../lib/embedding/cuda-library.js'
 import { binariesLocation } from '../../lib/native-binaries.js'
 import { gabion, jsonLines, temporaryFolder } from './cli-process.js'
@@ -75,6 +75,36 @@ describe('a CUDA provider that cannot be used', () => {
     assert.equal(code, 1)
     assert.match(String(found?.detail), /PROVIDER_UNAVAILABLE: .*\/nowhere\/provider\.so does not exist/)
     assert.match(String(found?.advice), /pip install "onnxruntime-gpu==\d.*--provider cpu/)
+  })
+})
+
+describe('a classifier with the CUDA provider', () => {
+  // It has an export, which is what a device runs.
+  const folder = 'build/classifiers/deberta-v2'
+
+  test('that cannot be used leaves the next one, with the reason', async () => {
+    using classifier = await Classifier.load(folder, { providers: ['cuda', 'cpu'], cudaLibrary: '/nowhere/provider.so' })
+    assert.equal(classifier.info.provider, 'cpu')
+    assert.match(classifier.info.skippedProviders[0]?.reason ?? '', /\/nowhere\/provider\.so does not exist/)
+    assert.equal((await classifier.classify('The kettle is on.')).scores.length, classifier.info.labels.length)
+  })
+
+  test('gives the logits of the processor on a device', async (context) => {
+    const load = (provider: 'cuda' | 'cpu'): Promise<Classifier> => Classifier.load(folder, { providers: [provider] })
+    const onDevice = await load('cuda').catch((error: unknown) => {
+      if (!isGabionError(error) || error.code !== 'PROVIDER_UNAVAILABLE') throw error
+      context.skip(error.message)
+      return null
+    })
+    if (onDevice === null) return
+    using device = onDevice
+    using processor = await load('cpu')
+    const inputs = ['The kettle is on.', { text: 'May I have a refund?', pair: 'Yes, of course.' }, 'word '.repeat(90)]
+    const [ofDevice, ofProcessor] = await Promise.all([device, processor].map((classifier) => classifier.classifyBatch(inputs)))
+    for (const [at, { logits }] of ofDevice!.entries()) {
+      // Devices may multiply in TF32, with 10 bits of mantissa.
+      for (const [label, logit] of logits.entries()) assert.ok(Math.abs(logit - (ofProcessor![at]!.logits[label] as number)) < 0.01)
+    }
   })
 })
 

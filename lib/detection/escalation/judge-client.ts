@@ -67,11 +67,13 @@ export class JudgeClient {
   /** The endpoint's judgment of an exchange. */
   async ask(exchange: JudgedExchange): Promise<JudgeFinding> {
     const started = performance.now()
+    let tokens: TokenUsage = {}
     const finding = (breaks: boolean | null, reason: string): JudgeFinding => ({
       breaks,
       reason: reason.slice(0, MAX_REASON_LENGTH),
       model: this.model,
       durationMs: performance.now() - started,
+      ...tokens,
     })
     this.#asked = this.#asked.filter((at) => at > started - MINUTE_MS)
     const { perMinute, concurrency } = this.#limits
@@ -80,7 +82,10 @@ export class JudgeClient {
     this.#asked.push(started)
     this.#pending++
     try {
-      const { breaks, reason } = answerOf(await this.#request(exchange))
+      const body = await this.#request(exchange)
+      // Paid for, whatever the answer is worth.
+      tokens = usageOf(body)
+      const { breaks, reason } = answerOf(body)
       return finding(breaks, reason)
     } catch (error) {
       return finding(null, `no answer: ${(error as Error).message}`)
@@ -135,6 +140,16 @@ async function readBounded(response: Response): Promise<string> {
     text += decoder.decode(chunk as Uint8Array, { stream: true })
   }
   return text
+}
+
+/** What a question costs, as the endpoint counts it. */
+type TokenUsage = Pick<JudgeFinding, 'promptTokens' | 'completionTokens'>
+
+function usageOf(body: string): TokenUsage {
+  const { usage } = JSON.parse(body) as { usage?: { prompt_tokens?: unknown; completion_tokens?: unknown } | null }
+  const { prompt_tokens: sent, completion_tokens: answered } = usage ?? {}
+  const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
+  return { ...(isCount(sent) && { promptTokens: sent }), ...(isCount(answered) && { completionTokens: answered }) }
 }
 
 /** The judgment in a chat completion; models put words or fences around their JSON. */
