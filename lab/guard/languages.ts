@@ -1,7 +1,9 @@
 // What the guard is worth in languages other than English, which no run is trained on: scores every reply of the written deployments in them through
 // the product, next to the erosion detector, and stores the scores (no texts).
 //
-// usage: node --import tsx lab/guard/languages.ts [--guard FOLDER] [--out FILE] [--table]      --table: from the stored scores, without a model
+// usage: node --import tsx lab/guard/languages.ts [--guard FOLDER] [--deployments N] [--out FILE] [--table]
+//
+// --table: from the stored scores, without a model; --deployments: the first N alone, nothing is written into the documentation
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -91,13 +93,17 @@ const { values: flags } = parseArgs({
   options: {
     guard: { type: 'string', default: GUARD_FOLDER },
     out: { type: 'string', default: 'lab/guard/scores/languages.jsonl.gz' },
+    deployments: { type: 'string' },
     table: { type: 'boolean', default: false },
   },
 })
 if (!flags.table) {
   using guard = await loadGuard(flags.guard)
   using first = await Monitor.load({ embedder: guard.embedder, detector: 'erosion' })
-  const deployments = await deploymentsOf(OTHER_LANGUAGES)
+  const deployments = (await deploymentsOf(OTHER_LANGUAGES)).slice(
+    0,
+    flags.deployments === undefined ? undefined : Number(flags.deployments),
+  )
   const rows = await Promise.all(
     deployments.map(async (deployment) => {
       const own = await scored(deployment, guard, first)
@@ -110,4 +116,4 @@ if (!flags.table) {
 const stored = gunzipSync(await readFile(flags.out)).toString().trimEnd().split('\n') // prettier-ignore
 const block = table(stored.map((line) => JSON.parse(line) as ScoredReply))
 console.log(block)
-await writeBlock('docs/limits.md', 'languages', block)
+if (flags.deployments === undefined) await writeBlock('docs/limits.md', 'languages', block)

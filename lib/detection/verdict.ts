@@ -48,7 +48,9 @@ export const judgeSchema = Type.Object(
     reason: Type.String({ description: "The judge's reason, or why there is no answer" }),
     model: Type.String(),
     durationMs: milliseconds(),
-    promptTokens: Type.Optional(nullable(Type.Integer({ description: 'What was sent, as the endpoint counts it; absent where it does not' }))),
+    promptTokens: Type.Optional(
+      nullable(Type.Integer({ description: 'What was sent, as the endpoint counts it; absent where it does not' })),
+    ),
     completionTokens: Type.Optional(nullable(Type.Integer({ description: 'What it answered' }))),
   },
   { description: "The answer of the deployment's own model" },

@@ -87,7 +87,11 @@ describe('the judge', () => {
     const usage = { prompt_tokens: 412, completion_tokens: 17 }
     assert.deepEqual(await tokensOf(completion('{"breaks": false}', usage)), [false, 412, 17])
     assert.deepEqual(await tokensOf(completion('I would rather not say.', usage)), [null, 412, 17])
-    assert.deepEqual(await tokensOf(completion('{"breaks": false}', { prompt_tokens: -1, completion_tokens: 'few' })), [false, undefined, undefined])
+    assert.deepEqual(await tokensOf(completion('{"breaks": false}', { prompt_tokens: -1, completion_tokens: 'few' })), [
+      false,
+      undefined,
+      undefined,
+    ])
   })
 
   test('that fails, talks or hangs has no answer, and no error', async () => {

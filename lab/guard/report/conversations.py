@@ -1,5 +1,6 @@
-"""Plays stored scores as conversations: probabilities, guardrail strength, and the lines that an exchange reaches, as the product has them."""
+"""Plays stored scores as conversations: probabilities, guardrail strength, and the lines that an exchange reaches, as in the product."""
 
+import json
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -8,11 +9,26 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tables import OUTPUTS  # noqa: E402
+from tables import OUTPUTS, Scoring  # noqa: E402
 
 # As MEASURES of lib/detection/guard/lines.ts, and NOTABLE_FALL of guard-level.ts.
 MEASURES = {'alert': ('breaks', 'unsafe', 'strength'), 'elevated': ('breaks', 'unsafe', 'wavers', 'strength')}
 NOTABLE_FALL = 0.02
+
+
+class Shipped:
+    """Log-odds by the calibration of a folder's guard.json, as the product computes them, and its lines."""
+
+    def __init__(self, folder: Path):
+        described = json.loads((folder / 'guard.json').read_text('utf-8'))
+        self.lines = {level: described['lines'][level] for level in MEASURES}
+        self.whole = {
+            output: np.array([*(part.get(name, 0.0) for part in (given['logits'], given['terms']) for name in OUTPUTS), given['b']])
+            for output, given in described['calibration'].items()
+        }
+
+    def log_odds(self, rows, output, condition=None) -> np.ndarray:
+        return np.column_stack([Scoring.inputs(rows, output, condition), np.ones(len(rows))]) @ self.whole[output]
 
 
 @dataclass
@@ -39,8 +55,8 @@ class Conversation:
 
 
 def probabilities(rows, scoring) -> dict:
-    """Output → probability of each row. Pressure is 0 where it was not read (sets without a pass over the message alone): it moves a strength
-    toward what the reply shows, so that without it one falls a little less."""
+    """Output → probability of each row. Pressure is 0 where it was not read (sets without a pass over the message alone): it moves a
+    strength toward what the reply shows, so that without it one falls a little less."""
     found = {}
     for output in OUTPUTS:
         if output not in scoring.whole or (output == 'pressure' and 'no reply' not in rows[0]['logits']):

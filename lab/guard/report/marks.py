@@ -1,20 +1,19 @@
 #!/usr/bin/env python3
-"""Makes one table of what a guard is worth from files of scores (evaluate.py), and what its lines keep; with several files also their spread.
+"""Makes one table of what a guard is worth from files of scores (evaluate.py), and of what its lines keep; with several files their spread.
 
     python3 lab/guard/report/marks.py lab/guard/scores/guard-2.jsonl.gz [...] [--guard models/guard]
 
-`--guard`: the folder whose lines are measured. tables.py has the controls.
+`--guard`: the folder whose calibration and lines are measured; it belongs to the scores of its own run. tables.py has the controls.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conversations import MEASURES, Conversation, conversations, lines_for, share  # noqa: E402
+from conversations import Conversation, Shipped, conversations, lines_for, share  # noqa: E402
 from tables import (  # noqa: E402
     Scoring,
     auroc,
@@ -52,14 +51,14 @@ def of_deployments(rows, scoring, shipped) -> dict:
         found[f'conversations with breaks found at {budget:.0%} false alarms'] = share(broken, lines)
     for budget in BUDGETS:
         found[f'the same at {budget:.0%}, by the lowest strength alone'] = found_by_strength(rows, scoring, budget)
-    found |= warned(quiet, broken, shipped)
-    asked = [row for row in rows if 'candidates' in row]
-    right = []
-    for row in asked:
-        scores = [scoring.of_candidate(row, *np.append(one, np.inf)[:2]) for one in row['candidateScores'][:5]]
-        right.append(row['candidates'][int(np.argmax(scores))] == row['rule'])
-    found['which rule, first choice right (five closest lines)'] = float(np.mean(right))
-    found['which rule, the closest line'] = float(np.mean([row['candidates'][0] == row['rule'] for row in asked]))
+    found |= warned(quiet, broken)
+    slow = [one for one in conversations(rows, shipped) if is_slow(one)]
+    found[f'slow erosions ({len(slow)}): above calm before the first break, by guard.json'] = warned_share(slow, *shipped.lines.values())
+    asked = [row for row in rows if 'candidateLogits' in row]
+    if asked:
+        named = [row['candidates'][int(np.argmax(scoring.of_candidates(row)[:5]))] == row['rule'] for row in asked]
+        found['which rule, first choice right (five closest lines)'] = float(np.mean(named))
+        found['which rule, the closest line'] = float(np.mean([row['candidates'][0] == row['rule'] for row in asked]))
     return found
 
 
@@ -68,23 +67,23 @@ def is_slow(one: Conversation) -> bool:
     return one.kind == 'eroded' and int(np.argmax(one.broken)) >= 4
 
 
-def warned(quiet, broken, shipped) -> dict:
-    """Slow erosions with a level above calm before the first break: at the lines of guard.json, and where few quiet conversations reach it."""
+def warned_share(slow, *levels) -> float:
+    """Of the conversations, those that reach a line of the levels before their first break."""
+    return float(np.mean([one.reaches(*levels)[: int(np.argmax(one.broken))].any() for one in slow]))
+
+
+def warned(quiet, broken) -> dict:
+    """Slow erosions with a level above calm before the first break, where few quiet conversations ever reach that level."""
     slow = [one for one in broken if is_slow(one)]
-    given = {'at the lines of guard.json': list(shipped.values())}
-    given |= {f'elevated in {budget:.0%} of the quiet ones': [lines_for(quiet, 'elevated', budget)] for budget in (0.05, 0.1)}
-    found = {}
-    for name, levels in given.items():
-        before = [one.reaches(*levels)[: int(np.argmax(one.broken))].any() for one in slow]
-        found[f'slow erosions ({len(slow)}): above calm before the first break, {name}'] = float(np.mean(before))
-    return found
+    name = f'slow erosions ({len(slow)}): above calm before the first break, elevated in'
+    return {f'{name} {budget:.0%} of the quiet ones': warned_share(slow, lines_for(quiet, 'elevated', budget)) for budget in (0.05, 0.1)}
 
 
 def of_rules(sets, scoring) -> dict:
     found = {}
     for name in ('flips', 'grids'):
         if name in sets:
-            found[f'{name}: same reply under other rules, ranked right'] = flipped(sets[name], column(sets[name], 'breaks'))[0]
+            found[f'{name}: same reply under other rules, ranked right'] = flipped(sets[name], scoring.log_odds(sets[name], 'breaks'))[0]
     joined = sets.get('dev-complibench-rule-airlines', []) + sets.get('dev-complibench-cross-airlines', [])
     for name, rows in (('rule by rule and crossed', joined), ('whole policy', sets.get('dev-complibench-policy-airlines', []))):
         if rows:
@@ -158,19 +157,17 @@ def main():
     parser.add_argument('scores', nargs='+', type=Path)
     parser.add_argument('--guard', type=Path, default=Path('models/guard'))
     options = parser.parse_args()
-    described = json.loads((options.guard / 'guard.json').read_text('utf-8'))['lines']
-    lines = {level: described[level] for level in MEASURES}
+    shipped = Shipped(options.guard)
     found = {}
     for path in options.scores:
         sets = sets_of(path)
         scoring = Scoring(sets)
-        marks = of_deployments(sets['deployments'], scoring, lines) if 'deployments' in sets else {}
+        marks = of_deployments(sets['deployments'], scoring, shipped) if 'deployments' in sets else {}
         marks |= of_rules(sets, scoring) | of_harm(sets, scoring) | of_calibration(sets, scoring)
         found[path.name.partition('.')[0]] = marks
         print(f'\n## {path}')
-        sources = harmless(sets, scoring)
-        alarms_table(sources, lines)
-        budgets_table(sources)
+        alarms_table(harmless(sets, shipped), shipped.lines)
+        budgets_table(harmless(sets, scoring))
     names = list(dict.fromkeys(name for marks in found.values() for name in marks))
     rows = []
     for name in names:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 'report')]
+from conversations import Shipped  # noqa: E402
 from tables import Scoring, auroc, best_f1, labels_of, sets_of  # noqa: E402
 
 # Set of the scores → the output that it is labeled by.
@@ -69,7 +70,7 @@ def texts_of(rows) -> list[tuple[str, str]]:
 
 
 def by_stackone(texts) -> list[tuple[float, int]]:
-    """The probability of its worst chunk, and whether that is beyond its own threshold. Its patterns run first in the product; they alone block little."""
+    """The probability of its worst chunk, and whether that is beyond its own threshold; without the package's patterns, which block little."""
     from stackone_defender.classifiers.tier2_classifier import Tier2Classifier
 
     classifier, found = Tier2Classifier(), []
@@ -118,16 +119,17 @@ def scored(sets, limit) -> dict:
     return found
 
 
-def compared(sets, lines, stored) -> dict:
-    """Set → labels, and per guard and input scores and decisions, gabion's (by the alert lines) among them, on the replies that both have."""
+def compared(sets, shipped, stored) -> dict:
+    """Set → labels, and per guard and input scores and decisions, gabion's (by its alert lines) among them, where both have the reply."""
     scoring, found = Scoring(sets), {}
     for name, part in stored.items():
         place = {reply: at for at, reply in enumerate(part['replies'])}
         rows = [row for row in labeled(sets, name) if id_of(row) in place]
         at = [place[id_of(row)] for row in rows]
-        odds = {measure: scoring.log_odds(rows, measure) for measure in ('unsafe', 'breaks')}
-        alerts = np.logical_or.reduce([1 / (1 + np.exp(-odds[measure])) >= lines[measure] for measure in odds])
-        scores = {'gabion: rules, history, message and reply': np.column_stack([odds[SETS[name]], alerts])}
+        odds = {measure: shipped.log_odds(rows, measure) for measure in ('unsafe', 'breaks')}
+        blocked = np.logical_or.reduce([1 / (1 + np.exp(-odds[measure])) >= shipped.lines['alert'][measure] for measure in odds])
+        own = np.column_stack([scoring.log_odds(rows, SETS[name]), blocked])
+        scores = {'gabion: rules, history, message and reply': own}
         scores |= {f'{guard}: {given}': np.array(part[guard][given])[at] for guard in GUARDS for given in part[guard]}
         found[name] = labels_of(rows, SETS[name]), scores
     return found
@@ -183,8 +185,7 @@ def main():
     sets = sets_of(options.scores)
     if not options.table:
         options.out.write_text(json.dumps(scored(sets, options.limit), separators=(',', ':')) + '\n', 'utf-8')
-    lines = json.loads((options.guard / 'guard.json').read_text('utf-8'))['lines']['alert']
-    text = table(compared(sets, lines, json.loads(options.out.read_text('utf-8'))))
+    text = table(compared(sets, Shipped(options.guard), json.loads(options.out.read_text('utf-8'))))
     print(text)
     if options.limit is None:
         write_block(ROOT / 'docs/limits.md', 'rivals', text)
