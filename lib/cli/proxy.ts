@@ -54,8 +54,8 @@ export function proxyCommand(): Command {
       new Option('--fail-open', 'not with observe: pass replies whose verdict could not be made or stored').conflicts('failClosed'),
     )
     .option('--fail-closed', 'not with observe: also block replies that could not be read, or not whole')
-    .option('--lag-tokens <n>', 'with cut: tokens of a stream that wait to be read', parseCount, DEFAULT_POLICY.lag.lagTokens)
-    .option('--lag-ms <n>', 'with cut: time after which they are read in any case', parseCount, DEFAULT_POLICY.lag.lagMs)
+    .option('--lag-tokens <n>', 'with cut: tokens of a stream that wait before they are read', parseCount, DEFAULT_POLICY.lag.lagTokens)
+    .option('--lag-ms <n>', 'with cut: time that they wait at most, where reading keeps up', parseCount, DEFAULT_POLICY.lag.lagMs)
     .option('--max-lag-ms <n>', 'with cut: time after which they pass unread', parseCount, DEFAULT_POLICY.lag.maxLagMs)
     .option('--replacement-message <text>', 'sent instead of a blocked reply', DEFAULT_POLICY.replacementMessage)
     .option('--no-comments', 'do not add comments to event streams: the verdict, and signs of life while a stream is held')

@@ -89,10 +89,18 @@ const protocols: Record<string, Protocol> = {
     body: (input) => ({ stream: true, input }),
     words: [
       event({ type: 'response.created', sequence_number: 0, response: { id: 'r1', object: 'response', model: 'm', output: [] } }),
-      ...words(50).map((delta) => event({ type: 'response.output_text.delta', output_index: 0, content_index: 0, delta })),
+      ...words(50).map((delta, index) =>
+        event({ type: 'response.output_text.delta', sequence_number: index + 1, output_index: 0, content_index: 0, delta }),
+      ),
     ],
-    last: [event({ type: 'response.completed', response: { id: 'r1', object: 'response', status: 'completed', output: [] } })],
-    failure: /^event: error\ndata: \{"type":"error","code":"UNAVAILABLE","message":"[^"]+","param":null,"sequence_number":0\}\n\n$/,
+    last: [
+      event({
+        type: 'response.completed',
+        sequence_number: 51,
+        response: { id: 'r1', object: 'response', status: 'completed', output: [] },
+      }),
+    ],
+    failure: /^event: error\ndata: \{"type":"error","code":"UNAVAILABLE","message":"[^"]+","param":null,"sequence_number":51\}\n\n$/,
   },
   "Ollama's chat": {
     path: '/api/chat',

@@ -10,8 +10,8 @@ const OVERLAP_TOKENS = 40
 const MAX_WINDOWS = 8
 /** Characters within which a window begins at a word. */
 const MAX_WORD = 24
-/** Characters before the unread ones that are kept: more than a window's. */
-const KEPT_LENGTH = 2048
+/** Characters before the current window from which they are dropped: not at every reading, since that copies the rest. */
+const DROPPED_LENGTH = 2048
 
 /**
  * Tokens of a text, estimated: four ASCII characters each, and one for every other character. Sums are those of the whole, so that a text
@@ -35,6 +35,8 @@ export class GrowingReply {
   #text = ''
   #dropped = 0
   #read = 0
+  /** Where the current window begins: it grows with the reply until it is full. */
+  #window = 0
 
   /** @param begin - begins its reading; called again if it fails */
   constructor(begin: () => Promise<ReplyReading>) {
@@ -58,37 +60,35 @@ export class GrowingReply {
   async readMore(signal: AbortSignal): Promise<LineCrossing | null> {
     if (this.#read === this.length) return null
     this.#reading ??= await this.#begin()
-    const dropped = this.#dropped
-    const { windows, end } = windowsOf(this.#text, this.#read - dropped)
-    const crossing = await this.#reading.read(
-      windows.map(({ text, start }) => ({ text, start: start + dropped })),
-      signal,
-    )
-    this.#read = end + dropped
+    const { windows, start, end } = this.#newWindows()
+    const crossing = await this.#reading.read(windows, signal)
+    this.#window = start
+    this.#read = end
     this.#dropRead()
     return crossing
   }
 
+  /** The windows over what has not been read, as the guard has them when it reads the reply so far: the last one may still grow. */
+  #newWindows(): { windows: ReplyWindow[]; start: number; end: number } {
+    const text = this.#text
+    const dropped = this.#dropped
+    const windows: ReplyWindow[] = []
+    let [start, end] = [this.#window - dropped, this.#read - dropped]
+    for (;;) {
+      const full = forward(text, start, WINDOW_TOKENS)
+      if (full > end) windows.push({ text: text.slice(start, full), start: start + dropped })
+      end = Math.max(end, full)
+      if (end === text.length || windows.length === MAX_WINDOWS) return { windows, start: start + dropped, end: end + dropped }
+      start = backward(text, end, OVERLAP_TOKENS)
+    }
+  }
+
   #dropRead(): void {
-    const excess = this.#read - this.#dropped - KEPT_LENGTH
-    if (excess < KEPT_LENGTH) return
+    const excess = this.#window - this.#dropped
+    if (excess < DROPPED_LENGTH) return
     this.#text = this.#text.slice(excess)
     this.#dropped += excess
   }
-}
-
-/** The windows over what follows `from`, and where the last one ends. A text of at most a window is one, as the guard itself reads it. */
-function windowsOf(text: string, from: number): { windows: ReplyWindow[]; end: number } {
-  const last = backward(text, text.length, WINDOW_TOKENS)
-  if (last <= backward(text, from, OVERLAP_TOKENS)) return { windows: [{ text: text.slice(last), start: last }], end: text.length }
-  const windows: ReplyWindow[] = []
-  let end = from
-  while (end < text.length && windows.length < MAX_WINDOWS) {
-    const start = backward(text, end, OVERLAP_TOKENS)
-    end = forward(text, start, WINDOW_TOKENS)
-    windows.push({ text: text.slice(start, end), start })
-  }
-  return { windows, end }
 }
 
 /** The index so many tokens before `end`, at the beginning of a word if there is one. */

@@ -8,7 +8,7 @@ import { GrowingReply, tokensIn } from './growing-reply.js'
 export interface GateLimits {
   /** A reading begins when so many tokens are waiting, … */
   readonly lagTokens: number
-  /** … or when one has waited so many milliseconds. */
+  /** … and so early that, if it takes as long as the one before, no token waits for more milliseconds. */
   readonly lagMs: number
   /** Milliseconds after which a piece passes unread because reading is behind. */
   readonly maxLagMs: number
@@ -42,6 +42,8 @@ interface Waiting<Piece> {
   readonly length: number
 }
 
+/** A reading is expected to take at most this share of the lag, as the first one is. */
+const MAX_EXPECTED = 0.5
 /** After a reading, the pause is at most this share of the longest waiting time. */
 const MAX_PACE = 0.5
 /** The pause after a reading in multiples of its time: under load, readings become fewer and longer. */
@@ -73,12 +75,16 @@ export class ReplyGate<Piece> {
   #isReading = false
   #readingSince = 0
   #nextReading = 0
+  /** Milliseconds that the next reading is expected to take. */
+  #expectedMs: number
   /** Reads without waiting for more words. */
   #hurries = false
   #finished = false
   /** What made the last reading fail. */
   #failure: unknown = null
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** When the timer fires; it may be earlier than anything that is due. */
+  #timerAt = Infinity
 
   /**
    * @param begin - begins the reading of a reply
@@ -88,6 +94,7 @@ export class ReplyGate<Piece> {
   constructor(begin: () => Promise<ReplyReading>, limits: GateLimits, pass: (piece: Piece) => void, changed: () => void) {
     this.#begin = begin
     this.#limits = limits
+    this.#expectedMs = MAX_EXPECTED * limits.lagMs
     this.#pass = pass
     this.#changed = changed
   }
@@ -168,10 +175,21 @@ export class ReplyGate<Piece> {
     const overdue = this.#passReady(now)
     if (this.stop !== null) return
     if (!this.#isReading && this.#readingDue(now) <= now) void this.#readAll(now)
-    clearTimeout(this.#timer)
-    const next = this.#isReading ? overdue : Math.min(overdue, this.#readingDue(now))
-    if (next < Infinity) this.#timer = setTimeout(() => this.#advance(), Math.max(1, Math.ceil(next - now)))
+    this.#wakeAt(this.#isReading ? overdue : Math.min(overdue, this.#readingDue(now)), now)
     this.#changed()
+  }
+
+  /** Advances then, or earlier: a timer for every piece would cost more than the rest of its way. */
+  #wakeAt(next: number, now: number): void {
+    if (next < Infinity && next >= this.#timerAt) return
+    clearTimeout(this.#timer)
+    this.#timerAt = next
+    if (next === Infinity) return
+    const wake = (): void => {
+      this.#timerAt = Infinity
+      this.#advance()
+    }
+    this.#timer = setTimeout(wake, Math.max(1, Math.ceil(next - now)))
   }
 
   /** Passes pieces from the front. When the first that remains is overdue; Infinity without one. */
@@ -209,9 +227,14 @@ export class ReplyGate<Piece> {
 
   /** When the next reading may begin; Infinity if there is nothing to read. */
   #readingDue(now: number): number {
-    if (![...this.#replies.values()].some(({ read, length }) => read < length)) return Infinity
+    if (!this.#hasNew()) return Infinity
     const isWanted = this.#hurries || this.#newTokens >= this.#limits.lagTokens
-    return Math.max(isWanted ? now : (this.#newSince ?? now) + this.#limits.lagMs, this.#nextReading)
+    return Math.max(isWanted ? now : (this.#newSince ?? now) + this.#limits.lagMs - this.#expectedMs, this.#nextReading)
+  }
+
+  #hasNew(): boolean {
+    for (const { read, length } of this.#replies.values()) if (read < length) return true
+    return false
   }
 
   async #readAll(started: number): Promise<void> {
@@ -236,6 +259,7 @@ export class ReplyGate<Piece> {
     this.#isReading = false
     const now = performance.now()
     const { lagMs, maxLagMs } = this.#limits
+    this.#expectedMs = Math.min(now - started, MAX_EXPECTED * lagMs)
     const isBehind = lengths.some(([reply, length]) => reply.read < length)
     if (isBehind) this.#hurries = true
     if (this.#failure !== null) this.#nextReading = now + lagMs

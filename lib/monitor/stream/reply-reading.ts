@@ -4,11 +4,21 @@ import type { ConversationContext, Detector } from '../../detection/detector.js'
 import { EscalatingDetector } from '../../detection/escalation/escalating-detector.js'
 import type { LineCrossing, ReplyReading, ReplyWindow } from '../../detection/reply-reading.js'
 import { ExchangeVectors, judgeExchange, type ConversationEmbedder } from '../judge.js'
+import { ReadingTurns, TurnReading } from './reading-turns.js'
 
 /** The parts of a monitor that read. */
 export interface Reader {
   readonly embedder: ConversationEmbedder
   readonly detector: Detector<never> | Detector
+}
+
+/** Of each encoder. */
+const turns = new WeakMap<ConversationEmbedder, ReadingTurns>()
+
+function turnsOf(embedder: ConversationEmbedder & { readonly info?: { readonly threads: number } }): ReadingTurns {
+  const known = turns.get(embedder) ?? new ReadingTurns(embedder.info?.threads ?? 1)
+  turns.set(embedder, known)
+  return known
 }
 
 /** Begins to read the reply to a message, after the conversation's state and context. Changes neither. */
@@ -19,7 +29,8 @@ export function beginReply({ embedder, detector }: Reader, state: unknown, conte
     const batch = await embedder.embedBatch(texts)
     return texts.map((_, index) => batch.row(index))
   }
-  return base.beginReply?.({ user, ...context, embed }) ?? new JudgedReading({ embedder, detector: base }, state, context, user)
+  const reading = base.beginReply?.({ user, ...context, embed }) ?? new JudgedReading({ embedder, detector: base }, state, context, user)
+  return new TurnReading(reading, turnsOf(embedder))
 }
 
 /** Judges each window as if it were the whole reply. */

@@ -107,6 +107,6 @@ export class CutReply {
 
   /** The end of a reply whose verdict is missing. */
   failed(code: string): string {
-    return this.#protocol.failure(code, 'the reply could not be judged, or its verdict not stored')
+    return this.#protocol.failure(code, 'the reply could not be judged, or its verdict not stored', this.#parts.nextNumber)
   }
 }

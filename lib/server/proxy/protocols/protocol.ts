@@ -57,8 +57,8 @@ export interface ChatProtocol {
   replacement(info: CompletionInfo, message: string, response: unknown): object
   /** A stream with the replacement message. */
   replacementStream(info: CompletionInfo, message: string): string
-  /** A stream's last part for a failure after its beginning. */
-  failure(code: string, message: string): string
+  /** A stream's last part for a failure after its beginning; `number` is its own, of an API that numbers parts. */
+  failure(code: string, message: string, number?: number): string
 }
 
 /** An object's fields; none for anything else. */

@@ -27,6 +27,7 @@ interface OpenText {
 /** One stream; output items have an index each. */
 export class ResponseStream implements StreamParts {
   isOver = false
+  nextNumber = 0
   readonly #form: FilteredResponse
   /** Characters of each text that came as deltas. */
   readonly #streamed = new Map<string, number>()
@@ -34,7 +35,6 @@ export class ResponseStream implements StreamParts {
   readonly #calls = new OpenCalls()
   /** The client's view. */
   #begun: unknown
-  #sequence = 0
   #nextItem = 0
   #hasWords = false
   readonly #items = new Map<unknown, Fields>()
@@ -81,7 +81,7 @@ export class ResponseStream implements StreamParts {
   passed(data: unknown): void {
     const fields = fieldsOf(data)
     const { type, response, item, output_index: index, item_id: id, content_index: part, delta } = fields
-    if (typeof fields.sequence_number === 'number') this.#sequence = fields.sequence_number + 1
+    if (typeof fields.sequence_number === 'number') this.nextNumber = fields.sequence_number + 1
     if (typeof index === 'number') this.#nextItem = Math.max(this.#nextItem, index + 1)
     if (type === 'response.created') this.#begun = response
     else if (type === 'response.output_item.added') this.#items.set(index, fieldsOf(item))
@@ -105,7 +105,7 @@ export class ResponseStream implements StreamParts {
     const events = open === null ? this.#newMessage(words) : this.#rest(open, words)
     const response = this.#form.response(info, this.#done, this.#begun)
     const all = [...events, { type: 'response.incomplete', response }]
-    return all.map((event, index) => eventOf({ ...event, sequence_number: this.#sequence + index }, event.type)).join('')
+    return all.map((event, index) => eventOf({ ...event, sequence_number: this.nextNumber + index }, event.type)).join('')
   }
 
   /** The events that end an open text. */

@@ -103,7 +103,7 @@ export const openaiResponses: ChatProtocol = {
     }),
   replacement: (info, message, response) => responseOf(info, 'incomplete', [messageItem(message)], response),
   replacementStream: wholeStream,
-  failure: (code, message) => eventOf({ type: 'error', code, message, param: null, sequence_number: 0 }, 'error'),
+  failure: (code, message, number = 0) => eventOf({ type: 'error', code, message, param: null, sequence_number: number }, 'error'),
 }
 
 function wholeStream(info: CompletionInfo, message: string): string {

@@ -16,6 +16,8 @@ export interface StreamPart {
 export interface StreamParts {
   /** A client takes the reply for finished with the last part that was read. */
   readonly isOver: boolean
+  /** The number of the part after those that have passed, of an API that numbers them. */
+  readonly nextNumber?: number
   /** Reads the next part; undefined for malformed JSON. */
   read(data: unknown): StreamPart
   /** Notes a part that the client gets. */
