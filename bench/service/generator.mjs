@@ -41,7 +41,7 @@ export async function openLoop({ url, path, bodyOf, perSecond, seconds, random =
 }
 
 /** Closed loop: `connections` requests in flight, each sent after the previous response. Resolves with responses per second. */
-export async function closedLoop({ url, path, bodyOf, seconds, connections }) {
+export async function closedLoop({ url, path, bodyOf, seconds, connections, textOf = freshText }) {
   const pool = new Pool(url, { connections, pipelining: 1 })
   const took = []
   const begin = performance.now()
@@ -52,7 +52,7 @@ export async function closedLoop({ url, path, bodyOf, seconds, connections }) {
         path,
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: bodyOf(freshText()),
+        body: bodyOf(textOf()),
       })
       await body.arrayBuffer()
       if (statusCode !== 200) throw new Error(`${path}: ${statusCode}`)

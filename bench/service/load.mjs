@@ -2,13 +2,13 @@
 // What throughput and latency does the service have under load, compared with the library alone and with Python services on the same weights, in one run?
 //
 // usage: npm run bench:service -- [--only PART,…] [--threads 1] [--seconds 8] [--rounds 3] [--soak 600] [--out build/bench/service] [--write]
-//   --only      parts, of: http (2 min), grpc (1 min), fastapi (1 min), infinity (1 min), soak (10 min); default: all;
+//   --only      parts, of: http (2 min), grpc (1 min), fastapi, infinity, infinity-onnx (3 min each), soak (10 min); default: all;
 //               '' measures nothing and prints earlier results
 //   --seconds   of each measurement; --rounds: rounds of library and service; --soak: seconds of that part
 //   --out       OUT.json gets the results (parts that are not run keep earlier results) and OUT.md a table of them
 //   --write     puts the table into docs/deploy/sizing.md, with machine and date
 //
-// The first run installs what it needs into build/ (ghz; for fastapi and infinity also what the test set-up installs).
+// The first run installs what it needs into build/ (ghz; for Python's services also what the test set-up installs).
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -26,6 +26,7 @@ const PARTS = {
   grpc: grpcLoad,
   fastapi: (options) => measurePeer('fastapi', options),
   infinity: (options) => measurePeer('infinity', options),
+  'infinity-onnx': (options) => measurePeer('infinity-onnx', options),
   soak,
 }
 const { values } = parseArgs({

@@ -31,7 +31,7 @@ export async function startService({ threads, grpc = false }) {
     child.kill('SIGTERM')
     if (child.exitCode === null) await once(child, 'exit')
   }
-  return { url, grpcPort, probe, stop }
+  return { url, grpcPort, pid: child.pid, probe, stop }
 }
 
 /** Texts per second of the library alone, in its own process, with as many calls in flight as the service gets requests. */

@@ -55,24 +55,41 @@ const rowsOf = {
   ],
   fastapi: peerRows,
   infinity: peerRows,
+  'infinity-onnx': peerRows,
 }
 
 function peerRows({ title, own, peer }) {
-  const ratio = own.perSecond / peer.perSecond
+  // Results of an earlier form have no loads.
+  const loads = Object.entries(peer.loads ?? {}).flatMap(([kind, byClients]) =>
+    Object.entries(byClients).map(([clients, theirs]) => {
+      const ours = own.loads[kind][clients]
+      const figure = `${loaded(theirs)}; gabion ${loaded(ours)}: ${times(ours.perSecond / theirs.perSecond)}`
+      const isAhead = ours.perSecond > theirs.perSecond && ours.p50 < theirs.p50 && ours.p99 < theirs.p99
+      return target(`${title}, ${kind} texts, ${clients} at once: requests per second, p50, p99`, figure, 'gabion ahead', isAhead)
+    }),
+  )
+  if (loads.length === 0) return []
+  const megabytes = ({ rss }) => `${(rss / 1e6).toFixed(0)} MB`
   return [
-    target(
-      `${title}, requests per second`,
-      `${rate(peer.perSecond)}; gabion ${rate(own.perSecond)}, ${times(ratio)}`,
-      'gabion ahead',
-      ratio > 1,
-    ),
+    ...loads,
     target(
       '… half of each one’s load: p50, p99',
-      `${ms(peer.half.p50)}, ${ms(peer.half.p99)}; ours ${ms(own.half.p50)}, ${ms(own.half.p99)}`,
+      `${ms(peer.half.p50)}, ${ms(peer.half.p99)}; gabion ${ms(own.half.p50)}, ${ms(own.half.p99)}`,
       'gabion ahead',
       own.half.p50 < peer.half.p50,
     ),
+    target(
+      '… from its start to the first vector',
+      `${ms(peer.startMs)}; gabion ${ms(own.startMs)}`,
+      'gabion ahead',
+      own.startMs < peer.startMs,
+    ),
+    target('… resident memory after these loads', `${megabytes(peer)}; gabion ${megabytes(own)}`, 'gabion ahead', own.rss < peer.rss),
   ]
+}
+
+function loaded({ perSecond, p50, p99 }) {
+  return `${rate(perSecond)}, ${ms(p50)}, ${ms(p99)}`
 }
 
 function shed({ statuses }) {

@@ -5,11 +5,23 @@ const WORDS =
 
 let next = 1
 
+/** Words of mixed texts, in turns: most are short, few are long. */
+const MIXED = [4, 8, 16, 8, 32, 8, 64, 120]
+
 /** The next text: about ten words. */
 export function freshText() {
+  return textOf(8)
+}
+
+/** The next text of mixed lengths. */
+export function mixedText() {
+  return textOf(MIXED[next % MIXED.length])
+}
+
+function textOf(length) {
   let number = next++
   const words = []
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < length; i++) {
     number = (number * 1_103_515_245 + 12_345) % 2_147_483_648
     words.push(WORDS[number % WORDS.length])
   }

@@ -28,10 +28,21 @@ export async function ghzProgram() {
   return program
 }
 
+/** The published weights as an ONNX export, made by PyTorch. */
+export async function onnxFolder() {
+  const target = join(folder, 'all-MiniLM-L6-v2-onnx')
+  if (existsSync(target)) return target
+  const fresh = `${target}.new`
+  rmSync(fresh, { recursive: true, force: true })
+  await run(python, [join(root, 'bench', 'service', 'export_onnx.py'), weights, fresh], { log: 'bench-service' })
+  renameSync(fresh, target)
+  return target
+}
+
 /**
  * The environment in which `python` has a service's packages over PyTorch, which the set-up of the tests brings.
  *
- * @param {'fastapi' | 'infinity'} name
+ * @param {'fastapi' | 'infinity' | 'infinity-onnx'} name
  */
 export async function pythonService(name) {
   if (!existsSync(python) || !existsSync(uv)) await setUp({ purpose: 'test' })

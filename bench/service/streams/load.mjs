@@ -1,9 +1,10 @@
 // Many streams at once: bytes, losses, time to the first byte, memory.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { quantile } from '../../../dist/internals.js'
 import { ask } from './client.mjs'
 import { startProxy } from './processes.mjs'
-import { startUpstream } from './upstream.mjs'
+import { startUpstream, STORY_WORDS } from './upstream.mjs'
 
 /** Milliseconds between two words: a stream of 60 words takes about six seconds, in the short form less. */
 const pauseOf = (seconds) => (seconds >= 30 ? 100 : 15)
@@ -12,8 +13,11 @@ const GROWTH = 1.1
 /** From here on memory is expected to be flat. */
 const LONG_SECONDS = 30
 
-/** Every second stream goes past the proxy, so that both kinds meet the same machine. */
-export async function measureLoad({ mode, detector, streams, seconds }) {
+/**
+ * Every second stream goes past the proxy, so that both kinds meet the same machine. Streams begin one after the other, or with `burst` all at
+ * once, again and again; the first of each worker warms up, and does not count for the times.
+ */
+export async function measureLoad({ mode, detector, streams, seconds, burst }) {
   const upstream = await startUpstream({ pauseMs: pauseOf(seconds), replyTo: () => '' })
   const flags = ['--upstream', upstream.url, '--port', '0', '--on-alert', mode, '--no-comments', '--detector', detector]
   const proxy = await startProxy(flags)
@@ -27,6 +31,7 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
   // A conversation a worker: the store has a bounded number of them, and memory has a reason to be flat.
   const work = async (worker) => {
     const way = worker % 2 === 0 ? 'proxied' : 'direct'
+    if (!burst) await pause((worker / (2 * streams)) * STORY_WORDS * pauseOf(seconds))
     for (let id = worker; performance.now() < end; id += streams) {
       const url = way === 'proxied' ? proxy.url : upstream.url
       const { failure, status, hash, text, firstMs } = await ask(url, {
@@ -38,7 +43,7 @@ export async function measureLoad({ mode, detector, streams, seconds }) {
       else if (hash === upstream.hashOf(id)) ended++
       else if (mode !== 'observe' && text.includes('content_filter')) cutShort++
       else lost.push(`stream ${id} (${way}) has other bytes`)
-      first[way].push(firstMs)
+      if (id !== worker) first[way].push(firstMs)
     }
   }
   await Promise.all(Array.from({ length: 2 * streams }, (_, worker) => work(worker)))

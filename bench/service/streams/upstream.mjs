@@ -7,8 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 const WORDS = 'we open at nine and close at five and the parcel comes on tuesday with the green bowl that you asked for'.split(' ')
 
+/** Words of a story. */
+export const STORY_WORDS = 60
 /** Harmless words that differ from story to story. */
-export const storyOf = (id) => Array.from({ length: 60 }, (_, at) => `${WORDS[(id * 7 + at * (1 + (id % 5))) % WORDS.length]} `)
+export const storyOf = (id) => Array.from({ length: STORY_WORDS }, (_, at) => `${WORDS[(id * 7 + at * (1 + (id % 5))) % WORDS.length]} `)
 
 /**
  * Answers the user message `story N` with that story, `pauseMs` between its words, and any other with `replyTo(message)` at once.
