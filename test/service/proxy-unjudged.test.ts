@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { endsOf } from '../../lib/server/proxy/chat-watch.js'
+import { endsOf } from '../../lib/server/proxy/path-exchanges.js'
 import type { AnswerSpec } from './chat-upstream.js'
 import {
   BAD,

@@ -1,7 +1,7 @@
 // Owns the proxy's view of one chat request: its path in the tree of exchanges, whether that has ended, and the verdict on its replies.
 
 import { createHash } from 'node:crypto'
-import type { AlertOrigin, ReplyOutcome } from '../../alerts/alert.js'
+import type { ReplyOutcome } from '../../alerts/alert.js'
 import type { ReplyReading } from '../../detection/reply-reading.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
@@ -13,28 +13,18 @@ import {
   pathTo,
   readChat,
   type ChatExchange,
-  type ChatExchanges,
   type ChatIdentity,
   type ChatPosition,
   type ReadChat,
 } from '../../monitor/chat.js'
-import type { BranchStart } from '../conversations/branch.js'
 import { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
 import type { Caller } from './caller.js'
+import { DELIVERED, type Delivery } from './delivery.js'
+import type { Outcome } from './outcome.js'
+import { alertKey, PathExchanges } from './path-exchanges.js'
 import type { Policy, PolicyOptions } from './policy.js'
 import type { ReadCompletion, ReadRequest } from './protocols/protocol.js'
-
-/** Result of judging a response. */
-export interface Outcome {
-  /** The verdict on the worst choice. */
-  readonly verdict: ExchangeVerdict | null
-  /** Why the response was not judged, or not completely. */
-  readonly failure: GabionErrorCode | null
-  /** There is no verdict on a reply that could be read, or it may not have been stored. */
-  readonly missing: boolean
-  readonly blocked: boolean
-}
 
 /** Where a chat continues that the upstream stores. */
 interface StoredPosition {
@@ -45,21 +35,6 @@ interface StoredPosition {
 }
 
 const OUTCOMES: Readonly<Record<Policy, ReplyOutcome>> = { observe: 'passed', cut: 'held', hold: 'held', end: 'ended' }
-
-/** What the client gets of the replies that are judged. */
-export interface Delivery {
-  /** Of a reply that raises an alert. */
-  readonly outcome: ReplyOutcome
-  /** What it gets in place of a blocked reply; null if every reply has been delivered. */
-  readonly replacementOf: ((reply: string) => string) | null
-  /** Why the replies were cut. */
-  readonly cutFor?: readonly string[]
-  /** Why they could not be judged while they were written. */
-  readonly refusedFor?: GabionErrorCode
-}
-
-/** Replies that the client has got. */
-export const DELIVERED: Delivery = { outcome: 'passed', replacementOf: null }
 
 const LEVELS = ['calm', 'elevated', 'alert'] as const
 
@@ -274,88 +249,6 @@ export class ChatWatch {
   }
 }
 
-/** The exchanges of one path, in the service's store. */
-class PathExchanges implements ChatExchanges<ExchangeVerdict> {
-  /** The judged reply, or the message that it answers, was longer than the limit. */
-  cut = false
-  readonly #service: Service
-  readonly #delivery: Delivery
-  readonly #history: readonly ChatExchange[]
-  readonly #origin: AlertOrigin
-  readonly #context: RequestContext
-  #start: BranchStart | null = null
-
-  constructor(
-    service: Service,
-    delivery: Delivery,
-    { history, origin }: { readonly history: readonly ChatExchange[]; readonly origin: AlertOrigin },
-    context: RequestContext,
-  ) {
-    this.#origin = origin
-    this.#service = service
-    this.#delivery = delivery
-    this.#history = history
-    this.#context = context
-  }
-
-  async exchangeIdsOf(id: string): Promise<readonly string[]> {
-    return (await this.#service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? []
-  }
-
-  async fork(conversation: string, exchangeId: string): Promise<boolean> {
-    const stored = await this.#service.store.load(conversation)
-    if (stored?.record.checkpoints?.some((checkpoint) => checkpoint.exchangeId === exchangeId) !== true) return false
-    const index = this.#history.findIndex(({ id }) => id === exchangeId)
-    this.#start = { conversation, exchangeId, history: this.#history.slice(Math.max(0, index - 2), index + 1) }
-    return true
-  }
-
-  async judge(conversation: string, exchange: ChatExchange): Promise<ExchangeVerdict> {
-    const { store } = this.#service
-    const delivered = !this.#history.some(({ id }) => id === exchange.id)
-    const fitted = this.#fitted(exchange)
-    if (delivered && fitted.cut) this.cut = true
-    const { outcome, replacementOf, cutFor } = delivered ? this.#delivery : DELIVERED
-    const replacement = replacementOf?.(exchange.assistant) ?? null
-    const { verdict } = await this.#service.addExchange(
-      {
-        conversation,
-        ...fitted,
-        system: exchange.system ?? '',
-        exchangeId: exchange.id,
-        exchange: null,
-        tree: { start: this.#start, replacement, ...(cutFor !== undefined && { cutFor }) },
-        ...this.#origin,
-        onAlert: outcome,
-      },
-      this.#context,
-    )
-    this.#start = null
-    // Independent of the current policy: a proxy with policy `end` may be started later.
-    const note = `${encodeURIComponent(verdict.conversation)} ${exchange.id}`
-    if (verdict.alert) await Promise.all([exchange.promptId, exchange.id].map((id) => store.saveNote(alertKey(id), note)))
-    else if (!delivered) await this.#noteChanged(exchange)
-    return verdict
-  }
-
-  /** A client's own reply in place of one that raised an alert does not take the alert from the path. */
-  async #noteChanged({ id, promptId }: ChatExchange): Promise<void> {
-    const [note] = await this.#service.store.findNotes([alertKey(promptId)])
-    if (typeof note === 'string') await this.#service.store.saveNote(alertKey(id), note)
-  }
-
-  /** An exchange within the service's limits: of texts that are too long, beginning and end are judged. */
-  #fitted({ user, assistant }: ChatExchange): { user: string; assistant: string; cut: boolean } {
-    const { textLength } = this.#service.limits
-    const [fittedUser, fittedAssistant] = [user, assistant].map((text) => endsOf(text, textLength)) as [string, string]
-    return { user: fittedUser, assistant: fittedAssistant, cut: fittedUser !== user || fittedAssistant !== assistant }
-  }
-}
-
-function alertKey(id: string): string {
-  return `alert:${id}`
-}
-
 function squeezed(text: string): string {
   return text.replace(/\s+/g, '')
 }
@@ -382,16 +275,4 @@ async function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T
 function codeOf(error: unknown): GabionErrorCode {
   if (!isGabionError(error)) return 'INTERNAL'
   return error.code === 'ABORTED' && isGabionError(error.cause) ? error.cause.code : error.code
-}
-
-// Characters of each end of a long text: some thirty windows.
-const MAX_END_LENGTH = 16 * 1024
-
-/** A text of at most `maxLength` characters; of a longer one, beginning and end. */
-export function endsOf(text: string, maxLength: number): string {
-  if (text.length <= maxLength) return text
-  const length = Math.min(MAX_END_LENGTH, Math.max(0, Math.floor((maxLength - 1) / 2)))
-  const head = text.slice(0, length).replace(/[\ud800-\udbff]$/, '')
-  const tail = text.slice(text.length - length).replace(/^[\udc00-\udfff]/, '')
-  return `${head}\n${tail}`
 }

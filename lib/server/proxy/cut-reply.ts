@@ -2,7 +2,7 @@
 
 import type { GatedEnd } from '../../monitor/stream/gated-stream.js'
 import { PieceGroup, type ReplyGate } from '../../monitor/stream/reply-gate.js'
-import { DELIVERED, type Delivery } from './chat-watch.js'
+import { DELIVERED, type Delivery } from './delivery.js'
 import type { ChatProtocol, ReadCompletion, ReadRequest } from './protocols/protocol.js'
 import { messageAfter, wordsOfCall } from './protocols/stream-parts.js'
 import { MAX_JUDGED_BYTES } from './response.js'

@@ -1,7 +1,18 @@
-// Owns how a verdict is reported to the client: as headers, as trailers, or as a comment of an event stream.
+// Owns the outcome of judging a response, and how it is reported to the client: as headers, as trailers, or as a comment of an event stream.
 
 import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { Outcome } from './chat-watch.js'
+import type { GabionErrorCode } from '../../errors.js'
+
+/** Result of judging a response. */
+export interface Outcome {
+  /** The verdict on the worst choice. */
+  readonly verdict: ExchangeVerdict | null
+  /** Why the response was not judged, or not completely. */
+  readonly failure: GabionErrorCode | null
+  /** There is no verdict on a reply that could be read, or it may not have been stored. */
+  readonly missing: boolean
+  readonly blocked: boolean
+}
 
 /** The names of all headers that {@link headersOf} may return. */
 export const VERDICT_HEADERS = [
