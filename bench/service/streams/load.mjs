@@ -10,8 +10,10 @@ import { startUpstream, STORY_WORDS } from './upstream.mjs'
 const pauseOf = (seconds) => (seconds >= 30 ? 100 : 15)
 /** Of the resident memory's peak in the first half. */
 const GROWTH = 1.1
-/** From here on memory is expected to be flat. */
+/** From here on memory is expected to be flat, and the time to the first byte to be within its bound. */
 const LONG_SECONDS = 30
+/** Milliseconds that the proxy may add to the first byte's 99th percentile: the lag of streams that may be cut, and 20. */
+const ADDED_MS = { observe: 20, cut: 420 }
 
 /**
  * Every second stream goes past the proxy, so that both kinds meet the same machine. Streams begin one after the other, or with `burst` all at
@@ -60,6 +62,9 @@ export async function measureLoad({ mode, detector, streams, seconds, burst }) {
     Object.entries(first).map(([way, took]) => [way, { p50: quantile(took, 0.5), p99: quantile(took, 0.99) }]),
   )
   const added = { p50: times.proxied.p50 - times.direct.p50, p99: times.proxied.p99 - times.direct.p99 }
+  const bound = burst ? undefined : ADDED_MS[mode]
+  if (seconds >= LONG_SECONDS && added.p99 > bound)
+    failures.push(`the first byte came ${added.p99.toFixed(0)} ms later (p99), more than ${bound}`)
   const unjudged = [...metrics.matchAll(/^gabion_proxy_unjudged_total\{code="(\w+)"\} (\d+)$/gm)].map(([, code, count]) => [
     code,
     Number(count),

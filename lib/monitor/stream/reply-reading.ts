@@ -4,7 +4,7 @@ import type { ConversationContext, Detector } from '../../detection/detector.js'
 import { EscalatingDetector } from '../../detection/escalation/escalating-detector.js'
 import type { LineCrossing, ReplyReading, ReplyWindow } from '../../detection/reply-reading.js'
 import { ExchangeVectors, judgeExchange, type ConversationEmbedder } from '../judge.js'
-import { ReadingTurns, TurnReading } from './reading-turns.js'
+import { OrderedReading, ReadingOrder } from './reading-order.js'
 
 /** The parts of a monitor that read. */
 export interface Reader {
@@ -12,12 +12,12 @@ export interface Reader {
   readonly detector: Detector<never> | Detector
 }
 
-/** Of each encoder. */
-const turns = new WeakMap<ConversationEmbedder, ReadingTurns>()
+/** Of each embedder. */
+const orders = new WeakMap<ConversationEmbedder, ReadingOrder>()
 
-function turnsOf(embedder: ConversationEmbedder & { readonly info?: { readonly threads: number } }): ReadingTurns {
-  const known = turns.get(embedder) ?? new ReadingTurns(embedder.info?.threads ?? 1)
-  turns.set(embedder, known)
+function orderOf(embedder: ConversationEmbedder & { readonly info?: { readonly threads: number } }): ReadingOrder {
+  const known = orders.get(embedder) ?? new ReadingOrder(embedder.info?.threads ?? 1)
+  orders.set(embedder, known)
   return known
 }
 
@@ -30,7 +30,7 @@ export function beginReply({ embedder, detector }: Reader, state: unknown, conte
     return texts.map((_, index) => batch.row(index))
   }
   const reading = base.beginReply?.({ user, ...context, embed }) ?? new JudgedReading({ embedder, detector: base }, state, context, user)
-  return new TurnReading(reading, turnsOf(embedder))
+  return new OrderedReading(reading, orderOf(embedder))
 }
 
 /** Judges each window as if it were the whole reply. */

@@ -7,8 +7,8 @@ import type { LineCrossing, ReplyReading, ReplyWindow } from '../../detection/re
 /** Readings beyond the encoder's threads that are in its queue, so that no thread waits for the event loop. */
 const QUEUED = 1
 
-/** The turns of all replies that one encoder reads. */
-export class ReadingTurns {
+/** The order of all readings by one encoder. */
+export class ReadingOrder {
   readonly #atOnce: number
   readonly #first: (() => void)[] = []
   readonly #later: (() => void)[] = []
@@ -19,14 +19,14 @@ export class ReadingTurns {
     this.#atOnce = threads + QUEUED
   }
 
-  /** Reads when it is its turn. */
-  async take<T>(isFirst: boolean, read: () => Promise<T>): Promise<T> {
+  /** Reads when nothing is before it. */
+  async run<T>(isFirst: boolean, read: () => Promise<T>): Promise<T> {
     if (this.#running < this.#atOnce) this.#running++
     else await new Promise<void>((resolve) => (isFirst ? this.#first : this.#later).push(resolve))
     try {
       return await read()
     } finally {
-      // The turn passes to the next one.
+      // Its place passes to the next one.
       const next = this.#first.shift() ?? this.#later.shift()
       if (next === undefined) this.#running--
       else next()
@@ -34,19 +34,19 @@ export class ReadingTurns {
   }
 }
 
-/** A reading that waits for its turns. */
-export class TurnReading implements ReplyReading {
+/** A reading in that order. */
+export class OrderedReading implements ReplyReading {
   readonly #reading: ReplyReading
-  readonly #turns: ReadingTurns
+  readonly #order: ReadingOrder
   #isFirst = true
 
-  constructor(reading: ReplyReading, turns: ReadingTurns) {
+  constructor(reading: ReplyReading, order: ReadingOrder) {
     this.#reading = reading
-    this.#turns = turns
+    this.#order = order
   }
 
   async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
-    return this.#turns.take(this.#isFirst, async () => {
+    return this.#order.run(this.#isFirst, async () => {
       if (signal?.aborted === true) throw new GabionError('ABORTED', 'the reply is not read any more', { cause: signal.reason })
       const crossing = await this.#reading.read(windows, signal)
       this.#isFirst = false

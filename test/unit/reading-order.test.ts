@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
-import { ReadingTurns, TurnReading } from '../../lib/monitor/stream/reading-turns.js'
+import { OrderedReading, ReadingOrder } from '../../lib/monitor/stream/reading-order.js'
 import { GATE_LIMITS, ReplyGate } from '../../lib/monitor/stream/reply-gate.js'
 
 const WINDOW = [{ text: 'words', start: 0 }]
@@ -15,12 +15,12 @@ class SlowReadings {
   readonly began: string[] = []
   readonly #ends: (() => void)[] = []
 
-  reading(name: string, turns: ReadingTurns): TurnReading {
+  reading(name: string, order: ReadingOrder): OrderedReading {
     const read = (): Promise<null> => {
       this.began.push(name)
       return new Promise((resolve) => this.#ends.push(() => resolve(null)))
     }
-    return new TurnReading({ read }, turns)
+    return new OrderedReading({ read }, order)
   }
 
   async endNext(): Promise<void> {
@@ -29,10 +29,10 @@ class SlowReadings {
   }
 }
 
-describe('The turns of replies', () => {
+describe('The order of readings', () => {
   test('let as many be read at once as the encoder has threads, and one more; the first reading of a reply comes before others', async () => {
-    const [readings, turns] = [new SlowReadings(), new ReadingTurns(1)]
-    const [old, older, young] = ['old', 'older', 'young'].map((name) => readings.reading(name, turns))
+    const [readings, order] = [new SlowReadings(), new ReadingOrder(1)]
+    const [old, older, young] = ['old', 'older', 'young'].map((name) => readings.reading(name, order))
     const before = [old!, older!].map((one) => one.read(WINDOW))
     await settled()
     await readings.endNext()
@@ -49,12 +49,12 @@ describe('The turns of replies', () => {
   })
 
   test('pass on when a reading fails, or is not wanted any more', async () => {
-    const [readings, turns] = [new SlowReadings(), new ReadingTurns(0)]
-    const failing = new TurnReading({ read: () => Promise.reject(new Error('no memory')) }, turns)
+    const [readings, order] = [new SlowReadings(), new ReadingOrder(0)]
+    const failing = new OrderedReading({ read: () => Promise.reject(new Error('no memory')) }, order)
     const aborted = AbortSignal.abort()
     const first = assert.rejects(failing.read(WINDOW), /no memory/)
-    const second = assert.rejects(readings.reading('aborted', turns).read(WINDOW, aborted), { code: 'ABORTED' })
-    const third = readings.reading('wanted', turns).read(WINDOW)
+    const second = assert.rejects(readings.reading('aborted', order).read(WINDOW, aborted), { code: 'ABORTED' })
+    const third = readings.reading('wanted', order).read(WINDOW)
     await settled()
     await readings.endNext()
     await Promise.all([first, second, third])
