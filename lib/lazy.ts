@@ -6,13 +6,11 @@ import type NodeCrypto from 'node:crypto'
 import type NodeUtil from 'node:util'
 import type NodeZlib from 'node:zlib'
 
-const requireFrom = createRequire(import.meta.url)
-
 /** Returns a function that loads a package at its first call. */
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the name stands for the type
 export function lazily<Package>(name: string): () => Package {
   let loaded: Package | undefined
-  return () => (loaded ??= requireFrom(name) as Package)
+  return () => (loaded ??= createRequire(import.meta.url)(name) as Package)
 }
 
 // Node's built-in modules: an import runs all of their getters, and crypto's include Web Crypto. Startup without them takes

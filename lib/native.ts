@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { onAbort } from './abort.js'
 import { ERROR_CODES, GabionError, type GabionErrorCode } from './errors.js'
 import { HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
+import { isBundled, wasBundled } from './package-folder.js'
 
 declare const kind: unique symbol
 /** A loaded model; opaque. */
@@ -284,6 +285,7 @@ export function nativeAddon(): NativeAddon {
 }
 
 function notLoaded(reason: string, cause?: unknown): GabionError {
+  if (isBundled()) return wasBundled(cause)
   return new GabionError(
     'RUNTIME_MISSING',
     `gabion's native addon could not be loaded on ${HOST_TARGET}, Node ${process.version}: ${reason}\n` +

@@ -15,6 +15,7 @@ export async function buildTypeScript({ echo = false } = {}) {
   await node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', fresh)
   await node('scripts/bundle.mjs', fresh)
   await node('scripts/build-dashboard.mjs', fresh)
+  await node('scripts/name-files.mjs', fresh)
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   renameSync(fresh, join(root, 'dist'))
 }
