@@ -40,7 +40,7 @@ export async function readFully(file: string, handle: FileHandle, byteLength: nu
 /**
  * Reads a byte range of a tensor.
  *
- * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16 and BF16; `MODEL_INVALID` if the file has shrunk
+ * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16, BF16 and F64; `MODEL_INVALID` if the file has shrunk
  * or a value is not finite
  */
 export async function readFloats(
@@ -50,12 +50,13 @@ export async function readFloats(
   { offset, byteLength }: { offset: number; byteLength: number },
 ): Promise<Float32Array> {
   const where = `${file}: tensor '${tensor.name}'`
-  if (!['F32', 'F16', 'BF16'].includes(tensor.type)) {
-    throw new GabionError('MODEL_UNSUPPORTED', `${where} has the type ${tensor.type}; F32, F16 and BF16 are read`)
+  if (!['F32', 'F16', 'BF16', 'F64'].includes(tensor.type)) {
+    throw new GabionError('MODEL_UNSUPPORTED', `${where} has the type ${tensor.type}; F32, F16, BF16 and F64 are read`)
   }
   const { buffer } = await readFully(file, handle, byteLength, offset)
   let values: Float32Array
   if (tensor.type === 'F32') values = new Float32Array(buffer)
+  else if (tensor.type === 'F64') values = Float32Array.from(new Float64Array(buffer))
   else if (tensor.type === 'BF16') values = float32FromBfloat16(new Uint16Array(buffer))
   else values = float32FromFloat16(new Uint16Array(buffer))
   for (const value of values) {

@@ -5,10 +5,25 @@ import { GabionError } from '../errors.js'
 import { checkTensorShape, openForReading, readFloats, readFully } from './float-reading.js'
 import { checkHeaderLength, parseHeader, type StoredTensor } from './safetensors-header.js'
 
+/** Names that transformers gave to a norm's weight and bias in its first releases, and reads to this day. */
+const OLD_NORMS: readonly [RegExp, string][] = [
+  [/(^|\.)LayerNorm\.gamma$/, '$1LayerNorm.weight'],
+  [/(^|\.)LayerNorm\.beta$/, '$1LayerNorm.bias'],
+]
+
+function withPresentNames(tensors: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      const present = OLD_NORMS.reduce((given, [old, now]) => given.replace(old, now), name)
+      return present === name || tensors.has(present) ? [name, tensor] : [present, { ...tensor, name: present }]
+    }),
+  )
+}
+
 /** An open safetensors file. Close it. */
 export class SafetensorsReader {
   readonly file: string
-  /** Every tensor by name, already checked against the file. */
+  /** Every tensor by its present name, already checked against the file. */
   readonly tensors: ReadonlyMap<string, StoredTensor>
   /** The free text fields of the header. */
   readonly metadata: Readonly<Record<string, string>>
@@ -17,7 +32,7 @@ export class SafetensorsReader {
   private constructor(file: string, handle: FileHandle, header: ReturnType<typeof parseHeader>) {
     this.file = file
     this.#handle = handle
-    this.tensors = header.tensors
+    this.tensors = withPresentNames(header.tensors)
     this.metadata = header.metadata
   }
 
@@ -55,7 +70,7 @@ export class SafetensorsReader {
   /**
    * Reads a whole tensor, or some of its rows (slices along the first axis), as float32.
    *
-   * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16 and BF16; `MODEL_INVALID` if the file
+   * @throws GabionError `MODEL_UNSUPPORTED` for an element type other than F32, F16, BF16 and F64; `MODEL_INVALID` if the file
    * has shrunk or a value is not finite
    */
   async read(tensor: StoredTensor, rows?: { first: number; count: number }): Promise<Float32Array> {

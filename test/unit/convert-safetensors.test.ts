@@ -162,3 +162,31 @@ describe('a hostile header', () => {
     )
   })
 })
+
+describe('what only old files have', () => {
+  test('names of norms are read under their present names', async () => {
+    const file = newFile()
+    const ones = bytesOf(Float32Array.of(1, 2))
+    const names = ['a.LayerNorm.gamma', 'LayerNorm.beta', 'gamma']
+    await writeSafetensors(
+      file,
+      names.map((name) => tensor(name, 'F32', [2], ones)),
+      {},
+    )
+    const reader = await SafetensorsReader.open(file)
+    assert.deepEqual([...reader.tensors.keys()].sort(), ['LayerNorm.bias', 'a.LayerNorm.weight', 'gamma'])
+    assert.deepEqual([...(await reader.read(reader.require('a.LayerNorm.weight', [2])))], [1, 2])
+    await reader.close()
+  })
+
+  test('doubles are read as floats', async () => {
+    const file = newFile()
+    const header = Buffer.from(JSON.stringify({ a: { dtype: 'F64', shape: [2], data_offsets: [0, 16] } }))
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(header.length))
+    await writeFile(file, Buffer.concat([length, header, Buffer.from(Float64Array.of(0.1, -2).buffer)]))
+    const reader = await SafetensorsReader.open(file)
+    assert.deepEqual([...(await reader.read(reader.require('a', [2])))], [Math.fround(0.1), -2])
+    await reader.close()
+  })
+})
