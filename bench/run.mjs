@@ -26,6 +26,7 @@ const BENCHES = [
   'guard',
   'models',
   'pca',
+  'search',
   'size',
   'cold-start',
   'memory',

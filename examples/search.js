@@ -2,7 +2,7 @@
 //
 // usage: node examples/search.js ["your question"]
 
-import { cosineSimilarity, Embedder } from 'gabion'
+import { Embedder, semanticSearch } from 'gabion'
 
 const documents = [
   'Refunds are paid back within fourteen days of the return.',
@@ -21,12 +21,7 @@ const embedder = await Embedder.load()
 const vectors = await embedder.embedBatch(documents)
 const query = await embedder.embed(question)
 
-const found = documents
-  .map((document, index) => ({ document, similarity: cosineSimilarity(query, vectors.row(index)) }))
-  .sort((a, b) => b.similarity - a.similarity)
-  .slice(0, 3)
-
 console.log(question)
-for (const { document, similarity } of found) console.log(`  ${similarity.toFixed(3)}  ${document}`)
+for (const { index, score } of semanticSearch(query, vectors, { topK: 3 })) console.log(`  ${score.toFixed(3)}  ${documents[index]}`)
 
 embedder.dispose()

@@ -78,12 +78,19 @@ export const ERROR_CODES = {
 /** A stable error code; {@link ERROR_CODES} lists the meanings. */
 export type GabionErrorCode = keyof typeof ERROR_CODES
 
+/** Marks gabion's errors, those of another copy of the package and of another realm (node:vm, Jest) too. */
+const MARK = Symbol.for('gabion.error')
+
 /**
- * The only error class that gabion throws or rejects with. Its `name` is `GabionError`, except for `ABORTED`, where it is
- * `AbortError` as in the web platform and Node, because libraries recognize an abort by that name; `cause` is the signal's reason.
+ * What gabion throws or rejects with: an error with a stable code. `instanceof GabionError` is true for all of them.
+ *
+ * A wrong argument (`INVALID_ARGUMENT`) is a `TypeError` or a `RangeError` as well, as of the language's own functions. The `name` of an
+ * abort (`ABORTED`) is `AbortError` as in the web platform and Node, because libraries recognize an abort by that name; its `cause` is the
+ * signal's reason.
  */
 export class GabionError extends Error {
-  override readonly name: 'GabionError' | 'AbortError'
+  /** `GabionError`, `AbortError`, `TypeError` or `RangeError`. */
+  override readonly name: string
   /** Stable, for programs; see {@link ERROR_CODES}. */
   readonly code: GabionErrorCode
 
@@ -94,9 +101,47 @@ export class GabionError extends Error {
   }
 }
 
+class ArgumentTypeError extends TypeError implements GabionError {
+  override readonly name = 'TypeError'
+  readonly code = 'INVALID_ARGUMENT'
+}
+
+class ArgumentRangeError extends RangeError implements GabionError {
+  override readonly name = 'RangeError'
+  readonly code = 'INVALID_ARGUMENT'
+}
+
+for (const { prototype } of [GabionError, ArgumentTypeError, ArgumentRangeError]) Object.defineProperty(prototype, MARK, { value: true })
+
+// Outside the class: one that names itself is renamed by the bundler, and its name is what Node prints of an uncaught error.
+Object.defineProperty(GabionError, Symbol.hasInstance, {
+  value(this: typeof GabionError, value: unknown): boolean {
+    // Subclasses inherit it.
+    return this === GabionError ? isGabionError(value) : Function.prototype[Symbol.hasInstance].call(this, value)
+  },
+})
+
+/** The error for an argument of the wrong kind, name or combination. */
+export function wrongType(message: string, options?: { cause?: unknown }): GabionError {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it has the mark, so it is an instance
+  return new ArgumentTypeError(message, options)
+}
+
+/** The error for an argument of the right kind whose value is not possible. */
+export function wrongRange(message: string, options?: { cause?: unknown }): GabionError {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- as above
+  return new ArgumentRangeError(message, options)
+}
+
 /** True for an error with one of gabion's codes. */
 export function isGabionError(error: unknown): error is GabionError {
-  return error instanceof GabionError
+  return typeof error === 'object' && error !== null && MARK in error
+}
+
+/** The message of whatever was thrown, an error of another realm too. */
+export function messageOf(error: unknown): string {
+  const message = (error as { message?: unknown } | null | undefined)?.message
+  return typeof message === 'string' ? message : String(error)
 }
 
 /** The CLI's exit code for an error. */

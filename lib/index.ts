@@ -4,7 +4,7 @@
 export { Embedder, type EmbedderInfo, type Tokens } from './embedding/embedder.js'
 export type { EmbedBatchOptions, EmbedderOptions, EmbedOptions, Precision, Provider, Truncation } from './embedding/embedder-options.js'
 export { EmbeddingBatch, type EmbedTimings } from './embedding/embedding-batch.js'
-export { cosineSimilarity } from './embedding/similarity.js'
+export { cosineSimilarity, dotProduct, semanticSearch, type SearchHit, type SemanticSearchOptions } from './embedding/similarity.js'
 export type { CacheStats } from './embedding/vector-cache.js'
 export { WindowBatch, type TextWindow, type WindowRule } from './embedding/window-batch.js'
 export type { PreparationProgress } from './convert/prepared-model.js'

@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module'
 import { onAbort } from './abort.js'
-import { ERROR_CODES, GabionError, type GabionErrorCode } from './errors.js'
+import { ERROR_CODES, GabionError, isGabionError, messageOf, wrongRange, type GabionErrorCode } from './errors.js'
 import { HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
 import { isBundled, wasBundled } from './package-folder.js'
 
@@ -253,6 +253,13 @@ export interface NativeAddon {
    * @param vectors count × n
    */
   symmetricEigen(matrix: Float64Array, count: number, values: Float64Array, vectors: Float64Array): void
+  /**
+   * Compares rows with one vector, on all threads; blocks.
+   *
+   * @param query  as many values as the rows have dimensions
+   * @param scores one per row: dot products, or cosines, which are NaN where a vector is zero
+   */
+  compareRows(rows: Float32Array | Float64Array, query: Float64Array, scores: Float64Array, cosine: boolean): void
   /** Starts to open ONNX Runtime on another thread; the first use reports a failure. */
   prepareRuntime(): void
   /** Opens ONNX Runtime. */
@@ -278,7 +285,7 @@ export function nativeAddon(): NativeAddon {
       const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => NativeAddon
       loaded = load(location.packageFolder)
     } catch (cause) {
-      throw notLoaded((cause instanceof Error ? cause.message.split('\n')[0] : undefined) ?? String(cause), cause)
+      throw notLoaded(messageOf(cause).split('\n')[0] ?? '', cause)
     }
   }
   return loaded
@@ -297,11 +304,15 @@ function notLoaded(reason: string, cause?: unknown): GabionError {
 
 /** Gives an error of the addon its class; other errors become `INTERNAL`. */
 export function fromNative(error: unknown): GabionError {
-  if (error instanceof GabionError) return error
+  if (isGabionError(error)) return error
   const code = (error as { code?: unknown } | null)?.code
-  const message = error instanceof Error ? error.message : String(error)
   const known = typeof code === 'string' && code in ERROR_CODES
-  return new GabionError(known ? (code as GabionErrorCode) : 'INTERNAL', message, { cause: error })
+  return nativeError(known ? (code as GabionErrorCode) : 'INTERNAL', messageOf(error), { cause: error })
+}
+
+/** Kinds of arguments are checked before native code gets them: what it refuses is a value. */
+function nativeError(code: GabionErrorCode | null, message: string, options?: { cause: unknown }): GabionError {
+  return code === 'INVALID_ARGUMENT' ? wrongRange(message, options) : new GabionError(code ?? 'INTERNAL', message, options)
 }
 
 /** The error of an aborted call; its cause is the signal's reason. */
@@ -334,7 +345,7 @@ export function runRequest(
       id = start(addon, (code, message, result) => {
         endWait?.()
         if (result !== undefined) resolve(result)
-        else reject(new GabionError(code ?? 'INTERNAL', message ?? 'the native request ended without a result'))
+        else reject(nativeError(code, message ?? 'the native request ended without a result'))
       })
     } catch (error) {
       reject(fromNative(error))

@@ -1,6 +1,6 @@
 // Checks of arguments and options. Every message names the option, the expected and the actual value.
 
-import { GabionError } from './errors.js'
+import { wrongRange, wrongType, type GabionError } from './errors.js'
 
 function describe(value: unknown): string {
   if (value === null) return 'null'
@@ -12,9 +12,14 @@ function describe(value: unknown): string {
   return `a ${typeof value}`
 }
 
-/** The error for a wrong argument, with its name, the expected and the actual value. */
+/** The error for an argument of the wrong kind, with its name, the expected and the actual value. */
 export function invalidArgument(name: string, expected: string, actual: unknown): GabionError {
-  return new GabionError('INVALID_ARGUMENT', `${name} must be ${expected}, got ${describe(actual)}`)
+  return wrongType(`${name} must be ${expected}, got ${describe(actual)}`)
+}
+
+/** The same for an argument of the right kind with an impossible value. */
+export function outOfRange(name: string, expected: string, actual: unknown): GabionError {
+  return wrongRange(`${name} must be ${expected}, got ${describe(actual)}`)
 }
 
 export function checkString(name: string, value: unknown): string {
@@ -25,13 +30,14 @@ export function checkString(name: string, value: unknown): string {
 export function checkInteger(name: string, value: unknown, minimum: number, maximum = Number.MAX_SAFE_INTEGER): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum) {
     const range = maximum === Number.MAX_SAFE_INTEGER ? `of ${String(minimum)} or more` : `from ${String(minimum)} to ${String(maximum)}`
-    throw invalidArgument(name, `an integer ${range}`, value)
+    throw (typeof value === 'number' ? outOfRange : invalidArgument)(name, `an integer ${range}`, value)
   }
   return value
 }
 
 export function checkNumber(name: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw invalidArgument(name, 'a finite number', value)
+  if (typeof value !== 'number') throw invalidArgument(name, 'a finite number', value)
+  if (!Number.isFinite(value)) throw outOfRange(name, 'a finite number', value)
   return value
 }
 
@@ -42,7 +48,7 @@ export function checkBoolean(name: string, value: unknown): boolean {
 
 export function checkOneOf<const T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   if (typeof value !== 'string' || !(allowed as readonly string[]).includes(value)) {
-    throw invalidArgument(name, `one of ${allowed.map((item) => `'${item}'`).join(', ')}`, value)
+    throw (typeof value === 'string' ? outOfRange : invalidArgument)(name, `one of ${allowed.map((item) => `'${item}'`).join(', ')}`, value)
   }
   return value as T
 }
@@ -53,8 +59,11 @@ export function checkFunction<T>(name: string, value: T): T {
 }
 
 export function checkSignal(name: string, value: unknown): AbortSignal {
-  if (!(value instanceof AbortSignal)) throw invalidArgument(name, 'an AbortSignal', value)
-  return value
+  // By its shape: a signal of another realm is one too.
+  const given = value as Partial<AbortSignal> | null | undefined
+  if (typeof given?.aborted !== 'boolean' || typeof given.addEventListener !== 'function')
+    throw invalidArgument(name, 'an AbortSignal', value)
+  return value as AbortSignal
 }
 
 /**
@@ -67,7 +76,7 @@ export function checkOptions<T extends object>(name: string, value: T | undefine
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw invalidArgument(name, 'an object', given)
   for (const key of Object.keys(value)) {
     if (!(keys as readonly string[]).includes(key)) {
-      throw new GabionError('INVALID_ARGUMENT', `${name} has no option '${key}'; known options: ${keys.join(', ')}`)
+      throw wrongType(`${name} has no option '${key}'; known options: ${keys.join(', ')}`)
     }
   }
   return value

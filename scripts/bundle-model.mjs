@@ -152,5 +152,5 @@ try {
   else await bundle(options)
 } catch (error) {
   // The converter's errors are complete; a stack trace would only hide them.
-  reportFailure(error.name === 'GabionError' ? new StepFailed(error.message, { exitCode: 2 }) : error)
+  reportFailure(Symbol.for('gabion.error') in error ? new StepFailed(error.message, { exitCode: 2 }) : error)
 }

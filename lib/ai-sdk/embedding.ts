@@ -8,6 +8,8 @@ import { checkOptions, invalidArgument } from '../options.js'
 export interface GabionEmbeddingOptions {
   /** Name of one of the model's prompts (`info.prompts`), prepended to every text; `''` for none. Default: that of the model folder. */
   prompt?: string
+  /** Values per vector, as of `Embedder.embed`. Default: the embedder's. */
+  dimensions?: number
 }
 
 /**
@@ -18,7 +20,7 @@ export interface GabionEmbeddingOptions {
  */
 export function gabionEmbedding(embedder: Embedder, options?: GabionEmbeddingOptions): EmbeddingModelV3 {
   if (!(embedder instanceof Embedder)) throw invalidArgument('embedder', 'an Embedder', embedder)
-  const { prompt } = checkOptions('options', options, ['prompt'])
+  const { prompt, dimensions } = checkOptions('options', options, ['prompt', 'dimensions'])
   return {
     specificationVersion: 'v3',
     provider: 'gabion',
@@ -28,6 +30,7 @@ export function gabionEmbedding(embedder: Embedder, options?: GabionEmbeddingOpt
     async doEmbed({ values, abortSignal }) {
       const batch = await embedder.embedBatch(values, {
         ...(prompt !== undefined && { prompt }),
+        ...(dimensions !== undefined && { dimensions }),
         ...(abortSignal !== undefined && { signal: abortSignal }),
       })
       const rows = values.map((_, index) => index)

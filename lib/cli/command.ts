@@ -20,6 +20,7 @@ export interface EmbedderFlags extends CommonOptions, PoolingFlags {
   precision?: Precision
   threads?: number
   onnxFile?: string
+  dimensions?: number
 }
 
 /** Context of an action. */
@@ -59,7 +60,7 @@ async function runAction<O extends CommonOptions>(action: Action<O>, options: O,
 
 const DEFAULT_MODEL = 'all-MiniLM-L6-v2'
 
-/** Adds `--model`, which is repeatable for `several` models, `--provider`, `--precision` and `--threads`. */
+/** Adds `--model`, which is repeatable for `several` models, and the other flags of an embedder. */
 export function addEmbedderOptions(command: Command, { several = false } = {}): Command {
   const model = new Option(
     '-m, --model <name|folder>',
@@ -71,6 +72,7 @@ export function addEmbedderOptions(command: Command, { several = false } = {}): 
     .addOption(new Option('--provider <name>', 'where the model runs').choices(['cpu', 'cuda']).default('cpu'))
     .addOption(new Option('--precision <name>', 'arithmetic of the encoder').choices(['auto', 'fp32', 'bf16', 'int8']).default('auto'))
     .option('--onnx-file <path>', "which ONNX file of the model's folder to run, such as onnx/model_O3.onnx")
+    .option('--dimensions <n>', 'cut vectors to so many values, of unit length (for models trained for it: Matryoshka)', parseCount)
     .option('-t, --threads <n>', 'encoder threads (default: by the machine or its quota)', parseCount)
 }
 
@@ -103,6 +105,7 @@ export async function openEmbedder(flags: EmbedderFlags, extra: EmbedderOptions 
   if (flags.threads !== undefined) options.threads = flags.threads
   Object.assign(options, poolingOf(flags))
   if (flags.onnxFile !== undefined) options.onnxFile = flags.onnxFile
+  if (flags.dimensions !== undefined) options.dimensions = flags.dimensions
   const embedder = await Loader.load(options)
   const output = new Output({ json: flags.json === true, quiet: flags.quiet === true, signal: interruption.signal })
   for (const warning of embedder.info.warnings) output.note(warning)

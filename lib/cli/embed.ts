@@ -17,6 +17,7 @@ interface EmbedFlags extends EmbedderFlags {
   format: TextFormat
   out?: string
   project?: string
+  prompt?: string
 }
 
 /** The command `embed`. */
@@ -29,12 +30,14 @@ export function embedCommand(): Command {
     .argument('[text...]', 'texts to embed')
     .option('-i, --input <file>', 'read the texts from a file, - for standard input')
     .option('-o, --out <file.npy>', 'write a matrix of 32-bit floats instead of JSON lines')
+    .option('--prompt <name>', "put one of the model's prompts before every text, '' for none (default: what its folder says)")
     .option('--project <file>', 'add vectors projected by a projection of "gabion pca fit" (with --out: in FILE.projected.npy)')
   return finishCommand<EmbedFlags>(
     addEmbedderOptions(addTextFormat(command)),
     [
       'gabion embed "How do I reset my password?"',
       'gabion embed --input questions.txt --out questions.npy',
+      'gabion embed --model ./my-model --prompt query --dimensions 256 "How do I reset my password?"',
       'cat texts.jsonl | gabion embed --input - | jq -c "[.index, .tokens]"',
     ],
     run,
@@ -57,7 +60,7 @@ async function run(context: Context, flags: EmbedFlags, operands: string[]): Pro
   let rows = 0
   let cut = 0
   try {
-    for await (const chunk of embedStream(embedder, texts, { signal, projection, onProgress })) {
+    for await (const chunk of embedStream(embedder, texts, { signal, projection, prompt: flags.prompt, onProgress })) {
       await sink.append(chunk)
       for (let row = 0; row < chunk.batch.rows; row++) if (chunk.batch.truncated(row)) cut++
       rows += chunk.batch.rows

@@ -4,7 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GUARD_FOLDER } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
-import { GabionError, isGabionError } from '../errors.js'
+import { GabionError, isGabionError, messageOf } from '../errors.js'
 import { sha256OfFiles } from '../files/file-hash.js'
 import { KNOWN_MODELS, bundledFolder, requireVerified, resolveModelFolder, verifyModel } from '../models/index.js'
 import { fromNative, nativeAddon } from '../native.js'
@@ -46,7 +46,7 @@ function attempt(name: string, advice: string, detailOf: () => string): Check {
 }
 
 function failed(name: string, error: unknown, advice: string): Check {
-  const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+  const [reason = ''] = messageOf(error).split('\n')
   return check(name, 'fail', isGabionError(error) ? `${error.code}: ${reason}` : reason, advice)
 }
 

@@ -1,7 +1,7 @@
 // Owns reporting of failures: one coded line on stderr and the exit code; a stack trace only with GABION_DEBUG.
 
 import { CommanderError } from 'commander'
-import { ERROR_CODES, exitCodeOf, isGabionError, type GabionErrorCode } from '../errors.js'
+import { ERROR_CODES, exitCodeOf, isGabionError, messageOf, type GabionErrorCode } from '../errors.js'
 
 /** Wrong usage or bad input. */
 export const EXIT_USAGE = 2
@@ -36,7 +36,7 @@ export function explainFailure(error: unknown): { exitCode: number; message: str
   if (reason !== undefined) {
     return path === undefined ? coded('INVALID_ARGUMENT', reason, EXIT_USAGE) : coded('INVALID_ARGUMENT', `${path}: ${reason}`, EXIT_USAGE)
   }
-  return coded('INTERNAL', error instanceof Error ? error.message : String(error), 1)
+  return coded('INTERNAL', messageOf(error), 1)
 }
 
 function coded(code: GabionErrorCode, message: string, exitCode: number): { exitCode: number; message: string } {

@@ -140,6 +140,8 @@ export interface VectorChunk {
 export interface EmbedStreamOptions {
   signal: AbortSignal
   projection?: Projection | undefined
+  /** One of the model's prompts; its own default where undefined. */
+  prompt?: string | undefined
   /** Called with the source bytes and the number of the texts done so far. */
   onProgress?: (bytes: number, texts: number) => void
 }
@@ -176,7 +178,7 @@ async function embedChunk(
   embedder: Embedder,
   items: readonly SourceText[],
   first: number,
-  { signal, projection }: EmbedStreamOptions,
+  { signal, projection, prompt }: EmbedStreamOptions,
   report: (texts: number) => void,
 ): Promise<VectorChunk> {
   let reported = 0
@@ -185,7 +187,8 @@ async function embedChunk(
     reported = done
   }
   const texts = items.map((item) => item.text)
-  const batch = await embedder.embedBatch(texts, { signal, onProgress, ...(projection !== undefined && { projection }) })
+  const optional = { ...(projection !== undefined && { projection }), ...(prompt !== undefined && { prompt }) }
+  const batch = await embedder.embedBatch(texts, { signal, onProgress, ...optional })
   return { batch, first }
 }
 

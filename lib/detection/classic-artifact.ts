@@ -2,7 +2,7 @@
 // Knows a minimal interface of an embedder, no implementation.
 
 import { join } from 'node:path'
-import { GabionError } from '../errors.js'
+import { GabionError, wrongType } from '../errors.js'
 import { checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Projection } from '../projection/projection.js'
 import { ClassicDetector, type ClassicPreset, type ClassicThresholds, type ClassicWeights } from './classic.js'
@@ -49,7 +49,7 @@ export async function loadClassicDetector(embedder: PointSource, options?: Class
   const given = checkOptions('classic', options, ['preset', 'projection', 'safeText', 'safe', 'weights', 'thresholds'])
   const preset = given.preset === undefined ? 'demo' : checkOneOf('classic.preset', given.preset, ['demo', 'deployment'])
   if (given.safe !== undefined && given.safeText !== undefined) {
-    throw new GabionError('INVALID_ARGUMENT', 'classic.safe and classic.safeText exclude each other: give one of them')
+    throw wrongType('classic.safe and classic.safeText exclude each other: give one of them')
   }
   const projection = await openProjection(given.projection ?? join(CLASSIC_FOLDER, `${preset}.projection.json`))
   return new ClassicDetector({

@@ -1,7 +1,7 @@
 // Owns the formulas of the classic detector, in double precision, in the order in which the quantities are defined.
 // Knows projected points and numbers only: no texts, no thresholds, no messages.
 
-import { GabionError } from '../errors.js'
+import { GabionError, wrongRange } from '../errors.js'
 
 /** Weights of z = risk · R + drift · v + acceleration · a + bias. */
 export interface ClassicWeights {
@@ -74,10 +74,9 @@ export const CLASSIC_START: ClassicState = { scored: 0, risk: 0, drift: 0, cumul
  */
 export function normalizeSafeVector(values: ArrayLike<number>): Float64Array {
   const vector = Float64Array.from(values)
-  if (!vector.every(Number.isFinite))
-    throw new GabionError('INVALID_ARGUMENT', `the safe vector must have finite values, got ${vector.join(', ')}`)
+  if (!vector.every(Number.isFinite)) throw wrongRange(`the safe vector must have finite values, got ${vector.join(', ')}`)
   const length = Math.hypot(...vector)
-  if (length === 0) throw new GabionError('INVALID_ARGUMENT', 'the safe vector must not be zero: it has to point somewhere')
+  if (length === 0) throw wrongRange('the safe vector must not be zero: it has to point somewhere')
   return vector.map((value) => value / length)
 }
 
@@ -94,8 +93,7 @@ export function cosineDistance(point: ArrayLike<number>, direction: Float64Array
     )
   }
   const values = Float64Array.from(point)
-  if (!values.every(Number.isFinite))
-    throw new GabionError('INVALID_ARGUMENT', `a projected point must have finite values, got ${values.join(', ')}`)
+  if (!values.every(Number.isFinite)) throw wrongRange(`a projected point must have finite values, got ${values.join(', ')}`)
   const length = Math.hypot(...values)
   if (length === 0) return 1
   const cosine = values.reduce((sum, value, index) => sum + (value / length) * (direction[index] as number), 0)

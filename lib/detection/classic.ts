@@ -4,7 +4,7 @@
 import { sha256 } from '../sha256.js'
 import { GabionError } from '../errors.js'
 import { JsonObject } from '../json/json-object.js'
-import { checkNumber, checkOneOf, checkOptions, invalidArgument } from '../options.js'
+import { checkNumber, checkOneOf, checkOptions, invalidArgument, outOfRange } from '../options.js'
 import type { Projection } from '../projection/projection.js'
 import {
   CLASSIC_START,
@@ -182,10 +182,10 @@ function overlay<T extends object>(name: string, base: T, change: Partial<T> | u
 function checkThresholds(thresholds: ClassicThresholds): ClassicThresholds {
   for (const key of ['alert', 'elevated'] as const) {
     const value = thresholds[key]
-    if (value < 0 || value > 1) throw invalidArgument(`thresholds.${key}`, 'from 0 to 1, as likelihoods are', value)
+    if (value < 0 || value > 1) throw outOfRange(`thresholds.${key}`, 'from 0 to 1, as likelihoods are', value)
   }
   if (thresholds.elevated > thresholds.alert) {
-    throw invalidArgument('thresholds.elevated', `at most thresholds.alert (${String(thresholds.alert)})`, thresholds.elevated)
+    throw outOfRange('thresholds.elevated', `at most thresholds.alert (${String(thresholds.alert)})`, thresholds.elevated)
   }
   return thresholds
 }

@@ -5,6 +5,7 @@ import { onAbort } from '../abort.js'
 import { abortedError, runRequest, type NativeModel, type NativeProjection, type NativeResult, type NativeWindowRule } from '../native.js'
 import type { EmbedTimings } from './embedding-batch.js'
 import type { TextRecord, VectorCache } from './vector-cache.js'
+import { cutRecord, type VectorCut } from './vector-cut.js'
 
 // Texts per native call: small enough that passing them and taking results stays far below a millisecond of the event loop, large
 // enough that its fixed cost does not count.
@@ -18,7 +19,10 @@ export interface EmbedCall {
   cache: VectorCache
   /** Null: one window per text, cut at the model's limit. */
   rule: NativeWindowRule | null
+  /** Applied in native code; null also where {@link EmbedCall.cut} has one. */
   projection: NativeProjection | null
+  /** Applied to what the cache or native code gives; null where that is what the caller gets. */
+  cut: VectorCut | null
   /** Leading tokens of each text, a prompt's, that are not pooled. */
   skippedTokens: number
   /** Of what a record depends on besides its text. */
@@ -144,9 +148,18 @@ class TextsRun {
   /** Returns how many of the call's texts it was. */
   #deliver(text: string, record: TextRecord): number {
     const indexes = this.#indexesOf.get(text) ?? []
-    this.#take(indexes, record)
+    this.#take(indexes, this.#cut(record))
     this.#done += indexes.length
     return indexes.length
+  }
+
+  #cut(record: TextRecord): TextRecord {
+    const { cut } = this.#call
+    if (cut === null) return record
+    const start = performance.now()
+    const result = cutRecord(record, cut)
+    if (cut.projection !== undefined) this.#timings.projectMs += performance.now() - start
+    return result
   }
 
   #keyOf(text: string): string {

@@ -57,6 +57,11 @@ export interface EmbedderOptions {
   pooling?: GraphPooling
   /** With `pooling`: whether vectors are scaled to unit length. Default true. */
   normalize?: boolean
+  /**
+   * Values per vector: the first ones of the model's, scaled to unit length, for models that were trained for it (Matryoshka). Part of a
+   * vector's identity. Default: all, or what the folder says (`truncate_dim`).
+   */
+  dimensions?: number
   /** Requested providers, best first; the first that works is used and `info` says why others were skipped. Default `['cpu']`. */
   providers?: readonly Provider[]
   /**
@@ -79,16 +84,18 @@ export interface EmbedderOptions {
   signal?: AbortSignal
 }
 
-/** Options of `embed` and `embedSync`. */
+/** Options of `embed` of one text and of `embedSync`. */
 export interface EmbedOptions {
   /** Returns the projected vector instead of the vector, computed in the native call. */
   projection?: Projection
   /** One of the model's prompts by its name (`info.prompts`), put before the text; `''` for none. Default: what the model's folder says. */
   prompt?: string
+  /** Values per vector, as {@link EmbedderOptions.dimensions}; at most the embedder's own. A projection then takes vectors of this size. */
+  dimensions?: number
   signal?: AbortSignal
 }
 
-/** Options of `embedBatch`. */
+/** Options of `embedBatch`, `embedWindows`, and `embed` of many texts. */
 export interface EmbedBatchOptions extends EmbedOptions {
   /** Called on the event loop as parts of the batch are done. */
   onProgress?: (progress: { done: number; total: number }) => void
@@ -102,6 +109,7 @@ export interface CheckedEmbedderOptions {
   precision: Precision
   onnxFile: string | undefined
   assumed: AssumedModules | undefined
+  dimensions: number | undefined
   providers: Provider[]
   cudaLibrary: string | undefined
   threads: number | undefined
@@ -121,6 +129,7 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'onnxFile',
     'pooling',
     'normalize',
+    'dimensions',
     'providers',
     'cudaLibrary',
     'threads',
@@ -129,7 +138,8 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     'onProgress',
     'signal',
   ])
-  const { model, precision = 'auto', onnxFile, providers = ['cpu'], cudaLibrary, threads, cache, onTruncated, onProgress, signal } = options
+  const { model, precision = 'auto', onnxFile, dimensions, providers = ['cpu'] } = options
+  const { cudaLibrary, threads, cache, onTruncated, onProgress, signal } = options
   if (!Array.isArray(providers) || providers.length === 0)
     throw invalidArgument('providers', 'an array with at least one provider', providers)
   return {
@@ -137,6 +147,7 @@ export function checkEmbedderOptions(value: string | EmbedderOptions | undefined
     precision: checkOneOf('precision', precision, PRECISIONS),
     onnxFile: onnxFile === undefined ? undefined : checkString('onnxFile', onnxFile),
     assumed: checkAssumedModules(options),
+    dimensions: dimensions === undefined ? undefined : checkInteger('dimensions', dimensions, 1),
     providers: (providers as unknown[]).map((provider) => checkOneOf('each of providers', provider, PROVIDERS)),
     cudaLibrary: cudaLibrary === undefined ? undefined : checkString('cudaLibrary', cudaLibrary),
     threads: threads === undefined ? undefined : checkInteger('threads', threads, 1, MAX_THREADS),
@@ -157,13 +168,13 @@ function checkCache(cache: EmbedderOptions['cache']): number {
 /** @throws GabionError `INVALID_ARGUMENT` naming the option */
 export function checkEmbedOptions(value: EmbedOptions | undefined): EmbedOptions {
   if (value === undefined) return {}
-  return checkCommon(checkOptions('options', value, ['projection', 'prompt', 'signal']))
+  return checkCommon(checkOptions('options', value, ['projection', 'prompt', 'dimensions', 'signal']))
 }
 
 /** @throws GabionError `INVALID_ARGUMENT` naming the option */
 export function checkEmbedBatchOptions(value: EmbedBatchOptions | undefined): EmbedBatchOptions {
   if (value === undefined) return {}
-  const options = checkOptions('options', value, ['projection', 'prompt', 'signal', 'onProgress', 'cache'])
+  const options = checkOptions('options', value, ['projection', 'prompt', 'dimensions', 'signal', 'onProgress', 'cache'])
   if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress)
   if (options.cache !== undefined) checkBoolean('cache', options.cache)
   return checkCommon(options)
@@ -174,6 +185,7 @@ function checkCommon<T extends EmbedOptions>(options: T): T {
     throw invalidArgument('projection', 'a Projection', options.projection)
   }
   if (options.prompt !== undefined) checkString('prompt', options.prompt)
+  if (options.dimensions !== undefined) checkInteger('dimensions', options.dimensions, 1)
   if (options.signal !== undefined) checkSignal('signal', options.signal)
   return options
 }

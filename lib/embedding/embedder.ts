@@ -4,7 +4,7 @@ import { relative } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ExportPrecision } from '../models/export-graph.js'
 import { abortedError, fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
-import { checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
+import { checkInteger, checkOptions, checkString, invalidArgument, outOfRange } from '../options.js'
 import type { Projection } from '../projection/projection.js'
 import { embedTexts, type EmbedCall } from './embed-texts.js'
 import {
@@ -18,8 +18,10 @@ import {
 } from './embedder-options.js'
 import { EmbeddingBatch } from './embedding-batch.js'
 import { openModel, type OpenedModel } from './open-model.js'
+import { requireFit } from './projection-fit.js'
 import { TokenDecoder } from './token-decoder.js'
 import { VectorCache, type CacheStats, type TextRecord } from './vector-cache.js'
+import { cutRecord, type VectorCut } from './vector-cut.js'
 import { WindowBatch, windowsOf, type TextWindow, type WindowRule } from './window-batch.js'
 
 /** What an embedder runs, and where. */
@@ -41,7 +43,10 @@ export interface EmbedderInfo {
   instructionSet: string
   /** Texts that may run at once. */
   threads: number
+  /** Values per vector, unless a call asks for fewer. */
   dimensions: number
+  /** Values per vector by the model's folder. Vectors of another number are cut and scaled to unit length. */
+  modelDimensions: number
   /** Tokens, special tokens included; longer texts are cut and reported. */
   maxSequenceLength: number
   license: string
@@ -90,7 +95,7 @@ export class Embedder {
   #disposed = false
 
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
-    const { description, graph, model, native, skippedTokens } = opened
+    const { description, ownDimensions, graph, model, native, skippedTokens } = opened
     this.#model = model
     this.#tokenizerFile = description.tokenizerFile
     this.#skippedTokens = skippedTokens
@@ -108,6 +113,7 @@ export class Embedder {
       instructionSet: native.encoderInstructionSet === '' ? nativeAddon().machine().instructionSet : native.encoderInstructionSet,
       threads: native.threads,
       dimensions: description.dimensions,
+      modelDimensions: ownDimensions,
       maxSequenceLength: description.maxSequenceLength,
       license: description.license,
       prompt: description.prompt,
@@ -142,14 +148,19 @@ export class Embedder {
   }
 
   /**
-   * The vector of one text (or its projected vector, with a projection), computed off the event loop.
+   * The vector of one text (or its projected vector, with a projection), computed off the event loop; of an array of texts what
+   * {@link embedBatch} gives.
    *
    * @returns `dimensions` values of unit length, or `projection.components` values; the array is the caller's own
    * @throws GabionError `INVALID_ARGUMENT`, `ABORTED`, `DISPOSED`, `OVERLOADED`, `PROJECTION_MISMATCH`, `TOKENIZER_FAILED`,
    *   `INFERENCE_FAILED`; always as a rejection
    */
-  async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
-    checkString('text', text)
+  async embed(text: string, options?: EmbedOptions): Promise<Float32Array>
+  async embed(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch>
+  async embed(input: string | readonly string[], options?: EmbedOptions): Promise<Float32Array | EmbeddingBatch>
+  async embed(input: string | readonly string[], options?: EmbedBatchOptions): Promise<Float32Array | EmbeddingBatch> {
+    if (Array.isArray(input)) return await this.embedBatch(input, options)
+    const text = checkString('text', input)
     const { prompt, ...checked } = checkEmbedOptions(options)
     const before = this.#promptOf(prompt)
     const whole = before + text
@@ -171,13 +182,14 @@ export class Embedder {
     const { prompt, ...checked } = checkEmbedOptions(options)
     const before = this.#promptOf(prompt)
     const whole = before + text
-    const { projection, keyPrefix, skippedTokens } = this.#callOf(checked, before)
+    const { projection, keyPrefix, skippedTokens, cut } = this.#callOf(checked, before)
+    const finished = (record: TextRecord): Float32Array => this.#ownVector(cut === null ? record : cutRecord(record, cut))
     const key = this.#cache.enabled ? keyPrefix + whole : ''
     const cached = this.#cache.get(key)
-    if (cached !== undefined) return this.#ownVector(cached)
+    if (cached !== undefined) return finished(cached)
     this.#cache.countMiss()
     const vectors = new Float32Array(this.dimensions)
-    const projected = checked.projection === undefined ? null : new Float32Array(checked.projection.components)
+    const projected = projection === null ? null : new Float32Array(checked.projection?.components ?? 0)
     const stats = this.#syncStats
     try {
       nativeAddon().embedSync(this.#model, whole, projection, vectors, projected, stats, skippedTokens)
@@ -187,7 +199,7 @@ export class Embedder {
     const record = { vectors, projected, spans: null, tokenCount: stats[3] ?? 0, totalTokenCount: stats[4] ?? 0 }
     this.#reportTruncation(whole, record)
     this.#cache.set(key, record)
-    return this.#ownVector(record)
+    return finished(record)
   }
 
   /**
@@ -201,7 +213,7 @@ export class Embedder {
     const before = this.#promptOf(prompt)
     const copied = copyTexts(texts, before)
     const call = this.#callOf(checked, before)
-    const { dimensions } = this
+    const dimensions = checked.dimensions ?? this.dimensions
     const components = checked.projection?.components ?? 0
     const rows = copied.length
     const data = new Float32Array(rows * dimensions)
@@ -289,28 +301,43 @@ export class Embedder {
   }
 
   // What all texts of a call share. The cache belongs to one model and precision, so projection and rule complete a text's key.
-  #callOf({ projection, signal, onProgress, cache = true }: EmbedBatchOptions, prompt: string, rule: WindowRule | null = null): EmbedCall {
-    const native = this.#nativeProjection(projection)
+  #callOf(options: EmbedBatchOptions, prompt: string, rule: WindowRule | null = null): EmbedCall {
+    const { projection, signal, onProgress, cache = true } = options
+    this.#refuseIfDisposed()
+    const cut = this.#cutOf(options)
+    const native = cut === null ? this.#nativeProjection(projection) : null
     if (signal?.aborted === true) throw abortedError(signal)
     const ofRule = rule === null ? '' : `${rule.size}/${rule.stride}`
     // A text that begins like a prompt has another vector than the prompt with the rest as its text.
     const skippedTokens = this.#skippedTokens.get(prompt) ?? 0
-    const keyPrefix = `${projection?.id ?? ''}:${ofRule}:${skippedTokens}:`
+    // Vectors are kept as the model gives them, whatever is cut off: one run serves calls with any number of dimensions.
+    const keyPrefix = `${native === null ? '' : (projection?.id ?? '')}:${ofRule}:${skippedTokens}:`
     const store = cache ? this.#cache : NO_CACHE
-    return { model: this.#model, cache: store, rule, projection: native, keyPrefix, skippedTokens, signal, onProgress }
+    return { model: this.#model, cache: store, rule, projection: native, cut, keyPrefix, skippedTokens, signal, onProgress }
   }
 
-  /** The array that a caller gets: the cache keeps its own. */
+  /** How the model's vectors are cut for a call; null where they stay as they are. */
+  #cutOf({ dimensions = this.dimensions, projection }: EmbedOptions): VectorCut | null {
+    const from = this.dimensions
+    checkInteger('dimensions', dimensions, 1, from)
+    if (projection !== undefined) requireFit(projection, this.info, dimensions)
+    const normalize = dimensions !== this.info.modelDimensions
+    return dimensions === from && !normalize ? null : { from, to: dimensions, normalize, projection }
+  }
+
+  /**
+   * The array that a caller gets. A copy, since the cache keeps its own, and made here, since the addon's arrays are of the realm in which it
+   * was loaded (in Jest another one than the caller's).
+   */
   #ownVector({ projected, vectors }: TextRecord): Float32Array {
-    const result = projected ?? vectors
-    return this.#cache.enabled ? result.slice() : result
+    return new Float32Array(projected ?? vectors)
   }
 
   #promptOf(name: string | undefined): string {
     if (name === undefined) return this.info.prompt
     if (name === '') return ''
     const prompt = Object.hasOwn(this.info.prompts, name) ? this.info.prompts[name] : undefined
-    if (prompt === undefined) throw invalidArgument('prompt', `one of ${JSON.stringify(Object.keys(this.info.prompts))} or ''`, name)
+    if (prompt === undefined) throw outOfRange('prompt', `one of ${JSON.stringify(Object.keys(this.info.prompts))} or ''`, name)
     return prompt
   }
 
@@ -318,7 +345,7 @@ export class Embedder {
     this.#refuseIfDisposed()
     try {
       const { ids, totalTokenCount } = nativeAddon().tokenize(this.#model, text)
-      return { ids, totalTokenCount, truncated: totalTokenCount > ids.length }
+      return { ids: new Int32Array(ids), totalTokenCount, truncated: totalTokenCount > ids.length }
     } catch (error) {
       throw fromNative(error)
     }
@@ -329,11 +356,9 @@ export class Embedder {
   }
 
   #nativeProjection(projection: Projection | undefined): NativeProjection | null {
-    this.#refuseIfDisposed()
     if (projection === undefined) return null
     let native = this.#projections.get(projection)
     if (native === undefined) {
-      this.#checkProjection(projection)
       const { matrix, offset } = projection.affine()
       try {
         native = nativeAddon().createProjection(matrix, offset)
@@ -343,26 +368,6 @@ export class Embedder {
       this.#projections.set(projection, native)
     }
     return native
-  }
-
-  #checkProjection(projection: Projection): void {
-    if (projection.dimensions !== this.dimensions) {
-      throw new GabionError(
-        'PROJECTION_MISMATCH',
-        `the projection takes vectors of ${String(projection.dimensions)} dimensions, ${this.info.model} gives ${String(this.dimensions)}`,
-      )
-    }
-    // The same model in another precision gives nearly the same vectors, but another file under one precision does not.
-    const { model } = projection
-    if (model === null) return
-    const otherWeights = model.precision === this.info.precision && model.hash !== this.info.modelHash
-    if (model.name !== this.info.model || otherWeights) {
-      throw new GabionError(
-        'PROJECTION_MISMATCH',
-        `the projection was fitted on ${model.name} (${model.precision}, ${model.hash.slice(0, 12)}), this is ${this.info.model} ` +
-          `(${this.info.precision}, ${this.info.modelHash.slice(0, 12)}); fit it again on this model's vectors`,
-      )
-    }
   }
 
   #reportTruncation(text: string, { tokenCount, totalTokenCount }: TextRecord): void {

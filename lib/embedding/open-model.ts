@@ -7,6 +7,7 @@ import { configObject, readJsonIfPresent } from '../models/config-file.js'
 import { EXPORT_ORDER } from '../models/export-files.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { FolderChoice, GraphDescription, ModelDescription } from '../models/model-folder.js'
+import { checkInteger } from '../options.js'
 import { nativeAddon, type NativeModel, type NativeModelDescription } from '../native.js'
 import { findCudaLibrary } from './cuda-library.js'
 import { runNative } from './embed-texts.js'
@@ -15,7 +16,10 @@ import { cosine } from '../statistics/vectors.js'
 
 /** A model that is ready to run, and what it was opened from. */
 export interface OpenedModel {
+  /** Its `dimensions` are those that the model was opened with: the caller's, or the folder's own. */
   description: ModelDescription
+  /** Values per vector by the folder. */
+  ownDimensions: number
   graph: GraphDescription
   model: NativeModel
   native: NativeModelDescription
@@ -184,19 +188,21 @@ function prepareRuntime({ providers }: CheckedEmbedderOptions): void {
 export async function openModel(options: CheckedEmbedderOptions): Promise<OpenedModel> {
   const { onProgress, signal } = options
   prepareRuntime(options)
-  const description = await prepareModel(options.model, {
+  const prepared = await prepareModel(options.model, {
     accepts: (model) => findGraph(model, options) !== null,
     make: precisionsToMake(options),
     choice: folderChoice(options),
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(signal === undefined ? {} : { signal }),
   })
+  const { dimensions: ownDimensions, wholeDimensions } = prepared
+  const description = { ...prepared, dimensions: checkInteger('dimensions', options.dimensions ?? ownDimensions, 1, wholeDimensions) }
   const graph = chooseGraph(description, options)
   await refuseEndlessFunctions(graph.file)
   const { model, native } = await open(description, graph, options)
   try {
     await selfTest(description, graph, model)
-    return { description, graph, model, native, skippedTokens: await countPrompts(description, model) }
+    return { description, ownDimensions, graph, model, native, skippedTokens: await countPrompts(description, model) }
   } catch (error) {
     nativeAddon().closeModel(model)
     throw error

@@ -60,12 +60,12 @@ export class WindowBatch {
   }
 }
 
-/** The windows of one text; their arrays are copies. */
+/** The windows of one text; their arrays are copies, of this realm and not the addon's. */
 export function windowsOf(record: TextRecord): readonly TextWindow[] {
   const spans = record.spans ?? new Int32Array()
   const count = spans.length / 2
-  const vectors = record.vectors.slice()
-  const projected = record.projected?.slice() ?? null
+  const vectors = new Float32Array(record.vectors)
+  const projected = record.projected === null ? null : new Float32Array(record.projected)
   const rowOf = (values: Float32Array, index: number): Float32Array =>
     values.subarray((index * values.length) / count, ((index + 1) * values.length) / count)
   return Array.from({ length: count }, (_, index) => ({

@@ -1,5 +1,6 @@
 // Owns NumPy arrays as data: element types, bytes to numbers and back. Knows no file format.
 
+import { isFloat64Array } from '../typed-arrays.js'
 import { damaged } from './damage.js'
 
 /** A NumPy array: numbers as doubles, or texts. */
@@ -97,7 +98,7 @@ function decodeValues(
       : Float64Array.from({ length: count }, (_, at) => numberAt(view, at * type.size, type))
   if (!fortranOrder || shape.length < 2) return values
   const [rows = 0, columns = 0] = shape
-  if (shape.length > 2 || !(values instanceof Float64Array)) throw damaged('an array in Fortran order has more than two axes')
+  if (shape.length > 2 || !isFloat64Array(values)) throw damaged('an array in Fortran order has more than two axes')
   return values.map((_, at) => values[(at % columns) * rows + Math.floor(at / columns)]!)
 }
 
@@ -139,7 +140,7 @@ function textAt(view: DataView, at: number, { size, littleEndian }: ElementType)
 
 /** The numbers of an array, which must have `axes` axes. */
 export function numbersOf(array: NumpyArray, axes: number, what: string): Float64Array {
-  if (!(array.values instanceof Float64Array) || array.shape.length !== axes)
+  if (!isFloat64Array(array.values) || array.shape.length !== axes)
     throw damaged(
       `${what} must be an array of numbers with ${String(axes)} ${axes === 1 ? 'axis' : 'axes'}, its shape is (${array.shape.join(', ')})`,
     )

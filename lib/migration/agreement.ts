@@ -1,7 +1,7 @@
 // Owns measures of agreement of two sets of vectors of the same texts: cosines of pairs, nearest neighbors, overall geometry,
 // projected vectors. Knows no embedder.
 
-import { GabionError } from '../errors.js'
+import { GabionError, wrongRange } from '../errors.js'
 import { checkInteger } from '../options.js'
 import { transposed, transposeTimes } from '../projection/linear.js'
 import type { VectorRows } from '../projection/projection.js'
@@ -69,12 +69,8 @@ export function compareSpaces(old: VectorRows, fresh: VectorRows, neighbors = 10
 function checkPaired(old: VectorRows, fresh: VectorRows): void {
   for (const vectors of [old, fresh]) checkFinite(checkShape(vectors, 3))
   if (old.rows !== fresh.rows)
-    throw new GabionError(
-      'INVALID_ARGUMENT',
-      `row i of both must be the same text: there are ${String(old.rows)} old and ${String(fresh.rows)} new vectors`,
-    )
-  if (old.rows > MAX_TEXTS)
-    throw new GabionError('INVALID_ARGUMENT', `at most ${String(MAX_TEXTS)} texts are compared at once, got ${String(old.rows)}`)
+    throw wrongRange(`row i of both must be the same text: there are ${String(old.rows)} old and ${String(fresh.rows)} new vectors`)
+  if (old.rows > MAX_TEXTS) throw wrongRange(`at most ${String(MAX_TEXTS)} texts are compared at once, got ${String(old.rows)}`)
 }
 
 /** Gram matrix: dot products of all pairs of vectors. */

@@ -1,6 +1,6 @@
 // Owns the estimate of monthly embedding costs in a cloud and on own machines. Knows no currency: results are in the prices' one.
 
-import { checkInteger, checkNumber, invalidArgument } from '../options.js'
+import { checkInteger, checkNumber, outOfRange } from '../options.js'
 
 /** Inputs of the estimate. */
 export interface CostAssumptions {
@@ -39,9 +39,9 @@ export interface CostEstimate {
  */
 export function estimateCost(assumptions: CostAssumptions): CostEstimate {
   for (const [name, value] of Object.entries(assumptions) as [string, number][]) {
-    if (!(checkNumber(name, value) >= 0)) throw invalidArgument(name, '0 or more', value)
+    if (!(checkNumber(name, value) >= 0)) throw outOfRange(name, '0 or more', value)
     if (value === 0 && name !== 'pricePerMillionTokens' && name !== 'machinePerMonth' && name !== 'textsPerDay')
-      throw invalidArgument(name, 'more than 0', value)
+      throw outOfRange(name, 'more than 0', value)
   }
   const { textsPerDay, tokensPerText, pricePerMillionTokens, machinePerMonth, textsPerSecond, peakFactor } = assumptions
   const daysPerMonth = checkInteger('daysPerMonth', assumptions.daysPerMonth, 1)

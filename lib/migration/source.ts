@@ -91,6 +91,7 @@ class RemoteEmbedder implements MonitorEmbedder {
       instructionSet: '',
       threads: 1,
       dimensions,
+      modelDimensions: dimensions,
       maxSequenceLength: Number.MAX_SAFE_INTEGER,
       license: '',
       prompt: '',

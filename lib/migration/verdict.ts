@@ -1,6 +1,6 @@
 // Owns the decision whether the new embedder may replace the old one, and its reasons. Knows measures, not how they are computed.
 
-import { GabionError } from '../errors.js'
+import { wrongType } from '../errors.js'
 import type { PointAgreement, SpaceAgreement } from './agreement.js'
 import type { AlertAgreement } from './alerts.js'
 
@@ -71,8 +71,7 @@ export interface Measures {
  * @throws GabionError `INVALID_ARGUMENT` when nothing was compared
  */
 export function judge({ space, points, alerts }: Measures, limits: Readonly<SafetyLimits> = DEFAULT_LIMITS): SafetyVerdict {
-  if (space === null && points === null && alerts === null)
-    throw new GabionError('INVALID_ARGUMENT', 'nothing was compared: give vectors, texts or transcripts')
+  if (space === null && points === null && alerts === null) throw wrongType('nothing was compared: give vectors, texts or transcripts')
   const criteria: Criterion[] = []
   const add = (name: keyof SafetyLimits, what: string, value: number, decides: boolean): void => {
     criteria.push({ name, what, value, limit: limits[name], met: value >= limits[name], decides })

@@ -2,7 +2,7 @@
 
 import { readdirSync } from 'node:fs'
 import { isAbsolute, join, normalize } from 'node:path'
-import { GabionError } from '../errors.js'
+import { GabionError, wrongRange } from '../errors.js'
 import { sizeOfFile } from './folder-entries.js'
 import { GRAPH_FOLDER } from './graph-manifest.js'
 
@@ -51,7 +51,7 @@ export function findExportFile(folder: string, { onnxFile, ...choice }: ExportCh
   if (onnxFile !== undefined) {
     const inside = normalize(onnxFile)
     if (isAbsolute(inside) || inside.startsWith('..') || !inside.endsWith('.onnx'))
-      throw new GabionError('INVALID_ARGUMENT', `onnxFile must name a .onnx file inside the model folder, got ${JSON.stringify(onnxFile)}`)
+      throw wrongRange(`onnxFile must name a .onnx file inside the model folder, got ${JSON.stringify(onnxFile)}`)
     if (sizeOfFile(join(folder, inside)) === null) {
       const others = found.length === 0 ? 'it has no ONNX file' : `it has ${found.join(', ')}`
       throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${inside}; ${others}`)

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
-import { checkString, invalidArgument } from '../options.js'
+import { checkString, outOfRange } from '../options.js'
 import { DEFAULT_MODEL, KNOWN_MODELS, findKnownModel, type KnownModel } from './known-models.js'
 import { readModelFolder, type ModelDescription } from './model-folder.js'
 import { GGUF_REASON } from './weight-files.js'
@@ -26,7 +26,7 @@ export function bundledFolder(model: KnownModel): string {
  */
 export async function resolveModelFolder(nameOrFolder: string | undefined): Promise<string> {
   const wanted = nameOrFolder === undefined ? DEFAULT_MODEL : checkString('model', nameOrFolder)
-  if (wanted === '') throw invalidArgument('model', 'a model name or a folder', wanted)
+  if (wanted === '') throw outOfRange('model', 'a model name or a folder', wanted)
   const known = findKnownModel(wanted)
   if (known?.bundled === true) return bundledFolder(known)
   if (known !== undefined) {

@@ -12,6 +12,7 @@ import { EscalatingDetector } from '../detection/escalation/escalating-detector.
 import { JudgeClient, type JudgeOptions } from '../detection/escalation/judge-client.js'
 import { loadClassifierDetector, type ClassifierDetectorOptions } from '../detection/guard/load-classifier.js'
 import { GUARD_MODES, loadGuardDetector, type GuardMode, type GuardOptions } from '../detection/guard/load-guard.js'
+import type { EmbedOptions } from '../embedding/embedder-options.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 import { Conversation, type Instructions } from './conversation.js'
@@ -30,7 +31,9 @@ export const DEFAULT_DETECTOR: DetectorName = 'guard'
 const DEFAULT_MAX_CONVERSATIONS = 10_000
 
 /** The part of an embedder that a monitor uses. */
-export type MonitorEmbedder = Pick<Embedder, 'embed' | 'embedBatch' | 'embedWindows' | 'info'>
+export type MonitorEmbedder = Pick<Embedder, 'embedBatch' | 'embedWindows' | 'info'> & {
+  embed(text: string, options?: EmbedOptions): Promise<Float32Array>
+}
 
 /** Options of {@link Monitor.load}. */
 export interface MonitorOptions<State = unknown, Verdict extends DetectorVerdict = DetectorVerdict> {

@@ -1,7 +1,7 @@
 // Owns the fit of linear adapters: ridge regression with a cross-validated penalty, orthogonal Procrustes, and their evaluation on
 // held-out pairs. Knows no model and no file.
 
-import { GabionError } from '../errors.js'
+import { GabionError, wrongRange } from '../errors.js'
 import { symmetricEigen, transposed, transposeTimes, type DoubleMatrix } from './linear.js'
 import type { VectorRows } from './vectors.js'
 
@@ -101,7 +101,7 @@ export function fitRidge(
 function meanDiagonal({ rows, data }: DoubleMatrix): number {
   let sum = 0
   for (let j = 0; j < rows; j++) sum += data[j * (rows + 1)]!
-  if (!(sum > 0)) throw new GabionError('INVALID_ARGUMENT', 'the source vectors must differ from each other')
+  if (!(sum > 0)) throw wrongRange('the source vectors must differ from each other')
   return sum / rows
 }
 

@@ -3,7 +3,8 @@
 
 import { GabionError } from '../errors.js'
 import { fromNative, nativeAddon } from '../native.js'
-import { invalidArgument } from '../options.js'
+import { outOfRange } from '../options.js'
+import { isFloat32Array } from '../typed-arrays.js'
 import { checkFinite, checkShape, columnMeans, type VectorRows } from './vectors.js'
 
 /** Rows whose mean approximates the overall mean, as the origin of the sums. */
@@ -47,7 +48,7 @@ export class VectorMoments {
   add(vectors: VectorRows): void {
     const { data, rows } = checkShape(vectors, 0)
     if (vectors.dimensions !== this.dimensions) {
-      throw invalidArgument('dimensions', `${String(this.dimensions)}, as of the previous vectors`, vectors.dimensions)
+      throw outOfRange('dimensions', `${String(this.dimensions)}, as of the previous vectors`, vectors.dimensions)
     }
     if (rows === 0) return
     try {
@@ -56,7 +57,7 @@ export class VectorMoments {
       throw fromNative(error)
     }
     this.#rows += rows
-    this.#single ||= data instanceof Float32Array
+    this.#single ||= isFloat32Array(data)
     for (let j = 0; j < this.dimensions; j++) {
       if (Number.isFinite(this.#products[j * (this.dimensions + 1)])) continue
       checkFinite(vectors)

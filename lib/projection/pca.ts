@@ -1,7 +1,7 @@
 // Owns the numerical part of fitting: principal components of the centered (optionally standardized) matrix of vectors.
 // Knows plain arrays of numbers only; no models, files or Projection.
 
-import { GabionError } from '../errors.js'
+import { wrongRange } from '../errors.js'
 import { checkInteger, invalidArgument } from '../options.js'
 import { symmetricEigen, transposed, transposeTimes } from './linear.js'
 import { VectorMoments } from './moments.js'
@@ -108,7 +108,7 @@ function assemble(
   // Rounding may make a variance of zero slightly negative.
   const positive = variances.map((value) => Math.max(value, 0))
   const total = positive.reduce((sum, value) => sum + value, 0)
-  if (!(total > 0)) throw new GabionError('INVALID_ARGUMENT', `vectors must differ from each other, got ${String(rows)} equal rows`)
+  if (!(total > 0)) throw wrongRange(`vectors must differ from each other, got ${String(rows)} equal rows`)
   const explainedVariance = positive.slice(0, components)
   const axes = new Float64Array(components * dimensions)
   for (let component = 0; component < components; component++) {

@@ -5,7 +5,8 @@ import { nodeCrypto } from '../lazy.js'
 import { GabionError } from '../errors.js'
 import { writeJson } from '../json/json-file.js'
 import { JsonObject } from '../json/json-object.js'
-import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../options.js'
+import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument, outOfRange } from '../options.js'
+import { isFloat32Array, isFloat64Array } from '../typed-arrays.js'
 import { componentsOfMoments, fitPrincipalComponents, type ComponentOptions, type PrincipalComponents } from './pca.js'
 import { VectorMoments } from './moments.js'
 import {
@@ -152,7 +153,7 @@ export class Projection implements ProjectionParts {
    * @throws GabionError `PROJECTION_MISMATCH` if the vector has another number of dimensions
    */
   apply(vector: Float32Array | Float64Array): Float32Array {
-    if (!(vector instanceof Float32Array || vector instanceof Float64Array)) throw invalidArgument('vector', 'a Float32Array', vector)
+    if (!isFloat32Array(vector) && !isFloat64Array(vector)) throw invalidArgument('vector', 'a Float32Array', vector)
     if (vector.length !== this.dimensions) {
       throw new GabionError(
         'PROJECTION_MISMATCH',
@@ -268,16 +269,16 @@ function checkModel(model: ProjectionModel): ProjectionModel {
 }
 
 function checkDoubles(name: string, values: Float64Array, length: number): Float64Array {
-  if (!(values instanceof Float64Array) || values.length !== length)
-    throw invalidArgument(name, `a Float64Array of ${String(length)}`, values)
+  if (!isFloat64Array(values) || values.length !== length) throw invalidArgument(name, `a Float64Array of ${String(length)}`, values)
   const bad = values.find((value) => !Number.isFinite(value))
-  if (bad !== undefined) throw invalidArgument(`every value of ${name}`, 'a finite number', bad)
-  return values.slice()
+  if (bad !== undefined) throw outOfRange(`every value of ${name}`, 'a finite number', bad)
+  // Not slice(), whose result is of the values' own realm.
+  return new Float64Array(values)
 }
 
 /** As {@link checkDoubles}, but an empty array is valid too. */
 function checkKnown(name: string, values: Float64Array, length: number): Float64Array {
-  return values instanceof Float64Array && values.length === 0 ? new Float64Array(0) : checkDoubles(name, values, length)
+  return isFloat64Array(values) && values.length === 0 ? new Float64Array(0) : checkDoubles(name, values, length)
 }
 
 function contentHash({ components, dimensions, mean, axes, offset }: Projection): string {

@@ -1,6 +1,7 @@
 // Owns the type of a matrix of vectors, and its validation. Knows no model and no fit.
 
-import { checkInteger, invalidArgument } from '../options.js'
+import { checkInteger, invalidArgument, outOfRange } from '../options.js'
+import { isFloat32Array, isFloat64Array } from '../typed-arrays.js'
 
 /** Vectors as one row-major array; an `EmbeddingBatch` fits. */
 export interface VectorRows {
@@ -23,9 +24,9 @@ export function checkShape(vectors: VectorRows, leastRows: number): VectorRows {
   const { data } = vectors
   const rows = checkInteger('rows', vectors.rows, leastRows)
   const dimensions = checkInteger('dimensions', vectors.dimensions, 1)
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) throw invalidArgument('data', 'a Float32Array or Float64Array', data)
+  if (!isFloat32Array(data) && !isFloat64Array(data)) throw invalidArgument('data', 'a Float32Array or Float64Array', data)
   if (data.length !== rows * dimensions) {
-    throw invalidArgument('data', `${String(rows)} * ${String(dimensions)} = ${String(rows * dimensions)} values long`, data.length)
+    throw outOfRange('data', `${String(rows)} * ${String(dimensions)} = ${String(rows * dimensions)} values long`, data.length)
   }
   return vectors
 }
@@ -33,7 +34,7 @@ export function checkShape(vectors: VectorRows, leastRows: number): VectorRows {
 /** @throws GabionError `INVALID_ARGUMENT` naming the first value that is not finite */
 export function checkFinite({ data, dimensions }: VectorRows): void {
   const bad = data.findIndex((value: number) => !Number.isFinite(value))
-  if (bad >= 0) throw invalidArgument(`data[${String(bad)}] (row ${String(Math.floor(bad / dimensions))})`, 'a finite number', data[bad])
+  if (bad >= 0) throw outOfRange(`data[${String(bad)}] (row ${String(Math.floor(bad / dimensions))})`, 'a finite number', data[bad])
 }
 
 /** Column means. */

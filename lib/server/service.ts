@@ -58,6 +58,8 @@ export interface EmbedRequest {
   readonly prompt?: string | undefined
   /** The name of a model; without it the default. */
   readonly model?: string | null | undefined
+  /** Values per vector; without it the model's own. */
+  readonly dimensions?: number | null | undefined
 }
 
 /** Vectors, and the model that they are of. */
@@ -134,9 +136,10 @@ export class Service {
   }
 
   /** @throws GabionError `NOT_FOUND` for a model that this service does not have */
-  async embed({ texts, prompt, model }: EmbedRequest, request: RequestContext): Promise<Embedded> {
+  async embed({ texts, prompt, model, dimensions }: EmbedRequest, request: RequestContext): Promise<Embedded> {
     const embedder = this.models.requested(model)
-    return { model: embedder.info.model, batch: await this.#embed(embedder, texts, request, { ...(prompt !== undefined && { prompt }) }) }
+    const options = { ...(prompt !== undefined && { prompt }), ...(typeof dimensions === 'number' && { dimensions }) }
+    return { model: embedder.info.model, batch: await this.#embed(embedder, texts, request, options) }
   }
 
   /**

@@ -3,6 +3,7 @@
 import { EmbeddingBatch, type EmbedTimings } from '../embedding/embedding-batch.js'
 import { checkEmbedBatchOptions, checkEmbedOptions, type EmbedBatchOptions, type EmbedOptions } from '../embedding/embedder-options.js'
 import type { EmbedderInfo } from '../embedding/embedder.js'
+import { unitVector } from '../embedding/vector-cut.js'
 import { WindowBatch, type WindowRule } from '../embedding/window-batch.js'
 import { GabionError } from '../errors.js'
 import type { MonitorEmbedder } from '../monitor/monitor.js'
@@ -34,7 +35,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       Object.entries(vectors).map(([text, vector]) => {
         if (vector.length !== dimensions)
           throw invalidArgument(`vectors[${JSON.stringify(text)}]`, `of ${String(dimensions)} values`, vector)
-        return [text, unit(Float32Array.from(vector))]
+        return [text, unitVector(Float32Array.from(vector))]
       }),
     )
     this.info = Object.freeze({
@@ -48,6 +49,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       instructionSet: 'none',
       threads: 1,
       dimensions,
+      modelDimensions: dimensions,
       maxSequenceLength: 256,
       license: 'Apache-2.0',
       prompt: '',
@@ -62,23 +64,29 @@ export class FakeEmbedder implements MonitorEmbedder {
     return this.info.dimensions
   }
 
-  async embed(text: string, options?: EmbedOptions): Promise<Float32Array> {
-    const { projection, signal } = checkEmbedOptions(options)
-    const vector = await Promise.resolve(this.#vectorOf(checkString('text', text)))
+  async embed(text: string, options?: EmbedOptions): Promise<Float32Array>
+  async embed(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch>
+  async embed(input: string | readonly string[], options?: EmbedOptions): Promise<Float32Array | EmbeddingBatch>
+  async embed(input: string | readonly string[], options?: EmbedBatchOptions): Promise<Float32Array | EmbeddingBatch> {
+    if (Array.isArray(input)) return await this.embedBatch(input, options)
+    const { projection, signal, dimensions } = checkEmbedOptions(options)
+    const vector = await Promise.resolve(this.#vectorOf(checkString('text', input), dimensions))
     refuseIfAborted(signal)
     return projection?.apply(vector) ?? vector
   }
 
   async embedBatch(texts: readonly string[], options?: EmbedBatchOptions): Promise<EmbeddingBatch> {
-    const { projection, signal, onProgress } = checkEmbedBatchOptions(options)
-    const vectors = await Promise.resolve(texts.map((text, index) => this.#vectorOf(checkString(`texts[${String(index)}]`, text))))
+    const { projection, signal, onProgress, dimensions = this.dimensions } = checkEmbedBatchOptions(options)
+    const vectors = await Promise.resolve(
+      texts.map((text, index) => this.#vectorOf(checkString(`texts[${String(index)}]`, text), dimensions)),
+    )
     refuseIfAborted(signal)
     const tokenCounts = Int32Array.from(texts, wordsOf)
     onProgress?.({ done: texts.length, total: texts.length })
     return new EmbeddingBatch({
       rows: texts.length,
-      dimensions: this.dimensions,
-      data: joined(vectors, this.dimensions),
+      dimensions,
+      data: joined(vectors, dimensions),
       tokenCounts,
       totalTokenCounts: tokenCounts,
       projected:
@@ -112,8 +120,10 @@ export class FakeEmbedder implements MonitorEmbedder {
     return new WindowBatch(windows, { timings: { ...NO_TIME }, cached: 0 })
   }
 
-  #vectorOf(text: string): Float32Array {
-    return this.#vectors.get(text)?.slice() ?? generated(text, this.dimensions)
+  #vectorOf(text: string, dimensions = this.dimensions): Float32Array {
+    checkInteger('dimensions', dimensions, 1, this.dimensions)
+    const vector = this.#vectors.get(text) ?? generated(text, this.dimensions)
+    return dimensions === this.dimensions ? vector.slice() : unitVector(vector.subarray(0, dimensions))
   }
 }
 
@@ -128,12 +138,7 @@ function generated(text: string, dimensions: number): Float32Array {
     state ^= state << 5
     return (state >>> 0) / 2 ** 32 - 0.5
   }
-  return unit(Float32Array.from({ length: dimensions }, () => next() + next() + next() + next()))
-}
-
-function unit(vector: Float32Array): Float32Array {
-  const length = Math.hypot(...vector)
-  return length === 0 ? vector : vector.map((value) => value / length)
+  return unitVector(Float32Array.from({ length: dimensions }, () => next() + next() + next() + next()))
 }
 
 function joined(vectors: readonly Float32Array[], length: number): Float32Array {

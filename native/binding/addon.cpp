@@ -239,6 +239,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   add("tokenize", Tokenize);
   add("addOuterProducts", AddOuterProducts);
   add("symmetricEigen", SymmetricEigen);
+  add("compareRows", CompareRows);
   add("prepareRuntime", PrepareRuntime);
   add("runtime", DescribeRuntime);
   add("machine", DescribeMachine);

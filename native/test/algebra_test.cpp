@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "outer_products.hpp"
+#include "similarity.hpp"
 #include "symmetric_eigen.hpp"
 
 namespace gabion::algebra {
@@ -71,6 +72,48 @@ TEST(OuterProducts, DoNotDependOnThreads) {
   AddOuterProducts(rows.data(), 3000, dimensions, shift.data(), one.data(), sums.data(), 1);
   AddOuterProducts(rows.data(), 3000, dimensions, shift.data(), many.data(), sums.data(), 5);
   EXPECT_EQ(one, many);
+}
+
+template <typename Value>
+void CompareWithPlainProducts(size_t count, size_t dimensions) {
+  const std::vector<Value> rows = RandomValues<Value>(count * dimensions, 3);
+  const std::vector<double> query = RandomValues<double>(dimensions, 4);
+  const double square = std::inner_product(query.begin(), query.end(), query.begin(), 0.0);
+  for (const Variant* variant : UsableVariants()) {
+    for (const bool is_cosine : {false, true}) {
+      std::vector<double> scores(count, -3);
+      CompareRows(rows.data(), count, dimensions, query.data(), is_cosine, scores.data(), 3, *variant);
+      for (size_t row = 0; row < count; ++row) {
+        const Value* values = rows.data() + row * dimensions;
+        const double dot = std::inner_product(values, values + dimensions, query.begin(), 0.0);
+        const double own = std::inner_product(values, values + dimensions, values, 0.0,
+                                              [](double sum, double term) { return sum + term; },
+                                              [](double a, double b) { return a * b; });
+        ASSERT_NEAR(scores[row], is_cosine ? dot / std::sqrt(square * own) : dot,
+                    1e-14 * static_cast<double>(dimensions + 10))
+            << count << " × " << dimensions << ", row " << row;
+      }
+    }
+  }
+}
+
+TEST(CompareRows, GivesThePlainProductsInEveryInstance) {
+  for (const size_t dimensions : {1U, 5U, 8U, 31U, 32U, 33U, 384U}) {
+    for (const size_t count : {1U, 255U, 256U, 600U}) {
+      CompareWithPlainProducts<float>(count, dimensions);
+      CompareWithPlainProducts<double>(count, dimensions);
+    }
+  }
+}
+
+TEST(CompareRows, GivesNoCosineOfAZeroRow) {
+  const std::vector<float> rows(2 * 40, 0);
+  const std::vector<double> query(40, 1);
+  std::vector<double> scores(2);
+  CompareRows(rows.data(), 2, 40, query.data(), true, scores.data(), 1);
+  EXPECT_TRUE(std::isnan(scores[0]) && std::isnan(scores[1]));
+  CompareRows(rows.data(), 2, 40, query.data(), false, scores.data(), 1);
+  EXPECT_EQ(scores, std::vector<double>({0, 0}));
 }
 
 /// Checks A·v = λ·v, that the vectors are orthonormal and the values fall, in every instance.

@@ -73,6 +73,8 @@ export function waysOf(context) {
     'bundled by esbuild as CommonJS': async () => probe(await bundled(context, await app('npm'), 'cjs'), { script: 'embed.cjs' }),
     'next to onnxruntime-node and transformers.js': async () =>
       quick ? 'skipped in the short form' : withOtherRuntimes(context, await app('npm')),
+    'in Jest': async () => (quick ? 'skipped in the short form' : inTestRunner(await app('npm'), 'jest')),
+    "in Vitest's vm pool": async () => (quick ? 'skipped in the short form' : inTestRunner(await app('npm'), 'vitest')),
     'with no external buffers in use': async () => {
       const symbols = await run('nm', ['-D', '--undefined-only', join(binariesOf(await app('npm')), 'gabion.node')])
       if (/napi_create_external_(arraybuffer|buffer)/.test(symbols)) throw new Error('the addon makes external buffers')
@@ -186,6 +188,25 @@ async function withOtherRuntimes(context, app) {
   const graph = join(root, 'build', 'models', 'all-MiniLM-L6-v2', 'onnx', 'model_fp32.onnx')
   if (!existsSync(graph)) return '`npm run setup -- --for test` makes the graph it needs'
   await probe(app, { script: 'other-runtimes.mjs', args: [folder, graph] })
+}
+
+/** How each test runner is started in an app's folder, relative to the folder that has both. */
+const TEST_RUNNERS = {
+  jest: ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--testMatch', '**/realm.test.mjs', '--transform={}', '--rootDir'],
+  vitest: ['node_modules/vitest/vitest.mjs', 'run', '--pool=vmThreads', '--globals', 'realm.test.mjs', '--root'],
+}
+
+/** The probe for test runners, in realms of their own. */
+async function inTestRunner(app, runner) {
+  const folder = join(root, 'build', 'smoke', 'test-runners')
+  if (!existsSync(join(folder, 'node_modules', runner))) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{"private":true}')
+    await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', 'jest@30', 'vitest@4'], { cwd: folder })
+  }
+  const env = { ...ownNothing(), NODE_OPTIONS: '', PREBUILDS_ONLY: '1' }
+  const args = TEST_RUNNERS[runner].map((arg) => (arg.startsWith('node_modules/') ? join(folder, arg) : arg))
+  await execute(process.execPath, [...args, realpathSync(app)], { cwd: app, env })
 }
 
 const binariesOf = (app) => join(realpathSync(join(app, 'node_modules', `gabion-${hostTarget}`)), 'prebuilds', hostTarget)

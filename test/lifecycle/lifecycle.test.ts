@@ -88,6 +88,12 @@ describe('model and run', () => {
     })
   }
 
+  test('realm', async () => {
+    const ending = await runChild('realm', [], { ...process.env, NODE_OPTIONS: '--experimental-vm-modules --no-warnings' })
+    assertEnded(ending, 0)
+    assert.equal(ending.stdout, 'done\n')
+  })
+
   test(`${MODELS} models, one after the other`, async (context) => {
     const env = { ...process.env, GABION_CACHE: join(folder, 'cache') }
     const ending = await runChild('models-in-turn', [MODELS, smallModel], env)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { readNpy } from '../../lib/files/npy-file.js'
 import { Embedder } from '../../lib/embedding/embedder.js'
 import { Projection } from '../../lib/projection/projection.js'
@@ -70,6 +71,32 @@ describe('gabion embed', () => {
     assert.deepEqual(Float32Array.from(lines.flatMap((line) => line.projected as number[])), points.data)
     const [written] = jsonLines((await gabion(['embed', '--json', '--input', file, '--out', out])).stdout)
     assert.deepEqual([written?.file, written?.rows, written?.dimensions, written?.truncated], [out, 5, 384, 1])
+  })
+
+  test('--dimensions cuts vectors, and --prompt puts one of the model’s own before the texts', async () => {
+    const text = 'How do I reset my password?'
+    using embedder = await Embedder.load({ cache: false })
+    const [line] = jsonLines((await gabion(['embed', '--dimensions', '32', text])).stdout)
+    assert.deepEqual(Float32Array.from(line?.embedding as number[]), await embedder.embed(text, { dimensions: 32 }))
+    assertRefused(
+      await gabion(['embed', '--dimensions', '385', text]),
+      2,
+      /INVALID_ARGUMENT: dimensions must be an integer from 1 to 384, got 385/,
+    )
+
+    const model = ['--model', fileURLToPath(new URL('../fixtures/family/prompt-lower', import.meta.url)), '--json']
+    const env = { GABION_CACHE: join(folder, 'cache') }
+    const vectorOf = async (...args: string[]): Promise<unknown> =>
+      jsonLines((await gabion(['embed', ...model, ...args], { env })).stdout)[0]?.embedding
+    const written = await vectorOf('--prompt', '', `Query: ${text}`)
+    assert.equal((written as number[]).length, 32)
+    assert.deepEqual(await vectorOf('--prompt', 'query', text), written)
+    assert.notDeepEqual(await vectorOf('--prompt', 'document', text), written)
+    assertRefused(
+      await gabion(['embed', ...model, '--prompt', 'passage', text], { env }),
+      2,
+      /prompt must be one of \["document","query"\] or '', got "passage"/,
+    )
   })
 
   test('a broken line is named, and leaves no file behind', async () => {

@@ -1,8 +1,10 @@
-// The code of README.md and docs/getting-started.md, run as a reader runs it: in a folder where gabion is installed.
+// The code of README.md, docs/getting-started.md and docs/integrations.md, run as a reader runs it: in a folder where gabion is installed.
+// That of integrations.md is also checked by the compiler against the other libraries' types.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -17,6 +19,9 @@ function blocksOf(page: string, language: string): string[] {
   return Array.from(text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms')), (match) => match[1] as string)
 }
 
+/** Libraries that the snippets use, or packages of types. */
+const OTHERS = ['ai', '@langchain', '@llamaindex', '@types']
+
 describe('the code of', () => {
   let folder = ''
 
@@ -24,6 +29,7 @@ describe('the code of', () => {
     folder = mkdtempSync(join(tmpdir(), 'gabion-documentation-'))
     mkdirSync(join(folder, 'node_modules'))
     symlinkSync(root, join(folder, 'node_modules', 'gabion'))
+    for (const name of OTHERS) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
     // What the pages' readers have of their own.
     copyFileSync(join(root, 'examples/policies/support.yaml'), join(folder, 'policies.yaml'))
@@ -54,4 +60,33 @@ describe('the code of', () => {
       assert.match(await run(code), printed[index] ?? /^$/)
     })
   test('as many parts as are expected', () => assert.equal(blocks.length, printed.length))
+
+  const snippets = blocksOf('docs/integrations.md', 'js')
+  const answers = ['2 384\n', '0\n', '384 384\n']
+  test('docs/integrations.md has three parts', () => assert.equal(snippets.length, answers.length))
+  for (const [index, code] of snippets.entries())
+    test(`docs/integrations.md, part ${String(index + 1)}`, async () => assert.equal(await run(code), answers[index]))
+
+  test('docs/integrations.md, by its types', async () => {
+    const files = snippets.map((code, index) => {
+      const file = `snippet-${String(index)}.js`
+      writeFileSync(join(folder, file), `// @ts-check\n${code}`)
+      return file
+    })
+    const options = {
+      allowJs: true,
+      checkJs: true,
+      noEmit: true,
+      target: 'ES2022',
+      module: 'NodeNext',
+      skipLibCheck: true,
+      types: ['node'],
+    }
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files }))
+    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+    const { stdout } = await promisify(execFile)(process.execPath, [compiler, '-p', folder]).catch(
+      (error: unknown) => error as { stdout: string },
+    )
+    assert.equal(stdout, '')
+  })
 })

@@ -214,6 +214,12 @@ describe('the embedding model', () => {
     assert.match(JSON.stringify(warnings), /text 2 has 1002 tokens and was truncated to 256/)
   })
 
+  it('cuts vectors where it is told to', async () => {
+    const embedder = await testEmbedder()
+    const { embedding } = await embed({ model: gabionEmbedding(embedder, { dimensions: 32 }), value: 'The kettle is on.' })
+    assert.deepEqual(embedding, Array.from(await embedder.embed('The kettle is on.', { dimensions: 32 })))
+  })
+
   it('ends with the signal of the call, and refuses what is no embedder', async () => {
     const model = gabionEmbedding(await testEmbedder())
     await assert.rejects(embed({ model, value: 'x', abortSignal: AbortSignal.abort(), maxRetries: 0 }), { name: 'AbortError' })

@@ -73,6 +73,16 @@ describe('gRPC', () => {
     )
   })
 
+  it('cuts vectors to the dimensions of the request', async () => {
+    const { vectors } = await embedding.call('embed')({ texts: ['hello'], dimensions: 8 })
+    const expected = await (await testEmbedder()).embed('hello', { dimensions: 8 })
+    assert.deepEqual(Float32Array.from((vectors as Message[])[0]!.values), expected)
+    assert.deepEqual(await failing(embedding.call('embed')({ texts: ['hello'], dimensions: 385 })), [
+      status.INVALID_ARGUMENT,
+      'INVALID_ARGUMENT',
+    ])
+  })
+
   it('answers a stream in the order of its requests', async () => {
     const stream = (embedding.client.embedStream as () => NodeJS.ReadWriteStream & AsyncIterable<{ vectors: Message[] }>)()
     const texts = Array.from({ length: 100 }, (_, i) => (i % 10 === 0 ? `${'long '.repeat(150)}${i}` : `text ${i}`))

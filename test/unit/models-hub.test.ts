@@ -420,7 +420,10 @@ describe('without a network', () => {
     process.env.HF_HUB_OFFLINE = '1'
     assert.equal((await pull()).commit, COMMIT)
     // Another revision of it is here, so the message names the one that is not.
-    await assert.rejects(pull('acme/tiny@v2'), { code: 'HUB_UNREACHABLE', message: /^acme\/tiny@v2 is not on this machine/ })
+    await assert.rejects(pull('acme/tiny@v2'), {
+      code: 'HUB_UNREACHABLE',
+      message: /^acme\/tiny@v2 is not on this machine \(looked in .*, which has its revision main\)/,
+    })
     assert.equal(hub.requests.length, asked)
   })
 

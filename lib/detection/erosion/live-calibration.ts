@@ -1,7 +1,7 @@
 // Owns thresholds that follow a deployment's traffic: a window of presumed-benign conversations, bounded moves, and a reset.
 // Knows scores of finished conversations only.
 
-import { GabionError } from '../../errors.js'
+import { wrongRange } from '../../errors.js'
 import { checkInteger, checkNumber, checkOptions } from '../../options.js'
 import { JsonObject } from '../../json/json-object.js'
 import { lowerBound } from '../../statistics/binomial.js'
@@ -65,7 +65,7 @@ export class LiveCalibration {
       ['maxRise', maxRise],
       ['maxFall', maxFall],
     ] as const) {
-      if (checkNumber(name, value) < 0) throw new GabionError('INVALID_ARGUMENT', `${name} must be 0 or more, got ${String(value)}`)
+      if (checkNumber(name, value) < 0) throw wrongRange(`${name} must be 0 or more, got ${String(value)}`)
     }
     this.#maxRise = maxRise
     this.#maxFall = maxFall

@@ -1,7 +1,7 @@
 // Owns the rule that sets a threshold from benign conversations.
 // Knows scores, not their source.
 
-import { GabionError } from '../../errors.js'
+import { GabionError, wrongRange } from '../../errors.js'
 import { upperBound } from '../../statistics/binomial.js'
 import { nextAbove } from '../../statistics/quantile.js'
 
@@ -41,7 +41,7 @@ export function fewestConversations(budget: number): number {
  * @throws GabionError `INVALID_ARGUMENT` when there are too few conversations for the budget
  */
 export function thresholdFor(maxima: ArrayLike<number>, budget: number): Threshold {
-  if (!(budget > 0 && budget < 1)) throw new GabionError('INVALID_ARGUMENT', `a budget must be between 0 and 1, got ${String(budget)}`)
+  if (!(budget > 0 && budget < 1)) throw wrongRange(`a budget must be between 0 and 1, got ${String(budget)}`)
   const conversations = maxima.length
   const fewest = fewestConversations(budget)
   if (conversations < fewest) {

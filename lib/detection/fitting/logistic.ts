@@ -1,6 +1,7 @@
 // Owns the fit of a logistic regression: row weights, a ridge penalty towards an optional prior, L-BFGS.
 // Knows numbers only. Computes in double precision in a fixed order, so that equal input gives equal bits.
 
+import { GabionError } from '../../errors.js'
 import { dot } from '../../statistics/vectors.js'
 
 /** Rows of features, row-major. */
@@ -75,7 +76,7 @@ export function fitLogistic(problem: LogisticProblem): LogisticModel {
   const steps: { moved: Float64Array; turned: Float64Array; scale: number }[] = []
   let iterations = 0
   while (iterations < MAX_ITERATIONS && largest(gradient) / features.rows > TOLERANCE) {
-    problem.signal?.throwIfAborted()
+    if (problem.signal?.aborted === true) throw new GabionError('ABORTED', 'the fit was aborted', { cause: problem.signal.reason })
     iterations++
     const direction = descent(gradient, steps)
     const slope = dot(direction, gradient)

@@ -43,9 +43,10 @@ export class VectorStore {
    */
   static async open(embedder: Embedder, rule: WindowRule, folder: string | null): Promise<VectorStore> {
     if (folder === null) return new VectorStore(embedder, rule, null)
-    const { modelHash, precision } = embedder.info
+    const { modelHash, precision, dimensions, modelDimensions } = embedder.info
     const numerics = await numericsFingerprint(embedder)
-    const name = `${modelHash.slice(0, 16)}-${precision}-${numerics}-${String(rule.size)}-${String(rule.stride)}`
+    const cut = dimensions === modelDimensions ? '' : `-${String(dimensions)}`
+    const name = `${modelHash.slice(0, 16)}-${precision}-${numerics}-${String(rule.size)}-${String(rule.stride)}${cut}`
     const files = { keys: join(folder, `${name}.keys`), vectors: join(folder, `${name}.f32`) }
     const store = new VectorStore(embedder, rule, files)
     try {

@@ -1,7 +1,7 @@
 // Owns a detector over any Hugging Face classifier: its labels of harm are the signal `unsafe` of a guard that knows no rules.
 
 import { nodeCrypto } from '../../lazy.js'
-import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString, invalidArgument } from '../../options.js'
+import { checkInteger, checkNumber, checkOneOf, checkOptions, checkString, invalidArgument, outOfRange } from '../../options.js'
 import type { Classification } from '../../classifier/classification.js'
 import { CLASSIFIER_PRECISIONS, type ClassifierPrecision } from '../../classifier/classifier-options.js'
 import type { GuardDescription } from './description.js'
@@ -69,9 +69,9 @@ export async function loadClassifierDetector(options: ClassifierDetectorOptions)
 function checkLines({ elevated, alert }: typeof DEFAULT_LINES): typeof DEFAULT_LINES {
   for (const [level, line] of Object.entries({ elevated, alert })) {
     const checked = checkNumber(`detector.lines.${level}`, line)
-    if (checked <= 0 || checked >= 1) throw invalidArgument(`detector.lines.${level}`, 'between 0 and 1', line)
+    if (checked <= 0 || checked >= 1) throw outOfRange(`detector.lines.${level}`, 'between 0 and 1', line)
   }
-  if (elevated > alert) throw invalidArgument('detector.lines.elevated', 'at most detector.lines.alert', elevated)
+  if (elevated > alert) throw outOfRange('detector.lines.elevated', 'at most detector.lines.alert', elevated)
   return { elevated, alert }
 }
 

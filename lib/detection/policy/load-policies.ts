@@ -48,6 +48,13 @@ export async function loadPolicies(embedder: Embedder, file: string, options: Po
       `${file} was built with ${set.embedder.model} in ${set.embedder.precision} (${set.embedder.hash.slice(0, 12)}), this is ${model} in ${precision} (${modelHash.slice(0, 12)}); build it again with "gabion policy build"`,
     )
   }
+  const dimensions = set.policies[0]?.head.dimensions ?? embedder.dimensions
+  if (dimensions !== embedder.dimensions) {
+    throw new GabionError(
+      'ARTIFACT_INVALID',
+      `${file} was built on vectors of ${String(dimensions)} dimensions, this embedder gives ${String(embedder.dimensions)}; build it again with "gabion policy build"`,
+    )
+  }
   return set
 }
 

@@ -4,7 +4,7 @@
 import pThrottle from 'p-throttle'
 import type * as BedrockSdk from '@aws-sdk/client-bedrock-runtime'
 import { GabionError } from '../../errors.js'
-import { checkInteger, checkNumber, checkOptions, checkString, invalidArgument } from '../../options.js'
+import { checkInteger, checkNumber, checkOptions, checkString, invalidArgument, outOfRange } from '../../options.js'
 import type { CloudProvider, CloudVector } from './provider.js'
 
 /** Options of {@link openBedrock}. */
@@ -55,7 +55,7 @@ export async function openBedrock(options?: BedrockOptions): Promise<CloudProvid
   const attempts = given.attempts === undefined ? 6 : checkInteger('attempts', given.attempts, 1, 100)
   const timeoutMs = given.timeoutMs === undefined ? 30_000 : checkInteger('timeoutMs', given.timeoutMs, 1)
   const textsPerSecond = given.textsPerSecond === undefined ? 10 : checkNumber('textsPerSecond', given.textsPerSecond)
-  if (!(textsPerSecond > 0)) throw invalidArgument('textsPerSecond', 'more than 0', textsPerSecond)
+  if (!(textsPerSecond > 0)) throw outOfRange('textsPerSecond', 'more than 0', textsPerSecond)
   const sdk = await loadSdk()
   const client = new sdk.BedrockRuntimeClient({
     maxAttempts: attempts,

@@ -4,7 +4,7 @@
 //                       blobs/ETAG            contents, each once
 //                       snapshots/COMMIT/…    the repository's tree, each file a link to its blob
 
-import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
+import { copyFile, link, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { nodeCrypto } from '../../lazy.js'
 import { GabionError } from '../../errors.js'
@@ -41,6 +41,14 @@ export class RepositoryCache {
     if (isCommit(revision)) return revision
     const text = await readFile(this.#ref(revision), 'utf8').catch(() => '')
     return isCommit(text.trim()) ? text.trim() : null
+  }
+
+  /** Branches and tags that were asked for before. */
+  async revisions(): Promise<string[]> {
+    const found = await readdir(join(this.folder, 'refs'), { withFileTypes: true, recursive: true }).catch(() => [])
+    return found
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(join(this.folder, 'refs'), join(parentPath, name)))
   }
 
   /** Stores the commit of a revision. */

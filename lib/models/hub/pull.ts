@@ -115,17 +115,24 @@ export async function pullModel(name: string, given: PullOptions = {}): Promise<
   if (settings.offline) {
     const local = await findLocalModel(model, settings, assumed)
     if (local !== null) return local
-    throw new GabionError(
-      'HUB_UNREACHABLE',
-      `${model.id}${model.revision === MAIN ? '' : `@${model.revision}`} is not on this machine (looked in ${settings.cacheFolder}) and HF_HUB_OFFLINE is set; ` +
-        'pull it once with a network, or copy its folder here and give its path',
-    )
+    throw await notHere(model, settings)
   }
   // The first failure aborts the other files.
   const stop = new AbortController()
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   await using client = new HubClient(settings, either, retry)
   return await pull(client, model, assumed !== undefined, onProgress, either, () => stop.abort())
+}
+
+async function notHere({ id, revision }: HubModel, settings: HubSettings): Promise<GabionError> {
+  const others = (await new RepositoryCache(settings, id).revisions()).filter((other) => other !== revision)
+  const wanted = `${id}${revision === MAIN && others.length === 0 ? '' : `@${revision}`}`
+  const present = others.length === 0 ? '' : `, which has its revision ${others.join(', ')}`
+  return new GabionError(
+    'HUB_UNREACHABLE',
+    `${wanted} is not on this machine (looked in ${settings.cacheFolder}${present}) and HF_HUB_OFFLINE is set; ` +
+      'pull it once with a network, or copy its folder here and give its path',
+  )
 }
 
 async function pull(

@@ -1,7 +1,7 @@
 // Owns the guard of one streamed reply in a monitored conversation: text that has been read passes, and the finished reply becomes an exchange.
 
 import type { DetectorVerdict, ExchangeVerdict } from '../../detection/verdict.js'
-import { GabionError } from '../../errors.js'
+import { GabionError, wrongType } from '../../errors.js'
 import { checkBoolean, checkInteger, checkOptions, checkString, invalidArgument } from '../../options.js'
 import { Conversation } from '../conversation.js'
 import { gated, NOTHING_PASSED, type GatedEnd, type Gating } from './gated-stream.js'
@@ -80,7 +80,7 @@ export class StreamGuard<Verdict extends DetectorVerdict = DetectorVerdict> {
    * @throws GabionError `INVALID_ARGUMENT` for a second stream, and what the source throws
    */
   async *pass(deltas: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-    if (this.#isUsed) throw new GabionError('INVALID_ARGUMENT', 'a StreamGuard reads one reply: make another one for the next')
+    if (this.#isUsed) throw wrongType('a StreamGuard reads one reply: make another one for the next')
     this.#isUsed = true
     let reply = ''
     let passed = ''

@@ -4,6 +4,7 @@
 import { decodeArray, elementCount, parseElementType, type ElementType, type NumpyArray } from '../../files/numpy-array.js'
 import type { ByteReader } from './byte-reader.js'
 import { damaged } from '../../files/damage.js'
+import { isUint8Array } from '../../typed-arrays.js'
 import { PickleInternal, PythonObject, type PythonKey, type PythonValue } from './python-object.js'
 
 /** An allowed global. */
@@ -149,15 +150,13 @@ function encode([text, encoding]: readonly PythonValue[]): PythonValue {
 }
 
 function makeScalar([type, bytes]: readonly PythonValue[]): PythonValue {
-  if (!(type instanceof ElementDescription) || type.type === null || !(bytes instanceof Uint8Array))
-    throw damaged('a number of NumPy is none')
+  if (!(type instanceof ElementDescription) || type.type === null || !isUint8Array(bytes)) throw damaged('a number of NumPy is none')
   const { values } = decodeArray(bytes, type.type, [], false)
   return values[0] ?? null
 }
 
 function fromBuffer([bytes, type, shape, order]: readonly PythonValue[]): PythonValue {
-  if (!(type instanceof ElementDescription) || type.type === null || !(bytes instanceof Uint8Array))
-    throw damaged('an array of NumPy has no numbers')
+  if (!(type instanceof ElementDescription) || type.type === null || !isUint8Array(bytes)) throw damaged('an array of NumPy has no numbers')
   return decodeArray(bytes, type.type, shapeOf(shape), order === 'F')
 }
 
@@ -168,7 +167,7 @@ function arrayOfState(state: PythonValue): NumpyArray {
   if (!(type instanceof ElementDescription)) throw damaged('an array of NumPy has no type')
   const extents = shapeOf(shape)
   if (type.type !== null) {
-    if (!(content instanceof Uint8Array)) throw damaged('an array of NumPy has no numbers')
+    if (!isUint8Array(content)) throw damaged('an array of NumPy has no numbers')
     return decodeArray(content, type.type, extents, fortranOrder === true)
   }
   return textArray(content, extents)
@@ -205,7 +204,7 @@ function shapeOf(value: PythonValue | undefined): number[] {
 }
 
 function textOf(value: PythonValue | undefined, what: string): string {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
+  if (isUint8Array(value)) return Buffer.from(value).toString('latin1')
   if (typeof value !== 'string') throw damaged(`${what} in the pickle is no text`)
   return value
 }

@@ -1,5 +1,6 @@
 // Owns small ZIP archives: read into memory with bounds, and written. @zip.js/zip.js implements the format.
 
+import { isGabionError } from '../../errors.js'
 import { damaged } from '../../files/damage.js'
 
 /** Limit of the unpacked size: enough for any matrix of a projection, and no zip bomb. */
@@ -34,7 +35,7 @@ export async function readZip(bytes: Uint8Array, wanted: (name: string) => boole
       files.set(entry.filename, await unpack(entry))
     }
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ARTIFACT_INVALID') throw cause
+    if (isGabionError(cause) && cause.code === 'ARTIFACT_INVALID') throw cause
     throw damaged(`not a ZIP archive that can be read: ${(cause as Error).message}`, cause)
   } finally {
     await reader.close()

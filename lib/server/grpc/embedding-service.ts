@@ -12,14 +12,16 @@ const MAX_PENDING_PER_STREAM = 16
 
 /** The implementation. */
 export function embeddingService(service: Service, calls: Calls): UntypedServiceImplementation {
-  const embed = async ({ texts, promptName, project, model: requested }: EmbedRequest, context: RequestContext): Promise<object> => {
+  const embed = async (request: EmbedRequest, context: RequestContext): Promise<object> => {
+    const { texts, promptName, project, model: requested, dimensions } = request
     service.admission.refuseIfFull()
-    if (project && promptName !== undefined) throw new GabionError('INVALID_ARGUMENT', 'project and prompt_name cannot be combined')
+    if (project && (promptName !== undefined || dimensions !== undefined))
+      throw new GabionError('INVALID_ARGUMENT', 'project cannot be combined with prompt_name or dimensions')
     if (project && service.models.requested(requested) !== service.models.main)
       throw new GabionError('INVALID_ARGUMENT', `the projection is one of ${service.models.names[0]}: omit model`)
     const { model, batch } = project
       ? { model: service.models.main.info.model, batch: await service.project(texts, context) }
-      : await service.embed({ texts, prompt: promptName, model: requested }, context)
+      : await service.embed({ texts, prompt: promptName, model: requested, dimensions }, context)
     return toEmbedResponse(batch, model)
   }
 

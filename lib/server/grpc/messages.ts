@@ -11,6 +11,7 @@ export interface EmbedRequest {
   promptName?: string
   model?: string
   project: boolean
+  dimensions?: number
 }
 
 /** An AddExchangeRequest: optional fields may be absent. */

@@ -9,7 +9,7 @@ import { textsOf } from './embedding-inputs.js'
 import { contextOf, serverTiming } from './request-life.js'
 import * as form from './schemas.js'
 import { describe } from './documents.js'
-import { rowsOf, toBase64, toJson, truncatedOf } from './vectors.js'
+import { toBase64, toJson, truncatedOf } from './vectors.js'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
@@ -21,13 +21,13 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     const { inputs, model, normalize, truncate, prompt_name: prompt, dimensions } = body
     if (normalize === false) throw new GabionError('INVALID_ARGUMENT', 'normalize: false is not supported: vectors always have unit length')
     const texts = [inputs].flat()
-    const { batch } = await service.embed({ texts, model, prompt: prompt ?? undefined }, contextOf(request))
+    const { batch } = await service.embed({ texts, model, prompt: prompt ?? undefined, dimensions }, contextOf(request))
     const [cut] = truncatedOf(batch)
     if (cut !== undefined && truncate !== true) {
       const tokens = `${batch.totalTokenCounts[cut] ?? 0} tokens, the model reads ${batch.tokenCounts[cut] ?? 0}`
       throw new GabionError('TOKENIZER_FAILED', `text ${cut} has ${tokens}; send truncate: true to truncate it`)
     }
-    return sendVectors(reply, batch, `[${rowsOf(batch, dimensions).map(toJson).join()}]`)
+    return sendVectors(reply, batch, `[${Array.from(batch, toJson).join()}]`)
   }
 
   const sendSimilarities = async (body: form.SimilarityRequest, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -46,9 +46,9 @@ export function addEmbeddingRoutes(app: FastifyInstance, service: Service): void
     async (request, reply) => {
       const { input, model: requested, encoding_format: encoding, dimensions, prompt_name: prompt } = request.body
       const { texts, prompt: used } = await textsOf(service.models.requested(requested), input, prompt ?? undefined)
-      const { model, batch } = await service.embed({ texts, prompt: used, model: requested }, contextOf(request))
+      const { model, batch } = await service.embed({ texts, prompt: used, model: requested, dimensions }, contextOf(request))
       const write = encoding === 'base64' ? (row: Float32Array) => `"${toBase64(row)}"` : toJson
-      const items = rowsOf(batch, dimensions).map((row, index) => `{"object":"embedding","index":${index},"embedding":${write(row)}}`)
+      const items = Array.from(batch, (row, index) => `{"object":"embedding","index":${index},"embedding":${write(row)}}`)
       const tokens = batch.tokenCounts.reduce((sum, count) => sum + count, 0)
       return sendVectors(
         reply,

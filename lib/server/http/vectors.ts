@@ -1,24 +1,6 @@
-// Serialization of vectors to JSON and base64, and their truncation to fewer dimensions.
+// Serialization of vectors to JSON and base64.
 
 import type { EmbeddingBatch } from '../../embedding/embedding-batch.js'
-import { GabionError } from '../../errors.js'
-
-/** @throws GabionError `INVALID_ARGUMENT` for more dimensions than the vectors have */
-export function rowsOf(batch: EmbeddingBatch, dimensions: number | null | undefined): Float32Array[] {
-  if (dimensions !== null && dimensions !== undefined && dimensions > batch.dimensions) {
-    throw new GabionError('INVALID_ARGUMENT', `dimensions must be from 1 to ${batch.dimensions}, the model's own, got ${dimensions}`)
-  }
-  const rows = Array.from({ length: batch.rows }, (_, index) => batch.row(index))
-  return dimensions === null || dimensions === undefined || dimensions === batch.dimensions
-    ? rows
-    : rows.map((row) => shortened(row, dimensions))
-}
-
-function shortened(row: Float32Array, dimensions: number): Float32Array {
-  const first = row.slice(0, dimensions)
-  const norm = Math.hypot(...first)
-  return norm === 0 ? first : first.map((value) => value / norm)
-}
 
 /**
  * A JSON array of numbers that round-trip to the row's float32 values: ten decimals where they are enough, since a float32 printed

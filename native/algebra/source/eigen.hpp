@@ -8,16 +8,6 @@
 namespace gabion::algebra {
 namespace {
 
-using Doubles = LanesOf<double>;
-
-[[gnu::always_inline]] inline double SumOf(const Doubles::Type& lanes) {
-  double sum = 0;
-  for (size_t lane = 0; lane < Doubles::kCount; ++lane) {
-    sum += lanes[lane];
-  }
-  return sum;
-}
-
 [[gnu::always_inline]] inline double Dot(const double* a, const double* b, size_t count) {
   Doubles::Type first{};
   Doubles::Type second{};

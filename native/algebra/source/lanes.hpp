@@ -23,5 +23,15 @@ template <typename Value>
   *reinterpret_cast<typename LanesOf<Value>::Unaligned*>(to) = lanes;
 }
 
+using Doubles = LanesOf<double>;
+
+[[gnu::always_inline]] inline double SumOf(const Doubles::Type& lanes) {
+  double sum = 0;
+  for (size_t lane = 0; lane < Doubles::kCount; ++lane) {
+    sum += lanes[lane];
+  }
+  return sum;
+}
+
 }  // namespace
 }  // namespace gabion::algebra

@@ -12,11 +12,14 @@ constexpr size_t kTileVectors = 3;
 
 #include "eigen.hpp"
 #include "products.hpp"
+#include "similarity.hpp"
 #include "variant.hpp"
 
 namespace gabion::algebra {
 
 extern const Variant kAvx2;
-const Variant kAvx2{AddProducts<float>, AddProducts<double>, Tridiagonalize, Rotate, BackTransform};
+const Variant kAvx2{AddProducts<float>, AddProducts<double>, Tridiagonalize,
+                    Rotate,             BackTransform,       CompareRows<float>,
+                    CompareRows<double>};
 
 }  // namespace gabion::algebra

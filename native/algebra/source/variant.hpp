@@ -32,6 +32,17 @@ struct ProductSum {
   double* sums;        ///< whole panels
 };
 
+/// Rows that are compared with one vector.
+template <typename Value>
+struct RowComparison {
+  const Value* rows;
+  size_t count;
+  size_t dimensions;
+  const double* query;  ///< dimensions
+  double* dots;         ///< count
+  double* squares;      ///< count; squared lengths of the rows
+};
+
 struct Variant {
   void (*add_floats)(const ProductSum<float>& sum);
   void (*add_doubles)(const ProductSum<double>& sum);
@@ -41,6 +52,8 @@ struct Variant {
   void (*rotate)(double* strip, const Rotation* rotations, size_t count);
   /// Back-transforms a strip of eigenvectors, [n, kStrip], of the tridiagonal matrix to those of the original matrix.
   void (*back_transform)(const double* matrix, const double* factors, size_t n, double* strip);
+  void (*compare_floats)(const RowComparison<float>& comparison);
+  void (*compare_doubles)(const RowComparison<double>& comparison);
 };
 
 }  // namespace gabion::algebra

@@ -2,7 +2,7 @@
 // values are in use.
 
 import vm from 'node:vm'
-import { Embedder, GabionError, Projection } from '../../../dist/index.js'
+import { Embedder, GabionError, Projection, semanticSearch } from '../../../dist/index.js'
 import { fail, pause } from './texts.mjs'
 
 const embedder = await Embedder.load({ cache: false })
@@ -28,9 +28,10 @@ for (const code of odd) {
     if (!(error instanceof GabionError) && error?.message !== 'trap') fail(`${code}: ${String(error)}`)
   }
 }
-const map = foreign('new Float32Array(768)')
-const { error } = await settled((async () => Projection.fitPca({ rows: 2, dimensions: 384, data: map }, { components: 1 }))())
-if (error !== undefined && !(error instanceof GabionError)) fail(String(error))
+const data = foreign('Float32Array.from({ length: 768 }, (_, index) => index % 5)')
+const projection = Projection.fitPca({ rows: 2, dimensions: 384, data }, { components: 1 })
+if (projection.apply(foreign('new Float32Array(384)')).length !== 1) fail('no point')
+if (semanticSearch(data.subarray(384), { rows: 2, dimensions: 384, data })[0].index !== 1) fail('another row')
 
 for (let round = 0; round < 40; round++) {
   // Every third call is aborted by a signal of the context; nothing else keeps the context.

@@ -9,9 +9,11 @@ import {
   isGabionError,
   Monitor,
   Projection,
+  semanticSearch,
   type EmbedderInfo,
   type GabionErrorCode,
   type Provider,
+  type SearchHit,
   type ExchangeVerdict,
 } from 'gabion'
 import { convertModel, type GraphManifest } from 'gabion/convert'
@@ -32,12 +34,17 @@ expectTypeOf(embedder.embed('text')).resolves.toExtend<Float32Array | Float64Arr
 expectTypeOf(embedder.embedBatch(['text'])).resolves.toEqualTypeOf<EmbeddingBatch>()
 expectTypeOf(embedder.info).toExtend<EmbedderInfo>()
 expectTypeOf(embedder[Symbol.dispose]).toBeFunction()
+expectTypeOf(embedder.embed(['text'], { dimensions: 64 })).resolves.toEqualTypeOf<EmbeddingBatch>()
+declare const one: string | string[]
+expectTypeOf(embedder.embed(one)).resolves.toExtend<Float32Array | EmbeddingBatch>()
 // @ts-expect-error texts are strings
 void embedder.embed(42)
 
 declare const batch: EmbeddingBatch
 expectTypeOf(batch.row(0)).toExtend<Float32Array>()
 expectTypeOf(Projection.fitPca(batch, { components: 2 })).toEqualTypeOf<Projection>()
+
+expectTypeOf(semanticSearch(batch.row(0), batch, { topK: 3 })).toEqualTypeOf<SearchHit[]>()
 
 for (const vector of batch) expectTypeOf(vector).toExtend<Float32Array>()
 expectTypeOf(new PcaAccumulator().fit({ components: 2 })).toEqualTypeOf<Projection>()
