@@ -17,8 +17,8 @@ void Compare(const Variant& variant, const RowComparison<float>& comparison) { v
 void Compare(const Variant& variant, const RowComparison<double>& comparison) { variant.compare_doubles(comparison); }
 
 template <typename Value>
-void CompareAll(const Value* rows, size_t count, size_t dimensions, const double* query, bool is_cosine,
-                double* scores, size_t threads, const Variant& variant) {
+void CompareAll(const Value* rows, size_t count, size_t dimensions, const double* query, bool is_cosine, double* scores,
+                size_t threads, const Variant& variant) {
   const double square = std::inner_product(query, query + dimensions, query, 0.0);
   const size_t parts = (count + kRowsPerPart - 1) / kRowsPerPart;
   const size_t useful = 1 + count * dimensions / kValuesPerThread;
@@ -26,8 +26,8 @@ void CompareAll(const Value* rows, size_t count, size_t dimensions, const double
     const size_t first = part * kRowsPerPart;
     const size_t size = std::min(kRowsPerPart, count - first);
     std::array<double, kRowsPerPart> squares;
-    Compare(variant, RowComparison<Value>{rows + first * dimensions, size, dimensions, query, scores + first,
-                                          squares.data()});
+    Compare(variant,
+            RowComparison<Value>{rows + first * dimensions, size, dimensions, query, scores + first, squares.data()});
     if (is_cosine) {
       for (size_t i = 0; i < size; ++i) {
         scores[first + i] /= std::sqrt(square * squares[i]);

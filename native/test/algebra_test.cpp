@@ -86,9 +86,9 @@ void CompareWithPlainProducts(size_t count, size_t dimensions) {
       for (size_t row = 0; row < count; ++row) {
         const Value* values = rows.data() + row * dimensions;
         const double dot = std::inner_product(values, values + dimensions, query.begin(), 0.0);
-        const double own = std::inner_product(values, values + dimensions, values, 0.0,
-                                              [](double sum, double term) { return sum + term; },
-                                              [](double a, double b) { return a * b; });
+        const double own = std::inner_product(
+            values, values + dimensions, values, 0.0, [](double sum, double term) { return sum + term; },
+            [](double a, double b) { return a * b; });
         ASSERT_NEAR(scores[row], is_cosine ? dot / std::sqrt(square * own) : dot,
                     1e-14 * static_cast<double>(dimensions + 10))
             << count << " × " << dimensions << ", row " << row;

@@ -121,6 +121,7 @@ describe('native functions', () => {
       'cancel',
       'classify',
       'closeModel',
+      'compareRows',
       'createProjection',
       'embed',
       'embedSync',
@@ -148,6 +149,7 @@ describe('native functions', () => {
         tokenize: [model, 'text'],
         addOuterProducts: [new Float32Array(6), 3, new Float64Array(3), new Float64Array(9), new Float64Array(3)],
         symmetricEigen: [new Float64Array(9), 2, new Float64Array(3), new Float64Array(6)],
+        compareRows: [new Float32Array(6), new Float64Array(3), new Float64Array(2), true],
       }
       assert.ok(name in valid, `no arguments are known for ${name}`)
       const good = valid[name] ?? []

@@ -18,8 +18,7 @@ constexpr size_t kTileVectors = 3;
 namespace gabion::algebra {
 
 extern const Variant kAvx512;
-const Variant kAvx512{AddProducts<float>, AddProducts<double>, Tridiagonalize,
-                    Rotate,             BackTransform,       CompareRows<float>,
-                    CompareRows<double>};
+const Variant kAvx512{AddProducts<float>, AddProducts<double>, Tridiagonalize,     Rotate,
+                      BackTransform,      CompareRows<float>,  CompareRows<double>};
 
 }  // namespace gabion::algebra
