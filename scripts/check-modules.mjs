@@ -19,7 +19,7 @@ const WIDTH = 98
 const MODULES = {
   'native/tokenizer': 'Rust crate behind a C interface: text to token ids and windows',
   'native/kernels': "the encoder's CPU kernels, compiled once per instruction set; no ONNX, no texts",
-  'native/algebra': 'outer-product sums and symmetric eigenvectors for fitting',
+  'native/algebra': 'outer-product sums and symmetric eigenvectors for fitting, similarities for search',
   'native/engine': 'sessions, pooling, projection and the scheduler, in C++20 without Node',
   'native/binding': 'the only code that includes Node-API: values, handles, delivery of results',
   'native/test': 'GoogleTest of engine and kernels, without Node',
