@@ -97,9 +97,14 @@ export async function* readTextsNotNumbers(file: string, format: TextFormat, sig
   }
 }
 
+/** As CSV, with or without quotes, or as a JSON array; a missing number is empty or NaN. */
 function isRowOfNumbers(line: string): boolean {
-  const cells = line.trim().split(/[,;\t ]+/)
-  return cells.length >= LIKE_A_VECTOR && cells.every((cell) => cell !== '' && Number.isFinite(Number(cell)))
+  const cells = line
+    .replace(/["'[\]]/g, ' ')
+    .trim()
+    .split(/\s*[,;\t]\s*| +/)
+  const isNumber = (cell: string): boolean => /^[-+]?(nan|inf(inity)?)?$/i.test(cell) || Number.isFinite(Number(cell))
+  return cells.filter((cell) => /\d/.test(cell)).length >= LIKE_A_VECTOR && cells.every(isNumber)
 }
 
 /** All vectors of a file in one matrix. */

@@ -110,7 +110,15 @@ describe('a text file where vectors may be meant', () => {
   const row = Array.from({ length: 16 }, (_, at) => (at / 7 - 1).toExponential()).join(',')
 
   test('is refused where it holds rows of numbers, with and without a header', async () => {
-    for (const content of [row, row.replaceAll(',', ' '), row.replaceAll(',', '\t'), `a,b,c\n${row}\n`])
+    for (const content of [
+      row,
+      row.replaceAll(',', ' '),
+      row.replaceAll(',', '\t'),
+      `a,b,c\n${row}\n`,
+      `[${row}]`,
+      `"${row.replaceAll(',', '","')}"`,
+      `${row},nan,`,
+    ])
       await assert.rejects(read(content), { code: 'INVALID_ARGUMENT', message: /row of numbers.*np\.save.*--format text/ })
     assert.deepEqual(await read(row, 'text'), [row])
   })
