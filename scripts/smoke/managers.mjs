@@ -8,10 +8,7 @@ import { nodeRelease, packageManager } from './nodes.mjs'
 
 const npmOptions = (registry) => ['--registry', registry, '--prefer-offline', '--no-audit', '--no-fund', '--no-update-notifier']
 
-/** pnpm waits a day before it takes a new release unless told otherwise. */
-const pnpmOptions = (registry, folder) => [
-  ...['--registry', registry, '--store-dir', join(folder, '.store'), '--ignore-workspace', '--config.minimum-release-age=0'],
-]
+const pnpmOptions = (registry, folder) => ['--registry', registry, '--store-dir', join(folder, '.store'), '--ignore-workspace']
 
 /** Node of the newest release: some managers need it, and yarn 1 refuses a dependency of Fastify on Node 20. */
 const newestNode = async () => (await nodeRelease('latest')).path

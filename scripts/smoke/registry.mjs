@@ -50,5 +50,7 @@ function packument({ manifest, file }, host) {
     shasum: createHash('sha1').update(readFileSync(file)).digest('hex'),
   }
   const { name, version } = manifest
-  return { name, 'dist-tags': { latest: version }, versions: { [version]: { ...manifest, dist } } }
+  // Old enough for managers that wait before they take a new release.
+  const time = Object.fromEntries(['created', 'modified', version].map((key) => [key, '2026-01-01T00:00:00.000Z']))
+  return { name, time, 'dist-tags': { latest: version }, versions: { [version]: { ...manifest, dist } } }
 }
