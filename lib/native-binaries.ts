@@ -3,31 +3,40 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { readElfFile } from './elf-file.js'
+import { readBinaryFile } from './binary-file.js'
+import { HOST_LIBC, HOST_TARGET } from './host-target.js'
 import { packagePath } from './package-folder.js'
-
-/** The platform this process runs on. */
-export const HOST_TARGET = `${process.platform}-${process.arch}`
 
 /** Name of the package with this platform's binaries, for installations whose main package has none. */
 export const PLATFORM_PACKAGE = `gabion-${HOST_TARGET}`
 
+/** The addon, in the folder of the binaries. */
+export const ADDON = 'gabion.node'
+
+/** The library that the addon loads for graphs of standard operators; null where ONNX Runtime comes with no package. */
+export const RUNTIME_LIBRARY = HOST_LIBC === 'glibc' ? 'libgabion_onnx.so.1' : null
+
 /** The addon and the library it loads, in one folder. */
-export const BINARIES = ['gabion.node', 'libgabion_onnx.so.1'] as const
+export const BINARIES: readonly string[] = RUNTIME_LIBRARY === null ? [ADDON] : [ADDON, RUNTIME_LIBRARY]
 
 /** Location of the binaries. */
 export interface BinariesLocation {
-  /** Built from this checkout, part of this package, or in the platform's package. */
+  /** Built on this machine, part of this package, or in the platform's package. */
   kind: 'local' | 'own' | 'platform'
   /** Folder of the package that contains them. */
   packageFolder: string
   folder: string
 }
 
-/** Finds the binaries: this package's own if it has any, else those of the platform's package; null without either. */
+/**
+ * Finds the binaries: built on this machine, this package's own, or those of the platform's package; null without any. With the variable
+ * GABION_BINARIES they are in the folder that it names.
+ */
 export function binariesLocation(): BinariesLocation | null {
+  const { GABION_BINARIES: named, PREBUILDS_ONLY } = process.env
+  if (named) return { kind: 'local', packageFolder: packagePath(), folder: named }
   const local = packagePath('build', 'Release')
-  if (!process.env.PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: packagePath(), folder: local }
+  if (!PREBUILDS_ONLY && existsSync(local)) return { kind: 'local', packageFolder: packagePath(), folder: local }
   const own = packagePath('prebuilds', HOST_TARGET)
   if (existsSync(own)) return { kind: 'own', packageFolder: packagePath(), folder: own }
   try {
@@ -45,7 +54,7 @@ export interface BinaryProblem {
   unreadable: boolean
 }
 
-/** Checks the headers of the binaries in a folder; null if they are complete and for this architecture. Takes some microseconds. */
+/** Checks the headers of the binaries in a folder; null if they are complete and for this platform. Takes some microseconds. */
 export function problemOfBinaries(folder: string): BinaryProblem | null {
   for (const name of BINARIES) {
     const problem = problemOf(join(folder, name))
@@ -56,11 +65,12 @@ export function problemOfBinaries(folder: string): BinaryProblem | null {
 
 function problemOf(file: string): BinaryProblem | null {
   try {
-    const { arch, bytes, expectedBytes } = readElfFile(file)
+    const { target, bytes, expectedBytes } = readBinaryFile(file)
     const broken = (what: string): BinaryProblem => ({ what, unreadable: false })
-    if (arch === null) return broken(`${file} is not a binary (${String(bytes)} bytes)`)
+    if (target === null) return broken(`${file} is not a binary (${String(bytes)} bytes)`)
     if (bytes < expectedBytes) return broken(`${file} is truncated: ${String(bytes)} of ${String(expectedBytes)} bytes`)
-    if (arch !== process.arch) return broken(`${file} is for ${arch}, this Node is for ${process.arch}`)
+    const found = `${target.platform}-${target.arch}${target.libc === 'musl' ? '-musl' : ''}`
+    if (found !== HOST_TARGET) return broken(`${file} is for ${found}, this Node is for ${HOST_TARGET}`)
     return null
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -2,9 +2,11 @@
 // The addon's errors carry the codes of lib/errors.ts; from here on they are GabionErrors.
 
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { onAbort } from './abort.js'
 import { ERROR_CODES, GabionError, isGabionError, messageOf, wrongRange, type GabionErrorCode } from './errors.js'
-import { HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
+import { HOST_TARGET, PACKAGED_TARGETS } from './host-target.js'
+import { ADDON, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from './native-binaries.js'
 import { isBundled, wasBundled } from './package-folder.js'
 
 declare const kind: unique symbol
@@ -278,12 +280,11 @@ let loaded: NativeAddon | undefined
 export function nativeAddon(): NativeAddon {
   if (loaded === undefined) {
     const location = binariesLocation()
-    if (location === null) throw notLoaded(`there is no package ${PLATFORM_PACKAGE}`)
+    if (location === null) throw notLoaded(missingBinaries())
     const problem = problemOfBinaries(location.folder)
     if (problem !== null) throw notLoaded(problem.what)
     try {
-      const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => NativeAddon
-      loaded = load(location.packageFolder)
+      loaded = createRequire(import.meta.url)(join(location.folder, ADDON)) as NativeAddon
     } catch (cause) {
       throw notLoaded(messageOf(cause).split('\n')[0] ?? '', cause)
     }
@@ -291,15 +292,32 @@ export function nativeAddon(): NativeAddon {
   return loaded
 }
 
+/** Why there are no binaries, and how to get some. */
+function missingBinaries(): string {
+  return PACKAGED_TARGETS.includes(HOST_TARGET)
+    ? `there is no package ${PLATFORM_PACKAGE}, an optional dependency`
+    : `there are no binaries for it, only for ${PACKAGED_TARGETS.join(', ')}`
+}
+
 function notLoaded(reason: string, cause?: unknown): GabionError {
   if (isBundled()) return wasBundled(cause)
   return new GabionError(
     'RUNTIME_MISSING',
     `gabion's native addon could not be loaded on ${HOST_TARGET}, Node ${process.version}: ${reason}\n` +
-      '`npx gabion doctor` says how to mend it. From a package: binaries exist for Linux x64 and arm64 with glibc, as optional dependencies. ' +
-      'From a checkout: run `npm run setup`.',
+      '`npx gabion doctor` says how to mend it. From a checkout: run `npm run setup`.',
     cause === undefined ? undefined : { cause },
   )
+}
+
+/** The version of ONNX Runtime, opened if need be; null where there is none. Throws what else keeps it from being opened. */
+export function availableRuntimeVersion(): string | null {
+  try {
+    return nativeAddon().runtime().version
+  } catch (error) {
+    const failure = fromNative(error)
+    if (failure.code === 'RUNTIME_MISSING') return null
+    throw failure
+  }
 }
 
 /** Gives an error of the addon its class; other errors become `INTERNAL`. */

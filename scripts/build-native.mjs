@@ -6,8 +6,8 @@
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { basename, join } from 'node:path'
-import { libraryName, prepareOrt } from './prepare-ort.mjs'
+import { join } from 'node:path'
+import { hasRuntime, hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
 import { buildEnvironment, findTools } from './setup/toolchain.mjs'
 
@@ -27,8 +27,8 @@ export async function buildAddon({ echo = false } = {}) {
   installAddon()
 }
 
-/** Folder of the addon under AddressSanitizer: with GABION_PREBUILD set to it the package loads that one. */
-export const sanitizedAddon = join(root, 'build', 'asan-addon')
+/** Folder of the addon under AddressSanitizer: with GABION_BINARIES set to it the package loads that one. */
+export const sanitizedAddon = join(nativeFolders['asan-addon'], 'Release')
 
 /** Builds the addon under AddressSanitizer and UndefinedBehaviorSanitizer. Node itself is not instrumented: libasan must be preloaded. */
 export const buildSanitizedAddon = ({ echo = false } = {}) => buildPreset('asan-addon', 'gabion', { echo })
@@ -67,11 +67,14 @@ async function buildPreset(preset, target, { purpose = 'start', log = `native-${
 /** The addon in its build folder. */
 export const nativeRelease = join(nativeFolders.release, 'Release')
 
+/** Names of the addon and of the library it loads, where there is one. */
+export const addonFiles = (target = hostTarget) => ['gabion.node', ...(hasRuntime(target) ? [libraryName] : [])]
+
 /** Copies an addon and its runtime library to `release`: by default this machine's, to where the package looks for them. */
-export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release') } = {}) {
+export function installAddon({ built = nativeRelease, release = join(root, 'build', 'Release'), target = hostTarget } = {}) {
   mkdirSync(release, { recursive: true })
-  for (const file of [join(built, 'gabion.node'), join(built, libraryName)]) {
-    const name = basename(file)
+  for (const name of addonFiles(target)) {
+    const file = join(built, name)
     if (!existsSync(file)) throw new StepFailed(`the native build ended without ${file}`)
     // Renamed into place: a process that has the old file mapped keeps it.
     copyFileSync(file, join(release, `${name}.new`))

@@ -10,8 +10,8 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { arm64Strip, buildArm64Addon } from './arm64/cross-build.mjs'
 import { buildAddon, installAddon, nativeRelease } from './build-native.mjs'
-import { checkPrebuild } from './check-prebuild.mjs'
-import { hostTarget, libraryName, prepareOrt } from './prepare-ort.mjs'
+import { binariesOf, checkPrebuild } from './check-prebuild.mjs'
+import { hostTarget, prepareOrt } from './prepare-ort.mjs'
 import { crateLicenses } from './prebuild/crate-licenses.mjs'
 import { lowerGlibc } from './prebuild/lower-glibc.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from './setup/run.mjs'
@@ -31,7 +31,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   // prebuildify strips in place and moves the addon: it gets copies, so that build/Release stays usable.
   const stage = join(root, 'build', 'prebuild', target)
   rmSync(stage, { recursive: true, force: true })
-  installAddon({ built, release: join(stage, 'build', 'Release') })
+  installAddon({ built, release: join(stage, 'build', 'Release'), target })
   const { found } = await findTools('start')
   const prebuildify = createRequire(join(root, 'package.json')).resolve('prebuildify/bin.js')
   const what = ['--napi', '--strip', '--strip-bin', strip, '--platform', platform, '--arch', arch, '--name', 'gabion']
@@ -43,7 +43,7 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
   copyFileSync(join(sdk, 'LICENSE.txt'), join(staged, 'LICENSE.onnxruntime.txt'))
   copyFileSync(join(sdk, 'ThirdPartyNotices.txt'), join(staged, 'NOTICES.onnxruntime.txt'))
   writeFileSync(join(staged, 'NOTICES.tokenizer.txt'), await crateLicenses(found.cargo.path))
-  writeChecksums(staged)
+  writeChecksums(staged, target)
   const facts = await checkPrebuild(staged, target)
   const folder = join(root, 'prebuilds', target)
   mkdirSync(dirname(folder), { recursive: true })
@@ -53,8 +53,8 @@ export async function prebuild({ target = hostTarget, echo = false } = {}) {
 }
 
 /** `gabion doctor` and `gabion model verify` compare the binaries with these. */
-function writeChecksums(folder) {
-  const lines = ['gabion.node', libraryName].map(
+function writeChecksums(folder, target) {
+  const lines = binariesOf(target).map(
     (name) =>
       `${createHash('sha256')
         .update(readFileSync(join(folder, name)))

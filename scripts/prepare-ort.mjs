@@ -2,7 +2,7 @@
 // Puts the ONNX Runtime that gabion is built and shipped with into build/sdk/<target>: two C headers from a Go module, the library from
 // the project's own wheel, both against pinned checksums. Node built-ins only: it runs before and without node_modules.
 //
-// usage: node scripts/prepare-ort.mjs [linux-x64|linux-arm64]      ORT_INCLUDE_DIR=<folder> takes the headers from an SDK of your own
+// usage: node scripts/prepare-ort.mjs [TARGET]      ORT_INCLUDE_DIR=<folder> takes the headers from an SDK of your own
 
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -36,8 +36,13 @@ const headers = {
   'onnxruntime_ep_c_api.h': 'e94ac3490697bdb107844fa9d403952ee7136134132a057eae5c1207b57ce352',
 }
 
-/** The target of the machine this runs on. */
-export const hostTarget = `${process.platform}-${process.arch}`
+const isMusl = process.platform === 'linux' && process.report.getReport().header.glibcVersionRuntime === undefined
+
+/** The target of the machine this runs on, named as in lib/host-target.ts. */
+export const hostTarget = `${process.platform}-${process.arch}${isMusl ? '-musl' : ''}`
+
+/** Whether gabion ships ONNX Runtime for a target; without it the addon runs its own encoder only. */
+export const hasRuntime = (target) => targets[target] !== undefined
 
 /** ONNX Runtime of every target as components of a CycloneDX document. */
 export const ortComponents = () =>
@@ -55,10 +60,13 @@ export const ortComponents = () =>
 /** The folder that holds a target's headers, library and notices. */
 export const sdkFolder = (target) => join(root, 'build', 'sdk', target)
 
-/** Makes the SDK folder of one target unless it is up to date. Returns the folder; `changed`: whether anything was written. */
+/**
+ * Makes the SDK folder of one target unless it is up to date, for this machine also where there is no library. Returns the folder; `changed`: whether
+ * anything was written.
+ */
 export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = {}) {
   const pins = targets[target]
-  if (pins === undefined)
+  if (pins === undefined && target !== hostTarget)
     throw new StepFailed(`unknown target ${target}: expected one of ${Object.keys(targets).join(', ')}`, { exitCode: 2 })
   const folder = sdkFolder(target)
   const ownHeaders = process.env.ORT_INCLUDE_DIR
@@ -71,7 +79,7 @@ export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = 
   try {
     await mkdir(join(fresh, 'include'))
     await takeHeaders(join(fresh, 'include'), ownHeaders, log)
-    await takeLibrary(fresh, pins, cache, log)
+    if (pins !== undefined) await takeLibrary(fresh, pins, cache, log)
     await rm(folder, { recursive: true, force: true })
     await rename(fresh, folder)
   } finally {
@@ -81,11 +89,12 @@ export async function prepareOrt(target = hostTarget, { log = 'onnxruntime' } = 
 }
 
 async function isComplete(folder, pins, ownHeaders) {
-  if ((await sha256(join(folder, libraryName))) !== pins.library) return false
   for (const [name, expected] of Object.entries(headers)) {
     const wanted = ownHeaders === undefined ? expected : await sha256(join(ownHeaders, name))
     if (wanted === null || (await sha256(join(folder, 'include', name))) !== wanted) return false
   }
+  if (pins === undefined) return true
+  if ((await sha256(join(folder, libraryName))) !== pins.library) return false
   const notices = await Promise.all(Object.values(noticesInWheel).map((name) => sha256(join(folder, name))))
   return notices.every((hash) => hash !== null)
 }

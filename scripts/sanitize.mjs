@@ -49,7 +49,7 @@ const checks = {
     const chosen = (long ? files : ['lifecycle.test.ts']).map((name) => join('test', 'lifecycle', name))
     // Memory that V8 holds at exit is not gabion's leak, and V8 handles SIGSEGV itself.
     const asan = 'detect_leaks=0:allow_user_segv_handler=1:strict_string_checks=1:exitcode=86'
-    const options = { GABION_PREBUILD: sanitizedAddon, LD_PRELOAD: library, ASAN_OPTIONS: asan, UBSAN_OPTIONS: 'halt_on_error=1' }
+    const options = { GABION_BINARIES: sanitizedAddon, LD_PRELOAD: library, ASAN_OPTIONS: asan, UBSAN_OPTIONS: 'halt_on_error=1' }
     show(process.execPath, ['--import', 'tsx', '--test', '--test-concurrency=1', ...pattern, ...chosen], { ...env, ...options })
   },
 

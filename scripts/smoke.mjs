@@ -68,7 +68,7 @@ async function packedHere(quick) {
 /** Tarballs of a folder, distinguished by the ends of their names. */
 async function given(folder) {
   const files = readdirSync(folder).flatMap((name) => (name.endsWith('.tgz') ? [join(folder, name)] : []))
-  const isOffline = (file) => /gabion-\d.*-linux-\w+\.tgz$/.test(file)
+  const isOffline = (file) => /gabion-\d[^/]*-(linux|win32|darwin)-[\w-]+\.tgz$/.test(file)
   return {
     main: files.find((file) => /gabion-\d[^/]*$/.test(file) && !isOffline(file)),
     published: files.filter((file) => !isOffline(file)),

@@ -6,8 +6,10 @@ import { GUARD_FOLDER } from '../detection/guard/load-guard.js'
 import type { Embedder } from '../embedding/embedder.js'
 import { GabionError, isGabionError, messageOf } from '../errors.js'
 import { sha256OfFiles } from '../files/file-hash.js'
+import { HOST_TARGET } from '../host-target.js'
 import { KNOWN_MODELS, bundledFolder, requireVerified, resolveModelFolder, verifyModel } from '../models/index.js'
-import { fromNative, nativeAddon } from '../native.js'
+import { availableRuntimeVersion, fromNative, nativeAddon } from '../native.js'
+import { RUNTIME_LIBRARY } from '../native-binaries.js'
 import { openEmbedder, type EmbedderFlags } from './command.js'
 import { check, checkInstallation, type Check } from './host-checks.js'
 import { formatMs } from './wording.js'
@@ -27,6 +29,8 @@ async function checkLoaded(flags: EmbedderFlags): Promise<Check[]> {
   })
   if (addon.status === 'fail') return [addon]
   const runtime = attempt('runtime', REBUILD, () => {
+    if (RUNTIME_LIBRARY === null && availableRuntimeVersion() === null)
+      return `no ONNX Runtime for ${HOST_TARGET}: the bundled model and converted ones run, graphs of standard operators do not`
     const { version, library } = nativeAddon().runtime()
     return `ONNX Runtime ${version} from ${library}`
   })

@@ -1,11 +1,12 @@
-// Owns the checks for `gabion doctor` before native code is loaded: platform, C library, processor, threads, and whether the binaries are
-// complete, readable, for this architecture and of this version.
+// Owns the checks for `gabion doctor` before native code is loaded: platform, C library or system, processor, threads, and whether the
+// binaries are complete, readable, for this platform and of this version.
 
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus } from 'node:os'
+import { availableParallelism, cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { verifyBinaries } from '../binary-checksums.js'
-import { BINARIES, HOST_TARGET, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from '../native-binaries.js'
+import { HOST_LIBC, HOST_TARGET, PACKAGED_TARGETS } from '../host-target.js'
+import { BINARIES, PLATFORM_PACKAGE, binariesLocation, problemOfBinaries } from '../native-binaries.js'
 import { packagePath } from '../package-folder.js'
 
 /** Result of a check. */
@@ -21,6 +22,9 @@ export interface Check {
 /** Minimum glibc of ONNX Runtime's builds. */
 const MIN_GLIBC = [2, 28] as const
 const MIN_NODE = [20, 19] as const
+/** Name of the check, oldest release of the kernel, advice. */
+const WINDOWS = ['windows', [10, 0], 'Windows 10 or newer is needed'] as const
+const MACOS = ['macos', [22, 0], 'macOS 13 or newer is needed'] as const
 
 /** Builds a {@link Check}. */
 export function check(name: string, status: Check['status'], detail: string, advice: string | null = null): Check {
@@ -29,14 +33,13 @@ export function check(name: string, status: Check['status'], detail: string, adv
 
 /** Checks the machine. */
 export function checkHost(): Check[] {
-  return [checkPlatform(), checkNode(), checkGlibc(), checkProcessor(), checkThreads()]
+  return [checkPlatform(), checkNode(), checkSystem(), checkProcessor(), checkThreads()]
 }
 
 function checkPlatform(): Check {
-  const here = `${process.platform}-${process.arch}`
-  return ['linux-x64', 'linux-arm64'].includes(here)
-    ? check('platform', 'ok', here)
-    : check('platform', 'fail', here, 'gabion runs on linux-x64 and linux-arm64')
+  return PACKAGED_TARGETS.includes(HOST_TARGET)
+    ? check('platform', 'ok', HOST_TARGET)
+    : check('platform', 'warn', HOST_TARGET, `there are no binaries for it, only for ${PACKAGED_TARGETS.join(', ')}`)
 }
 
 function checkNode(): Check {
@@ -46,11 +49,17 @@ function checkNode(): Check {
     : check('node', 'fail', version, `install Node.js ${MIN_NODE.join('.')} or newer`)
 }
 
+/** The C library on Linux, elsewhere the release of the system's kernel. */
+function checkSystem(): Check {
+  if (HOST_LIBC === 'musl') return check('musl', 'ok', 'without ONNX Runtime, which is not built for it')
+  if (HOST_LIBC === 'glibc') return checkGlibc()
+  const [name, oldest, advice] = process.platform === 'win32' ? WINDOWS : MACOS
+  return atLeast(release(), oldest) ? check(name, 'ok', release()) : check(name, 'fail', release(), advice)
+}
+
 function checkGlibc(): Check {
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
-  const version = header.glibcVersionRuntime
-  if (version === undefined)
-    return check('glibc', 'fail', 'not found', 'gabion needs a Linux with glibc; Alpine and other musl systems are not supported')
+  const version = header.glibcVersionRuntime ?? '0.0'
   return atLeast(version, MIN_GLIBC)
     ? check('glibc', 'ok', version)
     : check('glibc', 'fail', version, `a system with glibc ${MIN_GLIBC.join('.')} or newer is needed`)
@@ -70,7 +79,10 @@ const NOTED_FLAGS: Readonly<Record<string, readonly string[]>> = {
 function checkProcessor(): Check {
   const flags = processorFlags()
   const found = (NOTED_FLAGS[process.arch] ?? []).filter((flag) => flags.has(flag))
-  const detail = `${cpus()[0]?.model.trim() ?? 'unknown'}: ${found.join(', ') || 'no vector extension of note'}`
+  const model = cpus()[0]?.model.trim() ?? 'unknown'
+  // Only Linux lists them; the addon asks the processor itself.
+  if (process.platform !== 'linux') return check('processor', 'ok', model)
+  const detail = `${model}: ${found.join(', ') || 'no vector extension of note'}`
   if (process.arch === 'x64' && flags.size > 0 && !flags.has('avx2')) {
     return check('processor', 'warn', detail, 'without AVX2 the encoder runs, but several times slower')
   }
@@ -83,11 +95,12 @@ function processorFlags(): Set<string> {
 }
 
 function checkThreads(): Check {
+  const cores = physicalCores()
   const quota = cgroupQuota('/sys/fs/cgroup', readText('/proc/self/cgroup') ?? '', readText)
   const allowed = availableParallelism()
   const detail = [
     `${String(cpus().length)} logical processors`,
-    `${String(physicalCores() ?? '?')} cores`,
+    ...(cores === null ? [] : [`${String(cores)} cores`]),
     `${String(allowed)} allowed by affinity`,
     quota === null ? 'no cgroup quota' : `cgroup quota ${quota.toFixed(2)}`,
   ].join(', ')
@@ -158,6 +171,8 @@ export function checkInstallation(): Check {
   const failed = (detail: string, advice: string): Check => check('binaries', 'fail', detail, advice)
   const reinstall = `npm install --force ${PLATFORM_PACKAGE}@${version}`
   const location = binariesLocation()
+  if (location === null && !PACKAGED_TARGETS.includes(HOST_TARGET))
+    return failed(`none are published for ${HOST_TARGET}`, 'from a checkout run "npm run setup", which builds them')
   if (location === null) {
     return failed(
       `neither this package nor a package ${PLATFORM_PACKAGE} has binaries for ${HOST_TARGET}`,
@@ -177,5 +192,5 @@ export function checkInstallation(): Check {
       `modified since their release: ${wrong.map(({ file, state }) => (state === 'missing' ? `${file} is missing` : `${file} differs`)).join(', ')}`,
       fix,
     )
-  return check('binaries', 'ok', `${BINARIES.join(' and ')} for ${process.arch} in ${location.folder}`)
+  return check('binaries', 'ok', `${BINARIES.join(' and ')} for ${HOST_TARGET} in ${location.folder}`)
 }

@@ -3,7 +3,7 @@
 import { relative } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { ExportPrecision } from '../models/export-graph.js'
-import { abortedError, fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
+import { abortedError, availableRuntimeVersion, fromNative, nativeAddon, type NativeModel, type NativeProjection } from '../native.js'
 import { checkInteger, checkOptions, checkString, invalidArgument, outOfRange } from '../options.js'
 import type { Projection } from '../projection/projection.js'
 import { embedTexts, type EmbedCall } from './embed-texts.js'
@@ -56,8 +56,8 @@ export interface EmbedderInfo {
   prompts: Readonly<Record<string, string>>
   /** What the model's folder says that gabion does not know or apply, in sentences; mostly empty. */
   warnings: readonly string[]
-  /** Version of ONNX Runtime, which is opened to ask it where the model does without. */
-  runtimeVersion: string
+  /** Version of ONNX Runtime, which is opened to ask it where the model does without; null where there is none for the platform. */
+  runtimeVersion: string | null
 }
 
 /** The tokens of a text. */
@@ -121,7 +121,7 @@ export class Embedder {
       warnings: Object.freeze([...description.warnings]),
       // gabion's own encoder does without ONNX Runtime, and opening it takes as long as loading a model.
       get runtimeVersion() {
-        return native.runtimeVersion === '' ? nativeAddon().runtime().version : native.runtimeVersion
+        return native.runtimeVersion === '' ? availableRuntimeVersion() : native.runtimeVersion
       },
     })
   }

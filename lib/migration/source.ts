@@ -98,7 +98,7 @@ class RemoteEmbedder implements MonitorEmbedder {
       prompts: {},
       warnings: [],
       graphFile: '',
-      runtimeVersion: '',
+      runtimeVersion: null,
     }
   }
 

@@ -56,7 +56,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       prompts: {},
       warnings: [],
       graphFile: '',
-      runtimeVersion: '',
+      runtimeVersion: null,
     })
   }
 

@@ -18,13 +18,19 @@ import {
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { bundledPackages } from '../bundled-packages.mjs'
-import { checkPrebuild } from '../check-prebuild.mjs'
+import { binariesOf, checkPrebuild } from '../check-prebuild.mjs'
 import { hostTarget } from '../prepare-ort.mjs'
 import { StepFailed, isMain, reportFailure, root, run } from '../setup/run.mjs'
 import { sbom, sbomFile } from './sbom.mjs'
 
 /** All platforms with binaries. */
 export const targets = ['linux-x64', 'linux-arm64']
+
+/** The fields of package.json that keep a platform's package from other platforms. */
+export function platformFields(target) {
+  const [os, cpu, libc = 'glibc'] = target.split('-')
+  return { os: [os], cpu: [cpu], ...(os === 'linux' ? { libc: [libc] } : {}) }
+}
 
 /** Folder of the tarballs. */
 export const packagesFolder = join(root, 'build', 'packages')
@@ -76,7 +82,7 @@ function stageMain(folder, files, { target = null, dependsOn = [], bom }) {
     content.files = content.files.filter((name) => name !== 'prebuilds')
     content.optionalDependencies = Object.fromEntries(dependsOn.map((one) => [`gabion-${one}`, content.version]))
   } else {
-    content.cpu = [target.split('-')[1]]
+    Object.assign(content, platformFields(target))
   }
   content.files.push(sbomFile)
   writeFileSync(join(folder, sbomFile), `${JSON.stringify(bom, null, 1)}\n`)
@@ -86,8 +92,7 @@ function stageMain(folder, files, { target = null, dependsOn = [], bom }) {
 }
 
 function stagePlatform(folder, target) {
-  const { version, license, engines, libc, repository } = manifest()
-  const [os, cpu] = target.split('-')
+  const { version, license, engines, repository } = manifest()
   mkdirSync(folder, { recursive: true })
   cpSync(join(root, 'prebuilds', target), join(folder, 'prebuilds', target), { recursive: true })
   for (const name of ['LICENSE', 'NOTICE']) copyFileSync(join(root, name), join(folder, name))
@@ -98,18 +103,15 @@ function stagePlatform(folder, target) {
     license,
     repository,
     engines,
-    os: [os],
-    cpu: [cpu],
-    libc,
+    ...platformFields(target),
     files: ['prebuilds', 'NOTICE'],
     // Package managers that run from archives must unpack binaries to disk.
     preferUnplugged: true,
   }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(content, null, 2)}\n`)
-  writeFileSync(
-    join(folder, 'README.md'),
-    `# gabion-${target}\n\nThe native addon of gabion and the ONNX Runtime it runs with, for ${target} with glibc. gabion installs it by itself.\n`,
-  )
+  const contents =
+    binariesOf(target).length > 1 ? 'The native addon of gabion and the ONNX Runtime it runs with,' : 'The native addon of gabion'
+  writeFileSync(join(folder, 'README.md'), `# gabion-${target}\n\n${contents} for ${target}. gabion installs it by itself.\n`)
   return folder
 }
 

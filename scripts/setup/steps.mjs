@@ -2,10 +2,10 @@
 
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildAddon, buildTests, isNativeCurrent } from '../build-native.mjs'
+import { addonFiles, buildAddon, buildTests, isNativeCurrent } from '../build-native.mjs'
 import { buildTypeScript } from '../build-ts.mjs'
 import { prebuild } from '../prebuild.mjs'
-import { hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
+import { hasRuntime, hostTarget, libraryName, prepareOrt } from '../prepare-ort.mjs'
 import { installSklearn, isSklearnInstalled } from '../sklearn/install.mjs'
 import { installMissing, isInstallable } from './apt.mjs'
 import { installedDifference } from './npm-packages.mjs'
@@ -23,8 +23,10 @@ const scriptSources = [
   'scripts/bundled-packages.mjs',
   'scripts/build-dashboard.mjs',
 ]
-const sdkLibrary = `build/sdk/${hostTarget}/${libraryName}`
-const addonFiles = ['build/Release/gabion.node', `build/Release/${libraryName}`]
+const sdkFiles = ['include/onnxruntime_c_api.h', ...(hasRuntime(hostTarget) ? [libraryName] : [])].map(
+  (name) => `build/sdk/${hostTarget}/${name}`,
+)
+const builtFiles = addonFiles().map((name) => `build/Release/${name}`)
 
 /** The folder of models that only tests need. */
 const referenceModel = 'build/models/all-MiniLM-L6-v2'
@@ -95,8 +97,11 @@ export const steps = [
     purposes: ['start', 'test', 'package', 'lint'],
     after: ['packages'],
     hash: () =>
-      hashInputs({ files: ['scripts/prepare-ort.mjs'], texts: [fileMark(join(root, sdkLibrary)), process.env.ORT_INCLUDE_DIR ?? ''] }),
-    outputs: [sdkLibrary],
+      hashInputs({
+        files: ['scripts/prepare-ort.mjs'],
+        texts: [...sdkFiles.map((file) => fileMark(join(root, file))), process.env.ORT_INCLUDE_DIR ?? ''],
+      }),
+    outputs: sdkFiles,
     work: () => prepareOrt(),
   },
   {
@@ -104,8 +109,8 @@ export const steps = [
     title: 'Native addon',
     purposes: ['start', 'test', 'package', 'lint'],
     after: ['onnxruntime'],
-    isDone: async () => addonFiles.every((file) => existsSync(join(root, file))) && (await isNativeCurrent(['gabion'])),
-    outputs: addonFiles,
+    isDone: async () => builtFiles.every((file) => existsSync(join(root, file))) && (await isNativeCurrent(['gabion'])),
+    outputs: builtFiles,
     work: (context) => buildAddon({ echo: context.verbose }),
   },
   {
@@ -208,7 +213,7 @@ export const steps = [
     hash: () =>
       hashInputs({
         files: ['scripts/prebuild.mjs', 'scripts/prebuild', 'scripts/check-prebuild.mjs'],
-        texts: addonFiles.map((file) => fileMark(join(root, file))),
+        texts: builtFiles.map((file) => fileMark(join(root, file))),
       }),
     outputs: [`prebuilds/${hostTarget}/gabion.node`],
     work: (context) => prebuild({ echo: context.verbose }),

@@ -69,7 +69,7 @@ const faults: {
       writeFileSync(addon, content)
     },
     check: 'binaries',
-    says: /gabion\.node is for (arm64|x64), this Node is for (x64|arm64)/,
+    says: /gabion\.node is for linux-(arm64|x64), this Node is for linux-(x64|arm64)/,
     advises: /npm install --force/,
   },
   {
@@ -165,6 +165,17 @@ describe('gabion doctor in an installation', () => {
     )
     assert.equal(code, 0)
     assert.match(lines.find(({ name }) => name === 'binaries')?.detail ?? '', new RegExp(`node_modules/gabion-${TARGET}/prebuilds`))
+  })
+
+  test('on a platform without binaries says so, and what builds them', async () => {
+    const elsewhere = "Object.defineProperty(process,'arch',{value:'riscv64'})"
+    const { code, lines } = await doctor(install(), { env: { NODE_OPTIONS: `--import=data:text/javascript,${elsewhere}` } })
+    assert.equal(code, 1)
+    const of = (name: string): (typeof lines)[number] | undefined => lines.find((line) => line.name === name)
+    assert.equal(of('platform')?.status, 'warn')
+    assert.match(of('platform')?.advice ?? '', /no binaries for it, only for linux-x64, /)
+    assert.match(of('binaries')?.detail ?? '', /none are published for linux-riscv64/)
+    assert.match(of('binaries')?.advice ?? '', /npm run setup/)
   })
 
   for (const { what, breakIt, check, says, advises, permissions = false } of faults) {

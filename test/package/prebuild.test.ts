@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -113,6 +114,32 @@ describe('the check of prebuilt binaries', () => {
       const { code, stderr } = await checked(folder)
       assert.notEqual(code, 0)
       assert.match(stderr, expected)
+    })
+  }
+
+  // A library for each system, which is no addon of gabion: what it needs and lacks is named.
+  const foreign: [string, string, RegExp[]][] = [
+    ['linux-x64-musl', 'linux/x64', [/needs .*libc\.so\.6.*, expected only libc\.so/, /needs glibc 2\.\d+, expected none/]],
+    ['win32-x64', 'win32/x64', [/needs onnxruntime\.dll, MSVCP140\.dll, /]],
+    [
+      'darwin-arm64',
+      'darwin/arm64',
+      [/needs @rpath\/libonnxruntime\.1\.dylib, /, /exports _Z\w+, /, /needs the system 1\d\.\d, expected 13\.0 at most/],
+    ],
+    ['darwin-x64', 'win32/x64', [/is not a 64-bit Mach-O file/]],
+    ['win32-x64', 'darwin/arm64', [/is not a PE file/]],
+  ]
+  for (const [name, from, findings] of foreign) {
+    test(`judges a library of ${from} as ${name}`, async () => {
+      const folder = join(mkdtempSync(join(place, 'foreign-')), name)
+      mkdirSync(folder)
+      const file = join(folder, 'gabion.node')
+      cpSync(join(root, 'node_modules/onnxruntime-node/bin/napi-v6', from, 'onnxruntime_binding.node'), file)
+      writeFileSync(join(folder, 'NOTICES.tokenizer.txt'), '')
+      writeFileSync(join(folder, 'SHA256SUMS'), `${createHash('sha256').update(readFileSync(file)).digest('hex')}  gabion.node\n`)
+      const { code, stderr } = await checked(folder)
+      assert.equal(code, 1)
+      for (const finding of findings) assert.match(stderr, finding)
     })
   }
 

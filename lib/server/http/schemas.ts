@@ -250,7 +250,7 @@ export const Info = Type.Object(
       dimensions: Type.Integer(),
       threads: Type.Integer(),
       license: Type.String(),
-      runtimeVersion: Type.String(),
+      runtimeVersion: nullable(Type.String()),
     }),
     models: Type.Array(Type.String(), { description: 'Names of all models; the first one judges, and is the default' }),
     detector: nullable(Type.Object({ name: Type.String(), fingerprint: Type.String() })),

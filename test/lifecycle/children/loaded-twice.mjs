@@ -3,16 +3,16 @@
 
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { Embedder } from '../../../dist/index.js'
-import { nativeAddon, resolveModel } from '../../../dist/internals.js'
+import { BINARIES, binariesLocation, nativeAddon, resolveModel } from '../../../dist/internals.js'
 import { fail } from './texts.mjs'
 
 const require = createRequire(import.meta.url)
-const own = require('node-gyp-build').path(join(import.meta.dirname, '..', '..', '..'))
+const { folder } = binariesLocation()
 const copies = mkdtempSync(join(tmpdir(), 'gabion-twice-'))
-for (const name of ['gabion.node', 'libgabion_onnx.so.1']) copyFileSync(join(dirname(own), name), join(copies, name))
+for (const name of BINARIES) copyFileSync(join(folder, name), join(copies, name))
 
 const embedder = await Embedder.load({ cache: false })
 const expected = await embedder.embed('one text')
@@ -36,6 +36,7 @@ const embed = (addon, model) =>
 
 const copy = require(join(copies, 'gabion.node'))
 if (copy === nativeAddon()) fail('the copy is the same module')
+const own = join(folder, 'gabion.node')
 delete require.cache[own]
 const again = require(own)
 const models = []
