@@ -176,7 +176,7 @@ def main():
         tested, names = split['deployments'][1], sorted(batch_of)
         ranker = Ranker(options.gabion.split(), texts_of(options.data / 'deployments', names, prompt_lines), options.work)
         foreign = foreign_rules(encoding, ranker, options.data, sorted({record.group for record in tested}))
-        conditions = {'shown': {}, 'foreign': {'rules': foreign}, 'none': {'rules': no_rules}, 'no reply': {'reply': False}}
+        conditions = {'shown': {}, 'foreign': {'rules': foreign}, 'none': {'rules': no_rules}}
         rows = scores.add('deployments', tested, conditions)
         name_rules(scores, rows, tested, ranker, options.data)
         altered_rules(scores, rows, tested, AlteredRules(encoding, options.data))

@@ -21,7 +21,7 @@ from model import FEATURE_SCALE, SHOWN_LINES, load_runs, stored_encoder
 from records import OUTPUTS
 from segments import Budgets
 from sources import FOLDS, batches, prepare
-from tables import AT, CALIBRATED_ON, Scoring, auroc, condition_of, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
+from tables import AT, CALIBRATED_ON, Scoring, auroc, greatest, labels_of, lowest_strengths, quiet_rows, sets_of
 from terms import BUCKET_BITS
 from train import ROOT, linear_part, training_records
 
@@ -50,7 +50,7 @@ def calibration(sets, scoring) -> dict:
         rows = [row for row in sets[name] if output in row['labels']]
         labels = (labels_of(rows, output) > 0).astype(int)
         words = auroc([row['terms'][AT[output]] for row in rows], labels)
-        both = auroc(scoring.log_odds(rows, output, condition_of(output)), labels)
+        both = auroc(scoring.log_odds(rows, output), labels)
         if output in CONTROLLED and both <= words:
             print(f'{output}: {both:.3f}, its words alone {words:.3f}: left out')
             continue
@@ -61,7 +61,7 @@ def calibration(sets, scoring) -> dict:
 
 
 def lines(sets, scoring) -> dict:
-    """What few of the deployments' conversations without a break reach: 2, 1 and 2 % (alert), 10 % (elevated)."""
+    """What few of the deployments' conversations without a break reach: 2, 1 and 5 % (alert), 10 % (elevated)."""
     rows = quiet_rows(sets)
 
     def quantile(output, share):
@@ -72,7 +72,7 @@ def lines(sets, scoring) -> dict:
         return round(float(np.quantile(lowest_strengths(rows, scoring), share, method='lower')), 4)
 
     return {
-        'alert': {'breaks': quantile('breaks', 0.02), 'unsafe': quantile('unsafe', 0.01), 'strength': strength(0.02)},
+        'alert': {'breaks': quantile('breaks', 0.02), 'unsafe': quantile('unsafe', 0.01), 'strength': strength(0.05)},
         'elevated': {'breaks': quantile('breaks', 0.1), 'wavers': quantile('wavers', 0.1), 'strength': strength(0.1)},
     }
 

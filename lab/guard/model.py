@@ -131,17 +131,16 @@ def no_rules(record: Record, _: Budgets) -> np.ndarray:
 
 
 @torch.inference_mode()
-def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_history=True, has_user=True, reply=True) -> np.ndarray:
-    """Records × outputs in float32: over the windows of a reply, the greatest of each. `reply=False` hides the reply."""
+def logits(guard: Guard, records, budgets: Budgets, rules=shown_rules, has_history=True, has_user=True) -> np.ndarray:
+    """Records × outputs in float32: over the windows of a reply, the greatest of each."""
     guard.eval()
     inputs = []
     for row, record in enumerate(records):
         shown = rules(record, budgets)
         history = record.history[-budgets.history :] if has_history else record.history[:0]
         user = record.user[-budgets.user :] if has_user else record.user[:0]
-        parts = windows(record.reply, budgets.reply, budgets.reply_stride)[:12] if reply else [record.reply[:0]]
-        flags = record.flags if reply else (0.0, 0.0)
-        inputs += [(row, flags, assemble(guard.ends, shown, history, user, part)) for part in parts]
+        parts = windows(record.reply, budgets.reply, budgets.reply_stride)[:12]
+        inputs += [(row, record.flags, assemble(guard.ends, shown, history, user, part)) for part in parts]
     inputs.sort(key=lambda one: len(one[2][0]))
     found = np.full((len(records), len(OUTPUTS)), -np.inf, np.float32)
     for start in range(0, len(inputs), 32):

@@ -42,11 +42,6 @@ CALIBRATED_ON['pressure'] = 'deployments'
 PARTS = 5
 
 
-def condition_of(output: str) -> str:
-    """Pressure is a property of the user's message: it is read without the reply."""
-    return 'no reply' if output == 'pressure' else 'shown'
-
-
 def part_of(row) -> int:
     return int(hashlib.sha256(f'platt {row["group"]}'.encode()).hexdigest()[:8], 16) % PARTS
 
@@ -83,17 +78,14 @@ class Scoring:
             if not rows:
                 continue
             others = [sets[name] for name in RULES_DECIDE if output == 'breaks' and name in sets]
-            parts = np.array([part_of(row) for row in rows])
             self.whole[output] = self.fit(rows, others, output)
-            self.without[output] = [
-                self.fit([row for row, own in zip(rows, parts) if own != part], others, output) for part in range(PARTS)
-            ]
+            self.without[output] = [self.fit([row for row in rows if part_of(row) != part], others, output) for part in range(PARTS)]
 
     @classmethod
     def fit(cls, rows, others, output):
         """The weights from all sets by mass; scale and intercept from the rows alone."""
         given = [rows, *others]
-        inputs = [cls.inputs(part, output) for part in given]
+        inputs = [cls.inputs(part) for part in given]
         labels = [labels_of(part, output) > 0 for part in given]
         masses = np.concatenate([np.ones(len(rows)), *(np.full(len(part), MASS_OF_RULES * len(rows) / len(part)) for part in others)])
         shares = logistic(np.concatenate(inputs), np.concatenate(labels), masses, PENALTY)[:-1]
@@ -101,14 +93,13 @@ class Scoring:
         return np.array([*(scale * shares), intercept])
 
     @staticmethod
-    def inputs(rows, output, condition=None):
-        """Rows × (logits, linear parts). Pressure belongs to the user's message: the reply's linear parts are left out."""
-        logits = np.array([row['logits'][condition or condition_of(output)][: len(OUTPUTS)] for row in rows])
-        terms = np.array([row['terms'] for row in rows])
-        return np.column_stack([logits, terms * [name == 'pressure' or output != 'pressure' for name in OUTPUTS]])
+    def inputs(rows, condition='shown'):
+        """Rows × (logits, linear parts)."""
+        logits = np.array([row['logits'][condition][: len(OUTPUTS)] for row in rows])
+        return np.column_stack([logits, [row['terms'] for row in rows]])
 
-    def log_odds(self, rows, output, condition=None) -> np.ndarray:
-        inputs = np.column_stack([self.inputs(rows, output, condition), np.ones(len(rows))])
+    def log_odds(self, rows, output, condition='shown') -> np.ndarray:
+        inputs = np.column_stack([self.inputs(rows, condition), np.ones(len(rows))])
         if rows and rows[0]['set'] == CALIBRATED_ON[output]:
             return (inputs * np.array([self.without[output][part_of(row)] for row in rows])).sum(1)
         return inputs @ self.whole[output]
@@ -245,7 +236,7 @@ def deployments_table(rows, scoring):
     for output in ('breaks', 'wavers', 'complies', 'pressure'):
         known = [row for row in rows if output in row['labels']]
         wanted, scores = (labels_of(known, output) > 0).astype(int), scoring.log_odds(known, output)
-        alone = auroc(column(known, output, condition_of(output)), wanted), auroc([row['terms'][AT[output]] for row in known], wanted)
+        alone = auroc(column(known, output), wanted), auroc([row['terms'][AT[output]] for row in known], wanted)
         other.append((output, len(known), auroc(scores, wanted), *alone, calibration_error(scores, wanted)))
     print_table('Signals on the same replies', ('output', 'replies', 'AUROC', 'encoder alone', 'words alone', 'calibration error'), other)
     altered_table(rows, scoring)

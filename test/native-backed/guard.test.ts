@@ -38,7 +38,7 @@ after(async () => {
 })
 
 describe('a guard from a folder', () => {
-  test('gives the signals of its model, read with the closest rules and without the reply for the pressure', async () => {
+  test('gives the signals of its model, read with the closest rules', async () => {
     using monitor = await Monitor.load({ embedder, guard: { folder, precision: 'fp32' } })
     const conversation = monitor.begin('c', { system: SYSTEM })
     const verdicts = []
@@ -61,14 +61,10 @@ describe('a guard from a folder', () => {
       .slice(0, 5)
       .map(({ rule }) => rule)
     using model = await SegmentClassifier.load({ folder, precision: 'fp32' })
-    const segments = [closest, ['user:', first.user, 'assistant:', first.assistant], [second.user]]
-    const { logits } = await model.score([{ segments: [...segments, [second.assistant]] }, { segments: [...segments, ['']] }])
+    const segments = [closest, ['user:', first.user, 'assistant:', first.assistant], [second.user], [second.assistant]]
+    const { logits } = await model.score([{ segments }])
     const description = parseGuardDescription(await readFile(join(folder, 'guard.json'), 'utf8'), 'guard.json')
-    const passes = {
-      reply: { logits: logits.subarray(0, 5), flags: refusalFeatures(second.assistant), terms: null },
-      user: { logits: logits.subarray(5), flags: [0, 0] as const, terms: null },
-    }
-    assert.deepEqual(verdicts[1]?.signals, signalsOf(description, passes))
+    assert.deepEqual(verdicts[1]?.signals, signalsOf(description, { logits, flags: refusalFeatures(second.assistant), terms: null }))
     assert.notEqual(verdicts[1].signals.breaks, verdicts[0]?.signals?.breaks)
   })
 

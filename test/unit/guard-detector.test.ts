@@ -20,7 +20,7 @@ const SYSTEM = `You are Pip, a helper. ${REFUNDS} Be friendly and brief.`
 const script: Script = ({ rules, user, reply }) => ({
   breaks: reply.includes('I promise you a refund') && rules.includes(REFUNDS) ? (rules.length === 1 ? 0.98 : 0.9) : 0.02,
   wavers: /promise|maybe/.test(reply) ? 0.95 : 0.02,
-  pressure: reply === '' ? (user.includes('please') ? 0.9 : 0.05) : 0.5,
+  pressure: user.includes('please') ? 0.9 : 0.05,
   complies: 0.5,
 })
 
@@ -115,18 +115,15 @@ describe('the guard', () => {
     assert.match(alert.reasons[3]!, /^guardrail strength (0\.9\d|1\.00) → 0\.1\d$/)
     assert.deepEqual([again?.rule, again?.sentence], [null, null])
     assert.equal(again?.reasons.length, 2)
-    // Two passes an exchange, and three rules and three sentences at the rise.
-    assert.equal(scorer.inputs.length, 3 * 2 + 6)
+    // A pass an exchange, and three rules and three sentences at the rise.
+    assert.equal(scorer.inputs.length, 3 + 6)
   })
 
-  test('reads rules, history and message with the reply, and pressure without it', async () => {
+  test('reads rules, history and message with the reply', async () => {
     const { play, scorer } = await scene()
     await play([ASKS, HOLDS])
     const rules = ['You are Pip, a helper.', REFUNDS, 'Be friendly and brief.']
-    assert.deepEqual(scorer.inputs.slice(2), [
-      { rules, history: [ASKS], user: HOLDS.user, reply: HOLDS.assistant },
-      { rules, history: [ASKS], user: HOLDS.user, reply: '' },
-    ])
+    assert.deepEqual(scorer.inputs.slice(1), [{ rules, history: [ASKS], user: HOLDS.user, reply: HOLDS.assistant }])
   })
 
   test('works without a prompt, and takes a new prompt from its exchange on', async () => {

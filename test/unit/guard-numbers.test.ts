@@ -69,22 +69,22 @@ describe('signals', () => {
   const pass = (logits: number[], flags: readonly [number, number] = [0, 0]): GuardPass => ({ logits, flags, terms: null })
 
   test('are calibrated logits, with the refusal features in them', () => {
-    const none = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: pass([9, 9, 9, 9, 0.5]) })
+    const none = signalsOf(description, pass([0, 4, 9, 9, 0.5]))
     close(none.unsafe!, 0.5)
     close(none.breaks!, 1 / (1 + Math.exp(-3)))
     close(none.pressure!, 0.5)
-    close(signalsOf(description, { reply: pass([0, 4, 9, 9, 9], [1, 1]), user: null }).breaks!, 1 / (1 + Math.exp(-1.5)))
-    close(signalsOf(description, { reply: pass([0, 4, 9, 9, 9], [0, 1]), user: null }).breaks!, 1 / (1 + Math.exp(-2.5)))
+    close(signalsOf(description, pass([0, 4, 9, 9, 9], [1, 1])).breaks!, 1 / (1 + Math.exp(-1.5)))
+    close(signalsOf(description, pass([0, 4, 9, 9, 9], [0, 1])).breaks!, 1 / (1 + Math.exp(-2.5)))
   })
 
   test('add the linear part with a slope of its own', () => {
     const reply = { ...pass([0, 4, 9, 9, 9]), terms: [7, -0.75, 7, 7, 7] }
-    close(signalsOf(description, { reply, user: null }).breaks!, 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 + 1))))
+    close(signalsOf(description, reply).breaks!, 1 / (1 + Math.exp(-(0.5 * 4 - 2 * 0.75 + 1))))
   })
 
   test('sum logits and linear parts of several outputs, the refusal features in each', () => {
     const reply = { ...pass([0, 4, 9, 2, 9], [0, 1]), terms: [7, -0.75, 7, 0.25, 7] }
-    close(signalsOf(description, { reply, user: null }).complies!, 1 / (1 + Math.exp(-(-(4 - 1) + 0.5 * 2 - 0.75 + 2 * 0.25 + 3))))
+    close(signalsOf(description, reply).complies!, 1 / (1 + Math.exp(-(-(4 - 1) + 0.5 * 2 - 0.75 + 2 * 0.25 + 3))))
   })
 
   test('take the linear part of pressure from the message, that of others from the reply', () => {
@@ -102,10 +102,10 @@ describe('signals', () => {
   })
 
   test('without calibration, or without their pass, are null', () => {
-    const { wavers, pressure } = signalsOf(description, { reply: pass([0, 4, 9, 9, 9]), user: null })
+    const { wavers, pressure } = signalsOf(description, pass([0, 4, 9, 9, 9]))
     assert.deepEqual([wavers, pressure], [null, null])
     const small = { ...description, outputs: ['breaks' as const], flagWeights: [[0, 0] as const] }
-    assert.deepEqual(signalsOf(small, { reply: pass([-2]), user: null }), {
+    assert.deepEqual(signalsOf(small, pass([-2])), {
       unsafe: null,
       breaks: 0.5,
       wavers: null,

@@ -59,7 +59,7 @@ def probabilities(rows, scoring) -> dict:
     strength toward what the reply shows, so that without it one falls a little less."""
     found = {}
     for output in OUTPUTS:
-        if output not in scoring.whole or (output == 'pressure' and 'no reply' not in rows[0]['logits']):
+        if output not in scoring.whole:
             found[output] = np.zeros(len(rows))
         else:
             found[output] = 1 / (1 + np.exp(-scoring.log_odds(rows, output)))

@@ -208,15 +208,13 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     const { user, assistant: reply, history, signal } = exchange
     const { description } = this
     const input = { rules: this.readsRules ? await this.#rules.shown(exchange, description.shownRules) : [], history, user, reply }
-    const readsPressure = description.calibration.pressure !== undefined && user.trim() !== ''
-    const [ofReply, ofUser = null] = await this.#scorer.score([input, ...(readsPressure ? [{ ...input, reply: '' }] : [])], { signal })
-    const [flags, terms] = [refusalFeatures(reply), linearPart(this.#terms, description, user, reply)]
-    const signals = signalsOf(description, {
-      reply: { logits: ofReply!, flags, terms },
-      user: ofUser === null ? null : { logits: ofUser, flags: [0, 0], terms },
-    })
+    const [logits] = await this.#scorer.score([input], { signal })
+    const flags = refusalFeatures(reply)
+    const found = signalsOf(description, { logits: logits!, flags, terms: linearPart(this.#terms, description, user, reply) })
+    // Nobody presses without words.
+    const signals = user.trim() === '' && found.pressure !== null ? { ...found, pressure: 0 } : found
     // A guard that cannot tell pressure takes a refusal as its sign: what is declined was asked for against the rules.
-    return { input, signals, pressed: signals.pressure ?? (readsPressure ? 0 : flags[0]) }
+    return { input, signals, pressed: signals.pressure ?? flags[0] }
   }
 
   async #culprit(

@@ -50,7 +50,7 @@ export class GuardReading implements ReplyReading {
     const crossed = read.map(({ reply, start }, index) => {
       const flags = this.#flagsOf(reply, start)
       const pass = { logits: logits[index]!, flags, terms: linearPart(terms, description, user, reply) }
-      return alertLine(description, signalsOf(description, { reply: pass, user: null }))
+      return alertLine(description, signalsOf(description, pass))
     })
     const line = crossed.find((one) => one !== null) ?? null
     return line === null ? null : { likelihood: line.value, reasons: [describeLine(line, null)] }

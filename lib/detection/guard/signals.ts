@@ -32,14 +32,10 @@ export function logOddsOf(description: GuardDescription, output: GuardOutput, { 
   }, calibration.b)
 }
 
-/** All signals of an exchange. Pressure is a property of the user's message and is read off a pass without the reply. */
-export function signalsOf(
-  description: GuardDescription,
-  passes: { readonly reply: GuardPass; readonly user: GuardPass | null },
-): GuardSignals {
+/** All signals of an exchange. */
+export function signalsOf(description: GuardDescription, pass: GuardPass): GuardSignals {
   const found = GUARD_OUTPUTS.map((output): [GuardOutput, number | null] => {
-    const pass = output === 'pressure' ? passes.user : passes.reply
-    const odds = pass === null ? null : logOddsOf(description, output, pass)
+    const odds = logOddsOf(description, output, pass)
     return [output, odds === null ? null : sigmoid(odds)]
   })
   return Object.fromEntries(found) as unknown as GuardSignals
