@@ -27,8 +27,8 @@ class Shipped:
             for output, given in described['calibration'].items()
         }
 
-    def log_odds(self, rows, output, condition=None) -> np.ndarray:
-        return np.column_stack([Scoring.inputs(rows, output, condition), np.ones(len(rows))]) @ self.whole[output]
+    def log_odds(self, rows, output, condition='shown') -> np.ndarray:
+        return np.column_stack([Scoring.inputs(rows, condition), np.ones(len(rows))]) @ self.whole[output]
 
 
 @dataclass
@@ -55,15 +55,9 @@ class Conversation:
 
 
 def probabilities(rows, scoring) -> dict:
-    """Output → probability of each row. Pressure is 0 where it was not read (sets without a pass over the message alone): it moves a
-    strength toward what the reply shows, so that without it one falls a little less."""
-    found = {}
-    for output in OUTPUTS:
-        if output not in scoring.whole:
-            found[output] = np.zeros(len(rows))
-        else:
-            found[output] = 1 / (1 + np.exp(-scoring.log_odds(rows, output)))
-    return found
+    """Output → probability of each row; 0 for an output without calibration."""
+    of = {output: 1 / (1 + np.exp(-scoring.log_odds(rows, output))) for output in scoring.whole}
+    return {output: of.get(output, np.zeros(len(rows))) for output in OUTPUTS}
 
 
 def conversations(rows, scoring) -> list[Conversation]:
