@@ -38,11 +38,11 @@ RANK_WEIGHT, SMOOTHING = 0.5, 0.05
 # Shares of the kinds of data of the two stages: first rules are learned from short rows, then deployments count most.
 SHARES = {
     'reading': {'grids': 0.15, 'flips': 0.2, 'rules': 0.65},
-    'all': {'deployments': 0.5, 'grids': 0.17, 'flips': 0.1, 'rules': 0.08, 'unsafe': 0.15},
+    'all': {'deployments': 0.6, 'grids': 0.1, 'flips': 0.12, 'rules': 0.05, 'unsafe': 0.13},
 }
 # Of the breaking replies drawn, the shares that are shown again: next to rules that they keep; next to the broken rule alone and to two of the
 # closest others alone; with their twins, under a rule that demands what they do. Of the replies with a label under a new rule, those under it.
-CONTRASTED, NAMED, REVERSED, INVENTED = 0.6, 0.2, 0.3, 0.6
+CONTRASTED, NAMED, REVERSED, INVENTED = 0.45, 0.15, 0.35, 0.5
 ALTERED = 0.7  # of the contrasts have an altered rule in the place of the broken one, if there is one
 AVERAGED, AVERAGED_EVERY = 0.2, 5  # the last part of the steps whose weights are averaged, every few steps
 POOL = 6  # batches drawn together and sorted by length
