@@ -60,6 +60,23 @@ describe('The order of readings', () => {
     await Promise.all([first, second, third])
     assert.deepEqual(readings.began, ['wanted'])
   })
+
+  test('pass on when a reading that never ends is aborted, and leave out those that were aborted while they waited', async () => {
+    const [readings, order] = [new SlowReadings(), new ReadingOrder(0)]
+    const [stuck, waiting] = [new AbortController(), new AbortController()]
+    const first = assert.rejects(readings.reading('stuck', order).read(WINDOW, stuck.signal), { code: 'ABORTED' })
+    const second = assert.rejects(readings.reading('waiting', order).read(WINDOW, waiting.signal), { code: 'ABORTED' })
+    const third = readings.reading('wanted', order).read(WINDOW)
+    await settled()
+    waiting.abort()
+    stuck.abort()
+    await Promise.all([first, second])
+    await settled()
+    assert.deepEqual(readings.began, ['stuck', 'wanted'])
+    await readings.endNext()
+    await readings.endNext()
+    assert.equal(await third, null)
+  })
 })
 
 /** A gate whose clock is a test's. */

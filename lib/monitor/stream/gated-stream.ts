@@ -124,6 +124,8 @@ class Passage<Piece> {
       this.#source.return?.().catch(() => undefined)
     }
     const { stop, passed, unread } = this.gate
+    // A reading of what has passed already is not wanted any more.
+    this.gate.abort()
     return { stop, passed, unread, failure: hasEnded ? this.#failure : null }
   }
 
