@@ -21,6 +21,8 @@ const FOLDER = fileURLToPath(new URL('../build/classifiers/guard', import.meta.u
 /** Tokens of a pass, special tokens included: what the embedder reads at most, and shorter. */
 const LENGTHS = [64, 128, 256]
 const PRECISIONS = ['bf16', 'int8']
+/** Those of whole exchanges. */
+const EXCHANGE_PRECISIONS = ['fp32', ...PRECISIONS]
 const LIMIT = 1.15
 const TEXTS = 32
 const CALLS_PER_ROUND = 4
@@ -67,7 +69,7 @@ async function measure({ quick, say }) {
     embedder.dispose()
   }
   const exchanges = {}
-  for (const precision of PRECISIONS) {
+  for (const precision of EXCHANGE_PRECISIONS) {
     say(`${precision}, whole exchanges`)
     exchanges[precision] = await measureExchange(precision, quick)
   }
@@ -80,7 +82,7 @@ async function measure({ quick, say }) {
   }
 }
 
-/** Milliseconds of an exchange through a monitor on one thread, with five rules, one exchange before, and pressure's own pass. */
+/** Milliseconds of an exchange through a monitor on one thread, with five rules and one exchange before. */
 async function measureExchange(precision, quick) {
   const embedder = await loadGabion({ threads: 1, precision })
   const monitor = await Monitor.load({ embedder, guard: { threads: 1 } })
@@ -164,7 +166,7 @@ function processTargets({ always, off }) {
 
 const NOTES = [
   `An exchange with rules, history, message and reply in one pass, and a text of as many tokens; interleaved in blocks of ${CALLS_PER_ROUND} timed calls after one untimed call. The guard of this table has random weights.`,
-  "Whole exchanges and processes have the bundled guard; the exchange includes choosing the rules by vectors, and pressure's own pass without the reply.",
+  'Whole exchanges and processes have the bundled guard; the exchange includes choosing the rules by vectors.',
 ]
 
 /** Every measured pair, with its ratio of medians. */
