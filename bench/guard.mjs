@@ -84,8 +84,9 @@ async function measure({ quick, say }) {
 
 /** Milliseconds of an exchange through a monitor on one thread, with five rules and one exchange before. */
 async function measureExchange(precision, quick) {
-  const embedder = await loadGabion({ threads: 1, precision })
-  const monitor = await Monitor.load({ embedder, guard: { threads: 1 } })
+  // The bundled embedder has no weights in fp32.
+  const embedder = await loadGabion({ threads: 1, precision: precision === 'fp32' ? 'bf16' : precision })
+  const monitor = await Monitor.load({ embedder, guard: { threads: 1, precision } })
   const rules = textsOfLength(embedder, 25, 5)
   const [before, ...users] = textsOfLength(embedder, EXCHANGE[0], quick ? 9 : 65)
   const replies = textsOfLength(embedder, EXCHANGE[1], users.length)
