@@ -55,6 +55,7 @@ for file in "$(npm config get globalconfig 2> /dev/null)" "$(npm config get user
   [[ -e $file ]] && { cat "$file"; echo; } >> "$build/usr/local/etc/npmrc"
 done
 image_of localhost/gabion-build "$build"
+rm -rf "$build"
 
 buildah "${storage[@]}" bud --quiet --format docker --network host \
   --build-arg BASE_IMAGE=localhost/gabion-base --build-arg BUILD_IMAGE=localhost/gabion-build \
