@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 // Runs clients of other projects, in the versions that scripts/third-party-clients names, against gabion: chats, whole and streamed, through
-// the proxy, which has to judge each of them, and an embedding by the service. Needs the registries of npm and PyPI, and nothing else.
+// the proxy, which has to judge each of them, and an embedding and a ranking by the service. Needs the registries of npm and PyPI, and the
+// reranker that `npm run setup -- --for test` makes.
 //
 // usage: node scripts/third-party-clients.mjs [CLIENT…]
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { isMain, reportFailure, root, run, StepFailed } from './setup/run.mjs'
 import { hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
 import { REPLY, startUpstream } from './third-party-clients/upstream.mjs'
@@ -17,6 +18,8 @@ const SOURCE = join('scripts', 'third-party-clients')
 const TARGET = join('build', 'third-party-clients')
 const NODE = ['openai', 'langchain', 'ai-sdk', 'llamaindex', 'anthropic', 'ollama']
 const PYTHON = ['openai', 'langchain', 'llamaindex', 'litellm', 'huggingface_hub', 'anthropic', 'ollama']
+const RERANKER = join('build', 'classifiers', 'roberta')
+const RANKING = { query: 'when did the harbor wake', texts: ['gulls argued over bread', 'every boat left', 'the harbor woke before dawn'] }
 const CLIENT_MS = 300_000
 const JUDGED_MS = 60_000
 
@@ -74,10 +77,27 @@ async function judgedSince(proxy, before, wanted) {
   }
 }
 
+/** The ranking without a client between. */
+async function ranked(service) {
+  const headers = { 'content-type': 'application/json' }
+  return (await fetch(`${service}/rerank`, { method: 'POST', headers, body: JSON.stringify(RANKING) })).json()
+}
+
 /** Runs one client; its row of the table. */
 async function runClient(language, name, service, proxy) {
   const before = await judged(proxy)
-  const row = { client: name, language, version: '', whole: '–', streamed: '–', judged: '–', embedding: '–', ok: false, failure: '' }
+  const row = {
+    client: name,
+    language,
+    version: '',
+    whole: '–',
+    streamed: '–',
+    judged: '–',
+    embedding: '–',
+    ranking: '–',
+    ok: false,
+    failure: '',
+  }
   const started = performance.now()
   try {
     const folder = join(root, TARGET, language)
@@ -85,7 +105,11 @@ async function runClient(language, name, service, proxy) {
       language === 'node' ? [process.execPath, join(folder, 'clients.mjs')] : ['python3', join(root, SOURCE, 'clients.py')]
     if (language === 'node') copyFileSync(join(root, SOURCE, 'clients.mjs'), file)
     const env = { ...process.env, HF_HUB_DISABLE_TELEMETRY: '1', DO_NOT_TRACK: '1', ...(language === 'python' && { PYTHONPATH: folder }) }
-    const { stdout } = await execute(command, [file, name, service, proxy], { env, timeout: CLIENT_MS, maxBuffer: 1 << 26 })
+    const { stdout } = await execute(command, [file, name, service, proxy, JSON.stringify(RANKING)], {
+      env,
+      timeout: CLIENT_MS,
+      maxBuffer: 1 << 26,
+    })
     const got = JSON.parse(stdout.trim().split('\n').at(-1))
     const count = await judgedSince(proxy, before, 2)
     row.version = `${got.package} ${got.version}`
@@ -93,7 +117,8 @@ async function runClient(language, name, service, proxy) {
     row.streamed = got.streamed === REPLY ? 'ok' : 'WRONG'
     row.judged = count === 2 ? 'both' : `${count} of 2`
     if (got.vector !== undefined) row.embedding = got.vector.length === 384 ? 'ok' : 'WRONG'
-    row.ok = row.whole === 'ok' && row.streamed === 'ok' && count === 2 && row.embedding !== 'WRONG'
+    if (got.ranks !== undefined) row.ranking = isDeepStrictEqual(got.ranks, await ranked(service)) ? 'ok' : 'WRONG'
+    row.ok = row.whole === 'ok' && row.streamed === 'ok' && count === 2 && row.embedding !== 'WRONG' && row.ranking !== 'WRONG'
   } catch (error) {
     row.failure = String(error.stderr ?? error)
       .trim()
@@ -105,7 +130,7 @@ async function runClient(language, name, service, proxy) {
 }
 
 function printTable(rows) {
-  const columns = ['client', 'language', 'version', 'whole', 'streamed', 'judged', 'embedding', 'seconds']
+  const columns = ['client', 'language', 'version', 'whole', 'streamed', 'judged', 'embedding', 'ranking', 'seconds']
   const widths = columns.map((column) => Math.max(column.length, ...rows.map((row) => String(row[column]).length)))
   const line = (cells) =>
     cells
@@ -119,11 +144,12 @@ function printTable(rows) {
 }
 
 async function main(filters) {
+  if (!existsSync(join(root, RERANKER))) throw new StepFailed(`${RERANKER} is not there: run npm run setup -- --for test`)
   await installAll()
   const upstream = await startUpstream()
   const children = []
   try {
-    const service = await startGabion(['serve', '--no-grpc'])
+    const service = await startGabion(['serve', '--no-grpc', '--classifier', RERANKER])
     children.push(service.child)
     const proxy = await startGabion(['proxy', '--upstream', upstream.url])
     children.push(proxy.child)

@@ -1,13 +1,14 @@
 """The clients for Python. Runs one of them and prints what it got as JSON.
 
-usage: clients.py CLIENT SERVICE-URL PROXY-URL
+usage: clients.py CLIENT SERVICE-URL PROXY-URL RANKING      (a request to /rerank as JSON)
 """
 
 import json
 import sys
 from importlib.metadata import version
 
-NAME, SERVICE, PROXY = sys.argv[1:]
+NAME, SERVICE, PROXY = sys.argv[1:4]
+QUERY, TEXTS = (json.loads(sys.argv[4])[key] for key in ("query", "texts"))
 MODEL = "parrot"
 KEY = "not-needed-here"
 
@@ -50,16 +51,21 @@ def run_langchain():
 
 def run_llamaindex():
     from llama_index.core.llms import ChatMessage
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
     from llama_index.embeddings.openai_like import OpenAILikeEmbedding
     from llama_index.llms.openai_like import OpenAILike
+    from llama_index.postprocessor.tei_rerank import TextEmbeddingInference
 
     chat = OpenAILike(model=MODEL, api_base=f"{PROXY}/v1", api_key=KEY, is_chat_model=True, max_retries=0)
     embedding = OpenAILikeEmbedding(model_name="m", api_base=f"{SERVICE}/v1", api_key=KEY)
+    nodes = [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
+    ranked = TextEmbeddingInference(base_url=SERVICE).postprocess_nodes(nodes, QueryBundle(QUERY))
     whole, streamed = ([ChatMessage(role="user", content=question(kind))] for kind in ("whole", "streamed"))
     return {
         "whole": chat.chat(whole).message.content,
         "streamed": "".join(part.delta or "" for part in chat.stream_chat(streamed)),
         "vector": embedding.get_text_embedding("hello"),
+        "ranks": [{"index": TEXTS.index(node.node.text), "score": node.score} for node in ranked],
     }
 
 
@@ -70,10 +76,12 @@ def run_litellm():
     about = {"model": f"openai/{MODEL}", "api_base": f"{PROXY}/v1", "api_key": KEY}
     stream = litellm.completion(messages=user("streamed"), stream=True, **about)
     embedding = litellm.embedding(model="openai/m", input=["hello"], api_base=f"{SERVICE}/v1", api_key=KEY)
+    ranked = litellm.rerank(model="huggingface/m", query=QUERY, documents=TEXTS, api_base=SERVICE, api_key=KEY)
     return {
         "whole": litellm.completion(messages=user("whole"), **about).choices[0].message.content,
         "streamed": "".join(part.choices[0].delta.content or "" for part in stream),
         "vector": embedding.data[0]["embedding"],
+        "ranks": [{"index": rank["index"], "score": rank["relevance_score"]} for rank in ranked.results],
     }
 
 
