@@ -5,13 +5,14 @@
 //
 // N conversations with a break (40) and half as many without, under pressure, each up to its last changed reply. A change is made to every reply that
 // breaks a rule; where none does, to every reply under pressure, which shows whether the change alone raises an alarm. PART picks attacks by a part of
-// their name.
+// their name. An interrupted run continues from FILE.part.
 
 import { createHash } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { renameSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { DetectorVerdict, Level } from '../../lib/detection/detector.js'
 import { GUARD_FOLDER } from '../../lib/detection/guard/load-guard.js'
 import { LEVELS } from '../../lib/detection/verdict.js'
@@ -137,6 +138,22 @@ async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Pr
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
 }
 
+/** What an interrupted run of the same guard has left. */
+async function storedRows(file: string, run: AttackRun): Promise<AttackedConversation[]> {
+  const content = await readFile(file).catch(() => null)
+  if (content === null) return []
+  const [first = '', ...rows] = gunzipSync(content).toString().trimEnd().split('\n')
+  return first === JSON.stringify(run) ? rows.map((row) => JSON.parse(row) as AttackedConversation) : []
+}
+
+/** In an order that does not depend on which conversation ended first. */
+function store(file: string, run: AttackRun, rows: AttackedConversation[]): void {
+  const places = Object.keys(ATTACKS)
+  rows.sort((one, other) => places.indexOf(one.attack) - places.indexOf(other.attack) || one.conversation.localeCompare(other.conversation))
+  writeFileSync(`${file}.new`, gzipSync([run, ...rows].map((row) => `${JSON.stringify(row)}\n`).join('')))
+  renameSync(`${file}.new`, file)
+}
+
 const { values: flags } = parseArgs({
   options: {
     guard: { type: 'string', default: GUARD_FOLDER },
@@ -152,12 +169,6 @@ const names = Object.keys(ATTACKS).filter((name) => name === 'unchanged' || name
 const attacks = names.map((name) => ATTACKS[name]!)
 using guard = await Monitor.load({ guard: { folder: flags.guard } })
 using first = await Monitor.load({ embedder: guard.embedder, detector: 'erosion' })
-const rows: AttackedConversation[] = []
-await inParallel(chosen, async (subject) => {
-  const [byGuard, byFirst] = await Promise.all([guard, first].map((monitor) => attacked(monitor as Monitor, subject, attacks)))
-  for (const [at, attack] of names.entries())
-    rows.push({ attack, conversation: subject.id, broken: subject.broken, guard: byGuard![at]!, first: byFirst![at]! })
-})
 const text = await readFile(join(flags.guard, 'guard.json'), 'utf8')
 const { lines } = JSON.parse(text) as Pick<AttackRun, 'lines'>
 const run: AttackRun = {
@@ -165,7 +176,14 @@ const run: AttackRun = {
   lines,
   precision: guard.embedder.info.precision,
 }
-// In an order that does not depend on which conversation ended first.
-rows.sort((one, other) => names.indexOf(one.attack) - names.indexOf(other.attack) || one.conversation.localeCompare(other.conversation))
-await writeFile(flags.out, gzipSync([run, ...rows].map((row) => `${JSON.stringify(row)}\n`).join('')))
+const part = `${flags.out}.part`
+const rows = await storedRows(part, run)
+const open = chosen.filter(({ id }) => !rows.some(({ conversation }) => conversation === id))
+await inParallel(open, async (subject) => {
+  const [byGuard, byFirst] = await Promise.all([guard, first].map((monitor) => attacked(monitor as Monitor, subject, attacks)))
+  for (const [at, attack] of names.entries())
+    rows.push({ attack, conversation: subject.id, broken: subject.broken, guard: byGuard![at]!, first: byFirst![at]! })
+  store(part, run, rows)
+})
+renameSync(part, flags.out)
 console.error(`${flags.out}: ${String(names.length)} attacks on ${String(chosen.length)} conversations`)
