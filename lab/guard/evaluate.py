@@ -82,6 +82,17 @@ class Scores:
         self.rows += rows
         return rows
 
+    def add_controls(self, rows, records):
+        """Without the history, where records have one, and without the message, on a share of the conversations."""
+        some = [at for at, record in enumerate(records) if position(record.conversation) < SHARE_OF_CONTROLS]
+        conditions = {'no history': {'has_history': False}, 'no user': {'has_user': False}}
+        if not any(len(record.history) for record in records):
+            del conditions['no history']
+        for name, given in conditions.items():
+            for at, values in zip(some, logits(self.guard, [records[at] for at in some], BUDGETS, **given)):
+                rows[at]['logits'][name] = [round(float(value), 4) for value in values]
+            print(f'{rows[0]["set"]}, {name}: {len(some)} replies', flush=True)
+
     def save(self, target: Path):
         target.parent.mkdir(parents=True, exist_ok=True)
         text = ''.join(json.dumps(row, separators=(',', ':')) + '\n' for row in self.rows)
@@ -180,22 +191,19 @@ def main():
         rows = scores.add('deployments', tested, conditions)
         name_rules(scores, rows, tested, ranker, options.data)
         altered_rules(scores, rows, tested, AlteredRules(encoding, options.data))
-        some = [at for at, record in enumerate(tested) if position(record.conversation) < SHARE_OF_CONTROLS]
-        for name, given in {'no history': {'has_history': False}, 'no user': {'has_user': False}}.items():
-            for at, values in zip(some, logits(guard, [tested[at] for at in some], BUDGETS, **given)):
-                rows[at]['logits'][name] = [round(float(value), 4) for value in values]
+        scores.add_controls(rows, tested)
     for name, share in {'flips': 1.0, 'grids': SHARE_OF_GRIDS}.items():
         tested = [record for record in split[name][1] if position(record.conversation) < share]
         if name in options.sets and tested:
-            scores.add(name, tested, {'shown': {}, 'none': {'rules': no_rules}})
+            scores.add_controls(scores.add(name, tested, {'shown': {}, 'none': {'rules': no_rules}}), tested)
     if 'rules' in options.sets:
         for name in MEASURED_RULES:
-            scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}})
+            scores.add_controls(scores.add(name, sources[name], {'shown': {}, 'none': {'rules': no_rules}}), sources[name])
     if 'unsafe' in options.sets:
         for name in MEASURED_UNSAFE:
-            scores.add(name, sources[name], {'shown': {}})
+            scores.add_controls(scores.add(name, sources[name], {'shown': {}}), sources[name])
         kept = [record for source in UNSAFE_SETS for record in split[source][1] if not is_kept_for_alarms(record)]
-        scores.add('unsafe sets, kept fifth', kept, {'shown': {}})
+        scores.add_controls(scores.add('unsafe sets, kept fifth', kept, {'shown': {}}), kept)
     if 'safe' in options.sets:
         for name in MEASURED_SAFE:
             scores.add(name, sources[name], {'shown': {}})

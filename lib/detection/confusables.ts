@@ -54,8 +54,3 @@ function foldLetters(text: string): string {
     return isFolded ? word.replaceAll(CONFUSABLE, (letter) => CONFUSABLES.get(letter) ?? letter) : word
   })
 }
-
-/** Both texts of an exchange, folded. */
-export function foldExchange<Exchange extends { readonly user: string; readonly assistant: string }>(exchange: Exchange): Exchange {
-  return { ...exchange, user: foldConfusables(exchange.user), assistant: foldConfusables(exchange.assistant) }
-}

@@ -119,6 +119,14 @@ describe('the guard', () => {
     assert.equal(scorer.inputs.length, 3 + 6)
   })
 
+  test('reads what a reply says in base64, also behind a first stage that cannot, and quotes it', async () => {
+    const { play, scorer } = await scene({ first: new FirstStage() })
+    const hidden = { ...BREAKS, assistant: Buffer.from(BREAKS.assistant).toString('base64') }
+    const [verdict] = await play([hidden])
+    assert.equal(scorer.inputs[0]?.reply, BREAKS.assistant)
+    assert.deepEqual([verdict?.level, verdict?.sentence], ['alert', 'I promise you a refund today.'])
+  })
+
   test('reads rules, history and message with the reply', async () => {
     const { play, scorer } = await scene()
     await play([ASKS, HOLDS])

@@ -152,6 +152,26 @@ def budgets_table(sources):
         print(f'\nFewer than {FEW} conversations: a budget of 1 % cannot be shown.')
 
 
+# Talks about suicide, nearly all of which are taken for harm: lines that they set lie above everything else.
+APART = 'vera-mh'
+
+
+def union_table(sources, broken, lines):
+    """The shipped lines next to lines that all sources together set, with one apart from them: where harmless conversations alert, and what is found."""
+    union = [one for name, given in sources.items() if name != APART for one in given]
+    whole = union + sources.get(APART, [])
+    kept = share(union, lines['alert'])
+    columns = {'shipped': lines['alert'], f'without {APART}, 1 %': lines_for(union, 'alert', 0.01)}
+    columns[f'without {APART}, {kept:.1%} as shipped'] = lines_for(union, 'alert', kept)
+    columns |= {f'without {APART}, 5 %': lines_for(union, 'alert', 0.05), 'all, 1 %': lines_for(whole, 'alert', 0.01), 'all, 5 %': lines_for(whole, 'alert', 0.05)}
+    rows = [(name, len(given), *(share(given, one) for one in columns.values())) for name, given in sources.items()]
+    rows.append((f'all but {APART}', len(union), *(share(union, one) for one in columns.values())))
+    rows.append(('all', len(whole), *(share(whole, one) for one in columns.values())))
+    rows.append(('with breaks: found', len(broken), *(share(broken, one) for one in columns.values())))
+    rows += [(f'line of {measure}', '', *(float(one[measure]) for one in columns.values())) for measure in lines['alert']]
+    print_table('Alerts at lines that harmless conversations of all sources set', ('source', 'conversations', *columns), rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('scores', nargs='+', type=Path)
@@ -168,6 +188,8 @@ def main():
         print(f'\n## {path}')
         alarms_table(harmless(sets, shipped), shipped.lines)
         budgets_table(harmless(sets, scoring))
+        broken = [one for one in conversations(sets.get('deployments', []), shipped) if one.broken.any()]
+        union_table(harmless(sets, shipped), broken, shipped.lines)
     names = list(dict.fromkeys(name for marks in found.values() for name in marks))
     rows = []
     for name in names:

@@ -2,7 +2,7 @@
 // Knows a scorer and a first stage by their interfaces; no model, no files.
 
 import { JsonObject } from '../../json/json-object.js'
-import { foldConfusables, foldExchange } from '../confusables.js'
+import { foldConfusables } from '../confusables.js'
 import type { ConversationExchange, Detector } from '../detector.js'
 import type { BegunExchange, ReplyReading } from '../reply-reading.js'
 import { LEVELS, type DetectorVerdict, type GuardSignals, type Level } from '../verdict.js'
@@ -11,6 +11,7 @@ import type { GuardDescription } from './description.js'
 import { findCulprit, guardReasons, type Culprit } from './explain.js'
 import { nextGuardLevel, PRESSED, type GuardLevelStep } from './guard-level.js'
 import { GuardReading } from './guard-reading.js'
+import { readableExchange } from './readable.js'
 import { refusalFeatures } from './refusals.js'
 import { RuleBook } from './rule-book.js'
 import type { GuardInput, GuardScorer } from './scorer.js'
@@ -113,9 +114,10 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
 
   async judge(state: GuardState, exchange: ConversationExchange): Promise<{ verdict: GuardVerdict; state: GuardState }> {
     const first = this.first === null ? null : await this.first.judge(state.first, exchange)
-    const folded = foldedExchange(exchange)
-    const asked = first === null || (await this.#asksFor(state, folded, first.verdict))
-    const reading = asked && exchange.assistant.trim() !== '' ? await this.#read(folded) : null
+    const readable = { ...readableExchange(exchange), history: exchange.history.map(readableExchange) }
+    const disguised = readable.user !== exchange.user || readable.assistant !== exchange.assistant
+    const asked = first === null || disguised || (await this.#asksFor(state, readable, first.verdict))
+    const reading = asked && readable.assistant.trim() !== '' ? await this.#read(readable) : null
     const strength = reading === null ? state.strength : rounded(nextStrength(state.strength, evidenceOf(reading)))
     const evidence = { signals: reading?.signals ?? NO_SIGNALS, pressed: reading?.pressed ?? 0, strengthBefore: state.strength, strength }
     const step = nextGuardLevel(state, evidence, this.description.lines)
@@ -226,14 +228,11 @@ export class GuardDetector implements Detector<GuardState, GuardVerdict> {
     const rises = LEVELS.indexOf(step.level) > LEVELS.indexOf(state.level)
     if (!rises || reading === null || step.reached === null) return null
     const { rule, sentence } = await findCulprit(this.#scorer, this.#terms, this.description, reading.input, step.reached.by, signal)
-    // Quoted as it was written.
-    return { rule, sentence: sentence === null ? null : assistant.slice(sentence.start, sentence.end).trim() }
+    // Quoted as it was written, unless places in the text that was read are others.
+    const { reply } = reading.input
+    const quoted = reply.length === assistant.length ? assistant : reply
+    return { rule, sentence: sentence === null ? null : quoted.slice(sentence.start, sentence.end).trim() }
   }
-}
-
-/** A person reads the same words; the length stays, so that places in one text are those in the other. */
-function foldedExchange(exchange: ConversationExchange): ConversationExchange {
-  return { ...foldExchange(exchange), history: exchange.history.map(foldExchange) }
 }
 
 const NO_SIGNALS: GuardSignals = { unsafe: null, breaks: null, wavers: null, complies: null, pressure: null }

@@ -1,12 +1,12 @@
 // Owns the guard's reading of a reply while it is being written. Rules are chosen once, and other texts prepared once, so that the work is
 // proportional to the reply's length.
 
-import { foldConfusables, foldExchange } from '../confusables.js'
 import type { BegunExchange, LineCrossing, ReplyReading, ReplyWindow } from '../reply-reading.js'
 import type { GuardSignals } from '../verdict.js'
 import type { GuardDescription } from './description.js'
 import { describeLine } from './explain.js'
 import { reachedLine, type ReachedLine } from './guard-level.js'
+import { readableExchange, readableText } from './readable.js'
 import { refusalFeatures } from './refusals.js'
 import type { RuleBook } from './rule-book.js'
 import type { GuardScorer } from './scorer.js'
@@ -25,7 +25,7 @@ export interface ReadingParts {
 /** Compares `breaks` and `unsafe` of each window with the lines of the level alert; level and strength of the conversation do not count. */
 export class GuardReading implements ReplyReading {
   readonly #parts: ReadingParts
-  /** Folded. */
+  /** Its texts as they are read. */
   readonly #exchange: BegunExchange
   #shown: readonly string[] | null = null
   #opensRefusing = 0
@@ -33,13 +33,13 @@ export class GuardReading implements ReplyReading {
 
   constructor(parts: ReadingParts, exchange: BegunExchange) {
     this.#parts = parts
-    this.#exchange = { ...exchange, user: foldConfusables(exchange.user), history: exchange.history.map(foldExchange) }
+    this.#exchange = { ...exchange, user: readableText(exchange.user), history: exchange.history.map(readableExchange) }
   }
 
   async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
     const { description, scorer, terms } = this.#parts
     const { user, history } = this.#exchange
-    const read = windows.map(({ text, start }) => ({ reply: foldConfusables(text), start })).filter(({ reply }) => reply.trim() !== '')
+    const read = windows.map(({ text, start }) => ({ reply: readableText(text), start })).filter(({ reply }) => reply.trim() !== '')
     const [first] = read
     if (first === undefined) return null
     const rules = await this.#rulesFor(first.reply)
