@@ -1,5 +1,5 @@
-// A rolling upgrade: services of two versions on one Redis, by detectors with different fingerprints. What one of them wrote continues at the other, or
-// is refused by it and stays as it is, as docs/deploy/upgrade.md says.
+// A rolling upgrade: services of two versions on one Redis, by detectors with different fingerprints. What one of them wrote continues at
+// the other, or is refused by it and stays as it is, as docs/deploy/upgrade.md says.
 
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'

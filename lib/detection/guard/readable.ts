@@ -1,5 +1,5 @@
-// Owns the text that the guard reads in place of one: Latin letters for those that look like them, nothing that nobody sees, and for what is merely
-// spelled in another way (base64, rot13, digits for letters) the words that it says. Knows strings only.
+// Owns the text that the guard reads in place of one: Latin letters for those that look like them, nothing that nobody sees, and for what
+// is merely spelled in another way (base64, rot13, digits for letters) the words that it says. Knows strings only.
 
 import { foldConfusables } from '../confusables.js'
 
