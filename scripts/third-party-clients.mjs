@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs clients of other projects, in the versions that scripts/third-party-clients names, against gabion: chats, whole and streamed, through
-// the proxy, which has to judge each of them, and an embedding and a ranking by the service. Needs the registries of npm and PyPI, and the
-// reranker that `npm run setup -- --for test` makes.
+// the proxy, which has to judge each of them, and an embedding and a ranking by the service. Needs the registries of npm and PyPI, and
+// the reranker that `npm run setup -- --for test` makes.
 //
 // usage: node scripts/third-party-clients.mjs [CLIENT…]
 
