@@ -21,7 +21,9 @@ export interface NativeProjection {
 
 /** What the engine needs to know of a model; paths are absolute. */
 export interface NativeModelOptions {
-  graphFile: string
+  /** Or a checkpoint. */
+  graphFile?: string
+  checkpoint?: NativeCheckpoint
   /** Name of the graph's output that is read; the first without it. */
   graphOutput?: string
   /** The file next to the graph that it maps. A run after a write to it fails with `MODEL_INVALID`. */
@@ -50,7 +52,7 @@ export interface NativeModelOptions {
 export interface NativeTensor {
   /** Index into the checkpoint's files. */
   file: number
-  type: 'F32' | 'BF16' | 'F16'
+  type: 'F32' | 'BF16' | 'F16' | 'F64'
   rows: number
   columns: number
   /** First byte in the file. */
@@ -79,6 +81,8 @@ export interface NativeCheckpoint {
   /** [2 · longest − 1, heads], by key − query + longest − 1; null for none. */
   relativeBiases: Float32Array | null
   precision: 'fp32' | 'bf16' | 'int8'
+  /** For int8: what {@link NativeModelDescription.smoothScales} was of the same weights and instruction set; without it, it is computed. */
+  smoothScales?: Float32Array
 }
 
 /** What a classifier computes from the hidden state: vectors, concatenated and scaled, through dense layers. */
@@ -145,6 +149,8 @@ export interface NativeModelDescription {
   threads: number
   /** Values per vector; of a classifier: logits. */
   width: number
+  /** Of a checkpoint in int8: the scales between activations and weights, if they were computed; else null. */
+  smoothScales: Float32Array | null
 }
 
 /** How long texts are cut: windows of at most `size` tokens, special tokens not counted, one every `stride` tokens. */
@@ -268,6 +274,8 @@ export interface NativeAddon {
   runtime(): { version: string; library: string }
   /** `encoderInstructionSet` is empty where gabion's own encoder cannot run. */
   machine(): { instructionSet: string; encoderInstructionSet: string; defaultThreads: number }
+  /** Whether gabion's own encoder computes these sizes on this processor. */
+  fitsEncoder(shape: Pick<NativeCheckpoint, 'layers' | 'heads' | 'hidden' | 'intermediate' | 'epsilon'>): boolean
 }
 
 let loaded: NativeAddon | undefined

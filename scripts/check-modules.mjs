@@ -32,6 +32,7 @@ const MODULES = {
   'lib/statistics': 'quantile, median, cosine, AUROC, bootstrap, correlation',
   'lib/models': 'model folders, known models, the hub and its cache, manifests, licenses',
   'lib/convert': 'safetensors and ONNX exports to graphs, and their measured agreement',
+  'lib/checkpoint': 'safetensors of encoders, described for native code, which packs them',
   'lib/projection': 'PCA, standardization, adapters and their files; `formats/`: scikit-learn, NumPy',
   'lib/embedding': '`Embedder`: batches, windows, vector cache',
   'lib/classifier': "`Classifier` of Hugging Face folders; a guard's cross-encoder over segments",

@@ -2,16 +2,18 @@
 // mean. Opens nothing in native code.
 
 import { join, resolve } from 'node:path'
+import { CheckpointFiles } from '../checkpoint/checkpoint-files.js'
+import { obstacleTo } from '../checkpoint/encoder-settings.js'
+import { KERNEL_ARCHITECTURES, type KernelArchitecture } from '../checkpoint/encoder-tensors.js'
+import { readPackedEncoder, type PackedEncoder } from '../checkpoint/packed-encoder.js'
 import { GabionError } from '../errors.js'
 import { refuseEndlessFunctions } from '../convert/onnx-functions.js'
 import type { JsonObject } from '../json/json-object.js'
 import { readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { sizeOfFile } from '../models/folder-entries.js'
-import { longestInputOf, paddingIdOf } from '../models/token-positions.js'
+import { longestInputOf } from '../models/token-positions.js'
 import { EXPORTS, findWeightFiles, WEIGHTS, WEIGHTS_INDEX } from '../models/weight-files.js'
-import type { NativeCheckpoint, NativeHead } from '../native.js'
-import { CheckpointFiles, KERNEL_ARCHITECTURES, TensorList, type KernelArchitecture } from './checkpoint.js'
-import { obstacleTo, readEncoderSizes, readRelativeBiases } from './encoder-settings.js'
+import type { NativeHead } from '../native.js'
 
 /** How logits become scores, as transformers' text-classification pipeline does. */
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression'
@@ -34,7 +36,7 @@ export interface ClassifierDescription {
 
 /** The encoder and head of a folder, as the kernels take them. */
 export interface PackedNetwork {
-  checkpoint: Omit<NativeCheckpoint, 'precision'>
+  checkpoint: PackedEncoder
   head: NativeHead
 }
 
@@ -132,28 +134,9 @@ export async function readPackedNetwork({ folder, labels }: ClassifierDescriptio
   const problem = obstacle(config, folder)
   if (problem !== null) return problem
   const architecture = config.oneOf('model_type', KERNEL_ARCHITECTURES)
-  const sizes = readEncoderSizes(config, architecture)
-  const { hidden } = sizes
-  const { prefix } = HEADS[architecture]
   await using files = await CheckpointFiles.open(await findWeightFiles(folder))
-  const list = new TensorList()
-  for (const table of ['word_embeddings', 'position_embeddings']) list.add(files, `${prefix}embeddings.${table}.weight`, [null, hidden])
-  const hasTypes = files.has(`${prefix}embeddings.token_type_embeddings.weight`)
-  if (hasTypes) list.add(files, `${prefix}embeddings.token_type_embeddings.weight`, [null, hidden])
-  list.addNorm(files, `${prefix}embeddings.LayerNorm`, hidden)
-  list.addLayers(files, prefix, architecture, sizes)
-  return {
-    checkpoint: {
-      ...sizes,
-      files: list.files,
-      tensors: list.tensors,
-      hasTypes,
-      positionsIncludeType: false,
-      paddingId: paddingIdOf(config),
-      relativeBiases: await readRelativeBiases(files, prefix, config, sizes.heads),
-    },
-    head: await readHead(files, architecture, hidden, labels.length),
-  }
+  const checkpoint = await readPackedEncoder(files, config, HEADS[architecture].prefix)
+  return { checkpoint, head: await readHead(files, architecture, checkpoint.hidden, labels.length) }
 }
 
 /**

@@ -4,6 +4,10 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { CheckpointFiles } from '../checkpoint/checkpoint-files.js'
+import { obstacleTo, readEncoderSizes, readRelativeBiases } from '../checkpoint/encoder-settings.js'
+import { KERNEL_ARCHITECTURES, TensorList, type EncoderSizes } from '../checkpoint/encoder-tensors.js'
+import type { PackedEncoder } from '../checkpoint/packed-encoder.js'
 import { GabionError } from '../errors.js'
 import { configObject, readConfig, readConfigIfPresent } from '../models/config-file.js'
 import { sizeOfFile } from '../models/folder-entries.js'
@@ -11,9 +15,7 @@ import { readModelFolder, type ModelDescription } from '../models/model-folder.j
 import { resolveModelFolder } from '../models/resolve.js'
 import { longestInputOf, paddingIdOf } from '../models/token-positions.js'
 import type { JsonObject } from '../json/json-object.js'
-import type { NativeCheckpoint, NativeHead, NativeSegment } from '../native.js'
-import { CheckpointFiles, KERNEL_ARCHITECTURES, TensorList, type EncoderSizes } from './checkpoint.js'
-import { obstacleTo, readEncoderSizes, readRelativeBiases } from './encoder-settings.js'
+import type { NativeHead, NativeSegment } from '../native.js'
 
 /** Name of a guard's description in its folder. */
 export const GUARD_FILE = 'guard.json'
@@ -47,7 +49,7 @@ export interface GuardFolder {
   encoder: string
   tokenizerFile: string
   segments: readonly NativeSegment[]
-  checkpoint: Omit<NativeCheckpoint, 'precision'>
+  checkpoint: PackedEncoder
   head: NativeHead
 }
 

@@ -27,13 +27,14 @@ export function parsePrecisions(value: string): GraphPrecision[] {
 /** The subcommand `pull`. */
 export function pullCommand(): Command {
   const command = new Command('pull')
-    .summary('download a model from the hub and convert it')
+    .summary('download a model from the hub, and convert it where it is needed')
     .description(
-      "Downloads a model into Hugging Face's own cache (HF_HOME, HF_HUB_CACHE), which other tools share, and converts it. " +
+      "Downloads a model into Hugging Face's own cache (HF_HOME, HF_HUB_CACHE), which other tools share. Weights that gabion runs " +
+        'as they are published stay as they are, others are converted. ' +
         'HF_ENDPOINT sets another hub, HF_TOKEN the access token; HTTPS_PROXY and NO_PROXY apply. Interrupted downloads resume.',
     )
     .argument('<name[@revision]>', 'a known model, or owner/name; @revision is a branch, tag or commit')
-    .option('--precision <list>', `graphs to make, ${PRECISION_LIST}`, parsePrecisions, ['bf16'])
+    .option('--precision <list>', `what it is to run in, ${PRECISION_LIST}`, parsePrecisions, ['bf16'])
     .option('--no-convert', 'only download')
   const examples = [
     'gabion model pull all-mpnet-base-v2',
@@ -45,6 +46,7 @@ export function pullCommand(): Command {
 async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: string[]): Promise<undefined> {
   const { pullModel } = await import('../models/index.js')
   const { prepareModel } = await import('../convert/prepared-model.js')
+  const { readPackedModel } = await import('../embedding/packed-model.js')
   using steps = new ProgressSteps(output)
   const onProgress = (progress: PreparationProgress): void => {
     const [doing, done, total] =
@@ -61,7 +63,9 @@ async function pull({ output, signal }: Context, flags: PullFlags, [name = '']: 
   const folders: { precision: GraphPrecision; folder: string }[] = []
   for (const precision of flags.convert ? flags.precision : []) {
     const { folder } = await prepareModel(`${pulled.id}@${pulled.commit}`, {
-      accepts: ({ graphs }) => graphs.some((graph) => graph.precision === precision),
+      accepts: async (model) =>
+        model.graphs.some((graph) => graph.precision === precision) ||
+        (await readPackedModel(model, { precision, providers: ['cpu'], onnxFile: undefined })) !== null,
       make: [precision],
       choice: { assumed: checkAssumedModules(poolingOf(flags)) },
       onProgress,

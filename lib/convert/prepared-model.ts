@@ -28,8 +28,8 @@ export type PreparationProgress = ({ stage: 'download' } & PullProgress) | ({ st
 
 /** Options of `prepareModel`. */
 export interface PreparationOptions {
-  /** Whether one of a model's graphs is suitable. */
-  accepts: (model: ModelDescription) => boolean
+  /** Whether a model can be loaded as it is: from one of its graphs or from its checkpoint. */
+  accepts: (model: ModelDescription) => boolean | Promise<boolean>
   /** Precisions to convert to without a suitable graph: the first that is accepted. */
   make: readonly GraphPrecision[]
   /** Which ONNX export is run where the folder has no graphs of gabion's, and what a folder without modules.json does. */
@@ -87,7 +87,7 @@ async function findSource(
 
 async function withGraph(folder: string, name: string, commit: string | null, options: PreparationOptions): Promise<ModelDescription> {
   const { description: own, lacks, tokenizer } = await inspectModelFolder(folder, options.choice)
-  const fits = lacks === null && options.accepts(own)
+  const fits = (lacks === null || own.encoderFolder !== null) && (await options.accepts(own))
   // Without a checkpoint, the caller reports what the folder lacks.
   if (fits || (lacks === null && !(await canConvert(folder, options))))
     return {
@@ -98,7 +98,7 @@ async function withGraph(folder: string, name: string, commit: string | null, op
   let model = own
   for (const precision of options.make) {
     model = await converted(folder, name, commit, precision, options)
-    if (options.accepts(model)) break
+    if (await options.accepts(model)) break
   }
   return model
 }

@@ -80,6 +80,14 @@ export class SafetensorsReader {
     return readFloats(this.file, this.#handle, tensor, { offset, byteLength })
   }
 
+  /** The header, and the first bytes of each tensor in the order of the file. */
+  async samples(bytesOfTensor: number): Promise<Uint8Array[]> {
+    const ordered = [...this.tensors.values()].sort((a, b) => a.offset - b.offset)
+    const read = (offset: number, bytes: number): Promise<Uint8Array> => readFully(this.file, this.#handle, bytes, offset)
+    const header = read(0, ordered[0]?.offset ?? 0)
+    return Promise.all([header, ...ordered.map(({ offset, byteLength }) => read(offset, Math.min(byteLength, bytesOfTensor)))])
+  }
+
   async close(): Promise<void> {
     await this.#handle.close()
   }

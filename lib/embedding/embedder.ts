@@ -30,12 +30,17 @@ export interface EmbedderInfo {
   /** Absolute path of the model's folder. */
   folder: string
   revision: string | null
-  /** SHA-256 (hexadecimal) of the weights file. */
+  /**
+   * Hexadecimal identity of the weights: of a graph the SHA-256 of its file of weights; of a checkpoint a SHA-256 over the headers of its
+   * safetensors files and the beginning of each tensor, so that a load need not read all of them.
+   */
   modelHash: string
   /** Of the weights; of an ONNX export as its content is, whatever its name. */
   precision: ExportPrecision
-  /** The ONNX file that runs, relative to `folder`. */
+  /** The ONNX file that runs, or the first safetensors file where gabion's own encoder runs the checkpoint; relative to `folder`. */
   graphFile: string
+  /** In int8 over a checkpoint: the file in `GABION_CACHE` with what the first load measured for later ones; else null. */
+  calibrationFile: string | null
   provider: string
   /** Requested providers that could not be used, with the reason of each. */
   skippedProviders: readonly { provider: string; reason: string }[]
@@ -95,7 +100,7 @@ export class Embedder {
   #disposed = false
 
   private constructor(opened: OpenedModel, options: CheckedEmbedderOptions) {
-    const { description, ownDimensions, graph, model, native, skippedTokens } = opened
+    const { description, ownDimensions, graph, model, native, calibrationFile, skippedTokens } = opened
     this.#model = model
     this.#tokenizerFile = description.tokenizerFile
     this.#skippedTokens = skippedTokens
@@ -108,6 +113,7 @@ export class Embedder {
       modelHash: graph.weightsHash,
       precision: graph.precision,
       graphFile: relative(description.folder, graph.file),
+      calibrationFile,
       provider: native.provider,
       skippedProviders: native.skippedProviders,
       instructionSet: native.encoderInstructionSet === '' ? nativeAddon().machine().instructionSet : native.encoderInstructionSet,

@@ -8,10 +8,12 @@ import { EXPORT_ORDER } from '../models/export-files.js'
 import type { GraphPrecision } from '../models/graph-manifest.js'
 import type { FolderChoice, GraphDescription, ModelDescription } from '../models/model-folder.js'
 import { checkInteger } from '../options.js'
-import { nativeAddon, type NativeModel, type NativeModelDescription } from '../native.js'
+import { nativeAddon, type NativeModel, type NativeModelDescription, type NativeModelOptions } from '../native.js'
 import { findCudaLibrary } from './cuda-library.js'
 import { runNative } from './embed-texts.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
+import { keepScales, readScales, scalesFile } from './kept-scales.js'
+import { readPackedModel, type PackedModel } from './packed-model.js'
 import { cosine } from '../statistics/vectors.js'
 
 /** A model that is ready to run, and what it was opened from. */
@@ -20,9 +22,12 @@ export interface OpenedModel {
   description: ModelDescription
   /** Values per vector by the folder. */
   ownDimensions: number
+  /** What runs; of a checkpoint its first file, with its identity as hashes. */
   graph: GraphDescription
   model: NativeModel
   native: NativeModelDescription
+  /** See `EmbedderInfo.calibrationFile`. */
+  calibrationFile: string | null
   /** Tokens of each of the model's prompts that are not pooled; empty where prompts are. */
   skippedTokens: ReadonlyMap<string, number>
 }
@@ -103,17 +108,28 @@ function nativeProviders({ providers, cudaLibrary }: CheckedEmbedderOptions): st
   return providers.map((provider) => (provider === 'cuda' && library !== null ? `cuda:${library}` : provider))
 }
 
+/** What is opened: a graph, or a checkpoint in a graph's place. */
+type Network = Pick<NativeModelOptions, 'graphFile' | 'graphOutput' | 'weightsFile' | 'checkpoint' | 'encoderPrecision'>
+
+function networkOf({ file, output, weightsFile, encoderPrecision }: ChosenGraph): Network {
+  return {
+    graphFile: file,
+    ...(output === null ? {} : { graphOutput: output.name }),
+    ...(weightsFile === null ? {} : { weightsFile }),
+    encoderPrecision,
+  }
+}
+
 function open(
   description: ModelDescription,
-  graph: ChosenGraph,
+  network: Network,
   options: CheckedEmbedderOptions,
 ): Promise<{ model: NativeModel; native: NativeModelDescription }> {
   const addon = nativeAddon()
   return new Promise((resolve, reject) => {
     addon.openModel(
       {
-        graphFile: graph.file,
-        ...(graph.output === null ? {} : { graphOutput: graph.output.name }),
+        ...network,
         tokenizerFile: description.tokenizerFile,
         pooling: description.pooling,
         normalize: description.normalize,
@@ -122,8 +138,6 @@ function open(
         vocabularySize: description.vocabularySize,
         dimensions: description.wholeDimensions,
         ...(description.dimensions < description.wholeDimensions ? { keptDimensions: description.dimensions } : {}),
-        encoderPrecision: graph.encoderPrecision,
-        ...(graph.weightsFile === null ? {} : { weightsFile: graph.weightsFile }),
         providers: nativeProviders(options),
         ...(options.threads === undefined ? {} : { threads: options.threads }),
       },
@@ -133,6 +147,26 @@ function open(
       },
     )
   })
+}
+
+type Opened = Omit<OpenedModel, 'description' | 'ownDimensions' | 'skippedTokens'>
+
+async function openGraph(description: ModelDescription, options: CheckedEmbedderOptions): Promise<Opened> {
+  const graph = chooseGraph(description, options)
+  await refuseEndlessFunctions(graph.file)
+  return { graph, calibrationFile: null, ...(await open(description, networkOf(graph), options)) }
+}
+
+async function openPacked(description: ModelDescription, packed: PackedModel, options: CheckedEmbedderOptions): Promise<Opened> {
+  const { encoder, precision, identity } = packed
+  const calibrationFile = precision === 'int8' ? await scalesFile(packed, description.tokenizerFile) : null
+  const smoothScales = calibrationFile === null ? undefined : await readScales(calibrationFile, packed)
+  const checkpoint = { ...encoder, precision, ...(smoothScales === undefined ? {} : { smoothScales }) }
+  const opened = await open(description, { checkpoint, encoderPrecision: precision }, options)
+  if (calibrationFile !== null && opened.native.smoothScales !== null) await keepScales(calibrationFile, opened.native.smoothScales)
+  const file = encoder.files[0] ?? ''
+  const graph = { precision, output: null, file, fusedFile: null, weightsFile: file, weightsHash: identity, sha256: identity }
+  return { graph, calibrationFile, ...opened }
 }
 
 // A kernel that computes wrong on this processor must be an error, never a wrong vector.
@@ -188,8 +222,12 @@ function prepareRuntime({ providers }: CheckedEmbedderOptions): void {
 export async function openModel(options: CheckedEmbedderOptions): Promise<OpenedModel> {
   const { onProgress, signal } = options
   prepareRuntime(options)
+  const found: { packed: PackedModel | null } = { packed: null }
   const prepared = await prepareModel(options.model, {
-    accepts: (model) => findGraph(model, options) !== null,
+    accepts: async (model) => {
+      found.packed = chooseFused(model, options) === null ? await readPackedModel(model, options) : null
+      return found.packed !== null || findGraph(model, options) !== null
+    },
     make: precisionsToMake(options),
     choice: folderChoice(options),
     ...(onProgress === undefined ? {} : { onProgress }),
@@ -197,12 +235,11 @@ export async function openModel(options: CheckedEmbedderOptions): Promise<Opened
   })
   const { dimensions: ownDimensions, wholeDimensions } = prepared
   const description = { ...prepared, dimensions: checkInteger('dimensions', options.dimensions ?? ownDimensions, 1, wholeDimensions) }
-  const graph = chooseGraph(description, options)
-  await refuseEndlessFunctions(graph.file)
-  const { model, native } = await open(description, graph, options)
+  const opened = await (found.packed === null ? openGraph(description, options) : openPacked(description, found.packed, options))
+  const { graph, model } = opened
   try {
     await selfTest(description, graph, model)
-    return { description, ownDimensions, graph, model, native, skippedTokens: await countPrompts(description, model) }
+    return { description, ownDimensions, ...opened, skippedTokens: await countPrompts(description, model) }
   } catch (error) {
     nativeAddon().closeModel(model)
     throw error

@@ -98,6 +98,7 @@ class RemoteEmbedder implements MonitorEmbedder {
       prompts: {},
       warnings: [],
       graphFile: '',
+      calibrationFile: null,
       runtimeVersion: null,
     }
   }

@@ -84,7 +84,10 @@ export const KNOWN_SETTINGS = {
     ...['model_type', 'hidden_act', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'intermediate_size', 'vocab_size'],
     ...['max_position_embeddings', 'type_vocab_size', 'layer_norm_eps', 'pad_token_id', 'position_embedding_type', 'is_decoder'],
     ...['relative_attention_num_buckets', 'quantization_config', 'pruned_heads', 'tokenizer_class'],
+    // DistilBERT's own names.
+    ...['activation', 'dim', 'hidden_dim', 'n_heads', 'n_layers', 'sinusoidal_pos_embds'],
     // Without effect on an encoder's output: training, generation, heads, names, how Python stores or runs it.
+    ...['dropout', 'attention_dropout', 'qa_dropout', 'seq_classif_dropout', 'tie_weights_'],
     ...['architectures', 'attention_probs_dropout_prob', 'hidden_dropout_prob', 'classifier_dropout', 'initializer_range', 'dtype'],
     ...['torch_dtype', 'transformers_version', 'use_cache', 'add_cross_attention', 'tie_word_embeddings', 'bos_token_id', 'eos_token_id'],
     ...['sep_token_id', 'cls_token_id', 'mask_token_id', 'unk_token_id', 'gradient_checkpointing', 'output_past', 'output_hidden_states'],

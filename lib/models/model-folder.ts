@@ -56,6 +56,11 @@ export interface ModelDescription extends Pick<
   /** SPDX identifier, or `unknown`. */
   license: string
   graphs: GraphDescription[]
+  /**
+   * Absolute path of the folder with the encoder's config.json and safetensors, where a vector is made of its hidden state by native
+   * pooling alone; null where the folder has none, or modules that only a graph computes.
+   */
+  encoderFolder: string | null
   selfTest: SelfTest | null
 }
 
@@ -75,17 +80,21 @@ async function findConvertedGraphs(folder: string): Promise<GraphDescription[] |
   })
 }
 
+function hasWeights(folder: string, { transformerPath }: SentenceTransformer): boolean {
+  return [WEIGHTS, WEIGHTS_INDEX].some((each) => sizeOfFile(join(folder, transformerPath, each)) !== null)
+}
+
 /** The export that is run, if the folder has one. */
 async function findExport(folder: string, model: SentenceTransformer, choice: ExportChoice): Promise<GraphDescription[]> {
   // Weights of the folder's own are better than an export of another precision than the one that is asked for.
-  const hasWeights = [WEIGHTS, WEIGHTS_INDEX].some((each) => sizeOfFile(join(folder, model.transformerPath, each)) !== null)
+  const hasOwnWeights = hasWeights(folder, model)
   const { order = EXPORT_ORDER } = choice
-  const name = findExportFile(folder, { ...choice, order: hasWeights ? order.slice(0, 1) : order })
+  const name = findExportFile(folder, { ...choice, order: hasOwnWeights ? order.slice(0, 1) : order })
   if (name === null) return []
   const file = join(folder, name)
   const graph = await readExportGraph(file)
   const output = chooseOutput(graph, model.needsPoolingGraph) ?? chooseOutput(graph, false)
-  if (output === null && hasWeights && choice.onnxFile === undefined) return []
+  if (output === null && hasOwnWeights && choice.onnxFile === undefined) return []
   if (output === null) {
     const names = graph.outputs.map((each) => `'${each.name}'`).join(', ')
     throw new GabionError(
@@ -119,7 +128,7 @@ function whatLacks(
 }
 
 /** The JSON text of a tokenizer with what the folder's settings change of its own; null where they change nothing. */
-async function tokenizerBesidesExport(folder: string, { transformerPath, lowersText }: SentenceTransformer): Promise<string | null> {
+async function changedTokenizerOf(folder: string, { transformerPath, lowersText }: SentenceTransformer): Promise<string | null> {
   const at = (name: string): string => join(transformerPath, name)
   const [tokenizer, config] = [await readConfig(folder, at('tokenizer.json')), await readConfig(folder, at('config.json'))]
   const settings = await readConfigIfPresent(folder, at('tokenizer_config.json'))
@@ -143,9 +152,9 @@ export interface FolderChoice extends ExportChoice {
 /** A model folder, with or without graphs. */
 export interface InspectedFolder {
   description: ModelDescription
-  /** JSON text of the tokenizer that an export needs in the place of the folder's own, whose settings change it; null for none. */
+  /** JSON text of the tokenizer that is needed in the place of the folder's own, whose settings change it; null for none. */
   tokenizer: string | null
-  /** The reason why it cannot be loaded without conversion; null if it can. */
+  /** The reason why it has no graph that can be loaded; null if it has. */
   lacks: GabionError | null
 }
 
@@ -185,9 +194,11 @@ export async function inspectModelFolder(folder: string, choice: FolderChoice = 
     includePrompt: model.includePrompt,
     warnings: model.warnings,
     graphs,
+    encoderFolder: hasWeights(path, model) && !model.needsPoolingGraph ? join(path, model.transformerPath) : null,
     selfTest: await readSelfTest(path, model.wholeDimensions),
   }
-  const tokenizer = own === null && graphs.length > 0 ? await tokenizerBesidesExport(path, model) : null
+  const isUnchanged = own === null && (graphs.length > 0 || description.encoderFolder !== null)
+  const tokenizer = isUnchanged ? await changedTokenizerOf(path, model) : null
   return { description, tokenizer, lacks: whatLacks(path, model, graphs, own !== null) }
 }
 

@@ -15,7 +15,7 @@ import { readTransformerSettings } from './transformer-settings.js'
 const SHARED = 'config_sentence_transformers.json'
 
 /** Architectures whose settings gabion knows all. Of others it reads sizes only; what they compute is in an export's graph. */
-const KNOWN_ENCODERS = ['bert', 'mpnet', 'roberta', 'xlm-roberta']
+const KNOWN_ENCODERS = ['bert', 'distilbert', 'mpnet', 'roberta', 'xlm-roberta']
 
 /** Where `config.json` does not tell the number of token vectors: ids are not checked before they are looked up. */
 const UNKNOWN_VOCABULARY = 0x7fffffff

@@ -56,6 +56,7 @@ export class FakeEmbedder implements MonitorEmbedder {
       prompts: {},
       warnings: [],
       graphFile: '',
+      calibrationFile: null,
       runtimeVersion: null,
     })
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "algebra.hpp"
+#include "classifier_options.hpp"
 #include "conversion.hpp"
 #include "cpu.hpp"
 #include "encoder_session.hpp"
@@ -223,6 +224,20 @@ Napi::Value DescribeMachine(const Napi::CallbackInfo& info) {
   });
 }
 
+// fitsEncoder({layers, heads, hidden, intermediate}): whether the kernels of this processor compute such an encoder
+Napi::Value FitsEncoder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    if (!info[0].IsObject()) {
+      throw Error(Code::kInvalidArgument, "shape must be an object");
+    }
+    const kernels::Variant* variant = EncoderVariant();
+    const bool fits =
+        variant != nullptr && kernels::Encoder::Fits(ToEncoderShape(info[0].As<Napi::Object>()), variant->nr);
+    return Napi::Boolean::New(env, fits);
+  });
+}
+
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
   const auto add = [&](const char* name, auto function) {
@@ -243,6 +258,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   add("prepareRuntime", PrepareRuntime);
   add("runtime", DescribeRuntime);
   add("machine", DescribeMachine);
+  add("fitsEncoder", FitsEncoder);
   return exports;
 }
 

@@ -35,6 +35,7 @@ TensorType ToTensorType(const std::string& name) {
   if (name == "F32") return TensorType::kFloat;
   if (name == "BF16") return TensorType::kBfloat16;
   if (name == "F16") return TensorType::kFloat16;
+  if (name == "F64") return TensorType::kDouble;
   throw Error(Code::kModelUnsupported, "a tensor of type " + name + " cannot be read");
 }
 
@@ -52,33 +53,6 @@ Feature ToFeature(Napi::Env env, const Napi::Object& object) {
   if (kind == "mean") return {Feature::Kind::kMean};
   if (kind == "segment") return {Feature::Kind::kSegmentMean, ToSize(object.Get("segment"), "segment")};
   throw Error(Code::kInvalidArgument, "there is no feature '" + kind + "'");
-}
-
-CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Object& object) {
-  CheckpointOptions options;
-  options.files = ToTexts(env, object.Get("files"));
-  ForEach(object.Get("tensors"), "tensors", [&](const Napi::Object& tensor) {
-    const size_t file = ToSize(tensor.Get("file"), "file");
-    if (file >= options.files.size()) {
-      throw Error(Code::kInvalidArgument, "a tensor is in a file that is not listed");
-    }
-    options.tensors.push_back({file, ToTensorType(ToUtf8(env, tensor.Get("type"), "type")),
-                               ToLargeSize(tensor.Get("rows"), "rows"), ToLargeSize(tensor.Get("columns"), "columns"),
-                               ToLargeSize(tensor.Get("offset"), "offset")});
-  });
-  options.shape = {ToSize(object.Get("layers"), "layers"), ToSize(object.Get("heads"), "heads"),
-                   ToSize(object.Get("hidden"), "hidden"), ToSize(object.Get("intermediate"), "intermediate"),
-                   object.Get("epsilon").ToNumber().FloatValue()};
-  options.has_types = ToBoolean(object.Get("hasTypes"), "hasTypes");
-  options.positions_include_type = ToBoolean(object.Get("positionsIncludeType"), "positionsIncludeType");
-  if (!object.Get("paddingId").IsNull()) {
-    options.padding_id = static_cast<int64_t>(ToSize(object.Get("paddingId"), "paddingId"));
-  }
-  if (!object.Get("relativeBiases").IsNull()) {
-    options.relative_biases = ToFloats(object.Get("relativeBiases"), "relativeBiases");
-  }
-  options.precision = ToPrecision(ToUtf8(env, object.Get("precision"), "precision"));
-  return options;
 }
 
 ClassifierHead ToHead(Napi::Env env, const Napi::Object& object) {
@@ -140,6 +114,41 @@ PairLayout::Options ToPairLayout(Napi::Env env, const Napi::Object& object) {
 
 }  // namespace
 
+kernels::EncoderShape ToEncoderShape(const Napi::Object& object) {
+  return {ToSize(object.Get("layers"), "layers"), ToSize(object.Get("heads"), "heads"),
+          ToSize(object.Get("hidden"), "hidden"), ToSize(object.Get("intermediate"), "intermediate"),
+          object.Get("epsilon").ToNumber().FloatValue()};
+}
+
+CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Value& value) {
+  const Napi::Object object = ToObject(value, "checkpoint");
+  CheckpointOptions options;
+  options.files = ToTexts(env, object.Get("files"));
+  ForEach(object.Get("tensors"), "tensors", [&](const Napi::Object& tensor) {
+    const size_t file = ToSize(tensor.Get("file"), "file");
+    if (file >= options.files.size()) {
+      throw Error(Code::kInvalidArgument, "a tensor is in a file that is not listed");
+    }
+    options.tensors.push_back({file, ToTensorType(ToUtf8(env, tensor.Get("type"), "type")),
+                               ToLargeSize(tensor.Get("rows"), "rows"), ToLargeSize(tensor.Get("columns"), "columns"),
+                               ToLargeSize(tensor.Get("offset"), "offset")});
+  });
+  options.shape = ToEncoderShape(object);
+  options.has_types = ToBoolean(object.Get("hasTypes"), "hasTypes");
+  options.positions_include_type = ToBoolean(object.Get("positionsIncludeType"), "positionsIncludeType");
+  if (!object.Get("paddingId").IsNull()) {
+    options.padding_id = static_cast<int64_t>(ToSize(object.Get("paddingId"), "paddingId"));
+  }
+  if (!object.Get("relativeBiases").IsNull()) {
+    options.relative_biases = ToFloats(object.Get("relativeBiases"), "relativeBiases");
+  }
+  if (!object.Get("smoothScales").IsUndefined()) {
+    options.smooth_scales = ToFloats(object.Get("smoothScales"), "smoothScales");
+  }
+  options.precision = ToPrecision(ToUtf8(env, object.Get("precision"), "precision"));
+  return options;
+}
+
 ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value) {
   const Napi::Object object = ToObject(value, "options");
   ClassifierOptions options;
@@ -147,7 +156,7 @@ ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value) {
   if (object.Get("checkpoint").IsUndefined()) {
     options.network = ToGraph(env, ToObject(object.Get("graph"), "graph"));
   } else {
-    options.network = PackedClassifier{ToCheckpoint(env, ToObject(object.Get("checkpoint"), "checkpoint")),
+    options.network = PackedClassifier{ToCheckpoint(env, object.Get("checkpoint")),
                                        ToHead(env, ToObject(object.Get("head"), "head"))};
   }
   if (object.Get("segments").IsUndefined()) {

@@ -7,6 +7,12 @@
 
 namespace gabion::binding {
 
+/// The sizes of an encoder, fields of an object. Throws kInvalidArgument.
+kernels::EncoderShape ToEncoderShape(const Napi::Object& object);
+
+/// NativeCheckpoint of lib/native.ts. Throws kInvalidArgument.
+CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Value& value);
+
 /// NativeClassifierOptions of lib/native.ts. Throws kInvalidArgument.
 ClassifierOptions ToClassifierOptions(Napi::Env env, const Napi::Value& value);
 

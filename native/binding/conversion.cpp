@@ -102,6 +102,12 @@ std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value) {
   return texts;
 }
 
+Napi::Float32Array FromFloats(Napi::Env env, const std::vector<float>& values) {
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
 std::vector<double> ToDoubles(const Napi::Value& value, const char* name) {
   return ToVector<Napi::Float64Array>(value, napi_float64_array, name, "a Float64Array");
 }

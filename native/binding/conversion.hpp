@@ -38,6 +38,7 @@ std::string ToUtf8(Napi::Env env, const Napi::Value& value, const char* name);
 std::vector<std::string> ToTexts(Napi::Env env, const Napi::Value& value);
 /// The floats of a Float32Array, copied.
 std::vector<float> ToFloats(const Napi::Value& value, const char* name);
+Napi::Float32Array FromFloats(Napi::Env env, const std::vector<float>& values);
 std::vector<double> ToDoubles(const Napi::Value& value, const char* name);
 /// The elements of a typed array of exactly `length` elements. Valid until JavaScript runs again.
 template <typename Element>

@@ -29,7 +29,11 @@ ModelOptions ToModelOptions(Napi::Env env, const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   const auto text = [&](const char* name) { return ToUtf8(env, object.Get(name), name); };
   ModelOptions options;
-  options.session.graph_file = text("graphFile");
+  if (object.Get("checkpoint").IsUndefined()) {
+    options.session.graph_file = text("graphFile");
+  } else {
+    options.checkpoint = ToCheckpoint(env, object.Get("checkpoint"));
+  }
   options.tokenizer_file = text("tokenizerFile");
   if (!object.Get("weightsFile").IsUndefined()) {
     options.weights_file = text("weightsFile");
@@ -100,6 +104,11 @@ class Loader : public Napi::AsyncWorker {
     description.Set("runtimeVersion", session.runtime == nullptr ? "" : session.runtime->version());
     description.Set("threads", static_cast<double>(threads_));
     description.Set("width", static_cast<double>(session.width));
+    if (session.smooth_scales.empty()) {
+      description.Set("smoothScales", env.Null());
+    } else {
+      description.Set("smoothScales", FromFloats(env, session.smooth_scales));
+    }
     Callback().Call({env.Null(), env.Null(), MakeHandle(env, std::move(open_)), description});
   }
 

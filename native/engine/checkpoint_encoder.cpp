@@ -1,5 +1,6 @@
 #include "checkpoint_encoder.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <stdexcept>
@@ -14,7 +15,18 @@ namespace {
 
 constexpr size_t kMaxSize = 1'000'000;
 
-size_t BytesOf(TensorType type) { return type == TensorType::kFloat ? sizeof(float) : sizeof(uint16_t); }
+size_t BytesOf(TensorType type) {
+  switch (type) {
+    case TensorType::kFloat:
+      return sizeof(float);
+    case TensorType::kDouble:
+      return sizeof(double);
+    case TensorType::kBfloat16:
+    case TensorType::kFloat16:
+      break;
+  }
+  return sizeof(uint16_t);
+}
 
 float FromBfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16U); }
 
@@ -51,25 +63,43 @@ class TensorReader {
     const MappedFile& file = *files_.at(tensor.file);
     const size_t width = BytesOf(tensor.type);
     if (tensor.rows == 0 || tensor.columns != columns || (rows != 0 && tensor.rows != rows) ||
-        tensor.rows > file.size() / (columns * width) || tensor.offset % width != 0 ||
-        tensor.offset > file.size() - tensor.rows * columns * width) {
+        tensor.rows > file.size() / (columns * width) || tensor.offset > file.size() - tensor.rows * columns * width) {
       throw std::invalid_argument("tensor " + std::to_string(next_ - 1) +
                                   " is not within its file, or of another shape");
     }
     return tensor;
   }
   kernels::StoredMatrix Stored(const CheckpointTensor& tensor, std::deque<std::vector<float>>& converted) const {
-    return tensor.type == TensorType::kFloat16
+    return tensor.type == TensorType::kFloat16 || tensor.type == TensorType::kDouble
                ? kernels::StoredMatrix{Convert(tensor, converted), false}
-               : kernels::StoredMatrix{At(tensor), tensor.type == TensorType::kBfloat16};
+               : kernels::StoredMatrix{At(tensor, converted), tensor.type == TensorType::kBfloat16};
   }
   const float* Floats(const CheckpointTensor& tensor) const {
-    return tensor.type == TensorType::kFloat ? reinterpret_cast<const float*>(At(tensor)) : Convert(tensor, converted_);
+    return tensor.type == TensorType::kFloat ? static_cast<const float*>(At(tensor, converted_))
+                                             : Convert(tensor, converted_);
   }
-  const char* At(const CheckpointTensor& tensor) const { return files_[tensor.file]->data() + tensor.offset; }
+  /// The values in their file, or, where they begin at no multiple of their size, as old files have them, in a copy.
+  const void* At(const CheckpointTensor& tensor, std::deque<std::vector<float>>& copies) const {
+    const char* in_file = files_[tensor.file]->data() + tensor.offset;
+    const size_t width = BytesOf(tensor.type);
+    if (reinterpret_cast<uintptr_t>(in_file) % width == 0) {
+      return in_file;
+    }
+    const size_t bytes = tensor.rows * tensor.columns * width;
+    std::vector<float>& copy = copies.emplace_back((bytes + sizeof(float) - 1) / sizeof(float));
+    std::memcpy(copy.data(), in_file, bytes);
+    return copy.data();
+  }
   const float* Convert(const CheckpointTensor& tensor, std::deque<std::vector<float>>& converted) const {
+    std::deque<std::vector<float>> copies;
+    const void* values = At(tensor, copies);
     std::vector<float>& to = converted.emplace_back(tensor.rows * tensor.columns);
-    const auto* from = reinterpret_cast<const uint16_t*>(At(tensor));
+    if (tensor.type == TensorType::kDouble) {
+      const auto* doubles = static_cast<const double*>(values);
+      std::transform(doubles, doubles + to.size(), to.begin(), [](double value) { return static_cast<float>(value); });
+      return to.data();
+    }
+    const auto* from = static_cast<const uint16_t*>(values);
     for (size_t i = 0; i < to.size(); ++i) {
       to[i] = tensor.type == TensorType::kBfloat16 ? FromBfloat16(from[i]) : FromFloat16(from[i]);
     }
@@ -108,7 +138,7 @@ CheckpointEncoder::CheckpointEncoder(const CheckpointOptions& options, const Tok
     Converted linears;
     const kernels::StoredEncoder stored = Read(options, linears);
     encoder_.emplace(std::make_unique<const kernels::Encoder>(shape, stored, options.precision, *variant,
-                                                              UsableSamples(samples, sizes_)),
+                                                              UsableSamples(samples, sizes_), options.smooth_scales),
                      shape.hidden, sizes_);
   } catch (const std::logic_error& error) {  // invalid_argument, and out_of_range of a short list
     throw Error(Code::kModelInvalid, std::string("the checkpoint cannot be read: ") + error.what());

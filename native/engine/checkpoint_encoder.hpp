@@ -19,7 +19,7 @@
 
 namespace gabion {
 
-enum class TensorType : uint8_t { kFloat, kBfloat16, kFloat16 };
+enum class TensorType : uint8_t { kFloat, kBfloat16, kFloat16, kDouble };
 
 /// A tensor in one of the checkpoint's files: [rows, columns], or [rows] with one column.
 struct CheckpointTensor {
@@ -44,6 +44,8 @@ struct CheckpointOptions {
   /// [2 · longest - 1, heads], see kernels::StoredEncoder; empty for none.
   std::vector<float> relative_biases;
   kernels::Precision precision = kernels::Precision::kBf16;
+  /// For int8: the scales of an earlier calibration (SessionInfo::smooth_scales); empty to calibrate.
+  std::vector<float> smooth_scales;
 };
 
 class TensorReader;

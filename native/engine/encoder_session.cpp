@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <initializer_list>
 #include <stdexcept>
 #include <string_view>
 
+#include "pooled_run.hpp"
 #include "status.hpp"
 
 namespace gabion {
@@ -211,21 +211,7 @@ void EncoderSession::HandBackLinears(const kernels::StoredEncoder& stored, const
 }
 
 void EncoderSession::Run(std::span<TextTask* const> tasks, Scratch& scratch) const {
-  for (TextTask* task : tasks) {
-    float* vector = task->vectors;
-    for (const TokenWindow& window : task->windows) {
-      Encode(std::span(scratch.ids).subspan(window.first_id, window.id_count), task->skipped_tokens, scratch, vector);
-      vector += info_.width;
-    }
-  }
-}
-
-void EncoderSession::Encode(std::span<const int64_t> ids, size_t skipped, Scratch& scratch, float* vector) const {
-  encoder_->Run(ids, {}, scratch);
-  PoolAndFinish(pooling_, scratch.hidden.data(), ids.size(), skipped, encoder_->width(), vector);
-  if (!std::all_of(vector, vector + info_.width, [](float value) { return std::isfinite(value); })) {
-    throw Error(Code::kInferenceFailed, "the text's vector is not finite");
-  }
+  RunPooled(*encoder_, pooling_, tasks, scratch);
 }
 
 }  // namespace gabion

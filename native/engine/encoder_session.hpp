@@ -34,8 +34,6 @@ class EncoderSession final : public Session {
   void Run(std::span<TextTask* const> tasks, Scratch& scratch) const override;
 
  private:
-  /// Encodes one window, of which the first `skipped` tokens are not pooled.
-  void Encode(std::span<const int64_t> ids, size_t skipped, Scratch& scratch, float* vector) const;
   kernels::StoredEncoder ReadWeights(const WeightReader& weights, const kernels::EncoderShape& shape,
                                      int64_t padding_id);
   void HandBackLinears(const kernels::StoredEncoder& stored, const kernels::EncoderShape& shape) const;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "checkpoint_session.hpp"
 #include "sample_texts.hpp"
 
 namespace gabion {
@@ -42,6 +43,14 @@ std::future<Tokenizer> ReadTokenizer(const std::string& file, Truncation truncat
                     [file, truncation] { return Tokenizer(file, truncation); });
 }
 
+std::unique_ptr<const Session> Open(const ModelOptions& options, const TokenSamples& samples) {
+  if (!options.checkpoint) {
+    return OpenSession(options.session, samples);
+  }
+  return std::make_unique<const CheckpointSession>(*options.checkpoint, options.session.pooling,
+                                                   options.session.max_tokens, samples);
+}
+
 }  // namespace
 
 TokenSamples SamplesFor(const Tokenizer& tokenizer, const SessionOptions& options) {
@@ -57,18 +66,23 @@ TokenSamples SamplesFor(const Tokenizer& tokenizer, const SessionOptions& option
 Model LoadModel(const ModelOptions& options) {
   // Watched before the session maps it.
   Model::Weights weights;
+  std::vector<std::string> files = options.checkpoint ? options.checkpoint->files : std::vector<std::string>{};
   if (!options.weights_file.empty()) {
-    weights.push_back(std::make_unique<const WatchedFile>(options.weights_file));
+    files.push_back(options.weights_file);
+  }
+  for (const std::string& file : files) {
+    weights.push_back(std::make_unique<const WatchedFile>(file));
   }
   // Tokenizer and graph take about as long as each other to open, so they are opened at the same time.
   std::future<Tokenizer> reader = ReadTokenizer(options.tokenizer_file, options.truncation);
   std::optional<Tokenizer> tokenizer;
   TokenSamples samples;
-  if (options.session.precision == kernels::Precision::kInt8) {
+  const bool calibrates = !options.checkpoint || options.checkpoint->smooth_scales.empty();
+  if (options.session.precision == kernels::Precision::kInt8 && calibrates) {
     tokenizer = reader.get();
     samples = SamplesFor(*tokenizer, options.session);
   }
-  auto session = OpenSession(options.session, samples);
+  auto session = Open(options, samples);
   if (!tokenizer) {
     tokenizer = reader.get();
   }

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "checkpoint_encoder.hpp"
 #include "input_layout.hpp"
 #include "session.hpp"
 #include "text_task.hpp"
@@ -20,6 +22,8 @@ namespace gabion {
 /// What a model's folder says.
 struct ModelOptions {
   SessionOptions session;
+  /// In the place of the session's graph.
+  std::optional<CheckpointOptions> checkpoint;
   std::string tokenizer_file;
   Truncation truncation = Truncation::kOfFile;
   std::string weights_file;    ///< mapped by the graph; empty where the graph holds its weights itself

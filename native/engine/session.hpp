@@ -82,6 +82,8 @@ struct SessionInfo {
   std::string instruction_set;       ///< of gabion's own encoder; empty for other graphs
   const Runtime* runtime = nullptr;  ///< the ONNX Runtime that runs the graph; null for gabion's own encoder
   size_t whole_width = 0;            ///< width before the vector is cut (PoolingOptions::kept)
+  /// Of a checkpoint in int8, computed when it was opened; see CheckpointOptions::smooth_scales.
+  std::vector<float> smooth_scales{};
 };
 
 class Session {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "../kernels/encoder.hpp"
 #include "session.hpp"
@@ -31,6 +32,7 @@ class TextEncoder {
   void Run(std::span<const int64_t> ids, std::span<const uint8_t> types, Scratch& scratch) const;
 
   size_t width() const noexcept { return width_; }
+  const std::vector<float>& smooth_scales() const noexcept { return encoder_->smooth_scales(); }
   const char* instruction_set() const noexcept { return encoder_->variant().name; }
 
  private:

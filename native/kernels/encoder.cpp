@@ -131,7 +131,7 @@ bool Encoder::Fits(const EncoderShape& shape, size_t nr) {
 }
 
 Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
-                 const std::vector<TokenSample>& samples)
+                 const std::vector<TokenSample>& samples, std::vector<float> smooth_scales)
     : variant_(variant), layers_(shape.layers) {
   if (!Fits(shape, variant.nr) || stored.layers.size() != shape.layers) {
     throw std::invalid_argument("an encoder of " + std::to_string(shape.layers) + " layers, " +
@@ -154,7 +154,12 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
   }
   const bool bfloat16 = stored.layers[0].qkv.weight.bfloat16;
   const Format format = FormatFor(variant, precision, bfloat16);
-  if (IsInteger(format) && !samples.empty()) {
+  if (IsInteger(format) && !smooth_scales.empty()) {
+    if (smooth_scales.size() != shape.layers * InputsPerLayer(shape.hidden, shape.intermediate)) {
+      throw std::invalid_argument("there are not as many SmoothQuant scales as inputs");
+    }
+    smooth_scales_ = std::move(smooth_scales);
+  } else if (IsInteger(format) && !samples.empty()) {
     Pack(shape, stored, FormatFor(variant, Precision::kBf16, bfloat16));
     CalibrateSmoothScales(shape, stored, samples);
   }

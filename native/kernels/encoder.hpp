@@ -88,9 +88,9 @@ class Encoder {
   /// Integer formats are calibrated on `samples`, the token ids of some texts: the absmax of each linear layer's input
   /// channels on them determines the SmoothQuant scales (arXiv:2211.10438, exponent 1/2), which move quantization
   /// range from activations to weights. Without samples nothing is smoothed, and the vectors are further from those of
-  /// exact arithmetic.
+  /// exact arithmetic. `smooth_scales`, of an earlier calibration with the same weights and variant, takes its place.
   Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precision precision, const Variant& variant,
-          const std::vector<TokenSample>& samples = {});
+          const std::vector<TokenSample>& samples = {}, std::vector<float> smooth_scales = {});
 
   /// Writes the last hidden state, [tokens, hidden]. Ids, types and the number of tokens must be within the tables.
   /// Returns false if `stop` was set meanwhile. A team, which may be null, shares the work; the result has the same
@@ -103,6 +103,8 @@ class Encoder {
 
   Format format() const noexcept { return packed_.format; }
   const Variant& variant() const noexcept { return variant_; }
+  /// The SmoothQuant scales of all linear layers' inputs, by InputsPerLayer; empty without any.
+  const std::vector<float>& smooth_scales() const noexcept { return smooth_scales_; }
   /// Bytes of the packed weights.
   size_t packed_bytes() const noexcept { return panels_.size(); }
 

@@ -155,7 +155,7 @@ Format FormatFor(const Variant& variant, Precision precision, bool bfloat16_weig
   if (precision == Precision::kInt8) {
     return variant.int8;
   }
-  if (precision == Precision::kBf16 && variant.bfloat16 != Format::kBfloat16Wide) {
+  if (precision == Precision::kBf16) {
     return variant.bfloat16;
   }
   return bfloat16_weights ? Format::kBfloat16Wide : Format::kFloat32;

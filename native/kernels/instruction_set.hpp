@@ -10,7 +10,7 @@ namespace gabion::kernels {
 
 enum class Precision {
   kFp32,  ///< float arithmetic on the weights as given
-  kBf16,  ///< bf16 arithmetic where the processor has it, else float arithmetic on the weights as given
+  kBf16,  ///< bf16 weights; bf16 arithmetic where the processor has it, else float arithmetic on them
   kInt8,  ///< 8-bit weights, quantized in groups along K
 };
 

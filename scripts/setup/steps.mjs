@@ -47,6 +47,8 @@ const goldenScripts = [
 
 const classifierScripts = ['make_guard', 'make_classifiers', 'make_family', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
 
+const encoderScripts = ['make_encoders', 'make_family', 'unicode_texts'].map((name) => `scripts/golden/${name}.py`)
+
 /** The model of a guard as it is trained. */
 const guardSources = ['model', 'segments'].map((name) => `lab/guard/${name}.py`)
 
@@ -204,6 +206,15 @@ export const steps = [
       const options = { log: 'golden-classifiers', echo: context.verbose }
       for (const script of classifierScripts.slice(0, 2)) await run('build/golden/bin/python', [script], options)
     },
+  },
+  {
+    id: 'golden-encoders',
+    title: 'Checkpoints and vectors by sentence-transformers',
+    purposes: ['test'],
+    after: ['golden-python'],
+    hash: () => hashInputs({ files: encoderScripts }),
+    outputs: ['build/encoders/texts.json.gz'],
+    work: (context) => run('build/golden/bin/python', [encoderScripts[0]], { log: 'golden-encoders', echo: context.verbose }),
   },
   {
     id: 'prebuild',

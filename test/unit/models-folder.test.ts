@@ -73,6 +73,7 @@ describe('a model folder', () => {
       prompts: {},
       includePrompt: true,
       warnings: [],
+      encoderFolder: folder,
       selfTest: null,
     })
     const sha256 = createHash('sha256').update(graph).digest('hex')

@@ -87,7 +87,7 @@ function guardHash(description: string): string {
 
 /** The tables of the linear part, which are in the file of the weights. */
 async function readTerms(folder: string, { bucketBits, intercepts }: NonNullable<GuardDescription['terms']>): Promise<TermModel> {
-  const { CheckpointFiles } = await import('../../classifier/checkpoint.js')
+  const { CheckpointFiles } = await import('../../checkpoint/checkpoint-files.js')
   await using files = await CheckpointFiles.open([join(folder, 'model.safetensors')])
   const idf = await files.read('terms.idf', [2 ** bucketBits])
   return new TermModel({ bucketBits, intercepts, idf, weights: await files.read('terms.weight', [intercepts.length, 2 ** bucketBits]) })

@@ -4,7 +4,8 @@
 import { relativeBuckets } from '../convert/weight-layout.js'
 import type { JsonObject } from '../json/json-object.js'
 import { longestInputOf } from '../models/token-positions.js'
-import { KERNEL_ARCHITECTURES, type CheckpointFiles, type EncoderSizes, type KernelArchitecture } from './checkpoint.js'
+import type { CheckpointFiles } from './checkpoint-files.js'
+import { KERNEL_ARCHITECTURES, type EncoderSizes, type KernelArchitecture } from './encoder-tensors.js'
 
 /** Why the kernels cannot compute an encoder; null if they can. Their variants decide whether its sizes fit. */
 export function obstacleTo(config: JsonObject): string | null {
@@ -12,6 +13,9 @@ export function obstacleTo(config: JsonObject): string | null {
   if (!KERNEL_ARCHITECTURES.some((name) => name === type)) return `model_type '${type}'`
   const activation = config.stringOr(type === 'distilbert' ? 'activation' : 'hidden_act', 'gelu')
   if (activation !== 'gelu') return `activation '${activation}'`
+  if (config.booleanOr('is_decoder', false)) return 'is_decoder true'
+  for (const key of ['quantization_config', 'pruned_heads'])
+    if (config.has(key) && Object.keys(config.object(key).fields).length > 0) return `a ${key}`
   const positions = config.stringOr('position_embedding_type', 'absolute')
   return positions === 'absolute' ? null : `position_embedding_type '${positions}'`
 }

@@ -1,9 +1,8 @@
 // From the tensors of a checkpoint to what native code packs: names and order of each architecture. Reads headers, no weights.
 
 import { GabionError } from '../errors.js'
-import type { StoredTensor } from '../convert/safetensors-header.js'
-import { SafetensorsReader } from '../convert/safetensors-reader.js'
 import type { NativeCheckpoint, NativeTensor } from '../native.js'
+import type { CheckpointFiles } from './checkpoint-files.js'
 
 /** Names of a layer's tensors. */
 interface LayerNames {
@@ -57,54 +56,6 @@ export const KERNEL_ARCHITECTURES = Object.keys(LAYER_NAMES) as readonly KernelA
 /** Sizes of an encoder. */
 export type EncoderSizes = Pick<NativeCheckpoint, 'layers' | 'heads' | 'hidden' | 'intermediate' | 'epsilon'>
 
-/** The safetensors files of a checkpoint, open for reading. Close it, or hold it with `await using`. */
-export class CheckpointFiles {
-  readonly #readers: readonly SafetensorsReader[]
-
-  private constructor(readers: readonly SafetensorsReader[]) {
-    this.#readers = readers
-  }
-
-  /** @throws GabionError as {@link SafetensorsReader.open} */
-  static async open(files: readonly string[]): Promise<CheckpointFiles> {
-    const opened = await Promise.allSettled(files.map((file) => SafetensorsReader.open(file)))
-    const checkpoint = new CheckpointFiles(opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])))
-    const failed = opened.find((each) => each.status === 'rejected')
-    if (failed === undefined) return checkpoint
-    await checkpoint.close()
-    throw failed.reason
-  }
-
-  has(name: string): boolean {
-    return this.#readers.some((reader) => reader.tensors.has(name))
-  }
-
-  /** The tensor and its file, after a check of its shape; null is an axis of any size. @throws GabionError `MODEL_UNSUPPORTED`, `MODEL_INVALID` */
-  require(name: string, shape: readonly (number | null)[]): { tensor: StoredTensor; reader: SafetensorsReader } {
-    const reader = this.#readers.find((each) => each.tensors.has(name))
-    const found = reader?.tensors.get(name)
-    if (reader === undefined || found === undefined) {
-      throw new GabionError('MODEL_UNSUPPORTED', `${this.#readers.map(({ file }) => file).join(', ')} has no tensor '${name}'`)
-    }
-    const sizes = shape.map((size, axis) => size ?? found.shape[axis] ?? 0)
-    return { tensor: reader.require(name, sizes), reader }
-  }
-
-  /** A tensor's values. @throws GabionError as {@link require}; `MODEL_INVALID` for values that are not finite */
-  async read(name: string, shape: readonly number[]): Promise<Float32Array> {
-    const { tensor, reader } = this.require(name, shape)
-    return reader.read(tensor)
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#readers.map((reader) => reader.close()))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
-  }
-}
-
 /** Collects tensors of several files in the order in which native code takes them. */
 export class TensorList {
   readonly files: string[] = []
@@ -114,8 +65,8 @@ export class TensorList {
   add(from: CheckpointFiles, name: string, shape: readonly (number | null)[]): void {
     const { tensor, reader } = from.require(name, shape)
     const { type, offset } = tensor
-    if (type !== 'F32' && type !== 'BF16' && type !== 'F16') {
-      throw new GabionError('MODEL_UNSUPPORTED', `${reader.file}: tensor '${name}' is of type ${type}; F32, BF16 and F16 can be read`)
+    if (type !== 'F32' && type !== 'BF16' && type !== 'F16' && type !== 'F64') {
+      throw new GabionError('MODEL_UNSUPPORTED', `${reader.file}: tensor '${name}' is of type ${type}; F32, BF16, F16 and F64 can be read`)
     }
     const known = this.files.indexOf(reader.file)
     const [rows = 1, columns = 1] = tensor.shape

@@ -1,0 +1,38 @@
+// A model folder's checkpoint for gabion's own encoder, which packs the weights as they are published: no graph, no copy on disk.
+
+import { CheckpointFiles } from '../checkpoint/checkpoint-files.js'
+import { obstacleTo } from '../checkpoint/encoder-settings.js'
+import { prefixOf, readPackedEncoder, type PackedEncoder } from '../checkpoint/packed-encoder.js'
+import { readConfig } from '../models/config-file.js'
+import type { ModelDescription } from '../models/model-folder.js'
+import { findWeightFiles } from '../models/weight-files.js'
+import { nativeAddon } from '../native.js'
+import type { CheckedEmbedderOptions } from './embedder-options.js'
+
+/** A checkpoint that the kernels of this processor compute. */
+export interface PackedModel {
+  encoder: PackedEncoder
+  precision: 'fp32' | 'bf16' | 'int8'
+  /** See `CheckpointFiles.identity`. */
+  identity: string
+}
+
+/**
+ * Describes the encoder of a folder for the kernels.
+ *
+ * @returns null where the folder has no checkpoint, or one that they do not compute
+ * @throws GabionError `MODEL_INVALID`, `MODEL_UNSUPPORTED` for a checkpoint of which tensors are missing or of other shapes
+ */
+export async function readPackedModel(
+  { encoderFolder }: Pick<ModelDescription, 'encoderFolder'>,
+  { precision, providers, onnxFile }: Pick<CheckedEmbedderOptions, 'precision' | 'providers' | 'onnxFile'>,
+): Promise<PackedModel | null> {
+  if (encoderFolder === null || onnxFile !== undefined || precision === 'fp16' || providers[0] !== 'cpu') return null
+  if (nativeAddon().machine().encoderInstructionSet === '') return null
+  const config = await readConfig(encoderFolder, 'config.json')
+  if (obstacleTo(config) !== null) return null
+  await using files = await CheckpointFiles.open(await findWeightFiles(encoderFolder))
+  const encoder = await readPackedEncoder(files, config, prefixOf(files))
+  if (!nativeAddon().fitsEncoder(encoder)) return null
+  return { encoder, precision: precision === 'auto' ? 'bf16' : precision, identity: await files.identity() }
+}
