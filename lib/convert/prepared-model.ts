@@ -104,7 +104,7 @@ async function withGraph(folder: string, name: string, commit: string | null, op
 }
 
 /** Path of a file with a tokenizer, in gabion's own cache. */
-async function keptTokenizer(json: string): Promise<string> {
+export async function keptTokenizer(json: string): Promise<string> {
   const hash = nodeCrypto().createHash('sha256').update(json).digest('hex')
   const file = join(conversionCache(), 'tokenizers', `${hash.slice(0, 32)}.json`)
   if (sizeOfFile(file) === Buffer.byteLength(json)) return file

@@ -13,7 +13,7 @@ import { findCudaLibrary } from './cuda-library.js'
 import { runNative } from './embed-texts.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
 import { keepScales, readScales, scalesFile } from './kept-scales.js'
-import { readPackedModel, type PackedModel } from './packed-model.js'
+import { readPackedModel, tokenizerOfCheckpoint, type PackedModel } from './packed-model.js'
 import { cosine } from '../statistics/vectors.js'
 
 /** A model that is ready to run, and what it was opened from. */
@@ -234,7 +234,11 @@ export async function openModel(options: CheckedEmbedderOptions): Promise<Opened
     ...(signal === undefined ? {} : { signal }),
   })
   const { dimensions: ownDimensions, wholeDimensions } = prepared
-  const description = { ...prepared, dimensions: checkInteger('dimensions', options.dimensions ?? ownDimensions, 1, wholeDimensions) }
+  const description = {
+    ...prepared,
+    dimensions: checkInteger('dimensions', options.dimensions ?? ownDimensions, 1, wholeDimensions),
+    ...(found.packed === null ? {} : { tokenizerFile: await tokenizerOfCheckpoint(prepared) }),
+  }
   const opened = await (found.packed === null ? openGraph(description, options) : openPacked(description, found.packed, options))
   const { graph, model } = opened
   try {

@@ -3,11 +3,24 @@
 import { CheckpointFiles } from '../checkpoint/checkpoint-files.js'
 import { obstacleTo } from '../checkpoint/encoder-settings.js'
 import { prefixOf, readPackedEncoder, type PackedEncoder } from '../checkpoint/packed-encoder.js'
+import { keptTokenizer } from '../convert/prepared-model.js'
+import { tokenizerFor } from '../convert/tokenizer-file.js'
 import { readConfig } from '../models/config-file.js'
 import type { ModelDescription } from '../models/model-folder.js'
 import { findWeightFiles } from '../models/weight-files.js'
 import { nativeAddon } from '../native.js'
 import type { CheckedEmbedderOptions } from './embedder-options.js'
+
+/**
+ * The tokenizer of a checkpoint, checked against its config.json: the folder's file, or one in gabion's own cache with what its settings
+ * change.
+ *
+ * @throws GabionError `MODEL_INVALID` for the tokenizer of another model, `MODEL_UNSUPPORTED`, `STORAGE_FAILED`
+ */
+export async function tokenizerOfCheckpoint({ encoderFolder, lowersText, tokenizerFile }: ModelDescription): Promise<string> {
+  const changed = encoderFolder === null ? null : await tokenizerFor(encoderFolder, lowersText)
+  return changed === null ? tokenizerFile : keptTokenizer(changed)
+}
 
 /** A checkpoint that the kernels of this processor compute. */
 export interface PackedModel {

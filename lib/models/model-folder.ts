@@ -46,6 +46,7 @@ export interface ModelDescription extends Pick<
   | 'prompt'
   | 'prompts'
   | 'includePrompt'
+  | 'lowersText'
   | 'warnings'
 > {
   name: string
@@ -152,7 +153,7 @@ export interface FolderChoice extends ExportChoice {
 /** A model folder, with or without graphs. */
 export interface InspectedFolder {
   description: ModelDescription
-  /** JSON text of the tokenizer that is needed in the place of the folder's own, whose settings change it; null for none. */
+  /** JSON text of the tokenizer that an export needs in the place of the folder's own, whose settings change it; null for none. */
   tokenizer: string | null
   /** The reason why it has no graph that can be loaded; null if it has. */
   lacks: GabionError | null
@@ -192,13 +193,13 @@ export async function inspectModelFolder(folder: string, choice: FolderChoice = 
     prompt: model.prompt,
     prompts: model.prompts,
     includePrompt: model.includePrompt,
+    lowersText: model.lowersText,
     warnings: model.warnings,
     graphs,
     encoderFolder: hasWeights(path, model) && !model.needsPoolingGraph ? join(path, model.transformerPath) : null,
     selfTest: await readSelfTest(path, model.wholeDimensions),
   }
-  const isUnchanged = own === null && (graphs.length > 0 || description.encoderFolder !== null)
-  const tokenizer = isUnchanged ? await changedTokenizerOf(path, model) : null
+  const tokenizer = own === null && graphs.length > 0 ? await changedTokenizerOf(path, model) : null
   return { description, tokenizer, lacks: whatLacks(path, model, graphs, own !== null) }
 }
 

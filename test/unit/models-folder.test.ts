@@ -72,6 +72,7 @@ describe('a model folder', () => {
       prompt: '',
       prompts: {},
       includePrompt: true,
+      lowersText: false,
       warnings: [],
       encoderFolder: folder,
       selfTest: null,
