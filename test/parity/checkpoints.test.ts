@@ -14,8 +14,8 @@ const encoders = fileURLToPath(new URL('../../build/encoders', import.meta.url))
 
 const BOUNDS = {
   fp32: { cosine: 0.9999999, element: 2e-6 },
-  bf16: { cosine: 0.9998, element: 0.02 },
-  int8: { cosine: 0.998, element: 0.06 },
+  bf16: { cosine: 0.9999, element: 0.006 },
+  int8: { cosine: 0.999, element: 0.03 },
 } as const
 
 /** First files of weights, by folder. */
