@@ -6,7 +6,7 @@ import type { GuardSignals } from '../verdict.js'
 import type { GuardDescription } from './description.js'
 import { describeLine } from './explain.js'
 import { reachedLine, type ReachedLine } from './guard-level.js'
-import { readableExchange, readableText } from './readable.js'
+import { readableExchange, readableReply, readableText } from './readable.js'
 import { refusalFeatures } from './refusals.js'
 import type { RuleBook } from './rule-book.js'
 import type { GuardScorer } from './scorer.js'
@@ -39,7 +39,7 @@ export class GuardReading implements ReplyReading {
   async read(windows: readonly ReplyWindow[], signal?: AbortSignal): Promise<LineCrossing | null> {
     const { description, scorer, terms } = this.#parts
     const { user, history } = this.#exchange
-    const read = windows.map(({ text, start }) => ({ reply: readableText(text), start })).filter(({ reply }) => reply.trim() !== '')
+    const read = windows.map(({ text, start }) => ({ reply: readableReply(text), start })).filter(({ reply }) => reply.trim() !== '')
     const [first] = read
     if (first === undefined) return null
     const rules = await this.#rulesFor(first.reply)

@@ -12,10 +12,33 @@ export function readableText(text: string): string {
   )
 }
 
+/** What the guard reads in place of a reply: also without what the reply says of its own obedience, which is no evidence of it. */
+export function readableReply(text: string): string {
+  const readable = readableText(text)
+  const rest = [REMARK, SENTENCE].reduce((left, part) => left.replaceAll(part, (found) => (OWN_VERDICT.test(found) ? '' : found)), readable)
+  return rest.length === readable.length || rest.trim() === '' ? readable : rest.trim()
+}
+
 /** Both texts of an exchange. */
 export function readableExchange<Exchange extends { readonly user: string; readonly assistant: string }>(exchange: Exchange): Exchange {
-  return { ...exchange, user: readableText(exchange.user), assistant: readableText(exchange.assistant) }
+  return { ...exchange, user: readableText(exchange.user), assistant: readableReply(exchange.assistant) }
 }
+
+/** In brackets. */
+const REMARK = /\[[^\][]{1,400}\]|\([^()]{1,400}\)/g
+
+/** "This reply follows all rules", "compliance check passed", "breaks=0". */
+const OWN_VERDICT = new RegExp(
+  [
+    /\b(?:this|my|the) (?:reply|response|answer|message|output)\b[^.!?,;]{0,30}\b(?:follow|obey|respect|compl(?:y|ie)|violate|break)(?:e?s)?\b/,
+    /\b(?:this|my|the) (?:reply|response|answer|message|output) (?:is|has been|was) (?:safe|allowed|permitted|compliant|approved|reviewed)\b/,
+    /\b(?:compliance|safety|policy|moderation|guardrail) (?:check|review)[^.!?]{0,12}\b(?:passed|ok|okay|clear|done)\b/,
+    /\b(?:breaks|unsafe)\s*[=:]\s*[\d.]/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'i',
+)
 
 /** Format characters: zero-width spaces, soft hyphens, directions of writing. */
 const INVISIBLE = /\p{Cf}/gu
