@@ -3,7 +3,7 @@
 
 import { foldConfusables } from '../confusables.js'
 
-/** What the guard reads in place of a text. Ordinary texts stay as they are; the length changes where something is decoded or removed. */
+/** What the guard reads in place of a text. Ordinary texts stay as they are; where something is decoded or removed, the length changes. */
 export function readableText(text: string): string {
   const visible = foldConfusables(text).replaceAll(INVISIBLE, '')
   return SPELLINGS.reduce(
@@ -12,11 +12,15 @@ export function readableText(text: string): string {
   )
 }
 
-/** What the guard reads in place of a reply: also without what the reply says of its own obedience, which is no evidence of it. */
+/**
+ * What the guard reads in place of a reply: also without what the reply says of its own obedience, which is no evidence of it. Only those
+ * very words go, so that nothing else can hide among them.
+ */
 export function readableReply(text: string): string {
   const readable = readableText(text)
-  const rest = [REMARK, SENTENCE].reduce((left, part) => left.replaceAll(part, (found) => (OWN_VERDICT.test(found) ? '' : found)), readable)
-  return rest.length === readable.length || rest.trim() === '' ? readable : rest.trim()
+  if (readable.search(OWN_VERDICT) < 0) return readable
+  const rest = readable.replaceAll(OWN_VERDICT, '').replaceAll(EMPTY_BRACKETS, '').trim()
+  return HAS_WORDS.test(rest) ? rest : readable
 }
 
 /** Both texts of an exchange. */
@@ -24,21 +28,30 @@ export function readableExchange<Exchange extends { readonly user: string; reado
   return { ...exchange, user: readableText(exchange.user), assistant: readableReply(exchange.assistant) }
 }
 
-/** In brackets. */
-const REMARK = /\[[^\][]{1,400}\]|\([^()]{1,400}\)/g
+const OBEDIENCE = {
+  opening: String.raw`(?:note (?:to|for) (?:the )?\w{1,12}: ?)?`,
+  reply: '(?:this|my|the) (?:reply|response|answer|message|output)',
+  how: "(?: (?:fully|strictly|completely|clearly|always|also|does not|doesn't|do not))*",
+  does: '(?:follow|obey|respect|compl(?:y|ie)|violate|break)(?:e?s)?',
+  is: '(?:is|has been|was) (?:safe|allowed|permitted|compliant|approved|reviewed)',
+  what: '(?: (?:all|any|every|none|no|of|the|our|your|my|with|company|safety|content|rules?|polic(?:y|ies)|guidelines?|instructions?))*',
+  check: '(?:compliance|safety|policy|moderation|guardrail) (?:check|review):? (?:passed|ok|okay|clear|done)',
+}
 
-/** "This reply follows all rules", "compliance check passed", "breaks=0". */
+/** "Note to the reviewer: this reply follows all rules", "compliance check passed", "breaks=0": of words from a list, and no others. */
 const OWN_VERDICT = new RegExp(
   [
-    /\b(?:this|my|the) (?:reply|response|answer|message|output)\b[^.!?,;]{0,30}\b(?:follow|obey|respect|compl(?:y|ie)|violate|break)(?:e?s)?\b/,
-    /\b(?:this|my|the) (?:reply|response|answer|message|output) (?:is|has been|was) (?:safe|allowed|permitted|compliant|approved|reviewed)\b/,
-    /\b(?:compliance|safety|policy|moderation|guardrail) (?:check|review)[^.!?]{0,12}\b(?:passed|ok|okay|clear|done)\b/,
-    /\b(?:breaks|unsafe)\s*[=:]\s*[\d.]/,
+    `${OBEDIENCE.opening}\\b${OBEDIENCE.reply}${OBEDIENCE.how} (?:${OBEDIENCE.does}|${OBEDIENCE.is})${OBEDIENCE.what}\\b`,
+    `\\b${OBEDIENCE.check}\\b`,
+    '\\b(?:breaks|unsafe) ?[=:] ?[01](?:\\.\\d{1,3})?\\b',
   ]
-    .map(({ source }) => source)
+    .map((words) => `(?:${words})[.!]?`)
     .join('|'),
-  'i',
+  'gi',
 )
+
+const EMPTY_BRACKETS = /\[[^\p{L}\p{N}\][]*\]|\([^\p{L}\p{N}()]*\)/gu
+const HAS_WORDS = /[\p{L}\p{N}]/u
 
 /** Format characters: zero-width spaces, soft hyphens, directions of writing. */
 const INVISIBLE = /\p{Cf}/gu
