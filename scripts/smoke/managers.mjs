@@ -17,7 +17,7 @@ const arch = (x64, arm64) => (process.arch === 'x64' ? x64 : arm64)
 
 const pnpm12 = () => packageManager(`@pnpm/exe.linux-${process.arch}`, '12.21.0', 'pnpm')
 const yarn4 = () => packageManager('@yarnpkg/cli-dist', '4.18.1', 'bin/yarn.js')
-const bun = () => packageManager(`@oven/bun-linux-${arch('x64', 'aarch64')}`, '1.4.5', 'bin/bun')
+export const bun = () => packageManager(`@oven/bun-linux-${arch('x64', 'aarch64')}`, '1.4.5', 'bin/bun')
 const deno = () => packageManager(`@deno/linux-${process.arch}-glibc`, '2.9.6', 'deno')
 
 /**

@@ -21,6 +21,7 @@ import { hostTarget, libraryName } from '../prepare-ort.mjs'
 import { checkPackages } from '../release/check.mjs'
 import { root, run } from '../setup/run.mjs'
 import { makeApp } from './apps.mjs'
+import { bundlerWays } from './bundlers.mjs'
 import { ownNothing } from './environment.mjs'
 import { managers, quickManagers } from './managers.mjs'
 import { nodeRelease } from './nodes.mjs'
@@ -71,6 +72,7 @@ export function waysOf(context) {
     },
     'bundled by esbuild as a module': async () => probe(await bundled(context, await app('npm'), 'esm')),
     'bundled by esbuild as CommonJS': async () => probe(await bundled(context, await app('npm'), 'cjs'), { script: 'embed.cjs' }),
+    ...bundlerWays(context, () => app('npm'), probe),
     'next to onnxruntime-node and transformers.js': async () =>
       quick ? 'skipped in the short form' : withOtherRuntimes(context, await app('npm')),
     'in Jest': async () => (quick ? 'skipped in the short form' : inTestRunner(await app('npm'), 'jest')),
