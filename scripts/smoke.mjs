@@ -25,7 +25,9 @@ async function main({ quick, only, packages }) {
   const tarballs = packages === undefined ? await packedHere(quick) : await given(packages)
   const registry = await startRegistry(tarballs.published)
   try {
-    const ways = waysOf({ place, registry: registry.url, main: tarballs.main, offline: tarballs.offline, quick, apps: new Map() })
+    const { main: own, offline, published } = tarballs
+    const platforms = published.filter((file) => file !== own)
+    const ways = waysOf({ place, registry: registry.url, main: own, offline, platforms, quick, apps: new Map() })
     const wanted = Object.entries(ways).filter(([name]) => only.length === 0 || only.some((text) => name.includes(text)))
     if (wanted.length === 0) throw new StepFailed(`no way has ${only.join(' or ')} in its name\n${usage}`, { exitCode: 2 })
     const counts = { ok: 0, skip: 0, FAILED: 0 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// Checks the packed main package as tools and TypeScript resolve it: publint, and "are the types wrong?" for every way to import it.
+// Checks the packed main package as tools and TypeScript resolve it: publint, and "are the types wrong?" for every way to import it; and the
+// size of what one platform installs of gabion's own.
 //
-// usage: node scripts/release/check.mjs [TARBALL]      without one, the checkout is packed
+// usage: node scripts/release/check.mjs
 
 import { readFileSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
@@ -14,8 +15,16 @@ import { pack } from './pack.mjs'
 /** Install scripts run on the user's machine: gabion has none. */
 const installScripts = ['preinstall', 'install', 'postinstall', 'prepare']
 
-/** Throws StepFailed with every finding. */
-export async function checkPackages(tarball) {
+/** Of the main package and one platform's, unpacked; `npm run bench -- --only size` compares it with other libraries. */
+const largestInstalledBytes = 110e6
+
+/**
+ * Throws StepFailed with every finding.
+ *
+ * @param tarball of the main package
+ * @param platforms tarballs of the platforms' packages
+ */
+export async function checkPackages(tarball, platforms) {
   const manifest = JSON.parse(await run('tar', ['-xzOf', tarball, 'package/package.json']))
   const content = new Uint8Array(readFileSync(tarball))
   const { messages } = await publint({ pack: { tarball: content.buffer }, strict: true })
@@ -32,6 +41,7 @@ export async function checkPackages(tarball) {
       findings.push(`are the types wrong?\n${error.output}`)
     },
   )
+  findings.push(...(await sizeProblems(tarball, platforms)))
   if (findings.length > 0) throw new StepFailed(`${basename(tarball)} has problems`, { lines: findings })
 }
 
@@ -50,11 +60,28 @@ async function undeclaredImports(tarball, manifest) {
     .map((name) => `dist loads ${name}, which package.json does not name`)
 }
 
+async function sizeProblems(main, platforms) {
+  const own = await unpackedBytes(main)
+  const problems = []
+  for (const platform of platforms) {
+    const bytes = own + (await unpackedBytes(platform))
+    if (bytes > largestInstalledBytes)
+      problems.push(`with ${basename(platform)} it has ${bytes} bytes unpacked, expected ${largestInstalledBytes} at most`)
+  }
+  return problems
+}
+
+async function unpackedBytes(tarball) {
+  const lines = (await run('tar', ['-tvzf', tarball])).trim().split('\n')
+  // Permissions, owner, size, …
+  return lines.reduce((sum, line) => sum + Number(line.split(/ +/, 3)[2]), 0)
+}
+
 if (isMain(import.meta.url)) {
   try {
-    const tarball = process.argv[2] ?? (await pack()).main
-    await checkPackages(tarball)
-    console.log(`${basename(tarball)}: publint and attw find nothing, there are no install scripts`)
+    const { main, platforms } = await pack()
+    await checkPackages(main, Object.values(platforms))
+    console.log(`${basename(main)}: publint and attw find nothing, there are no install scripts, its size is within bounds`)
   } catch (error) {
     reportFailure(error)
   }

@@ -22,7 +22,7 @@ async function main(dryRun) {
   const packed = await pack()
   const absent = targets.filter((target) => packed.platforms[target] === undefined)
   if (absent.length > 0) problems.push(`binaries are missing for ${absent.join(', ')}`)
-  await checkPackages(packed.main)
+  await checkPackages(packed.main, Object.values(packed.platforms))
   for (const problem of problems) console.log(`not ready: ${problem}`)
   if (problems.length > 0 && !dryRun) throw new StepFailed('Nothing was published', { exitCode: 2 })
   const options = ['--access', 'public', ...(dryRun ? ['--dry-run'] : ['--provenance'])]

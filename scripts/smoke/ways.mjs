@@ -34,14 +34,14 @@ const otherUser = 65534
 /**
  * Name of each way → its check. A way may return why it was skipped.
  *
- * @param context place: a folder to work in; registry: its address; main, offline: tarballs; quick; apps: an empty Map
+ * @param context place: a folder to work in; registry: its address; main, offline, platforms: tarballs; quick; apps: an empty Map
  */
 export function waysOf(context) {
   const { place, quick } = context
   const app = (manager) => once(context.apps, manager, () => makeApp(join(place, manager), manager, context.registry))
   const releases = quick ? ['latest'] : ['20', '22', '24', 'latest']
   const ways = {
-    'publint, attw, no install scripts': () => checkPackages(context.main),
+    'publint, attw, no install scripts, size': () => checkPackages(context.main, context.platforms),
     'npm finds no install script in any package': async () => noInstallScripts(await app('npm')),
     'npm install of the offline tarball': async () => {
       if (context.offline === undefined) return 'there is no such tarball'
