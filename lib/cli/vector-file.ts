@@ -6,7 +6,7 @@ import type { EmbeddingBatch } from '../embedding/embedding-batch.js'
 import type { Projection, ProjectionModel, VectorRows } from '../projection/projection.js'
 import { openEmbedder, type Context, type EmbedderFlags } from './command.js'
 import { sourceName, sourceSize } from '../files/lines.js'
-import { GabionError } from '../errors.js'
+import { GabionError, wrongType } from '../errors.js'
 import { npyShape, readNpyRows } from '../files/npy-file.js'
 import { Progress } from './progress.js'
 import { inBatches, readTexts, TEXT_FORMATS, type SourceText, type TextFormat } from './text-source.js'
@@ -74,16 +74,18 @@ async function* embeddedParts(
   for await (const { batch } of embedStream(embedder, readTextsNotNumbers(file, flags.format, signal), { signal, onProgress })) yield batch
 }
 
-/** Numbers of a line that look like a vector. */
+/** Numbers that look like a vector, whatever they are. Of fractions two are enough. */
 const LIKE_A_VECTOR = 8
 
 /**
  * The texts of a file where it could have vectors too: rows of numbers are refused, since a table that is embedded as text gives vectors
  * that mean nothing. `--format text` embeds them all the same.
  *
- * @throws GabionError as {@link readTexts}, and `INVALID_ARGUMENT` for rows of numbers
+ * @throws GabionError as {@link readTexts}, and `INVALID_ARGUMENT` for rows of numbers and NumPy's archives
  */
 export async function* readTextsNotNumbers(file: string, format: TextFormat, signal?: AbortSignal): AsyncGenerator<SourceText> {
+  if (file.endsWith('.npz'))
+    throw wrongType(`${file}: of NumPy's files .npy is read: with np.load(FILE) as arrays: np.save('vectors.npy', arrays[arrays.files[0]])`)
   let line = 0
   for await (const text of readTexts(file, format, signal)) {
     // The first line may be a header.
@@ -97,14 +99,17 @@ export async function* readTextsNotNumbers(file: string, format: TextFormat, sig
   }
 }
 
-/** As CSV, with or without quotes, or as a JSON array; a missing number is empty or NaN. */
+/** As CSV, with or without quotes, or as a JSON array, also behind a name; a missing number is empty or NaN. */
 function isRowOfNumbers(line: string): boolean {
   const cells = line
     .replace(/["'[\]]/g, ' ')
     .trim()
     .split(/\s*[,;\t]\s*| +/)
   const isNumber = (cell: string): boolean => /^[-+]?(nan|inf(inity)?)?$/i.test(cell) || Number.isFinite(Number(cell))
-  return cells.filter((cell) => /\d/.test(cell)).length >= LIKE_A_VECTOR && cells.every(isNumber)
+  const words = cells.findLastIndex((cell) => !isNumber(cell)) + 1
+  const numbers = cells.slice(words).filter((cell) => /\d/.test(cell))
+  const fractions = numbers.filter((cell) => /\d\.|\.\d|\de/i.test(cell)).length
+  return words === 0 ? numbers.length >= LIKE_A_VECTOR || fractions >= 2 : fractions >= LIKE_A_VECTOR
 }
 
 /** All vectors of a file in one matrix. */

@@ -118,14 +118,29 @@ describe('a text file where vectors may be meant', () => {
       `[${row}]`,
       `"${row.replaceAll(',', '","')}"`,
       `${row},nan,`,
+      `my document,${row}`,
+      `1,"[${row}]"`,
+      `harbour ${row.replaceAll(',', ' ')}`,
+      '0.125,-3.5',
     ])
       await assert.rejects(read(content), { code: 'INVALID_ARGUMENT', message: /row of numbers.*np\.save.*--format text/ })
     assert.deepEqual(await read(row, 'text'), [row])
   })
 
   test('may have texts of numbers', async () => {
-    const texts = ['42', '1, 2, 3', 'in 1, 2, 3, 4, 5, 6, 7, 8 steps', '']
-    assert.deepEqual(await read(texts.join('\n') + '\n'), texts)
+    for (const texts of [
+      ['42', '1, 2, 3', 'in 1, 2, 3, 4, 5, 6, 7, 8 steps', ''],
+      ['3.5', '- - - - - - - - -'],
+      ['scores: 0.5 1.5', 'numbers 1, 2, 3, 4, 5, 6, 7, 8'],
+    ])
+      assert.deepEqual(await read(texts.join('\n') + '\n'), texts)
+  })
+
+  test('is refused where it is an archive of NumPy', async () => {
+    await assert.rejects(collect(readTextsNotNumbers(await fileOf('PK', 'vectors.npz'), 'auto')), {
+      code: 'INVALID_ARGUMENT',
+      message: /np\.load.*np\.save/,
+    })
   })
 })
 
