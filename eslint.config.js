@@ -58,6 +58,8 @@ export default defineConfig(
     'bench/node_modules/',
     'data/',
     'test/package/usage/',
+    // JSX, and the browser's globals.
+    'test/package/bundlers/next/app/',
   ]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
