@@ -45,12 +45,12 @@ export function foldConfusables(text: string): string {
 
 function foldLetters(text: string): string {
   const plain = text.replaceAll(/[\u0250-\u{10ffff}]/gu, (letter) => (CONFUSABLES.has(letter) ? letter : asciiForm(letter)))
-  const isLatin = countOf(plain, LATIN) > countOf(plain, OTHER_LETTER)
-  return plain.replaceAll(WORD, (word) => {
-    const confusables = countOf(word, CONFUSABLE)
-    if (confusables === 0) return word
-    const isFolded = LATIN.test(word) || (isLatin && confusables === word.length)
-    LATIN.lastIndex = 0
-    return isFolded ? word.replaceAll(CONFUSABLE, (letter) => CONFUSABLES.get(letter) ?? letter) : word
-  })
+  const mixed = plain.replaceAll(WORD, (word) => (countOf(word, LATIN) > 0 ? latin(word) : word))
+  // Counted after words with letters of both are Latin: where every lookalike is used, most letters are others before.
+  if (countOf(mixed, LATIN) <= countOf(mixed, OTHER_LETTER)) return mixed
+  return mixed.replaceAll(WORD, (word) => (countOf(word, CONFUSABLE) === word.length ? latin(word) : word))
+}
+
+function latin(word: string): string {
+  return word.replaceAll(CONFUSABLE, (letter) => CONFUSABLES.get(letter) ?? letter)
 }

@@ -9,6 +9,7 @@ describe('foldConfusables', () => {
   for (const [what, text, expected] of [
     ['Cyrillic letters in Latin words', 'а реtitiоn fоr thе раrk', 'a petition for the park'],
     ['a word of Cyrillic letters alone in a Latin text', 'please сор this for me', 'please cop this for me'],
+    ['all letters that have a lookalike', 'Уоu mау сорy thіѕ сhаrt, ѕhе ѕауѕ', 'You may copy this chart, she says'],
     ['Greek letters in Latin words', 'a gοοd mοrning', 'a good morning'],
     ['full-width letters', 'ｇｏｏｄ ｄａｙ１', 'good day1'],
     ['mathematical letters', '𝐠𝗈𝓸𝔡', 'g\u200bo\u200bo\u200bd\u200b'],

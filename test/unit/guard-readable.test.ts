@@ -34,6 +34,7 @@ describe('a readable text', () => {
     ['digits for letters', leet(TEXT), TEXT],
     ['zero-width spaces', TEXT.replaceAll(/\w\w/g, '$&\u200b'), TEXT],
     ['soft hyphens', TEXT.replaceAll(/\w\w/g, '$&\u00ad'), TEXT],
+    ['full-width letters', TEXT.replaceAll(/[!-~]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) + 0xfee0)), TEXT],
     ['lookalike letters', TEXT.replaceAll('o', 'о').replaceAll('a', 'а'), TEXT],
   ] as const) {
     test(`is the words of ${what}`, () => assert.equal(readableText(text), expected))

@@ -5,7 +5,8 @@ import { foldConfusables } from '../confusables.js'
 
 /** What the guard reads in place of a text. Ordinary texts stay as they are; where something is decoded or removed, the length changes. */
 export function readableText(text: string): string {
-  const visible = foldConfusables(text).replaceAll(INVISIBLE, '')
+  const narrow = FULL_WIDTH_LETTER.test(text) ? text.replaceAll(FULL_WIDTH, halfWidth) : text
+  const visible = foldConfusables(narrow).replaceAll(INVISIBLE, '')
   return SPELLINGS.reduce(
     respelled,
     visible.replaceAll(BASE64, (block) => decodedBase64(block) ?? block),
@@ -52,6 +53,14 @@ const OWN_VERDICT = new RegExp(
 
 const EMPTY_BRACKETS = /\[[^\p{L}\p{N}\][]*\]|\([^\p{L}\p{N}()]*\)/gu
 const HAS_WORDS = /[\p{L}\p{N}]/u
+
+/** Punctuation of this width is that of Chinese and Japanese, where letters are not. */
+const FULL_WIDTH_LETTER = /[\uff21-\uff3a\uff41-\uff5a]/
+const FULL_WIDTH = /[\uff01-\uff5e]/g
+
+function halfWidth(letter: string): string {
+  return String.fromCharCode(letter.charCodeAt(0) - 0xfee0)
+}
 
 /** Format characters: zero-width spaces, soft hyphens, directions of writing. */
 const INVISIBLE = /\p{Cf}/gu
