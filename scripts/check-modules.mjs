@@ -18,6 +18,7 @@ const WIDTH = 98
 /** Modules with what they own, from the bottom to the top: imports point upward in this list. A file belongs to the longest path that contains it. */
 const MODULES = {
   'native/tokenizer': 'Rust crate behind a C interface: text to token ids and windows',
+  'native/system': 'threads and processor features, which differ between systems; used by kernels, algebra and engine',
   'native/kernels': "the encoder's CPU kernels, compiled once per instruction set; no ONNX, no texts",
   'native/algebra': 'outer-product sums and symmetric eigenvectors for fitting, similarities for search',
   'native/engine': 'sessions, pooling, projection and the scheduler, in C++20 without Node',

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <system_error>
-#include <thread>
 #include <vector>
+
+#include "../system/thread.hpp"
+#include "../system/x64_features.hpp"
 
 namespace gabion::algebra {
 
@@ -17,16 +19,9 @@ extern const Variant kAvx512;
 std::vector<const Variant*> UsableVariants() {
   std::vector<const Variant*> usable;
 #if defined(__x86_64__)
-  // The builtins also check that the operating system saves the registers.
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  if (avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0) {
-    usable.push_back(&kAvx512);
-  }
-  if (avx2) {
-    usable.push_back(&kAvx2);
-  }
+  const X64Features has = FindX64Features();
+  if (has.avx512) usable.push_back(&kAvx512);
+  if (has.avx2) usable.push_back(&kAvx2);
 #endif
   usable.push_back(&kPortable);
   return usable;
@@ -44,7 +39,7 @@ void ForEach(size_t count, size_t threads, const std::function<void(size_t)>& wo
       work(i);
     }
   };
-  std::vector<std::thread> others;
+  std::vector<Thread> others;
   for (size_t i = 1; i < std::min(threads, count); ++i) {
     try {
       others.emplace_back(run);
@@ -53,7 +48,7 @@ void ForEach(size_t count, size_t threads, const std::function<void(size_t)>& wo
     }
   }
   run();
-  for (std::thread& thread : others) {
+  for (Thread& thread : others) {
     thread.join();
   }
 }

@@ -18,6 +18,7 @@
 #include "environment.hpp"
 #include "handle.hpp"
 #include "open_model.hpp"
+#include "shared_library.hpp"
 
 namespace gabion::binding {
 
@@ -239,6 +240,7 @@ Napi::Value FitsEncoder(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  KeepThisBinary();
   Environment::Create(env);
   const auto add = [&](const char* name, auto function) {
     exports.Set(name, Napi::Function::New(env, function, name));

@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "../system/x64_features.hpp"
 #include "control_groups.hpp"
 
 namespace gabion {
@@ -90,14 +91,11 @@ size_t DefaultThreadCount() {
 
 std::string InstructionSet() {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
-    return __builtin_cpu_supports("avx512vnni") ? "avx512-vnni" : "avx512";
+  const X64Features has = FindX64Features();
+  if (has.avx512) {
+    return has.avx512_vnni ? "avx512-vnni" : "avx512";
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return "avx2";
-  }
-  return "sse2";
+  return has.avx2 ? "avx2" : "sse2";
 #elif defined(__aarch64__)
   return "neon";
 #else

@@ -42,8 +42,14 @@ size_t SizeOf(const EncoderGraph& graph, const char* name) {
   return static_cast<size_t>(value);
 }
 
-/// The folder of a file with a trailing slash; empty without one.
-std::string FolderOf(const std::string& file) { return file.substr(0, file.find_last_of('/') + 1); }
+#if defined(_WIN32)
+constexpr const char* kSeparators = "/\\:";
+#else
+constexpr const char* kSeparators = "/";
+#endif
+
+/// The folder of a file with a trailing separator; empty without one.
+std::string FolderOf(const std::string& file) { return file.substr(0, file.find_last_of(kSeparators) + 1); }
 
 /// The one file of all weights.
 std::string WeightsFile(const std::string& graph_file, const EncoderGraph& graph) {
@@ -53,7 +59,7 @@ std::string WeightsFile(const std::string& graph_file, const EncoderGraph& graph
   const std::string& name = graph.weights.front().location;
   const bool same = std::all_of(graph.weights.begin(), graph.weights.end(),
                                 [&](const GraphTensor& tensor) { return tensor.location == name; });
-  if (!same || name.find('/') != std::string::npos || name == "..") {
+  if (!same || name.find_first_of(kSeparators) != std::string::npos || name == "..") {
     throw std::invalid_argument("its weights must be in one file next to it");
   }
   return FolderOf(graph_file) + name;

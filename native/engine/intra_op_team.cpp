@@ -1,7 +1,5 @@
 #include "intra_op_team.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -123,7 +121,7 @@ void IntraOpTeam::Wait(size_t items) noexcept {
   auto waited = Clock::duration::zero();
   while (done_ != items) {
     if (waited > kSpinLimit) {
-      sched_yield();
+      std::this_thread::yield();
     } else {
       Pause();
     }

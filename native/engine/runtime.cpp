@@ -29,6 +29,15 @@ constexpr const char* kLibraryName = "libgabion_onnx.so.1";
 constexpr const char* kOfficialName = "libonnxruntime.so";
 #endif
 
+// Systems that ONNX Runtime is not built for.
+#if defined(__APPLE__) && defined(__x86_64__)
+constexpr const char* kWithoutRuntime = "macOS on x64";
+#elif defined(__linux__) && !defined(__GLIBC__)
+constexpr const char* kWithoutRuntime = "Linux with musl";
+#else
+constexpr const char* kWithoutRuntime = nullptr;
+#endif
+
 // ONNX Runtime has no code of its own for it: what the C++ library, its arena and the system say.
 bool IsOfMemory(const std::string& message) {
   const char* const signs[] = {"bad_alloc", "Failed to allocate memory", "Cannot allocate memory"};
@@ -84,6 +93,12 @@ Runtime::Runtime(std::string library_path) : library_path_(std::move(library_pat
 
   std::string reason;
   void* library = OpenLibrary(library_path_, LibraryScope::kOwn, &reason);
+  if (library == nullptr && kWithoutRuntime != nullptr) {
+    throw Error(Code::kRuntimeMissing,
+                std::string("graphs of standard operators need ONNX Runtime, which there is not for ") +
+                    kWithoutRuntime + "; the bundled model and what `gabion model convert` makes run without it (" +
+                    reason + ")");
+  }
   if (library == nullptr) {
     throw Error(Code::kRuntimeMissing, "ONNX Runtime could not be loaded from " + library_path_ + ": " + reason);
   }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <new>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "intra_op_team.hpp"
@@ -144,7 +145,7 @@ void Scheduler::Acquire(size_t threads) {
     while (threads_.size() < threads) {
       auto encoder = std::make_unique<EncoderThread>();
       const SignalsBlocked blocked;
-      encoder->thread = std::thread([this, raw = encoder.get()] { Work(*raw); });
+      encoder->thread = Thread([this, raw = encoder.get()] { Work(*raw); });
       const std::lock_guard lock(mutex_);  // Cancel walks the threads
       threads_.push_back(std::move(encoder));
     }

@@ -29,9 +29,9 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "../system/thread.hpp"
 #include "model.hpp"
 #include "thread_checks.hpp"
 
@@ -124,7 +124,7 @@ class Scheduler {
     Scratch scratch;
     std::vector<RunningText> running;
     bool finished = false;
-    std::thread thread;
+    Thread thread;
   };
 
   Scheduler() = default;

@@ -37,6 +37,12 @@ std::string FolderOfThisBinary() {
   return {folder.begin(), folder.end()};
 }
 
+void KeepThisBinary() noexcept {
+  HMODULE binary = nullptr;
+  GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                     reinterpret_cast<LPCWSTR>(&KeepThisBinary), &binary);
+}
+
 void SetProcessVariable(const char* name, const char* value) { _putenv_s(name, value); }
 
 #else
@@ -61,6 +67,15 @@ std::string FolderOfThisBinary() {
   const std::string file = info.dli_fname;
   const auto slash = file.find_last_of('/');
   return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+void KeepThisBinary() noexcept {
+#if defined(__APPLE__)
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&KeepThisBinary), &info) != 0 && info.dli_fname != nullptr) {
+    dlopen(info.dli_fname, RTLD_LAZY | RTLD_NODELETE | RTLD_NOLOAD);
+  }
+#endif
 }
 
 void SetProcessVariable(const char* name, const char* value) { setenv(name, value, 1); }

@@ -20,6 +20,9 @@ void* FindSymbol(void* library, const char* name);
 /// The folder of the file that this code was loaded from; empty if the system does not know it.
 std::string FolderOfThisBinary();
 
+/// Keeps this code mapped until the process ends, where no linker option does (`-z nodelete`).
+void KeepThisBinary() noexcept;
+
 void SetProcessVariable(const char* name, const char* value);
 
 /// A path in UTF-8 as the system has it: what ONNX Runtime takes as ORTCHAR_T.

@@ -7,6 +7,8 @@
 #include <string>
 #include <thread>
 
+#include "../system/thread.hpp"
+
 namespace gabion::kernels {
 namespace {
 
@@ -64,7 +66,7 @@ void ForEach(size_t count, const Work& work) {
       }
     }
   };
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   const size_t thread_count =
       std::min(count, std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kPackingThreads));
   try {
@@ -75,7 +77,7 @@ void ForEach(size_t count, const Work& work) {
     // Fewer threads only take longer.
   }
   run();
-  for (std::thread& thread : threads) {
+  for (Thread& thread : threads) {
     thread.join();
   }
   if (failure != nullptr) {

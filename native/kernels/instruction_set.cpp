@@ -1,11 +1,8 @@
 #include "instruction_set.hpp"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#if defined(__linux__)
+#if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #elif defined(__aarch64__) && defined(__linux__)
@@ -14,6 +11,8 @@
 
 #include <cstdlib>
 #include <stdexcept>
+
+#include "../system/x64_features.hpp"
 
 namespace gabion::kernels {
 
@@ -26,19 +25,6 @@ extern const Variant kAmx;
 
 namespace {
 
-// Bits of CPUID leaf 7, register edx.
-bool HasAmx() {
-  constexpr unsigned kBf16Bit = 22;
-  constexpr unsigned kTileBit = 24;
-  constexpr unsigned kInt8Bit = 25;
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && ((edx >> kBf16Bit) & 1U) != 0 &&
-         ((edx >> kTileBit) & 1U) != 0 && ((edx >> kInt8Bit) & 1U) != 0;
-}
-
 /// Linux enables the 8 KB of tile state only for processes that request it.
 bool MayUseAmx() {
 #if defined(__linux__)
@@ -50,38 +36,18 @@ bool MayUseAmx() {
 #endif
 }
 
-// Bits of CPUID leaf 7, subleaf 1, register eax, which GCC 12's __builtin_cpu_supports has no names for.
-bool HasExtended(unsigned bit) {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && ((eax >> bit) & 1U) != 0;
-}
-
-// The builtins also check that the operating system saves the registers.
-bool HasAvx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
-
-bool HasAvx512Vnni() {
-  return HasAvx2() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-         __builtin_cpu_supports("avx512vnni") != 0;
-}
-
 }  // namespace
 
 std::vector<const Variant*> UsableVariants() {
-  constexpr unsigned kAvxVnniBit = 4;
-  constexpr unsigned kAvx512Bf16Bit = 5;
-  __builtin_cpu_init();
+  const X64Features has = FindX64Features();
   std::vector<const Variant*> usable;
-  if (HasAvx512Vnni() && HasExtended(kAvx512Bf16Bit)) usable.push_back(&kAvx512Bf16);
-  if (HasAvx512Vnni()) usable.push_back(&kAvx512Vnni);
-  if (HasAvx2() && HasExtended(kAvxVnniBit)) usable.push_back(&kAvxVnni);
-  if (HasAvx2()) usable.push_back(&kAvx2);
+  if (has.avx512_vnni && has.avx512_bf16) usable.push_back(&kAvx512Bf16);
+  if (has.avx512_vnni) usable.push_back(&kAvx512Vnni);
+  if (has.avx_vnni) usable.push_back(&kAvxVnni);
+  if (has.avx2) usable.push_back(&kAvx2);
   // Last, so that only GABION_ISA selects it: it was tested on a model of the tile unit, not yet on a processor with
   // one.
-  if (!usable.empty() && usable.front() == &kAvx512Bf16 && HasAmx() && MayUseAmx()) usable.push_back(&kAmx);
+  if (!usable.empty() && usable.front() == &kAvx512Bf16 && has.amx && MayUseAmx()) usable.push_back(&kAmx);
   return usable;
 }
 #elif defined(__aarch64__)

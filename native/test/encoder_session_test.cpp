@@ -55,6 +55,7 @@ class EncoderSessionTest : public testing::Test {
 };
 
 TEST_F(EncoderSessionTest, GivesTheVectorsOfTheStandardOperators) {
+  if (!test::kHasRuntime) GTEST_SKIP() << "there is no ONNX Runtime for this platform";
   const struct {
     kernels::Precision precision;
     double cosine;
@@ -129,6 +130,7 @@ TEST_F(EncoderSessionTest, RefusesIdsBeyondTheTable) {
 
 // Pooling and normalization come from the folder: the fields of early file versions are ignored.
 TEST_F(EncoderSessionTest, PoolsAsTheFolderSays) {
+  if (!test::kHasRuntime) GTEST_SKIP() << "there is no ONNX Runtime for this platform";
   ModelOptions options = FusedOptions(kernels::Precision::kFp32);
   options.session.pooling = {Pooling::kCls, false};
   const Model model = LoadModel(options);
@@ -162,6 +164,7 @@ TEST_F(EncoderSessionTest, ReadsItsGraph) {
 }
 
 TEST_F(EncoderSessionTest, LeavesOtherGraphsToTheRuntime) {
+  if (!test::kHasRuntime) GTEST_SKIP() << "there is no ONNX Runtime for this platform";
   EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().session.graph_file).has_value());
   EXPECT_FALSE(ReadEncoderGraph(test::BundledModelOptions().tokenizer_file).has_value());
   EXPECT_FALSE(ReadEncoderGraph("/nowhere/model.onnx").has_value());

@@ -12,10 +12,14 @@
 
 namespace gabion::test {
 
+/// Whether graphs of standard operators can run: not every platform has an ONNX Runtime.
+constexpr bool kHasRuntime = GABION_TEST_RUNTIME;
+
+/// With standard operators where they can run, else with gabion's own encoder.
 inline ModelOptions BundledModelOptions() {
   const std::string folder = GABION_TEST_MODEL;
   ModelOptions options;
-  options.session.graph_file = folder + "/onnx/model_bf16.onnx";
+  options.session.graph_file = folder + (kHasRuntime ? "/onnx/model_bf16.onnx" : "/onnx/model_bf16_fused.onnx");
   options.session.providers = {"cpu"};
   options.session.max_tokens = 256;
   options.tokenizer_file = folder + "/tokenizer.json";

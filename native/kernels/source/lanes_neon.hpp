@@ -159,8 +159,10 @@ GABION_INLINE void StoreUint8(uint8_t* to, Vec v) { vst1_u8(to, veor_u8(vqmovun_
 GABION_INLINE void StoreInt8(uint8_t* to, Vec v) { vst1_u8(to, vreinterpret_u8_s8(vqmovn_s16(ToInt16(v)))); }
 /// Four vectors as StoreInt8, interleaved: lane by lane one byte of each.
 GABION_INLINE void StoreInterleaved4Int8(uint8_t* to, Vec v0, Vec v1, Vec v2, Vec v3) {
-  vst4_s8(reinterpret_cast<int8_t*>(to),
-          {vqmovn_s16(ToInt16(v0)), vqmovn_s16(ToInt16(v1)), vqmovn_s16(ToInt16(v2)), vqmovn_s16(ToInt16(v3))});
+  // Named: clang's vst4_s8 is a macro, which takes braces for several arguments.
+  const int8x8x4_t bytes = {
+      {vqmovn_s16(ToInt16(v0)), vqmovn_s16(ToInt16(v1)), vqmovn_s16(ToInt16(v2)), vqmovn_s16(ToInt16(v3))}};
+  vst4_s8(reinterpret_cast<int8_t*>(to), bytes);
 }
 
 #ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
