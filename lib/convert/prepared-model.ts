@@ -5,7 +5,7 @@ import { mkdir, readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { nodeCrypto } from '../lazy.js'
-import { isGabionError } from '../errors.js'
+import { GabionError, isGabionError } from '../errors.js'
 import { withFileLock } from '../files/file-lock.js'
 import { sha256OfFiles } from '../files/file-hash.js'
 import { writeWhole } from '../files/pending-file.js'
@@ -97,7 +97,11 @@ async function withGraph(folder: string, name: string, commit: string | null, op
     }
   let model = own
   for (const precision of options.make) {
-    model = await converted(folder, name, commit, precision, options)
+    model = await converted(folder, name, commit, precision, options).catch((error: unknown) => {
+      // An export that does not do alone: why not comes first.
+      if (lacks === null || own.graphs.length === 0 || !isGabionError(error) || error.code !== 'MODEL_UNSUPPORTED') throw error
+      throw new GabionError('MODEL_UNSUPPORTED', `${lacks.message} (${error.message})`, { cause: error })
+    })
     if (await options.accepts(model)) break
   }
   return model

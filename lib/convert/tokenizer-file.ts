@@ -1,9 +1,9 @@
 // Owns the tokenizer of converted graphs: the folder's own, checked against the encoder, or a copy with what its settings change.
 
 import type { JsonObject } from '../json/json-object.js'
-import { configObject, readConfig, readConfigIfPresent } from '../models/config-file.js'
+import { configObject, readConfig } from '../models/config-file.js'
 import { paddingIdOf } from '../models/token-positions.js'
-import { changedTokenizer } from '../models/tokenizer-changes.js'
+import { changedTokenizer, readTokenizerSettings } from '../models/tokenizer-changes.js'
 
 /** Minimum share of the word table's rows that the tokenizer must use. */
 const SMALLEST_SHARE = 0.97
@@ -55,10 +55,9 @@ function checkVocabulary(config: JsonObject, tokenizer: JsonObject): void {
  */
 export async function tokenizerFor(folder: string, lowers: boolean): Promise<string | null> {
   const tokenizer = await readConfig(folder, 'tokenizer.json')
-  const config = await readConfig(folder, 'config.json')
-  checkVocabulary(config, tokenizer)
-  const settings = await readConfigIfPresent(folder, 'tokenizer_config.json')
-  checkPaddingToken(config, settings, tokenizer)
-  const changed = changedTokenizer(tokenizer, { lowers, settings, config })
+  const given = await readTokenizerSettings(folder, lowers)
+  checkVocabulary(given.config, tokenizer)
+  checkPaddingToken(given.config, given.settings, tokenizer)
+  const changed = changedTokenizer(tokenizer, given)
   return changed === null ? null : JSON.stringify(changed)
 }

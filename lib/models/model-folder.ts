@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { GabionError } from '../errors.js'
 import { sha256OfFiles } from '../files/file-hash.js'
-import { readConfig, readConfigIfPresent } from './config-file.js'
+import { readConfig } from './config-file.js'
 import { sizeOfFile } from './folder-entries.js'
 import { EXPORT_ORDER, findExportFile, type ExportChoice } from './export-files.js'
 import { chooseOutput, isTextOutput, readExportGraph, type ExportOutput, type ExportPrecision } from './export-graph.js'
@@ -12,7 +12,7 @@ import { GRAPH_FOLDER, GRAPH_MANIFEST, readGraphManifest } from './graph-manifes
 import { readModelManifest, readSelfTest, type SelfTest } from './model-manifest.js'
 import { WEIGHTS, WEIGHTS_INDEX } from './weight-files.js'
 import type { AssumedModules } from './pooled-modules.js'
-import { changedTokenizer } from './tokenizer-changes.js'
+import { changedTokenizer, readTokenizerSettings } from './tokenizer-changes.js'
 import { describeModules, readSentenceTransformer, type SentenceTransformer } from './sentence-transformer.js'
 
 /** A graph that can be loaded. */
@@ -123,17 +123,22 @@ function whatLacks(
   const graph = graphs[0]
   if (graph === undefined)
     return new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ONNX graph; make one with: ${remedy}`)
-  if (isConverted || !model.needsPoolingGraph || (graph.output !== null && isTextOutput(graph.output))) return null
+  const isPooled = graph.output !== null && isTextOutput(graph.output)
+  if (isPooled && !model.includePrompt && Object.values(model.prompts).some((prompt) => prompt !== ''))
+    return new GabionError(
+      'MODEL_UNSUPPORTED',
+      `${model.modules.poolingFile}: include_prompt false is not supported with ${graph.file}, which pools prompts too; with an output ` +
+        'last_hidden_state or token_embeddings it is',
+    )
+  if (isConverted || !model.needsPoolingGraph || isPooled) return null
   const what = `what modules.json lists after the encoder (${describeModules(model.modules)})`
   return new GabionError('MODEL_UNSUPPORTED', `${graph.file} is an export that lacks ${what}; make graphs with: ${remedy}`)
 }
 
 /** The JSON text of a tokenizer with what the folder's settings change of its own; null where they change nothing. */
 async function changedTokenizerOf(folder: string, { transformerPath, lowersText }: SentenceTransformer): Promise<string | null> {
-  const at = (name: string): string => join(transformerPath, name)
-  const [tokenizer, config] = [await readConfig(folder, at('tokenizer.json')), await readConfig(folder, at('config.json'))]
-  const settings = await readConfigIfPresent(folder, at('tokenizer_config.json'))
-  const changed = changedTokenizer(tokenizer, { lowers: lowersText, settings, config })
+  const place = join(folder, transformerPath)
+  const changed = changedTokenizer(await readConfig(place, 'tokenizer.json'), await readTokenizerSettings(place, lowersText))
   return changed === null ? null : JSON.stringify(changed)
 }
 

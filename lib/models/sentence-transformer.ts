@@ -141,7 +141,7 @@ export async function readSentenceTransformer(folder: string, assumed?: AssumedM
   }
 
   if (sizeOfFile(join(folder, at('tokenizer.json'))) === null) throw noTokenizer(folder, at('tokenizer.json'))
-  const present = [at('special_tokens_map.json'), SHARED].filter((name) => sizeOfFile(join(folder, name)) !== null)
+  const present = [at('special_tokens_map.json'), at('added_tokens.json'), SHARED].filter((name) => sizeOfFile(join(folder, name)) !== null)
   const [first, ...others] = modules.poolings
   const nativePooling = others.length === 0 ? POOLINGS.find((name) => name === first) : undefined
   const needsPoolingGraph = nativePooling === undefined || modules.layers.length > 0

@@ -29,6 +29,9 @@ const HARMLESS = {
 }
 const OLDER_NAMES = { processor_kwargs: 'tokenizer_args', model_kwargs: 'model_args', config_kwargs: 'config_args' } as const
 
+/** Room for a token between two special ones. */
+const MIN_INPUT = 3
+
 /** A larger `model_max_length` stands for none. */
 const NO_LIMIT = 1_000_000
 
@@ -80,7 +83,7 @@ function lengthOfProcessing(own: JsonObject): number | null {
   const foreign = Object.keys({ ...others, ...more }).length > 0 || (isFields(common) && Object.keys(common).length > 0)
   if (foreign || ![true, 'longest_first', 'only_first'].includes(truncation as string))
     throw unsupportedSetting(own, 'processing_kwargs', `${NOT_SUPPORTED}; text.max_length is`)
-  return longest === undefined || longest === null ? null : configObject(own.source, settings).integer('max_length', 1)
+  return longest === undefined || longest === null ? null : configObject(own.source, settings).integer('max_length', MIN_INPUT)
 }
 
 function limitOf(settings: JsonObject | null): number {
@@ -99,10 +102,10 @@ function maxSequenceLengthOf(
   const processing = own === null ? null : lengthOfProcessing(own)
   if (processing !== null) return Math.min(processing, longest)
   if (processor?.has('model_max_length') === true) return Math.min(limitOf(processor), longest)
-  if (own?.has('max_seq_length') === true) return Math.min(own.integer('max_seq_length', 1), longest)
+  if (own?.has('max_seq_length') === true) return Math.min(own.integer('max_seq_length', MIN_INPUT), longest)
   const limit = Math.min(limitOf(tokenizer), longest)
   if (limit < Infinity) return limit
-  throw (own ?? config).wrong('max_seq_length', 'an integer of 1 or more')
+  throw (own ?? config).wrong('max_seq_length', `an integer of ${String(MIN_INPUT)} or more`)
 }
 
 function keepsEndOf(...sources: (JsonObject | null)[]): boolean | null {

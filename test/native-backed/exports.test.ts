@@ -107,6 +107,17 @@ describe('the output of an export', () => {
     assertNear(await embedder.embed(TEXT), meanOf(embedder.tokenize(TEXT).ids.slice(-1)))
   })
 
+  test('is not the finished vector where a prompt’s tokens must be left out of it', async () => {
+    await writeFile(join(model, 'config_sentence_transformers.json'), JSON.stringify({ prompts: { query: 'harbour ' } }))
+    await writeFile(join(model, '1_Pooling', 'config.json'), JSON.stringify({ embedding_dimension: WIDTH, include_prompt: false }))
+    await write('onnx/model.onnx', { names: ['sentence_embedding'] })
+    await refuse('MODEL_UNSUPPORTED', /1_Pooling.*include_prompt false .*model\.onnx, which pools prompts too/)
+    await write('onnx/model.onnx', { names: ['last_hidden_state'] })
+    using embedder = await Embedder.load(model)
+    const { ids } = embedder.tokenize(`harbour ${TEXT}`)
+    assertNear(await embedder.embed(TEXT, { prompt: 'query' }), meanOf(ids.slice(embedder.tokenize('harbour').ids.length - 1)))
+  })
+
   test('is never the pooler, which no folder asks for', async () => {
     await write('onnx/model.onnx', { names: ['pooler_output'] })
     await refuse('MODEL_UNSUPPORTED', /outputs 'pooler_output'; a vector is made of last_hidden_state/)

@@ -177,3 +177,24 @@ test('a key that gabion has never heard of is reported once at load', async () =
     await rm(folder, { recursive: true })
   }
 })
+
+test('the older list of added tokens must be that of tokenizer.json', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gabion-added-'))
+  try {
+    await cp(at('../fixtures/family/bert'), folder, { recursive: true, filter: (name) => !name.includes('golden') })
+    await apply(folder, ['added_tokens.json', '[MASK]', 4])
+    using embedder = await Embedder.load({ model: folder, precision: 'fp32' })
+    assert.equal(embedder.info.warnings.length, 0)
+    await apply(folder, ['added_tokens.json', '<extra>', 419])
+    await assert.rejects(Embedder.load({ model: folder, precision: 'fp32' }), {
+      code: 'MODEL_UNSUPPORTED',
+      message: /added_tokens\.json: <extra> 419 names the token "<extra>", which tokenizer\.json has not/,
+    })
+    // Where tokenizer_config.json lists all added tokens, Python does not read the older files.
+    await apply(folder, ['tokenizer_config.json', 'added_tokens_decoder', { 4: { content: '[MASK]' } }])
+    using again = await Embedder.load({ model: folder, precision: 'fp32' })
+    assert.equal(again.info.warnings.length, 0)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})

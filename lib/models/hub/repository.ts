@@ -76,6 +76,7 @@ const SETTINGS = new Set<string>([
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
 ])
 const PAPERS = /^(readme|licen[cs]e|notice)(\.(md|txt))?$/i
 const SHARD = /^model-\d+-of-\d+\.safetensors$/
