@@ -6,7 +6,8 @@ import type { ReplyReading } from '../detection/reply-reading.js'
 import type { ExchangeVerdict } from '../detection/verdict.js'
 import { gated, NOTHING_PASSED, type GatedEnd, type Gating } from '../monitor/stream/gated-stream.js'
 import { GATE_LIMITS, PieceGroup, ReplyGate } from '../monitor/stream/reply-gate.js'
-import { withVerdict, type Judge } from './middleware.js'
+import { NO_REPLY, textOfCall } from '../monitor/reply.js'
+import { withPart, withVerdict, type Judge } from './middleware.js'
 
 type Part = LanguageModelV3StreamPart
 
@@ -21,8 +22,8 @@ export async function* cutting(
   stream: AsyncIterable<Part>,
   { begin, judge, replacement }: { readonly begin: () => Promise<ReplyReading>; readonly judge: Judge; readonly replacement: string },
 ): AsyncGenerator<Part> {
-  let came = ''
-  let passed = ''
+  let came = NO_REPLY
+  let passed = NO_REPLY
   let calls: PieceGroup | null = null
   let end: GatedEnd = NOTHING_PASSED
   /** The text that the client has a part of. */
@@ -32,12 +33,12 @@ export async function* cutting(
     gate: (pass, changed) => new ReplyGate(begin, GATE_LIMITS, pass, changed),
     add(gate, part) {
       const text = part.type === 'text-delta' ? part.delta : ''
-      came += text
-      if (part.type === 'tool-input-start') calls ??= new PieceGroup()
+      came = withPart(came, part)
+      if (part.type === 'tool-input-start' || part.type === 'tool-call') calls ??= new PieceGroup()
       gate.add(part, text === '' ? [] : [{ reply: '', text }], calls)
       // The call itself is what is executed; its input came before in parts.
       if (part.type === 'tool-call' && calls !== null) {
-        gate.close(calls, [{ reply: '', text: '' }])
+        gate.close(calls, [{ reply: 'calls', text: `${textOfCall(part.toolName, part.input)}\n` }])
         calls = null
       }
     },
@@ -47,22 +48,22 @@ export async function* cutting(
     for await (const part of gated(stream, gating, (reached) => (end = reached))) {
       if (part.type === 'text-start') open = part.id
       if (part.type === 'text-end') open = null
-      if (part.type === 'text-delta') passed += part.delta
+      passed = withPart(passed, part)
       if (part.type !== 'finish') {
         yield part
         continue
       }
       isJudged = true
       const verdict = await judge(passed)
-      if (verdict?.alert === true) yield* filtered({ open, passed, replacement, usage: part.usage }, verdict)
+      if (verdict?.alert === true) yield* filtered({ open, passed: passed.words, replacement, usage: part.usage }, verdict)
       else yield withVerdict(part, verdict)
     }
     if (end.stop === null) return
     isJudged = true
-    yield* filtered({ open, passed, replacement, usage: UNKNOWN_USAGE }, await judge(came))
+    yield* filtered({ open, passed: passed.words, replacement, usage: UNKNOWN_USAGE }, await judge(came))
   } finally {
     // The client left, or the model failed: what passed is judged all the same.
-    if (!isJudged && passed !== '') void judge(passed)
+    if (!isJudged) void judge(passed)
   }
 }
 

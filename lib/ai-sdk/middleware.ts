@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type {
   LanguageModelV3CallOptions,
+  LanguageModelV3Content,
   LanguageModelV3Middleware,
   LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
@@ -22,6 +23,7 @@ import {
 import type { DetectorVerdict, ExchangeVerdict } from '../detection/verdict.js'
 import type { Conversation } from '../monitor/conversation.js'
 import type { Monitor } from '../monitor/monitor.js'
+import { NO_REPLY, textOfCall, type Reply } from '../monitor/reply.js'
 import { cutting } from './cutting.js'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, invalidArgument } from '../options.js'
 
@@ -74,12 +76,12 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
     if (callback !== undefined) checkFunction(name, callback)
   const exchanges = new MonitorExchanges(monitor, checkInteger('maxConversations', maxConversations ?? 10_000, 1))
 
-  const judge = async (call: LanguageModelV3CallOptions, reply: string): Promise<ExchangeVerdict<Verdict> | null> => {
+  const judge = async (call: LanguageModelV3CallOptions, reply: Reply): Promise<ExchangeVerdict<Verdict> | null> => {
     try {
       const history = messagesOf(call.prompt)
-      const result = await judgeReply(exchanges, identityFor(call, history, conversation), history, reply)
-      if (result !== null) onVerdict?.(result.verdict)
-      return result?.verdict ?? null
+      const verdicts = await judgeReply(exchanges, identityFor(call, history, conversation), history, reply)
+      for (const verdict of verdicts) onVerdict?.(verdict)
+      return verdicts.find(({ alert }) => alert) ?? verdicts[0] ?? null
     } catch (error) {
       onError?.(error)
       return null
@@ -90,8 +92,7 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
     specificationVersion: 'v3',
     async wrapGenerate({ doGenerate, params }) {
       const result = await doGenerate()
-      const reply = result.content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('')
-      const verdict = await judge(params, reply)
+      const verdict = await judge(params, result.content.reduce(withPart, NO_REPLY))
       if (verdict === null) return result
       const reported = { ...result, providerMetadata: { ...result.providerMetadata, gabion: metadataOf(verdict) } }
       if (policy === 'observe' || !verdict.alert) return reported
@@ -113,15 +114,24 @@ export function gabionMiddleware<Verdict extends DetectorVerdict>(options: Gabio
 }
 
 /** Judges a finished reply; null if that fails. */
-export type Judge = (reply: string) => Promise<ExchangeVerdict | null>
+export type Judge = (reply: Reply) => Promise<ExchangeVerdict | null>
 type Parts = TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>
+
+/** A reply with one more part. */
+export function withPart({ words, calls }: Reply, part: LanguageModelV3Content | LanguageModelV3StreamPart): Reply {
+  if (part.type === 'text') return { words: words + part.text, calls }
+  if (part.type === 'text-delta') return { words: words + part.delta, calls }
+  if (part.type !== 'tool-call') return { words, calls }
+  const call = textOfCall(part.toolName, part.input)
+  return { words, calls: calls === '' ? call : `${calls}\n${call}` }
+}
 
 /** Passes parts through at once; the last one carries the verdict. */
 function passing(judge: Judge): Parts {
-  let reply = ''
+  let reply = NO_REPLY
   return new TransformStream({
     async transform(part, controller) {
-      if (part.type === 'text-delta') reply += part.delta
+      reply = withPart(reply, part)
       if (part.type !== 'finish') {
         controller.enqueue(part)
         return
@@ -133,11 +143,11 @@ function passing(judge: Judge): Parts {
 
 /** Buffers parts until the verdict. */
 function blocking(judge: Judge, replacement: string): Parts {
-  let reply = ''
+  let reply = NO_REPLY
   const buffered: LanguageModelV3StreamPart[] = []
   return new TransformStream({
     async transform(part, controller) {
-      if (part.type === 'text-delta') reply += part.delta
+      reply = withPart(reply, part)
       if (part.type === 'stream-start' || part.type === 'response-metadata') {
         controller.enqueue(part)
         return
@@ -145,19 +155,22 @@ function blocking(judge: Judge, replacement: string): Parts {
       if (part.type !== 'finish') return void buffered.push(part)
       const verdict = await judge(reply)
       if (verdict?.alert !== true) {
-        for (const earlier of buffered) controller.enqueue(earlier)
+        for (const earlier of buffered.splice(0)) controller.enqueue(earlier)
         controller.enqueue(withVerdict(part, verdict))
         return
       }
+      buffered.length = 0
       const id = randomUUID()
       controller.enqueue({ type: 'text-start', id })
       controller.enqueue({ type: 'text-delta', id, delta: replacement })
       controller.enqueue({ type: 'text-end', id })
       controller.enqueue(withVerdict({ ...part, finishReason: { unified: 'content-filter', raw: 'gabion' } }, verdict))
     },
-    flush(controller) {
-      // An aborted stream has no finish part; its buffered parts are not lost.
-      if (reply !== '' && buffered.some(({ type }) => type === 'error')) for (const part of buffered) controller.enqueue(part)
+    async flush(controller) {
+      // An aborted stream has no finish part; what came is not lost, unless it raises an alert.
+      if (!buffered.some(({ type }) => type === 'error')) return
+      const isBlocked = (await judge(reply))?.alert === true
+      for (const part of buffered) if (!isBlocked || part.type === 'error') controller.enqueue(part)
     },
   })
 }
@@ -214,12 +227,14 @@ class MonitorExchanges<Verdict extends DetectorVerdict> implements ChatExchanges
     return Promise.resolve(this.#conversations.get(id)?.exchanges ?? [])
   }
 
-  async judge(id: string, { user, assistant, system, id: exchangeId }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
+  async judge(id: string, { user, assistant, system, id: exchangeId, isAside }: ChatExchange): Promise<ExchangeVerdict<Verdict>> {
     const entry = this.#entryOf(id)
     const known = entry.verdicts.get(exchangeId)
     if (known !== undefined) return known
-    const verdict = await entry.conversation.addExchange({ user, assistant }, { system })
-    entry.exchanges.push(exchangeId)
+    // The conversation goes on from the answer that follows the calls, not from the calls.
+    const conversation = isAside ? entry.conversation.fork() : entry.conversation
+    const verdict = await conversation.addExchange({ user, assistant }, { system })
+    if (!isAside) entry.exchanges.push(exchangeId)
     entry.verdicts.set(exchangeId, verdict)
     return verdict
   }

@@ -4,6 +4,7 @@
 import type { Hash } from 'node:crypto'
 import { nodeCrypto } from '../lazy.js'
 import type { Exchange } from './judge.js'
+import type { Reply } from './reply.js'
 
 /** A message; roles other than `user` and `assistant` are context and not judged. */
 export interface ChatMessage {
@@ -33,6 +34,10 @@ export interface ChatExchange extends Exchange {
   readonly id: string
   /** Hash of the user's message and all exchanges before it, without the reply. */
   readonly promptId: string
+  /** Calls of tools in the place of the reply: no exchange of a history, which goes on with the results of the calls. */
+  readonly isAside: boolean
+  /** What a history that contains the exchange has of it: its id, its prompt id, and the id of the words beside calls. */
+  readonly marks: readonly string[]
 }
 
 /** Store and judge of a chat's exchanges. */
@@ -45,13 +50,7 @@ export interface ChatExchanges<Verdict> {
   judge(conversation: string, exchange: ChatExchange): Promise<Verdict>
 }
 
-/** A reply's verdict and the conversation in which it was judged. */
-export interface JudgedReply<Verdict> {
-  readonly conversation: string
-  readonly verdict: Verdict
-}
-
-/** A chat's exchanges, and the prompt ids of all user messages, also of those without a reply. */
+/** A chat's exchanges, and the prompt ids of everything that was or may be replied to. */
 export interface ReadChat {
   readonly exchanges: readonly ChatExchange[]
   readonly promptIds: readonly string[]
@@ -82,6 +81,10 @@ export async function readChat(
   let system: string[] = []
   let previous = ''
   const promptId = (): string => prompt.copy().digest('hex').slice(0, 32)
+  const notePrompt = (): void => {
+    const id = promptId()
+    if (promptIds.at(-1) !== id) promptIds.push(id)
+  }
   const first = after === undefined ? messages.findIndex(({ role }) => role === 'user') : 0
   for (const [index, { role, text }] of messages.entries()) {
     if (SYSTEM_ROLES.includes(role)) system = SYSTEM_ROLES.includes(previous) ? [...system, text] : [text]
@@ -89,18 +92,24 @@ export async function readChat(
     if (role === 'user') {
       prompt.update(squeezed(text))
       user.push(text)
-      promptIds.push(promptId())
-    } else if (role === 'assistant' && text.trim() !== '' && index >= first) {
-      if (user.length === 0) promptIds.push(promptId())
+      notePrompt()
+    } else if (role === 'assistant' && index >= first) {
+      notePrompt()
+      if (text.trim() === '') continue
       const exchange = { user: user.join('\n'), assistant: text, system: system.length === 0 ? null : system.join('\n') }
       const id = hashOf(JSON.stringify([last, squeezed(exchange.user), squeezed(text)])).slice(0, 32)
       last = (await replaced(promptId(), text)) ?? id
-      exchanges.push({ ...exchange, id: last, promptId: promptId() })
+      exchanges.push(exchangeOf(exchange, last, promptIds.at(-1)!))
       user = []
       prompt = promptHash(last, user)
     }
   }
+  notePrompt()
   return { exchanges, promptIds, end: { exchangeId: last, user } }
+}
+
+function exchangeOf(exchange: Pick<ChatExchange, 'user' | 'assistant' | 'system'>, id: string, promptId: string): ChatExchange {
+  return { ...exchange, id, promptId, isAside: false, marks: [promptId, id] }
 }
 
 /** The position before a conversation's first exchange. */
@@ -124,15 +133,25 @@ export function identityOf(messages: readonly ChatMessage[], caller: string): Ch
   return { conversation: `chat-${hashOf(JSON.stringify([caller, squeezed(first)])).slice(0, 24)}`, explicit: false }
 }
 
-/** Judges a reply, after the earlier ones that are not judged yet; null for a reply without text. */
+/**
+ * Judges a reply, after the earlier ones that are not judged yet: its words, and then its calls of tools by themselves, so that neither
+ * hides the other. None for a reply without both.
+ */
 export async function judgeReply<Verdict>(
   store: ChatExchanges<Verdict>,
   identity: ChatIdentity,
   history: readonly ChatMessage[],
-  reply: string,
+  { words, calls }: Reply,
   replaced?: ReplacedExchange,
-): Promise<JudgedReply<Verdict> | null> {
-  return reply.trim() === '' ? null : judgePath(store, identity, await pathTo(identity, history, reply, replaced))
+): Promise<Verdict[]> {
+  const hasWords = words.trim() !== ''
+  const paths = [
+    ...(hasWords ? [await pathTo(identity, history, words, replaced)] : []),
+    ...(calls === '' ? [] : [await pathToCalls(identity, history, { words, calls }, replaced)]),
+  ]
+  const verdicts: Verdict[] = []
+  for (const path of paths) verdicts.push(await judgePath(store, identity, path))
+  return verdicts
 }
 
 /** The exchanges of a chat with a reply to its last message, which is not blank. */
@@ -147,16 +166,36 @@ export async function pathTo(
   return [...earlier, ...exchanges]
 }
 
-/** Judges the exchanges of a path that are not judged yet; the last one's verdict. */
-async function judgePath<Verdict>(
-  store: ChatExchanges<Verdict>,
+/** The same, with an exchange of a reply's calls behind its words. */
+async function pathToCalls(
   identity: ChatIdentity,
-  path: readonly ChatExchange[],
-): Promise<JudgedReply<Verdict> | null> {
+  history: readonly ChatMessage[],
+  { words, calls }: Reply,
+  replaced?: ReplacedExchange,
+): Promise<ChatExchange[]> {
+  const path = await pathTo(identity, history, words.trim() === '' ? calls : words, replaced)
+  const last = path.at(-1)!
+  const id = `${asidePrefix(last.promptId)}${hashOf(calls).slice(0, 12)}`
+  const aside = { ...last, assistant: calls, id, isAside: true }
+  if (words.trim() === '') return [...path.slice(0, -1), { ...aside, marks: [last.promptId, id] }]
+  return [...path, { ...aside, marks: [...last.marks, id] }]
+}
+
+/** With what the ids of all exchanges of calls begin that are made for a message. */
+export function asidePrefix(promptId: string): string {
+  return `calls-${promptId}-`
+}
+
+/** Whether an id is that of an exchange of calls. */
+export function isAsideId(exchangeId: string): boolean {
+  return exchangeId.startsWith('calls-')
+}
+
+/** Judges the exchanges of a path that are not judged yet; the last one's verdict. */
+async function judgePath<Verdict>(store: ChatExchanges<Verdict>, identity: ChatIdentity, path: readonly ChatExchange[]): Promise<Verdict> {
   const { conversation, from } = await branchFor(store, identity, path)
-  let verdict: Verdict | undefined
-  for (const exchange of path.slice(from)) verdict = await store.judge(conversation, exchange)
-  return verdict === undefined ? null : { conversation, verdict }
+  for (const exchange of path.slice(from, -1)) await store.judge(conversation, exchange)
+  return await store.judge(conversation, path.at(-1)!)
 }
 
 function systemMessagesOf(history: readonly ChatMessage[]): ChatMessage[] {

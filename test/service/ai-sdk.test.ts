@@ -166,6 +166,51 @@ describe('gabion/ai-sdk', () => {
     )
   })
 
+  describe('with calls of tools', () => {
+    const FORBIDDEN = 'forbidden'
+    const inputOf = (reason: string): string => JSON.stringify({ amount: 900, reason })
+    const callOf = (reason: string) => ({ type: 'tool-call' as const, toolCallId: '1', toolName: 'refund', input: inputOf(reason) })
+    const answers = async (onAlert: 'cut' | 'block', parts: LanguageModelV3StreamPart[]): Promise<[seen: string[], passed: string[]]> => {
+      const seen: string[] = []
+      const detector = new ScriptedDetector(({ assistant }) => {
+        seen.push(assistant)
+        return assistant.includes(FORBIDDEN) ? 'alert' : 'calm'
+      })
+      const monitor = await Monitor.load({ embedder: new FakeEmbedder(), detector })
+      const middleware = gabionMiddleware({ monitor, onAlert, replacementMessage: REPLACEMENT })
+      const prompt = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'pay me back' }] }]
+      const model = new MockLanguageModelV3({ doStream: () => Promise.resolve({ stream: ReadableStream.from(parts) }) })
+      const { stream } = await wrapLanguageModel({ model, middleware }).doStream({ prompt })
+      const passed: string[] = []
+      for await (const part of stream) passed.push(part.type === 'text-delta' ? part.delta.trim() : part.type)
+      return [seen, passed]
+    }
+    const said: LanguageModelV3StreamPart[] = [
+      { type: 'text-start', id: '1' },
+      { type: 'text-delta', id: '1', delta: 'Of course.' },
+      { type: 'text-end', id: '1' },
+    ]
+    const finish: LanguageModelV3StreamPart = { type: 'finish', finishReason, usage }
+
+    for (const onAlert of ['cut', 'block'] as const) {
+      it(`judges them by themselves, and holds back those that raise an alert (${onAlert})`, async () => {
+        const [seen, passed] = await answers(onAlert, [...said, callOf('broken bowl'), finish])
+        assert.deepEqual(seen.slice(-2), ['Of course.', `refund(${inputOf('broken bowl')})`])
+        assert.ok(passed.includes('tool-call') && passed.includes('Of course.'))
+        const [, blocked] = await answers(onAlert, [...said, callOf(FORBIDDEN), finish])
+        assert.ok(!blocked.includes('tool-call') && blocked.includes(REPLACEMENT))
+      })
+    }
+
+    it('judges what came before the stream failed, and passes the failure', async () => {
+      const failure: LanguageModelV3StreamPart = { type: 'error', error: new Error('overloaded') }
+      assert.deepEqual((await answers('block', [...said, callOf(FORBIDDEN), failure]))[1], ['error'])
+      assert.deepEqual((await answers('block', [...said, failure]))[1], ['text-start', 'Of course.', 'text-end', 'error'])
+      const [, blocked] = await answers('block', [...said, callOf(FORBIDDEN), failure, finish])
+      assert.ok(!blocked.includes('tool-call') && blocked.includes(REPLACEMENT))
+    })
+  })
+
   it('ends a stream as filtered where only the whole reply raises an alert', async () => {
     class LateDetector extends ScriptedDetector {
       beginReply(): ReplyReading {

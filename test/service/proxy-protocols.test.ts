@@ -311,7 +311,7 @@ for (const [name, api] of Object.entries(APIS)) {
       const expected = name === 'completions of a prompt' ? null : SYSTEM
       assert.deepEqual(
         detector.seen.map(({ user, assistant, system }) => [user, assistant, system]),
-        [[GOOD.user, GOOD.assistant, expected]],
+        [[GOOD.user, GOOD.assistant, expected], ...(name === 'messages' ? [[GOOD.user, 'refund({})', expected]] : [])],
       )
     })
   })

@@ -37,7 +37,7 @@ function history(index: number, replyOf = (at: number): string => `answer ${at}`
 async function play(store: MemoryExchanges, from: number, to: number, replyOf = (at: number): string => `answer ${at}`): Promise<void> {
   for (let at = from; at < to; at++) {
     const messages = history(at, replyOf)
-    await judgeReply(store, identityOf(messages, 'caller'), messages, replyOf(at))
+    await judgeReply(store, identityOf(messages, 'caller'), messages, { words: replyOf(at), calls: '' })
   }
 }
 

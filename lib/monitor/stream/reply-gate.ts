@@ -21,7 +21,7 @@ export const GATE_LIMITS: GateLimits = { lagTokens: 40, lagMs: 400, maxLagMs: 20
 
 /** Why nothing passes any more: the reply crossed the line, could not be read in time, or nobody wants the rest. */
 export type GateStop =
-  | { readonly kind: 'cut'; readonly crossing: LineCrossing }
+  | { readonly kind: 'cut'; readonly crossing: LineCrossing; readonly reply: string }
   | { readonly kind: 'refused'; readonly cause: unknown }
   | { readonly kind: 'aborted' }
 
@@ -238,17 +238,17 @@ export class ReplyGate<Piece> {
   }
 
   async #readAll(started: number): Promise<void> {
-    const lengths = [...this.#replies.values()].map((reply) => [reply, reply.length] as const)
+    const lengths = [...this.#replies].map(([key, reply]) => [reply, reply.length, key] as const)
     this.#isReading = true
     this.#readingSince = started
     this.#newSince = null
     this.#newTokens = 0
     this.#hurries = this.#finished
     try {
-      for (const [reply] of lengths) {
+      for (const [reply, , key] of lengths) {
         const crossing = await reply.readMore(this.#abort.signal)
         if (crossing !== null) {
-          this.#end({ kind: 'cut', crossing })
+          this.#end({ kind: 'cut', crossing, reply: key })
           return
         }
       }

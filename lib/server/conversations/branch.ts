@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../../detection/detector.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
+import { isAsideId } from '../../monitor/chat.js'
 import { afterExchange, NO_CONTEXT } from '../../monitor/context.js'
 import type { Checkpoint, ConversationRecord } from './record.js'
 
@@ -64,9 +65,10 @@ export function variantOf(
   const judgedUnder = checkpointOf(record, known.exchangeId ?? '')?.system
   if (judgedUnder === undefined || judgedUnder === system) return null
   const id = `${record.saved.id.split('~')[0]!}~${systemMark(`${known.exchangeId ?? ''} ${system}`)}`
-  if (known.exchange === 1) return { id, record: null }
-  const exchangeId = record.verdicts[record.verdicts.indexOf(known) - 1]?.exchangeId ?? ''
-  const before = branchRecord(record, { exchangeId, history: [] }, id)
+  // Exchanges of calls are no places where a branch begins.
+  const earlier = record.verdicts.slice(0, record.verdicts.indexOf(known)).filter(({ exchangeId }) => !isAsideId(exchangeId ?? ''))
+  if (earlier.length === 0 && record.verdicts[0]?.exchange === 1) return { id, record: null }
+  const before = branchRecord(record, { exchangeId: earlier.at(-1)?.exchangeId ?? '', history: [] }, id)
   return before === null ? null : { id, record: before }
 }
 

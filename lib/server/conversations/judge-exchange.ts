@@ -43,6 +43,8 @@ export interface TreeOptions {
   readonly replacement: string | null
   /** Why the reply was cut while it was written: it is an alert, whatever the whole of it would be. Absent for other replies. */
   readonly cutFor?: readonly string[]
+  /** Calls of tools, not a reply. Unless they raise an alert, the conversation goes on as if there had been none. */
+  readonly isAside: boolean
 }
 
 // Of the instances that write a conversation concurrently, one succeeds per attempt.
@@ -166,10 +168,13 @@ class Judgement {
     const isBad = tree?.cutFor !== undefined || judged.verdict.alert
     const withheld = replacement !== null && (isBad || (await this.#alertsAlone(judged.verdict, context)))
     const verdict = this.#final(judged.verdict, withheld)
-    const state = withheld ? moment.state : judged.state
-    const next = afterExchange(context, withheld ? { user, assistant: replacement } : this.#request)
+    const isLeftOut = tree?.isAside === true && !verdict.alert
+    const state = withheld || isLeftOut ? moment.state : judged.state
+    const next = isLeftOut ? context : afterExchange(context, withheld ? { user, assistant: replacement } : this.#request)
     const saved = { exchanges: verdict.exchange, state, context: contexts === null ? next : NO_CONTEXT }
-    const checkpoint = !this.isOfTree || exchangeId === null ? null : { exchangeId, state, system: this.system }
+    // No history has an exchange of calls, but for the replacement message in its place.
+    const isInHistory = tree !== undefined && (!tree.isAside || withheld)
+    const checkpoint = !isInHistory || exchangeId === null ? null : { exchangeId, state, system: this.system }
     const record = withVerdict(before, saveConversation(detector, id, saved), verdict, this.#request, checkpoint)
     const { caller, tenant } = record.status
     const alert = alertOf(verdict, { ...this.#request, caller, tenant }, alertDetails && contexts === null)

@@ -6,6 +6,7 @@ import type { ReplyReading } from '../../detection/reply-reading.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
 import { GabionError, isGabionError, type GabionErrorCode } from '../../errors.js'
 import {
+  asidePrefix,
   branchFor,
   findPath,
   identityOf,
@@ -17,6 +18,7 @@ import {
   type ChatPosition,
   type ReadChat,
 } from '../../monitor/chat.js'
+import type { Reply } from '../../monitor/reply.js'
 import { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
 import type { Caller } from './caller.js'
@@ -88,12 +90,13 @@ export class ChatWatch {
   /** The verdict on the last judged exchange of the request's history; null without any. */
   async latest(): Promise<ExchangeVerdict | null> {
     const identity = await this.#readIdentity()
-    const { exchanges, end } = await this.#readHistory()
+    const { exchanges, end, promptIds } = await this.#readHistory()
     const { conversation, length } = await findPath(this.#exchanges(exchanges), identity, exchanges)
     const verdicts = (await this.#service.store.load(conversation))?.record.verdicts ?? []
     if (identity.explicit) return verdicts.at(-1) ?? null
     const id = length === 0 ? end.exchangeId : exchanges[length - 1]!.id
-    return verdicts.findLast(({ exchangeId }) => exchangeId === id) ?? null
+    const aside = asidePrefix(promptIds.at(-1)!)
+    return verdicts.findLast(({ exchangeId }) => exchangeId === id || exchangeId?.startsWith(aside) === true) ?? null
   }
 
   /**
@@ -152,7 +155,7 @@ export class ChatWatch {
 
   /** Judges every choice; notes the worst verdict. */
   async #judgeAll(
-    replies: readonly string[],
+    replies: readonly Reply[],
     continuesAs: string | undefined,
     delivery: Delivery,
     context: RequestContext,
@@ -162,12 +165,12 @@ export class ChatWatch {
     if (messages === null) return
     const identity = await this.#readIdentity()
     const { exchanges } = await this.#readHistory()
-    if (continuesAs !== undefined) await this.#noteEnd(continuesAs, replies[0] ?? '')
-    for (const reply of new Set(replies)) {
+    if (continuesAs !== undefined) await this.#noteEnd(continuesAs, replies[0]?.words ?? '')
+    for (const reply of new Map(replies.map((reply) => [JSON.stringify(reply), reply])).values()) {
       const store = this.#exchanges(exchanges, context, delivery)
-      const result = await judgeReply(store, identity, messages, reply, this.#replaced)
+      const verdicts = await judgeReply(store, identity, messages, reply, this.#replaced)
       if (store.cut) judged.failure ??= 'TOO_LARGE'
-      if (result !== null && isWorse(result.verdict, judged.verdict)) judged.verdict = result.verdict
+      for (const verdict of verdicts) if (isWorse(verdict, judged.verdict)) judged.verdict = verdict
     }
   }
 

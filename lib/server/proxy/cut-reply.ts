@@ -1,12 +1,16 @@
 // Owns one reply that may be cut: what came of it, what the client has got, what of it is judged, and how it ends. Knows no time.
 
 import type { GatedEnd } from '../../monitor/stream/gated-stream.js'
+import type { Reply } from '../../monitor/reply.js'
 import { PieceGroup, type ReplyGate } from '../../monitor/stream/reply-gate.js'
 import { DELIVERED, type Delivery } from './delivery.js'
 import type { ChatProtocol, ReadCompletion, ReadRequest } from './protocols/protocol.js'
-import { messageAfter, wordsOfCall } from './protocols/stream-parts.js'
+import { messageAfter } from './protocols/stream-parts.js'
 import { MAX_JUDGED_BYTES } from './response.js'
 import type { Frame } from './stream-frames.js'
+
+/** Before the name of a reply: its calls. */
+const CALLS = 'calls of '
 
 /** A reply's frames, in and out. */
 export class CutReply {
@@ -21,7 +25,6 @@ export class CutReply {
   readonly #last = new WeakSet<Frame>()
   /** Calls of tools that are not complete. */
   #calls: PieceGroup | null = null
-  #wordsOfCalls = ''
   #size = 0
   /** The latest frame that the client got. */
   #latest: Frame | null = null
@@ -67,9 +70,11 @@ export class CutReply {
     if (isCall) this.#calls ??= new PieceGroup()
     gate.add(frame, words, this.#calls)
     if (calls === null || this.#calls === null) return
-    const said = calls.map(wordsOfCall).join('\n')
-    this.#wordsOfCalls += said
-    gate.close(this.#calls, [{ reply: words[0]?.reply ?? '', text: said === '' ? '' : `\n${said}` }])
+    gate.close(
+      this.#calls,
+      // Read by themselves, as they are judged.
+      calls.map(({ reply, text }) => ({ reply: `${CALLS}${reply}`, text: `${text}\n` })),
+    )
     this.#calls = null
   }
 
@@ -87,12 +92,12 @@ export class CutReply {
     if (stop?.kind === 'aborted' && failure === null) return [delivered, DELIVERED]
     const came = this.#came.read()
     const isWhole = stop === null || stop.kind === 'aborted'
-    const replies = isWhole ? came.replies : came.replies.map((text) => (text.trim() === '' ? this.#wordsOfCalls : text))
-    const replacementOf = (reply: string): string => {
-      const passed = delivered.replies[replies.indexOf(reply)] ?? ''
+    const replacementOf = (text: string): string => {
+      const passed = delivered.replies[came.replies.findIndex(({ words, calls }) => words === text || calls === text)]?.words ?? ''
       return passed + messageAfter(passed !== '', this.#message)
     }
     const why = isWhole ? {} : stop.kind === 'cut' ? { cutFor: stop.crossing.reasons } : { refusedFor: 'DEADLINE_EXCEEDED' as const }
+    const replies = stop?.kind === 'cut' ? came.replies.map(crossingPart(stop.reply)) : came.replies
     return [
       { ...came, replies },
       { outcome: 'cut', replacementOf, ...why },
@@ -109,4 +114,9 @@ export class CutReply {
   failed(code: string): string {
     return this.#protocol.failure(code, 'the reply could not be judged, or its verdict not stored', this.#parts.nextNumber)
   }
+}
+
+/** Of a reply that was cut, the words or the calls that crossed the line: the other part has raised no alert. */
+function crossingPart(crossed: string): (reply: Reply) => Reply {
+  return ({ words, calls }) => (crossed.startsWith(CALLS) ? { words: '', calls } : { words, calls: '' })
 }

@@ -7,8 +7,8 @@ import type { GabionErrorCode } from '../../errors.js'
 export interface Delivery {
   /** Of a reply that raises an alert. */
   readonly outcome: ReplyOutcome
-  /** What it gets in place of a blocked reply; null if every reply has been delivered. */
-  readonly replacementOf: ((reply: string) => string) | null
+  /** What it gets in place of a blocked reply with this text; null if every reply has been delivered. */
+  readonly replacementOf: ((text: string) => string) | null
   /** Why the replies were cut. */
   readonly cutFor?: readonly string[]
   /** Why they could not be judged while they were written. */

@@ -2,7 +2,7 @@
 
 import type { AlertOrigin } from '../../alerts/alert.js'
 import type { ExchangeVerdict } from '../../detection/verdict.js'
-import type { ChatExchange, ChatExchanges } from '../../monitor/chat.js'
+import { isAsideId, type ChatExchange, type ChatExchanges } from '../../monitor/chat.js'
 import type { BranchStart } from '../conversations/branch.js'
 import type { RequestContext } from '../request-context.js'
 import type { Service } from '../service.js'
@@ -33,7 +33,10 @@ export class PathExchanges implements ChatExchanges<ExchangeVerdict> {
   }
 
   async exchangeIdsOf(id: string): Promise<readonly string[]> {
-    return (await this.#service.store.load(id))?.record.verdicts.flatMap(({ exchangeId }) => exchangeId ?? []) ?? []
+    const { verdicts = [], checkpoints = [] } = (await this.#service.store.load(id))?.record ?? {}
+    const inHistories = checkpoints.map(({ exchangeId }) => exchangeId)
+    const judged = verdicts.flatMap(({ exchangeId }) => exchangeId ?? [])
+    return [...inHistories, ...judged.filter((exchangeId) => !isAsideId(exchangeId) || inHistories.includes(exchangeId))]
   }
 
   async fork(conversation: string, exchangeId: string): Promise<boolean> {
@@ -58,7 +61,7 @@ export class PathExchanges implements ChatExchanges<ExchangeVerdict> {
         system: exchange.system ?? '',
         exchangeId: exchange.id,
         exchange: null,
-        tree: { start: this.#start, replacement, ...(cutFor !== undefined && { cutFor }) },
+        tree: { start: this.#start, replacement, isAside: exchange.isAside, ...(cutFor !== undefined && { cutFor }) },
         ...this.#origin,
         onAlert: outcome,
       },
@@ -67,7 +70,7 @@ export class PathExchanges implements ChatExchanges<ExchangeVerdict> {
     this.#start = null
     // Independent of the current policy: a proxy with policy `end` may be started later.
     const note = `${encodeURIComponent(verdict.conversation)} ${exchange.id}`
-    if (verdict.alert) await Promise.all([exchange.promptId, exchange.id].map((id) => store.saveNote(alertKey(id), note)))
+    if (verdict.alert) await Promise.all(exchange.marks.map((id) => store.saveNote(alertKey(id), note)))
     else if (!delivered) await this.#noteChanged(exchange)
     return verdict
   }

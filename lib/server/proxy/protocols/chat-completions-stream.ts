@@ -1,14 +1,16 @@
 // Streams of OpenAI's chat completions and completions of a prompt that may be cut.
 
+import { Calls, callsOf, type CallPart } from './calls.js'
 import { readContent } from './content.js'
+import type { PieceWords } from '../../../monitor/stream/reply-gate.js'
 import { eventOf, fieldsOf, listOf, stringOf, type CompletionInfo } from './protocol.js'
 import { messageAfter, type StreamPart, type StreamParts } from './stream-parts.js'
 
 /** What a choice of a part adds. */
 interface ChoicePart {
   readonly text: string
-  /** Of calls of tools: which call, and a part of its arguments. */
-  readonly calls: readonly { readonly key: string; readonly text: string }[]
+  /** Calls of tools, or parts of them. */
+  readonly calls: readonly CallPart[]
 }
 
 /** A choice as the client has it. */
@@ -28,7 +30,8 @@ export interface ChoiceForm {
 export class ChoiceStream implements StreamParts {
   readonly #form: ChoiceForm
   readonly #identity: (info: CompletionInfo) => object
-  readonly #arguments = new Map<string, string>()
+  /** The calls of choices that have not finished. */
+  readonly #calls = new Map<number, Calls>()
   readonly #passed = new Map<number, PassedChoice>()
   /** The choices that came, and whether each is finished. */
   readonly #came = new Map<number, boolean>()
@@ -52,16 +55,23 @@ export class ChoiceStream implements StreamParts {
     })
     for (const { index, hasFinished, calls } of choices) {
       this.#came.set(index, hasFinished || this.#came.get(index) === true)
-      for (const { key, text } of calls) {
-        const name = `${String(index)} ${key}`
-        this.#arguments.set(name, (this.#arguments.get(name) ?? '') + text)
-      }
+      const known = this.#calls.get(index) ?? new Calls()
+      for (const call of calls) known.add(call)
+      if (!known.isEmpty) this.#calls.set(index, known)
     }
-    const isCall = choices.some(({ calls }) => calls.length > 0)
-    const complete = this.#arguments.size > 0 && choices.some(({ hasFinished }) => hasFinished)
-    const calls = complete ? [...this.#arguments.values()] : null
-    if (complete) this.#arguments.clear()
-    return { words: choices.map(({ index, text }) => ({ reply: String(index), text })), isCall, calls }
+    return {
+      words: choices.map(({ index, text }) => ({ reply: String(index), text })),
+      isCall: choices.some(({ calls }) => calls.length > 0),
+      calls: this.#complete(),
+    }
+  }
+
+  /** What all calls say once every choice that has any is finished. */
+  #complete(): PieceWords | null {
+    if (this.#calls.size === 0 || [...this.#calls.keys()].some((index) => this.#came.get(index) !== true)) return null
+    const words = [...this.#calls].map(([index, calls]) => ({ reply: String(index), text: calls.text() }))
+    this.#calls.clear()
+    return words
   }
 
   passed(data: unknown): void {
@@ -99,13 +109,8 @@ function isFinished({ finish_reason: reason }: Readonly<Record<string, unknown>>
 /** Choices with a message. */
 export const MESSAGE_CHOICE: ChoiceForm = {
   read({ delta }) {
-    const { content, refusal, tool_calls: tools, function_call: call } = fieldsOf(delta)
-    const calls = listOf(tools).map((tool, at) => {
-      const { index, function: called } = fieldsOf(tool)
-      return { key: String(typeof index === 'number' ? index : at), text: stringOf(fieldsOf(called).arguments) ?? '' }
-    })
-    if (call !== undefined && call !== null) calls.push({ key: 'function', text: stringOf(fieldsOf(call).arguments) ?? '' })
-    return { text: (readContent(content, '')?.text ?? '') + (stringOf(refusal) ?? ''), calls }
+    const { content, refusal } = fieldsOf(delta)
+    return { text: (readContent(content, '')?.text ?? '') + (stringOf(refusal) ?? ''), calls: callsOf(delta) }
   },
   end: (common, index, message, usage) =>
     eventOf({ ...common, choices: [{ index, delta: { content: message }, finish_reason: null }] }) +

@@ -1,6 +1,7 @@
 // OpenAI's chat completions, and its completions of a prompt.
 
 import { randomUUID } from 'node:crypto'
+import { Calls, callsOf } from './calls.js'
 import { ChoiceStream, MESSAGE_CHOICE, TEXT_CHOICE } from './chat-completions-stream.js'
 import { messagesOf, readContent } from './content.js'
 import {
@@ -18,11 +19,12 @@ import {
 
 interface Choice {
   text: string
+  readonly calls: Calls
   /** Had text, even if empty, or tool calls: what a client shows of the choice is known. */
   readable: boolean
 }
 
-/** Collects the text of every choice. */
+/** Collects the words and calls of every choice. */
 abstract class ChoiceReader implements ReplyReader {
   readonly #choices = new Map<unknown, Choice>()
   #info: CompletionInfo = {}
@@ -40,7 +42,8 @@ abstract class ChoiceReader implements ReplyReader {
   read(): ReadCompletion {
     const choices = [...this.#choices.values()]
     const readable = choices.length > 0 ? choices.every((choice) => choice.readable) : this.#isError
-    return { replies: choices.map(({ text }) => text), readable: readable && !this.#failed, info: this.#info }
+    const replies = choices.map(({ text, calls }) => ({ words: text, calls: calls.text() }))
+    return { replies, readable: readable && !this.#failed, info: this.#info }
   }
 
   /** Reads a choice into `collected`; false if it has an unknown part. */
@@ -61,7 +64,7 @@ abstract class ChoiceReader implements ReplyReader {
   #takeChoice(choice: unknown, field: 'message' | 'delta'): void {
     const fields = fieldsOf(choice)
     const index = fields.index ?? 0
-    const collected = this.#choices.get(index) ?? { text: '', readable: false }
+    const collected = this.#choices.get(index) ?? { text: '', calls: new Calls(), readable: false }
     this.#choices.set(index, collected)
     if (!this.readChoice(fields, field, collected)) this.#failed = true
   }
@@ -69,7 +72,9 @@ abstract class ChoiceReader implements ReplyReader {
 
 class MessageReader extends ChoiceReader {
   protected override readChoice(choice: Readonly<Record<string, unknown>>, field: 'message' | 'delta', collected: Choice): boolean {
-    const { content, refusal, tool_calls: tools, function_call: call } = fieldsOf(choice[field])
+    const message = choice[field]
+    const { content, refusal, tool_calls: tools } = fieldsOf(message)
+    const calls = callsOf(message)
     let whole = true
     if (content !== undefined && content !== null) {
       const read = readContent(content, '')
@@ -81,7 +86,8 @@ class MessageReader extends ChoiceReader {
       collected.text += refusal
       collected.readable = true
     }
-    if (Array.isArray(tools) || (call !== undefined && call !== null)) collected.readable = true
+    for (const call of calls) collected.calls.add(call)
+    if (Array.isArray(tools) || calls.length > 0) collected.readable = true
     return whole
   }
 }

@@ -1,5 +1,6 @@
 // Streams of Anthropic's messages that may be cut.
 
+import type { CallPart } from './calls.js'
 import { textOfPart } from './content.js'
 import { eventOf, fieldsOf, stringOf, type CompletionInfo } from './protocol.js'
 import { messageAfter, NO_WORDS, OpenCalls, type StreamPart, type StreamParts } from './stream-parts.js'
@@ -26,17 +27,15 @@ export class MessageStream implements StreamParts {
     const { type, index, content_block: block, delta } = fieldsOf(data)
     if (type === 'message_stop' || (type === 'message_delta' && Boolean(fieldsOf(delta).stop_reason))) this.isOver = true
     if (type === 'content_block_start') {
-      const { type: kind, input } = fieldsOf(block)
-      if (typeof kind !== 'string' || !kind.endsWith('tool_use')) return wordsOf(textOfPart(block))
-      this.#calls.begin(index)
-      return this.#calls.add(index, Object.keys(fieldsOf(input)).length > 0 ? JSON.stringify(input) : '')
+      const call = callOfBlock(index, block)
+      return call === null ? wordsOf(textOfPart(block)) : this.#calls.begin(call)
     }
     if (type === 'content_block_delta') {
       const { type: kind, text, partial_json: json } = fieldsOf(delta)
       if (!this.#calls.has(index)) return kind === 'text_delta' ? wordsOf(stringOf(text)) : NO_WORDS
       return this.#calls.add(index, stringOf(json) ?? '')
     }
-    return type === 'content_block_stop' && this.#calls.has(index) ? this.#calls.end(index) : NO_WORDS
+    return type === 'content_block_stop' && this.#calls.has(index) ? this.#calls.end({ key: index, args: undefined }) : NO_WORDS
   }
 
   passed(data: unknown): void {
@@ -78,4 +77,11 @@ export class MessageStream implements StreamParts {
 
 function wordsOf(text: string | null | undefined): StreamPart {
   return { ...NO_WORDS, words: [{ reply: '', text: text ?? '' }] }
+}
+
+/** The call of a tool in a content block; null for other blocks. In a stream, its input follows in parts. */
+export function callOfBlock(index: unknown, block: unknown): CallPart | null {
+  const { type, name, input } = fieldsOf(block)
+  if (typeof type !== 'string' || !type.endsWith('tool_use')) return null
+  return { key: index, name: stringOf(name), args: Object.keys(fieldsOf(input)).length > 0 ? input : '' }
 }

@@ -1,8 +1,9 @@
 // Anthropic's messages.
 
 import { randomUUID } from 'node:crypto'
+import { Calls } from './calls.js'
 import { messagesOf, readContent, textOfPart } from './content.js'
-import { MessageStream } from './messages-stream.js'
+import { callOfBlock, MessageStream } from './messages-stream.js'
 import {
   copied,
   eventOf,
@@ -16,6 +17,7 @@ import {
 
 class MessageReader implements ReplyReader {
   #text = ''
+  readonly #calls = new Calls()
   /** Had any content, or is an error. */
   #known = false
   #failed = false
@@ -34,28 +36,38 @@ class MessageReader implements ReplyReader {
       return
     }
     this.#text += read.text
+    for (const [index, block] of content.entries()) this.#addCall(index, block)
     this.#known ||= content.length > 0
     if (!read.whole) this.#failed = true
   }
 
   part(data: unknown): void {
-    const { type, message, content_block: block, delta } = fieldsOf(data)
+    const { type, index, message, content_block: block, delta } = fieldsOf(data)
     if (type === 'message_start') this.#note(message)
-    else if (type === 'content_block_start') this.#take(textOfPart(block))
-    else if (type === 'content_block_delta') {
-      const { type: kind, text } = fieldsOf(delta)
+    else if (type === 'content_block_start') {
+      this.#take(textOfPart(block))
+      this.#addCall(index, block)
+    } else if (type === 'content_block_delta') {
+      const { type: kind, text, partial_json: json } = fieldsOf(delta)
       if (kind === 'text_delta') this.#take(stringOf(text) ?? null)
+      if (kind === 'input_json_delta') this.#calls.add({ key: index, args: json })
     } else if (type === 'error') this.#known = true
     else if (typeof type !== 'string') this.#failed = true
   }
 
   read(): ReadCompletion {
-    return { replies: this.#known ? [this.#text] : [], readable: this.#known && !this.#failed, info: this.#info }
+    const replies = this.#known ? [{ words: this.#text, calls: this.#calls.text() }] : []
+    return { replies, readable: this.#known && !this.#failed, info: this.#info }
   }
 
   #note(message: unknown): void {
     const { id, model } = fieldsOf(message)
     this.#info = { id: stringOf(id), model: stringOf(model) }
+  }
+
+  #addCall(index: unknown, block: unknown): void {
+    const call = callOfBlock(index, block)
+    if (call !== null) this.#calls.add(call)
   }
 
   #take(text: string | undefined | null): void {

@@ -1,6 +1,7 @@
 // Streams of Ollama's that may be cut: lines of JSON, in which calls of tools are whole.
 
-import { fieldsOf, listOf, type CompletionInfo } from './protocol.js'
+import { Calls, callsOf } from './calls.js'
+import { fieldsOf, type CompletionInfo } from './protocol.js'
 import { messageAfter, type StreamPart, type StreamParts } from './stream-parts.js'
 
 /** One stream. */
@@ -21,10 +22,11 @@ export class LineStream implements StreamParts {
 
   read(data: unknown): StreamPart {
     const fields = fieldsOf(data)
-    const tools = listOf(fieldsOf(fields.message).tool_calls).map((call) => fieldsOf(fieldsOf(call).function).arguments)
-    const isCall = tools.length > 0
+    const calls = new Calls()
+    for (const call of callsOf(fields.message)) calls.add(call)
     this.isOver ||= fields.done === true
-    return { words: [{ reply: '', text: this.#textOf(fields) ?? '' }], isCall, calls: isCall ? tools : null }
+    const words = [{ reply: '', text: this.#textOf(fields) ?? '' }]
+    return { words, isCall: !calls.isEmpty, calls: calls.isEmpty ? null : [{ reply: '', text: calls.text() }] }
   }
 
   passed(data: unknown): void {

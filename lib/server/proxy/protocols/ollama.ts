@@ -1,6 +1,7 @@
 // Ollama's chat and generate: whole responses, and streams of JSON lines, which are its default.
 
 import { createHash } from 'node:crypto'
+import { Calls, callsOf } from './calls.js'
 import { messagesOf } from './content.js'
 import { LineStream } from './ollama-stream.js'
 import { copied, fieldsOf, stringOf, type ChatProtocol, type CompletionInfo, type ReadCompletion, type ReplyReader } from './protocol.js'
@@ -9,6 +10,8 @@ import { copied, fieldsOf, stringOf, type ChatProtocol, type CompletionInfo, typ
 class LineReader implements ReplyReader {
   readonly #textOf: (response: Readonly<Record<string, unknown>>) => string | null
   #text = ''
+  readonly #calls = new Calls()
+  #parts = 0
   #known = false
   #failed = false
   #info: CompletionInfo = {}
@@ -37,10 +40,14 @@ class LineReader implements ReplyReader {
     this.#known ||= text !== null || error !== undefined
     if (text === null && error === undefined) this.#failed = true
     this.#text += text ?? ''
+    // Calls are whole; a line's place in the stream tells them apart.
+    for (const call of callsOf(fields.message)) this.#calls.add({ ...call, key: `${String(this.#parts)} ${String(call.key)}` })
+    this.#parts++
   }
 
   read(): ReadCompletion {
-    return { replies: this.#known ? [this.#text] : [], readable: this.#known && !this.#failed, info: this.#info }
+    const replies = this.#known ? [{ words: this.#text, calls: this.#calls.text() }] : []
+    return { replies, readable: this.#known && !this.#failed, info: this.#info }
   }
 }
 

@@ -1,6 +1,7 @@
 // The interface of chat protocols: what the proxy reads of requests and responses, and writes in place of blocked replies.
 
 import type { ChatMessage } from '../../../monitor/chat.js'
+import type { Reply } from '../../../monitor/reply.js'
 import type { StreamParts } from './stream-parts.js'
 
 /** The readable content of a request. */
@@ -18,8 +19,8 @@ export interface ReadRequest {
 
 /** The readable content of a response. */
 export interface ReadCompletion {
-  /** The text of each choice; empty for a choice with tool calls only. */
-  readonly replies: readonly string[]
+  /** Each choice. */
+  readonly replies: readonly Reply[]
   /** False if a part that a client may show could not be read. */
   readonly readable: boolean
   readonly info: CompletionInfo

@@ -1,5 +1,6 @@
 // Streams of OpenAI's responses that may be cut.
 
+import { callOfItem, isCallItem } from './calls.js'
 import { readContent } from './content.js'
 import { eventOf, fieldsOf, listOf, stringOf, type CompletionInfo } from './protocol.js'
 import type { PieceWords } from '../../../monitor/stream/reply-gate.js'
@@ -48,14 +49,15 @@ export class ResponseStream implements StreamParts {
   read(data: unknown): StreamPart {
     const fields = fieldsOf(data)
     const { type, output_index: index, item } = fields
-    const kind = stringOf(fieldsOf(item).type) ?? ''
     this.isOver ||= isLast(type)
     const words = this.#wordsOf(fields)
     if (words !== null) return { ...NO_WORDS, words: [words] }
-    if (type === 'response.output_item.added' && kind.endsWith('_call')) this.#calls.begin(index)
+    // Not every service tells that an item is added.
+    const isDone = type === 'response.output_item.done'
+    if (isCallItem(item) && !this.#calls.has(index)) this.#calls.begin({ ...callOfItem(index, item), args: '' })
     if (!this.#calls.has(index) || index === undefined) return NO_WORDS
-    if (type !== 'response.output_item.done') return CALL_PART
-    return this.#calls.end(index, fieldsOf(item).arguments ?? fieldsOf(item).input ?? fieldsOf(item).action)
+    if (isDone) return this.#calls.end(callOfItem(index, item))
+    return typeof fields.delta === 'string' ? this.#calls.add(index, fields.delta) : CALL_PART
   }
 
   /** What a part adds to the text of an item; null for other parts. */

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { ChatMessage } from '../../../monitor/chat.js'
+import { callOfItem, Calls, isCallItem } from './calls.js'
 import { readContent } from './content.js'
 import { ResponseStream } from './responses-stream.js'
 import {
@@ -20,7 +21,8 @@ import {
 class ResponseReader implements ReplyReader {
   /** Texts of a stream, by output item and part. */
   readonly #streamed = new Map<string, string>()
-  #final = ''
+  readonly #streamedCalls = new Calls()
+  #final = { words: '', calls: '' }
   #known = false
   #failed = false
   #info: CompletionInfo = {}
@@ -35,7 +37,9 @@ class ResponseReader implements ReplyReader {
       return
     }
     const texts: string[] = []
-    for (const item of output as unknown[]) {
+    const calls = new Calls()
+    for (const [index, item] of (output as unknown[]).entries()) {
+      if (isCallItem(item)) calls.add(callOfItem(index, item))
       const { type, content } = fieldsOf(item)
       if (typeof type !== 'string') this.#failed = true
       else if (type !== 'message') this.#known ||= type !== 'reasoning'
@@ -46,30 +50,33 @@ class ResponseReader implements ReplyReader {
         if (read?.whole !== true) this.#failed = true
       }
     }
-    this.#final = texts.join('\n')
+    this.#final = { words: texts.join('\n'), calls: calls.text() }
   }
 
   part(data: unknown): void {
-    const { type, response, delta, output_index: item, content_index: part } = fieldsOf(data)
+    const { type, response, delta, output_index: index, content_index: part, item } = fieldsOf(data)
     if (typeof type !== 'string') {
       this.#failed = true
       return
     }
     if (type === 'response.output_text.delta' || type === 'response.refusal.delta') {
-      const key = `${String(item)} ${String(part)}`
+      const key = `${String(index)} ${String(part)}`
       this.#streamed.set(key, (this.#streamed.get(key) ?? '') + (stringOf(delta) ?? ''))
       this.#known = true
       if (typeof delta !== 'string') this.#failed = true
     } else if (/^response\.(created|in_progress|queued)$/.test(type)) this.#note(response)
     else if (/^response\.(completed|incomplete|failed)$/.test(type)) this.whole(response)
     else if (type === 'error') this.#known = true
-    else if (type.includes('_call')) this.#known = true
+    else if (/_call_(arguments|input|code)\.delta$/.test(type)) this.#streamedCalls.add({ key: index, args: delta })
+    else if (isCallItem(item)) this.#streamedCalls.complete(callOfItem(index, item))
+    if (type.includes('_call') || isCallItem(item)) this.#known = true
   }
 
   read(): ReadCompletion {
-    const streamed = [...this.#streamed.values()].join('\n')
-    const text = streamed.length >= this.#final.length ? streamed : this.#final
-    return { replies: this.#known ? [text] : [], readable: this.#known && !this.#failed, info: this.#info }
+    // A stream may be broken off, and its last event may leave the output out.
+    const words = longer([...this.#streamed.values()].join('\n'), this.#final.words)
+    const calls = longer(this.#streamedCalls.text(), this.#final.calls)
+    return { replies: this.#known ? [{ words, calls }] : [], readable: this.#known && !this.#failed, info: this.#info }
   }
 
   #note(response: unknown): void {
@@ -77,6 +84,10 @@ class ResponseReader implements ReplyReader {
     const known = stringOf(id) ?? this.#info.id
     this.#info = { id: known, model: stringOf(model) ?? this.#info.model, continuesAs: known }
   }
+}
+
+function longer(one: string, other: string): string {
+  return one.length >= other.length ? one : other
 }
 
 /** `/v1/responses`. */

@@ -1,15 +1,16 @@
 // The interface of streams that may be cut: what each part adds, and how a stream ends after the parts that a client has got.
 
 import type { PieceWords } from '../../../monitor/stream/reply-gate.js'
-import { fieldsOf, listOf, parseJson, type CompletionInfo } from './protocol.js'
+import { Calls, type CallPart } from './calls.js'
+import type { CompletionInfo } from './protocol.js'
 
 /** What a part of a stream adds. */
 export interface StreamPart {
   readonly words: PieceWords
   /** It belongs to a call of a tool, which a client may execute once it is complete. */
   readonly isCall: boolean
-  /** With this part all calls so far are complete: their arguments; null if none are. */
-  readonly calls: readonly unknown[] | null
+  /** With this part all calls so far are complete: what they say; null if they are not. */
+  readonly calls: PieceWords | null
 }
 
 /** One stream. */
@@ -34,56 +35,37 @@ export const CALL_PART: StreamPart = { words: [], isCall: true, calls: null }
 
 /** Calls of tools that have begun, by their place in the reply, where each has an end of its own. */
 export class OpenCalls {
-  readonly #open = new Map<unknown, string>()
-  #complete: unknown[] = []
+  readonly #open = new Set<unknown>()
+  #calls = new Calls()
 
   has(at: unknown): boolean {
     return this.#open.has(at)
   }
 
-  begin(at: unknown): void {
-    this.#open.set(at, '')
+  begin(call: CallPart): StreamPart {
+    this.#open.add(call.key)
+    this.#calls.add(call)
+    return CALL_PART
   }
 
   /** Adds to a call's arguments. */
   add(at: unknown, json: string): StreamPart {
-    this.#open.set(at, (this.#open.get(at) ?? '') + json)
+    this.#calls.add({ key: at, args: json })
     return CALL_PART
   }
 
   /** Ends a call; its arguments are those that were added, unless they are given. The last open one completes all. */
-  end(at: unknown, given?: unknown): StreamPart {
-    this.#complete.push(given ?? this.#open.get(at))
-    this.#open.delete(at)
+  end(call: CallPart): StreamPart {
+    this.#calls.complete(call)
+    this.#open.delete(call.key)
     if (this.#open.size > 0) return CALL_PART
-    const calls = this.#complete
-    this.#complete = []
-    return { ...CALL_PART, calls }
+    const text = this.#calls.text()
+    this.#calls = new Calls()
+    return { ...CALL_PART, calls: [{ reply: '', text }] }
   }
 }
 
 /** The message after words that have passed. */
 export function messageAfter(passed: boolean, message: string): string {
   return passed ? `\n\n${message}` : message
-}
-
-// Shorter values are names and numbers, which say nothing by themselves.
-const MIN_WORDS = 4
-
-/** What a call says: the strings of its arguments that have several words, or malformed arguments as they are. */
-export function wordsOfCall(args: unknown): string {
-  const parsed = typeof args === 'string' ? (parseJson(args) ?? args) : args
-  return stringsIn(parsed)
-    .filter((text) => text.trim().split(/\s+/).length >= MIN_WORDS)
-    .join('\n')
-}
-
-// Deeper values are not read.
-const MAX_DEPTH = 32
-
-function stringsIn(value: unknown, depth = 0): string[] {
-  if (typeof value === 'string') return [value]
-  if (depth > MAX_DEPTH) return []
-  const values = Array.isArray(value) ? listOf(value) : Object.values(fieldsOf(value))
-  return values.flatMap((one) => stringsIn(one, depth + 1))
 }
