@@ -3,7 +3,7 @@
 
     python3 -m venv build/rivals/python && build/rivals/python/bin/pip install -r lab/guard/rivals/requirements.txt
     mkdir -p build/rivals/node && cp lab/guard/rivals/package.json build/rivals/node && npm install --prefix build/rivals/node
-    build/rivals/python/bin/python lab/guard/rivals/rivals.py --scores lab/guard/scores/guard-2.jsonl.gz
+    build/rivals/python/bin/python lab/guard/rivals/rivals.py --scores lab/guard/scores/guard-4.jsonl.gz
 
 Writes lab/guard/scores/rivals.json (scores, no texts) and the block `rivals` of docs/limits.md; `--table` makes the block from the stored
 scores, next to those of another run of the guard.
@@ -176,7 +176,7 @@ def write_block(page: Path, name: str, text: str) -> None:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--scores', type=Path, default=ROOT / 'lab/guard/scores/guard-2.jsonl.gz', help="the guard's, of evaluate.py")
+    parser.add_argument('--scores', type=Path, default=ROOT / 'lab/guard/scores/guard-4.jsonl.gz', help="the guard's, of evaluate.py")
     parser.add_argument('--guard', type=Path, default=ROOT / 'models/guard', help='the folder whose alert lines block')
     parser.add_argument('--limit', type=int, help='replies of each set')
     parser.add_argument('--out', type=Path, default=ROOT / 'lab/guard/scores/rivals.json')
