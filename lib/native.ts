@@ -59,6 +59,19 @@ export interface NativeTensor {
   offset: number
 }
 
+/** Rotary embeddings in the place of positions, and what else the architectures that have them do. */
+export interface NativeRotary {
+  /** Angles per position, one for two values of a head. */
+  inverseFrequencies: readonly Float32Array[]
+  /** Per layer: which of the inverse frequencies rotates queries and keys, and how far away keys may be (0: any distance). */
+  attention: readonly { rotary: number; window: number }[]
+  /** Tokens of the longest input. */
+  longest: number
+  feedForward: 'gelu' | 'gated-gelu' | 'gated-silu'
+  /** Whether norms come before attention and feed-forward, and one after the last layer. */
+  normFirst: boolean
+}
+
 /** An encoder as a checkpoint stores it, which native code packs for its kernels. */
 export interface NativeCheckpoint {
   /** Absolute paths. */
@@ -66,8 +79,10 @@ export interface NativeCheckpoint {
   /**
    * Embeddings of words, positions and, with `hasTypes`, token types; weight and bias of their norm; per layer weight and bias of query,
    * key, value, attention output, attention norm, feed-forward input, feed-forward output and last norm. Linear weights are [out, in].
+   * A gated feed-forward input has two halves, the activated one with its bias and the weight of the other; with `rotary.normFirst`, the
+   * norm of the last hidden state comes in the end. Null: the architecture has none; a bias is then zero.
    */
-  tensors: readonly NativeTensor[]
+  tensors: readonly (NativeTensor | null)[]
   layers: number
   heads: number
   hidden: number
@@ -80,6 +95,7 @@ export interface NativeCheckpoint {
   paddingId: number | null
   /** [2 · longest − 1, heads], by key − query + longest − 1; null for none. */
   relativeBiases: Float32Array | null
+  rotary?: NativeRotary
   precision: 'fp32' | 'bf16' | 'int8'
   /** For int8: what {@link NativeModelDescription.smoothScales} was of the same weights and instruction set; without it, it is computed. */
   smoothScales?: Float32Array

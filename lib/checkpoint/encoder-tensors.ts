@@ -59,18 +59,35 @@ export type EncoderSizes = Pick<NativeCheckpoint, 'layers' | 'heads' | 'hidden' 
 /** Collects tensors of several files in the order in which native code takes them. */
 export class TensorList {
   readonly files: string[] = []
-  readonly tensors: NativeTensor[] = []
+  readonly tensors: (NativeTensor | null)[] = []
 
-  /** Appends a tensor; null is an axis of any size. @throws GabionError as {@link CheckpointFiles.require} */
-  add(from: CheckpointFiles, name: string, shape: readonly (number | null)[]): void {
+  /**
+   * Appends a tensor, or some of its rows; null is an axis of any size.
+   *
+   * @throws GabionError as {@link CheckpointFiles.require}
+   */
+  add(from: CheckpointFiles, name: string, shape: readonly (number | null)[], part?: { first: number; count: number }): void {
     const { tensor, reader } = from.require(name, shape)
     const { type, offset } = tensor
     if (type !== 'F32' && type !== 'BF16' && type !== 'F16' && type !== 'F64') {
       throw new GabionError('MODEL_UNSUPPORTED', `${reader.file}: tensor '${name}' is of type ${type}; F32, BF16, F16 and F64 can be read`)
     }
     const known = this.files.indexOf(reader.file)
+    const file = known === -1 ? this.files.push(reader.file) - 1 : known
     const [rows = 1, columns = 1] = tensor.shape
-    this.tensors.push({ file: known === -1 ? this.files.push(reader.file) - 1 : known, type, rows, columns, offset })
+    const { first, count } = part ?? { first: 0, count: rows }
+    this.tensors.push({ file, type, rows: count, columns, offset: offset + first * (tensor.byteLength / rows) })
+  }
+
+  /** Appends a tensor if there is one, as of biases that an architecture may have. */
+  addIfPresent(from: CheckpointFiles, name: string, shape: readonly number[]): void {
+    if (from.has(name)) this.add(from, name, shape)
+    else this.addNone()
+  }
+
+  /** Appends the places of tensors that the architecture does not have. */
+  addNone(count = 1): void {
+    for (let place = 0; place < count; place++) this.tensors.push(null)
   }
 
   /** Appends weight and bias of a norm. */

@@ -1,8 +1,7 @@
 // A model folder's checkpoint for gabion's own encoder, which packs the weights as they are published: no graph, no copy on disk.
 
 import { CheckpointFiles } from '../checkpoint/checkpoint-files.js'
-import { obstacleTo } from '../checkpoint/encoder-settings.js'
-import { prefixOf, readPackedEncoder, type PackedEncoder } from '../checkpoint/packed-encoder.js'
+import { obstacleToPacking, prefixOf, readPackedEncoder, type PackedEncoder } from '../checkpoint/packed-encoder.js'
 import { keptTokenizer } from '../convert/prepared-model.js'
 import { tokenizerFor } from '../convert/tokenizer-file.js'
 import { readConfig } from '../models/config-file.js'
@@ -43,7 +42,7 @@ export async function readPackedModel(
   if (encoderFolder === null || onnxFile !== undefined || precision === 'fp16' || providers[0] !== 'cpu') return null
   if (nativeAddon().machine().encoderInstructionSet === '') return null
   const config = await readConfig(encoderFolder, 'config.json')
-  if (obstacleTo(config) !== null) return null
+  if (obstacleToPacking(config) !== null) return null
   await using files = await CheckpointFiles.open(await findWeightFiles(encoderFolder))
   const encoder = await readPackedEncoder(files, config, prefixOf(files))
   if (!nativeAddon().fitsEncoder(encoder)) return null

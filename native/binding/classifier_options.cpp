@@ -120,19 +120,61 @@ kernels::EncoderShape ToEncoderShape(const Napi::Object& object) {
           object.Get("epsilon").ToNumber().FloatValue()};
 }
 
+namespace {
+
+CheckpointTensor ToTensor(Napi::Env env, const Napi::Object& tensor, size_t files) {
+  const size_t file = ToSize(tensor.Get("file"), "file");
+  const uint64_t rows = ToLargeSize(tensor.Get("rows"), "rows");
+  if (file >= files || rows == 0) {
+    throw Error(Code::kInvalidArgument, "a tensor has no rows, or is in a file that is not listed");
+  }
+  return {file, ToTensorType(ToUtf8(env, tensor.Get("type"), "type")), rows,
+          ToLargeSize(tensor.Get("columns"), "columns"), ToLargeSize(tensor.Get("offset"), "offset")};
+}
+
+kernels::FeedForward ToFeedForward(const std::string& name) {
+  if (name == "gelu") return kernels::FeedForward::kGelu;
+  if (name == "gated-gelu") return kernels::FeedForward::kGatedGelu;
+  if (name == "gated-silu") return kernels::FeedForward::kGatedSilu;
+  throw Error(Code::kInvalidArgument, "there is no feed-forward layer '" + name + "'");
+}
+
+/// Rotary embeddings and what else only some architectures have.
+void ReadRotary(Napi::Env env, const Napi::Object& object, CheckpointOptions& options) {
+  const Napi::Value frequencies = object.Get("inverseFrequencies");
+  if (!frequencies.IsArray()) {
+    throw Error(Code::kInvalidArgument, "inverseFrequencies must be an array of Float32Array");
+  }
+  for (uint32_t i = 0; i < frequencies.As<Napi::Array>().Length(); ++i) {
+    options.inverse_frequencies.push_back(ToFloats(frequencies.As<Napi::Array>().Get(i), "inverseFrequencies"));
+  }
+  ForEach(object.Get("attention"), "attention", [&](const Napi::Object& layer) {
+    options.attention.push_back({ToSize(layer.Get("rotary"), "rotary"), ToSize(layer.Get("window"), "window")});
+    if (options.attention.back().rotary >= options.inverse_frequencies.size()) {
+      throw Error(Code::kInvalidArgument, "a layer's rotary embedding is not listed");
+    }
+  });
+  options.longest = ToSize(object.Get("longest"), "longest");
+  options.feed_forward = ToFeedForward(ToUtf8(env, object.Get("feedForward"), "feedForward"));
+  options.norm_first = ToBoolean(object.Get("normFirst"), "normFirst");
+}
+
+}  // namespace
+
 CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Value& value) {
   const Napi::Object object = ToObject(value, "checkpoint");
   CheckpointOptions options;
   options.files = ToTexts(env, object.Get("files"));
-  ForEach(object.Get("tensors"), "tensors", [&](const Napi::Object& tensor) {
-    const size_t file = ToSize(tensor.Get("file"), "file");
-    if (file >= options.files.size()) {
-      throw Error(Code::kInvalidArgument, "a tensor is in a file that is not listed");
-    }
-    options.tensors.push_back({file, ToTensorType(ToUtf8(env, tensor.Get("type"), "type")),
-                               ToLargeSize(tensor.Get("rows"), "rows"), ToLargeSize(tensor.Get("columns"), "columns"),
-                               ToLargeSize(tensor.Get("offset"), "offset")});
-  });
+  const Napi::Value tensors = object.Get("tensors");
+  if (!tensors.IsArray()) {
+    throw Error(Code::kInvalidArgument, "tensors must be an array");
+  }
+  for (uint32_t i = 0; i < tensors.As<Napi::Array>().Length(); ++i) {
+    const Napi::HandleScope scope(env);
+    const Napi::Value tensor = tensors.As<Napi::Array>().Get(i);
+    options.tensors.push_back(tensor.IsNull() ? CheckpointTensor{}
+                                              : ToTensor(env, ToObject(tensor, "a tensor"), options.files.size()));
+  }
   options.shape = ToEncoderShape(object);
   options.has_types = ToBoolean(object.Get("hasTypes"), "hasTypes");
   options.positions_include_type = ToBoolean(object.Get("positionsIncludeType"), "positionsIncludeType");
@@ -141,6 +183,9 @@ CheckpointOptions ToCheckpoint(Napi::Env env, const Napi::Value& value) {
   }
   if (!object.Get("relativeBiases").IsNull()) {
     options.relative_biases = ToFloats(object.Get("relativeBiases"), "relativeBiases");
+  }
+  if (!object.Get("rotary").IsUndefined()) {
+    ReadRotary(env, ToObject(object.Get("rotary"), "rotary"), options);
   }
   if (!object.Get("smoothScales").IsUndefined()) {
     options.smooth_scales = ToFloats(object.Get("smoothScales"), "smoothScales");

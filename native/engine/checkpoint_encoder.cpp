@@ -53,8 +53,25 @@ class TensorReader {
   }
   /// The next tensor, a linear weight.
   kernels::StoredMatrix Linear(size_t rows, size_t columns) { return Stored(Next(rows, columns), linears_); }
-  /// The next tensor, of one axis, as floats.
-  const float* Vector(size_t size) { return Floats(Next(size, 1)); }
+  /// The next tensor, of one axis, as floats; zeros where there is none.
+  const float* Vector(size_t size) {
+    return SkipsAbsent() ? converted_.emplace_back(size).data() : Floats(Next(size, 1));
+  }
+  /// Weight and bias of a norm; null where there is none.
+  kernels::StoredNorm Norm(size_t size) {
+    if (SkipsAbsent()) {
+      SkipsAbsent();
+      return {};
+    }
+    const float* weight = Vector(size);
+    return {weight, Vector(size)};
+  }
+  /// Whether the next tensor is one that the architecture has not, which is then passed over.
+  bool SkipsAbsent() {
+    const bool absent = options_.tensors.at(next_).rows == 0;
+    next_ += absent ? 1 : 0;
+    return absent;
+  }
 
  private:
   /// `rows` of 0 takes any number.
@@ -153,7 +170,11 @@ kernels::StoredEncoder CheckpointEncoder::Read(const CheckpointOptions& options,
   TensorReader tensors(options, files_, converted_, linears);
   kernels::StoredEncoder stored{};
   stored.token_embeddings = tensors.Table(hidden, &sizes_.vocabulary);
-  stored.positions = tensors.FloatTable(hidden, &sizes_.positions);
+  if (tensors.SkipsAbsent()) {
+    sizes_.positions = options.longest;
+  } else {
+    stored.positions = tensors.FloatTable(hidden, &sizes_.positions);
+  }
   if (options.has_types) {
     const float* types = tensors.FloatTable(hidden, &sizes_.types);
     if (options.positions_include_type) {
@@ -165,9 +186,19 @@ kernels::StoredEncoder CheckpointEncoder::Read(const CheckpointOptions& options,
     }
     stored.token_types = types;
   }
-  stored.norm.weight = tensors.Vector(hidden);
-  stored.norm.bias = tensors.Vector(hidden);
+  stored.norm = tensors.Norm(hidden);
+  if (stored.norm.weight == nullptr) {
+    throw std::invalid_argument("the embeddings lack their norm");
+  }
+  stored.feed_forward = options.feed_forward;
+  stored.norm_first = options.norm_first;
   ReadLayers(options, tensors, stored);
+  if (options.norm_first) {
+    stored.last_norm = tensors.Norm(hidden);
+    if (stored.last_norm.weight == nullptr) {
+      throw std::invalid_argument("the hidden state lacks its norm");
+    }
+  }
   stored.padding_id = options.padding_id;
   if (options.padding_id >= 0) {
     // The rows up to the padding's are not for ordinary tokens.
@@ -186,7 +217,29 @@ kernels::StoredEncoder CheckpointEncoder::Read(const CheckpointOptions& options,
       throw std::invalid_argument("the relative position biases do not cover the longest input");
     }
   }
+  ReadRotary(options, stored);
   return stored;
+}
+
+void CheckpointEncoder::ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored) {
+  if (options.inverse_frequencies.empty()) {
+    return;
+  }
+  const size_t pairs = options.shape.hidden / options.shape.heads / 2;
+  for (const std::vector<float>& frequencies : options.inverse_frequencies) {
+    if (frequencies.size() != pairs) {
+      throw std::invalid_argument("a rotary embedding has not one frequency for two values of a head");
+    }
+  }
+  if (options.attention.size() != options.shape.layers || sizes_.positions == 0 || sizes_.positions > kMaxSize) {
+    throw std::invalid_argument("rotary embeddings need an attention per layer and a longest input");
+  }
+  stored.inverse_frequencies = options.inverse_frequencies;
+  stored.max_tokens = sizes_.positions;
+  for (size_t index = 0; index < options.shape.layers; ++index) {
+    stored.layers[index].rotary = options.attention[index].rotary;
+    stored.layers[index].window = options.attention[index].window;
+  }
 }
 
 void CheckpointEncoder::ReadLayers(const CheckpointOptions& options, TensorReader& tensors,
@@ -196,10 +249,6 @@ void CheckpointEncoder::ReadLayers(const CheckpointOptions& options, TensorReade
   const auto linear = [&](size_t outputs, size_t inputs) {
     const kernels::StoredMatrix weight = tensors.Linear(outputs, inputs);
     return kernels::StoredLinear{weight, tensors.Vector(outputs), true};
-  };
-  const auto norm = [&] {
-    const float* weight = tensors.Vector(hidden);
-    return kernels::StoredNorm{weight, tensors.Vector(hidden)};
   };
   for (size_t index = 0; index < options.shape.layers; ++index) {
     kernels::StoredLayer& layer = stored.layers.emplace_back();
@@ -215,10 +264,20 @@ void CheckpointEncoder::ReadLayers(const CheckpointOptions& options, TensorReade
     }
     layer.qkv.bias = biases.data();
     layer.output = linear(hidden, hidden);
-    layer.attention_norm = norm();
+    layer.attention_norm = tensors.Norm(hidden);
     layer.up = linear(wide, hidden);
+    if (options.feed_forward != kernels::FeedForward::kGelu) {
+      const kernels::StoredMatrix second = tensors.Linear(wide, hidden);
+      if (second.bfloat16 != layer.up.weight.bfloat16) {
+        throw std::invalid_argument("the halves of a layer's feed-forward input are of different types");
+      }
+      layer.up.further[0] = second.values;
+    }
     layer.down = linear(hidden, wide);
-    layer.feed_forward_norm = norm();
+    layer.feed_forward_norm = tensors.Norm(hidden);
+    if (layer.feed_forward_norm.weight == nullptr || (layer.attention_norm.weight == nullptr && !options.norm_first)) {
+      throw std::invalid_argument("a layer lacks a norm");
+    }
   }
 }
 

@@ -21,7 +21,8 @@ namespace gabion {
 
 enum class TensorType : uint8_t { kFloat, kBfloat16, kFloat16, kDouble };
 
-/// A tensor in one of the checkpoint's files: [rows, columns], or [rows] with one column.
+/// A tensor in one of the checkpoint's files: [rows, columns], or [rows] with one column. No rows: the architecture has
+/// none; a bias is then zero.
 struct CheckpointTensor {
   size_t file = 0;
   TensorType type = TensorType::kFloat;
@@ -30,11 +31,19 @@ struct CheckpointTensor {
   uint64_t offset = 0;  ///< in bytes
 };
 
+/// A layer's attention.
+struct LayerAttention {
+  size_t rotary = 0;  ///< which of the inverse frequencies rotates queries and keys
+  size_t window = 0;  ///< see kernels::PackedLayer
+};
+
 struct CheckpointOptions {
   std::vector<std::string> files;
   /// Embeddings of words [vocabulary, hidden], positions [positions, hidden] and, with `has_types`, types
   /// [types, hidden]; weight and bias of their norm; then per layer weight and bias of query, key, value, attention
-  /// output, attention norm, feed-forward input, feed-forward output and last norm. Linear weights are [out, in].
+  /// output, attention norm, feed-forward input, the second half of a gated input without a bias, feed-forward output
+  /// and last norm; with `norm_first` in the end weight and bias of the norm of the hidden state. Linear weights are
+  /// [out, in].
   std::vector<CheckpointTensor> tensors;
   kernels::EncoderShape shape{};
   bool has_types = false;
@@ -43,6 +52,12 @@ struct CheckpointOptions {
   int64_t padding_id = -1;  ///< see kernels::PackedEncoder
   /// [2 · longest - 1, heads], see kernels::StoredEncoder; empty for none.
   std::vector<float> relative_biases;
+  /// See kernels::StoredEncoder. With rotary embeddings there is one `attention` per layer, else none.
+  std::vector<std::vector<float>> inverse_frequencies;
+  std::vector<LayerAttention> attention;
+  size_t longest = 0;  ///< tokens of an input where there is no table of positions
+  kernels::FeedForward feed_forward = kernels::FeedForward::kGelu;
+  bool norm_first = false;
   kernels::Precision precision = kernels::Precision::kBf16;
   /// For int8: the scales of an earlier calibration (SessionInfo::smooth_scales); empty to calibrate.
   std::vector<float> smooth_scales;
@@ -66,6 +81,7 @@ class CheckpointEncoder {
 
   /// `linears` receives those linear weights that cannot be packed as they are stored.
   kernels::StoredEncoder Read(const CheckpointOptions& options, Converted& linears);
+  void ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored);
   void ReadLayers(const CheckpointOptions& options, TensorReader& tensors, kernels::StoredEncoder& stored);
 
   std::vector<std::unique_ptr<const MappedFile>> files_;

@@ -1,6 +1,7 @@
 #include "encoder.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -34,18 +35,59 @@ std::vector<size_t> InOrder(size_t n, size_t nr) {
   return columns;
 }
 
-/// Panels of query | key | value regrouped by head.
-std::vector<size_t> ByHead(const EncoderShape& shape, size_t nr) {
-  const size_t width = shape.hidden / shape.heads;
+/// The first columns of panels, and the gaps between their halves (PackingTask).
+struct PanelColumns {
   std::vector<size_t> columns;
+  std::vector<size_t> gaps{};
+};
+
+/// Panels of query | key | value regrouped by head. With rotary embeddings, a panel of queries or keys has columns of
+/// the first half of the head and then the columns that are paired with them, from its second half.
+PanelColumns ByHead(const EncoderShape& shape, size_t nr, bool rotary) {
+  const size_t width = shape.hidden / shape.heads;
+  PanelColumns panels;
   for (size_t head = 0; head < shape.heads; ++head) {
     for (size_t part = 0; part < 3; ++part) {
+      const bool paired = rotary && part < 2;
       for (size_t at = 0; at < width; at += nr) {
-        columns.push_back(part * shape.hidden + head * width + at);
+        panels.columns.push_back(part * shape.hidden + head * width + (paired ? at / 2 : at));
+        panels.gaps.push_back(paired ? width / 2 - nr / 2 : 0);
       }
     }
   }
+  if (!rotary) {
+    panels.gaps.clear();
+  }
+  return panels;
+}
+
+/// Panels of both halves of a gated layer's outputs interleaved.
+std::vector<size_t> Interleaved(size_t half, size_t nr) {
+  std::vector<size_t> columns;
+  for (size_t at = 0; at < half; at += nr) {
+    columns.push_back(at);
+    columns.push_back(half + at);
+  }
   return columns;
+}
+
+/// Outputs of the first feed-forward layer, both halves of a gated one.
+size_t UpOutputs(const EncoderShape& shape, const StoredEncoder& stored) {
+  return (stored.feed_forward == FeedForward::kGelu ? 1 : 2) * shape.intermediate;
+}
+
+/// See PackedLayer::rotary. Angles are float products, as transformers computes them.
+std::vector<float> RotaryTable(const std::vector<float>& inverse_frequencies, size_t tokens) {
+  std::vector<float> table;
+  table.reserve(2 * tokens * inverse_frequencies.size());
+  for (size_t token = 0; token < tokens; ++token) {
+    for (const auto function : {static_cast<double (*)(double)>(std::cos), static_cast<double (*)(double)>(std::sin)}) {
+      for (const float frequency : inverse_frequencies) {
+        table.push_back(static_cast<float>(function(static_cast<float>(token) * frequency)));
+      }
+    }
+  }
+  return table;
 }
 
 /// Calls `work(number)` for all numbers below `count`, on a few threads. After a failure no further calls start, and
@@ -142,14 +184,22 @@ Encoder::Encoder(const EncoderShape& shape, const StoredEncoder& stored, Precisi
                                 " does not fit the kernels for " + variant.name);
   }
   // The biases of query, key and value are permuted like their columns.
-  const std::vector<size_t> columns = ByHead(shape, variant.nr);
   biases_.reserve(shape.layers * 3 * shape.hidden);
+  for (const std::vector<float>& frequencies : stored.inverse_frequencies) {
+    rotary_.push_back(RotaryTable(frequencies, stored.max_tokens));
+  }
   for (size_t i = 0; i < shape.layers; ++i) {
+    const StoredLayer& layer = stored.layers[i];
+    const PanelColumns panels = ByHead(shape, variant.nr, layer.rotary.has_value());
     layers_[i].qkv.bias = biases_.data() + biases_.size();
-    for (const size_t column : columns) {
-      const float* from = stored.layers[i].qkv.bias + column;
-      biases_.insert(biases_.end(), from, from + variant.nr);
+    for (size_t panel = 0; panel < panels.columns.size(); ++panel) {
+      const float* from = layer.qkv.bias + panels.columns[panel];
+      const float* second = from + variant.nr / 2 + (panels.gaps.empty() ? 0 : panels.gaps[panel]);
+      biases_.insert(biases_.end(), from, from + variant.nr / 2);
+      biases_.insert(biases_.end(), second, second + variant.nr / 2);
     }
+    layers_[i].rotary = layer.rotary ? rotary_.at(*layer.rotary).data() : nullptr;
+    layers_[i].window = layer.window;
   }
   if (stored.relative_biases != nullptr) {
     relative_biases_ = RelativeBiasesByHead(stored, shape.heads);
@@ -175,9 +225,16 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
   size_t total = 0;
   const float* smooth_scales = smooth_scales_.empty() ? nullptr : smooth_scales_.data();
   const auto place = [&](const StoredLinear& linear, const float* bias, PackedLinear& packed, size_t k, size_t n,
-                         size_t blocks, std::vector<size_t> columns) {
-    PackingTask task{linear.weight, k, n, blocks, std::move(columns), smooth_scales, linear.outputs_first,
-                     linear.further};
+                         size_t blocks, PanelColumns columns) {
+    PackingTask task{linear.weight,
+                     k,
+                     n,
+                     blocks,
+                     std::move(columns.columns),
+                     smooth_scales,
+                     linear.outputs_first,
+                     linear.further,
+                     std::move(columns.gaps)};
     const PackedSize size = SizeOf(task, format, nr);
     packed = {nullptr, nullptr, bias, n, size.kc, blocks, size.group, smooth_scales};
     smooth_scales = smooth_scales == nullptr ? nullptr : smooth_scales + k;
@@ -188,10 +245,13 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
   for (size_t i = 0; i < shape.layers; ++i) {
     const StoredLayer& from = stored.layers[i];
     PackedLayer& to = layers_[i];
-    place(from.qkv, to.qkv.bias, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, nr));
-    place(from.output, from.output.bias, to.output, shape.hidden, shape.hidden, 1, InOrder(shape.hidden, nr));
-    place(from.up, from.up.bias, to.up, shape.hidden, shape.intermediate, 1, InOrder(shape.intermediate, nr));
-    place(from.down, from.down.bias, to.down, shape.intermediate, shape.hidden, k_blocks, InOrder(shape.hidden, nr));
+    place(from.qkv, to.qkv.bias, to.qkv, shape.hidden, 3 * shape.hidden, 1, ByHead(shape, nr, from.rotary.has_value()));
+    place(from.output, from.output.bias, to.output, shape.hidden, shape.hidden, 1, {InOrder(shape.hidden, nr)});
+    const size_t outputs = UpOutputs(shape, stored);
+    const bool gated = stored.feed_forward != FeedForward::kGelu;
+    place(from.up, from.up.bias, to.up, shape.hidden, outputs, 1,
+          {gated ? Interleaved(shape.intermediate, nr) : InOrder(outputs, nr)});
+    place(from.down, from.down.bias, to.down, shape.intermediate, shape.hidden, k_blocks, {InOrder(shape.hidden, nr)});
     to.attention_norm_weight = from.attention_norm.weight;
     to.attention_norm_bias = from.attention_norm.bias;
     to.feed_forward_norm_weight = from.feed_forward_norm.weight;
@@ -222,7 +282,11 @@ void Encoder::Pack(const EncoderShape& shape, const StoredEncoder& stored, Forma
              relative_biases_.empty() ? nullptr : relative_biases_.data(),
              distances,
              stored.max_tokens,
-             stored.padding_id};
+             stored.padding_id,
+             stored.feed_forward,
+             stored.norm_first,
+             stored.last_norm.weight,
+             stored.last_norm.bias};
 }
 
 // An input channel with outliers is quantized coarsely, and so are the channels that share its scale; likewise a weight
@@ -254,13 +318,13 @@ void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncod
   std::vector<Part> parts;
   size_t at = 0;
   const auto add = [&](const StoredLinear& linear, size_t k, size_t n) {
-    parts.push_back({{linear.weight, k, n, 1, {}, nullptr, linear.outputs_first, linear.further}, at});
+    parts.push_back({{linear.weight, k, n, 1, {}, nullptr, linear.outputs_first, linear.further, {}}, at});
     at += k;
   };
   for (const StoredLayer& layer : stored.layers) {
     add(layer.qkv, shape.hidden, 3 * shape.hidden);
     add(layer.output, shape.hidden, shape.hidden);
-    add(layer.up, shape.hidden, shape.intermediate);
+    add(layer.up, shape.hidden, UpOutputs(shape, stored));
     add(layer.down, shape.intermediate, shape.hidden);
   }
   std::vector<float> scales(absmax.size(), 1.0F);
@@ -273,7 +337,8 @@ void Encoder::CalibrateSmoothScales(const EncoderShape& shape, const StoredEncod
 
 size_t Encoder::MultiplyAdds(size_t tokens) const noexcept {
   const size_t hidden = packed_.hidden;
-  return packed_.layers * tokens * (4 * hidden * hidden + 2 * hidden * packed_.intermediate + 2 * tokens * hidden);
+  const size_t feed_forward = (packed_.feed_forward == FeedForward::kGelu ? 2 : 3) * hidden * packed_.intermediate;
+  return packed_.layers * tokens * (4 * hidden * hidden + feed_forward + 2 * tokens * hidden);
 }
 
 bool Encoder::Run(const TokenSequence& input, Workspace& workspace, const std::atomic<bool>& stop, const Team* team,

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "instruction_set.hpp"
@@ -44,22 +45,30 @@ struct StoredLayer {
   StoredLinear qkv;  ///< query | key | value side by side
   StoredLinear output;
   StoredNorm attention_norm;
-  StoredLinear up;
+  StoredLinear up;  ///< gated: [2 · intermediate], or the second half as its `further`; its bias is not read
   StoredLinear down;
   StoredNorm feed_forward_norm;
+  /// Which of the encoder's inverse frequencies rotate queries and keys; none by default.
+  std::optional<size_t> rotary{};
+  size_t window = 0;  ///< see PackedLayer
 };
 
 /// Views; the encoder copies the linear weights and keeps pointers to everything else, which must outlive it.
 struct StoredEncoder {
   StoredMatrix token_embeddings;  ///< [vocabulary, hidden]
-  const float* positions;         ///< [positions, hidden]
+  const float* positions;         ///< [positions, hidden]; null: none
   StoredNorm norm;
   std::vector<StoredLayer> layers;
   /// Relative position biases [2 · max_tokens - 1, heads], by key - query + max_tokens - 1; null: none.
   const float* relative_biases = nullptr;
-  size_t max_tokens = 0;               ///< of relative_biases
+  size_t max_tokens = 0;               ///< of relative_biases and rotary embeddings
   int64_t padding_id = -1;             ///< see PackedEncoder
   const float* token_types = nullptr;  ///< [types, hidden]; null where type 0 is part of the positions
+  /// [head width / 2] each: angles of rotary embeddings per position. Linear weights are then stored outputs first.
+  std::vector<std::vector<float>> inverse_frequencies{};
+  FeedForward feed_forward = FeedForward::kGelu;
+  bool norm_first = false;  ///< see PackedEncoder
+  StoredNorm last_norm{};   ///< with norm_first
 };
 
 /// The tokens of a text that shows what the linear layers receive; without types all are of type 0.
@@ -120,7 +129,8 @@ class Encoder {
   std::vector<float> smooth_scales_;  ///< [layers][InputsPerLayer]; empty where nothing is smoothed
   AlignedBuffer panels_;              ///< of all layers, scales included
   std::vector<float> biases_;
-  std::vector<float> relative_biases_;  ///< [heads][as in PackedEncoder]
+  std::vector<float> relative_biases_;      ///< [heads][as in PackedEncoder]
+  std::vector<std::vector<float>> rotary_;  ///< see PackedLayer, by inverse frequencies
   std::vector<PackedLayer> layers_;
   PackedEncoder packed_{};
 };

@@ -46,6 +46,13 @@ struct PackedLinear {
   const float* smooth_scales;
 };
 
+/// What the first feed-forward layer's output becomes before the second one.
+enum class FeedForward : uint8_t {
+  kGelu,
+  kGatedGelu,  ///< gelu(first half) · second half, the panels of both halves interleaved
+  kGatedSilu,  ///< the same with silu(x) = x / (1 + e^-x)
+};
+
 struct PackedLayer {
   PackedLinear qkv;  ///< columns grouped by head: query, key, value of the first head, then of the next
   PackedLinear output;
@@ -55,6 +62,12 @@ struct PackedLayer {
   const float* attention_norm_bias;
   const float* feed_forward_norm_weight;
   const float* feed_forward_norm_bias;
+  /// [max_tokens][head width]: cosines of the angles by which a token's queries and keys are rotated, then their sines.
+  /// The columns of queries and keys are permuted so that both values of a pair are in the same lane of a panel's two
+  /// vectors. Null: none.
+  const float* rotary;
+  /// Keys that are further from a query take no part in its attention; 0: all do.
+  size_t window;
 };
 
 /// The tokens of one run.
@@ -72,7 +85,7 @@ struct PackedEncoder {
   size_t intermediate;
   float epsilon;
   StoredMatrix token_embeddings;
-  const float* positions;
+  const float* positions;    ///< null: none
   const float* token_types;  ///< [types, hidden]; null where type 0 is part of the positions and there is no other
   const float* norm_weight;
   const float* norm_bias;
@@ -88,6 +101,12 @@ struct PackedEncoder {
   /// Negative where the first token has position 0. Else positions count the tokens other than this id, starting with
   /// the row after it, and a token of this id has the row of its own number.
   int64_t padding_id;
+  FeedForward feed_forward;
+  /// Whether a norm comes before attention and feed-forward and not after the sums with their input; the last hidden
+  /// state is then normalized once more. A layer's attention norm may be null: none.
+  bool norm_first;
+  const float* last_norm_weight;
+  const float* last_norm_bias;
 };
 
 /// Inputs of a layer's linear layers, one after another: qkv, output, up, down.

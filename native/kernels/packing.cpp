@@ -309,14 +309,15 @@ const char* RowOfOutput(const PackingTask& task, size_t output) {
   return static_cast<const char*>(matrix) + output % outputs * task.k * width;
 }
 
-/// Transposes `count` inputs from `first` on of the nr outputs from `column` on to [count, nr].
+/// Transposes `count` inputs from `first` on of the nr outputs from `column` on, the second half of them `gap` further,
+/// to [count, nr].
 template <size_t nr, typename Value>
-void TransposeBlock(const PackingTask& task, size_t first, size_t count, size_t column, Value* to) {
+void TransposeBlock(const PackingTask& task, size_t first, size_t count, size_t column, size_t gap, Value* to) {
   constexpr size_t kTile = 16;  // of inputs: one cache line of each output
   const auto* from = reinterpret_cast<const Value*>(RowOfOutput(task, column)) + first;
   for (size_t tile = 0; tile < count; tile += kTile) {
     for (size_t output = 0; output < nr; ++output) {
-      const Value* row = from + output * task.k + tile;
+      const Value* row = from + (output + (output < nr / 2 ? 0 : gap)) * task.k + tile;
       for (size_t k = 0; k < kTile; ++k) {  // count is a multiple of 32
         to[(tile + k) * nr + output] = row[k];
       }
@@ -335,12 +336,12 @@ bool PackRows(const PackingTask& task, Format format, size_t first, const Packed
 /// matrix of nr columns.
 template <size_t nr>
 bool PackTransposed(const PackingTask& task, Format format, size_t first, const PackedSize& size, size_t column,
-                    char* to, float* scales) {
+                    size_t gap, char* to, float* scales) {
   const auto block = std::make_unique_for_overwrite<float[]>(size.kc * nr);
   if (task.source.bfloat16) {
-    TransposeBlock<nr>(task, first, size.kc, column, reinterpret_cast<uint16_t*>(block.get()));
+    TransposeBlock<nr>(task, first, size.kc, column, gap, reinterpret_cast<uint16_t*>(block.get()));
   } else {
-    TransposeBlock<nr>(task, first, size.kc, column, block.get());
+    TransposeBlock<nr>(task, first, size.kc, column, gap, block.get());
   }
   const float* smooth_scales = task.smooth_scales == nullptr ? nullptr : task.smooth_scales + first;
   const PackingTask copy{{block.get(), task.source.bfloat16}, size.kc, nr, 1, {}, smooth_scales};
@@ -351,12 +352,14 @@ template <size_t nr>
 bool PackPanelOf(const PackingTask& task, Format format, size_t number, char* panels, float* scales) {
   const PackedSize size = SizeOf(task, format, nr);
   const size_t k_block = number / task.panel_columns.size();
-  const size_t column = task.panel_columns[number % task.panel_columns.size()];
+  const size_t panel = number % task.panel_columns.size();
+  const size_t column = task.panel_columns[panel];
+  const size_t gap = task.panel_gaps.empty() ? 0 : task.panel_gaps[panel];
   const size_t first = k_block * size.kc;
   char* to = panels + number * size.kc * nr * BytesPerWeight(format);
   const size_t per_group = HasUint8Activations(format) ? 2 * nr : nr;
   float* scales_to = IsInteger(format) ? scales + number * (size.kc / size.group) * per_group : nullptr;
-  return task.outputs_first ? PackTransposed<nr>(task, format, first, size, column, to, scales_to)
+  return task.outputs_first ? PackTransposed<nr>(task, format, first, size, column, gap, to, scales_to)
                             : PackRows<nr>(task, format, first, size, column, to, scales_to);
 }
 

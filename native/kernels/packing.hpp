@@ -23,6 +23,9 @@ struct PackingTask {
   /// With `outputs_first`: see StoredLinear::further. All matrices have equally many of the n outputs, and no panel is
   /// in two of them.
   std::array<const void*, 2> further{};
+  /// With `outputs_first`: how many columns the second half of each panel's columns is behind its first half, besides
+  /// following it; empty: none.
+  std::vector<size_t> panel_gaps{};
 };
 
 /// Sizes that follow from a task.

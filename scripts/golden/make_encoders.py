@@ -14,6 +14,7 @@ The sizes are the smallest that the kernels compute. Each text runs alone, on on
 import json
 import re
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -44,15 +45,32 @@ CASES = {
     "roberta": {"dtype": torch.float16, "pooling": "max"},
     "xlm-roberta": {"dtype": torch.float64, "shards": True, "normalize": False},
     "bert-bf16": {"dtype": torch.bfloat16, "pooling": "lasttoken"},
+    "modernbert": {},
+    "nomic-bert": {"pooling": "cls"},
+    "gte": {"rename": "new.{}".format, "config": {"model_type": "new"}},
 }
 
 
 def encoder_of(kind: str):
     """The tokenizer and an untrained encoder of a kind."""
-    if kind != "distilbert":
+    if kind in ("bert", "mpnet", "roberta", "xlm-roberta"):
         return architecture(kind, SIZES, "gelu")
     fast, _ = architecture("bert", SIZES, "gelu")
-    return fast, transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=len(fast), dim=64, n_heads=2, n_layers=2, hidden_dim=128))
+    shared = {"vocab_size": len(fast), "pad_token_id": fast.pad_token_id}
+    rotary = {**shared, **SIZES, "max_position_embeddings": 512}
+    match kind:
+        case "distilbert":
+            return fast, transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=len(fast), dim=64, n_heads=2, n_layers=2, hidden_dim=128))
+        case "modernbert":
+            # Four layers, so that the first, a global and two local ones are among them; windows far shorter than the texts.
+            ids = {"cls_token_id": fast.cls_token_id, "sep_token_id": fast.sep_token_id, "bos_token_id": None, "eos_token_id": None}
+            config = transformers.ModernBertConfig(**{**rotary, "num_hidden_layers": 4}, **ids, local_attention=24)
+            return fast, transformers.ModernBertModel(config)
+        case "nomic-bert":
+            return fast, transformers.NomicBertModel(transformers.NomicBertConfig(**rotary))
+        case "gte":
+            return fast, transformers.GteModel(transformers.GteConfig(**rotary))
+    raise ValueError(kind)
 
 
 def store(folder: Path, case: dict) -> None:
@@ -91,6 +109,9 @@ def build(folder: Path, name: str, case: dict) -> SentenceTransformer:
     model.save(str(folder), create_model_card=False)
     shutil.rmtree(inner)
     store(folder, case)
+    if "config" in case:
+        file = folder / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **case["config"]}, indent=2))
     return model.double()
 
 
@@ -101,7 +122,7 @@ def main() -> None:
     texts = make_texts(longest=4)[::4]
     OUT.mkdir(parents=True, exist_ok=True)
     write_packed(OUT / "texts.json.gz", texts)
-    for name, case in CASES.items():
+    for name, case in CASES.items() if len(sys.argv) == 1 else [(name, CASES[name]) for name in sys.argv[1:]]:
         folder = OUT / name
         model = build(folder, name, case)
         vectors = np.stack([model.encode(text, batch_size=1, convert_to_numpy=True, show_progress_bar=False) for text in texts])

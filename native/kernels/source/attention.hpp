@@ -152,10 +152,42 @@ GABION_INLINE void AddRelativeBiases(const float* relative_biases, size_t row, s
   }
 }
 
+/// The keys from `first` to `end` that a tile of queries looks at.
+struct KeyRange {
+  size_t first;
+  size_t end;
+};
+
+/// The keys within `window` of `count` rows from `row` on, in whole panels; all where the window is 0.
+GABION_INLINE KeyRange KeysWithin(size_t window, size_t row, size_t count, size_t padded) {
+  if (window == 0) {
+    return {0, padded};
+  }
+  const size_t first = row > window ? row - window : 0;
+  return {first / kNR * kNR, Min(padded, PaddedTokens(row + count + window))};
+}
+
+/// Lowers the scores of keys beyond the window so far that their weights are nothing next to the others'.
+GABION_INLINE void MaskBeyond(size_t window, KeyRange keys, size_t row, size_t count, float* scores, size_t stride) {
+  constexpr float kBeyond = -1e6F;
+  if (window == 0) {
+    return;
+  }
+  for (size_t i = 0; i < count; ++i, scores += stride) {
+    const size_t token = row + i;
+    for (size_t key = keys.first; key + window < token; ++key) {
+      scores[key] = kBeyond;
+    }
+    for (size_t key = token + window + 1; key < keys.end; ++key) {
+      scores[key] = kBeyond;
+    }
+  }
+}
+
 /// Writes [tokens, width] at `context`. `relative_biases` points to the bias of this head for distance 0; null: none.
 template <typename F>
-GABION_INLINE void Attend(const Head<F>& head, const float* relative_biases, size_t tokens, float* context,
-                          size_t context_stride) {
+GABION_INLINE void Attend(const Head<F>& head, const float* relative_biases, size_t window, size_t tokens,
+                          float* context, size_t context_stride) {
   float* scores = head.scores;
   auto* weights = head.weights;
   const size_t row_stride = head.padded + kNR;
@@ -166,24 +198,28 @@ GABION_INLINE void Attend(const Head<F>& head, const float* relative_biases, siz
     args.a = {head.queries + row * head.stride, head.stride, nullptr, 0};
     args.k = head.width;
     args.ldc = row_stride;
-    for (size_t key = 0; key < head.padded; key += kNR) {
+    const KeyRange keys = KeysWithin(window, row, count, head.padded);
+    for (size_t key = keys.first; key < keys.end; key += kNR) {
       args.b = head.keys + key * head.width;
       args.c = scores + key;
       ukernel(args);
     }
     AddRelativeBiases(relative_biases, row, count, head.padded, scores, row_stride);
+    MaskBeyond(window, keys, row, count, scores, row_stride);
+    const size_t used = Min(tokens, keys.end) - keys.first;
     float inverse_sum[kVectorMR];
     for (size_t i = 0; i < count; ++i) {
-      inverse_sum[i] = 1.0F / SoftmaxRow(scores + i * row_stride, tokens, weights + i * row_stride);
+      const size_t at = i * row_stride + keys.first;
+      inverse_sum[i] = 1.0F / SoftmaxRow(scores + at, used, weights + at);
     }
     float product[kVectorMR * kNR];
-    args.a = {weights, row_stride, nullptr, 0};
+    args.a = {weights + keys.first, row_stride, nullptr, 0};
     // Rounded up to the format's step: the weights of tokens beyond the last are zero.
-    args.k = __is_same(F, Float32) ? tokens : (tokens + 1) / 2 * 2;
+    args.k = __is_same(F, Float32) ? used : (used + 1) / 2 * 2;
     args.c = product;
     args.ldc = kNR;
     for (size_t at = 0; at < head.width; at += kNR) {
-      args.b = head.values + at * head.padded;
+      args.b = head.values + at * head.padded + keys.first * kNR;
       ukernel(args);
       for (size_t i = 0; i < count; ++i) {
         float* to = context + (row + i) * context_stride + at;

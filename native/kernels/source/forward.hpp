@@ -39,6 +39,9 @@ struct SharedBuffers {
     stride = encoder.hidden + kRowPadding;
     state = arena.Allocate<float>(tokens * stride);
     context = arena.Allocate<float>(tokens * stride);
+    if (encoder.norm_first) {
+      normed = arena.Allocate<float>(tokens * stride);
+    }
     if constexpr (kQuantizesActivations<F>) {
       quantized = arena.Allocate<Activation>(tokens * stride);
       quantized_scales = arena.Allocate<float>(tokens * ScalesPerRow<F>(encoder.layer[0].qkv));
@@ -52,6 +55,7 @@ struct SharedBuffers {
   size_t stride;
   float* state;                     ///< [tokens, hidden]: the residual stream
   float* context;                   ///< [tokens, hidden]: the output of attention
+  float* normed = nullptr;          ///< [tokens, hidden]: the input of attention, where that is not the state
   Activation* quantized = nullptr;  ///< [tokens, hidden] in the format's element type
   float* quantized_scales = nullptr;
   float* strassen_sums = nullptr;  ///< FormStrassenSums of the state or context, where the GEMM uses them
@@ -67,7 +71,7 @@ struct ThreadBuffers {
 
   AttentionOf<F> head;
   size_t ffn_stride;
-  float* pre_norm;  ///< [chunk, hidden]: input of a layer normalization
+  float* pre_norm;  ///< [chunk, hidden]: input of a layer normalization; with norm_first, of the feed-forward layer
   float* ffn;       ///< [chunk, one K-block of the intermediate width]
   float* tile;      ///< C tiles of a microkernel
   Activation* ffn_quantized = nullptr;
@@ -213,14 +217,14 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const TokenSequence
     }
     const size_t offset = static_cast<size_t>(ids[row]) * hidden;
     const size_t at = padding < 0 ? row : static_cast<size_t>(ids[row] == padding ? padding : ++counted);
-    const float* position = encoder.positions + at * hidden;
+    const float* position = encoder.positions == nullptr ? nullptr : encoder.positions + at * hidden;
     float* to = state + row * stride;
     for (size_t i = 0; i < hidden; i += kLanes) {
       const Vec value =
           encoder.token_embeddings.bfloat16
               ? LoadPromoteBfloat16(static_cast<const uint16_t*>(encoder.token_embeddings.values) + offset + i)
               : Load(static_cast<const float*>(encoder.token_embeddings.values) + offset + i);
-      Store(to + i, Add(value, Load(position + i)));
+      Store(to + i, position == nullptr ? value : Add(value, Load(position + i)));
     }
     if (encoder.token_types != nullptr) {
       const float* type = encoder.token_types + (types == nullptr ? 0 : types[row]) * hidden;
@@ -232,16 +236,33 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const TokenSequence
   }
 }
 
+/// Rotates `count` rows of a C tile of queries or keys, biases added, by the angles of the tokens from `token` on.
+GABION_NOINLINE inline void RotateRows(float* tile, size_t count, const float* bias, const float* rotary, size_t token,
+                                     size_t width, size_t panel) {
+  ForEachBiasedRow(tile, count, bias, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
+    const float* cosines = rotary + (token + i) * width + panel * kLanes;
+    const Vec cosine = Load(cosines);
+    const Vec sine = Load(cosines + width / 2);
+    Store(tile + i * kNR, Sub(Mul(v0, cosine), Mul(v1, sine)));
+    Store(tile + i * kNR + kLanes, Add(Mul(v1, cosine), Mul(v0, sine)));
+  });
+}
+
 /// Computes the queries, keys and values of one head from all rows and stores them for Attend.
 template <typename F>
-GABION_INLINE void ProjectHead(const PackedLinear& qkv, size_t number, const MatrixA& a, size_t tokens, float* tile,
+GABION_INLINE void ProjectHead(const PackedLayer& layer, size_t number, const MatrixA& a, size_t tokens, float* tile,
                                const AttentionOf<F>& head) {
+  const PackedLinear& qkv = layer.qkv;
   const size_t panels = head.width / kNR;  // of each of the three
   for (size_t first = 0; first < tokens; first += kChunkRows) {
     const size_t count = Min(kChunkRows, tokens - first);
     Gemm<F>(qkv, 0, number * 3 * panels, 3 * panels, RowsOfA<F>(qkv, a, first), count, tile,
             [&](size_t panel, float* c, size_t row, size_t height) {
               const float* bias = qkv.bias + (number * 3 * panels + panel) * kNR;
+              if (layer.rotary != nullptr && panel < 2 * panels) {
+                RotateRows(c, height, bias, layer.rotary, first + row, head.width, panel % panels);
+                bias = nullptr;
+              }
               const size_t at = panel % panels * kNR;  // within the head's width
               ForEachBiasedRow(c, height, bias, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
                 const size_t token = first + row + i;
@@ -278,6 +299,28 @@ GABION_INLINE Vec ApplySmoothScales(Vec v, const float* smooth_scales, size_t at
   }
 }
 
+/// Gated activation of `count` rows of a C tile into columns of the feed-forward's rows at `to`: the first half's
+/// panels are activated and stored, those of the second half are multiplied with them.
+template <typename F>
+GABION_NOINLINE void GateRows(const PackedEncoder& encoder, bool second, const float* tile, size_t count,
+                              const float* smooth_scales, float* to, size_t stride) {
+  ForEachBiasedRow(tile, count, nullptr, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
+    float* row = to + i * stride;
+    if (second) {
+      v0 = ApplySmoothScales<F>(Mul(v0, Load(row)), smooth_scales, 0);
+      v1 = ApplySmoothScales<F>(Mul(v1, Load(row + kLanes)), smooth_scales, kLanes);
+    } else if (encoder.feed_forward == FeedForward::kGatedSilu) {
+      v0 = Silu(v0);
+      v1 = Silu(v1);
+    } else {
+      v0 = GeluFor<F>(v0);
+      v1 = GeluFor<F>(v1);
+    }
+    Store(row, v0);
+    Store(row + kLanes, v1);
+  });
+}
+
 GABION_INLINE float* AbsMaxOfLayer(const PackedEncoder& encoder, size_t index) {
   return encoder.absmax + index * InputsPerLayer(encoder.hidden, encoder.intermediate);
 }
@@ -311,11 +354,14 @@ GABION_INLINE void FeedForwardRows(const PackedEncoder& encoder, size_t index, s
                         shared.quantized_scales + scales_at, StrassenSumsFrom(shared.strassen_sums, first, hidden));
   };
   float* absmax = encoder.absmax == nullptr ? nullptr : AbsMaxOfLayer(encoder, index);
-  const auto normalize = [&](const float* weight, const float* bias) {
+  const auto normalize = [&](const float* from, const float* weight, const float* bias, float* to) {
     for (size_t row = 0; row < count; ++row) {
-      LayerNormRow(local.pre_norm + row * stride, hidden, weight, bias, encoder.epsilon, state + row * stride);
+      LayerNormRow(from + row * stride, hidden, weight, bias, encoder.epsilon, to + row * stride);
     }
   };
+  // Sums with the residual stream are normalized into it, or are the stream, which is then normalized for its readers.
+  float* const sums = encoder.norm_first ? state : local.pre_norm;
+  float* const ffn_rows = encoder.norm_first ? local.pre_norm : state;
 
   RecordAbsMax(absmax, hidden, shared.context + first * stride, stride, count, hidden);
   const MatrixA attended = to_matrix_a(layer.output, shared.context + first * stride);
@@ -324,18 +370,31 @@ GABION_INLINE void FeedForwardRows(const PackedEncoder& encoder, size_t index, s
           [&](size_t panel, const float* tile, size_t row, size_t height) {
             const size_t at = panel * kNR;
             const size_t to = row * stride + at;
-            AddBiasAndResidual(tile, height, layer.output.bias + at, state + to, local.pre_norm + to, stride);
+            AddBiasAndResidual(tile, height, layer.output.bias + at, state + to, sums + to, stride);
           });
-  normalize(layer.attention_norm_weight, layer.attention_norm_bias);
+  if (encoder.norm_first) {
+    normalize(sums, layer.feed_forward_norm_weight, layer.feed_forward_norm_bias, ffn_rows);
+  } else {
+    normalize(sums, layer.attention_norm_weight, layer.attention_norm_bias, ffn_rows);
+  }
 
-  RecordAbsMax(absmax, 2 * hidden, state, stride, count, hidden);
-  const MatrixA ffn_input = to_matrix_a(layer.up, state);
+  RecordAbsMax(absmax, 2 * hidden, ffn_rows, stride, count, hidden);
+  const MatrixA ffn_input = to_matrix_a(layer.up, ffn_rows);
+  const bool gated = encoder.feed_forward != FeedForward::kGelu;
+  const size_t halves = gated ? 2 : 1;
   for (size_t k_block = 0; k_block < layer.down.k_blocks; ++k_block) {
     const size_t panels = layer.down.kc / kNR;
     const float* smooth_scales =
         layer.down.smooth_scales == nullptr ? nullptr : layer.down.smooth_scales + k_block * layer.down.kc;
-    Gemm<F>(layer.up, 0, k_block * panels, panels, ffn_input, count, local.tile,
+    Gemm<F>(layer.up, 0, k_block * halves * panels, halves * panels, ffn_input, count, local.tile,
             [&](size_t panel, const float* tile, size_t row, size_t height) {
+              if (gated) {
+                const size_t column = panel / 2 * kNR;
+                GateRows<F>(encoder, panel % 2 == 1, tile, height,
+                            smooth_scales == nullptr ? nullptr : smooth_scales + column,
+                            local.ffn + row * local.ffn_stride + column, local.ffn_stride);
+                return;
+              }
               const size_t at = panel * kNR;
               const float* bias = layer.up.bias + k_block * layer.down.kc + at;
               ForEachBiasedRow(tile, height, bias, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
@@ -350,12 +409,35 @@ GABION_INLINE void FeedForwardRows(const PackedEncoder& encoder, size_t index, s
     Gemm<F>(layer.down, k_block, 0, columns, ffn, count, local.tile,
             [&](size_t panel, const float* tile, size_t row, size_t height) {
               const size_t at = panel * kNR;
-              float* to = local.pre_norm + row * stride + at;
+              float* to = sums + row * stride + at;
               AddBiasAndResidual(tile, height, k_block == 0 ? layer.down.bias + at : nullptr,
                                  k_block == 0 ? state + row * stride + at : to, to, stride);
             });
   }
-  normalize(layer.feed_forward_norm_weight, layer.feed_forward_norm_bias);
+  if (!encoder.norm_first) {
+    normalize(sums, layer.feed_forward_norm_weight, layer.feed_forward_norm_bias, state);
+  }
+}
+
+/// The input of a layer's attention, for some rows: the residual stream, normalized where norms come first.
+template <typename F>
+GABION_INLINE const float* LayerInput(const PackedEncoder& encoder, const PackedLayer& layer, size_t first,
+                                      size_t count, const SharedBuffers<F>& shared) {
+  const float* state = shared.state + first * shared.stride;
+  if (!encoder.norm_first) {
+    return state;
+  }
+  float* normed = shared.normed + first * shared.stride;
+  for (size_t row = 0; row < count; ++row) {
+    const size_t at = row * shared.stride;
+    if (layer.attention_norm_weight == nullptr) {
+      __builtin_memcpy(normed + at, state + at, encoder.hidden * sizeof(float));
+    } else {
+      LayerNormRow(state + at, encoder.hidden, layer.attention_norm_weight, layer.attention_norm_bias, encoder.epsilon,
+                   normed + at);
+    }
+  }
+  return normed;
 }
 
 /// Rows from `first` on as the A operand of a layer's query, key and value projections.
@@ -363,7 +445,7 @@ template <typename F>
 GABION_INLINE MatrixA PrepareLayerInput(const PackedEncoder& encoder, size_t index, size_t first, size_t count,
                                         const SharedBuffers<F>& shared) {
   const PackedLinear& qkv = encoder.layer[index].qkv;
-  const float* rows = shared.state + first * shared.stride;
+  const float* rows = LayerInput<F>(encoder, encoder.layer[index], first, count, shared);
   if (encoder.absmax != nullptr) {
     RecordAbsMax(AbsMaxOfLayer(encoder, index), 0, rows, shared.stride, count, encoder.hidden);
   }
@@ -383,8 +465,9 @@ GABION_INLINE void AttendHead(const PackedEncoder& encoder, size_t index, size_t
   const float* biases = encoder.relative_biases == nullptr
                             ? nullptr
                             : encoder.relative_biases + head * encoder.relative_bias_stride + encoder.max_tokens - 1;
-  ProjectHead<F>(encoder.layer[index].qkv, head, rows, tokens, local.tile, local.head);
-  Attend(local.head, biases, tokens, shared.context + head * local.head.width, shared.stride);
+  const PackedLayer& layer = encoder.layer[index];
+  ProjectHead<F>(layer, head, rows, tokens, local.tile, local.head);
+  Attend(local.head, biases, layer.window, tokens, shared.context + head * local.head.width, shared.stride);
 }
 
 /// Runs `body(item, member)` for every item: on this thread alone, or on an intra-op team.
@@ -456,6 +539,11 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const TokenSequence& 
     });
   }
   for (size_t row = 0; row < tokens; ++row) {
+    if (encoder.norm_first) {
+      LayerNormRow(shared.state + row * shared.stride, encoder.hidden, encoder.last_norm_weight, encoder.last_norm_bias,
+                   encoder.epsilon, hidden + row * encoder.hidden);
+      continue;
+    }
     __builtin_memcpy(hidden + row * encoder.hidden, shared.state + row * shared.stride, encoder.hidden * sizeof(float));
   }
   return true;

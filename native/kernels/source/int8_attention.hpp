@@ -286,8 +286,8 @@ GABION_INLINE float Int8SoftmaxRow(const float* scores, const float* inverse_val
   return ReduceSum(sum);
 }
 
-GABION_INLINE void Attend(const Int8Head& head, const float* relative_biases, size_t tokens, float* context,
-                          size_t context_stride) {
+GABION_INLINE void Attend(const Int8Head& head, const float* relative_biases, size_t window, size_t tokens,
+                          float* context, size_t context_stride) {
   float* scores = head.scores;
   uint8_t* weights = head.weights;
   const size_t row_stride = head.padded + kNR;
@@ -297,24 +297,28 @@ GABION_INLINE void Attend(const Int8Head& head, const float* relative_biases, si
     args.a = {head.queries + row * head.stride, head.stride, head.query_scales + row, 1};
     args.k = head.width;
     args.ldc = row_stride;
-    for (size_t key = 0; key < head.padded; key += kNR) {
+    // The compensation is that of all tokens.
+    const KeyRange keys = kZeroPointShift == 0 ? KeysWithin(window, row, count, head.padded) : KeyRange{0, head.padded};
+    for (size_t key = keys.first; key < keys.end; key += kNR) {
       args.b = head.keys + key * head.width;
       args.b_scales = head.value_log_scales + key;
       args.c = scores + key;
       Ukernels<Int8Scores>::kByRows[count - 1](args);
     }
     AddRelativeBiases(relative_biases, row, count, head.padded, scores, row_stride);
+    MaskBeyond(window, keys, row, count, scores, row_stride);
+    const size_t used = Min(tokens, keys.end) - keys.first;
     float row_scales[kInt8AttentionMR];
     for (size_t i = 0; i < count; ++i) {
-      const float sum =
-          Int8SoftmaxRow(scores + i * row_stride, head.inverse_value_scales, tokens, weights + i * row_stride);
+      const size_t at = i * row_stride + keys.first;
+      const float sum = Int8SoftmaxRow(scores + at, head.inverse_value_scales + keys.first, used, weights + at);
       row_scales[i] = 1.0F / (kInt8AbsMax * sum);
     }
-    args.a = {weights, row_stride, row_scales, 1};
-    args.k = (tokens + 3) / 4 * 4;
+    args.a = {weights + keys.first, row_stride, row_scales, 1};
+    args.k = (used + 3) / 4 * 4;
     args.ldc = context_stride;
     for (size_t at = 0; at < head.width; at += kNR) {
-      args.b = head.values + at * head.padded;
+      args.b = head.values + at * head.padded + keys.first * kNR;
       args.b_scales = reinterpret_cast<const float*>(head.compensation + at);
       args.c = context + row * context_stride + at;
       Ukernels<Int8Context>::kByRows[count - 1](args);
