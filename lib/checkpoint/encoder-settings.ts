@@ -13,11 +13,17 @@ export function obstacleTo(config: JsonObject): string | null {
   if (!KERNEL_ARCHITECTURES.some((name) => name === type)) return `model_type '${type}'`
   const activation = config.stringOr(type === 'distilbert' ? 'activation' : 'hidden_act', 'gelu')
   if (activation !== 'gelu') return `activation '${activation}'`
-  if (config.booleanOr('is_decoder', false)) return 'is_decoder true'
-  for (const key of ['quantization_config', 'pruned_heads'])
-    if (config.has(key) && Object.keys(config.object(key).fields).length > 0) return `a ${key}`
   const positions = config.stringOr('position_embedding_type', 'absolute')
-  return positions === 'absolute' ? null : `position_embedding_type '${positions}'`
+  return positions === 'absolute' ? obstacleOfStorage(config) : `position_embedding_type '${positions}'`
+}
+
+/** Why no encoder of this kind is computed, whatever its architecture; null if nothing is against it. */
+export function obstacleOfStorage(config: JsonObject): string | null {
+  if (config.booleanOr('is_decoder', false)) return 'is_decoder true'
+  const changed = ['quantization_config', 'pruned_heads'].find(
+    (key) => config.has(key) && Object.keys(config.object(key).fields).length > 0,
+  )
+  return changed === undefined ? null : `a ${changed}`
 }
 
 /** Sizes of an encoder; DistilBERT has names of its own for them. */

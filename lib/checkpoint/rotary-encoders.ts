@@ -5,6 +5,7 @@ import type { JsonObject } from '../json/json-object.js'
 import { longestInputOf } from '../models/token-positions.js'
 import type { NativeRotary } from '../native.js'
 import type { CheckpointFiles } from './checkpoint-files.js'
+import { obstacleOfStorage } from './encoder-settings.js'
 import { TensorList, type EncoderSizes } from './encoder-tensors.js'
 
 /** What of an encoder is not in its tensors. */
@@ -27,9 +28,15 @@ function epsilonOf(config: JsonObject, ...names: string[]): number {
   return config.positiveNumber(names.find((name) => config.has(name)) ?? (names[0] as string))
 }
 
-/** Angles per position for each pair of a head's values, in the float steps of transformers. */
-function inverseFrequencies(theta: number, headWidth: number): Float32Array {
-  return Float32Array.from({ length: headWidth / 2 }, (_, pair) => 1 / Math.fround(theta ** ((2 * pair) / headWidth)))
+/**
+ * Angles per position for each pair of a head's values, in the float steps of transformers. A factor above 1 is that of the NTK scaling
+ * which GTE was published with.
+ */
+function inverseFrequencies(theta: number, headWidth: number, factor = 1): Float32Array {
+  return Float32Array.from({ length: headWidth / 2 }, (_, pair) => {
+    const power = Math.fround((theta * factor) ** Math.fround((2 * pair) / headWidth))
+    return Math.fround(1 / power) / factor ** (2 / headWidth)
+  })
 }
 
 /** The base of the angles: newer files have it in `rope_parameters`, per kind of layer where there are several. */
@@ -47,8 +54,20 @@ function obstacleOfAngles(config: JsonObject): string | null {
   const all = config.has('rope_parameters') ? config.object('rope_parameters') : null
   const kinds =
     all === null ? [] : [all, ...['full_attention', 'sliding_attention'].flatMap((kind) => (all.has(kind) ? [all.object(kind)] : []))]
-  const other = kinds.map((kind) => kind.stringOr('rope_type', 'default')).find((type) => type !== 'default')
-  return other === undefined ? null : `rope_type '${other}'`
+  for (const kind of kinds) {
+    const type = kind.stringOr('rope_type', 'default')
+    if (type !== 'default') return `rope_type '${type}'`
+    if (kind.has('partial_rotary_factor') && kind.fields.partial_rotary_factor !== 1) return 'a partial_rotary_factor'
+  }
+  if (!config.has('rope_scaling')) return null
+  const scaling = config.object('rope_scaling')
+  const isNtk = config.string('model_type') === 'new' && scaling.stringOr('type', '') === 'ntk' && !scaling.has('mixed_b')
+  return isNtk ? null : `rope_scaling ${JSON.stringify(scaling.fields)}`
+}
+
+/** The factor of the NTK scaling, 1 without it. */
+function scalingFactorOf(config: JsonObject): number {
+  return config.has('rope_scaling') ? config.object('rope_scaling').positiveNumber('factor') : 1
 }
 
 function sizesOf(config: JsonObject): Omit<EncoderSizes, 'epsilon'> {
@@ -105,6 +124,7 @@ function gte(config: JsonObject): RotarySettings {
       inverseFrequencies(
         thetaOf(config, 'rope_theta', config.string('model_type') === 'new' ? 10_000 : 160_000),
         sizes.hidden / sizes.heads,
+        scalingFactorOf(config),
       ),
     ],
     attention: everywhere(sizes.layers),
@@ -173,6 +193,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       ...{ hidden_act: ['silu'], activation_function: ['swiglu'], prenorm: [false], parallel_block: [false], causal: [false] },
       ...{ use_rms_norm: [false, null], rotary_emb_fraction: [1], rotary_emb_interleaved: [false], rotary_scaling_factor: [null] },
       ...{ rotary_emb_scale_base: [null], mlp_fc1_bias: [false], num_experts: [0, null], moe_every_n_layers: [0, null] },
+      ...{ scale_attn_weights: [true], scale_attn_by_inverse_layer_idx: [false] },
     },
     settings: nomicBert,
     list: (list, files, prefix, { layers, hidden, intermediate }) => {
@@ -199,7 +220,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   gte: {
     required: {
       ...{ hidden_act: ['gelu'], position_embedding_type: ['rope'], layer_norm_type: ['layer_norm'], pack_qkv: [true] },
-      ...{ logn_attention_scale: [false], rope_scaling: [null] },
+      logn_attention_scale: [false],
     },
     settings: gte,
     list: (list, files, prefix, { layers, hidden, intermediate }) => {
@@ -240,7 +261,9 @@ export function obstacleToRotary(config: JsonObject): string | null {
     const value = config.fields[key]
     if (value !== undefined && !values.includes(value)) return `${key} ${JSON.stringify(value)}`
   }
-  return obstacleOfAngles(config)
+  const { hidden, heads } = sizesOf(config)
+  if (config.has('head_dim') && config.integer('head_dim', 1) * heads !== hidden) return `head_dim ${String(config.fields.head_dim)}`
+  return obstacleOfAngles(config) ?? obstacleOfStorage(config)
 }
 
 /**

@@ -60,16 +60,15 @@ export function longestInput(config: Pick<EncoderConfig, 'positions' | 'paddingI
   return config.positions - (config.paddingId === null ? 0 : config.paddingId + 1)
 }
 
+/** The way out for a checkpoint that gabion does not compute. */
+export const EXPORT_INSTEAD =
+  'An ONNX export of it (onnx/model.onnx) is run as it is: optimum-cli export onnx --model FOLDER --task feature-extraction FOLDER/onnx'
+
 function readModelType(config: JsonObject): ModelType {
   const name = config.string('model_type')
   const known = MODEL_TYPES.find((type) => type === name)
   if (known !== undefined) return known
-  throw unsupportedSetting(
-    config,
-    'model_type',
-    `cannot be read from its weights; ${MODEL_TYPES.join(', ')} can. An ONNX export of it (onnx/model.onnx) is run as it is: ` +
-      'optimum-cli export onnx --model FOLDER --task feature-extraction FOLDER/onnx',
-  )
+  throw unsupportedSetting(config, 'model_type', `cannot be converted to a graph; ${MODEL_TYPES.join(', ')} can. ${EXPORT_INSTEAD}`)
 }
 
 function readActivation(config: JsonObject): Activation {

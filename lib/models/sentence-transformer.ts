@@ -15,7 +15,10 @@ import { readTransformerSettings } from './transformer-settings.js'
 const SHARED = 'config_sentence_transformers.json'
 
 /** Architectures whose settings gabion knows all. Of others it reads sizes only; what they compute is in an export's graph. */
-const KNOWN_ENCODERS = ['bert', 'distilbert', 'mpnet', 'roberta', 'xlm-roberta']
+const KNOWN_ENCODERS = new Map<string, 'encoder' | 'rotaryEncoder'>([
+  ...['bert', 'distilbert', 'mpnet', 'roberta', 'xlm-roberta'].map((type) => [type, 'encoder'] as const),
+  ...['modernbert', 'nomic_bert', 'gte', 'new'].map((type) => [type, 'rotaryEncoder'] as const),
+])
 
 /** Where `config.json` does not tell the number of token vectors: ids are not checked before they are looked up. */
 const UNKNOWN_VOCABULARY = 0x7fffffff
@@ -121,7 +124,8 @@ export async function readSentenceTransformer(folder: string, assumed?: AssumedM
   const at = (name: string): string => join(modules.transformerPath, name)
 
   const config = await readConfig(folder, at('config.json'))
-  if (KNOWN_ENCODERS.includes(config.stringOr('model_type', ''))) unknown.look(config, 'encoder', at('config.json'))
+  const known = KNOWN_ENCODERS.get(config.stringOr('model_type', ''))
+  if (known !== undefined) unknown.look(config, known, at('config.json'))
   const adapter = await readConfigIfPresent(folder, at('adapter_config.json'))
   if (adapter !== null)
     throw unsupportedSetting(

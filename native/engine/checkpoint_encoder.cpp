@@ -14,6 +14,8 @@ namespace gabion {
 namespace {
 
 constexpr size_t kMaxSize = 1'000'000;
+/// Of encoders with rotary positions, which have a table of angles per token.
+constexpr size_t kMaxRotaryTokens = 1U << 17U;
 
 size_t BytesOf(TensorType type) {
   switch (type) {
@@ -231,7 +233,8 @@ void CheckpointEncoder::ReadRotary(const CheckpointOptions& options, kernels::St
       throw std::invalid_argument("a rotary embedding has not one frequency for two values of a head");
     }
   }
-  if (options.attention.size() != options.shape.layers || sizes_.positions == 0 || sizes_.positions > kMaxSize) {
+  if (options.attention.size() != options.shape.layers || sizes_.positions == 0 ||
+      sizes_.positions > kMaxRotaryTokens) {
     throw std::invalid_argument("rotary embeddings need an attention per layer and a longest input");
   }
   stored.inverse_frequencies = options.inverse_frequencies;

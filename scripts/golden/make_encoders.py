@@ -37,6 +37,25 @@ def old_names(name: str) -> str:
     return re.sub(r"LayerNorm\.(weight|bias)$", lambda found: "LayerNorm." + {"weight": "gamma", "bias": "beta"}[found[1]], name)
 
 
+def published_nomic(config: dict) -> dict:
+    """config.json in the terms of nomic-embed-text-v1.5, as far as they bear on vectors."""
+    names = {"hidden_size": "n_embd", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer", "intermediate_size": "n_inner"}
+    names |= {"max_position_embeddings": "n_positions", "layer_norm_eps": "layer_norm_epsilon"}
+    renamed = {name: config[old] for old, name in names.items()} | {key: config[key] for key in ("model_type", "vocab_size", "type_vocab_size")}
+    rotary = {"rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "rotary_emb_scale_base": None}
+    rotary |= {"rotary_scaling_factor": None, "max_trained_positions": 2048}
+    biases = {"qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False}
+    blocks = {"prenorm": False, "parallel_block": False, "use_rms_norm": False, "causal": False, "scale_attn_weights": True}
+    return renamed | rotary | biases | blocks | {"activation_function": "swiglu"}
+
+
+def published_gte(config: dict) -> dict:
+    """config.json in the terms of gte-multilingual-base, as far as they bear on vectors."""
+    kept = {key: value for key, value in config.items() if key != "rope_parameters"}
+    rotary = {"position_embedding_type": "rope", "rope_theta": 20_000, "rope_scaling": {"type": "ntk", "factor": 8.0}}
+    return kept | rotary | {"model_type": "new", "layer_norm_type": "layer_norm", "pack_qkv": True, "logn_attention_scale": False}
+
+
 # Each form of storage once.
 CASES = {
     "bert": {"rename": old_names},
@@ -46,8 +65,11 @@ CASES = {
     "xlm-roberta": {"dtype": torch.float64, "shards": True, "normalize": False},
     "bert-bf16": {"dtype": torch.bfloat16, "pooling": "lasttoken"},
     "modernbert": {},
-    "nomic-bert": {"pooling": "cls"},
-    "gte": {"rename": "new.{}".format, "config": {"model_type": "new"}},
+    "modernbert-biases": {"pooling": "cls"},
+    "nomic-bert": {},
+    "nomic-bert-published": {"config": published_nomic},
+    "gte": {"pooling": "cls"},
+    "gte-published": {"rename": "new.{}".format, "config": published_gte, "scaling": (20_000, 8.0)},
 }
 
 
@@ -61,10 +83,11 @@ def encoder_of(kind: str):
     match kind:
         case "distilbert":
             return fast, transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=len(fast), dim=64, n_heads=2, n_layers=2, hidden_dim=128))
-        case "modernbert":
+        case "modernbert" | "modernbert-biases":
             # Four layers, so that the first, a global and two local ones are among them; windows far shorter than the texts.
             ids = {"cls_token_id": fast.cls_token_id, "sep_token_id": fast.sep_token_id, "bos_token_id": None, "eos_token_id": None}
-            config = transformers.ModernBertConfig(**{**rotary, "num_hidden_layers": 4}, **ids, local_attention=24)
+            biases = {"attention_bias": True, "norm_bias": True} if kind.endswith("-biases") else {}
+            config = transformers.ModernBertConfig(**{**rotary, "num_hidden_layers": 4}, **ids, **biases, local_attention=24)
             return fast, transformers.ModernBertModel(config)
         case "nomic-bert":
             return fast, transformers.NomicBertModel(transformers.NomicBertConfig(**rotary))
@@ -95,7 +118,7 @@ def build(folder: Path, name: str, case: dict) -> SentenceTransformer:
     """Returns the model in double precision: of a difference to float32, half would be the rounding of the reference itself."""
     torch.manual_seed(22)
     shutil.rmtree(folder, ignore_errors=True)
-    fast, encoder = encoder_of(name.removesuffix("-bf16"))
+    fast, encoder = encoder_of(name.removesuffix("-bf16").removesuffix("-published"))
     # As wide as weights after training are; wider ones would multiply the rounding of each layer.
     spread_weights(encoder, 1 / SIZES["hidden_size"] ** 0.5)
     encoder.to(case.get("dtype", torch.float32)).float()
@@ -111,8 +134,17 @@ def build(folder: Path, name: str, case: dict) -> SentenceTransformer:
     store(folder, case)
     if "config" in case:
         file = folder / "config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **case["config"]}, indent=2))
+        file.write_text(json.dumps(case["config"](json.loads(file.read_text())), indent=2))
+    if "scaling" in case:
+        scale_angles(model[0].auto_model, *case["scaling"])
     return model.double()
+
+
+def scale_angles(encoder, theta: float, factor: float) -> None:
+    """The fixed NTK scaling of published GTE models (NTKScalingRotaryEmbedding of Alibaba-NLP/new-impl), which transformers does not have."""
+    width = SIZES["hidden_size"] // SIZES["num_attention_heads"]
+    inverse = 1.0 / ((theta * factor) ** (torch.arange(0, width, 2).float() / width)) / factor ** (2 / width)
+    encoder.rotary_emb.inv_freq.copy_(inverse)
 
 
 def main() -> None:

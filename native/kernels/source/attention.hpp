@@ -168,7 +168,8 @@ GABION_INLINE KeyRange KeysWithin(size_t window, size_t row, size_t count, size_
 }
 
 /// Lowers the scores of keys beyond the window so far that their weights are nothing next to the others'.
-GABION_INLINE void MaskBeyond(size_t window, KeyRange keys, size_t row, size_t count, float* scores, size_t stride) {
+GABION_NOINLINE inline void MaskBeyond(size_t window, KeyRange keys, size_t row, size_t count, float* scores,
+                                       size_t stride) {
   constexpr float kBeyond = -1e6F;
   if (window == 0) {
     return;

@@ -203,7 +203,8 @@ GABION_INLINE void PrefetchTokenEmbedding(const PackedEncoder& encoder, int64_t 
 }
 
 /// Token, position and type embeddings, added and normalized.
-GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const TokenSequence& input, float* state, size_t stride) {
+GABION_NOINLINE inline void EmbedTokens(const PackedEncoder& encoder, const TokenSequence& input, float* state,
+                                        size_t stride) {
   const auto [ids, tokens, types] = input;
   const size_t hidden = encoder.hidden;
   const int64_t padding = encoder.padding_id;
@@ -238,7 +239,7 @@ GABION_INLINE void EmbedTokens(const PackedEncoder& encoder, const TokenSequence
 
 /// Rotates `count` rows of a C tile of queries or keys, biases added, by the angles of the tokens from `token` on.
 GABION_NOINLINE inline void RotateRows(float* tile, size_t count, const float* bias, const float* rotary, size_t token,
-                                     size_t width, size_t panel) {
+                                       size_t width, size_t panel) {
   ForEachBiasedRow(tile, count, bias, [&](size_t i, Vec v0, Vec v1) __attribute__((always_inline)) {
     const float* cosines = rotary + (token + i) * width + panel * kLanes;
     const Vec cosine = Load(cosines);
@@ -354,10 +355,8 @@ GABION_INLINE void FeedForwardRows(const PackedEncoder& encoder, size_t index, s
                         shared.quantized_scales + scales_at, StrassenSumsFrom(shared.strassen_sums, first, hidden));
   };
   float* absmax = encoder.absmax == nullptr ? nullptr : AbsMaxOfLayer(encoder, index);
-  const auto normalize = [&](const float* from, const float* weight, const float* bias, float* to) {
-    for (size_t row = 0; row < count; ++row) {
-      LayerNormRow(from + row * stride, hidden, weight, bias, encoder.epsilon, to + row * stride);
-    }
+  const auto normalize = [&](float* from, const float* weight, const float* bias, float* to) {
+    LayerNormRows({from, stride}, count, hidden, weight, bias, encoder.epsilon, {to, stride});
   };
   // Sums with the residual stream are normalized into it, or are the stream, which is then normalized for its readers.
   float* const sums = encoder.norm_first ? state : local.pre_norm;
@@ -419,23 +418,18 @@ GABION_INLINE void FeedForwardRows(const PackedEncoder& encoder, size_t index, s
   }
 }
 
-/// The input of a layer's attention, for some rows: the residual stream, normalized where norms come first.
-template <typename F>
-GABION_INLINE const float* LayerInput(const PackedEncoder& encoder, const PackedLayer& layer, size_t first,
-                                      size_t count, const SharedBuffers<F>& shared) {
-  const float* state = shared.state + first * shared.stride;
+/// The input of a layer's attention: the rows of the residual stream, or, where norms come first, `normed`.
+GABION_NOINLINE inline const float* LayerInput(const PackedEncoder& encoder, const PackedLayer& layer, Rows state,
+                                               size_t count, float* normed) {
   if (!encoder.norm_first) {
-    return state;
+    return state.values;
   }
-  float* normed = shared.normed + first * shared.stride;
-  for (size_t row = 0; row < count; ++row) {
-    const size_t at = row * shared.stride;
-    if (layer.attention_norm_weight == nullptr) {
-      __builtin_memcpy(normed + at, state + at, encoder.hidden * sizeof(float));
-    } else {
-      LayerNormRow(state + at, encoder.hidden, layer.attention_norm_weight, layer.attention_norm_bias, encoder.epsilon,
-                   normed + at);
-    }
+  if (layer.attention_norm_weight == nullptr) {
+    // Copied, since all layers read the same buffer.
+    __builtin_memcpy(normed, state.values, count * state.stride * sizeof(float));
+  } else {
+    LayerNormRows(state, count, encoder.hidden, layer.attention_norm_weight, layer.attention_norm_bias, encoder.epsilon,
+                  {normed, state.stride});
   }
   return normed;
 }
@@ -445,7 +439,9 @@ template <typename F>
 GABION_INLINE MatrixA PrepareLayerInput(const PackedEncoder& encoder, size_t index, size_t first, size_t count,
                                         const SharedBuffers<F>& shared) {
   const PackedLinear& qkv = encoder.layer[index].qkv;
-  const float* rows = LayerInput<F>(encoder, encoder.layer[index], first, count, shared);
+  const size_t at = first * shared.stride;
+  float* const normed = shared.normed == nullptr ? nullptr : shared.normed + at;
+  const float* rows = LayerInput(encoder, encoder.layer[index], {shared.state + at, shared.stride}, count, normed);
   if (encoder.absmax != nullptr) {
     RecordAbsMax(AbsMaxOfLayer(encoder, index), 0, rows, shared.stride, count, encoder.hidden);
   }
@@ -538,12 +534,12 @@ GABION_NOINLINE bool Forward(const PackedEncoder& encoder, const TokenSequence& 
       }
     });
   }
+  if (encoder.norm_first) {
+    LayerNormRows({shared.state, shared.stride}, tokens, encoder.hidden, encoder.last_norm_weight,
+                  encoder.last_norm_bias, encoder.epsilon, {hidden, encoder.hidden});
+    return true;
+  }
   for (size_t row = 0; row < tokens; ++row) {
-    if (encoder.norm_first) {
-      LayerNormRow(shared.state + row * shared.stride, encoder.hidden, encoder.last_norm_weight, encoder.last_norm_bias,
-                   encoder.epsilon, hidden + row * encoder.hidden);
-      continue;
-    }
     __builtin_memcpy(hidden + row * encoder.hidden, shared.state + row * shared.stride, encoder.hidden * sizeof(float));
   }
   return true;

@@ -97,6 +97,20 @@ GABION_INLINE void LayerNormRow(const float* row, size_t n, const float* weight,
   }
 }
 
+/// Rows of `hidden` floats.
+struct Rows {
+  float* values;
+  size_t stride;
+};
+
+/// LayerNormRow of `count` rows into `to`, which may be the same rows.
+GABION_NOINLINE inline void LayerNormRows(Rows from, size_t count, size_t hidden, const float* weight,
+                                          const float* bias, float epsilon, Rows to) {
+  for (size_t row = 0; row < count; ++row) {
+    LayerNormRow(from.values + row * from.stride, hidden, weight, bias, epsilon, to.values + row * to.stride);
+  }
+}
+
 /// Rows whose absmax is below this quantize to zeros: the inverse scale would not be finite.
 constexpr float kMinAbsMax = 1e-33F;
 
