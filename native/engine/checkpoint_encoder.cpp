@@ -223,7 +223,7 @@ kernels::StoredEncoder CheckpointEncoder::Read(const CheckpointOptions& options,
   return stored;
 }
 
-void CheckpointEncoder::ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored) {
+void CheckpointEncoder::ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored) const {
   if (options.inverse_frequencies.empty()) {
     return;
   }

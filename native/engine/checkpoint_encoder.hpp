@@ -81,7 +81,7 @@ class CheckpointEncoder {
 
   /// `linears` receives those linear weights that cannot be packed as they are stored.
   kernels::StoredEncoder Read(const CheckpointOptions& options, Converted& linears);
-  void ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored);
+  void ReadRotary(const CheckpointOptions& options, kernels::StoredEncoder& stored) const;
   void ReadLayers(const CheckpointOptions& options, TensorReader& tensors, kernels::StoredEncoder& stored);
 
   std::vector<std::unique_ptr<const MappedFile>> files_;
