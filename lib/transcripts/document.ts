@@ -4,7 +4,7 @@ import { conversationOf } from './conversation-name.js'
 import { formOf } from './forms/index.js'
 import { isMessageList } from './forms/lists.js'
 import type { ReadOptions } from './options.js'
-import { isEntry, parseJson, transcriptInvalid } from './problem.js'
+import { isEntry, parseJson, readJson, transcriptInvalid } from './problem.js'
 
 /** A parsed record and where it is. */
 export interface SourceRecord {
@@ -28,7 +28,7 @@ export interface SourceName {
  */
 export function documentRecords(text: string, { name, base }: SourceName, options: ReadOptions): SourceRecord[] {
   try {
-    return recordsIn(JSON.parse(text) as unknown, { name, base }, options)
+    return recordsIn(readJson(text), { name, base }, options)
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     const values = valuesInARow(text)

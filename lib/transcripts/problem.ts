@@ -27,10 +27,27 @@ export function readOrReport<T>(onProblem: OnProblem, read: () => T): T | undefi
 /** Parses JSON; `where` is file and line. */
 export function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text)
+    return readJson(text)
   } catch (cause) {
     throw transcriptInvalid(where, `it is not JSON: ${(cause as Error).message}`, cause)
   }
+}
+
+/** A string, or an integer of 16 digits or more. */
+const STRING_OR_LONG_INTEGER = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g
+
+/**
+ * Parses JSON. Integers that a number cannot hold, as some services have for ids, become strings: two conversations would be one.
+ *
+ * @throws SyntaxError
+ */
+export function readJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  if (!/\d{16}/.test(text)) return value
+  const exact = text.replace(STRING_OR_LONG_INTEGER, (token) =>
+    token.startsWith('"') || Number.isSafeInteger(Number(token)) ? token : `"${token}"`,
+  )
+  return JSON.parse(exact)
 }
 
 /** True for an object that is not an array. */

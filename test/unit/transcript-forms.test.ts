@@ -150,6 +150,19 @@ describe('conversations are told apart', () => {
     })
   }
 
+  test('by ids that are longer than a number can hold', () => {
+    const line = (id: string, user: string): string => `{"conversation_id":${id},"at":1700000000000000,"user":"${user}","assistant":"yo"}`
+    const said = 'say \\"12345678901234567892\\": 12345678901234567893, '
+    const lines = [line('12345678901234567890', 'hi'), line('12345678901234567891', said), line('-12345678901234567890', 'hi')]
+    const expected = {
+      '12345678901234567890': [['hi', 'yo']],
+      '12345678901234567891': [['say "12345678901234567892": 12345678901234567893, ', 'yo']],
+      '-12345678901234567890': [['hi', 'yo']],
+    }
+    assert.deepEqual(parse(lines.join('\n'), 'x.jsonl').read, expected)
+    assert.deepEqual(parse(`[${lines.join()}]`, 'x.json').read, expected)
+  })
+
   test('by a field that is named', () => {
     const csv = 'who,role,content,session_id\na,user,1,s\nb,user,2,s\na,assistant,3,s\nb,assistant,4,s\n'
     assert.deepEqual(parse(csv, 'x.csv', { conversationField: 'who' }).read, { a: [['1', '3']], b: [['2', '4']] })
