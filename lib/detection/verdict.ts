@@ -1,8 +1,7 @@
-// Owns the schema of a verdict, the source of the TypeScript types, the service's responses and their OpenAPI document, the JSON and
-// CSV of the command line, and the copy without a detector's own fields. A test compares gabion.proto with it.
-// Knows no detector. Imports nothing of Node, since detectors also run in browsers.
+// Owns what a verdict is: its types, the copy without a detector's own fields, and its row in a table, both by the schema. A test compares
+// gabion.proto with that. Knows no detector. Imports nothing of Node, since detectors also run in browsers.
 
-import { Type, type Static, type TObject, type TSchema } from '@sinclair/typebox'
+import { exchangeVerdictSchema } from './verdict-schema.js'
 
 /** Levels of concern after an exchange, lowest first. */
 export const LEVELS = ['calm', 'elevated', 'alert'] as const
@@ -10,134 +9,107 @@ export const LEVELS = ['calm', 'elevated', 'alert'] as const
 /** A detector's concern after an exchange: `calm`, `elevated` or `alert`. */
 export type Level = (typeof LEVELS)[number]
 
-type DeepReadonly<T> = T extends readonly (infer Item)[]
-  ? readonly DeepReadonly<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
-    : T
-
-const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const milliseconds = (description?: string) => Type.Number(description === undefined ? {} : { description })
-
-export const levelSchema = Type.Union([Type.Literal('calm'), Type.Literal('elevated'), Type.Literal('alert')], {
-  description: 'How worried the detector is after this exchange; stays until later exchanges calm it',
-})
-
-export const roleFindingSchema = Type.Object({
-  distance: Type.Number({ description: 'Distance from the system prompt and the first exchanges, smoothed over exchanges; 0 to 2' }),
-  threshold: Type.Number(),
-  drifted: Type.Boolean({ description: 'The distance reaches the threshold' }),
-})
-
-const probability = (description: string) => nullable(Type.Number({ description }))
-
-export const signalsSchema = Type.Object(
-  {
-    unsafe: probability('The reply does harm whatever the rules say'),
-    breaks: probability('The reply breaks a rule'),
-    wavers: probability('The reply breaks a rule, or visibly gives way'),
-    complies: probability('The reply does what the user asked for'),
-    pressure: probability("The user's message pushes against the rules"),
-  },
-  { description: 'Calibrated probabilities; null for a signal that the guard does not have' },
-)
-
-export const judgeSchema = Type.Object(
-  {
-    breaks: nullable(Type.Boolean({ description: 'Whether the reply breaks a rule; null where the judge gave no answer' })),
-    reason: Type.String({ description: "The judge's reason, or why there is no answer" }),
-    model: Type.String(),
-    durationMs: milliseconds(),
-    promptTokens: Type.Optional(
-      nullable(Type.Integer({ description: 'What was sent, as the endpoint counts it; absent where it does not' })),
-    ),
-    completionTokens: Type.Optional(nullable(Type.Integer({ description: 'What it answered' }))),
-  },
-  { description: "The answer of the deployment's own model" },
-)
-
-export const timingsSchema = Type.Object(
-  {
-    tokenizeMs: milliseconds(),
-    queueMs: milliseconds('Waiting for an encoder thread'),
-    encodeMs: milliseconds(),
-    projectMs: milliseconds(),
-    detectMs: milliseconds(),
-    totalMs: milliseconds('From the call to the verdict, waiting for earlier exchanges included'),
-  },
-  { description: 'The first four are summed over the two texts, which may run at the same time' },
-)
-
-const identityFields = {
-  conversation: Type.String({ description: "The conversation's id" }),
-  exchange: Type.Integer({ description: 'Counts exchanges from 1' }),
-  exchangeId: nullable(Type.String({ description: "The caller's own name of the exchange; null where it gave none" })),
-}
-
-const detectorFields = {
-  alert: Type.Boolean({ description: "The detector's decision at this exchange" }),
-  level: levelSchema,
-  likelihood: Type.Number({ description: "The detector's score from 0 to 1: relative, not a probability of harm" }),
-  risk: Type.Number({ description: "How far this reply is from safe ground, in the detector's own unit" }),
-  drift: Type.Number({ description: 'Change of risk since the previous exchange' }),
-  acceleration: Type.Number({ description: 'Change of drift since the previous exchange' }),
-  cumulative: Type.Number({ description: 'Risk accumulated over the conversation' }),
-  ratio: nullable(
-    Type.Number({
-      description: "Accumulated risk of the replies over that of the user's messages; null where a detector has no such measure",
-    }),
-  ),
-  reasons: Type.Array(Type.String(), { description: 'Why, in short phrases for a person; empty when there is nothing to say' }),
-  policies: Type.Optional(Type.Array(Type.String(), { description: 'With policies only: names of those that this exchange breaks' })),
-  role: Type.Optional(nullable(roleFindingSchema)),
-  signals: Type.Optional(nullable(signalsSchema)),
-  strength: Type.Optional(
-    nullable(
-      Type.Number({
-        description: "With the guard only: the guardrail's strength from 1 to 0, how the assistant behaves when it is pressed",
-      }),
-    ),
-  ),
-  rule: Type.Optional(nullable(Type.String({ description: 'With the guard, where the level rises: the rule that is likely broken' }))),
-  sentence: Type.Optional(
-    nullable(Type.String({ description: 'With the guard, where the level rises: the sentence of the reply that carries it' })),
-  ),
-  judge: Type.Optional(nullable(judgeSchema)),
-}
-
-const circumstanceFields = {
-  truncated: Type.Boolean({ description: 'A text was longer than the model reads and was cut' }),
-  timings: timingsSchema,
-  at: Type.String({ description: 'When it was judged, ISO 8601' }),
-}
-
-/** The schema of a verdict outside the process; the order of its fields is that of JSON and CSV. */
-export const exchangeVerdictSchema = Type.Object(
-  { ...identityFields, ...detectorFields, ...circumstanceFields },
-  { $id: 'ExchangeVerdict', description: 'The verdict on one exchange of a conversation' },
-)
-
-/** The fields that every detector reports per exchange. Every number depends on this exchange and earlier ones only. */
-export type DetectorVerdict = DeepReadonly<Static<TObject<typeof detectorFields>>>
-
 /** Role drift at one exchange. */
-export type RoleFinding = DeepReadonly<Static<typeof roleFindingSchema>>
+export interface RoleFinding {
+  /** Distance from the system prompt and the first exchanges, smoothed over exchanges; 0 to 2. */
+  readonly distance: number
+  readonly threshold: number
+  /** The distance reaches the threshold. */
+  readonly drifted: boolean
+}
 
 /** Calibrated probabilities of the guard at one exchange; null for a signal that it does not have. */
-export type GuardSignals = DeepReadonly<Static<typeof signalsSchema>>
+export interface GuardSignals {
+  /** The reply does harm whatever the rules say. */
+  readonly unsafe: number | null
+  /** The reply breaks a rule. */
+  readonly breaks: number | null
+  /** The reply breaks a rule, or visibly gives way. */
+  readonly wavers: number | null
+  /** The reply does what the user asked for. */
+  readonly complies: number | null
+  /** The user's message pushes against the rules. */
+  readonly pressure: number | null
+}
 
 /** The answer of a deployment's own model on an exchange. */
-export type JudgeFinding = DeepReadonly<Static<typeof judgeSchema>>
+export interface JudgeFinding {
+  /** Whether the reply breaks a rule; null where the judge gave no answer. */
+  readonly breaks: boolean | null
+  /** The judge's reason, or why there is no answer. */
+  readonly reason: string
+  readonly model: string
+  readonly durationMs: number
+  /** What was sent, as the endpoint counts it; absent where it does not. */
+  readonly promptTokens?: number | null
+  /** What it answered. */
+  readonly completionTokens?: number | null
+}
 
-/** Durations of the steps of one exchange, in milliseconds. */
-export type ExchangeTimings = DeepReadonly<Static<typeof timingsSchema>>
+/** Durations of the steps of one exchange, in milliseconds. The first four are summed over the two texts, which may run at the same time. */
+export interface ExchangeTimings {
+  readonly tokenizeMs: number
+  /** Waiting for an encoder thread. */
+  readonly queueMs: number
+  readonly encodeMs: number
+  readonly projectMs: number
+  readonly detectMs: number
+  /** From the call to the verdict, waiting for earlier exchanges included. */
+  readonly totalMs: number
+}
+
+/** The fields that every detector reports per exchange. Every number depends on this exchange and earlier ones only. */
+export interface DetectorVerdict {
+  /** The detector's decision at this exchange. */
+  readonly alert: boolean
+  /** How worried the detector is after this exchange; stays until later exchanges calm it. */
+  readonly level: Level
+  /** The detector's score from 0 to 1: relative, not a probability of harm. */
+  readonly likelihood: number
+  /** How far this reply is from safe ground, in the detector's own unit. */
+  readonly risk: number
+  /** Change of risk since the previous exchange. */
+  readonly drift: number
+  /** Change of drift since the previous exchange. */
+  readonly acceleration: number
+  /** Risk accumulated over the conversation. */
+  readonly cumulative: number
+  /** Accumulated risk of the replies over that of the user's messages; null where a detector has no such measure. */
+  readonly ratio: number | null
+  /** Why, in short phrases for a person; empty when there is nothing to say. */
+  readonly reasons: readonly string[]
+  /** With policies only: names of those that this exchange breaks. */
+  readonly policies?: readonly string[]
+  readonly role?: RoleFinding | null
+  readonly signals?: GuardSignals | null
+  /** With the guard only: the guardrail's strength from 1 to 0, how the assistant behaves when it is pressed. */
+  readonly strength?: number | null
+  /** With the guard, where the level rises: the rule that is likely broken. */
+  readonly rule?: string | null
+  /** With the guard, where the level rises: the sentence of the reply that carries it. */
+  readonly sentence?: string | null
+  readonly judge?: JudgeFinding | null
+}
+
+interface ExchangeIdentity {
+  /** The conversation's id. */
+  readonly conversation: string
+  /** Counts exchanges from 1. */
+  readonly exchange: number
+  /** The caller's own name of the exchange; null where it gave none. */
+  readonly exchangeId: string | null
+  /** A text was longer than the model reads and was cut. */
+  readonly truncated: boolean
+  readonly timings: ExchangeTimings
+  /** When it was judged, ISO 8601. */
+  readonly at: string
+}
 
 /**
  * The verdict on one exchange of a conversation: the detector's verdict, its own fields beyond {@link DetectorVerdict} included, with
  * the exchange's identity and timings.
  */
-export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict &
-  DeepReadonly<Static<TObject<typeof identityFields & typeof circumstanceFields>>>
+export type ExchangeVerdict<Verdict extends DetectorVerdict = DetectorVerdict> = Verdict & ExchangeIdentity
 
 /** A copy with the schema's fields in the schema's order, and no others. */
 export function toExchangeVerdict(verdict: ExchangeVerdict): ExchangeVerdict {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { loadSync } from '@grpc/proto-loader'
+import type { Static } from '@sinclair/typebox'
 import { Ajv } from 'ajv'
-import { exchangeVerdictSchema, toExchangeVerdict, VERDICT_COLUMNS, verdictRow, type ExchangeVerdict } from '../../lib/detection/verdict.js'
+import { toExchangeVerdict, VERDICT_COLUMNS, verdictRow, type ExchangeVerdict } from '../../lib/detection/verdict.js'
+import { exchangeVerdictSchema } from '../../lib/detection/verdict-schema.js'
 
 const PROTO = 'protocol/gabion/v1/gabion.proto'
 
@@ -25,6 +27,15 @@ const VERDICT: ExchangeVerdict = {
 }
 const GUARDED: ExchangeVerdict = { ...VERDICT, policies: ['no-refunds'], role: { distance: 0.4, threshold: 0.6, drifted: false } }
 
+type Writable<T> = T extends readonly (infer Item)[]
+  ? Writable<Item>[]
+  : T extends object
+    ? { -readonly [Key in keyof T]: Writable<T[Key]> }
+    : T
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+/** The type that is written out and the schema say the same; the compiler refuses anything but true. */
+const SAME: Same<Writable<ExchangeVerdict>, Writable<Static<typeof exchangeVerdictSchema>>> = true
+
 interface Message {
   readonly field: readonly { readonly name: string; readonly type: string; readonly label: string }[]
   /** An optional field of proto3 stands in a group of its own, named after it. */
@@ -33,6 +44,10 @@ interface Message {
 
 describe('the verdict', () => {
   const validate = new Ajv({ strict: false }).compile(exchangeVerdictSchema)
+
+  test('has the types that its schema describes', () => {
+    assert.ok(SAME)
+  })
 
   test('is copied with the schema’s fields in their order, and nothing that a detector says beyond them', () => {
     const more = { logit: 3, role: { ...GUARDED.role!, smoothed: 1 }, timings: { ...GUARDED.timings, started: 9 } }

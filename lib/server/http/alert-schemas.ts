@@ -2,7 +2,7 @@
 
 import { Type, type Static } from '@sinclair/typebox'
 import { REPLY_OUTCOMES } from '../../alerts/alert.js'
-import { levelSchema, signalsSchema } from '../../detection/verdict.js'
+import { levelSchema, signalsSchema } from '../../detection/verdict-schema.js'
 import { closed, ConversationParams, nullable } from './schema-parts.js'
 
 const Acknowledgement = Type.Object({

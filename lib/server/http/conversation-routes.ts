@@ -1,7 +1,7 @@
 // The conversation routes: judge an exchange, get, list, delete.
 
 import type { FastifyInstance } from 'fastify'
-import { exchangeVerdictSchema } from '../../detection/verdict.js'
+import { exchangeVerdictSchema } from '../../detection/verdict-schema.js'
 import type { Service } from '../service.js'
 import { idOfTenant } from '../tenants.js'
 import { DeletedConversations } from './alert-schemas.js'

@@ -1,7 +1,7 @@
 // Owns the schemas of requests and responses: for validation, the OpenAPI document and TypeScript types.
 
 import { Type, type Static } from '@sinclair/typebox'
-import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict.js'
+import { exchangeVerdictSchema, levelSchema } from '../../detection/verdict-schema.js'
 import { ERROR_CODES } from '../../errors.js'
 import { MAX_RULES } from '../../monitor/context.js'
 import { MAX_ID_LENGTH } from '../conversations/record.js'
