@@ -4,8 +4,9 @@
 //
 // usage: node scripts/release/check.mjs
 
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -41,6 +42,7 @@ export async function checkPackages(tarball, platforms) {
       findings.push(`are the types wrong?\n${error.output}`)
     },
   )
+  findings.push(...(await undeclaredTypes(tarball, manifest)))
   findings.push(...(await sizeProblems(tarball, platforms)))
   if (findings.length > 0) throw new StepFailed(`${basename(tarball)} has problems`, { lines: findings })
 }
@@ -58,6 +60,30 @@ async function undeclaredImports(tarball, manifest) {
   return [...new Set(packages)]
     .filter((name) => !named.includes(name) && !isBuiltin(name))
     .map((name) => `dist loads ${name}, which package.json does not name`)
+}
+
+/** The same for what the declarations of the package's entries import, which only a compiler with all libraries checked would notice. */
+async function undeclaredTypes(tarball, manifest) {
+  const place = mkdtempSync(join(tmpdir(), 'gabion-types-'))
+  try {
+    await run('tar', ['-xzf', tarball, '-C', place, '--wildcards', 'package/dist/*.d.ts'])
+    const files = new Set(
+      Object.values(manifest.exports).flatMap(({ types }) => (types === undefined ? [] : [join(place, 'package', types)])),
+    )
+    const named = [manifest.dependencies, manifest.peerDependencies].flatMap((part) => Object.keys(part ?? {}))
+    const problems = new Set()
+    for (const file of files) {
+      for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:\bfrom |\bimport\(|^import )['"]([^'"]+)['"]/gm)) {
+        const owner = name.split('/', name.startsWith('@') ? 2 : 1).join('/')
+        if (name.startsWith('.')) files.add(join(dirname(file), name.replace(/\.js$/, '.d.ts')))
+        else if (!named.includes(owner) && !isBuiltin(name))
+          problems.add(`${basename(file)} imports ${name}, which package.json does not name`)
+      }
+    }
+    return [...problems]
+  } finally {
+    rmSync(place, { recursive: true })
+  }
 }
 
 async function sizeProblems(main, platforms) {
