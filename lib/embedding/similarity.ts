@@ -61,6 +61,7 @@ export function semanticSearch(query: ArrayLike<number>, rows: VectorRows, optio
   checkInteger('topK', topK, 1)
   const isCosine = checkOneOf('similarity', similarity, SIMILARITIES) === 'cosine'
   checkVector('query', query)
+  if (Array.isArray(rows)) throw invalidArgument('rows', 'an EmbeddingBatch or an object { rows, dimensions, data }', rows)
   const { rows: count, dimensions, data } = checkShape(rows, 0)
   if (query.length !== dimensions)
     throw wrongRange(`query must have the ${String(dimensions)} dimensions of the rows, got ${String(query.length)}`)

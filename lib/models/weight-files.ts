@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { GabionError } from '../errors.js'
 import type { JsonObject } from '../json/json-object.js'
 import { readConfigIfPresent } from './config-file.js'
+import { listExports } from './export-files.js'
 
 /** The usual name of a model's weights. */
 export const WEIGHTS = 'model.safetensors'
@@ -61,7 +62,16 @@ export async function findWeightFiles(folder: string): Promise<string[]> {
       throw new GabionError('MODEL_UNSUPPORTED', `the model folder ${folder} has its weights only in ${file}: ${reason}`)
   }
   refuseGguf(folder)
-  throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}`)
+  throw new GabionError('MODEL_NOT_FOUND', `the model folder ${folder} has no ${WEIGHTS}${ofOtherNames(folder)}`)
+}
+
+/** What a message adds where a folder has ONNX files that no usual name tells from parts of a model. */
+function ofOtherNames(folder: string): string {
+  const found = listExports(folder)
+  const names = 'and no ONNX file of a usual name (onnx/model.onnx)'
+  return found.length === 0
+    ? ` ${names}`
+    : ` ${names}; it has ${found.join(', ')}: name the one to run with the option onnxFile (--onnx-file)`
 }
 
 /**

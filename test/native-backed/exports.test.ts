@@ -190,6 +190,13 @@ describe('a folder with several exports', () => {
   })
 })
 
+test('a folder whose only ONNX file has another name says what it has, and how to name it', async () => {
+  await write('onnx/text_model.onnx', { names: ['last_hidden_state'] })
+  await refuse('MODEL_NOT_FOUND', /no model\.safetensors .*it has onnx.text_model\.onnx: .*--onnx-file/)
+  using embedder = await Embedder.load({ model, onnxFile: 'onnx/text_model.onnx' })
+  assert.equal(embedder.info.graphFile, join('onnx', 'text_model.onnx'))
+})
+
 test('a checkpoint of another architecture is refused with its name and a way out, and its export is run', async () => {
   await cp(join(family, 'bert', 'model.safetensors'), join(model, 'model.safetensors'))
   const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as Record<string, unknown>

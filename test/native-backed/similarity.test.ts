@@ -88,6 +88,7 @@ describe('semanticSearch', () => {
     assert.throws(() => semanticSearch([1, 0], rows, { similarity: 'euclidean' as never }), /similarity must be one of 'cosine', 'dot'/)
     assert.throws(() => semanticSearch([1, 0], { ...rows, data: [1, 0] as never }), { name: 'TypeError' })
     assert.throws(() => semanticSearch('query' as never, rows), { name: 'TypeError' })
+    assert.throws(() => semanticSearch([1, 0], [[1, 0]] as never), { name: 'TypeError', message: /an EmbeddingBatch or an object/ })
   })
 })
 
