@@ -32,7 +32,7 @@ type Writable<T> = T extends readonly (infer Item)[]
   : T extends object
     ? { -readonly [Key in keyof T]: Writable<T[Key]> }
     : T
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+type Same<A, B> = [A, B] extends [B, A] ? true : false
 /** The type that is written out and the schema say the same; the compiler refuses anything but true. */
 const SAME: Same<Writable<ExchangeVerdict>, Writable<Static<typeof exchangeVerdictSchema>>> = true
 
