@@ -33,8 +33,7 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** A string, or an integer of 16 digits or more. */
-const STRING_OR_LONG_INTEGER = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g
+const LONG_INTEGER = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g
 
 /**
  * Parses JSON. Integers that a number cannot hold, as some services have for ids, become strings: two conversations would be one.
@@ -43,11 +42,30 @@ const STRING_OR_LONG_INTEGER = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}
  */
 export function readJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
-  if (!/\d{16}/.test(text)) return value
-  const exact = text.replace(STRING_OR_LONG_INTEGER, (token) =>
-    token.startsWith('"') || Number.isSafeInteger(Number(token)) ? token : `"${token}"`,
-  )
-  return JSON.parse(exact)
+  return /\d{16}/.test(text) ? (JSON.parse(withExactIntegers(text)) as unknown) : value
+}
+
+/** Valid JSON with such integers in quotes. */
+function withExactIntegers(text: string): string {
+  const parts: string[] = []
+  for (let at = 0; at < text.length;) {
+    const quote = text.indexOf('"', at)
+    const between = text.slice(at, quote === -1 ? text.length : quote)
+    parts.push(between.replace(LONG_INTEGER, (integer) => (Number.isSafeInteger(Number(integer)) ? integer : `"${integer}"`)))
+    if (quote === -1) break
+    at = endOfString(text, quote)
+    parts.push(text.slice(quote, at))
+  }
+  return parts.join('')
+}
+
+/** Behind the string that begins at a quote. A regular expression would need a stack as long as the string. */
+function endOfString(text: string, quote: number): number {
+  for (let end = text.indexOf('"', quote + 1); ; end = text.indexOf('"', end + 1)) {
+    let escapes = 0
+    while (text[end - 1 - escapes] === '\\') escapes++
+    if (escapes % 2 === 0) return end + 1
+  }
 }
 
 /** True for an object that is not an array. */

@@ -161,6 +161,8 @@ describe('conversations are told apart', () => {
     }
     assert.deepEqual(parse(lines.join('\n'), 'x.jsonl').read, expected)
     assert.deepEqual(parse(`[${lines.join()}]`, 'x.json').read, expected)
+    const long = line('12345678901234567890', 'a\\"b\\\\'.repeat(2_000_000))
+    assert.deepEqual(Object.keys(parse(`[${long}]`, 'x.json').read), ['12345678901234567890'])
   })
 
   test('by a field that is named', () => {
