@@ -202,7 +202,7 @@ test('a checkpoint of another architecture is refused with its name and a way ou
   const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as Record<string, unknown>
   const { hidden_size: dim, ...others } = config
   await writeFile(join(model, 'config.json'), JSON.stringify({ ...others, model_type: 'funnel', dim }))
-  await refuse('MODEL_UNSUPPORTED', /config\.json: model_type "funnel" cannot be read.*ONNX export/)
+  await refuse('MODEL_UNSUPPORTED', /config\.json: model_type "funnel" cannot be .*ONNX export/)
   await write('onnx/model.onnx', { names: ['last_hidden_state'] })
   using embedder = await Embedder.load(model)
   assertNear(await embedder.embed(TEXT), meanOf(embedder.tokenize(TEXT).ids))
