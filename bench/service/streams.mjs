@@ -5,7 +5,7 @@
 // usage: node bench/service/streams.mjs [--mode observe|cut|hold] [--part load,kills] [--streams 200] [--seconds 60] [--burst]
 //        [--detector NAME] [--out FILE]
 //   load   --streams streams at once for --seconds, half of them past the proxy: checksums of all bytes, lost streams, time to the first
-//          byte with and without the proxy, resident memory; with --burst all of them begin at the same moment
+//          byte with and without the proxy, memory in use and resident; with --burst all of them begin at the same moment
 //   kills  requests to two proxies with one Redis (appendfsync always); Redis is killed, then a proxy: every alert that was stored reaches
 //          the webhook, and with cut and hold every reply that a client takes for finished has a stored verdict
 //

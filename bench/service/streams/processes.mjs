@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { createClient } from '@redis/client'
 
 const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+const probe = new URL('memory-probe.mjs', import.meta.url).href
 
 /** Ends with this process. */
 function start(command, args, stdio) {
@@ -27,14 +28,21 @@ function start(command, args, stdio) {
 
 /** `gabion proxy` as a process. */
 export async function startProxy(args) {
-  const { child, kill } = start(process.execPath, [cli, 'proxy', '--json', '--log-level', 'silent', ...args], ['ignore', 'pipe', 'inherit'])
+  const flags = ['--expose-gc', '--import', probe, cli, 'proxy', '--json', '--log-level', 'silent', ...args]
+  const { child, kill } = start(process.execPath, flags, ['ignore', 'pipe', 'inherit', 'ipc'])
   const [line] = await Promise.race([
     once(child.stdout, 'data'),
     once(child, 'exit').then(([code]) => Promise.reject(new Error(`gabion proxy ended with ${code}`))),
   ])
   const { url, port } = JSON.parse(line.toString())
   const memory = () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
-  return { url, port, kill, memory }
+  /** After a garbage collection. */
+  const memoryInUse = async () => {
+    child.send('')
+    const [used] = await once(child, 'message')
+    return used
+  }
+  return { url, port, kill, memory, memoryInUse }
 }
 
 /** Redis that writes every command to its disk before it answers. */
