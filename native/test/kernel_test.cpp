@@ -382,16 +382,17 @@ TEST_P(Kernels, RotateQueriesAndKeysByTheirPositions) {
   for (const test::RotaryTraits& trait : traits) {
     for (const EncoderShape& shape : {EncoderShape{3, 2, 64, 96, 1e-5F}, EncoderShape{2, 2, 128, 768, 1e-5F}}) {
       const test::RandomEncoder reference(shape, 35, trait);
-      for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
-        const std::vector<kernels::TokenSample> samples{{RandomIds(40, random), {}}};
-        const Encoder encoder(shape, reference.Stored(precision != Precision::kFp32), precision, variant(), samples);
-        const double bound = precision == Precision::kFp32 ? 5e-6 : precision == Precision::kBf16 ? 3e-2 : 8e-2;
-        for (const size_t tokens : {1, 2, 19, 33, 100, 205}) {
-          if (TooLong(variant(), shape.hidden, tokens)) continue;
-          const auto ids = RandomIds(tokens, random);
-          const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
+      const std::vector<kernels::TokenSample> samples{{RandomIds(40, random), {}}};
+      for (const size_t tokens : {2, 33, 130}) {
+        if (TooLong(variant(), shape.hidden, tokens)) continue;
+        const auto ids = RandomIds(tokens, random);
+        const std::string where = std::to_string(shape.hidden) + " wide, " + std::to_string(tokens) + " tokens";
+        const auto expected = reference.Run(ids);
+        for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+          const Encoder encoder(shape, reference.Stored(precision != Precision::kFp32), precision, variant(), samples);
+          const double bound = precision == Precision::kFp32 ? 5e-6 : precision == Precision::kBf16 ? 3e-2 : 8e-2;
           const std::vector<float> state = HiddenState(encoder, ids, shape.hidden, workspace);
-          EXPECT_LT(RelativeError(state, reference.Run(ids)), bound) << where;
+          EXPECT_LT(RelativeError(state, expected), bound) << where;
           size_t members = 3;
           const kernels::Team team{members, ParallelForDescending, &members};
           const std::atomic<bool> stop{false};
