@@ -72,7 +72,7 @@ function figures(verdict: ExchangeVerdict, withTexts: boolean): Html {
 }
 
 function guardRows({ signals, strength, rule, judge }: ExchangeVerdict, withTexts: boolean): [string, string][] {
-  const named = Object.entries(signals ?? {}).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(3)}`]))
+  const named = Object.entries({ ...signals }).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(3)}`]))
   return [
     ['signals', signals === null ? 'not read: nothing suspicious' : named.join(', ')],
     ['guardrail strength', (strength ?? 1).toFixed(3)],

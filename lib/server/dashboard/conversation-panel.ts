@@ -69,6 +69,6 @@ function rowOf({ exchange, alert, level, likelihood, at, reasons, signals, stren
 }
 
 function signalsOf(signals: GuardSignals | null, strength: number | null): string[] {
-  const named = Object.entries(signals ?? {}).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(2)}`]))
+  const named = Object.entries({ ...signals }).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(2)}`]))
   return strength === null ? named : [...named, `strength ${strength.toFixed(2)}`]
 }
