@@ -17,6 +17,9 @@ function read(protocol: ChatProtocol, parts: readonly unknown[]): unknown[] {
   })
 }
 
+/** What complete calls say. */
+const said = (text: string): object[] => [{ reply: '', text }]
+
 const choice = (delta: object, finish: string | null = null, index = 0): object => ({ choices: [{ index, delta, finish_reason: finish }] })
 
 describe('The parts of a stream', () => {
@@ -32,9 +35,9 @@ describe('The parts of a stream', () => {
       start(0, { type: 'text', text: '' }),
       { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hello' } },
       { type: 'content_block_stop', index: 0 },
-      start(1, { type: 'tool_use', input: {} }),
+      start(1, { type: 'tool_use', name: 'first', input: {} }),
       json(1, '{"a":'),
-      start(2, { type: 'server_tool_use', input: { b: 2 } }),
+      start(2, { type: 'server_tool_use', name: 'second', input: { b: 2 } }),
       json(1, '1}'),
       { type: 'content_block_stop', index: 1 },
       { type: 'content_block_stop', index: 2 },
@@ -49,7 +52,7 @@ describe('The parts of a stream', () => {
       ['Hello', false, null, false],
       ['', false, null, false],
       ...[open, open, open, open, open],
-      ['', true, ['{"a":1}', '{"b":2}'], false],
+      ['', true, said('first({"a":1})\nsecond({"b":2})'), false],
       ['', false, null, false],
       ['', false, null, true],
       ['', false, null, true],
@@ -60,9 +63,9 @@ describe('The parts of a stream', () => {
     const item = (type: string, index: number, fields: object): object => ({ type, output_index: index, item: fields })
     const parts = [
       { type: 'response.output_text.delta', output_index: 0, content_index: 0, delta: 'Hello' },
-      item('response.output_item.added', 1, { type: 'function_call' }),
+      item('response.output_item.added', 1, { type: 'function_call', name: 'first' }),
       { type: 'response.function_call_arguments.delta', output_index: 1, delta: '{"a"' },
-      item('response.output_item.added', 2, { type: 'custom_tool_call' }),
+      item('response.output_item.added', 2, { type: 'custom_tool_call', name: 'second' }),
       item('response.output_item.done', 2, { type: 'custom_tool_call', input: 'b' }),
       item('response.output_item.done', 1, { type: 'function_call', arguments: '{"a":1}' }),
       { type: 'response.incomplete', response: {} },
@@ -70,7 +73,7 @@ describe('The parts of a stream', () => {
     assert.deepEqual(read(openaiResponses, parts), [
       ['Hello', false, null, false],
       ...Array.from({ length: 4 }, () => ['', true, null, false]),
-      ['', true, ['b', '{"a":1}'], false],
+      ['', true, said('first({"a":1})\nsecond(b)'), false],
       ['', false, null, true],
     ])
   })
@@ -93,12 +96,12 @@ describe('The parts of a stream', () => {
   test("of Ollama's lines: over with the line that says so", () => {
     const parts = [
       { message: { content: 'a' }, done: false },
-      { message: { content: '', tool_calls: [{ function: { arguments: { a: 1 } } }] }, done: false },
+      { message: { content: '', tool_calls: [{ function: { name: 'first', arguments: { a: 1 } } }] }, done: false },
       { message: { content: 'b' }, done: true },
     ]
     assert.deepEqual(read(ollamaChat, parts), [
       ['a', false, null, false],
-      ['', true, [{ a: 1 }], false],
+      ['', true, said('first({"a":1})'), false],
       ['b', false, null, true],
     ])
   })
