@@ -179,14 +179,16 @@ async function measure() {
       megabytes: megabytes(median(loads.map(({ rss }) => rss))),
     }
     for (const threads of THREADS) {
-      using embedder = await Embedder.load({ model, precision, threads, cache: false, onTruncated: () => undefined })
+      const embedder = await Embedder.load({ model, precision, threads, cache: false, onTruncated: () => undefined })
       const timed = textsOfLengths(embedder, texts)
       ids ??= timed.map((text) => [...embedder.tokenize(text).ids])
       results.milliseconds[`gabion ${precision}, ${threads} threads`] = timesOf(embedder, timed)
-      if (threads < THREADS.at(-1)) continue
-      const batch = await embedder.embedBatch(texts)
-      const rows = Array.from({ length: batch.rows }, (_, row) => batch.row(row))
-      results[precision] = { load, ...agreement(rows, expected), sts: await accuracyOf(embedder, internals) }
+      if (threads === THREADS.at(-1)) {
+        const batch = await embedder.embedBatch(texts)
+        const rows = Array.from({ length: batch.rows }, (_, row) => batch.row(row))
+        results[precision] = { load, ...agreement(rows, expected), sts: await accuracyOf(embedder, internals) }
+      }
+      embedder.dispose()
     }
     console.log(precision, JSON.stringify(results[precision]))
   }

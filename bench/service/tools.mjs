@@ -57,10 +57,11 @@ export async function pythonService(name) {
     const fresh = `${target}.new`
     rmSync(fresh, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    // PyTorch is there already, gigabytes of it.
+    // PyTorch is there already, gigabytes of it, unless a service needs an older one.
     const without = join(folder, 'without.txt')
     writeFileSync(without, 'torch>=2; sys_platform == "never"\n')
-    const options = ['--system-certs', '--python', python, '--target', fresh, '--override', without, '--requirement', list]
+    const override = /^torch==/m.test(requested) ? [] : ['--override', without]
+    const options = ['--system-certs', '--no-cache', '--python', python, '--target', fresh, ...override, '--requirement', list]
     await run(uv, ['pip', 'install', ...options], { log: 'bench-service' })
     writeFileSync(join(fresh, '.requirements.txt'), requested)
     rmSync(target, { recursive: true, force: true })
